@@ -1,0 +1,46 @@
+/** What the coordinator wants done, as data: nothing here has happened yet. */
+import type { Decision } from '../model/decision.ts'
+import type { EventKind } from '../model/event.ts'
+import type { Grant } from '../model/grant.ts'
+import type { Guest } from '../model/guest.ts'
+import type { HostStatus } from '../model/host.ts'
+import type { GuestId, HostId } from '../model/ids.ts'
+import type { Operation } from '../model/operation.ts'
+import type { Volume } from '../model/volume.ts'
+
+export interface EventDraft {
+  readonly kind: EventKind
+  readonly subject: string
+  readonly message: string
+  readonly details?: Readonly<Record<string, string | number | boolean>>
+}
+
+export type Action =
+  | { readonly kind: 'host-status'; readonly host: HostId; readonly status: HostStatus }
+  | {
+      readonly kind: 'grant'
+      readonly guest: Guest
+      readonly grant: Grant
+      /** Every volume of the guest as it must read at the new epoch. */
+      readonly volumes: readonly Volume[]
+      readonly decision: Decision
+      /** The host whose newer data the administrator gave up, when this grant does that. */
+      readonly acceptedLoss?: HostId
+    }
+  | { readonly kind: 'recall'; readonly guest: Guest; readonly grant: Grant }
+  /** The run's host is gone and the guest need not run: the grant is released as unclean. */
+  | { readonly kind: 'release-lost'; readonly guest: Guest; readonly grant: Grant }
+  | { readonly kind: 'explain'; readonly guest: GuestId; readonly decision: Decision }
+  | { readonly kind: 'erase'; readonly guest: Guest; readonly volumes: readonly Volume[] }
+  | { readonly kind: 'finish-operation'; readonly operation: Operation }
+
+export interface PlannedAction {
+  readonly action: Action
+  readonly events: readonly EventDraft[]
+}
+
+export interface Plan {
+  readonly actions: readonly PlannedAction[]
+  /** Milliseconds until the plan should be made again although nothing changed; undefined: not needed. */
+  readonly againInMs?: number
+}

@@ -1,0 +1,58 @@
+/**
+ * The last look before an action is committed. It knows nothing of how the plan was made: it only asks whether the
+ * records, as they would read afterwards, could let a guest run twice on the same data or lose an acknowledged
+ * write. Each rule names the harm. It runs in production and in the simulator.
+ */
+import type { ClusterState } from '../model/cluster.ts'
+import type { HostId } from '../model/ids.ts'
+import { inSync, isActive, replicaOn } from '../model/records.ts'
+import type { Volume } from '../model/volume.ts'
+import type { Action } from './plan.ts'
+
+/** Why the action must not be committed; undefined when nothing speaks against it. */
+export function objectionTo(action: Action, state: ClusterState): string | undefined {
+  switch (action.kind) {
+    case 'grant':
+      return objectionToGrant(action, state)
+    case 'erase':
+      return isActive(state.grants.get(action.guest.id)?.value) && !isLost(state, state.grants.get(action.guest.id)!.value.host)
+        ? 'a guest that still runs would lose its disks'
+        : undefined
+    case 'release-lost':
+      return isLost(state, action.grant.host) ? undefined : 'a guest may still run there'
+    default:
+      return undefined
+  }
+}
+
+function objectionToGrant(action: Extract<Action, { kind: 'grant' }>, state: ClusterState): string | undefined {
+  const { grant, volumes } = action
+  const old = state.grants.get(grant.guest)?.value
+  if (grant.epoch !== (old?.epoch ?? 0) + 1) return `epochs grow by one: ${old?.epoch ?? 0} is followed by ${grant.epoch}`
+  if (isActive(old) && !isLost(state, old.host)) return `${old.host} holds the guest at epoch ${old.epoch} and is not lost`
+  const host = state.hosts.get(grant.host)?.value
+  if (!host || host.role === 'witness') return `${grant.host} runs no guests`
+  if (isLost(state, grant.host)) return `${grant.host} is lost`
+  for (const volume of volumes) {
+    const objection = objectionToVolume(volume, state, action.acceptedLoss, old === undefined || (old.state === 'released' && old.clean))
+    if (objection) return objection
+  }
+  return undefined
+}
+
+function objectionToVolume(next: Volume, state: ClusterState, acceptedLoss: HostId | undefined, wasClean: boolean): string | undefined {
+  const old = state.volumes.get(next.id)?.value
+  if (!old) return `volume ${next.id} is not known`
+  const serving = inSync(next)
+  if (serving.length === 0) return `volume ${next.id} would have no current replica`
+  for (const replica of serving) {
+    if (replicaOn(old, replica.host)?.state !== 'in-sync' && acceptedLoss !== replica.host)
+      return `the replica on ${replica.host} lacks acknowledged writes`
+  }
+  if (!wasClean && serving.length > 1) return `the replicas of ${next.id} may differ in writes that were in flight`
+  return undefined
+}
+
+function isLost(state: ClusterState, host: HostId): boolean {
+  return state.statuses.get(host)?.value.state === 'lost'
+}

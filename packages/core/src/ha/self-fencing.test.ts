@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { deadmanDecision, type SelfFencingInput } from './self-fencing.ts'
+
+const BASE: SelfFencingInput = {
+  now: 100_000,
+  leaseSentAt: 99_500,
+  contactSentAt: 99_900,
+  peerCount: 2,
+  leaseTtlMs: 3000,
+  marginMs: 500,
+  detectionMs: 1000,
+}
+
+test('the newest evidence plus TTL minus margin is the deadline', () => {
+  const decision = deadmanDecision(BASE)
+  assert.deepEqual(decision, { kind: 'renew', until: 102_400, isolated: false, fencesItself: true, reason: 'contact' })
+})
+
+test('without a quorum of the store the peers alone keep the guests alive', () => {
+  const decision = deadmanDecision({ ...BASE, leaseSentAt: 1000 })
+  assert.equal(decision.kind, 'renew')
+  assert.equal(decision.reason, 'contact')
+})
+
+test('cut off from the peers but not from the store: isolated, and alive by the lease', () => {
+  const decision = deadmanDecision({ ...BASE, contactSentAt: 90_000 })
+  assert.deepEqual(decision, { kind: 'renew', until: 102_000, isolated: true, fencesItself: true, reason: 'lease' })
+})
+
+test('isolated from both: the timer is left to fire', () => {
+  const decision = deadmanDecision({ ...BASE, leaseSentAt: 97_000, contactSentAt: 97_400 })
+  assert.equal(decision.kind, 'let-fire')
+  assert.equal(decision.reason, 'deadline-passed')
+  assert.ok(decision.isolated)
+})
+
+test('alone, or one of a pair without witness, a host never fences itself', () => {
+  for (const peerCount of [0, 1]) {
+    const decision = deadmanDecision({ ...BASE, peerCount, leaseSentAt: undefined, contactSentAt: undefined })
+    assert.equal(decision.kind, 'renew')
+    assert.equal(decision.fencesItself, false)
+    assert.equal(decision.isolated, peerCount === 1)
+  }
+})
+
+test('no evidence since the start arms nothing', () => {
+  const decision = deadmanDecision({ ...BASE, leaseSentAt: undefined, contactSentAt: undefined })
+  assert.deepEqual(decision, { kind: 'let-fire', until: undefined, isolated: true, fencesItself: true, reason: 'no-evidence' })
+})
+
+test('property: whatever happened, the guests of a host cut at t are dead by t + TTL - margin', () => {
+  const evidence = fc.option(fc.integer({ min: 0, max: 10_000 }), { nil: undefined })
+  fc.assert(
+    fc.property(evidence, evidence, fc.integer({ min: 0, max: 20_000 }), (lease, contact, now) => {
+      // The cut is after all evidence, since evidence carries the moment of sending.
+      const cutAt = Math.max(lease ?? 0, contact ?? 0)
+      const decision = deadmanDecision({ ...BASE, now: Math.max(now, cutAt), leaseSentAt: lease, contactSentAt: contact })
+      if (decision.kind === 'renew') assert.ok((decision.until ?? Infinity) <= cutAt + BASE.leaseTtlMs - BASE.marginMs)
+    }),
+  )
+})
+
+test('property: stamps from the future are no evidence', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 1e9 }), (ahead) => {
+      const now = BASE.now
+      const decision = deadmanDecision({ ...BASE, leaseSentAt: undefined, contactSentAt: now + ahead })
+      assert.equal(decision.kind, 'let-fire')
+    }),
+  )
+})

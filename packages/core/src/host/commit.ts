@@ -1,0 +1,79 @@
+/** Turns an action into the transaction that makes it true, with everything it relies on as a compare. */
+import type { Action, EventDraft } from '../ha/plan.ts'
+import type { ClusterState } from '../model/cluster.ts'
+import { KEYS } from '../model/keys.ts'
+import type { Compare, Transaction, Write } from '../ports/store.ts'
+import { unreachable } from '../assert.ts'
+
+export interface ActionContext {
+  readonly state: ClusterState
+  /** Revision of the coordinator's claim: a deposed coordinator commits nothing. */
+  readonly claimRevision: bigint
+  readonly eventWrites: (drafts: readonly EventDraft[]) => readonly Write[]
+}
+
+export function transactionFor(action: Action, events: readonly EventDraft[], context: ActionContext): Transaction {
+  const { state } = context
+  const compares: Compare[] = [{ key: KEYS.coordinator, modRevision: context.claimRevision }]
+  const writes: Write[] = [...context.eventWrites(events)]
+  const put = (key: string, value: unknown) => writes.push({ kind: 'put', key, value: JSON.stringify(value) })
+  const unchanged = (key: string, revision: bigint | undefined) => compares.push({ key, modRevision: revision ?? 0n })
+
+  switch (action.kind) {
+    case 'host-status':
+      unchanged(KEYS.status(action.host), state.statuses.get(action.host)?.revision)
+      put(KEYS.status(action.host), action.status)
+      break
+    case 'grant': {
+      const { guest, grant, volumes, decision } = action
+      unchanged(KEYS.guest(guest.id), state.guests.get(guest.id)?.revision)
+      unchanged(KEYS.grant(guest.id), state.grants.get(guest.id)?.revision)
+      for (const volume of volumes) {
+        unchanged(KEYS.volume(volume.id), state.volumes.get(volume.id)?.revision)
+        put(KEYS.volume(volume.id), volume)
+      }
+      put(KEYS.grant(guest.id), grant)
+      put(KEYS.decision(guest.id), decision)
+      break
+    }
+    case 'recall':
+    case 'release-lost':
+      unchanged(KEYS.grant(action.guest.id), state.grants.get(action.guest.id)?.revision)
+      put(KEYS.grant(action.guest.id), action.grant)
+      break
+    case 'explain':
+      unchanged(KEYS.grant(action.guest), state.grants.get(action.guest)?.revision)
+      put(KEYS.decision(action.guest), action.decision)
+      break
+    case 'erase':
+      unchanged(KEYS.guest(action.guest.id), state.guests.get(action.guest.id)?.revision)
+      unchanged(KEYS.grant(action.guest.id), state.grants.get(action.guest.id)?.revision)
+      writes.push(...eraseWrites(action))
+      break
+    case 'finish-operation':
+      unchanged(KEYS.operation(action.operation.id), state.operations.get(action.operation.id)?.revision)
+      put(KEYS.operation(action.operation.id), action.operation)
+      break
+    default:
+      unreachable(action)
+  }
+  return { compares, writes }
+}
+
+function eraseWrites({ guest, volumes }: Extract<Action, { kind: 'erase' }>): Write[] {
+  const removals = volumes.flatMap((volume) =>
+    volume.replicas.map((replica): Write => {
+      const removal = { host: replica.host, volume: volume.id, pool: replica.pool }
+      return { kind: 'put', key: KEYS.removal(replica.host, volume.id), value: JSON.stringify(removal) }
+    }),
+  )
+  const keys = [
+    KEYS.guest(guest.id),
+    KEYS.guestName(guest.name),
+    KEYS.grant(guest.id),
+    KEYS.observation(guest.id),
+    KEYS.decision(guest.id),
+    ...volumes.map((volume) => KEYS.volume(volume.id)),
+  ]
+  return [...removals, ...keys.map((key): Write => ({ kind: 'delete', key }))]
+}

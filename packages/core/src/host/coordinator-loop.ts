@@ -1,0 +1,165 @@
+/**
+ * Runs the coordinator's decision whenever something changed, if this host is the one to decide: the first in the
+ * order of succession that it and a majority hear. Two may believe it at the same time; the claim's revision, which
+ * every transaction compares, lets only one of them act.
+ */
+import { coordinatorByOrder, hostVerdicts } from '../ha/detection.ts'
+import { decide, type Verdict } from '../ha/coordinator.ts'
+import type { PlannedAction } from '../ha/plan.ts'
+import { objectionTo } from '../ha/safety.ts'
+import type { ClusterState } from '../model/cluster.ts'
+import type { HostStatus } from '../model/host.ts'
+import type { HostId } from '../model/ids.ts'
+import { KEYS } from '../model/keys.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { Fence } from '../ports/fence.ts'
+import type { Log } from '../ports/log.ts'
+import type { Store } from '../ports/store.ts'
+import type { ClusterMirror } from './cluster-mirror.ts'
+import { transactionFor } from './commit.ts'
+import type { EventWriter } from './event-writer.ts'
+import { RestartPacer } from './restart-pacer.ts'
+
+/** Even without news the decision is made again this often: time passes, and pauses end. */
+const IDLE_MS = 500
+/** A refused transaction means that the mirror was behind; the next look comes after this long. */
+const CONFLICT_MS = 20
+const STORE_AWAY_MS = 50
+
+export interface CoordinatorLoopOptions {
+  readonly self: HostId
+  readonly store: Store
+  readonly mirror: ClusterMirror
+  readonly fence: Fence
+  readonly events: EventWriter
+  readonly clock: Clock
+  readonly log: Log
+  readonly detectionMs: number
+}
+
+export class CoordinatorLoop {
+  readonly #options: CoordinatorLoopOptions
+  readonly #pacer: RestartPacer
+  readonly #suspected = new Set<HostId>()
+  #wake: () => void = () => {}
+  #coordinating = false
+
+  constructor(options: CoordinatorLoopOptions) {
+    this.#options = options
+    this.#pacer = new RestartPacer(options.clock)
+  }
+
+  /** True while this host holds the coordinator's claim, by its own copy of the records. */
+  get coordinating(): boolean {
+    return this.#coordinating
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { mirror, fence, clock } = this.#options
+    const wake = () => this.#wake()
+    const offMirror = mirror.onChange(wake)
+    const offFence = fence.subscribe(wake)
+    signal.addEventListener('abort', wake)
+    while (!signal.aborted) {
+      const woken = new Promise<void>((resolve) => (this.#wake = resolve))
+      const pauseMs = await this.#round()
+      await Promise.race([woken, clock.sleep(pauseMs)])
+    }
+    offMirror()
+    offFence()
+  }
+
+  /** One look at the cluster. Returns how long to rest at most, ms. */
+  async #round(): Promise<number> {
+    const { self, mirror, fence, detectionMs, log } = this.#options
+    const view = fence.view()
+    const { state } = mirror
+    if (!mirror.loaded || !view || !state.settings) return IDLE_MS
+    const members = [...state.hosts.values()].map(({ value }) => value).toSorted((a, b) => a.order - b.order)
+    const memberIds = members.map((host) => host.id)
+    const verdicts = hostVerdicts({ self, view, members: memberIds, detectionMs })
+    this.#tellSuspicions(state, verdicts)
+    if (coordinatorByOrder({ self, order: memberIds, verdicts }) !== self) {
+      this.#coordinating = false
+      return IDLE_MS
+    }
+    const claim = await this.#claim(state)
+    if (claim === undefined) return STORE_AWAY_MS
+    const bootIds = new Map(memberIds.map((id) => [id, id === self ? (state.hosts.get(id)?.value.bootId ?? '') : (view.peers[id]?.bootId ?? '')]))
+    const plan = decide({ state, self, verdicts, bootIds, wallMs: this.#options.clock.wallMs(), pausedRetries: this.#pacer.pauses(state) })
+    const outcome = await this.#execute(plan.actions, state, claim)
+    if (outcome !== 'done') log.debug('a plan was not committed whole', { outcome })
+    if (outcome === 'store-away') return STORE_AWAY_MS
+    if (outcome === 'conflict') return CONFLICT_MS
+    return Math.min(IDLE_MS, plan.againInMs ?? IDLE_MS)
+  }
+
+  #tellSuspicions(state: ClusterState, verdicts: ReadonlyMap<HostId, Verdict>): void {
+    for (const [host, verdict] of verdicts) {
+      const silent = verdict !== 'heard'
+      if (silent && !this.#suspected.has(host) && state.statuses.get(host)?.value.state !== 'lost') {
+        this.#suspected.add(host)
+        const { self, detectionMs, events } = this.#options
+        events.tell({ kind: 'host.suspected', subject: `host/${host}`, message: `${self} has heard nothing of ${host} for ${detectionMs} ms on any network` })
+      } else if (!silent && this.#suspected.delete(host) && state.statuses.get(host)?.value.state === 'online') {
+        this.#options.events.tell({ kind: 'host.cleared', subject: `host/${host}`, message: `${this.#options.self} hears ${host} again` })
+      }
+    }
+  }
+
+  /** The revision of this host's claim; undefined when it could not be had. */
+  async #claim(state: ClusterState): Promise<bigint | undefined> {
+    const { self, store, events } = this.#options
+    const known = state.coordinator
+    if (known?.value.host === self) {
+      this.#coordinating = true
+      return known.revision
+    }
+    const claim = { host: self, term: (known?.value.term ?? 0) + 1 }
+    const drafts = [{ kind: 'coordinator.elected' as const, subject: `host/${self}`, message: `${self} coordinates the cluster (term ${claim.term})` }]
+    const outcome = await store.transact({
+      compares: [{ key: KEYS.coordinator, modRevision: known?.revision ?? 0n }],
+      writes: [{ kind: 'put', key: KEYS.coordinator, value: JSON.stringify(claim) }, ...events.writesFor(drafts)],
+    })
+    if (!outcome.ok || !outcome.value.committed) return undefined
+    this.#coordinating = true
+    return outcome.value.revision
+  }
+
+  async #execute(actions: readonly PlannedAction[], state: ClusterState, claim: bigint): Promise<'done' | 'conflict' | 'store-away'> {
+    // What is known of hosts goes first: the grants rely on it.
+    const statuses = actions.filter(({ action }) => action.kind === 'host-status')
+    const others = actions.filter(({ action }) => action.kind !== 'host-status')
+    const first = await this.#commitAll(statuses, state, claim)
+    if (first !== 'done') return first
+    return this.#commitAll(others, withStatuses(state, statuses), claim)
+  }
+
+  async #commitAll(actions: readonly PlannedAction[], state: ClusterState, claim: bigint): Promise<'done' | 'conflict' | 'store-away'> {
+    const { store, events, log } = this.#options
+    const outcomes = await Promise.all(
+      actions.map(async ({ action, events: drafts }) => {
+        const objection = objectionTo(action, state)
+        if (objection) {
+          log.error('a planned action is unsafe and was not done', { action: action.kind, objection })
+          return 'done'
+        }
+        const outcome = await store.transact(transactionFor(action, drafts, { state, claimRevision: claim, eventWrites: (e) => events.writesFor(e) }))
+        if (!outcome.ok) return 'store-away'
+        return outcome.value.committed ? 'done' : 'conflict'
+      }),
+    )
+    return outcomes.includes('store-away') ? 'store-away' : outcomes.includes('conflict') ? 'conflict' : 'done'
+  }
+}
+
+function withStatuses(state: ClusterState, actions: readonly PlannedAction[]): ClusterState {
+  if (actions.length === 0) return state
+  const statuses = new Map(state.statuses)
+  for (const { action } of actions) {
+    if (action.kind !== 'host-status') continue
+    const status: HostStatus = action.status
+    statuses.set(action.host, { value: status, revision: statuses.get(action.host)?.revision ?? 0n })
+  }
+  return { ...state, statuses }
+}

@@ -1,0 +1,367 @@
+/**
+ * One guest on this host: an actor that makes what runs here agree with the grant, step by step. It is woken by
+ * every change and by QEMU's own events; each look starts from the facts, so it does not matter which came first
+ * or whether the agent was restarted in between.
+ */
+import type { Grant } from '../model/grant.ts'
+import type { Guest, GuestObservation } from '../model/guest.ts'
+import type { GuestId, HostId } from '../model/ids.ts'
+import { inSync, isActive, volumesOf } from '../model/records.ts'
+import type { GuestDisk, GuestEvent, GuestLaunch, RunningGuest } from '../ports/guest-host.ts'
+import { fail, ok, type Result } from '../result.ts'
+import { failure } from '../errors.ts'
+import { DiskKeeper } from './disk-keeper.ts'
+import { openDisk } from './disk-opening.ts'
+import type { HostContext } from './host-context.ts'
+import { RunRecords } from './run-records.ts'
+
+/** A guest that has not shut down by itself after this long is switched off. */
+const SHUTDOWN_PATIENCE_MS = 30_000
+/** The request is repeated: a guest that is still booting does not hear the first one. */
+const SHUTDOWN_REPEAT_MS = 3_000
+/** A run that lasted this long proves that earlier failures are over. */
+const STABLE_MS = 60_000
+
+interface Run {
+  readonly epoch: number
+  readonly records: RunRecords
+  readonly disks: DiskKeeper
+  readonly startedMs: number
+  exit?: Extract<GuestEvent, { kind: 'exited' }>
+  end?: { readonly reason: string; readonly deposed: boolean }
+}
+
+export class GuestRun {
+  readonly #context: HostContext
+  readonly #guest: GuestId
+  #run: Run | undefined
+  #looking = false
+  #lookAgain = false
+  #stopping = false
+  /** The newest epoch that has ended here: it is never begun again, however late the mirror is. */
+  #endedEpoch = 0
+  #report: { phase: GuestObservation['phase']; reason: string } | undefined
+  #reporting = false
+
+  constructor(context: HostContext, guest: GuestId) {
+    this.#context = context
+    this.#guest = guest
+  }
+
+  /** True when nothing of the guest is here and nothing is under way. */
+  get idle(): boolean {
+    return this.#run === undefined && !this.#looking
+  }
+
+  /** The guest was found running by a restarted agent. */
+  async adopt(found: RunningGuest): Promise<void> {
+    this.#context.log.info('found a running guest', { guest: this.#guest, epoch: found.epoch, pid: found.pid })
+    this.#run = this.#newRun(found.epoch, found.disks)
+    await this.#heal(found)
+    this.look()
+  }
+
+  onEvent(event: GuestEvent): void {
+    const run = this.#run
+    if (!run || event.epoch !== run.epoch) return
+    switch (event.kind) {
+      case 'io-error':
+        void run.disks.ioError(event.volume, event.reason, (event.hosts ?? []) as HostId[])
+        break
+      case 'exited':
+        run.exit = event
+        this.look()
+        break
+      case 'reset':
+        break
+    }
+  }
+
+  tick(): void {
+    this.#run?.disks.tick()
+    if (this.#run) this.look()
+  }
+
+  /** Looks at the facts and acts until nothing is left to do. Calls while it works only make it look once more. */
+  look(): void {
+    if (this.#looking) {
+      this.#lookAgain = true
+      return
+    }
+    this.#looking = true
+    void this.#lookUntilQuiet().finally(() => (this.#looking = false))
+  }
+
+  async #lookUntilQuiet(): Promise<void> {
+    do {
+      this.#lookAgain = false
+      try {
+        await this.#step()
+      } catch (error) {
+        this.#context.log.error('a step of a guest failed', { guest: this.#guest, error })
+        await this.#context.clock.sleep(1_000)
+      }
+    } while (this.#lookAgain)
+  }
+
+  async #step(): Promise<void> {
+    const { mirror, self } = this.#context
+    if (!mirror.loaded) return
+    const grant = mirror.state.grants.get(this.#guest)?.value
+    const guest = mirror.state.guests.get(this.#guest)?.value
+    const mine = grant !== undefined && grant.host === self && grant.state !== 'released' ? grant : undefined
+    const run = this.#run
+    if (run) {
+      // The mirror may be behind the store; only a newer grant than ours proves that ours is over.
+      const superseded = !grant || grant.epoch > run.epoch || (grant.epoch === run.epoch && !mine)
+      if (superseded || run.end?.deposed) return this.#abandon(run)
+      if (!guest || grant.epoch < run.epoch) return
+      if (run.exit) return this.#ended(run, run.exit)
+      if (run.end) return this.#giveUp(run, run.end.reason)
+      if (wantsStop(guest, grant)) return this.#stop(run, guest, grant)
+      return
+    }
+    if (!mine || !guest || mine.epoch <= this.#endedEpoch) return
+    const seen = mirror.state.observations.get(this.#guest)?.value
+    if (seen?.host === self && seen.epoch === mine.epoch) {
+      // This epoch was begun by an earlier life of the agent and its QEMU is gone: writes may have been in flight.
+      await this.#leave(undefined, mine.epoch, false, 'it ended while the agent was away', this.#failures() + 1)
+      return
+    }
+    if (wantsStop(guest, mine)) {
+      this.#endedEpoch = mine.epoch
+      await new RunRecords(this.#context, this.#guest, mine.epoch).release(true, 'it was not running', 0)
+      return
+    }
+    await this.#start(guest, mine)
+  }
+
+  async #start(guest: Guest, grant: Grant): Promise<void> {
+    const { events, self } = this.#context
+    const records = new RunRecords(this.#context, this.#guest, grant.epoch)
+    const begun = await records.begin(this.#failures())
+    if (begun.kind === 'deposed') {
+      this.#endedEpoch = grant.epoch
+      return
+    }
+    const launched = await this.#launch(guest, grant, records)
+    if (!launched.ok) {
+      this.#endedEpoch = grant.epoch
+      if (launched.error.code === 'stale_epoch') return
+      const reason = launched.error.message
+      events.tell({ kind: 'guest.failed', subject: `guest/${guest.name}`, message: `${guest.name} could not be started on ${self}: ${reason}`, details: { host: self, epoch: grant.epoch } })
+      await this.#context.guests.kill(this.#guest)
+      await this.#context.network.removeTaps(this.#guest)
+      await records.release(!launched.ran, reason, this.#failures() + 1)
+      return
+    }
+    const { running, disks } = launched.value
+    this.#run = this.#newRun(grant.epoch, disks)
+    events.tell({
+      kind: 'guest.started',
+      subject: `guest/${guest.name}`,
+      message: `${guest.name} runs on ${self} at epoch ${grant.epoch}`,
+      details: { host: self, epoch: grant.epoch, pid: running.pid },
+    })
+    this.#say('running', '', grant.epoch)
+    this.#lookAgain = true
+  }
+
+  async #launch(guest: Guest, grant: Grant, records: RunRecords): Promise<Result<{ running: RunningGuest; disks: readonly GuestDisk[] }> & { readonly ran?: boolean }> {
+    const { mirror, network, guests, blobPath, self } = this.#context
+    const volumes = volumesOf(mirror.state, guest)
+    if (!volumes) return fail(failure('internal', 'A volume of the guest has no record'))
+    const opened = await Promise.all(volumes.map((volume) => openDisk(this.#context, grant, volume.value, records)))
+    const disks: GuestDisk[] = []
+    for (const disk of opened) {
+      if (!disk.ok) return disk
+      disks.push(disk.value)
+    }
+    const boot = await this.#boot(guest, blobPath)
+    if (!boot.ok) return boot
+    const nics: GuestLaunch['nics'][number][] = []
+    for (const [index, nic] of guest.nics.entries()) {
+      const tap = await network.ensureTap(this.#guest, index, nic)
+      if (!tap.ok) return tap
+      nics.push({ ...nic, tap: tap.value })
+    }
+    const accelerator = mirror.state.hosts.get(self)?.value.accelerator === 'kvm' ? 'kvm' : 'tcg'
+    const running = await guests.start({
+      guest: guest.id,
+      name: guest.name,
+      epoch: grant.epoch,
+      memoryBytes: guest.memoryBytes,
+      cpus: guest.cpus,
+      boot: boot.value,
+      disks,
+      nics,
+      accelerator,
+    })
+    return running.ok ? ok({ running: running.value, disks }) : { ...running, ran: true }
+  }
+
+  async #boot(guest: Guest, blobPath: HostContext['blobPath']): Promise<Result<GuestLaunch['boot']>> {
+    const { boot } = guest
+    if (boot.kind === 'disk') return ok({ kind: 'disk' })
+    const kernel = await blobPath(boot.kernel)
+    if (!kernel.ok) return kernel
+    const initrd = boot.initrd === undefined ? undefined : await blobPath(boot.initrd)
+    if (initrd && !initrd.ok) return initrd
+    return ok({ kind: 'kernel', kernelPath: kernel.value, append: boot.append, ...(initrd ? { initrdPath: initrd.value } : {}) })
+  }
+
+  #newRun(epoch: number, disks: readonly GuestDisk[]): Run {
+    const records = new RunRecords(this.#context, this.#guest, epoch)
+    const name = this.#context.mirror.state.guests.get(this.#guest)?.value.name ?? this.#guest
+    const run: Run = {
+      epoch,
+      records,
+      startedMs: this.#context.clock.monotonicMs(),
+      disks: new DiskKeeper({
+        context: this.#context,
+        guest: this.#guest,
+        name,
+        epoch,
+        records,
+        disks,
+        onEnd: (reason, deposed) => {
+          run.end = { reason, deposed }
+          this.look()
+        },
+        onPhase: async (phase, reason) => this.#say(phase, reason, epoch),
+      }),
+    }
+    return run
+  }
+
+  /** After an agent's crash the graph and the record may be one step apart; the record's word counts. */
+  async #heal(found: RunningGuest): Promise<void> {
+    const { mirror, guests } = this.#context
+    const run = this.#run
+    if (!run) return
+    for (const [volumeId, legs] of found.legs) {
+      const volume = mirror.state.volumes.get(volumeId)?.value
+      if (!volume) continue
+      const current = new Set<string>(inSync(volume).map((replica) => replica.host))
+      for (const host of legs) if (!current.has(host)) await run.disks.legTrouble(volumeId, host as HostId, 'it was not recorded as current when the agent restarted')
+      for (const host of current) {
+        if (legs.includes(host)) continue
+        // A leg is only ever dropped after it was recorded stale; this can only be a record that was rolled back.
+        await run.records.markStale(volumeId, host as HostId, { sinceEpoch: run.epoch, since: this.#context.clock.wallMs(), reason: 'the guest ran without it', cause: 'unknown' })
+      }
+    }
+    if (found.status === 'paused') await guests.resume(this.#guest)
+    this.#say(found.status === 'io-error' ? 'paused' : 'running', '', run.epoch)
+  }
+
+  async #stop(run: Run, guest: Guest, grant: Grant): Promise<void> {
+    if (this.#stopping) return
+    this.#stopping = true
+    const { guests, clock, mirror, events, self } = this.#context
+    this.#say('stopping', '', run.epoch)
+    const startedMs = clock.monotonicMs()
+    let askedMs = -Infinity
+    const impatient = () => {
+      const now = mirror.state.guests.get(this.#guest)?.value
+      return now === undefined || now.forceStop || now.deleting
+    }
+    const patienceMs = guest.shutdownTimeoutMs ?? SHUTDOWN_PATIENCE_MS
+    while (!run.exit && !run.end && !impatient() && clock.monotonicMs() - startedMs < patienceMs) {
+      if (clock.monotonicMs() - askedMs >= SHUTDOWN_REPEAT_MS) {
+        askedMs = clock.monotonicMs()
+        await guests.requestShutdown(this.#guest)
+      }
+      await clock.sleep(50)
+    }
+    run.disks.end()
+    const clean = await this.#switchOff(run)
+    this.#endedEpoch = run.epoch
+    this.#run = undefined
+    this.#stopping = false
+    const why = grant.state === 'recalled' ? grant.reason : 'it was asked to stop'
+    await run.records.release(clean, why, 0)
+    await this.#context.network.removeTaps(this.#guest)
+    events.tell({ kind: 'guest.stopped', subject: `guest/${guest.name}`, message: `${guest.name} stopped on ${self}: ${why}`, details: { host: self, epoch: run.epoch, clean } })
+    this.#lookAgain = true
+  }
+
+  /** Ends QEMU in order, or at once where that cannot work. True when the last write is on all legs. */
+  async #switchOff(run: Run): Promise<boolean> {
+    const { guests } = this.#context
+    if (run.exit) return run.exit.flushed === true
+    if (!run.end) {
+      const quit = await guests.quit(this.#guest)
+      if (quit.ok) return quit.value.flushed
+    }
+    const killed = await guests.kill(this.#guest)
+    if (!killed.ok) throw new Error(killed.error.message, { cause: killed.error })
+    return false
+  }
+
+  /** QEMU ended without being asked. */
+  async #ended(run: Run, exit: Extract<GuestEvent, { kind: 'exited' }>): Promise<void> {
+    const { events, self } = this.#context
+    const shutDown = exit.cause === 'guest-shutdown'
+    events.tell({ kind: 'guest.exited', subject: `guest/${this.#name()}`, message: `${this.#name()} ended on ${self}: ${exit.reason}`, details: { host: self, epoch: run.epoch } })
+    await this.#leave(run, run.epoch, exit.flushed === true, shutDown ? 'the guest shut itself down' : exit.reason, shutDown ? 0 : this.#failures(run) + 1)
+  }
+
+  async #giveUp(run: Run, reason: string): Promise<void> {
+    const { events, self } = this.#context
+    events.tell({ kind: 'guest.failed', subject: `guest/${this.#name()}`, message: `${this.#name()} is taken off ${self}: ${reason}`, details: { host: self, epoch: run.epoch } })
+    await this.#leave(run, run.epoch, false, reason, this.#failures(run) + 1)
+  }
+
+  async #leave(run: Run | undefined, epoch: number, clean: boolean, reason: string, failures: number): Promise<void> {
+    run?.disks.end()
+    const killed = await this.#context.guests.kill(this.#guest)
+    if (!killed.ok) throw new Error(killed.error.message, { cause: killed.error })
+    this.#endedEpoch = epoch
+    this.#run = undefined
+    await this.#context.network.removeTaps(this.#guest)
+    await new RunRecords(this.#context, this.#guest, epoch).release(clean, reason, failures)
+    this.#lookAgain = true
+  }
+
+  /** Another host was granted the guest: whatever is left here ends, and nothing is written. */
+  async #abandon(run: Run): Promise<void> {
+    const { guests, network, log } = this.#context
+    run.disks.end()
+    const killed = await guests.kill(this.#guest)
+    if (!killed.ok) throw new Error(killed.error.message, { cause: killed.error })
+    await network.removeTaps(this.#guest)
+    log.warn('a superseded run was ended', { guest: this.#guest, epoch: run.epoch })
+    this.#endedEpoch = run.epoch
+    this.#run = undefined
+    this.#lookAgain = true
+  }
+
+  #failures(run?: Run): number {
+    const seen = this.#context.mirror.state.observations.get(this.#guest)?.value
+    if (run && this.#context.clock.monotonicMs() - run.startedMs > STABLE_MS) return 0
+    return seen?.failures ?? 0
+  }
+
+  #name(): string {
+    return this.#context.mirror.state.guests.get(this.#guest)?.value.name ?? this.#guest
+  }
+
+  /** Reports the newest word only, one at a time, so that an old one can never overtake it. */
+  #say(phase: GuestObservation['phase'], reason: string, epoch: number): void {
+    this.#report = { phase, reason }
+    if (this.#reporting) return
+    this.#reporting = true
+    void (async () => {
+      while (this.#report) {
+        const { phase: saidPhase, reason: saidReason } = this.#report
+        this.#report = undefined
+        await new RunRecords(this.#context, this.#guest, epoch).observe(saidPhase, saidReason, this.#failures())
+      }
+      this.#reporting = false
+    })()
+  }
+}
+
+function wantsStop(guest: Guest, grant: Grant): boolean {
+  return guest.deleting || guest.desired === 'stopped' || grant.state === 'recalled'
+}

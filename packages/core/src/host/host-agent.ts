@@ -1,0 +1,31 @@
+/**
+ * What an agent does, apart from how it touches the world: the same in production, in the lab and in the simulator.
+ */
+import type { HostContext } from './host-context.ts'
+import { CoordinatorLoop } from './coordinator-loop.ts'
+import { GuestRuns } from './guest-runs.ts'
+import { Provisioner } from './provisioner.ts'
+import { StorageKeeper } from './storage-keeper.ts'
+
+export interface HostAgentOptions {
+  readonly context: HostContext
+  readonly role: 'compute' | 'witness'
+  readonly detectionMs: number
+}
+
+/** Runs until aborted. Guests, exports and daemons stay: stopping the agent is not stopping the host. */
+export async function runHostAgent({ context, role, detectionMs }: HostAgentOptions, signal: AbortSignal): Promise<void> {
+  const { self, store, mirror, fence, events, clock, log } = context
+  const following = mirror.follow(store, signal)
+  const coordinator = new CoordinatorLoop({ self, store, mirror, fence, events, clock, log, detectionMs })
+  const loops = [following, coordinator.run(signal), new Provisioner(context, () => coordinator.coordinating).run(signal)]
+  if (role === 'compute') {
+    await untilLoaded(context, signal)
+    loops.push(new GuestRuns(context).run(signal), new StorageKeeper(context).run(signal))
+  }
+  await Promise.all(loops)
+}
+
+async function untilLoaded({ mirror, clock }: HostContext, signal: AbortSignal): Promise<void> {
+  while (!mirror.loaded && !signal.aborted) await clock.sleep(20, signal)
+}

@@ -1,0 +1,49 @@
+/** What the parts of one host's agent share: who it is, and its ports. */
+import type { ClusterState } from '../model/cluster.ts'
+import type { NetworkRole } from '../model/host.ts'
+import type { BlobId, HostId } from '../model/ids.ts'
+import type { Clock, Random } from '../ports/clock.ts'
+import type { Fence } from '../ports/fence.ts'
+import type { GuestHost, Leg } from '../ports/guest-host.ts'
+import type { LegWatch } from '../ports/leg-watch.ts'
+import type { Log } from '../ports/log.ts'
+import type { NetworkHost } from '../ports/network-host.ts'
+import type { Store } from '../ports/store.ts'
+import type { ExportAddress, VolumeHost } from '../ports/volume-host.ts'
+import type { Result } from '../result.ts'
+import type { ClusterMirror } from './cluster-mirror.ts'
+import type { EventWriter } from './event-writer.ts'
+
+export interface HostContext {
+  readonly self: HostId
+  readonly store: Store
+  readonly mirror: ClusterMirror
+  readonly fence: Fence
+  readonly guests: GuestHost
+  /** The replicas of any host: the local implementation for this one, a remote one for the others. */
+  readonly volumesOn: (host: HostId) => VolumeHost
+  readonly network: NetworkHost
+  readonly legWatch: LegWatch
+  /** Path of a blob on this host, fetched from another host when it is missing here. */
+  readonly blobPath: (blob: BlobId) => Promise<Result<string>>
+  readonly events: EventWriter
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+}
+
+/** Where this host's guest reaches a replica's export: by loopback on the same host, else by the network for storage. */
+export function legEndpoint(context: HostContext, host: HostId, address: ExportAddress): Leg['endpoint'] {
+  if (host === context.self) return { kind: 'tcp', address: address.loopback, port: address.port }
+  return { kind: 'tcp', address: addressOf(context.mirror.state, host, ['san', 'ran', 'lan']), port: address.port }
+}
+
+/** The host's address on the first of these networks that it has. */
+export function addressOf(state: ClusterState, host: HostId, roles: readonly NetworkRole[]): string {
+  const addresses = state.hosts.get(host)?.value.addresses ?? {}
+  for (const role of roles) {
+    const address = addresses[role]
+    if (address !== undefined) return address
+  }
+  return '127.0.0.1'
+}

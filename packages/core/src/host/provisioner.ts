@@ -1,0 +1,90 @@
+/**
+ * Makes the replicas of new volumes. Run by the coordinator, from the records alone: a create whose client or whose
+ * agent vanishes is finished by whoever coordinates next. A create that cannot succeed is undone completely.
+ */
+import type { Failure } from '../errors.ts'
+import type { ClusterState } from '../model/cluster.ts'
+import type { Guest } from '../model/guest.ts'
+import { KEYS } from '../model/keys.ts'
+import type { Volume } from '../model/volume.ts'
+import type { HostContext } from './host-context.ts'
+import type { Write } from '../ports/store.ts'
+
+const TICK_MS = 500
+/** A host that cannot be reached for so long makes the create fail. */
+const PATIENCE_MS = 30_000
+
+export class Provisioner {
+  readonly #context: HostContext
+  readonly #isCoordinating: () => boolean
+  readonly #busy = new Set<string>()
+  readonly #since = new Map<string, number>()
+
+  constructor(context: HostContext, isCoordinating: () => boolean) {
+    this.#context = context
+    this.#isCoordinating = isCoordinating
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { mirror, clock } = this.#context
+    const off = mirror.onChange((state) => this.#look(state))
+    while (!signal.aborted) {
+      this.#look(mirror.state)
+      await clock.sleep(TICK_MS, signal)
+    }
+    off()
+  }
+
+  #look(state: ClusterState): void {
+    if (!this.#isCoordinating()) return
+    for (const { value: volume } of state.volumes.values()) {
+      if (volume.ready || this.#busy.has(volume.id)) continue
+      const guest = state.guests.get(volume.guest)?.value
+      if (!guest || guest.deleting) continue
+      this.#busy.add(volume.id)
+      this.#provision(guest, volume)
+        .catch((error: unknown) => this.#context.log.error('a volume could not be made', { volume: volume.id, error }))
+        .finally(() => this.#busy.delete(volume.id))
+    }
+  }
+
+  async #provision(guest: Guest, volume: Volume): Promise<void> {
+    const { volumesOn, clock, store, mirror, log } = this.#context
+    const startedMs = this.#since.get(volume.id) ?? clock.monotonicMs()
+    this.#since.set(volume.id, startedMs)
+    const answers = await Promise.all(
+      volume.replicas.map((replica) =>
+        volumesOn(replica.host).createReplica({ volume: volume.id, pool: replica.pool, sizeBytes: volume.sizeBytes }, volume.content),
+      ),
+    )
+    const failed = answers.find((answer) => !answer.ok)
+    if (failed && !failed.ok) {
+      const isPatient = failed.error.code === 'host_unreachable' && clock.monotonicMs() - startedMs < PATIENCE_MS
+      log.warn('a replica could not be made', { volume: volume.id, cause: failed.error })
+      if (!isPatient) return this.#undo(guest, failed.error)
+      await clock.sleep(TICK_MS)
+      return
+    }
+    const known = mirror.state.volumes.get(volume.id)
+    await store.transact({
+      compares: [{ key: KEYS.volume(volume.id), modRevision: known?.revision ?? 0n }],
+      writes: [{ kind: 'put', key: KEYS.volume(volume.id), value: JSON.stringify({ ...volume, ready: true }) }],
+    })
+    this.#since.delete(volume.id)
+  }
+
+  async #undo(guest: Guest, error: Failure): Promise<void> {
+    const { mirror, store, clock } = this.#context
+    const known = mirror.state.guests.get(guest.id)
+    const writes: Write[] = [{ kind: 'put', key: KEYS.guest(guest.id), value: JSON.stringify({ ...guest, desired: 'stopped', deleting: true }) }]
+    const failure = { code: error.code, message: error.message, ...(error.hint ? { hint: error.hint } : {}) }
+    for (const { value: operation } of mirror.state.operations.values()) {
+      if (operation.subject !== `guest/${guest.id}` || operation.state === 'succeeded' || operation.state === 'failed') continue
+      const finished = { ...operation, state: 'failed', message: error.message, failure, finishedAt: clock.wallMs() }
+      writes.push({ kind: 'put', key: KEYS.operation(operation.id), value: JSON.stringify(finished) })
+    }
+    const outcome = await store.transact({ compares: [{ key: KEYS.guest(guest.id), modRevision: known?.revision ?? 0n }], writes })
+    if (outcome.ok && outcome.value.committed) this.#since.clear()
+    else await clock.sleep(100)
+  }
+}

@@ -1,0 +1,221 @@
+/**
+ * Brings a stale replica up to date while the guest runs. Only blocks that the source's bitmaps name are copied,
+ * pass after pass, each pass covering what the guest wrote during the one before; then the guest is paused for the
+ * last few blocks, and the replica becomes a leg of its disk again. See docs/internals/mirror.md.
+ */
+import { failure } from '../errors.ts'
+import type { GuestId, HostId } from '../model/ids.ts'
+import { inSync } from '../model/records.ts'
+import type { Replica, Volume } from '../model/volume.ts'
+import type { Leg } from '../ports/guest-host.ts'
+import type { ByteRange, CopyRequest, ReplicaInfo, VolumeHost } from '../ports/volume-host.ts'
+import { fail, ok, type Result } from '../result.ts'
+import { addressOf, legEndpoint, type HostContext } from './host-context.ts'
+
+/** Passes with the guest running stop when one moved less than this, or after `PASSES_MAX`. */
+const SMALL_PASS_BYTES = 1 << 20
+const PASSES_MAX = 6
+
+export interface ResyncReport {
+  readonly copiedBytes: number
+  readonly passes: number
+  /** How long the guest stood still for the last pass; 0 when it did not run. */
+  readonly pauseMs: number
+  readonly compared: boolean
+  /** The new sync point, on both replicas since the moment they were equal. */
+  readonly syncPoint: string
+}
+
+export interface ResyncJob {
+  readonly context: HostContext
+  readonly volume: Volume
+  readonly epoch: number
+  readonly source: Replica
+  readonly target: Replica
+  /** Present when the guest runs here: it is paused for the last pass and gets the replica as a leg. */
+  readonly run?: {
+    readonly guest: GuestId
+    /** Keeps other surgery on the guest away while the task runs. */
+    readonly exclusively: <T>(task: () => Promise<T>) => Promise<T>
+    /** The replica has just become a leg. */
+    readonly onAttached: (leg: Leg) => void
+  }
+  readonly signal: AbortSignal
+  readonly onProgress?: (copiedBytes: number, totalBytes: number) => void
+}
+
+/**
+ * Runs the whole copy. The record is the caller's: `syncing` must be written before, `in-sync` with the new sync
+ * point after. On failure everything that was dirty is dirty still, so that a later job misses nothing.
+ */
+export async function resync(job: ResyncJob): Promise<Result<ResyncReport>> {
+  return new Resync(job).run()
+}
+
+/** Name of the next sync point. Recognisable as one of this volume's, unique for ever. */
+export function nextSyncPoint(context: HostContext): string {
+  return `sp-${context.random.uuid().replaceAll('-', '').slice(0, 12)}`
+}
+
+class Resync {
+  readonly #job: ResyncJob
+  readonly #source: VolumeHost
+  readonly #target: VolumeHost
+  readonly #nextPoint: string
+  #copiedBytes = 0
+  #passes = 0
+
+  constructor(job: ResyncJob) {
+    this.#job = job
+    this.#source = job.context.volumesOn(job.source.host)
+    this.#target = job.context.volumesOn(job.target.host)
+    this.#nextPoint = nextSyncPoint(job.context)
+  }
+
+  async run(): Promise<Result<ResyncReport>> {
+    const { volume, source, target, epoch } = this.#job
+    const sourceInfo = await this.#source.inspect(volume.id, source.pool)
+    if (!sourceInfo.ok) return sourceInfo
+    const targetInfo = await this.#target.inspect(volume.id, target.pool)
+    if (!targetInfo.ok) return targetInfo
+    const full = mustCompare(volume, target, sourceInfo.value, targetInfo.value)
+    const extra = full ? ok<readonly ByteRange[]>([]) : await this.#writesOnlyTheTargetHas(targetInfo.value)
+    if (!extra.ok) return extra
+    const exported = await this.#target.exportAsTarget({ volume: volume.id, pool: target.pool, epoch })
+    if (!exported.ok) return exported
+    const dirty = await this.#copyWhileRunning(sourceInfo.value, extra.value, full, exported.value)
+    if (!dirty.ok) return dirty
+    const joined = await this.#join(dirty.value)
+    if (!joined.ok) return joined
+    return ok({ copiedBytes: this.#copiedBytes, passes: this.#passes, pauseMs: joined.value, compared: full, syncPoint: this.#nextPoint })
+  }
+
+  async #writesOnlyTheTargetHas(info: ReplicaInfo): Promise<Result<readonly ByteRange[]>> {
+    const { volume, target } = this.#job
+    if (target.stale?.cause !== 'run-lost') return ok([])
+    const ranges: ByteRange[] = []
+    for (const bitmap of info.bitmaps) {
+      const found = await this.#target.dirtyRanges(volume.id, target.pool, bitmap.name)
+      if (!found.ok) return found
+      ranges.push(...found.value)
+    }
+    return ok(ranges)
+  }
+
+  /** Returns the name of the bitmap that records now: what the last pass has to look at. */
+  async #copyWhileRunning(info: ReplicaInfo, extra: readonly ByteRange[], full: boolean, address: { port: number; exportName: string }): Promise<Result<string>> {
+    const { volume, source, signal } = this.#job
+    let recording = info.bitmaps.find((bitmap) => bitmap.recording)?.name
+    // An earlier job that failed has left its disabled bitmaps: they still name what the target lacks.
+    const older = info.bitmaps.filter((bitmap) => !bitmap.recording)
+    const pending: ByteRange[] = [...extra]
+    for (const bitmap of full ? [] : older) {
+      const found = await this.#source.dirtyRanges(volume.id, source.pool, bitmap.name)
+      if (!found.ok) return found
+      pending.push(...found.value)
+    }
+    let everything = full
+    for (;;) {
+      if (signal.aborted) return fail(failure('conflict', 'The resync was called off'))
+      const next = `${this.#nextPoint}-${this.#passes + 1}`
+      const turned = await this.#source.addBitmap(volume.id, source.pool, next, recording)
+      if (!turned.ok) return turned
+      const select: CopyRequest['select'] = everything || recording === undefined ? 'all' : { bitmap: recording, extra: pending.splice(0) }
+      const copied = await this.#copy(select, everything, address)
+      if (!copied.ok) return copied
+      everything = false
+      recording = next
+      if (copied.value < SMALL_PASS_BYTES || this.#passes >= PASSES_MAX) return ok(recording)
+    }
+  }
+
+  async #copy(select: CopyRequest['select'], compare: boolean, address: { readonly port: number; readonly exportName: string }): Promise<Result<number>> {
+    const { volume, source, target, epoch, signal, context, onProgress } = this.#job
+    const before = this.#copiedBytes
+    const copied = await this.#source.copy(
+      {
+        volume: volume.id,
+        pool: source.pool,
+        epoch,
+        select,
+        compare,
+        target: { host: target.host, pool: target.pool, address: addressOf(context.mirror.state, target.host, ['ran', 'san', 'lan']), port: address.port, exportName: address.exportName },
+      },
+      (progress) => onProgress?.(before + progress.copiedBytes, before + progress.totalBytes),
+      signal,
+    )
+    if (!copied.ok) return copied
+    this.#passes += 1
+    this.#copiedBytes += copied.value.copiedBytes
+    return ok(copied.value.copiedBytes)
+  }
+
+  /** The last pass, with the guest standing still. Returns the pause in ms. */
+  async #join(dirty: string): Promise<Result<number>> {
+    const { volume, target, epoch, run, context, signal } = this.#job
+    const exported = await this.#target.exportToGuest({ volume: volume.id, pool: target.pool, epoch, syncPoint: this.#nextPoint, rejoining: true })
+    if (!exported.ok) return exported
+    if (signal.aborted) return fail(failure('conflict', 'The resync was called off'))
+    if (!run) {
+      const passed = await this.#lastPass(dirty, exported.value, () => Promise.resolve(ok()))
+      return passed.ok ? ok(0) : passed
+    }
+    const { guest } = run
+    const { guests, clock } = context
+    const leg = { host: target.host, endpoint: legEndpoint(context, target.host, exported.value), exportName: exported.value.exportName }
+    const prepared = await guests.prepareLeg(guest, volume.id, leg)
+    if (!prepared.ok) return prepared
+    const joined = await run.exclusively(async (): Promise<Result<number>> => {
+      const startedMs = clock.monotonicMs()
+      const paused = await guests.pause(guest)
+      if (!paused.ok) return paused
+      const passed = await this.#lastPass(dirty, exported.value, () => guests.attachLeg(guest, volume.id, target.host))
+      if (passed.ok) run.onAttached(leg)
+      const resumed = await guests.resume(guest)
+      if (!passed.ok) return passed
+      return resumed.ok ? ok(clock.monotonicMs() - startedMs) : resumed
+    })
+    if (!joined.ok) {
+      await guests.discardLeg(guest, volume.id, target.host)
+      await this.#target.revokeExport(volume.id, target.pool, exported.value.exportName)
+    }
+    return joined
+  }
+
+  async #lastPass(dirty: string, address: { readonly port: number; readonly exportName: string }, attach: () => Promise<Result<void>>): Promise<Result<void>> {
+    const { volume, source } = this.#job
+    const turned = await this.#source.addBitmap(volume.id, source.pool, this.#nextPoint, dirty)
+    if (!turned.ok) return turned
+    const copied = await this.#copy({ bitmap: dirty, extra: [] }, false, address)
+    if (!copied.ok) return copied
+    return attach()
+  }
+}
+
+/** Forgets all bitmaps of an in-sync volume but the sync point's, once the record names it. */
+export async function dropOldBitmaps(context: HostContext, volume: Volume): Promise<void> {
+  for (const { host, pool } of inSync(volume)) {
+    const volumes = context.volumesOn(host)
+    const info = await volumes.inspect(volume.id, pool)
+    for (const bitmap of info.ok ? info.value.bitmaps : []) {
+      if (bitmap.name === volume.syncPoint) continue
+      const removed = await volumes.removeBitmap(volume.id, pool, bitmap.name)
+      // A bitmap too many costs a little memory and makes the next resync copy more; it harms nothing.
+      if (!removed.ok) context.log.warn('an old bitmap stays', { volume: volume.id, bitmap: bitmap.name, cause: removed.error })
+    }
+  }
+}
+
+/** True when no bitmap can tell all that the target lacks or has too much. */
+function mustCompare(volume: Volume, target: Replica, sourceInfo: ReplicaInfo, targetInfo: ReplicaInfo): boolean {
+  const has = (info: ReplicaInfo) => info.bitmaps.some((bitmap) => bitmap.name === volume.syncPoint)
+  if (!has(sourceInfo)) return true
+  switch (target.stale?.cause) {
+    case 'leg-lost':
+      return false
+    case 'run-lost':
+      return !has(targetInfo)
+    default:
+      return true
+  }
+}

@@ -1,0 +1,139 @@
+/**
+ * The records that a guest's host writes while it runs the guest. Each write compares the grant's revision: a host
+ * that has been deposed, knowingly or not, changes nothing. While the store is away the write is tried again, and
+ * the caller waits: consistency first.
+ */
+import type { Versioned } from '../model/cluster.ts'
+import type { Grant } from '../model/grant.ts'
+import type { GuestObservation } from '../model/guest.ts'
+import type { GuestId, HostId, VolumeId } from '../model/ids.ts'
+import { KEYS } from '../model/keys.ts'
+import { withReplica } from '../model/records.ts'
+import type { Replica, Staleness, Volume } from '../model/volume.ts'
+import type { StoreEntry, Write } from '../ports/store.ts'
+import type { HostContext } from './host-context.ts'
+
+const RETRY_MS = 100
+
+export type Recorded<T = void> = { readonly kind: 'recorded'; readonly value: T } | { readonly kind: 'deposed' }
+
+export class RunRecords {
+  readonly #context: HostContext
+  readonly #guest: GuestId
+  readonly #epoch: number
+
+  constructor(context: HostContext, guest: GuestId, epoch: number) {
+    this.#context = context
+    this.#guest = guest
+    this.#epoch = epoch
+  }
+
+  /** Changes the volume's record as long as this host holds the grant at this epoch. Returns the new record. */
+  async changeVolume(volume: VolumeId, change: (volume: Volume) => Volume, signal?: AbortSignal): Promise<Recorded<Volume>> {
+    for (;;) {
+      const read = await this.#read<Volume>(KEYS.volume(volume), signal)
+      if (read.kind === 'deposed') return read
+      const { grant, record } = read
+      if (!record) return { kind: 'deposed' }
+      const next = change(record.value)
+      if (JSON.stringify(next) === JSON.stringify(record.value)) return { kind: 'recorded', value: next }
+      const outcome = await this.#context.store.transact({
+        compares: [
+          { key: KEYS.grant(this.#guest), modRevision: grant.revision },
+          { key: KEYS.volume(volume), modRevision: record.revision },
+        ],
+        writes: [{ kind: 'put', key: KEYS.volume(volume), value: JSON.stringify(next) }],
+      })
+      if (outcome.ok && outcome.value.committed) return { kind: 'recorded', value: next }
+      // Refused: somebody else changed a record. Unknown: it may have been done; the change is idempotent.
+      await this.#context.clock.sleep(outcome.ok ? 1 : RETRY_MS)
+    }
+  }
+
+  markStale(volume: VolumeId, host: HostId, stale: Staleness): Promise<Recorded<Volume>> {
+    return this.changeVolume(volume, (record) => {
+      // A copy that was already behind stays behind since then; only what is unknown about it may grow.
+      const known = record.replicas.find((replica) => replica.host === host)
+      const next = known?.stale && known.state !== 'in-sync' ? { ...known.stale, cause: worse(known.stale.cause, stale.cause) } : stale
+      return withReplica(record, host, (replica) => ({ ...replica, state: 'stale', stale: next }))
+    })
+  }
+
+  setReplica(volume: VolumeId, host: HostId, change: (replica: Replica) => Replica): Promise<Recorded<Volume>> {
+    return this.changeVolume(volume, (record) => withReplica(record, host, change))
+  }
+
+  /**
+   * Says, before the first instruction runs, that this epoch has begun here. An agent that finds this record but no
+   * QEMU knows that a run ended without its last flush.
+   */
+  async begin(failures: number): Promise<Recorded> {
+    for (;;) {
+      const read = await this.#read<GuestObservation>(KEYS.observation(this.#guest))
+      if (read.kind === 'deposed') return read
+      const outcome = await this.#context.store.transact({
+        compares: [{ key: KEYS.grant(this.#guest), modRevision: read.grant.revision }],
+        writes: [this.#observation('starting', '', failures)],
+      })
+      if (outcome.ok && outcome.value.committed) return { kind: 'recorded', value: undefined }
+      await this.#context.clock.sleep(outcome.ok ? 1 : RETRY_MS)
+    }
+  }
+
+  async release(clean: boolean, reason: string, failures: number): Promise<Recorded> {
+    for (;;) {
+      const read = await this.#read<GuestObservation>(KEYS.observation(this.#guest))
+      if (read.kind === 'deposed') return read
+      const released: Grant = { ...read.grant.value, state: 'released', clean, reason }
+      const observation = this.#observation('stopped', reason, failures)
+      const outcome = await this.#context.store.transact({
+        compares: [{ key: KEYS.grant(this.#guest), modRevision: read.grant.revision }],
+        writes: [{ kind: 'put', key: KEYS.grant(this.#guest), value: JSON.stringify(released) }, observation],
+      })
+      if (outcome.ok && outcome.value.committed) return { kind: 'recorded', value: undefined }
+      await this.#context.clock.sleep(outcome.ok ? 1 : RETRY_MS)
+    }
+  }
+
+  /** Says what the guest does now; best effort, since the next change says it again. */
+  async observe(phase: GuestObservation['phase'], reason: string, failures: number): Promise<void> {
+    const outcome = await this.#context.store.transact({ compares: [], writes: [this.#observation(phase, reason, failures)] })
+    if (!outcome.ok) this.#context.log.warn('a guest\'s state could not be reported', { guest: this.#guest, phase, cause: outcome.error })
+  }
+
+  #observation(phase: GuestObservation['phase'], reason: string, failures: number): Write {
+    const observation: GuestObservation = {
+      guest: this.#guest,
+      host: this.#context.self,
+      epoch: this.#epoch,
+      phase,
+      reason,
+      since: this.#context.clock.wallMs(),
+      failures,
+    }
+    return { kind: 'put', key: KEYS.observation(this.#guest), value: JSON.stringify(observation) }
+  }
+
+  /** The grant (which must be ours) and one more record, both read linearizably; patient while the store is away. */
+  async #read<T>(key: string, signal?: AbortSignal): Promise<{ kind: 'ours'; grant: Versioned<Grant>; record: Versioned<T> | undefined } | { kind: 'deposed' }> {
+    for (;;) {
+      if (signal?.aborted) return { kind: 'deposed' }
+      const [grantEntry, entry] = await Promise.all([this.#context.store.get(KEYS.grant(this.#guest)), this.#context.store.get(key)])
+      if (grantEntry.ok && entry.ok) {
+        const grant = grantEntry.value && parsed<Grant>(grantEntry.value)
+        if (!grant || grant.value.epoch !== this.#epoch || grant.value.host !== this.#context.self || grant.value.state === 'released') return { kind: 'deposed' }
+        return { kind: 'ours', grant, record: entry.value && parsed<T>(entry.value) }
+      }
+      await this.#context.clock.sleep(RETRY_MS)
+    }
+  }
+}
+
+function parsed<T>(entry: StoreEntry): Versioned<T> {
+  return { value: JSON.parse(entry.value) as T, revision: entry.modRevision }
+}
+
+function worse(a: Staleness['cause'], b: Staleness['cause']): Staleness['cause'] {
+  const order = ['leg-lost', 'run-lost', 'unknown'] as const
+  return order.indexOf(a) >= order.indexOf(b) ? a : b
+}

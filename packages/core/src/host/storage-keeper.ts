@@ -1,0 +1,125 @@
+/**
+ * The storage side of one host: takes replicas away from runs that are over, removes what was deleted, and brings
+ * the replicas of stopped guests up to date (a running guest's own host does that for it).
+ */
+import type { Grant } from '../model/grant.ts'
+import type { VolumeId } from '../model/ids.ts'
+import type { ClusterState } from '../model/cluster.ts'
+import { KEYS } from '../model/keys.ts'
+import { inSync, isActive, replicaOn } from '../model/records.ts'
+import type { Removal, Volume } from '../model/volume.ts'
+import type { HostContext } from './host-context.ts'
+import { dropOldBitmaps, resync } from './resync.ts'
+
+const TICK_MS = 1_000
+const RESYNC_RETRY_MS = 5_000
+
+export class StorageKeeper {
+  readonly #context: HostContext
+  /** The newest epoch for which older exports are known to be gone. */
+  readonly #revokedBelow = new Map<VolumeId, number>()
+  readonly #busy = new Set<string>()
+  readonly #notBefore = new Map<VolumeId, number>()
+
+  constructor(context: HostContext) {
+    this.#context = context
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { mirror, clock } = this.#context
+    const off = mirror.onChange((state) => this.#look(state, signal))
+    while (!signal.aborted) {
+      if (mirror.loaded) this.#look(mirror.state, signal)
+      await clock.sleep(TICK_MS, signal)
+    }
+    off()
+  }
+
+  #look(state: ClusterState, signal: AbortSignal): void {
+    const { self } = this.#context
+    for (const { value: volume } of state.volumes.values()) {
+      const grant = state.grants.get(volume.guest)?.value
+      if (!grant || !replicaOn(volume, self)) continue
+      if ((this.#revokedBelow.get(volume.id) ?? 0) < grant.epoch) this.#once(`revoke ${volume.id}`, () => this.#revoke(volume, grant))
+      if (!isActive(grant) && volume.ready) this.#maybeResync(state, volume, grant, signal)
+    }
+    for (const { value: removal } of state.removals.values()) if (removal.host === self) this.#once(`remove ${removal.volume}`, () => this.#remove(removal))
+  }
+
+  #once(key: string, task: () => Promise<void>): void {
+    if (this.#busy.has(key)) return
+    this.#busy.add(key)
+    task()
+      .catch((error: unknown) => this.#context.log.error('a storage task failed', { task: key, error }))
+      .finally(() => this.#busy.delete(key))
+  }
+
+  async #revoke(volume: Volume, grant: Grant): Promise<void> {
+    const { self, volumesOn, events } = this.#context
+    const pool = replicaOn(volume, self)?.pool
+    if (pool === undefined) return
+    const revoked = await volumesOn(self).revokeBelow(volume.id, pool, grant.epoch)
+    if (!revoked.ok) {
+      await this.#context.clock.sleep(200)
+      return
+    }
+    this.#revokedBelow.set(volume.id, grant.epoch)
+    for (const name of revoked.value)
+      events.tell({ kind: 'export.revoked', subject: `volume/${volume.id}`, message: `${self} no longer serves ${name}`, details: { host: self, export: name } })
+  }
+
+  async #remove({ volume, pool, host }: Removal): Promise<void> {
+    const { self, volumesOn, store, log, clock } = this.#context
+    const removed = await volumesOn(self).removeReplica(volume, pool)
+    if (!removed.ok) {
+      log.warn('a deleted replica could not be removed yet', { volume, cause: removed.error })
+      await clock.sleep(TICK_MS)
+      return
+    }
+    this.#revokedBelow.delete(volume)
+    const done = await store.transact({ compares: [], writes: [{ kind: 'delete', key: KEYS.removal(host, volume) }] })
+    if (!done.ok) await clock.sleep(TICK_MS)
+  }
+
+  #maybeResync(state: ClusterState, volume: Volume, grant: Grant, signal: AbortSignal): void {
+    const { self, clock } = this.#context
+    const source = inSync(volume)[0]
+    if (source?.host !== self || clock.monotonicMs() < (this.#notBefore.get(volume.id) ?? 0)) return
+    const isUp = (host: Volume['replicas'][number]['host']) => state.statuses.get(host)?.value.state === 'online'
+    const target = volume.replicas.find((replica) => replica.state !== 'in-sync' && isUp(replica.host))
+    if (target) this.#once(`resync ${volume.id}`, () => this.#resync(volume, grant, source, target, signal))
+  }
+
+  async #resync(volume: Volume, grant: Grant, source: Volume['replicas'][number], target: Volume['replicas'][number], signal: AbortSignal): Promise<void> {
+    const { events, store, clock, mirror } = this.#context
+    // What the copy starts from: if either record changes before it ends, the copy proves nothing.
+    const compares = [
+      { key: KEYS.grant(volume.guest), modRevision: mirror.state.grants.get(volume.guest)?.revision ?? 0n },
+      { key: KEYS.volume(volume.id), modRevision: mirror.state.volumes.get(volume.id)?.revision ?? 0n },
+    ]
+    this.#notBefore.set(volume.id, clock.monotonicMs() + RESYNC_RETRY_MS)
+    const subject = `volume/${volume.id}`
+    events.tell({ kind: 'resync.started', subject, message: `the replica on ${target.host} is brought up to date from ${source.host}; its guest is stopped`, details: { host: target.host } })
+    const done = await resync({ context: this.#context, volume, epoch: grant.epoch, source, target, signal })
+    if (!done.ok) {
+      events.tell({ kind: 'resync.failed', subject, message: `the replica on ${target.host} could not be brought up to date: ${done.error.message}`, details: { host: target.host } })
+      return
+    }
+    const next: Volume = {
+      ...volume,
+      syncPoint: done.value.syncPoint,
+      replicas: volume.replicas.map((replica) => (replica.host === target.host ? { host: replica.host, pool: replica.pool, state: 'in-sync' as const } : replica)),
+    }
+    const outcome = await store.transact({
+      compares,
+      writes: [{ kind: 'put', key: KEYS.volume(volume.id), value: JSON.stringify(next) }],
+    })
+    if (!outcome.ok || !outcome.value.committed) return
+    if (next.replicas.every((replica) => replica.state === 'in-sync')) await dropOldBitmaps(this.#context, next)
+    const { copiedBytes, passes, compared } = done.value
+    events.tell(
+      { kind: 'resync.finished', subject, message: `${copiedBytes} bytes${compared ? ', after comparing all blocks' : ''}; the guest was stopped`, details: { host: target.host, copiedBytes, passes, pauseMs: 0, compared } },
+      { kind: 'replica.in-sync', subject, message: `the replica on ${target.host} is in sync`, details: { host: target.host } },
+    )
+  }
+}

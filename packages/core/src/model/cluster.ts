@@ -1,0 +1,52 @@
+import type { ClusterEvent } from './event.ts'
+import type { Decision } from './decision.ts'
+import type { Grant } from './grant.ts'
+import type { Guest, GuestObservation } from './guest.ts'
+import type { Host, HostPolicy, HostStatus } from './host.ts'
+import type { GuestId, HostId, OperationId, VolumeId } from './ids.ts'
+import type { Operation } from './operation.ts'
+import type { Image, Removal, Volume } from './volume.ts'
+
+export interface ClusterSettings {
+  readonly id: string
+  readonly name: string
+  /** A host is suspected when all its heartbeats stay away for this long. */
+  readonly detectionMs: number
+  readonly heartbeatIntervalMs: number
+  readonly leaseTtlMs: number
+  readonly createdAt: number
+}
+
+/** A record and the store revision that last changed it: what a transaction compares. */
+export interface Versioned<T> {
+  readonly value: T
+  readonly revision: bigint
+}
+
+/** The key that makes one agent the coordinator. Every plan's transaction compares its revision. */
+export interface CoordinatorClaim {
+  readonly host: HostId
+  readonly term: number
+}
+
+/** All that the store holds, at one revision. */
+export interface ClusterState {
+  readonly settings?: Versioned<ClusterSettings>
+  readonly coordinator?: Versioned<CoordinatorClaim>
+  readonly hosts: ReadonlyMap<HostId, Versioned<Host>>
+  readonly statuses: ReadonlyMap<HostId, Versioned<HostStatus>>
+  readonly policies: ReadonlyMap<HostId, Versioned<HostPolicy>>
+  /** Present while the host's lease lives. */
+  readonly liveness: ReadonlyMap<HostId, Versioned<{ readonly bootId: string }>>
+  readonly guests: ReadonlyMap<GuestId, Versioned<Guest>>
+  readonly grants: ReadonlyMap<GuestId, Versioned<Grant>>
+  readonly volumes: ReadonlyMap<VolumeId, Versioned<Volume>>
+  readonly observations: ReadonlyMap<GuestId, Versioned<GuestObservation>>
+  readonly decisions: ReadonlyMap<GuestId, Versioned<Decision>>
+  /** Keyed `host/volume`. */
+  readonly removals: ReadonlyMap<string, Versioned<Removal>>
+  readonly images: ReadonlyMap<string, Versioned<Image>>
+  readonly operations: ReadonlyMap<OperationId, Versioned<Operation>>
+}
+
+export type { ClusterEvent }

@@ -1,0 +1,22 @@
+/** Why the coordinator did what it did; stored with the grant and shown by `stead explain`. */
+export interface Decision {
+  readonly guest: string
+  /** `start`, `recover`, `wait`, `relocate`. */
+  readonly action: 'start' | 'recover' | 'wait' | 'restart'
+  readonly outcome: string
+  readonly epoch: number
+  readonly decidedAt: number
+  readonly coordinator: string
+  /** What was known, one sentence each. */
+  readonly facts: readonly string[]
+  readonly candidates: readonly Candidate[]
+}
+
+export interface Candidate {
+  readonly host: string
+  readonly chosen: boolean
+  /** Empty when nothing speaks against it. */
+  readonly rejectedBecause: string
+  /** What speaks for it, best first. */
+  readonly merits: readonly string[]
+}

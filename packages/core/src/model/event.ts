@@ -1,0 +1,49 @@
+/** Kinds are stable and documented in docs/operating/events.md; each names what happened, not what follows. */
+export const EVENT_KINDS = [
+  'cluster.created',
+  'coordinator.elected',
+  'host.joined',
+  'host.online',
+  'host.suspected',
+  'host.cleared',
+  'host.lost',
+  'host.confirmed-dead',
+  'host.fenced-itself',
+  'host.maintenance',
+  'guest.created',
+  'guest.deleted',
+  'guest.started',
+  'guest.stopped',
+  'guest.exited',
+  'guest.paused',
+  'guest.resumed',
+  'guest.waiting',
+  'guest.failed',
+  'grant.committed',
+  'grant.released',
+  'export.revoked',
+  'replica.stale',
+  'replica.in-sync',
+  'resync.started',
+  'resync.finished',
+  'resync.failed',
+  'data-loss.accepted',
+  'daemon.restarted',
+] as const
+export type EventKind = (typeof EVENT_KINDS)[number]
+
+export interface ClusterEvent {
+  /** Unique and growing per reporting host. */
+  readonly id: string
+  /** ISO 8601, UTC, from the reporting host's wall clock. */
+  readonly time: string
+  /** The reporting host's monotonic clock, ms; comparable between events of one host (and within a lab). */
+  readonly monotonicMs: number
+  readonly kind: EventKind
+  /** `host/h1`, `guest/web1`, `volume/<id>` or `cluster`. */
+  readonly subject: string
+  readonly message: string
+  /** Who reports. */
+  readonly host: string
+  readonly details?: Readonly<Record<string, string | number | boolean>>
+}

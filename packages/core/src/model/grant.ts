@@ -1,0 +1,20 @@
+import type { GuestId, HostId } from './ids.ts'
+
+/**
+ * The right to run a guest. A guest runs only under a held grant, on that host, at that epoch; storage
+ * serves only the newest epoch. The record stays when the run ends, so that epochs only grow.
+ */
+export interface Grant {
+  readonly guest: GuestId
+  readonly epoch: number
+  readonly host: HostId
+  /** `recalled`: the holder is asked to end the run in order (drain, stop) and to release. */
+  readonly state: 'held' | 'recalled' | 'released'
+  /**
+   * Meaningful once released: true when the guest's last write was flushed to every in-sync replica
+   * before the release. After an unclean end the replicas may differ in unacknowledged writes.
+   */
+  readonly clean: boolean
+  readonly grantedAt: number
+  readonly reason: string
+}

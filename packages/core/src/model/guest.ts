@@ -1,0 +1,73 @@
+import type { BlobId, GuestId, HostId, VolumeId } from './ids.ts'
+
+/** HA vocabulary of the field: what the cluster keeps true for the guest. `ignored`: the cluster never acts by itself. */
+export type HaMode = 'started' | 'stopped' | 'ignored'
+
+export interface KernelBoot {
+  readonly kind: 'kernel'
+  readonly kernel: BlobId
+  readonly initrd?: BlobId
+  readonly append: string
+}
+/** Boot from the first volume. */
+export interface DiskBoot {
+  readonly kind: 'disk'
+}
+
+export interface Nic {
+  readonly mac: string
+  /** The bridge's role; only `lan` carries guests. */
+  readonly network: 'lan'
+}
+
+/** What the administrator wants of a guest. */
+export interface Guest {
+  readonly id: GuestId
+  readonly name: string
+  readonly kind: 'vm'
+  readonly memoryBytes: number
+  readonly cpus: number
+  readonly boot: KernelBoot | DiskBoot
+  readonly volumes: readonly VolumeId[]
+  readonly nics: readonly Nic[]
+  readonly ha: HaMode
+  /** Whether it should run. For `ha` started and stopped it says the same; for `ignored` it is the user's last word. */
+  readonly desired: 'running' | 'stopped'
+  /** `stop --force`: do not wait for the guest's own shutdown. Reset by the next start. */
+  readonly forceStop: boolean
+  /** How long a shutdown may take before the power is cut, ms; the default of 30 s when absent. */
+  readonly shutdownTimeoutMs?: number
+  /** A host that the user asked for; kept as a preference. */
+  readonly preferredHost?: HostId
+  /** `start --accept-data-loss` names the epoch whose loss was accepted; one use. */
+  readonly acceptDataLoss?: { readonly host: HostId; readonly atEpoch: number }
+  /** Set by delete: the guest is stopped, its volumes removed, then the record goes. */
+  readonly deleting: boolean
+  readonly createdAt: number
+}
+
+/** What the granted host sees of its guest. Written by that host's agent; older epochs are refused. */
+export interface GuestObservation {
+  readonly guest: GuestId
+  readonly host: HostId
+  readonly epoch: number
+  readonly phase: 'starting' | 'running' | 'paused' | 'stopping' | 'stopped' | 'failed'
+  /** Why it is paused or failed; empty otherwise. */
+  readonly reason: string
+  readonly since: number
+  /** How often QEMU ended by itself or could not be started since the last user's start, on this host. */
+  readonly failures: number
+}
+
+/** What `vm list` shows. */
+export type GuestState =
+  | 'creating'
+  | 'stopped'
+  | 'starting'
+  | 'running'
+  | 'paused'
+  | 'stopping'
+  | 'waiting'
+  | 'unknown'
+  | 'error'
+  | 'deleting'

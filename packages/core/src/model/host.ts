@@ -1,0 +1,50 @@
+import type { HostId } from './ids.ts'
+
+/** LAN: guests' and users' traffic. SAN: compute to storage. RAN: replica to replica. */
+export const NETWORK_ROLES = ['lan', 'san', 'ran'] as const
+export type NetworkRole = (typeof NETWORK_ROLES)[number]
+
+/** A witness votes and watches; it runs no guest and holds no data. */
+export type HostRole = 'compute' | 'witness'
+
+export interface Pool {
+  readonly name: string
+  /** Folder on the host's file system that holds the replicas. */
+  readonly path: string
+  readonly capacityBytes: number
+}
+
+/** What a host says of itself when it joins or starts. Written by that host's agent only. */
+export interface Host {
+  readonly id: HostId
+  readonly role: HostRole
+  /** Place in the order of succession: the lowest one alive coordinates. */
+  readonly order: number
+  readonly addresses: Readonly<Partial<Record<NetworkRole, string>>>
+  /** TCP port of the agent's internal (host to host) server, on every address. */
+  readonly agentPort: number
+  readonly pools: readonly Pool[]
+  readonly cpuCount: number
+  readonly memoryBytes: number
+  /** Changes with each boot of the host. */
+  readonly bootId: string
+  readonly accelerator: 'kvm' | 'tcg' | 'none'
+}
+
+/** What the cluster decided about a host. Written by the coordinator only. */
+export interface HostStatus {
+  readonly state: 'online' | 'lost'
+  /** The boot for which the state was decided: a lost host comes back with a newer one or with the same after a cut. */
+  readonly bootId: string
+  /** Wall clock, milliseconds since 1970. For people; no decision uses it. */
+  readonly since: number
+  readonly reason: string
+}
+
+/** What the administrator wants of a host. */
+export interface HostPolicy {
+  readonly maintenance: boolean
+}
+
+/** What `host list` shows. */
+export type HostState = 'online' | 'suspected' | 'lost' | 'maintenance' | 'draining' | 'unknown'

@@ -1,0 +1,31 @@
+/**
+ * The layout of the store: which record lives under which key. One prefix, so that one watch sees all.
+ * Records are JSON; `packages/api/src/records.ts` holds the schemas that check them on reading.
+ */
+import type { GuestId, HostId, OperationId, VolumeId } from './ids.ts'
+
+export const PREFIX = '/stead/'
+
+export const KEYS = {
+  settings: `${PREFIX}settings`,
+  coordinator: `${PREFIX}coordinator`,
+  host: (id: HostId) => `${PREFIX}hosts/${id}`,
+  status: (id: HostId) => `${PREFIX}statuses/${id}`,
+  policy: (id: HostId) => `${PREFIX}policies/${id}`,
+  liveness: (id: HostId) => `${PREFIX}liveness/${id}`,
+  guest: (id: GuestId) => `${PREFIX}guests/${id}`,
+  /** Holds the guest's id; its creation in the same transaction makes names unique. */
+  guestName: (name: string) => `${PREFIX}guest-names/${name}`,
+  grant: (guest: GuestId) => `${PREFIX}grants/${guest}`,
+  volume: (id: VolumeId) => `${PREFIX}volumes/${id}`,
+  observation: (guest: GuestId) => `${PREFIX}observations/${guest}`,
+  decision: (guest: GuestId) => `${PREFIX}decisions/${guest}`,
+  operation: (id: OperationId) => `${PREFIX}operations/${id}`,
+  /** Holds the operation's id: a repeated request with the same key gets the same operation. */
+  idempotency: (key: string) => `${PREFIX}idempotency/${key}`,
+  /** Outbox: agents copy events to their own history; the coordinator prunes the oldest. */
+  event: (id: string) => `${PREFIX}events/${id}`,
+  /** A replica's file that its host must still remove, however long it was away. */
+  removal: (host: HostId, volume: VolumeId) => `${PREFIX}removals/${host}/${volume}`,
+  image: (name: string) => `${PREFIX}images/${name}`,
+} as const

@@ -1,0 +1,18 @@
+import type { OperationId } from './ids.ts'
+
+/** A long-running request. It survives the client and the agent that took it: its state is in the store. */
+export interface Operation {
+  readonly id: OperationId
+  /** `vm.create`, `vm.start`, `host.drain`, ... */
+  readonly kind: string
+  /** `guest/<id>` or `host/<id>`. */
+  readonly subject: string
+  readonly state: 'running' | 'waiting' | 'succeeded' | 'failed'
+  /** 0 to 1. */
+  readonly progress: number
+  /** What it is doing, or for `waiting` and `failed` why. */
+  readonly message: string
+  readonly failure?: { readonly code: string; readonly message: string; readonly hint?: string }
+  readonly startedAt: number
+  readonly finishedAt?: number
+}

@@ -1,0 +1,55 @@
+/** Small questions about records, asked in many places and answered in one. */
+import { assert } from '../assert.ts'
+import type { ClusterState, Versioned } from './cluster.ts'
+import type { Grant } from './grant.ts'
+import type { Guest } from './guest.ts'
+import type { GuestId, HostId } from './ids.ts'
+import type { Replica, Volume } from './volume.ts'
+
+/** True while the grant lets a host run the guest. */
+export function isActive(grant: Grant | undefined): grant is Grant {
+  return grant !== undefined && grant.state !== 'released'
+}
+
+/** The guest's volumes in order; undefined while one is not known yet. */
+export function volumesOf(state: ClusterState, guest: Guest): readonly Versioned<Volume>[] | undefined {
+  const volumes = guest.volumes.map((id) => state.volumes.get(id))
+  return volumes.every((volume) => volume !== undefined) ? volumes : undefined
+}
+
+export function guestByName(state: ClusterState, name: string): Versioned<Guest> | undefined {
+  for (const guest of state.guests.values()) if (guest.value.name === name) return guest
+  return undefined
+}
+
+export function replicaOn(volume: Volume, host: HostId): Replica | undefined {
+  return volume.replicas.find((replica) => replica.host === host)
+}
+
+export function inSync(volume: Volume): readonly Replica[] {
+  return volume.replicas.filter((replica) => replica.state === 'in-sync')
+}
+
+/** The volume with one replica changed. */
+export function withReplica(volume: Volume, host: HostId, change: (replica: Replica) => Replica): Volume {
+  assert(replicaOn(volume, host), `volume ${volume.id} has no replica on ${host}`)
+  return { ...volume, replicas: volume.replicas.map((replica) => (replica.host === host ? change(replica) : replica)) }
+}
+
+/** Memory that the guests granted to a host take, in bytes, without `except`. */
+export function grantedMemoryBytes(state: ClusterState, host: HostId, except?: GuestId): number {
+  let bytes = 0
+  for (const { value: grant } of state.grants.values()) {
+    if (!isActive(grant) || grant.host !== host || grant.guest === except) continue
+    bytes += state.guests.get(grant.guest)?.value.memoryBytes ?? 0
+  }
+  return bytes
+}
+
+/** Bytes of all replicas that a host's pool is to hold. */
+export function promisedPoolBytes(state: ClusterState, host: HostId, pool: string): number {
+  let bytes = 0
+  for (const { value: volume } of state.volumes.values())
+    for (const replica of volume.replicas) if (replica.host === host && replica.pool === pool) bytes += volume.sizeBytes
+  return bytes
+}

@@ -1,0 +1,57 @@
+import type { BlobId, GuestId, HostId, VolumeId } from './ids.ts'
+
+export interface Replica {
+  readonly host: HostId
+  readonly pool: string
+  readonly state: 'in-sync' | 'stale' | 'syncing'
+  /** Set while not in-sync. */
+  readonly stale?: Staleness
+}
+
+export interface Staleness {
+  /** The replica has everything up to some moment of this epoch. */
+  readonly sinceEpoch: number
+  /** Wall clock, ms; tells an administrator how old the copy is. */
+  readonly since: number
+  readonly reason: string
+  /**
+   * `leg-lost`: the guest's QEMU survived and wrote every block again elsewhere, so the survivor's bitmap
+   * holds all that this replica lacks. `run-lost`: QEMU died with writes in flight; this replica may hold
+   * writes that the source lacks, so the union of both bitmaps is copied. `unknown`: compare everything.
+   */
+  readonly cause: 'leg-lost' | 'run-lost' | 'unknown'
+}
+
+/** A guest's disk, mirrored between its replicas. Only `in-sync` replicas may serve. */
+export interface Volume {
+  readonly id: VolumeId
+  readonly guest: GuestId
+  readonly name: string
+  readonly sizeBytes: number
+  /** False until every replica's file exists. */
+  readonly ready: boolean
+  /** What the disk holds at first; zeros when absent. */
+  readonly content?: { readonly blob: BlobId; readonly format: 'raw' | 'qcow2' }
+  readonly replicas: readonly Replica[]
+  /**
+   * Name of the dirty bitmap that every in-sync replica keeps since a moment at which all in-sync
+   * replicas were equal and flushed. It is not rotated while any replica is stale.
+   */
+  readonly syncPoint: string
+}
+
+/** Left by a deletion for each replica; the replica's host removes the file, then the record. */
+export interface Removal {
+  readonly host: HostId
+  readonly volume: VolumeId
+  readonly pool: string
+}
+
+/** A disk image that new volumes can start from. */
+export interface Image {
+  readonly name: string
+  readonly blob: BlobId
+  readonly format: 'raw' | 'qcow2'
+  readonly virtualSizeBytes: number
+  readonly createdAt: number
+}

@@ -1,0 +1,94 @@
+/**
+ * Port: the guests that run on one host. The real implementation drives QEMU. It makes no choices: it is told
+ * what to start and which legs to drop or add, and it reports what happens.
+ */
+import type { GuestId, VolumeId } from '../model/ids.ts'
+import type { Nic } from '../model/guest.ts'
+import type { Result } from '../result.ts'
+
+/** One leg of a mirrored disk: a replica's export as this guest sees it. */
+export interface Leg {
+  /** The replica's host; names the leg within the disk. */
+  readonly host: string
+  readonly endpoint: { readonly kind: 'unix'; readonly path: string } | { readonly kind: 'tcp'; readonly address: string; readonly port: number }
+  readonly exportName: string
+}
+
+export interface GuestDisk {
+  readonly volume: VolumeId
+  readonly sizeBytes: number
+  /** In the order of reading: the local replica first. At least one. */
+  readonly legs: readonly Leg[]
+  /** How many replicas the volume has; missing legs are held open by a filler that refuses reads. */
+  readonly width: number
+}
+
+export interface GuestLaunch {
+  readonly guest: GuestId
+  readonly name: string
+  readonly epoch: number
+  readonly memoryBytes: number
+  readonly cpus: number
+  readonly boot:
+    | { readonly kind: 'kernel'; readonly kernelPath: string; readonly initrdPath?: string; readonly append: string }
+    | { readonly kind: 'disk' }
+  readonly disks: readonly GuestDisk[]
+  readonly nics: readonly (Nic & { readonly tap: string })[]
+  readonly accelerator: 'kvm' | 'tcg'
+}
+
+export interface RunningGuest {
+  readonly guest: GuestId
+  readonly epoch: number
+  readonly pid: number
+  readonly status: 'running' | 'paused' | 'io-error' | 'shutdown' | 'other'
+  /** The legs that the graph really holds now, per volume. */
+  readonly legs: ReadonlyMap<VolumeId, readonly string[]>
+  /** The disks with the legs that the graph really holds, and where those are served. */
+  readonly disks: readonly GuestDisk[]
+}
+
+export type GuestEvent =
+  /** A write or a read failed on some leg; QEMU has stopped the guest. */
+  | {
+      readonly kind: 'io-error'
+      readonly guest: GuestId
+      readonly epoch: number
+      readonly volume: VolumeId
+      readonly reason: string
+      /** The legs that QEMU saw fail. May be incomplete: events of a disconnected monitor are lost. */
+      readonly hosts?: readonly string[]
+    }
+  | { readonly kind: 'exited'; readonly guest: GuestId; readonly epoch: number; readonly cause: 'guest-shutdown' | 'asked' | 'killed'; readonly reason: string; /** True when it is known that all legs were flushed after the last write. */ readonly flushed?: boolean }
+  | { readonly kind: 'reset'; readonly guest: GuestId; readonly epoch: number }
+
+export interface GuestHost {
+  /** Returns when QEMU runs and its disks are open. A running older epoch of the guest is killed first. */
+  start(launch: GuestLaunch): Promise<Result<RunningGuest>>
+  /** Asks the guest to shut down (ACPI); resolves at once. */
+  requestShutdown(guest: GuestId): Promise<Result<void>>
+  /** Flushes the disks and quits QEMU. True when every flush succeeded: the end is clean. */
+  quit(guest: GuestId): Promise<Result<{ readonly flushed: boolean }>>
+  /** SIGKILL, awaited. Harmless when it does not run. */
+  kill(guest: GuestId): Promise<Result<void>>
+  /** Finds the QEMU processes that outlived an agent and connects to them. */
+  adopt(): Promise<readonly RunningGuest[]>
+  inspect(guest: GuestId): Promise<Result<RunningGuest>>
+  pause(guest: GuestId): Promise<Result<void>>
+  resume(guest: GuestId): Promise<Result<void>>
+  /** Fails all requests in flight on a leg, out of band: works while QEMU's main loop is stuck on it. */
+  yankLeg(guest: GuestId, volume: VolumeId, host: string): Promise<Result<void>>
+  /** Replaces a leg by the filler. The guest must be paused. */
+  dropLeg(guest: GuestId, volume: VolumeId, host: string): Promise<Result<void>>
+  /** Connects a leg's export without using it, so that the later attach is quick. Probes the server first. */
+  prepareLeg(guest: GuestId, volume: VolumeId, leg: Leg): Promise<Result<void>>
+  /** Puts a prepared leg in the filler's place. The guest must be paused. */
+  attachLeg(guest: GuestId, volume: VolumeId, host: string): Promise<Result<void>>
+  /** Undoes `prepareLeg`. */
+  discardLeg(guest: GuestId, volume: VolumeId, host: string): Promise<Result<void>>
+  /** Waits for all requests in flight, then flushes every leg of the disk. */
+  drainAndFlush(guest: GuestId, volume: VolumeId): Promise<Result<void>>
+  /** Path of the serial console's log of the present boot. */
+  consoleLogPath(guest: GuestId): string
+  subscribe(listener: (event: GuestEvent) => void): () => void
+}

@@ -1,0 +1,107 @@
+/**
+ * Port: the replicas that one host holds. The local implementation drives qemu-storage-daemon; the remote
+ * one speaks to another host's agent; both behave alike. Every call that opens data for writing carries the
+ * epoch, and the host that holds the replica checks it against a linearizable read of the grant.
+ */
+import type { BlobId, VolumeId } from '../model/ids.ts'
+import type { Result } from '../result.ts'
+
+export interface ReplicaSpec {
+  readonly volume: VolumeId
+  readonly pool: string
+  readonly sizeBytes: number
+}
+
+/**
+ * Where a client finds an export: a client on the same host at `loopback`, every other one at an address of
+ * the host's own record, both on `port`. (QEMU has one NBD server per process, so there is no unix socket too.)
+ */
+export interface ExportAddress {
+  readonly exportName: string
+  readonly loopback: string
+  readonly port: number
+}
+
+export interface BitmapInfo {
+  readonly name: string
+  readonly dirtyBytes: number
+  readonly recording: boolean
+}
+
+export interface ReplicaInfo {
+  readonly volume: VolumeId
+  readonly pool: string
+  readonly sizeBytes: number
+  readonly bitmaps: readonly BitmapInfo[]
+  readonly exports: readonly string[]
+}
+
+export interface CopyProgress {
+  readonly copiedBytes: number
+  readonly totalBytes: number
+}
+
+export interface CopyRequest {
+  readonly volume: VolumeId
+  readonly pool: string
+  readonly epoch: number
+  /**
+   * Blocks to consider: those dirty in `bitmap` of the source (which must not be recording), plus `extra`
+   * ranges, or all. With `compare` the two sides exchange digests first and only differing blocks move.
+   */
+  readonly select: { readonly bitmap: string; readonly extra: readonly ByteRange[] } | 'all'
+  readonly compare: boolean
+  readonly target: {
+    readonly host: string
+    /** The target replica's pool on that host. */
+    readonly pool: string
+    readonly address: string
+    readonly port: number
+    readonly exportName: string
+  }
+}
+
+export interface ByteRange {
+  readonly offset: number
+  readonly length: number
+}
+
+export interface VolumeHost {
+  /** Allocates the replica's whole size, filled with zeros or with `content`. Repeating it is harmless. */
+  createReplica(spec: ReplicaSpec, content?: { readonly blob: BlobId; readonly format: 'raw' | 'qcow2' }): Promise<Result<void>>
+  /** Revokes all exports, closes the file, removes it. Repeating it is harmless. */
+  removeReplica(volume: VolumeId, pool: string): Promise<Result<void>>
+  /**
+   * Serves the replica to the guest at this epoch under `vol-<id>-e<epoch>`. Every export of the volume with
+   * an older epoch, and every resync export, is hard-deleted and its end awaited first. Refuses an epoch older
+   * than the granted one (`stale_epoch`) and a replica that the record does not call in-sync
+   * (`replica_not_current`), unless `rejoining`: the last step of a resync, at the granted epoch.
+   * Ensures the recording bitmap `syncPoint` (created when absent: `bitmapIsNew`).
+   */
+  exportToGuest(request: {
+    readonly volume: VolumeId
+    readonly pool: string
+    readonly epoch: number
+    readonly syncPoint: string
+    readonly rejoining: boolean
+  }): Promise<Result<ExportAddress & { readonly bitmapIsNew: boolean; readonly revoked: readonly string[] }>>
+  /** Serves the replica as resync target under `vol-<id>-e<epoch>-sync`, after hard-deleting every other export of it. */
+  exportAsTarget(request: { readonly volume: VolumeId; readonly pool: string; readonly epoch: number }): Promise<Result<ExportAddress>>
+  /** Hard-deletes all exports of the volume with an epoch below this one. Returns their names. */
+  revokeBelow(volume: VolumeId, pool: string, epoch: number): Promise<Result<readonly string[]>>
+  /** Hard-deletes one export and waits for its end. Absent: harmless. */
+  revokeExport(volume: VolumeId, pool: string, exportName: string): Promise<Result<void>>
+  /** What the host really has for the volume now; `not_found` when it has no file. */
+  inspect(volume: VolumeId, pool: string): Promise<Result<ReplicaInfo>>
+  /** Adds an enabled bitmap (64 KiB granularity) and, in the same transaction, disables `disable`. */
+  addBitmap(volume: VolumeId, pool: string, name: string, disable?: string): Promise<Result<void>>
+  removeBitmap(volume: VolumeId, pool: string, name: string): Promise<Result<void>>
+  /** Merges the disabled bitmap back into another one (after a failed pass), then removes it. */
+  mergeBitmap(volume: VolumeId, pool: string, from: string, into: string): Promise<Result<void>>
+  /** Dirty ranges of a bitmap, merged and in order. */
+  dirtyRanges(volume: VolumeId, pool: string, bitmap: string): Promise<Result<readonly ByteRange[]>>
+  /** Copies from this replica to a target export, ending with a flush of the target. Runs on the source host. */
+  copy(request: CopyRequest, onProgress: (progress: CopyProgress) => void, signal: AbortSignal): Promise<Result<CopyProgress>>
+  /** SHA-256 of each 64 KiB block of the range, base64, read from this replica. */
+  digests(volume: VolumeId, pool: string, range: ByteRange): Promise<Result<readonly string[]>>
+}
