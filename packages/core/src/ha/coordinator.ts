@@ -43,10 +43,10 @@ export function decide(input: CoordinatorInput): Plan {
   return { actions, ...(round.againInMs === undefined ? {} : { againInMs: round.againInMs }) }
 }
 
-function* judgeHosts({ state, verdicts, bootIds, wallMs }: CoordinatorInput): Generator<PlannedAction> {
+function* judgeHosts({ state, self, verdicts, bootIds, wallMs }: CoordinatorInput): Generator<PlannedAction> {
   for (const { value: host } of state.hosts.values()) {
     const status = state.statuses.get(host.id)?.value
-    const verdict = verdicts.get(host.id)
+    const verdict = host.id === self ? 'heard' : verdicts.get(host.id)
     const subject = `host/${host.id}`
     if (verdict === 'suspected' && status?.state !== 'lost') {
       const reason = 'a majority of hosts hears nothing of it on any network'

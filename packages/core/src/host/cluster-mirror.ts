@@ -6,13 +6,14 @@ import { applyBatch, emptyClusterState, type RecordDecoder } from '../model/clus
 import type { ClusterState } from '../model/cluster.ts'
 import { PREFIX } from '../model/keys.ts'
 import type { Log } from '../ports/log.ts'
-import type { Store } from '../ports/store.ts'
+import type { Store, WatchBatch } from '../ports/store.ts'
 
 export class ClusterMirror {
   state: ClusterState = emptyClusterState()
   /** False until the first complete content has arrived. */
   loaded = false
   readonly #listeners = new Set<(state: ClusterState) => void>()
+  readonly #batchListeners = new Set<(batch: WatchBatch) => void>()
   readonly #decoder: RecordDecoder
   readonly #log: Log
 
@@ -28,6 +29,7 @@ export class ClusterMirror {
       for (const problem of problems) this.#log.error('a record of the store cannot be read and is ignored', { problem })
       this.state = state
       this.loaded = true
+      for (const listener of [...this.#batchListeners]) listener(batch)
       for (const listener of [...this.#listeners]) listener(state)
     }
   }
@@ -35,6 +37,12 @@ export class ClusterMirror {
   onChange(listener: (state: ClusterState) => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
+  }
+
+  /** The raw batches, for what is kept elsewhere than in `state` (the events). */
+  onBatch(listener: (batch: WatchBatch) => void): () => void {
+    this.#batchListeners.add(listener)
+    return () => this.#batchListeners.delete(listener)
   }
 
   /** Resolves once the predicate holds; false when the time is up first. */

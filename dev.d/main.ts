@@ -1,0 +1,64 @@
+/** `./dev`: the subcommands. Uses nothing but Node itself, since `setup` is what installs everything else. */
+import { parseArgs } from 'node:util'
+import { runChecks, runFixes } from './checks.ts'
+import { runLab } from './lab.ts'
+import { DevFailure } from './run-program.ts'
+import { setup } from './setup.ts'
+import { runTests } from './tests.ts'
+
+const USAGE = `Usage: ./dev COMMAND
+  setup                                  install and build what is missing
+  lab [--no-tour]                        start a cluster of three lab hosts on this machine and show it
+  test [unit|system] [--filter TEXT]     run the tests (TEXT: part of a file's path, or of a test's name)
+  check                                  types, lint rules and format
+  fix                                    format, and mend what the linter can mend
+`
+
+async function main(args: readonly string[]): Promise<number> {
+  const [command, ...rest] = args
+  switch (command) {
+    case 'setup':
+      parseArgs({ args: rest, options: {} })
+      await setup()
+      return 0
+    case 'lab': {
+      const { values } = parseArgs({ args: rest, options: { 'no-tour': { type: 'boolean' } } })
+      await setup()
+      return runLab({ tour: values['no-tour'] !== true })
+    }
+    case 'test': {
+      const parsed = parseArgs({ args: rest, options: { filter: { type: 'string' } }, allowPositionals: true })
+      const [kind = 'all', ...more] = parsed.positionals
+      if (more.length > 0 || !isTestKind(kind)) throw new DevFailure(`test what? One of: unit, system`)
+      await setup()
+      return runTests(kind, parsed.values.filter)
+    }
+    case 'check':
+      await setup()
+      return runChecks()
+    case 'fix':
+      await setup()
+      return runFixes()
+    case undefined:
+    case 'help':
+    case '--help':
+      process.stdout.write(USAGE)
+      return command === undefined ? 2 : 0
+    default:
+      process.stderr.write(`error: ./dev has no command '${command}'\n${USAGE}`)
+      return 2
+  }
+}
+
+function isTestKind(kind: string): kind is 'all' | 'unit' | 'system' {
+  return kind === 'all' || kind === 'unit' || kind === 'system'
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2))
+} catch (problem) {
+  const usage = (problem as NodeJS.ErrnoException).code?.startsWith('ERR_PARSE_ARGS') === true
+  if (!usage && !(problem instanceof DevFailure)) throw problem
+  process.stderr.write(`error: ${(problem as Error).message}\n`)
+  process.exitCode = usage ? 2 : 1
+}

@@ -1,0 +1,81 @@
+/**
+ * One change to the cluster by a user: a transaction that can be repeated. The idempotency key, written with it,
+ * lets a client whose answer was lost ask again and get the same operation instead of a second change.
+ */
+import { failure } from '@stead/core/errors.ts'
+import type { EventDraft } from '@stead/core/ha/plan.ts'
+import type { EventWriter } from '@stead/core/host/event-writer.ts'
+import type { OperationId } from '@stead/core/model/ids.ts'
+import { KEYS } from '@stead/core/model/keys.ts'
+import type { Operation } from '@stead/core/model/operation.ts'
+import type { Clock, Random } from '@stead/core/ports/clock.ts'
+import type { Compare, Store, Write } from '@stead/core/ports/store.ts'
+import { fail, ok, type Result } from '@stead/core/result.ts'
+
+export interface ChangeContext {
+  readonly store: Store
+  readonly events: EventWriter
+  readonly clock: Clock
+  readonly random: Random
+}
+
+export interface Change {
+  readonly kind: string
+  readonly subject: string
+  readonly compares: readonly Compare[]
+  readonly writes: readonly Write[]
+  readonly events: readonly EventDraft[]
+}
+
+const TRIES = 4
+
+/**
+ * `make` is called for each try, since a refused transaction means that the records have changed; it may then find
+ * that the request is no longer valid. Returns the operation, also when an earlier try had been committed.
+ */
+export async function commitChange(context: ChangeContext, idempotencyKey: string | undefined, make: () => Result<Change> | Promise<Result<Change>>): Promise<Result<Operation>> {
+  const { store, events, clock, random } = context
+  const key = idempotencyKey ?? random.uuid()
+  let last: Result<Operation> = fail(failure('changed_meanwhile', 'The records kept changing', { hint: 'Try again' }))
+  for (let attempt = 0; attempt < TRIES; attempt++) {
+    const earlier = await earlierOperation(store, key)
+    if (!earlier.ok) return earlier
+    if (earlier.value) return ok(earlier.value)
+    const change = await make()
+    if (!change.ok) return change
+    const operation: Operation = {
+      id: random.uuid() as OperationId,
+      kind: change.value.kind,
+      subject: change.value.subject,
+      state: 'running',
+      progress: 0,
+      message: 'accepted',
+      startedAt: clock.wallMs(),
+    }
+    const outcome = await store.transact({
+      compares: [...change.value.compares, { key: KEYS.idempotency(key), modRevision: 0n }],
+      writes: [
+        ...change.value.writes,
+        { kind: 'put', key: KEYS.operation(operation.id), value: JSON.stringify(operation) },
+        { kind: 'put', key: KEYS.idempotency(key), value: operation.id },
+        ...events.writesFor(change.value.events),
+      ],
+    })
+    if (outcome.ok && outcome.value.committed) return ok(operation)
+    if (!outcome.ok) {
+      if (outcome.error.code !== 'store_timeout') return outcome
+      last = outcome
+    }
+    await clock.sleep(20 * (attempt + 1))
+  }
+  return last
+}
+
+async function earlierOperation(store: Store, key: string): Promise<Result<Operation | undefined>> {
+  const entry = await store.get(KEYS.idempotency(key))
+  if (!entry.ok) return entry
+  if (!entry.value) return ok(undefined)
+  const operation = await store.get(KEYS.operation(entry.value.value as OperationId))
+  if (!operation.ok) return operation
+  return ok(operation.value ? (JSON.parse(operation.value.value) as Operation) : undefined)
+}

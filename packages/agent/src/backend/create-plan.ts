@@ -1,0 +1,155 @@
+/**
+ * From a request to the records of a new guest: everything that can be refused is refused here, before anything is
+ * written. Pure: the same for a dry run and for the create itself.
+ */
+import { createHash } from 'node:crypto'
+import type { CreateGuest } from '@stead/api/endpoints/guests.ts'
+import { failure } from '@stead/core/errors.ts'
+import type { Verdict } from '@stead/core/ha/coordinator.ts'
+import { place } from '@stead/core/ha/placement.ts'
+import type { ClusterState } from '@stead/core/model/cluster.ts'
+import type { Decision } from '@stead/core/model/decision.ts'
+import type { Guest } from '@stead/core/model/guest.ts'
+import type { Host } from '@stead/core/model/host.ts'
+import type { GuestId, HostId, VolumeId } from '@stead/core/model/ids.ts'
+import { guestByName, promisedPoolBytes } from '@stead/core/model/records.ts'
+import type { Replica, Volume } from '@stead/core/model/volume.ts'
+import { fail, ok, type Result } from '@stead/core/result.ts'
+
+export interface CreatePlan {
+  readonly guest: Guest
+  readonly volumes: readonly Volume[]
+  readonly decision: Decision
+  readonly host: HostId
+}
+
+export interface CreateContext {
+  readonly state: ClusterState
+  readonly self: HostId
+  readonly verdicts: ReadonlyMap<HostId, Verdict>
+  readonly uuid: () => string
+  readonly wallMs: number
+}
+
+export function planCreate(context: CreateContext, request: CreateGuest): Result<CreatePlan> {
+  const { state, self, verdicts, uuid, wallMs } = context
+  if (guestByName(state, request.name)) return fail(failure('name_taken', `A guest named ${request.name} exists`, { hint: 'Choose another name, or delete that guest first' }))
+  const hosts = [...state.hosts.values()].map((host) => host.value)
+  if (request.host !== undefined && !hosts.some((host) => host.id === request.host))
+    return fail(failure('not_found', `There is no host ${request.host}`, { hint: `The hosts are ${hosts.map((host) => host.id).join(', ')}` }))
+  if (request.boot.kind === 'disk' && request.disks.length === 0)
+    return fail(failure('bad_request', 'A guest that boots from disk needs a disk', { hint: 'Give --disk SIZE with --image NAME, or --kernel FILE' }))
+  const id = uuid() as GuestId
+  const isUsable = (host: HostId) => state.statuses.get(host)?.value.state === 'online' && (host === self || verdicts.get(host) === 'heard')
+  const desired = request.start || request.ha === 'started' ? 'running' : 'stopped'
+  const ha = request.ha ?? (desired === 'running' ? 'started' : 'stopped')
+  if (request.start && ha === 'stopped') return fail(failure('bad_request', '--start contradicts --ha stopped', { hint: 'Leave one of them out' }))
+  const guest: Guest = {
+    id,
+    name: request.name,
+    kind: 'vm',
+    memoryBytes: request.memoryBytes,
+    cpus: request.cpus,
+    boot: bootOf(request.boot),
+    volumes: request.disks.map(() => uuid().replaceAll('-', '') as VolumeId),
+    nics: request.nic ? [{ mac: macOf(id), network: 'lan' }] : [],
+    ha,
+    desired,
+    forceStop: false,
+    ...(request.host === undefined ? {} : { preferredHost: request.host as HostId }),
+    deleting: false,
+    createdAt: wallMs,
+  }
+  const placement = place({ state, guest, volumes: [], usable: isUsable, serving: () => [], failedOn: new Set(), promisedBytes: () => 0 })
+  if (placement.chosen === undefined) {
+    const reasons = placement.candidates.map((candidate) => `${candidate.host}: ${candidate.rejectedBecause}`).join('; ')
+    return fail(failure('no_capacity', `No host can run ${request.name}: ${reasons}`, { hint: 'Ask for less memory, or free or add a host' }))
+  }
+  if (request.host !== undefined && placement.chosen !== request.host) {
+    const reason = placement.candidates.find((candidate) => candidate.host === request.host)?.rejectedBecause
+    return fail(failure('no_capacity', `${request.host} cannot run ${request.name}: ${reason}`, { hint: 'Leave out --host to let the cluster choose' }))
+  }
+  const volumes = planVolumes(context, request, guest, placement.chosen, isUsable)
+  if (!volumes.ok) return volumes
+  const decision: Decision = {
+    guest: guest.name,
+    action: 'start',
+    outcome: `placed on ${placement.chosen}`,
+    epoch: 0,
+    decidedAt: wallMs,
+    coordinator: self,
+    facts: volumes.value.map((volume) => `${volume.name} has its replicas on ${volume.replicas.map((replica) => replica.host).join(' and ')}`),
+    candidates: placement.candidates,
+  }
+  return ok({ guest, volumes: volumes.value, decision, host: placement.chosen })
+}
+
+function planVolumes(context: CreateContext, request: CreateGuest, guest: Guest, home: HostId, isUsable: (host: HostId) => boolean): Result<Volume[]> {
+  const { state, uuid } = context
+  const promised = new Map<string, number>()
+  const volumes: Volume[] = []
+  for (const [index, disk] of request.disks.entries()) {
+    const image = disk.image === undefined ? undefined : state.images.get(disk.image)?.value
+    if (disk.image !== undefined && !image) return fail(failure('not_found', `There is no image ${disk.image}`, { hint: 'See `stead image list`' }))
+    if (image && image.virtualSizeBytes > disk.sizeBytes)
+      return fail(failure('bad_request', `The image ${image.name} needs ${image.virtualSizeBytes} bytes, the disk has ${disk.sizeBytes}`, { hint: 'Give a larger --disk' }))
+    const storage = [...state.hosts.values()].map((host) => host.value).filter((host) => host.role === 'compute')
+    if (storage.length < disk.replicas && storage.length > 1)
+      return fail(failure('no_capacity', `${disk.replicas} replicas need ${disk.replicas} hosts with storage, there are ${storage.length}`, { hint: 'Give --replicas with a smaller number' }))
+    // A cluster of one host has no second place for data; its guests are unprotected, and everything says so.
+    const wanted = Math.min(disk.replicas, Math.max(1, storage.length))
+    const fits = storage.flatMap((host) => isUsable(host.id) ? roomiestPool(state, host, disk.pool, disk.sizeBytes, promised) : [])
+    const chosen = fits.toSorted((a, b) => Number(b.replica.host === home) - Number(a.replica.host === home) || b.freeBytes - a.freeBytes).slice(0, wanted)
+    if (chosen.length < wanted) {
+      const why = storage.map((host) => `${host.id}: ${isUsable(host.id) ? describeRoom(state, host, disk.pool) : 'it is not online'}`).join('; ')
+      return fail(failure('no_capacity', `A disk of ${disk.sizeBytes} bytes with ${wanted} replicas finds no room (${why})`, { hint: 'Ask for a smaller disk or fewer replicas, or add storage' }))
+    }
+    for (const { replica } of chosen) {
+      const key = `${replica.host}/${replica.pool}`
+      promised.set(key, (promised.get(key) ?? 0) + disk.sizeBytes)
+    }
+    const volume = guest.volumes[index]
+    if (volume === undefined) continue
+    volumes.push({
+      id: volume,
+      guest: guest.id,
+      name: `disk${index}`,
+      sizeBytes: disk.sizeBytes,
+      ready: false,
+      ...(image ? { content: { blob: image.blob, format: image.format } } : {}),
+      replicas: chosen.map(({ replica }) => replica),
+      syncPoint: `sp-${uuid().replaceAll('-', '').slice(0, 12)}`,
+    })
+  }
+  return ok(volumes)
+}
+
+function roomiestPool(state: ClusterState, host: Host, pool: string | undefined, sizeBytes: number, promised: ReadonlyMap<string, number>): { readonly replica: Replica; readonly freeBytes: number }[] {
+  return host.pools
+    .filter((candidate) => pool === undefined || candidate.name === pool)
+    .map((candidate) => ({
+      replica: { host: host.id, pool: candidate.name, state: 'in-sync' as const },
+      freeBytes: candidate.capacityBytes - promisedPoolBytes(state, host.id, candidate.name) - (promised.get(`${host.id}/${candidate.name}`) ?? 0),
+    }))
+    .filter((candidate) => candidate.freeBytes >= sizeBytes)
+    .toSorted((a, b) => b.freeBytes - a.freeBytes)
+    .slice(0, 1)
+}
+
+function describeRoom(state: ClusterState, host: Host, pool: string | undefined): string {
+  const pools = host.pools.filter((candidate) => pool === undefined || candidate.name === pool)
+  if (pools.length === 0) return pool === undefined ? 'it has no pool' : `it has no pool ${pool}`
+  return pools.map((candidate) => `${candidate.name} has ${Math.max(0, candidate.capacityBytes - promisedPoolBytes(state, host.id, candidate.name))} bytes free`).join(', ')
+}
+
+function bootOf(boot: CreateGuest['boot']): Guest['boot'] {
+  if (boot.kind === 'disk') return { kind: 'disk' }
+  const { kernel, initrd, append } = boot
+  return { kind: 'kernel', kernel, append, ...(initrd === undefined ? {} : { initrd }) }
+}
+
+/** A locally administered address that follows from the guest's id: the same wherever the guest runs. */
+function macOf(id: GuestId): string {
+  const bytes = createHash('sha256').update(id).digest()
+  return ['52', '54', '00', ...[0, 1, 2].map((index) => (bytes[index] ?? 0).toString(16).padStart(2, '0'))].join(':')
+}

@@ -1,0 +1,75 @@
+/** What a user's word about one guest changes in the records. */
+import { failure } from '@stead/core/errors.ts'
+import { planServing } from '@stead/core/ha/serving.ts'
+import type { ClusterState, Versioned } from '@stead/core/model/cluster.ts'
+import type { Guest, HaMode } from '@stead/core/model/guest.ts'
+import type { HostId } from '@stead/core/model/ids.ts'
+import { KEYS } from '@stead/core/model/keys.ts'
+import { isActive, volumesOf } from '@stead/core/model/records.ts'
+import type { Write } from '@stead/core/ports/store.ts'
+import { fail, ok, type Result } from '@stead/core/result.ts'
+import type { Change } from './change.ts'
+
+export function startChange(state: ClusterState, known: Versioned<Guest>, acceptDataLoss: boolean): Result<Change> {
+  const { value: guest } = known
+  if (guest.deleting) return fail(failure('conflict', `${guest.name} is being deleted`))
+  const { forceStop: _forceStop, acceptDataLoss: _old, ...rest } = guest
+  let next: Guest = { ...rest, forceStop: false, desired: 'running', ha: guest.ha === 'ignored' ? 'ignored' : 'started' }
+  if (acceptDataLoss) {
+    const copy = freshestStaleCopy(state, guest)
+    if (!copy.ok) return copy
+    next = { ...next, acceptDataLoss: { host: copy.value, atEpoch: state.grants.get(guest.id)?.value.epoch ?? 0 } }
+  }
+  const writes: Write[] = [put(next)]
+  // A user's start forgets earlier failures; what a running guest reports of itself is left alone.
+  if (!isActive(state.grants.get(guest.id)?.value)) writes.push({ kind: 'delete', key: KEYS.observation(guest.id) })
+  return ok(change('vm.start', known, writes))
+}
+
+export function stopChange(known: Versioned<Guest>, force: boolean, timeoutMs: number | undefined): Change {
+  const { value: guest } = known
+  const { shutdownTimeoutMs: _old, ...rest } = guest
+  const next: Guest = {
+    ...rest,
+    desired: 'stopped',
+    forceStop: force,
+    ha: guest.ha === 'ignored' ? 'ignored' : 'stopped',
+    ...(timeoutMs === undefined ? {} : { shutdownTimeoutMs: timeoutMs }),
+  }
+  return change('vm.stop', known, [put(next)])
+}
+
+export function deleteChange(known: Versioned<Guest>): Result<Change> {
+  return ok(change('vm.delete', known, [put({ ...known.value, desired: 'stopped', forceStop: true, deleting: true })]))
+}
+
+export function setChange(state: ClusterState, known: Versioned<Guest>, body: { readonly ha?: HaMode | undefined }): Result<Change> {
+  const { value: guest } = known
+  if (body.ha === undefined) return fail(failure('bad_request', 'Nothing is to be changed', { hint: 'Give at least one setting' }))
+  const desired = body.ha === 'ignored' ? guest.desired : body.ha === 'started' ? 'running' : 'stopped'
+  const kind = desired === guest.desired ? 'vm.set' : desired === 'running' ? 'vm.start' : 'vm.stop'
+  const writes: Write[] = [put({ ...guest, ha: body.ha, desired, forceStop: false })]
+  if (desired === 'running' && !isActive(state.grants.get(guest.id)?.value)) writes.push({ kind: 'delete', key: KEYS.observation(guest.id) })
+  return ok(change(kind, known, writes))
+}
+
+function freshestStaleCopy(state: ClusterState, guest: Guest): Result<HostId> {
+  const usable = (host: HostId) => state.statuses.get(host)?.value.state === 'online'
+  const previous = state.grants.get(guest.id)?.value
+  for (const { value: volume } of volumesOf(state, guest) ?? []) {
+    const plan = planServing(volume, previous, usable, undefined, 0)
+    if (plan.kind === 'serve') continue
+    const copy = plan.staleCopies[0]
+    if (!copy) return fail(failure('waits_for_host', `No copy of ${volume.name} can be reached, not even a stale one`, { hint: `Bring ${plan.forHosts.join(' or ')} back` }))
+    return ok(copy.host)
+  }
+  return fail(failure('conflict', `${guest.name} has a current copy that can be reached; nothing needs to be lost`, { hint: 'Start it without --accept-data-loss' }))
+}
+
+function change(kind: string, { value: guest, revision }: Versioned<Guest>, writes: readonly Write[]): Change {
+  return { kind, subject: `guest/${guest.id}`, compares: [{ key: KEYS.guest(guest.id), modRevision: revision }], writes, events: [] }
+}
+
+function put(guest: Guest): Write {
+  return { kind: 'put', key: KEYS.guest(guest.id), value: JSON.stringify(guest) }
+}

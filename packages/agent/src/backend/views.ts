@@ -1,0 +1,191 @@
+/** From the cluster's records to what the API shows. Pure; one place that says what each state means. */
+import type { ClusterView, GuestView, HostView, OperationView, VolumeView } from '@stead/api/views.ts'
+import { FAILURES_MAX, type Verdict } from '@stead/core/ha/coordinator.ts'
+import { operationOutcome } from '@stead/core/ha/operations.ts'
+import type { ClusterState, Versioned } from '@stead/core/model/cluster.ts'
+import type { Guest, GuestState } from '@stead/core/model/guest.ts'
+import type { Host } from '@stead/core/model/host.ts'
+import type { HostId, VolumeId } from '@stead/core/model/ids.ts'
+import type { Operation } from '@stead/core/model/operation.ts'
+import { grantedMemoryBytes, isActive, promisedPoolBytes, volumesOf } from '@stead/core/model/records.ts'
+import type { Volume } from '@stead/core/model/volume.ts'
+
+/** What one agent can add to the records: whom it hears, and what replicas lack. */
+export interface ViewContext {
+  readonly state: ClusterState
+  readonly verdicts: ReadonlyMap<HostId, Verdict>
+  readonly lagBytes?: ReadonlyMap<VolumeId, number>
+}
+
+type Protection = GuestView['protection']
+const SEVERITY = ['protected', 'degraded', 'unprotected', 'lost'] as const
+
+export function guestView(context: ViewContext, { value: guest, revision }: Versioned<Guest>): GuestView {
+  const { state } = context
+  const grant = state.grants.get(guest.id)?.value
+  const { state: shown, reason } = guestState(context, guest)
+  const volumes = volumesOf(state, guest) ?? []
+  return {
+    name: guest.name,
+    id: guest.id,
+    kind: guest.kind,
+    state: shown,
+    reason,
+    host: isActive(grant) ? grant.host : null,
+    preferredHost: guest.preferredHost ?? null,
+    epoch: grant?.epoch ?? 0,
+    ha: guest.ha,
+    protection: worst(volumes.map((volume) => volumeProtection(context, volume.value))),
+    memoryBytes: guest.memoryBytes,
+    cpus: guest.cpus,
+    boot: guest.boot,
+    nics: [...guest.nics],
+    volumes: volumes.map(({ value: volume }) => ({ id: volume.id, name: volume.name, sizeBytes: volume.sizeBytes, replicas: replicaViews(context, volume) })),
+    createdAt: new Date(guest.createdAt).toISOString(),
+    revision: String(revision),
+  }
+}
+
+export function guestState({ state }: ViewContext, guest: Guest): { readonly state: GuestState; readonly reason: string } {
+  if (guest.deleting) return { state: 'deleting', reason: '' }
+  const volumes = volumesOf(state, guest)
+  if (!volumes?.every((volume) => volume.value.ready)) return { state: 'creating', reason: 'its disks are being made' }
+  const grant = state.grants.get(guest.id)?.value
+  const seen = state.observations.get(guest.id)?.value
+  const decision = state.decisions.get(guest.id)?.value
+  if (isActive(grant)) {
+    if (state.statuses.get(grant.host)?.value.state === 'lost') {
+      if (guest.ha === 'ignored') return { state: 'unknown', reason: `${grant.host} is lost, and HA ignores this guest` }
+      if (decision?.action === 'wait') return { state: 'waiting', reason: decision.outcome }
+      return { state: 'unknown', reason: `${grant.host} is lost; it is about to be recovered` }
+    }
+    if (seen?.epoch !== grant.epoch || seen.phase === 'starting') return { state: 'starting', reason: '' }
+    if (seen.phase === 'running') return { state: 'running', reason: '' }
+    if (seen.phase === 'paused') return { state: 'paused', reason: seen.reason }
+    return { state: 'stopping', reason: grant.state === 'recalled' ? grant.reason : '' }
+  }
+  if (guest.desired === 'stopped') return { state: 'stopped', reason: '' }
+  if ((seen?.failures ?? 0) >= FAILURES_MAX) return { state: 'error', reason: `it failed ${seen?.failures} times in a row: ${seen?.reason}` }
+  if (decision?.action === 'wait') return { state: 'waiting', reason: decision.outcome }
+  return { state: 'starting', reason: seen?.failures ? `tried again after: ${seen.reason}` : '' }
+}
+
+export function volumeView(context: ViewContext, { value: volume, revision }: Versioned<Volume>): VolumeView {
+  return {
+    id: volume.id,
+    name: volume.name,
+    guest: context.state.guests.get(volume.guest)?.value.name ?? '',
+    guestId: volume.guest,
+    sizeBytes: volume.sizeBytes,
+    ready: volume.ready,
+    protection: volumeProtection(context, volume),
+    replicas: replicaViews(context, volume),
+    revision: String(revision),
+  }
+}
+
+function replicaViews(context: ViewContext, volume: Volume): GuestView['volumes'][number]['replicas'] {
+  return volume.replicas.map((replica) => ({
+    host: replica.host,
+    pool: replica.pool,
+    state: replica.state,
+    lagBytes: replica.state === 'in-sync' ? 0 : (context.lagBytes?.get(volume.id) ?? null),
+    since: replica.state === 'in-sync' || !replica.stale ? null : new Date(replica.stale.since).toISOString(),
+    reason: replica.state === 'in-sync' ? '' : (replica.stale?.reason ?? ''),
+  }))
+}
+
+function volumeProtection({ state }: ViewContext, volume: Volume): Protection {
+  const current = volume.replicas.filter((replica) => replica.state === 'in-sync')
+  const reachable = current.filter((replica) => state.statuses.get(replica.host)?.value.state !== 'lost')
+  if (reachable.length === 0) return { level: 'lost', reason: `no current copy can be reached; one is on ${current.map((replica) => replica.host).join(', ')}` }
+  if (volume.replicas.length === 1) return { level: 'unprotected', reason: `one copy only, on ${reachable[0]?.host}` }
+  const missing = volume.replicas.filter((replica) => !reachable.includes(replica))
+  if (missing.length === 0) return { level: 'protected', reason: '' }
+  return { level: 'degraded', reason: missing.map((replica) => `the copy on ${replica.host} is ${replica.state === 'in-sync' ? 'unreachable' : replica.state}`).join('; ') }
+}
+
+function worst(protections: readonly Protection[]): Protection {
+  return protections.toSorted((a, b) => SEVERITY.indexOf(b.level) - SEVERITY.indexOf(a.level))[0] ?? { level: 'protected', reason: '' }
+}
+
+export function hostView({ state, verdicts }: ViewContext, { value: host, revision }: Versioned<Host>): HostView {
+  const status = state.statuses.get(host.id)?.value
+  const maintenance = state.policies.get(host.id)?.value.maintenance ?? false
+  const granted = [...state.grants.values()].filter(({ value: grant }) => isActive(grant) && grant.host === host.id)
+  const { shown, reason } = hostState(status, verdicts.get(host.id), maintenance, granted.length)
+  return {
+    name: host.id,
+    state: shown,
+    reason,
+    since: status ? new Date(status.since).toISOString() : null,
+    role: host.role,
+    coordinator: state.coordinator?.value.host === host.id,
+    maintenance,
+    addresses: { ...host.addresses },
+    cpuCount: host.cpuCount,
+    memoryBytes: host.memoryBytes,
+    memoryGrantedBytes: grantedMemoryBytes(state, host.id),
+    accelerator: host.accelerator,
+    pools: host.pools.map((pool) => ({ name: pool.name, capacityBytes: pool.capacityBytes, allocatedBytes: promisedPoolBytes(state, host.id, pool.name) })),
+    guests: granted.flatMap(({ value }) => state.guests.get(value.guest)?.value.name ?? []),
+    bootId: host.bootId,
+    revision: String(revision),
+  }
+}
+
+function hostState(
+  status: { readonly state: 'online' | 'lost'; readonly reason: string } | undefined,
+  verdict: Verdict | undefined,
+  maintenance: boolean,
+  guests: number,
+): { readonly shown: HostView['state']; readonly reason: string } {
+  if (!status) return { shown: 'unknown', reason: 'it has not been seen yet' }
+  if (status.state === 'lost') return { shown: 'lost', reason: status.reason }
+  if (verdict === 'suspected') return { shown: 'suspected', reason: 'its heartbeats stay away' }
+  if (verdict === 'silent-here') return { shown: 'suspected', reason: 'the host that answers you does not hear it' }
+  if (maintenance) return { shown: guests > 0 ? 'draining' : 'maintenance', reason: guests > 0 ? `${guests} guests are still there` : '' }
+  return { shown: 'online', reason: '' }
+}
+
+export function operationView({ state }: ViewContext, operation: Operation): OperationView {
+  const outcome = operationOutcome(operation, state)
+  const [noun, id = ''] = outcome.subject.split('/')
+  const name = noun === 'guest' ? state.guests.get(id as never)?.value.name : id
+  return { ...outcome, subjectName: name ?? id }
+}
+
+export function clusterView(context: ViewContext, self: HostId): ClusterView {
+  const { state } = context
+  const guests = [...state.guests.values()].map((guest) => guestView(context, guest))
+  const hosts = [...state.hosts.values()].map((host) => hostView(context, host))
+  const settings = state.settings?.value
+  return {
+    id: settings?.id ?? '',
+    name: settings?.name ?? '',
+    coordinator: state.coordinator?.value.host ?? null,
+    term: state.coordinator?.value.term ?? 0,
+    answeredBy: self,
+    hosts: { total: hosts.length, online: hosts.filter((host) => host.state === 'online').length },
+    guests: {
+      total: guests.length,
+      running: guests.filter((guest) => guest.state === 'running').length,
+      waiting: guests.filter((guest) => guest.state === 'waiting').length,
+    },
+    protection: worst(guests.map((guest) => guest.protection)),
+    detectionMs: settings?.detectionMs ?? 0,
+    heartbeatIntervalMs: settings?.heartbeatIntervalMs ?? 0,
+    leaseTtlMs: settings?.leaseTtlMs ?? 0,
+    warnings: warnings(hosts, guests),
+    createdAt: new Date(settings?.createdAt ?? 0).toISOString(),
+  }
+}
+
+function warnings(hosts: readonly HostView[], guests: readonly GuestView[]): string[] {
+  const found: string[] = []
+  if (hosts.length === 1) found.push('One host only: if it falls, nothing stands in its stead. Guests are unprotected.')
+  if (hosts.length === 2)
+    found.push('Two hosts without a witness: no automatic failover. If one dies, run `stead failover --confirm-dead HOST`, or add a witness.')
+  for (const guest of guests) if (guest.protection.level !== 'protected') found.push(`${guest.name} is ${guest.protection.level}: ${guest.protection.reason}`)
+  return found
+}

@@ -1,0 +1,39 @@
+/** The agent's configuration file: who this host is and where its things are. Written by the installer or the lab. */
+import { readFileSync } from 'node:fs'
+import { z } from 'zod'
+
+const addresses = z.object({ lan: z.string(), san: z.string(), ran: z.string() }).partial()
+const role = z.enum(['compute', 'witness'])
+
+const agentConfig = z.strictObject({
+  hostId: z.string().describe('name of this host, a DNS label'),
+  role,
+  order: z.int().describe('place in the order of succession; the lowest alive coordinates'),
+  clusterName: z.string(),
+  clusterKey: z.string().regex(/^[0-9a-f]{64}$/).describe('shared secret of the cluster, 32 bytes in hexadecimal'),
+  addresses,
+  agentPort: z.int(),
+  heartbeatPort: z.int(),
+  etcdClientPort: z.int(),
+  etcdPeerPort: z.int(),
+  members: z.array(z.strictObject({ hostId: z.string(), role, order: z.int(), addresses })).describe('all hosts, this one included'),
+  etcdMembers: z.array(z.string()).describe('hosts that run a member of the store'),
+  stateDir: z.string(),
+  pools: z.array(z.strictObject({ name: z.string(), path: z.string(), capacityBytes: z.int() })),
+  capacity: z.strictObject({ cpuCount: z.int(), memoryBytes: z.int() }),
+  detectionMs: z.int(),
+  heartbeatIntervalMs: z.int(),
+  leaseTtlMs: z.int(),
+  guestUser: z.strictObject({ uid: z.int(), gid: z.int() }).optional().describe('unprivileged user that guests and storage daemons run as'),
+  nativeDir: z.string().describe('folder of the built C helpers'),
+  apiToken: z.string(),
+})
+
+export type AgentConfig = z.infer<typeof agentConfig>
+
+/** Throws with the field's name when the file is not valid: the agent cannot start without it. */
+export function loadConfig(path: string): AgentConfig {
+  const parsed = agentConfig.safeParse(JSON.parse(readFileSync(path, 'utf8')))
+  if (!parsed.success) throw new Error(`${path} is not a valid configuration: ${z.prettifyError(parsed.error)}`)
+  return parsed.data
+}

@@ -1,0 +1,41 @@
+/** Keeps the store small: what only serves for a while (events, finished operations) is pruned by the coordinator. */
+import type { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
+import { KEYS } from '@stead/core/model/keys.ts'
+import type { Clock } from '@stead/core/ports/clock.ts'
+import type { Log } from '@stead/core/ports/log.ts'
+import type { Store, Write } from '@stead/core/ports/store.ts'
+
+const INTERVAL_MS = 60_000
+const EVENTS_KEPT = 2_000
+const OPERATIONS_KEPT = 500
+const WRITES_AT_ONCE = 200
+
+export async function keepHouse(options: { store: Store; mirror: ClusterMirror; clock: Clock; log: Log; isCoordinating: () => boolean }, signal: AbortSignal): Promise<void> {
+  const { store, mirror, clock, log, isCoordinating } = options
+  while (!signal.aborted) {
+    await clock.sleep(INTERVAL_MS, signal)
+    if (signal.aborted || !isCoordinating()) continue
+    const keys = [...(await oldEvents(store)), ...(await oldOperations(store, mirror))]
+    for (let start = 0; start < keys.length; start += WRITES_AT_ONCE) {
+      const writes = keys.slice(start, start + WRITES_AT_ONCE).map((key): Write => ({ kind: 'delete', key }))
+      const outcome = await store.transact({ compares: [], writes })
+      if (!outcome.ok) log.warn('old records could not be pruned', { cause: outcome.error })
+    }
+  }
+}
+
+async function oldEvents(store: Store): Promise<string[]> {
+  const found = await store.range(KEYS.event(''))
+  if (!found.ok) return []
+  const byAge = found.value.entries.toSorted((a, b) => Number(a.createRevision - b.createRevision))
+  return byAge.slice(0, Math.max(0, byAge.length - EVENTS_KEPT)).map((entry) => entry.key)
+}
+
+async function oldOperations(store: Store, { state }: ClusterMirror): Promise<string[]> {
+  const finished = [...state.operations.values()].map((entry) => entry.value).filter((operation) => operation.finishedAt !== undefined)
+  const old = finished.toSorted((a, b) => (b.finishedAt ?? 0) - (a.finishedAt ?? 0)).slice(OPERATIONS_KEPT)
+  const gone = new Set<string>(old.map((operation) => operation.id))
+  const keys = await store.range(KEYS.idempotency(''))
+  const orphans = keys.ok ? keys.value.entries.filter((entry) => gone.has(entry.value) || !state.operations.has(entry.value as never)) : []
+  return [...old.map((operation) => KEYS.operation(operation.id)), ...orphans.map((entry) => entry.key)]
+}

@@ -1,0 +1,267 @@
+/**
+ * The HTTP server of an agent: the contract's routes on fastify. All checking of input is the contract's (zod);
+ * fastify's own validation coerces and drops silently, so it is not used. Every error is a problem document.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto'
+import { chmod, rm } from 'node:fs/promises'
+import type { Readable } from 'node:stream'
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import { ENDPOINTS } from '@stead/api/endpoints.ts'
+import type { Endpoint } from '@stead/api/endpoint.ts'
+import { describeIssues } from '@stead/api/issues.ts'
+import { openApiDocument } from '@stead/api/openapi.ts'
+import { failure, FailureError } from '@stead/core/errors.ts'
+import type { Log } from '@stead/core/ports/log.ts'
+import type { Result } from '@stead/core/result.ts'
+import type { z } from 'zod'
+import type { ApiBackend, RequestContext } from './backend.ts'
+import { digestCheck } from './digest-check.ts'
+import { failureOfThrown, sendProblem } from './problem-reply.ts'
+import { byteStream, eventStream, isAsyncIterable } from './streamed-reply.ts'
+
+export type ListenAddress = { readonly unix: string } | { readonly host: string; readonly port: number }
+
+export interface ApiServerOptions {
+  /** A unix socket is guarded by its file's mode 0600; over TCP the token must be shown. Port 0: any free one. */
+  readonly listen: readonly ListenAddress[]
+  readonly backend: ApiBackend
+  readonly log: Log
+  /** Absent: everything over TCP is refused. */
+  readonly token?: string
+  /** Largest file that may be uploaded, bytes. */
+  readonly uploadBytesMax?: number
+}
+
+export interface ApiServer {
+  /** Where it really listens, in the order of `listen`. */
+  readonly addresses: readonly ListenAddress[]
+  /** Ends open streams, then closes. */
+  close(): Promise<void>
+}
+
+const JSON_BYTES_MAX = 1024 * 1024
+const UPLOAD_BYTES_MAX = 256 * 1024 ** 3
+/** A client that stops in the middle of a request's head or body does not hold the server. */
+const REQUEST_HEAD_TIMEOUT_MS = 10_000
+
+type Handler = (input: unknown, context: RequestContext) => Promise<Result<unknown>>
+
+export async function startApiServer(options: ApiServerOptions): Promise<ApiServer> {
+  const servers: FastifyInstance[] = []
+  const addresses: ListenAddress[] = []
+  const closing = new AbortController()
+  const close = async () => {
+    closing.abort()
+    await Promise.all(servers.map((server) => server.close()))
+  }
+  try {
+    for (const address of options.listen) {
+      const server = buildServer(options, 'unix' in address ? 'unix' : 'tcp', closing.signal)
+      servers.push(server)
+      addresses.push(await listen(server, address))
+    }
+  } catch (error) {
+    await close()
+    throw error
+  }
+  return { addresses, close }
+}
+
+async function listen(server: FastifyInstance, address: ListenAddress): Promise<ListenAddress> {
+  if ('unix' in address) {
+    // Left by an agent that was killed; the new one owns the path.
+    await rm(address.unix, { force: true })
+    await server.listen({ path: address.unix })
+    await chmod(address.unix, 0o600)
+    return address
+  }
+  await server.listen({ host: address.host, port: address.port })
+  const bound = server.server.address()
+  return { host: address.host, port: typeof bound === 'object' && bound ? bound.port : address.port }
+}
+
+function buildServer(options: ApiServerOptions, via: RequestContext['via'], closing: AbortSignal): FastifyInstance {
+  const server = fastify({
+    bodyLimit: JSON_BYTES_MAX,
+    forceCloseConnections: true,
+    exposeHeadRoutes: false,
+    requestTimeout: 0,
+    routerOptions: { maxParamLength: 256 },
+    http: { headersTimeout: REQUEST_HEAD_TIMEOUT_MS },
+  })
+  server.removeAllContentTypeParsers()
+  server.addContentTypeParser(
+    'application/json',
+    { parseAs: 'string' },
+    async (_request: FastifyRequest, body: unknown) => parseJson(String(body)),
+  )
+  // Everything else stays a stream; only an upload's route reads it.
+  server.addContentTypeParser('*', async (_request: FastifyRequest, payload: unknown) => payload)
+
+  server.addHook('onRequest', async (request, reply) => {
+    if (via === 'unix') return
+    const shown = request.headers.authorization
+    if (options.token !== undefined && shown !== undefined && sameSecret(shown, `Bearer ${options.token}`)) return
+    const message = shown === undefined ? 'The request has no token' : 'The token is not the right one'
+    return sendProblem(
+      reply,
+      failure('unauthorized', message, {
+        hint: 'Send `Authorization: Bearer TOKEN`; the context file holds the token.',
+      }),
+    )
+  })
+  server.setErrorHandler((error, request, reply) => {
+    const known = failureOfThrown(error)
+    if (known) return sendProblem(reply, known)
+    options.log.error('a request failed unexpectedly', { method: request.method, url: request.url, error })
+    return sendProblem(
+      reply,
+      failure('internal', 'The agent failed while handling the request', {
+        hint: "See the agent's log.",
+        cause: error,
+      }),
+    )
+  })
+  server.setNotFoundHandler((request, reply) =>
+    sendProblem(
+      reply,
+      failure('not_found', `There is no ${request.method} ${request.url.split('?')[0]}`, {
+        hint: 'GET /v1/openapi.json lists what there is.',
+      }),
+    ),
+  )
+
+  const backend: Readonly<Record<string, Handler>> = {
+    ...(options.backend as unknown as Record<string, Handler>),
+    'openapi.show': async () => ({ ok: true, value: openApiDocument() }),
+  }
+  for (const endpoint of Object.values(ENDPOINTS) as Endpoint[]) {
+    server.route({
+      method: endpoint.method,
+      url: endpoint.path.replace(/\{(\w+)\}/g, ':$1'),
+      handler: (request, reply) =>
+        answer(
+          endpoint,
+          backend[endpoint.id] as Handler,
+          request,
+          reply,
+          contextOf(request, reply, via, closing),
+          options,
+        ),
+    })
+  }
+  return server
+}
+
+async function answer(
+  endpoint: Endpoint,
+  handler: Handler,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  context: RequestContext,
+  options: ApiServerOptions,
+): Promise<FastifyReply> {
+  const params = checked(endpoint.params, request.params, 'path')
+  const input = {
+    params,
+    query: checked(endpoint.query, request.query, 'query'),
+    body: endpoint.body ? checked(endpoint.body, jsonBody(request), 'body') : undefined,
+    ...(endpoint.upload ? { upload: uploadOf(request, params as { digest: string }, options) } : {}),
+  }
+  if (!endpoint.query && Object.keys(request.query as object).length > 0) {
+    throw new FailureError(failure('bad_request', `${endpoint.method} ${endpoint.path} takes no query`))
+  }
+  const result = await handler(input, context)
+  // What is left of a refused upload is not read: the connection ends with the answer.
+  if (endpoint.upload && !request.raw.readableEnded) reply.header('connection', 'close')
+  if (!result.ok) return sendProblem(reply, result.error)
+  reply.code(endpoint.status)
+  const value = result.value
+  if (isAsyncIterable(value)) {
+    reply.header('cache-control', 'no-store')
+    if (endpoint.streams === 'events') return reply.type('text/event-stream').send(eventStream(value))
+    return reply.type('text/plain; charset=utf-8').send(byteStream(value))
+  }
+  if (endpoint.status === 204) return reply.send()
+  const revision = (value as { revision?: unknown }).revision
+  if (typeof revision === 'string') reply.header('etag', `"${revision}"`)
+  return reply.type('application/json; charset=utf-8').send(JSON.stringify(value))
+}
+
+function checked(schema: z.ZodType | undefined, value: unknown, place: 'path' | 'query' | 'body'): unknown {
+  if (!schema) return undefined
+  const result = schema.safeParse(value)
+  if (result.success) return result.data
+  const { message, hint } = describeIssues(result.error.issues, schema)
+  const fallback = 'GET /v1/openapi.json has the fields of every request.'
+  throw new FailureError(
+    failure('bad_request', `The request's ${place} is not valid: ${message}`, { hint: hint ?? fallback }),
+  )
+}
+
+function jsonBody(request: FastifyRequest): unknown {
+  const type = request.headers['content-type'] ?? ''
+  if (request.body === undefined && type === '') return {}
+  if (/^application\/json\s*(;|$)/i.test(type)) return request.body
+  const hint = 'Send the body as JSON with `Content-Type: application/json`.'
+  throw new FailureError(failure('bad_request', `The request's content type is \`${type}\``, { hint }))
+}
+
+function uploadOf(request: FastifyRequest, params: { readonly digest: string }, options: ApiServerOptions) {
+  if (!/^application\/octet-stream\s*(;|$)/i.test(request.headers['content-type'] ?? '')) {
+    const hint = 'Send the file with `Content-Type: application/octet-stream`.'
+    throw new FailureError(failure('bad_request', 'The upload has another content type', { hint }))
+  }
+  const announced = Number(request.headers['content-length'])
+  const check = digestCheck(params.digest, options.uploadBytesMax ?? UPLOAD_BYTES_MAX)
+  // A back end that refuses the upload never looks at the stream; its errors then concern nobody.
+  check.on('error', () => undefined)
+  const source = request.body as Readable
+  source.on('error', (cause) => check.destroy(cause))
+  source.on('close', () => {
+    if (!source.readableEnded)
+      check.destroy(new FailureError(failure('bad_request', 'The client went away in the middle of the upload')))
+  })
+  return { stream: source.pipe(check), ...(Number.isSafeInteger(announced) ? { sizeBytes: announced } : {}) }
+}
+
+const KEY_LENGTH_MAX = 128
+
+function contextOf(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  via: RequestContext['via'],
+  closing: AbortSignal,
+): RequestContext {
+  const gone = new AbortController()
+  // The response's `close` comes when the client leaves as well as after the last byte, when nobody listens.
+  reply.raw.once('close', () => gone.abort())
+  const key = request.headers['idempotency-key']
+  const ifMatch = request.headers['if-match']
+  if (typeof key === 'string' && (key === '' || key.length > KEY_LENGTH_MAX)) {
+    throw new FailureError(failure('bad_request', `The Idempotency-Key must have 1 to ${KEY_LENGTH_MAX} characters`))
+  }
+  return {
+    via,
+    signal: AbortSignal.any([gone.signal, closing]),
+    ...(typeof key === 'string' ? { idempotencyKey: key } : {}),
+    ...(ifMatch === undefined ? {} : { ifMatch: ifMatch.replace(/^(W\/)?"|"$/g, '') }),
+  }
+}
+
+function parseJson(text: string): unknown {
+  if (text === '') return {}
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw new FailureError(
+      failure('bad_request', `The request's body is not JSON: ${(cause as Error).message}`, { cause }),
+    )
+  }
+}
+
+/** In constant time, whatever the lengths. */
+export function sameSecret(shown: string, right: string): boolean {
+  const digest = (text: string) => createHash('sha256').update(text).digest()
+  return timingSafeEqual(digest(shown), digest(right))
+}

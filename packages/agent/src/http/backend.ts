@@ -1,0 +1,45 @@
+/** What the API server needs of the agent behind it: one function an endpoint. */
+import type { Readable } from 'node:stream'
+import type { EndpointId, EndpointOf } from '@stead/api/endpoints.ts'
+import type { Endpoint, ItemOf, ParsedInput, ResponseOf } from '@stead/api/endpoint.ts'
+import type { Result } from '@stead/core/result.ts'
+
+export interface RequestContext {
+  /** The client's key for this change; a repeated request with the same key must be done once. */
+  readonly idempotencyKey?: string
+  /** The revision that the record must still have, decimal; otherwise `changed_meanwhile`. */
+  readonly ifMatch?: string
+  /** Aborted when the client has gone. */
+  readonly signal: AbortSignal
+  /** How the client came. */
+  readonly via: 'unix' | 'tcp'
+}
+
+export interface UploadBody {
+  readonly upload: {
+    /** Ends with an error when the content's digest is not the named one, or when the client vanishes. */
+    readonly stream: Readable
+    /** As the client announced it, bytes; absent when it did not. */
+    readonly sizeBytes?: number
+  }
+}
+
+type ReplyOf<E extends Endpoint> = E extends { readonly streams: 'text' }
+  ? AsyncIterable<Uint8Array>
+  : E extends { readonly streams: 'events' }
+    ? /** The stream when the query says `follow`. */ ResponseOf<E> | AsyncIterable<ItemOf<E>>
+    : E extends { readonly status: 204 }
+      ? void
+      : ResponseOf<E>
+
+type InputOf<E extends Endpoint> = E extends { readonly upload: true } ? ParsedInput<E> & UploadBody : ParsedInput<E>
+
+/** `openapi.show` is answered by the server itself. */
+export type BackendId = Exclude<EndpointId, 'openapi.show'>
+
+export type ApiBackend = {
+  readonly [Id in BackendId]: (
+    input: InputOf<EndpointOf<Id>>,
+    context: RequestContext,
+  ) => Promise<Result<ReplyOf<EndpointOf<Id>>>>
+}

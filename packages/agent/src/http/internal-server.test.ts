@@ -1,0 +1,188 @@
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { Readable } from 'node:stream'
+import { test, type TestContext } from 'node:test'
+import { failure } from '@stead/core/errors.ts'
+import type { VolumeId } from '@stead/core/model/ids.ts'
+import type { Log } from '@stead/core/ports/log.ts'
+import type { CopyRequest, VolumeHost } from '@stead/core/ports/volume-host.ts'
+import { fail, ok } from '@stead/core/result.ts'
+import { BLOCK_BYTES, MemoryVolumeHost } from '@stead/sim/memory-volume-host.ts'
+import { HostClient } from './host-client.ts'
+import { startInternalServer } from './internal-server.ts'
+import { RemoteVolumeHost } from './remote-volume-host.ts'
+
+const volume = 'v1' as VolumeId
+const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {}, with: () => silentLog }
+
+async function start(context: TestContext, change: (volumes: MemoryVolumeHost) => VolumeHost = (volumes) => volumes) {
+  const peers = new Map<string, MemoryVolumeHost>()
+  const world = { epoch: 1 }
+  const host = (name: string) =>
+    new MemoryVolumeHost({
+      host: name,
+      grantedEpoch: async () => ok(world.epoch),
+      isCurrent: async () => ok(true),
+      peers,
+      digest: async (bytes) => createHash('sha256').update(bytes).digest('base64'),
+    })
+  const [local, peer] = [host('h1'), host('h2')]
+  peers.set('h2', peer)
+  const server = await startInternalServer({
+    hosts: ['127.0.0.1'],
+    port: 0,
+    clusterKey: 'key',
+    volumes: change(local),
+    blobs: { open: async (digest) => (digest === 'sha256:aa' ? Readable.from([Buffer.from('content')]) : undefined) },
+    guestCalls: {
+      echo: async (input) => ok(input),
+      refuse: async () => fail(failure('conflict', 'No', { cause: new Error('because') })),
+      crash: async () => {
+        throw new Error('a bug')
+      },
+      hang: () => new Promise(() => undefined),
+    },
+    streams: { count: async () => ok(Readable.from([Buffer.from('1'), Buffer.from('2')])) },
+    log: silentLog,
+  })
+  const client = new HostClient({ host: 'h1', addresses: ['127.0.0.1'], port: server.port, clusterKey: 'key' })
+  context.after(async () => {
+    client.close()
+    await server.close()
+  })
+  return { server, client, local, peer, world, remote: new RemoteVolumeHost(client) }
+}
+
+const copyRequest = (select: CopyRequest['select'] = 'all'): CopyRequest => ({
+  volume,
+  pool: 'p',
+  epoch: 1,
+  select,
+  compare: false,
+  target: { host: 'h2', pool: 'p', address: '127.0.0.1', port: 1, exportName: 'vol-v1-e1-sync' },
+})
+
+test('a remote host does what a local one does, refusals included', async (context) => {
+  const { remote, world } = await start(context)
+  assert.ok((await remote.createReplica({ volume, pool: 'p', sizeBytes: 3 * BLOCK_BYTES })).ok)
+  const request = { volume, pool: 'p', epoch: 1, syncPoint: 's1', rejoining: false }
+  const opened = await remote.exportToGuest(request)
+  assert.ok(opened.ok)
+  assert.deepEqual([opened.value.exportName, opened.value.bitmapIsNew], ['vol-v1-e1', true])
+  world.epoch = 2
+  const refused = await remote.exportToGuest(request)
+  assert.equal(!refused.ok && refused.error.code, 'stale_epoch')
+  const renewed = await remote.exportToGuest({ ...request, epoch: 2 })
+  assert.deepEqual(renewed.ok && renewed.value.revoked, ['vol-v1-e1'])
+  const inspected = await remote.inspect(volume, 'p')
+  assert.deepEqual(inspected.ok && inspected.value.exports, ['vol-v1-e2'])
+  const absent = await remote.inspect('v9' as VolumeId, 'p')
+  assert.equal(!absent.ok && absent.error.code, 'not_found')
+  // An argument left out at the end stays left out.
+  assert.ok((await remote.addBitmap(volume, 'p', 's2')).ok)
+  assert.ok((await remote.addBitmap(volume, 'p', 's3', 's2')).ok)
+})
+
+test('a copy moves the changed blocks and tells its progress', async (context) => {
+  const { remote, local, peer } = await start(context)
+  for (const host of [local, peer]) await host.createReplica({ volume, pool: 'p', sizeBytes: 4 * BLOCK_BYTES })
+  await remote.exportToGuest({ volume, pool: 'p', epoch: 1, syncPoint: 's1', rejoining: false })
+  for (const block of [0, 1, 3])
+    local.writeThrough(volume, 'p', 'vol-v1-e1', block * BLOCK_BYTES, Uint8Array.of(block + 1))
+  await peer.exportAsTarget({ volume, pool: 'p', epoch: 1 })
+  await remote.addBitmap(volume, 'p', 's2', 's1')
+  const progress: number[] = []
+  const select = { bitmap: 's1', extra: [] }
+  const copied = await remote.copy(
+    copyRequest(select),
+    ({ copiedBytes }) => progress.push(copiedBytes),
+    new AbortController().signal,
+  )
+  assert.deepEqual(copied, ok({ copiedBytes: 3 * BLOCK_BYTES, totalBytes: 3 * BLOCK_BYTES }))
+  assert.deepEqual(progress, [2 * BLOCK_BYTES, 3 * BLOCK_BYTES])
+  assert.deepEqual(peer.contentOf(volume, 'p'), local.contentOf(volume, 'p'))
+})
+
+test('aborting a copy reaches the host that copies', { timeout: 20_000 }, async (context) => {
+  const reached = Promise.withResolvers<void>()
+  const { remote } = await start(context, (volumes) => {
+    const copy: VolumeHost['copy'] = (_request, onProgress, signal) => {
+      onProgress({ copiedBytes: 1, totalBytes: 2 })
+      return new Promise((resolve) =>
+        signal.addEventListener('abort', () => {
+          reached.resolve()
+          resolve(fail(failure('conflict', 'stopped')))
+        }),
+      )
+    }
+    return Object.assign(volumes, { copy })
+  })
+  const stop = new AbortController()
+  const result = await remote.copy(copyRequest(), () => stop.abort(new Error('enough')), stop.signal)
+  assert.equal(!result.ok && result.error.code, 'conflict')
+  await reached.promise
+})
+
+test('guest calls carry values, refusals with their causes, and crashes', async (context) => {
+  const { client } = await start(context)
+  assert.deepEqual(await client.callGuest('echo', { a: [1, null] }), ok({ a: [1, null] }))
+  const refused = await client.callGuest('refuse', {})
+  assert.deepEqual(refused, fail({ code: 'conflict', message: 'No', cause: ['because'] }))
+  const crashed = await client.callGuest('crash', {})
+  assert.equal(!crashed.ok && crashed.error.code, 'internal')
+  const unknown = await client.callGuest('toString', {})
+  assert.equal(!unknown.ok && unknown.error.code, 'not_found')
+})
+
+test('blobs and named streams arrive whole; an absent blob is `not_found`', async (context) => {
+  const { client } = await start(context)
+  const signal = new AbortController().signal
+  const blob = await client.blob('sha256:aa', signal)
+  assert.ok(blob.ok)
+  assert.equal(Buffer.concat(await blob.value.toArray()).toString(), 'content')
+  const absent = await client.blob('sha256:bb', signal)
+  assert.equal(!absent.ok && absent.error.code, 'not_found')
+  const stream = await client.stream('count', {}, signal)
+  assert.ok(stream.ok)
+  assert.equal(Buffer.concat(await stream.value.toArray()).toString(), '12')
+})
+
+test("a caller without the cluster's key gets nothing", async (context) => {
+  const { server } = await start(context)
+  const stranger = new HostClient({ host: 'h1', addresses: ['127.0.0.1'], port: server.port, clusterKey: 'other' })
+  context.after(() => stranger.close())
+  const answer = await stranger.callGuest('echo', 1)
+  assert.equal(!answer.ok && answer.error.code, 'unauthorized')
+})
+
+test('a dead network is passed over for the next address', async (context) => {
+  const { server } = await start(context)
+  // 127.0.0.2 is this machine too, but nobody listens there.
+  const addresses = ['127.0.0.2', '127.0.0.1']
+  const client = new HostClient({ host: 'h1', addresses, port: server.port, clusterKey: 'key' })
+  context.after(() => client.close())
+  assert.deepEqual(await client.callGuest('echo', 1), ok(1))
+})
+
+test('a host that takes the call and does not answer is given up in time', async (context) => {
+  const { client } = await start(context)
+  const answer = await client.callGuest('hang', {}, 100)
+  assert.equal(!answer.ok && answer.error.code, 'host_unreachable')
+  // The next call is not held up by the lost one.
+  assert.deepEqual(await client.callGuest('echo', 1), ok(1))
+})
+
+test('a host that breaks the connection in the middle is unreachable', async (context) => {
+  const server = createServer((socket) => socket.once('data', () => socket.destroy()))
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  context.after(() => server.close())
+  const { port } = server.address() as { port: number }
+  const client = new HostClient({ host: 'h9', addresses: ['127.0.0.1'], port, clusterKey: 'key' })
+  context.after(() => client.close())
+  const answer = await client.callGuest('echo', 1)
+  assert.equal(!answer.ok && answer.error.code, 'host_unreachable')
+  assert.match(!answer.ok ? answer.error.message : '', /h9/)
+})

@@ -1,0 +1,255 @@
+/** The agent: `node main.ts AGENT.json`. Joins the real ports to what core does with them. */
+import { chmodSync, mkdirSync, readFileSync } from 'node:fs'
+import { flushCompileCache } from 'node:module'
+import { dirname, join } from 'node:path'
+import type { Readable } from 'node:stream'
+import { recordDecoder } from '@stead/api/records.ts'
+import { failure } from '@stead/core/errors.ts'
+import { hostVerdicts } from '@stead/core/ha/detection.ts'
+import { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
+import { EventWriter } from '@stead/core/host/event-writer.ts'
+import { runHostAgent } from '@stead/core/host/host-agent.ts'
+import type { HostContext } from '@stead/core/host/host-context.ts'
+import type { Guest } from '@stead/core/model/guest.ts'
+import type { BlobId, GuestId, HostId, VolumeId } from '@stead/core/model/ids.ts'
+import { KEYS } from '@stead/core/model/keys.ts'
+import { replicaOn } from '@stead/core/model/records.ts'
+import type { Grant } from '@stead/core/model/grant.ts'
+import type { Volume } from '@stead/core/model/volume.ts'
+import type { Log } from '@stead/core/ports/log.ts'
+import { fail, ok, type Result } from '@stead/core/result.ts'
+import { createApiBackend } from './backend/api-backend.ts'
+import { confirmDead } from './backend/confirm-dead.ts'
+import { BlobStore } from './blobs/blob-store.ts'
+import { loadConfig, type AgentConfig } from './config.ts'
+import { readConsole } from './console-log.ts'
+import { EtcdMemberHost } from './etcd/etcd-member.ts'
+import { GuardianFence } from './guardian/guardian-fence.ts'
+import { History } from './history.ts'
+import { keepHouse } from './housekeeping.ts'
+import { startApiServer } from './http/api-server.ts'
+import { startInternalServer } from './http/internal-server.ts'
+import { jsonLog } from './json-log.ts'
+import { LinuxNetworkHost } from './network/linux-network-host.ts'
+import { Peers } from './peers.ts'
+import { Companion } from './process/companion.ts'
+import { guardianCompanions } from './process/guardian-companions.ts'
+import { detectAccelerator } from './qemu/accelerator.ts'
+import { checkImage, checkKernel } from './qemu/blob-check.ts'
+import { QemuGuestHost } from './qemu/qemu-guest-host.ts'
+import { realClock, realRandom } from './real-clock.ts'
+import { register } from './registration.ts'
+import { LegProbe } from './storage/leg-probe.ts'
+import { QsdVolumeHost } from './storage/qsd-volume-host.ts'
+import { EtcdStore } from './store/etcd-store.ts'
+
+const NBD_PORT_FIRST = 10_809
+/** A change of etcd's leader is seen as calls that hang: giving up on them early is what makes a failover quick. */
+const STORE_CALL_TIMEOUT_MS = 400
+const QSD_POLL_MS = 200
+const DEADMAN_WAIT_MS = 5_000
+const MEMBERSHIP_POLL_MS = 5_000
+
+async function main(configPath: string | undefined): Promise<void> {
+  if (configPath === undefined) throw new Error('usage: main.ts AGENT.json')
+  const config = loadConfig(configPath)
+  const bootId = process.env['STEAD_BOOT_ID'] ?? readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+  const self = config.hostId as HostId
+  const clock = realClock
+  const log = jsonLog(process.env['STEAD_LOG'] === 'debug' ? 'debug' : 'info', (line) => process.stdout.write(line)).with({ host: self })
+  const stopping = new AbortController()
+  const { signal } = stopping
+  process.once('SIGTERM', () => stopping.abort())
+  process.once('SIGINT', () => stopping.abort())
+  // The guests' unprivileged user must reach its own files below these, and list nothing on the way.
+  for (const folder of [join(config.stateDir, 'guests'), ...config.pools.map((pool) => dirname(pool.path))]) {
+    mkdirSync(folder, { recursive: true })
+    chmodSync(folder, 0o711)
+  }
+
+  const helper = join(config.nativeDir, 'stead-run-guest')
+  const member = new EtcdMemberHost(config, clock, log)
+  const store = new EtcdStore({ endpoints: member.endpoints(), callTimeoutMs: STORE_CALL_TIMEOUT_MS, clock, log })
+  const events = new EventWriter({ store, clock, host: self, bootId, log })
+  const restarted = (name: string) => () => events.tell({ kind: 'daemon.restarted', subject: `host/${self}`, message: `${name} on ${self} ended and is started again`, details: { daemon: name } })
+  const etcd = new Companion({ name: 'etcd', helper, spec: () => member.spec(), clock, log, onRestart: restarted('etcd') })
+  const guardian = guardianCompanions({ config, bootId, helper, etcdEndpoints: member.endpoints(), clock, log, onRestart: restarted })
+  const work: Promise<unknown>[] = [...guardian.map((companion) => companion.keep(signal))]
+  if (member.isMember) work.push(etcd.keep(signal))
+
+  const fence = new GuardianFence({ controlSocket: join(config.stateDir, 'guardian.sock'), deadmanPidFile: join(config.stateDir, 'deadman.pid'), clock, log })
+  const mirror = new ClusterMirror(recordDecoder, log)
+  const history = new History(join(config.stateDir, 'history.sqlite'), log)
+  mirror.onBatch((batch) => history.take(batch))
+  const peers = new Peers(self, mirror, config.clusterKey)
+  const blobs = new BlobStore(join(config.stateDir, 'blobs'), (blob) => peers.fetchBlob(blob))
+  const volumes = new QsdVolumeHost({
+    pools: config.pools.map((pool, index) => ({ ...pool, port: NBD_PORT_FIRST + index })),
+    helper,
+    ...(config.guestUser ? { user: config.guestUser } : {}),
+    readEpoch: (volume) => readEpoch(store, self, volume),
+    blobPath: (blob) => blobs.ensure(blob),
+    remoteDigests: (host, volume, pool, range) => peers.volumes(host as HostId).digests(volume, pool, range),
+  })
+  const guests = new QemuGuestHost({
+    guestsFolder: join(config.stateDir, 'guests'),
+    helper,
+    ...(config.guestUser ? { user: config.guestUser } : {}),
+    namespacePid: () => guestNamespace(fence),
+    log,
+  })
+  const context: HostContext = {
+    self,
+    store,
+    mirror,
+    fence,
+    guests,
+    volumesOn: (host) => (host === self ? volumes : peers.volumes(host)),
+    network: new LinuxNetworkHost(config.guestUser ? { user: config.guestUser } : {}),
+    legWatch: new LegProbe(),
+    blobPath: (blob) => blobs.ensure(blob),
+    events,
+    clock,
+    random: realRandom,
+    log,
+  }
+
+  const verdicts = () => {
+    const view = fence.view()
+    const members = [...mirror.state.hosts.keys()]
+    const detectionMs = mirror.state.settings?.value.detectionMs ?? config.detectionMs
+    return view ? hostVerdicts({ self, view, members, detectionMs }) : new Map()
+  }
+  const backend = createApiBackend({
+    self,
+    store,
+    mirror,
+    events,
+    history,
+    blobs,
+    clock,
+    random: realRandom,
+    log,
+    verdicts,
+    lagBytes: (volume) => lagBytes(context, volume),
+    console: (guest, offset, follow, gone) => openConsole(context, peers, guest, offset, follow, gone),
+    checkKernel,
+    checkImage,
+    spreadBlobs: async (digests) => {
+      await Promise.all(peers.online().map((host) => peers.client(host).callGuest('fetch-blobs', digests, 120_000)))
+    },
+    confirmDead: (host) => confirmDead({ config, store, mirror, member, etcd, verdicts, clock, events }, host),
+  })
+  const api = await startApiServer({
+    listen: [{ unix: join(config.stateDir, 'agent.sock') }],
+    backend,
+    log,
+    token: config.apiToken,
+  })
+  const internal = await startInternalServer({
+    hosts: Object.values(config.addresses).filter((address) => address !== undefined),
+    port: config.agentPort,
+    clusterKey: config.clusterKey,
+    volumes,
+    blobs,
+    guestCalls: {
+      'fetch-blobs': async (input) => {
+        const digests = Array.isArray(input) ? (input as BlobId[]) : []
+        const fetched = await Promise.all(digests.map((digest) => blobs.ensure(digest)))
+        return fetched.find((result) => !result.ok) ?? ok()
+      },
+    },
+    streams: {
+      console: async (input, gone) => {
+        const { guest, offset, follow } = input as { guest: GuestId; offset: number; follow: boolean }
+        return ok(readConsole(guests.consoleLogPath(guest), offset, follow, gone))
+      },
+    },
+    log,
+  })
+  // The next start (of any host that shares the cache) needs no type stripping and is twice as quick.
+  flushCompileCache()
+  log.info('the agent is up', { role: config.role, bootId })
+
+  work.push(keepStorageDaemons(config, volumes, context, signal))
+  const accelerator = config.role === 'compute' ? await detectAccelerator({ log, ...(config.guestUser ? { user: config.guestUser } : {}) }) : 'none'
+  await register({ config, bootId, accelerator, store, events, clock, random: realRandom, log }, signal)
+  work.push(runHostAgent({ context, role: config.role, detectionMs: config.detectionMs }, signal))
+  work.push(keepHouse({ store, mirror, clock, log, isCoordinating: () => mirror.state.coordinator?.value.host === self }, signal))
+  if (member.isMember) work.push(watchMembership(member, etcd, log, signal))
+  await Promise.all(work)
+  await Promise.all([api.close(), internal.close()])
+  volumes.release()
+  fence.close()
+  await store.close()
+  history.close()
+}
+
+/** The epoch that the cluster has granted, read linearizably: what decides whom this host serves. */
+async function readEpoch(store: EtcdStore, self: HostId, id: VolumeId): Promise<Result<{ readonly epoch: number; readonly inSync: boolean }>> {
+  const entry = await store.get(KEYS.volume(id))
+  if (!entry.ok) return entry
+  if (!entry.value) return fail(failure('not_found', `There is no volume ${id}`))
+  const volume = JSON.parse(entry.value.value) as Volume
+  const granted = await store.get(KEYS.grant(volume.guest))
+  if (!granted.ok) return granted
+  const epoch = granted.value ? (JSON.parse(granted.value.value) as Grant).epoch : 0
+  return ok({ epoch, inSync: replicaOn(volume, self)?.state === 'in-sync' })
+}
+
+/** Guests start only where the deadman reaches them; while it is being restarted, they wait. */
+async function guestNamespace(fence: GuardianFence): Promise<number> {
+  const deadline = realClock.monotonicMs() + DEADMAN_WAIT_MS
+  for (;;) {
+    const pid = await fence.guestNamespacePid()
+    if (pid !== undefined) return pid
+    if (realClock.monotonicMs() >= deadline) throw new Error('the deadman does not run, and no guest is started without it')
+    await realClock.sleep(20)
+  }
+}
+
+async function keepStorageDaemons(config: AgentConfig, volumes: QsdVolumeHost, { events, self, clock, log }: HostContext, signal: AbortSignal): Promise<void> {
+  volumes.onDaemonExit((pool, reason) =>
+    events.tell({ kind: 'daemon.restarted', subject: `host/${self}`, message: `the storage daemon of pool ${pool} on ${self} ended (${reason}) and is started again`, details: { pool } }),
+  )
+  while (!signal.aborted) {
+    for (const pool of config.pools) {
+      const ensured = await volumes.ensureDaemon(pool.name)
+      if (!ensured.ok) log.error('a storage daemon does not run', { pool: pool.name, cause: ensured.error })
+    }
+    await clock.sleep(QSD_POLL_MS, signal)
+  }
+}
+
+async function lagBytes({ mirror, volumesOn }: HostContext, id: VolumeId): Promise<number | undefined> {
+  const volume = mirror.state.volumes.get(id)?.value
+  const source = volume?.replicas.find((replica) => replica.state === 'in-sync' && mirror.state.statuses.get(replica.host)?.value.state === 'online')
+  if (!volume || !source) return undefined
+  if (volume.replicas.some((replica) => replica.stale?.cause === 'unknown')) return undefined
+  const info = await volumesOn(source.host).inspect(id, source.pool)
+  return info.ok ? info.value.bitmaps.reduce((sum, bitmap) => sum + bitmap.dirtyBytes, 0) : undefined
+}
+
+async function openConsole(context: HostContext, peers: Peers, guest: Guest, offset: number, follow: boolean, signal: AbortSignal): Promise<Result<AsyncIterable<Uint8Array>>> {
+  const host = context.mirror.state.grants.get(guest.id)?.value.host
+  if (host === undefined) return fail(failure('conflict', `${guest.name} has not run yet`, { hint: `Start it with \`stead vm start ${guest.name}\`` }))
+  if (host === context.self) return ok(readConsole(context.guests.consoleLogPath(guest.id), offset, follow, signal))
+  const stream = await peers.client(host).stream('console', { guest: guest.id, offset, follow }, signal)
+  return stream.ok ? ok(stream.value as Readable as AsyncIterable<Uint8Array>) : stream
+}
+
+/** A member that joined again is made a voter; one that the others have left behind joins again. */
+async function watchMembership(member: EtcdMemberHost, etcd: Companion, log: Log, signal: AbortSignal): Promise<void> {
+  if (member.endpoints().length < 2) return
+  let strange = 0
+  while (!signal.aborted) {
+    await realClock.sleep(MEMBERSHIP_POLL_MS, signal)
+    strange = (await member.standing()) === 'stranger' ? strange + 1 : 0
+    if (strange < 3) continue
+    log.warn('the other members of the store do not know this one; it joins again')
+    strange = 0
+    await etcd.kill()
+  }
+}
+
+await main(process.argv[2])

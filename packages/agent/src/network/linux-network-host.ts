@@ -1,0 +1,112 @@
+/** `NetworkHost` on Linux: one tap device a NIC, on the bridge of its role, by `ip` (iproute2). */
+import { execFile } from 'node:child_process'
+import { failure } from '@stead/core/errors.ts'
+import type { GuestId } from '@stead/core/model/ids.ts'
+import type { Nic } from '@stead/core/model/guest.ts'
+import type { NetworkHost } from '@stead/core/ports/network-host.ts'
+import { fail, ok, type Result } from '@stead/core/result.ts'
+
+export interface LinuxNetworkHostOptions {
+  /** Bridge of each role that carries guests. */
+  readonly bridges?: Readonly<Record<Nic['network'], string>>
+  /** Owner of the taps: whom QEMU runs as. */
+  readonly user?: { readonly uid: number; readonly gid: number }
+  /** The command that speaks for `ip`; tests put another network namespace before it. */
+  readonly ip?: readonly [string, ...string[]]
+}
+
+const COMMAND_TIMEOUT_MS = 5_000
+
+interface Link {
+  readonly ifname: string
+  readonly mtu: number
+  readonly master?: string
+}
+
+export class LinuxNetworkHost implements NetworkHost {
+  readonly #bridges: Readonly<Record<Nic['network'], string>>
+  readonly #user: LinuxNetworkHostOptions['user']
+  readonly #ip: readonly [string, ...string[]]
+
+  constructor(options: LinuxNetworkHostOptions = {}) {
+    this.#bridges = options.bridges ?? { lan: 'lanbr0' }
+    this.#user = options.user
+    this.#ip = options.ip ?? ['ip']
+  }
+
+  async ensureTap(guest: GuestId, index: number, nic: Nic): Promise<Result<string>> {
+    const tap = tapName(guest, index)
+    const bridgeName = this.#bridges[nic.network]
+    const links = await this.#links()
+    if (!links.ok) return links
+    const bridge = links.value.find((link) => link.ifname === bridgeName)
+    if (!bridge)
+      return fail(
+        failure('internal', `The host has no bridge ${bridgeName}`, {
+          hint: `The ${nic.network} network of this host is not set up`,
+        }),
+      )
+    if (!links.value.some((link) => link.ifname === tap)) {
+      const owner = this.#user ? ['user', String(this.#user.uid), 'group', String(this.#user.gid)] : []
+      const added = await this.#run(['tuntap', 'add', 'dev', tap, 'mode', 'tap', ...owner])
+      if (!added.ok) return added
+    }
+    // Also for a tap that was there: an agent may have crashed between the two steps.
+    const set = await this.#run(['link', 'set', 'dev', tap, 'mtu', String(bridge.mtu), 'master', bridgeName, 'up'])
+    if (set.ok) return ok(tap)
+    await this.#remove(tap)
+    return set
+  }
+
+  async removeTaps(guest: GuestId): Promise<Result<void>> {
+    const links = await this.#links()
+    if (!links.ok) return links
+    for (const { ifname } of links.value) {
+      if (!isTapOf(guest, ifname)) continue
+      const removed = await this.#remove(ifname)
+      if (!removed.ok) return removed
+    }
+    return ok()
+  }
+
+  async #remove(tap: string): Promise<Result<void>> {
+    const removed = await this.#run(['tuntap', 'del', 'dev', tap, 'mode', 'tap'])
+    return removed.ok ? ok() : removed
+  }
+
+  async #links(): Promise<Result<readonly Link[]>> {
+    const shown = await this.#run(['-json', 'link', 'show'])
+    return shown.ok ? ok(JSON.parse(shown.value) as readonly Link[]) : shown
+  }
+
+  #run(args: readonly string[]): Promise<Result<string>> {
+    const [command, ...prefix] = this.#ip
+    return new Promise((resolve) => {
+      execFile(
+        command,
+        [...prefix, ...args],
+        { timeout: COMMAND_TIMEOUT_MS, maxBuffer: 16 << 20, killSignal: 'SIGKILL' },
+        (error, stdout, stderr) => {
+          if (!error) resolve(ok(stdout))
+          else
+            resolve(
+              fail(failure('internal', `ip ${args.join(' ')}: ${stderr.trim() || error.message}`, { cause: error })),
+            )
+        },
+      )
+    })
+  }
+}
+
+/** `st`, eight hexadecimal digits of the guest's id, the index: within the kernel's 15 characters. */
+export function tapName(guest: GuestId, index: number): string {
+  return `${tapPrefix(guest)}${index}`
+}
+
+function tapPrefix(guest: GuestId): string {
+  return `st${guest.replaceAll('-', '').slice(0, 8)}`
+}
+
+function isTapOf(guest: GuestId, ifname: string): boolean {
+  return ifname.startsWith(tapPrefix(guest)) && /^\d+$/.test(ifname.slice(tapPrefix(guest).length))
+}

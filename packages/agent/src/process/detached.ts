@@ -1,0 +1,113 @@
+/**
+ * Processes that outlive the agent: QEMU, qemu-storage-daemon, etcd, the guardian. Each is started by the small
+ * `stead-run-guest` helper (native/), which leaves the agent's session, optionally enters the guests' pid
+ * namespace, drops privileges and writes a pid file with the process's start time. A later agent adopts it.
+ */
+import { spawn } from 'node:child_process'
+import { readFileSync, rmSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { failure } from '@stead/core/errors.ts'
+import { fail, ok, type Result } from '@stead/core/result.ts'
+
+export interface DetachedSpec {
+  readonly command: string
+  readonly args: readonly string[]
+  readonly pidFile: string
+  readonly stdoutPath: string
+  readonly stderrPath: string
+  /** Pid of the init of the namespace to start in; 0 or absent: the agent's own. */
+  readonly namespacePid?: number
+  readonly user?: { readonly uid: number; readonly gid: number }
+  readonly nice?: number
+  readonly env?: NodeJS.ProcessEnv
+}
+
+export interface DetachedProcess {
+  readonly pid: number
+  /** Clock ticks since boot, field 22 of /proc/PID/stat: tells a recycled pid from the process. */
+  readonly startTime: string
+}
+
+/** Starts the process and returns once its exec succeeded. `helper` is the path of `stead-run-guest`. */
+export function startDetached(helper: string, spec: DetachedSpec): Promise<Result<DetachedProcess>> {
+  const args = ['--ns-pid', String(spec.namespacePid ?? 0), '--stdout', spec.stdoutPath, '--stderr', spec.stderrPath, '--pidfile', spec.pidFile]
+  if (spec.user) args.push('--uid', String(spec.user.uid), '--gid', String(spec.user.gid))
+  if (spec.nice !== undefined) args.push('--nice', String(spec.nice))
+  return new Promise((resolve) => {
+    const child = spawn(helper, [...args, '--', spec.command, ...spec.args], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      ...(spec.env ? { env: spec.env } : {}),
+    })
+    let complaint = ''
+    child.stderr.on('data', (chunk: Buffer) => (complaint += chunk.toString()))
+    child.once('error', (cause) => resolve(fail(failure('internal', `Cannot run ${helper}`, { cause, hint: 'Run ./dev setup' }))))
+    child.once('exit', (code) => {
+      const started = code === 0 ? readPidFile(spec.pidFile) : undefined
+      if (started) resolve(ok(started))
+      else resolve(fail(failure('internal', `${spec.command} did not start: ${complaint.trim() || `helper exit ${code}`}`)))
+    })
+  })
+}
+
+/** The process that the pid file names, if that very process still lives. */
+export function readPidFile(path: string): DetachedProcess | undefined {
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch {
+    return undefined
+  }
+  const [pidText, startTime] = text.trim().split(/\s+/)
+  const pid = Number(pidText)
+  if (!Number.isInteger(pid) || pid <= 0 || !startTime) return undefined
+  const found = { pid, startTime }
+  return isAlive(found) ? found : undefined
+}
+
+/** True while this very process exists and is not a zombie. */
+export function isAlive(process_: DetachedProcess): boolean {
+  const stat = readStat(process_.pid)
+  return stat !== undefined && stat.startTime === process_.startTime && stat.state !== 'Z' && stat.state !== 'X'
+}
+
+export function readStat(pid: number): { readonly state: string; readonly startTime: string } | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    // The command name may hold spaces and parentheses: fields are counted after its closing one.
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
+    return { state: fields[0] ?? '', startTime: fields[19] ?? '' }
+  } catch {
+    return undefined
+  }
+}
+
+/** Sends the signal if the very process still lives. */
+export function signal(process_: DetachedProcess, name: NodeJS.Signals): void {
+  if (!isAlive(process_)) return
+  try {
+    process.kill(process_.pid, name)
+  } catch (error) {
+    // It ended between the check and the call: what the caller wanted.
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+  }
+}
+
+/** True when the process is gone within the time. Polls: the agent is not its parent, so no event tells. */
+export async function waitGone(process_: DetachedProcess, timeoutMs: number): Promise<boolean> {
+  const deadline = performance.now() + timeoutMs
+  while (isAlive(process_)) {
+    if (performance.now() >= deadline) return false
+    await sleep(3)
+  }
+  return true
+}
+
+/** SIGKILL, and proof that it worked. */
+export async function killDetached(process_: DetachedProcess, pidFile: string, timeoutMs = 5_000): Promise<Result<void>> {
+  signal(process_, 'SIGKILL')
+  if (!(await waitGone(process_, timeoutMs))) {
+    return fail(failure('internal', `Process ${process_.pid} does not die`, { hint: 'It is probably stuck in the kernel on a dead disk; see `dmesg`' }))
+  }
+  rmSync(pidFile, { force: true })
+  return ok()
+}

@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import type { GuestId, VolumeId } from '@stead/core/model/ids.ts'
+import type { GuestLaunch } from '@stead/core/ports/guest-host.ts'
+import { newDiskRecord } from './block-graph.ts'
+import { launchArguments } from './launch-arguments.ts'
+
+const launch: GuestLaunch = {
+  guest: '2f0c5c0e-7a55-4f0e-8d6e-1f6d8f6f4b10' as GuestId,
+  name: 'web,1',
+  epoch: 3,
+  memoryBytes: 128 << 20,
+  cpus: 2,
+  boot: { kind: 'kernel', kernelPath: '/k', initrdPath: '/i', append: 'console=ttyS0 a,b' },
+  disks: [
+    {
+      volume: '0123456789abcdef0123456789abcdef' as VolumeId,
+      sizeBytes: 1 << 20,
+      width: 2,
+      legs: [{ host: 'h1', endpoint: { kind: 'unix', path: '/s' }, exportName: 'vol-1-e3' }],
+    },
+  ],
+  nics: [{ mac: '52:54:00:00:00:01', network: 'lan', tap: 'st2f0c5c0e0' }],
+  accelerator: 'tcg',
+}
+const paths = { qmpSocket: '/run/qmp.sock', consoleLog: '/log/console.log' }
+const argumentsOf = (changes: Partial<GuestLaunch> = {}) => {
+  const changed = { ...launch, ...changes }
+  return launchArguments(changed, changed.disks.map(newDiskRecord), paths)
+}
+const valuesOf = (args: readonly string[], option: string) => args.filter((_, index) => args[index - 1] === option)
+
+describe('the command line of QEMU', () => {
+  it('always sandboxes, and keeps a guest that shuts down', () => {
+    assert.deepEqual(valuesOf(argumentsOf(), '-sandbox'), [
+      'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny',
+    ])
+    assert.deepEqual(valuesOf(argumentsOf(), '-action'), ['shutdown=pause'])
+  })
+
+  it('stops the guest on every disk error', () => {
+    const device = valuesOf(argumentsOf(), '-device').find((value) => value.startsWith('virtio-blk-pci'))
+    assert.match(device ?? '', /werror=stop,rerror=stop/)
+    assert.doesNotMatch(device ?? '', /bootindex/, 'a kernel boot needs no boot disk')
+  })
+
+  it('boots a kernel or the first disk', () => {
+    const kernel = argumentsOf()
+    assert.deepEqual(
+      [valuesOf(kernel, '-kernel'), valuesOf(kernel, '-initrd'), valuesOf(kernel, '-append')],
+      [['/k'], ['/i'], ['console=ttyS0 a,b']],
+    )
+    const disk = argumentsOf({ boot: { kind: 'disk' } })
+    assert.deepEqual(valuesOf(disk, '-kernel'), [])
+    assert.ok(valuesOf(disk, '-device').some((value) => value.endsWith('bootindex=1')))
+  })
+
+  it('passes names with commas through the option parser', () => {
+    assert.deepEqual(valuesOf(argumentsOf(), '-name'), ['guest=web,,1,debug-threads=on'])
+  })
+
+  it('uses the host processor under KVM only', () => {
+    assert.deepEqual(valuesOf(argumentsOf(), '-cpu'), ['max'])
+    assert.deepEqual(valuesOf(argumentsOf({ accelerator: 'kvm' }), '-cpu'), ['host'])
+    assert.deepEqual(valuesOf(argumentsOf({ accelerator: 'kvm' }), '-accel'), ['kvm'])
+  })
+
+  it('opens the prepared tap and runs no script', () => {
+    assert.deepEqual(valuesOf(argumentsOf(), '-netdev'), ['tap,id=net0,ifname=st2f0c5c0e0,script=no,downscript=no'])
+    assert.deepEqual(valuesOf(argumentsOf({ nics: [] }), '-netdev'), [])
+  })
+})

@@ -1,0 +1,78 @@
+/** The command line of a guest's QEMU: a pure function of what was ordered and where its files are. */
+import type { GuestLaunch } from '@stead/core/ports/guest-host.ts'
+import { BLOCK_OPTIONS, deviceId, diskBlockdevs, topNode, type DiskRecord } from './block-graph.ts'
+
+export interface GuestPaths {
+  readonly qmpSocket: string
+  readonly consoleLog: string
+}
+
+/** QEMU's seccomp filter; works only when the process starts unprivileged already (`-run-with user=` is denied by it). */
+const SANDBOX = 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'
+
+/** TCG's translation cache. The default is up to 1 GiB a guest; 64 MiB costs a small guest nothing that was measured. */
+const TCG_CACHE_MIB = 64
+
+export function launchArguments(launch: GuestLaunch, disks: readonly DiskRecord[], paths: GuestPaths): string[] {
+  return [
+    ...machineArguments(launch),
+    ...bootArguments(launch),
+    ...[
+      '-chardev',
+      `socket,id=qmp,path=${escaped(paths.qmpSocket)},server=on,wait=off`,
+      '-mon',
+      'chardev=qmp,mode=control',
+    ],
+    ...['-chardev', `file,id=console,path=${escaped(paths.consoleLog)},append=off`, '-serial', 'chardev:console'],
+    ...['-object', 'rng-builtin,id=rng0', '-device', 'virtio-rng-pci,id=rng,rng=rng0'],
+    ...diskArguments(launch, disks),
+    ...launch.nics.flatMap((nic, index) => [
+      '-netdev',
+      `tap,id=net${index},ifname=${nic.tap},script=no,downscript=no`,
+      '-device',
+      // No option ROM: a guest never boots from the network.
+      `virtio-net-pci,id=nic${index},netdev=net${index},mac=${nic.mac},romfile=`,
+    ]),
+  ]
+}
+
+function machineArguments(launch: GuestLaunch): string[] {
+  const kvm = launch.accelerator === 'kvm'
+  return [
+    ...['-name', `guest=${escaped(launch.name)},debug-threads=on`, '-uuid', launch.guest],
+    ...['-machine', 'q35,usb=off,vmport=off,hpet=off,dump-guest-core=off'],
+    ...['-accel', kvm ? 'kvm' : `tcg,thread=multi,tb-size=${TCG_CACHE_MIB}`, '-cpu', kvm ? 'host' : 'max'],
+    ...['-smp', String(launch.cpus), '-m', `size=${Math.ceil(launch.memoryBytes / 1024)}k`],
+    ...['-nodefaults', '-no-user-config', '-display', 'none', '-sandbox', SANDBOX, '-msg', 'timestamp=on'],
+    // A guest that shuts down is kept, paused, until its disks are flushed and the agent has seen that they are.
+    ...['-action', 'shutdown=pause'],
+  ]
+}
+
+function bootArguments({ boot }: GuestLaunch): string[] {
+  if (boot.kind === 'disk') return []
+  return ['-kernel', boot.kernelPath, ...(boot.initrdPath ? ['-initrd', boot.initrdPath] : []), '-append', boot.append]
+}
+
+function diskArguments(launch: GuestLaunch, disks: readonly DiskRecord[]): string[] {
+  const iothread = BLOCK_OPTIONS.iothread && disks.length > 0
+  return [
+    ...(iothread ? ['-object', `iothread,id=block-io,poll-max-ns=${BLOCK_OPTIONS.iothreadPollMaxNs}`] : []),
+    ...disks.flatMap((disk) => [
+      ...diskBlockdevs(disk).flatMap((blockdev) => ['-blockdev', JSON.stringify(blockdev)]),
+      '-device',
+      [
+        `virtio-blk-pci,id=${deviceId(disk.index)},drive=${topNode(disk.index)},werror=stop,rerror=stop`,
+        // The guest finds its disks by volume: /dev/disk/by-id/virtio-<first 20 characters>.
+        `serial=${disk.volume.slice(0, 20)}`,
+        ...(iothread ? ['iothread=block-io'] : []),
+        ...(launch.boot.kind === 'disk' && disk.index === 0 ? ['bootindex=1'] : []),
+      ].join(','),
+    ]),
+  ]
+}
+
+/** QEMU's option parser reads a doubled comma as a comma. */
+function escaped(value: string): string {
+  return value.replaceAll(',', ',,')
+}

@@ -1,0 +1,145 @@
+/**
+ * `guests/<id>/`: what a run leaves on disk so that a restarted agent finds and understands its QEMU.
+ *
+ *   launch.json   what was started and which node belongs to which host's leg; written before QEMU starts
+ *   qemu.pid      pid and start time of the process
+ *   run/          owned by the guests' user: QEMU creates `qmp.sock` in it
+ *   console.log   serial console of the present boot; console.1.log: of the one before
+ *   stderr.log    what QEMU itself says
+ */
+import { chownSync, closeSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { failure } from '@stead/core/errors.ts'
+import type { GuestLaunch } from '@stead/core/ports/guest-host.ts'
+import { fail, ok, type Result } from '@stead/core/result.ts'
+import { newDiskRecord, type DiskRecord } from './block-graph.ts'
+
+export interface LaunchRecord {
+  readonly version: 1
+  readonly launch: GuestLaunch
+  readonly disks: readonly DiskRecord[]
+  /** Wall clock, ms; for people. */
+  readonly startedAt: number
+}
+
+export interface GuestFolder {
+  readonly path: string
+  readonly launchFile: string
+  readonly pidFile: string
+  readonly runFolder: string
+  readonly qmpSocket: string
+  readonly consoleLog: string
+  readonly previousConsoleLog: string
+  readonly stdoutLog: string
+  readonly stderrLog: string
+}
+
+/** The kernel's limit of a unix socket's path, without the closing zero. */
+const SOCKET_PATH_BYTES_MAX = 107
+
+export function guestFolder(guestsFolder: string, guest: string): GuestFolder {
+  const path = join(guestsFolder, guest)
+  const runFolder = join(path, 'run')
+  return {
+    path,
+    launchFile: join(path, 'launch.json'),
+    pidFile: join(path, 'qemu.pid'),
+    runFolder,
+    qmpSocket: join(runFolder, 'qmp.sock'),
+    consoleLog: join(path, 'console.log'),
+    previousConsoleLog: join(path, 'console.1.log'),
+    stdoutLog: join(path, 'stdout.log'),
+    stderrLog: join(path, 'stderr.log'),
+  }
+}
+
+export function newLaunchRecord(launch: GuestLaunch, wallMs: number): LaunchRecord {
+  return { version: 1, launch, disks: launch.disks.map(newDiskRecord), startedAt: wallMs }
+}
+
+/**
+ * Makes the folder ready for a new QEMU: no stale socket, the last console kept as `console.1.log`, and only what
+ * QEMU must write owned by its user. A QEMU that was taken over cannot reach the pid file or `launch.json`.
+ */
+export function prepareFolder(
+  folder: GuestFolder,
+  user: { readonly uid: number; readonly gid: number } | undefined,
+): Result<void> {
+  if (Buffer.byteLength(folder.qmpSocket) > SOCKET_PATH_BYTES_MAX) {
+    return fail(
+      failure('internal', `The path ${folder.qmpSocket} is too long for a unix socket`, {
+        hint: 'Use a state folder with a shorter path',
+      }),
+    )
+  }
+  try {
+    mkdirSync(folder.path, { recursive: true, mode: 0o755 })
+    rmSync(folder.runFolder, { recursive: true, force: true })
+    mkdirSync(folder.runFolder, { mode: 0o700 })
+    rmSync(folder.pidFile, { force: true })
+    rotate(folder.consoleLog, folder.previousConsoleLog)
+    closeSync(openSync(folder.consoleLog, 'w', 0o640))
+    if (user) for (const path of [folder.runFolder, folder.consoleLog]) chownSync(path, user.uid, user.gid)
+    return ok()
+  } catch (cause) {
+    return fail(failure('internal', `Cannot prepare ${folder.path}`, { cause }))
+  }
+}
+
+function rotate(from: string, to: string): void {
+  try {
+    renameSync(from, to)
+  } catch (error) {
+    // The first boot has no earlier console.
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  }
+}
+
+/** Atomic against a crash of the agent: a reader sees the old or the new record. A crash of the host ends the run anyway. */
+export function writeLaunchRecord(folder: GuestFolder, record: LaunchRecord): Result<void> {
+  const temporary = `${folder.launchFile}.new`
+  try {
+    writeFileSync(temporary, JSON.stringify(record, null, 2), { mode: 0o600 })
+    renameSync(temporary, folder.launchFile)
+    return ok()
+  } catch (cause) {
+    return fail(
+      failure('internal', `Cannot write ${folder.launchFile}`, {
+        cause,
+        hint: 'Is the disk of the state folder full?',
+      }),
+    )
+  }
+}
+
+/** Undefined when there is none; a failure when it cannot be read as a record. */
+export function readLaunchRecord(folder: GuestFolder): Result<LaunchRecord | undefined> {
+  let text: string
+  try {
+    text = readFileSync(folder.launchFile, 'utf8')
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return ok(undefined)
+    return fail(failure('internal', `Cannot read ${folder.launchFile}`, { cause }))
+  }
+  try {
+    const record = JSON.parse(text) as LaunchRecord
+    if (record.version === 1 && record.launch?.guest && Array.isArray(record.disks)) return ok(record)
+    return fail(failure('internal', `${folder.launchFile} is not a launch record of this version`))
+  } catch (cause) {
+    return fail(failure('internal', `${folder.launchFile} is damaged`, { cause }))
+  }
+}
+
+export function removeLaunchRecord(folder: GuestFolder): void {
+  for (const path of [folder.launchFile, folder.pidFile]) rmSync(path, { force: true })
+}
+
+/** The last lines that QEMU wrote to its standard error, for the reason of a failure. */
+export function lastWords(folder: GuestFolder): string {
+  try {
+    return readFileSync(folder.stderrLog, 'utf8').trim().split('\n').slice(-3).join(' | ').slice(-600)
+  } catch {
+    // No file: it never started far enough to say anything.
+    return ''
+  }
+}

@@ -1,0 +1,39 @@
+/**
+ * Does an NBD server answer? The kernel accepts connections for a stopped server, so only the greeting counts.
+ * QEMU's own open of a hung server blocks its main loop, therefore every open is preceded by this probe.
+ */
+import { connect, type Socket } from 'node:net'
+import { failure } from '@stead/core/errors.ts'
+import type { Leg } from '@stead/core/ports/guest-host.ts'
+import { fail, ok, type Result } from '@stead/core/result.ts'
+
+/** First bytes of every NBD server (proto.md, "Fixed newstyle negotiation"). */
+const GREETING = Buffer.from('NBDMAGIC')
+
+/** Fails with `host_unreachable` when no greeting came within `timeoutMs`, or at once when the server refuses. */
+export function probeNbdServer(endpoint: Leg['endpoint'], timeoutMs = 1_000): Promise<Result<void>> {
+  return new Promise((resolve) => {
+    const socket: Socket =
+      endpoint.kind === 'unix' ? connect(endpoint.path) : connect({ host: endpoint.address, port: endpoint.port })
+    let received = Buffer.alloc(0)
+    const finish = (cause?: unknown) => {
+      clearTimeout(timer)
+      socket.destroy()
+      if (cause === undefined) resolve(ok())
+      else
+        resolve(fail(failure('host_unreachable', `No storage server answers at ${endpointText(endpoint)}`, { cause })))
+    }
+    const timer = setTimeout(() => finish(new Error(`no greeting within ${timeoutMs} ms`)), timeoutMs)
+    socket.on('error', finish)
+    socket.on('close', () => finish(new Error('closed before the greeting')))
+    socket.on('data', (chunk: Buffer) => {
+      received = Buffer.concat([received, chunk])
+      if (received.length < GREETING.length) return
+      finish(received.subarray(0, GREETING.length).equals(GREETING) ? undefined : new Error('not an NBD server'))
+    })
+  })
+}
+
+export function endpointText(endpoint: Leg['endpoint']): string {
+  return endpoint.kind === 'unix' ? endpoint.path : `${endpoint.address}:${endpoint.port}`
+}

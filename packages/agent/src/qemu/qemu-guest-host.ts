@@ -1,0 +1,340 @@
+/**
+ * `GuestHost` on QEMU. Each guest has a folder (`launch-record.ts`) and at most one QEMU process; the process
+ * outlives the agent and is adopted by the next one.
+ */
+import { readdirSync, readFileSync, rmSync } from 'node:fs'
+import { failure } from '@stead/core/errors.ts'
+import type { GuestId, VolumeId } from '@stead/core/model/ids.ts'
+import type { GuestEvent, GuestHost, GuestLaunch, Leg, RunningGuest } from '@stead/core/ports/guest-host.ts'
+import type { Log } from '@stead/core/ports/log.ts'
+import { fail, ok, type Result } from '@stead/core/result.ts'
+import { killDetached, readPidFile, readStat, startDetached, type DetachedProcess } from '../process/detached.ts'
+import { launchArguments } from './launch-arguments.ts'
+import {
+  guestFolder,
+  newLaunchRecord,
+  prepareFolder,
+  readLaunchRecord,
+  removeLaunchRecord,
+  writeLaunchRecord,
+  type GuestFolder,
+  type LaunchRecord,
+} from './launch-record.ts'
+import { probeNbdServer } from './leg-probe.ts'
+import { QemuGuest } from './running-guest.ts'
+
+export interface QemuGuestHostOptions {
+  /** Holds one folder a guest. The guests' user must be able to reach it (execute permission on the way). */
+  readonly guestsFolder: string
+  /** Path of `stead-run-guest`. */
+  readonly helper: string
+  readonly qemu?: string
+  /** Whom QEMU runs as. Absent only where the agent itself is unprivileged. */
+  readonly user?: { readonly uid: number; readonly gid: number }
+  /** Pid of the init of the guests' pid namespace, so that the deadman reaches every QEMU; undefined: none. */
+  readonly namespacePid?: () => Promise<number | undefined>
+  readonly log: Log
+}
+
+export class QemuGuestHost implements GuestHost {
+  readonly #options: QemuGuestHostOptions
+  readonly #running = new Map<GuestId, QemuGuest>()
+  readonly #listeners = new Set<(event: GuestEvent) => void>()
+  /** The last step of each guest: steps of one guest run one after the other. */
+  readonly #queues = new Map<GuestId, Promise<unknown>>()
+
+  constructor(options: QemuGuestHostOptions) {
+    this.#options = options
+  }
+
+  start(launch: GuestLaunch): Promise<Result<RunningGuest>> {
+    return this.#inTurn(launch.guest, async () => {
+      const folder = this.#folder(launch.guest)
+      const earlier = readLaunchRecord(folder)
+      const earlierEpoch =
+        this.#running.get(launch.guest)?.epoch ?? (earlier.ok ? earlier.value?.launch.epoch : undefined)
+      const process = this.#running.get(launch.guest)?.process ?? findProcess(folder)
+      if (process && earlierEpoch !== undefined && earlierEpoch > launch.epoch) {
+        return fail(
+          failure('stale_epoch', `${launch.name} already runs at epoch ${earlierEpoch}, newer than ${launch.epoch}`),
+        )
+      }
+      const same = this.#running.get(launch.guest)
+      if (same && same.epoch === launch.epoch) return same.inspect()
+      // Also a process of this very epoch that nobody adopted: it cannot be known what became of its disks.
+      const killed = await this.#killNow(launch.guest)
+      if (!killed.ok) return killed
+      return this.#launch(launch, folder)
+    })
+  }
+
+  async #launch(launch: GuestLaunch, folder: GuestFolder): Promise<Result<RunningGuest>> {
+    const log = this.#options.log.with({ guest: launch.guest, name: launch.name, epoch: launch.epoch })
+    const began = performance.now()
+    const checked = await checkLegs(launch)
+    if (!checked.ok) return checked
+    const prepared = prepareFolder(folder, this.#options.user)
+    if (!prepared.ok) return prepared
+    const record = newLaunchRecord(launch, Date.now())
+    const written = writeLaunchRecord(folder, record)
+    if (!written.ok) return written
+    const namespacePid = await this.#options.namespacePid?.()
+    const started = await startDetached(this.#options.helper, {
+      command: this.#options.qemu ?? 'qemu-system-x86_64',
+      args: launchArguments(launch, record.disks, folder),
+      pidFile: folder.pidFile,
+      stdoutPath: folder.stdoutLog,
+      stderrPath: folder.stderrLog,
+      ...(namespacePid ? { namespacePid } : {}),
+      ...(this.#options.user ? { user: this.#options.user } : {}),
+    })
+    if (!started.ok) {
+      removeLaunchRecord(folder)
+      return started
+    }
+    const guest = this.#track(record, started.value, folder, log)
+    const connected = await guest.connect()
+    const running = connected.ok ? await guest.inspect() : connected
+    if (!running.ok) {
+      // The caller gets the failure as the answer; an event about a guest that never ran would only confuse.
+      guest.dispose()
+      await guest.kill()
+      return running
+    }
+    log.info('QEMU runs', {
+      pid: started.value.pid,
+      accelerator: launch.accelerator,
+      ms: Math.round(performance.now() - began),
+    })
+    return running
+  }
+
+  async requestShutdown(guest: GuestId): Promise<Result<void>> {
+    return this.#with(guest, (running) => running.requestShutdown())
+  }
+
+  quit(guest: GuestId): Promise<Result<{ readonly flushed: boolean }>> {
+    return this.#inTurn(guest, () => this.#with(guest, async (running) => ok(await running.quit())))
+  }
+
+  async kill(guest: GuestId): Promise<Result<void>> {
+    // At once, not in turn: a step that hangs on this QEMU ends when it dies. Then once more in turn, for a QEMU
+    // that a queued start has just begun.
+    const killed = await this.#killNow(guest)
+    return killed.ok ? this.#inTurn(guest, () => this.#killNow(guest)) : killed
+  }
+
+  async adopt(): Promise<readonly RunningGuest[]> {
+    const adopted: RunningGuest[] = []
+    for (const name of listFolders(this.#options.guestsFolder)) {
+      const found = await this.#inTurn(name as GuestId, () => this.#adoptOne(name as GuestId))
+      if (found) adopted.push(found)
+    }
+    return adopted
+  }
+
+  async #adoptOne(id: GuestId): Promise<RunningGuest | undefined> {
+    const already = this.#running.get(id)
+    if (already) {
+      const inspected = await already.inspect()
+      return inspected.ok ? inspected.value : already.inspectSilent()
+    }
+    const folder = this.#folder(id)
+    const log = this.#options.log.with({ guest: id })
+    const record = readLaunchRecord(folder)
+    const process = findProcess(folder)
+    if (!process) {
+      removeLaunchRecord(folder)
+      return undefined
+    }
+    if (!record.ok || !record.value) {
+      log.error('killing a QEMU whose launch record is lost', {
+        pid: process.pid,
+        error: record.ok ? undefined : record.error,
+      })
+      const killed = await killDetached(process, folder.pidFile)
+      if (!killed.ok) log.error(killed.error.message)
+      return undefined
+    }
+    const guest = this.#track(record.value, process, folder, log)
+    const connected = await guest.connect(2_000)
+    const inspected = connected.ok ? await guest.inspect() : connected
+    if (!inspected.ok) {
+      log.warn('an adopted QEMU does not answer', { pid: process.pid, error: inspected.error })
+      void guest.reconnect()
+      return guest.inspectSilent()
+    }
+    // After adopt() has returned, so that its caller knows the guest when the event comes.
+    setImmediate(() => void guest.catchUp())
+    return inspected.value
+  }
+
+  async inspect(guest: GuestId): Promise<Result<RunningGuest>> {
+    return this.#with(guest, (running) => running.inspect())
+  }
+
+  async pause(guest: GuestId): Promise<Result<void>> {
+    return this.#with(guest, (running) => running.pause())
+  }
+
+  async resume(guest: GuestId): Promise<Result<void>> {
+    return this.#with(guest, (running) => running.resume())
+  }
+
+  /** Not in turn: it is what frees a step that hangs. */
+  async yankLeg(guest: GuestId, volume: VolumeId, host: string): Promise<Result<void>> {
+    return this.#with(guest, (running) => running.yankLeg(volume, host))
+  }
+
+  dropLeg(guest: GuestId, volume: VolumeId, host: string): Promise<Result<void>> {
+    return this.#inTurn(guest, () => this.#with(guest, (running) => running.dropLeg(volume, host)))
+  }
+
+  prepareLeg(guest: GuestId, volume: VolumeId, leg: Leg): Promise<Result<void>> {
+    return this.#inTurn(guest, () => this.#with(guest, (running) => running.prepareLeg(volume, leg)))
+  }
+
+  attachLeg(guest: GuestId, volume: VolumeId, host: string): Promise<Result<void>> {
+    return this.#inTurn(guest, () => this.#with(guest, (running) => running.attachLeg(volume, host)))
+  }
+
+  discardLeg(guest: GuestId, volume: VolumeId, host: string): Promise<Result<void>> {
+    return this.#inTurn(guest, () => this.#with(guest, (running) => running.discardLeg(volume, host)))
+  }
+
+  drainAndFlush(guest: GuestId, volume: VolumeId): Promise<Result<void>> {
+    return this.#inTurn(guest, () => this.#with(guest, (running) => running.drainAndFlush(volume)))
+  }
+
+  consoleLogPath(guest: GuestId): string {
+    return this.#folder(guest).consoleLog
+  }
+
+  subscribe(listener: (event: GuestEvent) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** Removes what a deleted guest left behind (console logs); refuses while it runs. */
+  forget(guest: GuestId): Promise<Result<void>> {
+    return this.#inTurn(guest, async () => {
+      const folder = this.#folder(guest)
+      if (this.#running.has(guest) || findProcess(folder)) return fail(failure('conflict', `Guest ${guest} still runs`))
+      rmSync(folder.path, { recursive: true, force: true })
+      return ok()
+    })
+  }
+
+  /** Disconnects from every QEMU; the guests run on. */
+  close(): void {
+    for (const guest of this.#running.values()) guest.dispose()
+    this.#running.clear()
+  }
+
+  async #killNow(id: GuestId): Promise<Result<void>> {
+    const running = this.#running.get(id)
+    if (running) return running.kill()
+    const folder = this.#folder(id)
+    const process = findProcess(folder)
+    const killed = process ? await killDetached(process, folder.pidFile) : ok()
+    if (killed.ok) removeLaunchRecord(folder)
+    return killed
+  }
+
+  #track(record: LaunchRecord, process: DetachedProcess, folder: GuestFolder, log: Log): QemuGuest {
+    const id = record.launch.guest
+    const emit = (event: GuestEvent) => {
+      for (const listener of [...this.#listeners]) listener(event)
+    }
+    const onGone = () => {
+      if (this.#running.get(id) === guest) this.#running.delete(id)
+    }
+    const guest: QemuGuest = new QemuGuest({ record, process, folder, log, emit, onGone })
+    this.#running.set(id, guest)
+    return guest
+  }
+
+  #with<T>(id: GuestId, work: (guest: QemuGuest) => Promise<Result<T>>): Promise<Result<T>> {
+    const running = this.#running.get(id)
+    if (!running) return Promise.resolve(fail(failure('not_found', `Guest ${id} does not run here`)))
+    return work(running)
+  }
+
+  #inTurn<T>(id: GuestId, work: () => Promise<T>): Promise<T> {
+    const turn = (this.#queues.get(id) ?? Promise.resolve()).then(work)
+    const settled = turn.then(
+      () => undefined,
+      () => undefined,
+    )
+    this.#queues.set(id, settled)
+    void settled.then(() => {
+      if (this.#queues.get(id) === settled) this.#queues.delete(id)
+    })
+    return turn
+  }
+
+  #folder(guest: string): GuestFolder {
+    return guestFolder(this.#options.guestsFolder, guest)
+  }
+}
+
+/** Every leg's server must answer before QEMU is started: a hung one would hang the whole start. */
+async function checkLegs(launch: GuestLaunch): Promise<Result<void>> {
+  for (const disk of launch.disks) {
+    if (disk.legs.length === 0 || disk.legs.length > disk.width) {
+      return fail(
+        failure('bad_request', `Volume ${disk.volume} has ${disk.legs.length} legs for ${disk.width} replicas`),
+      )
+    }
+  }
+  const legs = launch.disks.flatMap((disk) => disk.legs)
+  const probes = await Promise.all(legs.map((leg) => probeNbdServer(leg.endpoint)))
+  for (const [index, probe] of probes.entries()) {
+    if (!probe.ok)
+      return fail(
+        failure('host_unreachable', `The replica on ${legs[index]?.host} does not answer`, { cause: probe.error }),
+      )
+  }
+  return ok()
+}
+
+/**
+ * The guest's QEMU, by its pid file or, when an agent crashed between the start and the pid file, by the socket
+ * path in its command line, which no other process has.
+ */
+function findProcess(folder: GuestFolder): DetachedProcess | undefined {
+  const named = readPidFile(folder.pidFile)
+  if (named) return named
+  for (const entry of readdirSync('/proc')) {
+    const pid = Number(entry)
+    if (
+      !Number.isInteger(pid) ||
+      !commandLine(pid).some((argument) => argument.startsWith('socket,id=qmp,') && argument.includes(folder.qmpSocket))
+    )
+      continue
+    const stat = readStat(pid)
+    if (stat && stat.state !== 'Z') return { pid, startTime: stat.startTime }
+  }
+  return undefined
+}
+
+function commandLine(pid: number): readonly string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
+  } catch {
+    // It ended meanwhile.
+    return []
+  }
+}
+
+function listFolders(path: string): readonly string[] {
+  try {
+    return readdirSync(path, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map((entry) => entry.name)
+  } catch (error) {
+    // Before the first guest there is no folder.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw error
+  }
+}

@@ -1,0 +1,441 @@
+/**
+ * One QEMU process of one run: its monitor, its record, and what it tells about itself. Outlives broken monitor
+ * connections; ends when the process is gone.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { failure } from '@stead/core/errors.ts'
+import type { VolumeId } from '@stead/core/model/ids.ts'
+import type { GuestDisk, GuestEvent, Leg, RunningGuest } from '@stead/core/ports/guest-host.ts'
+import type { Log } from '@stead/core/ports/log.ts'
+import { fail, ok, type Result } from '@stead/core/result.ts'
+import { isAlive, killDetached, waitGone, type DetachedProcess } from '../process/detached.ts'
+import { attachedDisk, childrenOf, legNode, type DiskRecord, type OpenLeg } from './block-graph.ts'
+import {
+  lastWords,
+  removeLaunchRecord,
+  writeLaunchRecord,
+  type GuestFolder,
+  type LaunchRecord,
+} from './launch-record.ts'
+import { IoErrors } from './io-errors.ts'
+import {
+  attachNode,
+  closeNode,
+  drainAndFlushDisk,
+  dropNode,
+  openNode,
+  queryGraph,
+  yankNode,
+  type Monitor,
+} from './mirror-surgery.ts'
+import { QmpClient, type QmpEvent } from './qmp.ts'
+import { probeNbdServer } from './leg-probe.ts'
+
+/** How long QEMU may take from its exec to the monitor's greeting (all disks open). TCG on a busy host is slow. */
+const START_TIMEOUT_MS = 15_000
+/** `stop` drains all disks; longer than this means a hung leg. */
+const STOP_TIMEOUT_MS = 3_000
+/** From `quit` to the end of the process, before SIGKILL. */
+const QUIT_TIMEOUT_MS = 3_000
+
+type ExitCause = (GuestEvent & { kind: 'exited' })['cause']
+
+export class QemuGuest {
+  readonly process: DetachedProcess
+  readonly folder: GuestFolder
+  readonly #log: Log
+  readonly #emit: (event: GuestEvent) => void
+  readonly #onGone: () => void
+  #record: LaunchRecord
+  #monitor: QmpClient | undefined
+  #disposed = false
+  #gone = false
+  #exitCause: ExitCause | undefined
+  #exitReason = ''
+  #ending: Promise<{ readonly flushed: boolean }> | undefined
+  #flushed = false
+  readonly #ioErrors = new IoErrors()
+
+  constructor(options: {
+    readonly record: LaunchRecord
+    readonly process: DetachedProcess
+    readonly folder: GuestFolder
+    readonly log: Log
+    readonly emit: (event: GuestEvent) => void
+    readonly onGone: () => void
+  }) {
+    this.#record = options.record
+    this.process = options.process
+    this.folder = options.folder
+    this.#log = options.log
+    this.#emit = options.emit
+    this.#onGone = options.onGone
+  }
+
+  get epoch(): number {
+    return this.#record.launch.epoch
+  }
+
+  get guest(): LaunchRecord['launch']['guest'] {
+    return this.#record.launch.guest
+  }
+
+  /** Connects the monitor; QEMU answers once all its disks are open. Fails at once when the process is gone. */
+  async connect(timeoutMs = START_TIMEOUT_MS): Promise<Result<void>> {
+    const connected = await QmpClient.connect(this.folder.qmpSocket, timeoutMs, () => isAlive(this.process))
+    if (!connected.ok) {
+      // A QEMU that gives up closes its monitor a few milliseconds before it is gone.
+      if (!(await waitGone(this.process, 200))) return connected
+      return fail(
+        failure('hypervisor', `QEMU ended while starting: ${lastWords(this.folder) || 'it said nothing'}`, {
+          cause: connected.error,
+        }),
+      )
+    }
+    this.#monitor = connected.value
+    connected.value.onEvent((event) => this.#onEvent(event))
+    connected.value.onClose(() => void this.#onMonitorClosed())
+    return ok()
+  }
+
+  /** Stops listening; the guest runs on. */
+  dispose(): void {
+    this.#disposed = true
+    this.#monitor?.close()
+  }
+
+  /** Keeps trying to reach a QEMU whose monitor did not answer, until it does or the process is gone. */
+  async reconnect(): Promise<void> {
+    while (!this.#disposed && !this.#gone) {
+      if (!isAlive(this.process)) return this.#noteGone()
+      const connected = await this.connect(1_000)
+      if (connected.ok) {
+        this.#log.warn('reconnected to the monitor')
+        await this.catchUp()
+        return
+      }
+      await sleep(100)
+    }
+  }
+
+  async inspect(): Promise<Result<RunningGuest>> {
+    const monitor = this.#connected()
+    if (!monitor.ok) return monitor
+    const [status, graph] = await Promise.all([this.#status(monitor.value), queryGraph(monitor.value)])
+    if (!status.ok) return status
+    if (!graph.ok) return graph
+    const disks = this.#record.disks.map((disk) => attachedDisk(graph.value, disk))
+    return ok({ ...this.#identity(), status: status.value, legs: legHosts(disks), disks })
+  }
+
+  /** What is known of a QEMU that does not answer: nothing about its disks. */
+  inspectSilent(): RunningGuest {
+    return { ...this.#identity(), status: 'other', legs: new Map(), disks: [] }
+  }
+
+  #identity(): Pick<RunningGuest, 'guest' | 'epoch' | 'pid'> {
+    return { guest: this.guest, epoch: this.epoch, pid: this.process.pid }
+  }
+
+  requestShutdown(): Promise<Result<void>> {
+    return this.#run('system_powerdown')
+  }
+
+  pause(): Promise<Result<void>> {
+    return this.#run('stop', STOP_TIMEOUT_MS)
+  }
+
+  resume(): Promise<Result<void>> {
+    return this.#run('cont')
+  }
+
+  async yankLeg(volume: VolumeId, host: string): Promise<Result<void>> {
+    const found = this.#disk(volume)
+    if (!found.ok) return found
+    const monitor = this.#connected()
+    if (!monitor.ok) return monitor
+    // All of the host's nodes: the graph cannot be asked now, and a prepared leg of a hung host is lost too.
+    const nodes = found.value.legs.filter(({ leg }) => leg.host === host).map(({ node }) => node)
+    if (nodes.length === 0) return fail(failure('not_found', `The disk ${volume} has no leg on ${host}`))
+    const replies = await Promise.all(nodes.map((node) => yankNode(monitor.value, node)))
+    return replies.find((reply) => !reply.ok) ?? ok()
+  }
+
+  async dropLeg(volume: VolumeId, host: string): Promise<Result<void>> {
+    return this.#operate('drop leg', volume, async (monitor, disk) => {
+      const legs = disk.legs.filter(({ leg }) => leg.host === host)
+      if (legs.length === 0) return ok()
+      const paused = await this.#requirePaused(monitor)
+      if (!paused.ok) return paused
+      for (const { node } of legs) {
+        // A node with requests that wait for a dead server would be drained for ever; an unknown one is fine.
+        await yankNode(monitor, node)
+        const dropped = await dropNode(monitor, disk, node)
+        if (!dropped.ok) return dropped
+      }
+      return this.#saveDisk({ ...disk, legs: disk.legs.filter((leg) => !legs.includes(leg)) })
+    })
+  }
+
+  async prepareLeg(volume: VolumeId, leg: Leg): Promise<Result<void>> {
+    const probed = await probeNbdServer(leg.endpoint)
+    if (!probed.ok) return probed
+    return this.#operate('prepare leg', volume, async (monitor, disk) => {
+      if (disk.width === 1) return fail(failure('conflict', 'A disk with one replica has no place for another leg'))
+      const attached = await this.#attachedLeg(monitor, disk, leg.host)
+      if (!attached.ok) return attached
+      if (attached.value) return fail(failure('conflict', `The leg on ${leg.host} is attached already`))
+      const discarded = await this.#discard(monitor, disk, leg.host)
+      if (!discarded.ok) return discarded
+      const node = legNode(disk.index, disk.nextLeg)
+      // Recorded before it exists: after a crash the number is spent and a node in the graph has a name.
+      const planned = { ...discarded.value, legs: [...discarded.value.legs, { node, leg }], nextLeg: disk.nextLeg + 1 }
+      const saved = this.#saveDisk(planned)
+      if (!saved.ok) return saved
+      const opened = await openNode(monitor, planned, node, leg)
+      if (opened.ok) return ok()
+      this.#saveDisk({ ...planned, legs: discarded.value.legs })
+      return opened
+    })
+  }
+
+  async attachLeg(volume: VolumeId, host: string): Promise<Result<void>> {
+    return this.#operate('attach leg', volume, async (monitor, disk) => {
+      const prepared = disk.legs.findLast(({ leg }) => leg.host === host)
+      if (!prepared) return fail(failure('conflict', `No leg on ${host} was prepared`))
+      const paused = await this.#requirePaused(monitor)
+      if (!paused.ok) return paused
+      // A leg by unix socket is the local replica: reads go there first.
+      return attachNode(monitor, disk, prepared.node, prepared.leg.endpoint.kind === 'unix')
+    })
+  }
+
+  async discardLeg(volume: VolumeId, host: string): Promise<Result<void>> {
+    return this.#operate('discard leg', volume, async (monitor, disk) => {
+      const attached = await this.#attachedLeg(monitor, disk, host)
+      if (!attached.ok) return attached
+      if (attached.value) return fail(failure('conflict', `The leg on ${host} is attached; it can only be dropped`))
+      const discarded = await this.#discard(monitor, disk, host)
+      return discarded.ok ? ok() : discarded
+    })
+  }
+
+  async drainAndFlush(volume: VolumeId): Promise<Result<void>> {
+    return this.#operate('drain and flush', volume, drainAndFlushDisk)
+  }
+
+  /** Ends QEMU in order. True when nothing acknowledged or pending is missing on any attached leg. */
+  quit(): Promise<{ readonly flushed: boolean }> {
+    this.#ending ??= this.#end()
+    return this.#ending
+  }
+
+  async #end(): Promise<{ readonly flushed: boolean }> {
+    this.#expectExit('asked', 'asked to quit')
+    const paused = await this.pause()
+    this.#flushed = paused.ok && (await this.#flushAll())
+    // A QEMU that cannot stop its guest hangs on a leg; it would hang on `quit` too.
+    const asked = paused.ok ? await this.#run('quit', QUIT_TIMEOUT_MS) : paused
+    if (asked.ok && (await waitGone(this.process, QUIT_TIMEOUT_MS))) {
+      this.#noteGone()
+    } else if (!this.#gone) {
+      this.#log.warn('QEMU does not quit', { error: asked.ok ? undefined : asked.error })
+      const killed = await this.kill()
+      if (!killed.ok) this.#log.error(killed.error.message)
+    }
+    return { flushed: this.#flushed }
+  }
+
+  async kill(): Promise<Result<void>> {
+    this.#expectExit('asked', 'killed on request')
+    const killed = await killDetached(this.process, this.folder.pidFile)
+    if (killed.ok) this.#noteGone()
+    return killed
+  }
+
+  /** Catches up with what happened while no agent listened: an I/O error, or a guest that shut down. */
+  async catchUp(): Promise<void> {
+    const monitor = this.#connected()
+    if (!monitor.ok) return
+    const status = await this.#status(monitor.value)
+    if (!status.ok) return
+    if (status.value === 'shutdown') this.#finishShutdown()
+    if (status.value !== 'io-error') return
+    for (const each of await this.#ioErrors.takeNew(monitor.value, this.#record.disks)) {
+      this.#emit({ kind: 'io-error', guest: this.guest, epoch: this.epoch, ...each })
+    }
+  }
+
+  /** Of a paused guest. False as soon as a write may be on one leg only. */
+  async #flushAll(): Promise<boolean> {
+    const monitor = this.#connected()
+    if (!monitor.ok) return false
+    // A write that failed may be on one leg and not on the other, whatever a flush says.
+    const status = await this.#status(monitor.value)
+    if (!status.ok || status.value === 'io-error' || !this.#ioErrors.quiet) return false
+    for (const disk of this.#record.disks) {
+      const flushed = await drainAndFlushDisk(monitor.value, disk)
+      if (!flushed.ok) {
+        this.#log.warn(flushed.error.message)
+        return false
+      }
+    }
+    return true
+  }
+
+  async #operate(
+    name: string,
+    volume: VolumeId,
+    work: (monitor: Monitor, disk: DiskRecord) => Promise<Result<void>>,
+  ): Promise<Result<void>> {
+    const disk = this.#disk(volume)
+    if (!disk.ok) return disk
+    const monitor = this.#connected()
+    if (!monitor.ok) return monitor
+    const began = performance.now()
+    const done = await work(monitor.value, disk.value)
+    const fields = { volume, ms: Math.round((performance.now() - began) * 10) / 10 }
+    if (done.ok) this.#log.debug(name, fields)
+    else this.#log.warn(`${name} failed: ${done.error.message}`, { ...fields, cause: done.error.cause })
+    return done
+  }
+
+  #disk(volume: VolumeId): Result<DiskRecord> {
+    const disk = this.#record.disks.find((each) => each.volume === volume)
+    return disk ? ok(disk) : fail(failure('not_found', `The guest has no disk ${volume}`))
+  }
+
+  async #attachedLeg(monitor: Monitor, disk: DiskRecord, host: string): Promise<Result<OpenLeg | undefined>> {
+    const graph = await queryGraph(monitor)
+    if (!graph.ok) return graph
+    const children = new Set(childrenOf(graph.value, disk).map((child) => child.node))
+    return ok(disk.legs.find(({ node, leg }) => leg.host === host && children.has(node)))
+  }
+
+  /** Closes a host's nodes that are not attached (the caller has made sure). Returns the disk without them. */
+  async #discard(monitor: Monitor, disk: DiskRecord, host: string): Promise<Result<DiskRecord>> {
+    const legs = disk.legs.filter(({ leg }) => leg.host === host)
+    if (legs.length === 0) return ok(disk)
+    const graph = await queryGraph(monitor)
+    if (!graph.ok) return graph
+    const existing = new Set(graph.value.nodes.map((node) => node.name))
+    for (const { node } of legs.filter((leg) => existing.has(leg.node))) {
+      await yankNode(monitor, node)
+      const closed = await closeNode(monitor, node)
+      if (!closed.ok) return closed
+    }
+    const remaining = { ...disk, legs: disk.legs.filter((leg) => !legs.includes(leg)) }
+    const saved = this.#saveDisk(remaining)
+    return saved.ok ? ok(remaining) : saved
+  }
+
+  #saveDisk(disk: DiskRecord): Result<void> {
+    this.#record = {
+      ...this.#record,
+      disks: this.#record.disks.map((each) => (each.index === disk.index ? disk : each)),
+    }
+    return writeLaunchRecord(this.folder, this.#record)
+  }
+
+  async #requirePaused(monitor: Monitor): Promise<Result<void>> {
+    const status = await monitor.execute<QemuStatus>('query-status')
+    if (!status.ok) return status
+    return status.value.running
+      ? fail(failure('conflict', 'The guest runs; its disks can be changed only while it is paused'))
+      : ok()
+  }
+
+  async #status(monitor: Monitor): Promise<Result<RunningGuest['status']>> {
+    const reply = await monitor.execute<QemuStatus>('query-status')
+    if (!reply.ok) return reply
+    return ok(STATUSES[reply.value.status] ?? 'other')
+  }
+
+  #connected(): Result<QmpClient> {
+    if (this.#monitor && !this.#monitor.closed) return ok(this.#monitor)
+    return fail(failure('hypervisor', 'QEMU does not answer on its monitor'))
+  }
+
+  async #run(command: string, timeoutMs?: number): Promise<Result<void>> {
+    const monitor = this.#connected()
+    if (!monitor.ok) return monitor
+    const reply = await monitor.value.execute(command, undefined, timeoutMs)
+    return reply.ok ? ok() : reply
+  }
+
+  #onEvent(qmpEvent: QmpEvent): void {
+    const { event, data } = qmpEvent
+    if (this.#ioErrors.note(qmpEvent, this.#record.disks)) void this.catchUp()
+    switch (event) {
+      case 'STOP':
+        // By an error, by the guest's shutdown, or only because the agent asked: the state tells.
+        void this.catchUp()
+        break
+      case 'RESET':
+        // The host's own reset at machine creation and `quit` are not the guest's.
+        if (data['guest'] === true) this.#emit({ kind: 'reset', guest: this.guest, epoch: this.epoch })
+        break
+      case 'SHUTDOWN':
+        if (data['guest'] === true) this.#finishShutdown()
+        else this.#exitReason ||= `QEMU was ended: ${String(data['reason'])}`
+        break
+    }
+  }
+
+  /** QEMU keeps a guest that shut down (`-action shutdown=pause`), so that the last flush can be seen to succeed. */
+  #finishShutdown(): void {
+    this.#expectExit('guest-shutdown', 'the guest shut down')
+    void this.quit()
+  }
+
+  async #onMonitorClosed(): Promise<void> {
+    if (this.#disposed || this.#gone) return
+    // A dying QEMU closes its socket a few milliseconds before it is gone.
+    if (await waitGone(this.process, 1_000)) return this.#noteGone()
+    this.#log.warn('the monitor closed but QEMU lives')
+    await this.reconnect()
+  }
+
+  #expectExit(cause: ExitCause, reason: string): void {
+    this.#exitCause ??= cause
+    this.#exitReason ||= reason
+  }
+
+  #noteGone(): void {
+    if (this.#gone) return
+    this.#gone = true
+    this.#monitor?.close()
+    removeLaunchRecord(this.folder)
+    this.#onGone()
+    if (this.#disposed) return
+    const reason =
+      this.#exitReason ||
+      `QEMU (pid ${this.process.pid}) ended by itself: ${lastWords(this.folder) || 'it said nothing'}`
+    this.#emit({
+      kind: 'exited',
+      guest: this.guest,
+      epoch: this.epoch,
+      cause: this.#exitCause ?? 'killed',
+      reason,
+      flushed: this.#flushed,
+    })
+  }
+}
+
+function legHosts(disks: readonly GuestDisk[]): RunningGuest['legs'] {
+  return new Map(disks.map((disk) => [disk.volume, disk.legs.map((leg) => leg.host)]))
+}
+
+interface QemuStatus {
+  readonly status: string
+  readonly running: boolean
+}
+
+/** QEMU's RunState as the port tells it. */
+const STATUSES: Readonly<Record<string, RunningGuest['status']>> = {
+  running: 'running',
+  paused: 'paused',
+  prelaunch: 'paused',
+  'io-error': 'io-error',
+  shutdown: 'shutdown',
+}

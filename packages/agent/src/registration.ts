@@ -1,0 +1,78 @@
+/** How a host makes itself known to the cluster when its agent starts. */
+import type { HostId } from '@stead/core/model/ids.ts'
+import { KEYS } from '@stead/core/model/keys.ts'
+import type { ClusterSettings } from '@stead/core/model/cluster.ts'
+import type { Host } from '@stead/core/model/host.ts'
+import type { EventWriter } from '@stead/core/host/event-writer.ts'
+import type { Clock, Random } from '@stead/core/ports/clock.ts'
+import type { Log } from '@stead/core/ports/log.ts'
+import type { Store } from '@stead/core/ports/store.ts'
+import type { AgentConfig } from './config.ts'
+
+const RETRY_MS = 200
+
+export interface Registration {
+  readonly config: AgentConfig
+  readonly bootId: string
+  readonly accelerator: Host['accelerator']
+  readonly store: Store
+  readonly events: EventWriter
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+}
+
+/** Writes the host's record, and the cluster's settings when it is the first. Patient: the store may still be starting. */
+export async function register(registration: Registration, signal: AbortSignal): Promise<void> {
+  const { config, store, clock, log, events } = registration
+  let complained = false
+  while (!signal.aborted) {
+    const settings = await ensureSettings(registration)
+    const key = KEYS.host(config.hostId as HostId)
+    const known = await store.get(key)
+    if (settings && known.ok) {
+      const value = JSON.stringify(hostRecord(registration))
+      if (known.value?.value === value) return
+      const outcome = await store.transact({ compares: [{ key, modRevision: known.value?.modRevision ?? 0n }], writes: [{ kind: 'put', key, value }] })
+      if (outcome.ok && outcome.value.committed) {
+        if (!known.value) events.tell({ kind: 'host.joined', subject: `host/${config.hostId}`, message: `${config.hostId} joined as ${config.role}` })
+        return
+      }
+    }
+    if (!complained && !known.ok) log.warn('the store does not answer yet', { cause: known.error })
+    complained = true
+    await clock.sleep(RETRY_MS, signal)
+  }
+}
+
+function hostRecord({ config, bootId, accelerator }: Registration): Host {
+  return {
+    id: config.hostId as HostId,
+    role: config.role,
+    order: config.order,
+    addresses: Object.fromEntries(Object.entries(config.addresses).filter(([, address]) => address !== undefined)),
+    agentPort: config.agentPort,
+    pools: config.pools,
+    cpuCount: config.capacity.cpuCount,
+    memoryBytes: config.capacity.memoryBytes,
+    bootId,
+    accelerator: config.role === 'witness' ? 'none' : accelerator,
+  }
+}
+
+async function ensureSettings({ config, store, clock, random, events }: Registration): Promise<boolean> {
+  const settings: ClusterSettings = {
+    id: random.uuid(),
+    name: config.clusterName,
+    detectionMs: config.detectionMs,
+    heartbeatIntervalMs: config.heartbeatIntervalMs,
+    leaseTtlMs: config.leaseTtlMs,
+    createdAt: clock.wallMs(),
+  }
+  const draft = { kind: 'cluster.created' as const, subject: 'cluster', message: `the cluster ${config.clusterName} is made by ${config.hostId}` }
+  const outcome = await store.transact({
+    compares: [{ key: KEYS.settings, modRevision: 0n }],
+    writes: [{ kind: 'put', key: KEYS.settings, value: JSON.stringify(settings) }, ...events.writesFor([draft])],
+  })
+  return outcome.ok
+}

@@ -1,0 +1,160 @@
+/**
+ * The port `LegWatch`: reads 512 bytes of a storage daemon's `probe` export five times a second, over the path that
+ * the legs themselves use. One connection per server, however many legs it has.
+ */
+import type { Failure } from '@stead/core/errors.ts'
+import type { LegHealth, LegWatch } from '@stead/core/ports/leg-watch.ts'
+import { NbdClient, type NbdEndpoint } from '../nbd/nbd-client.ts'
+import { PROBE_EXPORT } from './storage-daemon.ts'
+
+export interface LegProbeOptions {
+  readonly intervalMs?: number
+  /** Silence of this length is `unresponsive`. */
+  readonly limitMs?: number
+}
+
+type Listener = (health: LegHealth) => void
+
+const PROBE_BYTES = 512
+/** A timer that is this late tells of our own standstill, not of the server's. */
+const OWN_STANDSTILL_MS = 100
+/** After the limit what the kernel may already hold is still read. */
+const GRACE_MS = 20
+
+export class LegProbe implements LegWatch {
+  readonly #intervalMs: number
+  readonly #limitMs: number
+  readonly #probes = new Map<string, ServerProbe>()
+
+  constructor(options: LegProbeOptions = {}) {
+    this.#intervalMs = options.intervalMs ?? 200
+    this.#limitMs = options.limitMs ?? 1_000
+  }
+
+  watch(endpoint: NbdEndpoint, onChange: Listener): () => void {
+    const key = endpoint.kind === 'unix' ? `unix:${endpoint.path}` : `${endpoint.address}:${endpoint.port}`
+    let probe = this.#probes.get(key)
+    if (!probe) {
+      probe = new ServerProbe(endpoint, this.#intervalMs, this.#limitMs)
+      this.#probes.set(key, probe)
+    }
+    const shared = probe
+    // An entry of its own for each watch, even when two pass the same function.
+    const listener: Listener = (health) => onChange(health)
+    shared.add(listener)
+    return () => {
+      if (shared.remove(listener)) return
+      shared.stop()
+      if (this.#probes.get(key) === shared) this.#probes.delete(key)
+    }
+  }
+}
+
+class ServerProbe {
+  readonly #endpoint: NbdEndpoint
+  readonly #intervalMs: number
+  readonly #limitMs: number
+  readonly #listeners = new Set<Listener>()
+  #stopped = false
+  #wake: () => void = () => undefined
+  #health: LegHealth | undefined
+  #client: NbdClient | undefined
+
+  constructor(endpoint: NbdEndpoint, intervalMs: number, limitMs: number) {
+    this.#endpoint = endpoint
+    this.#intervalMs = intervalMs
+    this.#limitMs = limitMs
+    void this.#run()
+  }
+
+  add(listener: Listener): void {
+    this.#listeners.add(listener)
+    const health = this.#health
+    if (health) queueMicrotask(() => this.#listeners.has(listener) && listener(health))
+  }
+
+  /** True while others still listen. */
+  remove(listener: Listener): boolean {
+    this.#listeners.delete(listener)
+    return this.#listeners.size > 0
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#wake()
+    this.#client?.destroy('nobody watches any more')
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopped) {
+      const health = await this.#ask()
+      if (this.#stopped) return
+      this.#tell(health)
+      if (health !== 'alive') {
+        this.#client?.destroy('the probe was not answered')
+        this.#client = undefined
+      }
+      await this.#pause()
+    }
+  }
+
+  /** One question. A connection that has just broken is tried again at once: only a refusal or silence is news. */
+  async #ask(): Promise<LegHealth> {
+    const client = this.#client
+    if (client && !client.closed) {
+      const answered = await this.#inTime(client.read(0, PROBE_BYTES))
+      if (answered === undefined) return 'unresponsive'
+      if (answered.ok) return 'alive'
+      this.#client = undefined
+    }
+    // Its own timeout only ends the attempt some time after we have stopped waiting for it.
+    const connecting = NbdClient.connect({ endpoint: this.#endpoint, exportName: PROBE_EXPORT, timeoutMs: this.#limitMs * 3 })
+    const connected = await this.#inTime(connecting)
+    if (connected === undefined) {
+      void connecting.then((late) => late.ok && late.value.destroy('too late'))
+      return 'unresponsive'
+    }
+    if (!connected.ok) return isSilence(connected.error) ? 'unresponsive' : 'refused'
+    this.#client = connected.value
+    if (this.#stopped) connected.value.destroy('nobody watches any more')
+    return 'alive'
+  }
+
+  /** Undefined when nothing came for the limit while this process itself was awake. */
+  #inTime<T>(answer: Promise<T>): Promise<T | undefined> {
+    return new Promise((resolve, reject) => {
+      let timer: NodeJS.Timeout
+      const wait = (ms: number, onTime: () => void) => {
+        const due = performance.now() + ms
+        timer = setTimeout(() => {
+          if (performance.now() - due > OWN_STANDSTILL_MS) wait(this.#limitMs / 2, onTime)
+          else onTime()
+        }, ms)
+      }
+      wait(Math.max(1, this.#limitMs - GRACE_MS), () => wait(GRACE_MS, () => resolve(undefined)))
+      answer.then(resolve, reject).finally(() => clearTimeout(timer))
+    })
+  }
+
+  #tell(health: LegHealth): void {
+    if (health === this.#health) return
+    this.#health = health
+    for (const listener of [...this.#listeners]) listener(health)
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, this.#intervalMs)
+      this.#wake = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+  }
+}
+
+/** No route and no answer look alike to a guest's leg: both may come back. */
+function isSilence(error: Failure): boolean {
+  const code = (error.cause as NodeJS.ErrnoException | undefined)?.code
+  return code === 'ETIMEDOUT' || code === 'EHOSTUNREACH' || code === 'ENETUNREACH' || code === 'EHOSTDOWN'
+}

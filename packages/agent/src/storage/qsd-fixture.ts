@@ -1,0 +1,101 @@
+/** Real storage daemons in a temporary folder, for tests of this folder. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { failure } from '@stead/core/errors.ts'
+import type { BlobId, VolumeId } from '@stead/core/model/ids.ts'
+import type { ExportAddress } from '@stead/core/ports/volume-host.ts'
+import { fail, ok, type Result } from '@stead/core/result.ts'
+import type { ExportClient, VolumeHostFixture, VolumeHostSide } from '@stead/sim/contract/volume-host-contract.ts'
+import { NbdClient } from '../nbd/nbd-client.ts'
+import { QsdVolumeHost } from './qsd-volume-host.ts'
+
+export const POOL = 'pool'
+const HELPER = fileURLToPath(new URL('../../../../.native/bin/stead-run-guest', import.meta.url))
+const HUGE_BYTES = 2 ** 50
+
+export interface QsdSide extends VolumeHostSide {
+  readonly volumes: QsdVolumeHost
+  /** Another agent of the same host: its own object over the same daemon, once this one has been released. */
+  successor(): QsdVolumeHost
+}
+
+export interface QsdFixture extends VolumeHostFixture {
+  readonly source: QsdSide
+  readonly target: QsdSide
+  readonly folder: string
+}
+
+export async function makeQsdFixture(capacityBytes = 2 ** 40): Promise<QsdFixture> {
+  const folder = await mkdtemp(join(tmpdir(), 'stead-qsd-'))
+  const blobs = new Map<string, string>()
+  const hosts: QsdVolumeHost[] = []
+  const make = async (host: string, other: () => QsdVolumeHost): Promise<QsdSide> => {
+    const records = new Map<VolumeId, { epoch: number; inSync: boolean }>()
+    const port = await freePort()
+    const open = () => {
+      const volumes = new QsdVolumeHost({
+        pools: [{ name: POOL, path: join(folder, host), capacityBytes, port, listenAddress: '127.0.0.1' }],
+        helper: HELPER,
+        readEpoch: async (volume) => {
+          const record = records.get(volume)
+          return record ? ok(record) : fail(failure('not_found', `No record of ${volume}`))
+        },
+        blobPath: async (blob) => ok(blobs.get(blob) ?? ''),
+        remoteDigests: (_, volume, pool, range) => other().digests(volume, pool, range),
+      })
+      hosts.push(volumes)
+      return volumes
+    }
+    const volumes = open()
+    return { host, volumes, address: '127.0.0.1', record: (volume, granted) => records.set(volume, granted), connect: connectExport, successor: open }
+  }
+  const close = async () => {
+    for (const host of hosts) await host.shutdown()
+    await rm(folder, { recursive: true, force: true })
+  }
+  try {
+    const source: QsdSide = await make('a', () => target.volumes)
+    const target: QsdSide = await make('b', () => source.volumes)
+    for (const { volumes } of [source, target]) {
+      const ensured = await volumes.ensureDaemon(POOL)
+      if (!ensured.ok) throw new Error(JSON.stringify(ensured.error), { cause: ensured.error })
+    }
+    const addBlob = async (content: Buffer) => {
+      const path = join(folder, `blob-${blobs.size}`)
+      await writeFile(path, content)
+      blobs.set(path, path)
+      return path as BlobId
+    }
+    return { pool: POOL, source, target, tooLargeBytes: HUGE_BYTES, addBlob, folder, close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+export async function connectExport({ exportName, loopback, port }: ExportAddress): Promise<Result<ExportClient>> {
+  const endpoint = { kind: 'tcp', address: loopback, port } as const
+  const client = await NbdClient.connect({ endpoint, exportName, timeoutMs: 5_000 })
+  if (!client.ok) return client
+  const { value } = client
+  return ok({
+    read: (offset, length) => value.read(offset, length),
+    write: (offset, data) => value.write(offset, data),
+    flush: () => value.flush(),
+    close: () => value.disconnect(),
+  })
+}
+
+async function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address()
+      server.close(() => (address && typeof address === 'object' ? resolve(address.port) : reject(new Error('no port'))))
+    })
+  })
+}

@@ -1,0 +1,4 @@
+import { volumeHostContract } from '@stead/sim/contract/volume-host-contract.ts'
+import { makeQsdFixture } from './qsd-fixture.ts'
+
+volumeHostContract('QsdVolumeHost', () => makeQsdFixture())

@@ -1,0 +1,379 @@
+/** The port `VolumeHost` on this host's own pools, each served by one qemu-storage-daemon. */
+import { failure } from '@stead/core/errors.ts'
+import type { BlobId, VolumeId } from '@stead/core/model/ids.ts'
+import type { ByteRange, CopyProgress, CopyRequest, ExportAddress, ReplicaInfo, ReplicaSpec, VolumeHost } from '@stead/core/ports/volume-host.ts'
+import { fail, ok, type Result } from '@stead/core/result.ts'
+import { NbdClient } from '../nbd/nbd-client.ts'
+import { BITMAP_DIRTY } from '../nbd/nbd-protocol.ts'
+import { ALLOCATION, blockDigests } from './block-digests.ts'
+import { BLOCK_BYTES, normalizeRanges } from './byte-ranges.ts'
+import { KeyedLock } from './keyed-lock.ts'
+import { copyBlocks } from './replica-copy.ts'
+import { allocate, discard, fill, publish, removeFiles, replicaPath, replicaSize } from './replica-files.ts'
+import { StorageDaemon, type PoolConfig } from './storage-daemon.ts'
+import { cleanAfterDeadAgent, VolumeNode } from './volume-node.ts'
+
+/**
+ * A linearizable read of what the cluster granted: the newest epoch of the volume's guest, and whether this host's
+ * replica is in-sync in the record.
+ */
+export type EpochReader = (volume: VolumeId) => Promise<Result<{ readonly epoch: number; readonly inSync: boolean }>>
+
+export interface QsdVolumeHostOptions {
+  readonly pools: readonly PoolConfig[]
+  /** Path of `stead-run-guest`. */
+  readonly helper: string
+  readonly user?: { readonly uid: number; readonly gid: number }
+  readonly readEpoch: EpochReader
+  /** Path of a blob on this host. */
+  readonly blobPath: (blob: BlobId) => Promise<Result<string>>
+  /** `digests` of the replica on another host. */
+  readonly remoteDigests: (host: string, volume: VolumeId, pool: string, range: ByteRange) => Promise<Result<readonly string[]>>
+}
+
+/** What a caller wants to do with the replica decides what the record must say of it. */
+type Purpose = 'serve' | 'rejoin' | 'overwrite' | 'copy-from'
+
+const TIMEOUTS = { connectTimeoutMs: 2_000, timeoutMs: 10_000 } as const
+
+export class QsdVolumeHost implements VolumeHost {
+  readonly #options: QsdVolumeHostOptions
+  readonly #daemons: ReadonlyMap<string, StorageDaemon>
+  readonly #lock = new KeyedLock()
+  readonly #cleaned = new WeakSet<StorageDaemon>()
+
+  constructor(options: QsdVolumeHostOptions) {
+    this.#options = options
+    const { helper, user } = options
+    this.#daemons = new Map(options.pools.map((pool) => [pool.name, new StorageDaemon({ pool, helper, ...(user ? { user } : {}) })]))
+  }
+
+  /** Adopts or starts the pool's daemon. After a start its exports and bitmaps are gone. */
+  async ensureDaemon(pool: string): Promise<Result<{ readonly adopted: boolean }>> {
+    const daemon = this.daemon(pool)
+    if (!daemon.ok) return daemon
+    const ensured = await daemon.value.ensure()
+    if (!ensured.ok) return ensured
+    const cleaned = await this.#cleanOnce(daemon.value, ensured.value.adopted)
+    return cleaned.ok ? ensured : cleaned
+  }
+
+  /** Of a pool: where its NBD server is, its process, its end by force. `not_found` for a name that is not configured. */
+  daemon(pool: string): Result<StorageDaemon> {
+    const daemon = this.#daemons.get(pool)
+    return daemon ? ok(daemon) : fail(failure('not_found', `This host has no pool ${pool}`))
+  }
+
+  /** Calls back when a daemon has ended by itself; its exports and bitmaps are gone then. */
+  onDaemonExit(listener: (pool: string, reason: string) => void): () => void {
+    const offs = [...this.#daemons].map(([pool, daemon]) => daemon.onExit((reason) => listener(pool, reason)))
+    return () => offs.forEach((off) => off())
+  }
+
+  /** Leaves the daemons alone; the next agent adopts them. */
+  release(): void {
+    for (const daemon of this.#daemons.values()) daemon.release()
+  }
+
+  /** Kills the daemons. */
+  async shutdown(): Promise<Result<void>> {
+    for (const daemon of this.#daemons.values()) {
+      const killed = await daemon.kill()
+      if (!killed.ok) return killed
+    }
+    return ok()
+  }
+
+  createReplica(spec: ReplicaSpec, content?: { readonly blob: BlobId; readonly format: 'raw' | 'qcow2' }): Promise<Result<void>> {
+    return this.#lock.run(`create ${spec.volume}`, async () => {
+      const place = this.#place(spec.volume, spec.pool)
+      if (!place.ok) return place
+      const { path, pool } = place.value
+      const present = await replicaSize(path)
+      if (!present.ok) return present
+      if (present.value === spec.sizeBytes) return ok()
+      if (present.value !== undefined) return fail(failure('conflict', `Volume ${spec.volume} exists with ${present.value} bytes, not ${spec.sizeBytes}`))
+      const image = content ? await this.#options.blobPath(content.blob) : undefined
+      if (image && !image.ok) return image
+      const allocated = await this.#lock.run(`pool ${spec.pool}`, () => allocate(pool, spec.volume, spec.sizeBytes))
+      if (!allocated.ok) return allocated
+      if (image && content) {
+        const filled = await fill(allocated.value, spec.sizeBytes, { path: image.value, format: content.format })
+        if (!filled.ok) {
+          await discard(allocated.value)
+          return filled
+        }
+      }
+      return publish(allocated.value, pool, spec.volume, this.#options.user)
+    })
+  }
+
+  removeReplica(volume: VolumeId, pool: string): Promise<Result<void>> {
+    return this.#lock.run(`create ${volume}`, () =>
+      this.#lock.run(volume, async () => {
+        const place = this.#place(volume, pool)
+        if (!place.ok) return place
+        const { node, daemon } = place.value
+        if (!daemon.absent) {
+          const exports = await node.exports()
+          if (!exports.ok) return exports
+          const ended = await node.deleteExports(exports.value)
+          if (!ended.ok) return ended
+          const closed = await node.close()
+          if (!closed.ok) return closed
+        }
+        return removeFiles(place.value.pool, volume)
+      }),
+    )
+  }
+
+  exportToGuest(request: Parameters<VolumeHost['exportToGuest']>[0]): ReturnType<VolumeHost['exportToGuest']> {
+    const { volume, pool, epoch, syncPoint, rejoining } = request
+    return this.#withReplica(volume, pool, async ({ node, daemon }) => {
+      const allowed = await this.#authorize(volume, epoch, rejoining ? 'rejoin' : 'serve')
+      if (!allowed.ok) return allowed
+      const exports = await node.exports()
+      if (!exports.ok) return exports
+      const newer = exports.value.find((each) => (each.epoch ?? 0) > epoch)
+      if (newer) return fail(staleEpoch(volume, epoch, newer.epoch ?? 0))
+      const exportName = node.guestExport(epoch)
+      const revoked = await node.deleteExports(exports.value.filter(({ name, role }) => role === 'sync' || (role === 'guest' && name !== exportName)))
+      if (!revoked.ok) return revoked
+      const opened = await node.open()
+      if (!opened.ok) return opened
+      const isServed = exports.value.some(({ name }) => name === exportName)
+      const present = await node.bitmap(syncPoint)
+      if (!present.ok) return present
+      // Asked again for the run that is being served: a resync may be rotating the bitmaps just now.
+      const bitmapIsNew = isServed && present.value ? ok(false) : await node.ensureRecording(syncPoint)
+      if (!bitmapIsNew.ok) return bitmapIsNew
+      const added = isServed ? ok() : await node.addExport(exportName, { writable: true })
+      if (!added.ok) return added
+      return ok({ ...addressOf(daemon, exportName), bitmapIsNew: bitmapIsNew.value, revoked: revoked.value })
+    })
+  }
+
+  exportAsTarget({ volume, pool, epoch }: Parameters<VolumeHost['exportAsTarget']>[0]): Promise<Result<ExportAddress>> {
+    return this.#withReplica(volume, pool, async ({ node, daemon }) => {
+      const allowed = await this.#authorize(volume, epoch, 'overwrite')
+      if (!allowed.ok) return allowed
+      const exports = await node.exports()
+      if (!exports.ok) return exports
+      const newer = exports.value.find((each) => (each.epoch ?? 0) > epoch)
+      if (newer) return fail(staleEpoch(volume, epoch, newer.epoch ?? 0))
+      // One of the same name too: an earlier copy may still have requests in flight.
+      const revoked = await node.deleteExports(exports.value)
+      if (!revoked.ok) return revoked
+      const opened = await node.open()
+      if (!opened.ok) return opened
+      const exportName = node.syncExport(epoch)
+      const added = await node.addExport(exportName, { writable: true })
+      return added.ok ? ok(addressOf(daemon, exportName)) : added
+    })
+  }
+
+  revokeBelow(volume: VolumeId, pool: string, epoch: number): Promise<Result<readonly string[]>> {
+    return this.#lock.run(volume, async () => {
+      const place = this.#place(volume, pool)
+      if (!place.ok) return place
+      if (place.value.daemon.absent) return ok([])
+      const exports = await place.value.node.exports()
+      if (!exports.ok) return exports
+      return place.value.node.deleteExports(exports.value.filter((each) => each.epoch !== undefined && each.epoch < epoch))
+    })
+  }
+
+  revokeExport(volume: VolumeId, pool: string, exportName: string): Promise<Result<void>> {
+    return this.#lock.run(volume, async () => {
+      const place = this.#place(volume, pool)
+      if (!place.ok) return place
+      if (!exportName.startsWith(`vol-${volume}-`)) return fail(failure('bad_request', `${exportName} is no export of volume ${volume}`))
+      return place.value.daemon.absent ? ok() : place.value.node.deleteExport(exportName)
+    })
+  }
+
+  async inspect(volume: VolumeId, pool: string): Promise<Result<ReplicaInfo>> {
+    const place = this.#place(volume, pool)
+    if (!place.ok) return place
+    const size = await this.#sizeOf(place.value.path, volume, pool)
+    if (!size.ok) return size
+    const found = { volume, pool, sizeBytes: size.value }
+    if (place.value.daemon.absent) return ok({ ...found, bitmaps: [], exports: [] })
+    const bitmaps = await place.value.node.bitmaps()
+    if (!bitmaps.ok) return bitmaps
+    const exports = await place.value.node.exports()
+    if (!exports.ok) return exports
+    return ok({ ...found, bitmaps: bitmaps.value, exports: exports.value.map(({ name }) => name) })
+  }
+
+  addBitmap(volume: VolumeId, pool: string, name: string, disable?: string): Promise<Result<void>> {
+    return this.#withNode(volume, pool, (node) => node.addBitmap(name, disable))
+  }
+
+  removeBitmap(volume: VolumeId, pool: string, name: string): Promise<Result<void>> {
+    return this.#withNode(volume, pool, async (node) => {
+      const present = await node.bitmap(name)
+      if (!present.ok) return present
+      return present.value ? node.removeBitmap(name) : ok()
+    })
+  }
+
+  mergeBitmap(volume: VolumeId, pool: string, from: string, into: string): Promise<Result<void>> {
+    return this.#withNode(volume, pool, async (node) => {
+      const source = await node.bitmap(from)
+      if (!source.ok) return source
+      if (!source.value) return fail(failure('not_found', `Volume ${volume} has no bitmap ${from}`))
+      if (source.value.recording) return fail(failure('conflict', `The bitmap ${from} of volume ${volume} still records`))
+      return node.mergeBitmap(from, into)
+    })
+  }
+
+  dirtyRanges(volume: VolumeId, pool: string, bitmap: string): Promise<Result<readonly ByteRange[]>> {
+    return this.#reading(volume, pool, { bitmap }, dirtyExtents)
+  }
+
+  async copy(request: CopyRequest, onProgress: (progress: CopyProgress) => void, signal: AbortSignal): Promise<Result<CopyProgress>> {
+    const { volume, pool, select, compare, target } = request
+    const allowed = await this.#authorize(volume, request.epoch, 'copy-from')
+    if (!allowed.ok) return allowed
+    const bitmap = select === 'all' ? undefined : select.bitmap
+    const frozen = bitmap === undefined ? ok() : await this.#requireFrozen(volume, pool, bitmap)
+    if (!frozen.ok) return frozen
+    return this.#reading(volume, pool, { bitmap }, async (source, context) => {
+      const dirty = bitmap === undefined ? ok([{ offset: 0, length: source.sizeBytes }]) : await dirtyExtents(source, context)
+      if (!dirty.ok) return dirty
+      const endpoint = { kind: 'tcp', address: target.address, port: target.port } as const
+      const writer = await NbdClient.connect({ endpoint, exportName: target.exportName, ...TIMEOUTS, signal })
+      if (!writer.ok) return signal.aborted ? fail(failure('conflict', 'The copy was stopped', { cause: signal.reason })) : writer
+      try {
+        if (writer.value.sizeBytes !== source.sizeBytes) {
+          return fail(failure('conflict', `The target of volume ${volume} has ${writer.value.sizeBytes} bytes, not ${source.sizeBytes}`))
+        }
+        const extra = select === 'all' ? [] : select.extra
+        const ranges = normalizeRanges([...dirty.value, ...extra], source.sizeBytes)
+        const targetDigests = (range: ByteRange) => this.#options.remoteDigests(target.host, volume, target.pool, range)
+        return await copyBlocks({ source, target: writer.value, ranges, onProgress, signal, ...(compare ? { targetDigests } : {}) })
+      } finally {
+        await writer.value.disconnect()
+      }
+    })
+  }
+
+  async digests(volume: VolumeId, pool: string, range: ByteRange): Promise<Result<readonly string[]>> {
+    return this.#reading(volume, pool, {}, async (client): Promise<Result<readonly string[]>> => {
+      const length = Math.min(range.length, client.sizeBytes - range.offset)
+      if (range.offset < 0 || range.offset % BLOCK_BYTES !== 0 || length <= 0) {
+        return fail(failure('bad_request', `No digests of ${range.offset}+${range.length}: a range starts at a multiple of ${BLOCK_BYTES} inside the volume`))
+      }
+      return blockDigests(client, { offset: range.offset, length })
+    })
+  }
+
+  async #requireFrozen(volume: VolumeId, pool: string, bitmap: string): Promise<Result<void>> {
+    const found = await this.#withNode(volume, pool, (node) => node.bitmap(bitmap))
+    if (!found.ok) return found
+    if (!found.value) return fail(failure('not_found', `Volume ${volume} has no bitmap ${bitmap}`))
+    return found.value.recording ? fail(failure('conflict', `The bitmap ${bitmap} of volume ${volume} still records`)) : ok()
+  }
+
+  /**
+   * Reads the replica through an export of its own; `context` is what the bitmap's block status is called there.
+   * Only its opening and its end hold the volume's lock.
+   */
+  async #reading<T>(
+    volume: VolumeId,
+    pool: string,
+    what: { readonly bitmap?: string | undefined },
+    task: (client: NbdClient, context: string) => Promise<Result<T>>,
+  ): Promise<Result<T>> {
+    const opened = await this.#withNode(volume, pool, (node) => node.openForReading(what.bitmap))
+    if (!opened.ok) return opened
+    const { exportName, context, close } = opened.value
+    try {
+      const daemon = this.daemon(pool)
+      if (!daemon.ok) return daemon
+      const endpoint = { kind: 'tcp', address: daemon.value.loopback, port: daemon.value.pool.port } as const
+      const client = await NbdClient.connect({ endpoint, exportName, metaContexts: [ALLOCATION, ...(context ? [context] : [])], ...TIMEOUTS })
+      if (!client.ok) return client
+      try {
+        return await task(client.value, context ?? '')
+      } finally {
+        await client.value.disconnect()
+      }
+    } finally {
+      await this.#lock.run(volume, close)
+    }
+  }
+
+  /** Serialised with every other call for the volume. The daemon must run and the file exist. */
+  #withReplica<T>(volume: VolumeId, pool: string, task: (place: Place) => Promise<Result<T>>): Promise<Result<T>> {
+    return this.#lock.run(volume, async () => {
+      const place = this.#place(volume, pool)
+      if (!place.ok) return place
+      const size = await this.#sizeOf(place.value.path, volume, pool)
+      return size.ok ? task(place.value) : size
+    })
+  }
+
+  #withNode<T>(volume: VolumeId, pool: string, task: (node: VolumeNode) => Promise<Result<T>>): Promise<Result<T>> {
+    return this.#withReplica(volume, pool, async ({ node }) => {
+      const opened = await node.open()
+      return opened.ok ? task(node) : opened
+    })
+  }
+
+  /** The host that holds the data decides by its own read of the store, never by what the caller claims. */
+  async #authorize(volume: VolumeId, epoch: number, purpose: Purpose): Promise<Result<void>> {
+    const granted = await this.#options.readEpoch(volume)
+    if (!granted.ok) return granted
+    if (epoch < granted.value.epoch) return fail(staleEpoch(volume, epoch, granted.value.epoch))
+    if (epoch > granted.value.epoch) return fail(failure('conflict', `Epoch ${epoch} of volume ${volume} was never granted; the newest is ${granted.value.epoch}`))
+    const { inSync } = granted.value
+    if ((purpose === 'serve' || purpose === 'copy-from') && !inSync) {
+      return fail(failure('replica_not_current', `The replica of volume ${volume} on this host is not in sync`, { hint: 'It is brought up to date as soon as a current replica can be reached' }))
+    }
+    if (purpose === 'overwrite' && inSync) return fail(failure('conflict', `The replica of volume ${volume} on this host is in sync and is not overwritten`))
+    return ok()
+  }
+
+  #place(volume: VolumeId, poolName: string): Result<Place> {
+    if (!/^[A-Za-z0-9][A-Za-z0-9_]*$/.test(volume)) return fail(failure('bad_request', `${volume} is no volume id`))
+    const daemon = this.daemon(poolName)
+    if (!daemon.ok) return daemon
+    const path = replicaPath(daemon.value.pool, volume)
+    return ok({ daemon: daemon.value, pool: daemon.value.pool, path, node: new VolumeNode(daemon.value, volume, path) })
+  }
+
+  async #sizeOf(path: string, volume: VolumeId, pool: string): Promise<Result<number>> {
+    const size = await replicaSize(path)
+    if (!size.ok) return size
+    return size.value === undefined ? fail(failure('not_found', `Pool ${pool} has no replica of volume ${volume}`)) : ok(size.value)
+  }
+
+  /** Only when this object meets the daemon for the first time: later reading exports are its own. */
+  async #cleanOnce(daemon: StorageDaemon, adopted: boolean): Promise<Result<void>> {
+    const cleaned = adopted && !this.#cleaned.has(daemon) ? await cleanAfterDeadAgent(daemon) : ok()
+    if (cleaned.ok) this.#cleaned.add(daemon)
+    return cleaned
+  }
+}
+
+interface Place {
+  readonly daemon: StorageDaemon
+  readonly pool: PoolConfig
+  readonly path: string
+  readonly node: VolumeNode
+}
+
+async function dirtyExtents(client: NbdClient, context: string): Promise<Result<readonly ByteRange[]>> {
+  const extents = await client.blockStatus(0, client.sizeBytes, context)
+  return extents.ok ? ok(normalizeRanges(extents.value.filter(({ flags }) => flags & BITMAP_DIRTY), client.sizeBytes)) : extents
+}
+
+function addressOf(daemon: StorageDaemon, exportName: string): ExportAddress {
+  return { exportName, loopback: daemon.loopback, port: daemon.pool.port }
+}
+
+function staleEpoch(volume: VolumeId, epoch: number, granted: number) {
+  return failure('stale_epoch', `Epoch ${epoch} of volume ${volume} is over; ${granted} has been granted`)
+}

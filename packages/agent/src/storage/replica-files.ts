@@ -1,0 +1,153 @@
+/**
+ * The files of a pool's replicas: allocated whole, so that an acknowledged write can never meet a full disk later.
+ * A replica appears under its name only once it is complete and on stable storage.
+ */
+import { execFile } from 'node:child_process'
+import { chown, mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { failure } from '@stead/core/errors.ts'
+import type { VolumeId } from '@stead/core/model/ids.ts'
+import { fail, ok, type Result } from '@stead/core/result.ts'
+import type { PoolConfig } from './storage-daemon.ts'
+
+export interface ImageFile {
+  readonly path: string
+  readonly format: 'raw' | 'qcow2'
+}
+
+const run = promisify(execFile)
+const ALLOCATE_TIMEOUT_MS = 10 * 60_000
+const CONVERT_TIMEOUT_MS = 60 * 60_000
+/** Sizes are multiples of this, the largest block that disks with O_DIRECT ask for. */
+const SIZE_STEP = 4096
+
+export function replicaPath(pool: PoolConfig, volume: VolumeId): string {
+  return join(pool.path, `${volume}.raw`)
+}
+
+/** Undefined when there is no such replica. */
+export async function replicaSize(path: string): Promise<Result<number | undefined>> {
+  try {
+    return ok((await stat(path)).size)
+  } catch (cause) {
+    if (isAbsent(cause)) return ok(undefined)
+    return fail(failure('storage', `${path} cannot be examined: ${(cause as Error).message}`, { cause }))
+  }
+}
+
+/** Checks the pool's room and allocates the file under a temporary name, whose path it returns. Not for two at once in a pool. */
+export async function allocate(pool: PoolConfig, volume: VolumeId, sizeBytes: number): Promise<Result<string>> {
+  if (!Number.isSafeInteger(sizeBytes) || sizeBytes <= 0 || sizeBytes % SIZE_STEP !== 0) {
+    return fail(failure('bad_request', `A volume of ${sizeBytes} bytes is not possible`, { hint: `Use a multiple of ${SIZE_STEP} bytes` }))
+  }
+  const path = `${replicaPath(pool, volume)}.new`
+  try {
+    await mkdir(pool.path, { recursive: true, mode: 0o700 })
+    // Left over by an agent that died in the middle.
+    await rm(path, { force: true })
+    const room = await roomIn(pool)
+    if (sizeBytes > room) return fail(noCapacity(pool, sizeBytes, room))
+    // `--posix` writes zeros where the file system cannot allocate.
+    await run('fallocate', ['--posix', '--length', String(sizeBytes), path], { timeout: ALLOCATE_TIMEOUT_MS })
+    return ok(path)
+  } catch (cause) {
+    await rm(path, { force: true })
+    const isFull = /No space left|ENOSPC/.test(String((cause as { stderr?: string }).stderr ?? cause))
+    if (isFull) return fail(failure('no_capacity', `The file system of pool ${pool.name} is full`, { cause, hint: 'Free space there, or choose another pool' }))
+    return fail(failure('storage', `No replica could be allocated in pool ${pool.name}: ${(cause as Error).message}`, { cause }))
+  }
+}
+
+/** Fills a freshly allocated file from an image. Formats are named, never guessed. */
+export async function fill(path: string, sizeBytes: number, image: ImageFile): Promise<Result<void>> {
+  try {
+    const described = await run('qemu-img', ['info', '--output=json', '-f', image.format, image.path], { timeout: 60_000 })
+    const info = JSON.parse(described.stdout) as ImageInfo
+    // An image may point at other files, and those could be any file of the host.
+    const foreign = info['backing-filename'] ?? info['format-specific']?.data?.['data-file']
+    if (foreign !== undefined) return fail(failure('invalid_image', `The image refers to another file (${foreign})`, { hint: 'Convert it to a single file first' }))
+    if (info.encrypted) return fail(failure('invalid_image', 'The image is encrypted'))
+    if (info['virtual-size'] > sizeBytes) {
+      return fail(failure('invalid_image', `The image holds ${info['virtual-size']} bytes, the volume only ${sizeBytes}`, { hint: 'Make the volume larger' }))
+    }
+    await run('qemu-img', ['convert', '-n', '--target-is-zero', '-f', image.format, '-O', 'raw', image.path, path], { timeout: CONVERT_TIMEOUT_MS })
+    return ok()
+  } catch (cause) {
+    const said = String((cause as { stderr?: string }).stderr ?? (cause as Error).message).trim()
+    return fail(failure('invalid_image', `The image could not be copied: ${said}`, { cause }))
+  }
+}
+
+/** Gives the file its owner, makes it durable and puts it in place. */
+export async function publish(path: string, pool: PoolConfig, volume: VolumeId, user?: { readonly uid: number; readonly gid: number }): Promise<Result<void>> {
+  try {
+    if (user) await chown(path, user.uid, user.gid)
+    const file = await open(path, 'r+')
+    try {
+      await file.chmod(0o600)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(path, replicaPath(pool, volume))
+    await syncFolder(pool.path)
+    return ok()
+  } catch (cause) {
+    await rm(path, { force: true })
+    return fail(failure('storage', `The replica of ${volume} could not be completed: ${(cause as Error).message}`, { cause }))
+  }
+}
+
+export async function discard(path: string): Promise<void> {
+  await rm(path, { force: true })
+}
+
+export async function removeFiles(pool: PoolConfig, volume: VolumeId): Promise<Result<void>> {
+  const path = replicaPath(pool, volume)
+  try {
+    await rm(path, { force: true })
+    await rm(`${path}.new`, { force: true })
+    await syncFolder(pool.path)
+    return ok()
+  } catch (cause) {
+    if (isAbsent(cause)) return ok()
+    return fail(failure('storage', `The replica of ${volume} could not be removed: ${(cause as Error).message}`, { cause }))
+  }
+}
+
+async function roomIn(pool: PoolConfig): Promise<number> {
+  let used = 0
+  for (const name of await readdir(pool.path)) {
+    if (!/\.raw(\.new)?$/.test(name)) continue
+    const found = await replicaSize(join(pool.path, name))
+    if (found.ok) used += found.value ?? 0
+  }
+  const { bavail, bsize } = await statfs(pool.path)
+  return Math.min(pool.capacityBytes - used, bavail * bsize)
+}
+
+function noCapacity(pool: PoolConfig, wanted: number, room: number) {
+  const hint = 'Free space, raise the capacity of the pool, or choose another one'
+  return failure('no_capacity', `Pool ${pool.name} has room for ${Math.max(0, room)} bytes, ${wanted} are wanted`, { hint })
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r')
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
+  }
+}
+
+function isAbsent(cause: unknown): boolean {
+  return (cause as NodeJS.ErrnoException).code === 'ENOENT'
+}
+
+interface ImageInfo {
+  readonly 'virtual-size': number
+  readonly 'backing-filename'?: string
+  readonly encrypted?: boolean
+  readonly 'format-specific'?: { readonly data?: { readonly 'data-file'?: string } }
+}

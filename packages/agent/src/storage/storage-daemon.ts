@@ -1,0 +1,217 @@
+/**
+ * The qemu-storage-daemon of one pool. It outlives the agent: a later agent finds it by its pid file and asks it,
+ * over QMP, what it serves. QEMU has one NBD server per process; it listens on TCP, for local guests too (measured:
+ * a unix socket gives about a fifth more operations per second, a second hop for everybody else costs more).
+ */
+import { chownSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { failure } from '@stead/core/errors.ts'
+import { fail, ok, type Result } from '@stead/core/result.ts'
+import { isAlive, killDetached, readPidFile, startDetached, type DetachedProcess } from '../process/detached.ts'
+import { QmpClient } from '../qemu/qmp.ts'
+
+export interface PoolConfig {
+  readonly name: string
+  /** Folder of the replicas; `PATH.qsd` beside it holds the daemon's control socket. */
+  readonly path: string
+  readonly capacityBytes: number
+  /** TCP port of the pool's NBD server. */
+  readonly port: number
+  /** Default: every address of the host. */
+  readonly listenAddress?: string
+}
+
+export interface StorageDaemonOptions {
+  readonly pool: PoolConfig
+  /** Path of `stead-run-guest`. */
+  readonly helper: string
+  /** Whom the daemon runs as; files belong to it. Absent: the agent's own user. */
+  readonly user?: { readonly uid: number; readonly gid: number }
+  readonly binary?: string
+}
+
+/** Read-only, 4 KiB of zeros, always there: who reads it learns whether the daemon lives. */
+export const PROBE_EXPORT = 'probe'
+
+const START_TIMEOUT_MS = 5_000
+const ADOPT_TIMEOUT_MS = 2_000
+/** Node and Linux cut or refuse longer unix socket paths. */
+const LONGEST_SOCKET_PATH = 107
+
+export class StorageDaemon {
+  readonly pool: PoolConfig
+  readonly #options: StorageDaemonOptions
+  readonly #control: string
+  readonly #exitListeners = new Set<(reason: string) => void>()
+  #monitor: { readonly qmp: QmpClient; readonly process: DetachedProcess } | undefined
+  #ensuring: Promise<Result<{ readonly adopted: boolean }>> | undefined
+
+  constructor(options: StorageDaemonOptions) {
+    this.#options = options
+    this.pool = options.pool
+    this.#control = `${options.pool.path}.qsd`
+  }
+
+  /** Where clients on this host connect. */
+  get loopback(): string {
+    const { listenAddress } = this.pool
+    return listenAddress === undefined || listenAddress === '0.0.0.0' ? '127.0.0.1' : listenAddress
+  }
+
+  /**
+   * True when no daemon of this pool exists: then nothing of it is served, and no bitmap exists. A daemon that
+   * lives but does not answer is not absent.
+   */
+  get absent(): boolean {
+    return readPidFile(this.#pidFile) === undefined
+  }
+
+  get process(): DetachedProcess | undefined {
+    return this.#monitor?.process ?? readPidFile(this.#pidFile)
+  }
+
+  /** Adopts the living daemon or starts one. A daemon that lives and does not answer is a failure: see `kill`. */
+  ensure(): Promise<Result<{ readonly adopted: boolean }>> {
+    this.#ensuring ??= this.#ensure().finally(() => (this.#ensuring = undefined))
+    return this.#ensuring
+  }
+
+  /** QMP, with QEMU's refusals as `storage` failures. Never starts the daemon: that is a decision. */
+  async call<T = unknown>(command: string, args?: object, timeoutMs?: number): Promise<Result<T>> {
+    const qmp = this.monitor()
+    if (!qmp.ok) return qmp
+    const reply = await qmp.value.execute<T>(command, args, timeoutMs)
+    if (reply.ok) return reply
+    const { message, cause } = reply.error
+    const hint = this.absent ? DEAD_HINT : undefined
+    return fail(failure('storage', `Pool ${this.pool.name}: ${message}`, { cause: cause ?? reply.error, ...(hint ? { hint } : {}) }))
+  }
+
+  monitor(): Result<QmpClient> {
+    const monitor = this.#monitor
+    if (monitor && !monitor.qmp.closed) return ok(monitor.qmp)
+    return fail(failure('storage', `The storage daemon of pool ${this.pool.name} does not run`, { hint: DEAD_HINT }))
+  }
+
+  /** Calls back when the daemon has ended by itself. */
+  onExit(listener: (reason: string) => void): () => void {
+    this.#exitListeners.add(listener)
+    return () => this.#exitListeners.delete(listener)
+  }
+
+  /** SIGKILL, awaited: afterwards nothing of the pool is served and no late write can come. */
+  async kill(): Promise<Result<void>> {
+    const found = this.process
+    this.release()
+    return found ? killDetached(found, this.#pidFile) : ok()
+  }
+
+  /** Leaves the daemon alone; another agent may adopt it. */
+  release(): void {
+    const monitor = this.#monitor
+    this.#monitor = undefined
+    monitor?.qmp.close()
+  }
+
+  async #ensure(): Promise<Result<{ readonly adopted: boolean }>> {
+    if (this.#monitor && !this.#monitor.qmp.closed) return ok({ adopted: true })
+    const found = readPidFile(this.#pidFile)
+    if (!found) return this.#start()
+    const connected = await QmpClient.connect(this.#qmpPath, ADOPT_TIMEOUT_MS)
+    if (!connected.ok) {
+      if (!isAlive(found)) return this.#start()
+      const hint = 'If it stays so, kill that process; its replicas are then brought up to date again'
+      return fail(failure('storage', `The storage daemon of pool ${this.pool.name} (process ${found.pid}) does not answer`, { hint, cause: connected.error }))
+    }
+    this.#watch(connected.value, found)
+    return ok({ adopted: true })
+  }
+
+  async #start(): Promise<Result<{ readonly adopted: boolean }>> {
+    const { user, helper, binary = 'qemu-storage-daemon' } = this.#options
+    if (this.#qmpPath.length > LONGEST_SOCKET_PATH) {
+      return fail(failure('storage', `The path of pool ${this.pool.name} is too long for a socket: ${this.#qmpPath}`, { hint: 'Use a shorter state folder' }))
+    }
+    const stderrPath = join(this.#control, 'stderr.log')
+    try {
+      for (const folder of [this.pool.path, this.#control]) {
+        mkdirSync(folder, { recursive: true, mode: 0o700 })
+        if (user) chownSync(folder, user.uid, user.gid)
+      }
+      rmSync(this.#qmpPath, { force: true })
+    } catch (cause) {
+      return fail(failure('storage', `The folders of pool ${this.pool.name} cannot be made: ${(cause as Error).message}`, { cause }))
+    }
+    const started = await startDetached(helper, {
+      command: binary,
+      args: daemonArguments(this.pool, this.#qmpPath),
+      pidFile: this.#pidFile,
+      stdoutPath: join(this.#control, 'stdout.log'),
+      stderrPath,
+      ...(user ? { user } : {}),
+    })
+    if (!started.ok) return fail(failure('storage', `The storage daemon of pool ${this.pool.name} does not start`, { cause: started.error }))
+    const deadline = performance.now() + START_TIMEOUT_MS
+    while (!existsSync(this.#qmpPath) && isAlive(started.value) && performance.now() < deadline) await sleep(3)
+    const connected = await QmpClient.connect(this.#qmpPath, isAlive(started.value) ? START_TIMEOUT_MS : 1)
+    // The monitor greets before the NBD server is open: a refused port ends the process only after that.
+    const ready = connected.ok ? await connected.value.execute('query-block-exports') : connected
+    if (!connected.ok || !ready.ok) {
+      await killDetached(started.value, this.#pidFile)
+      const said = lastLines(stderrPath)
+      return fail(failure('storage', `The storage daemon of pool ${this.pool.name} ended at once${said && `: ${said}`}`, { cause: connected.ok ? ready : connected.error }))
+    }
+    this.#watch(connected.value, started.value)
+    return ok({ adopted: false })
+  }
+
+  #watch(qmp: QmpClient, process: DetachedProcess): void {
+    const monitor = { qmp, process }
+    this.#monitor = monitor
+    qmp.onClose(() => {
+      // Released on purpose, or replaced meanwhile: not an end of the daemon.
+      if (this.#monitor !== monitor) return
+      this.#monitor = undefined
+      const said = lastLines(join(this.#control, 'stderr.log'))
+      const reason = `the storage daemon of pool ${this.pool.name} (process ${process.pid}) has ended${said && `: ${said}`}`
+      for (const listener of [...this.#exitListeners]) listener(reason)
+    })
+  }
+
+  get #pidFile(): string {
+    return join(this.#control, 'pid')
+  }
+
+  get #qmpPath(): string {
+    return join(this.#control, 'qmp.sock')
+  }
+}
+
+const DEAD_HINT = 'The agent starts it again by itself; its replicas are brought up to date afterwards'
+
+/**
+ * No iothread: with one, QEMU 10.0 hangs for good, monitor and all, when one of two exports of a volume is deleted
+ * while the other is connected (it moves the volume to the main thread and never gets its drain). Measured it is no
+ * faster, and so the probe answers for the very loop that serves the volumes.
+ */
+function daemonArguments(pool: PoolConfig, qmpPath: string): string[] {
+  // A comma ends a value in QEMU's options; doubled it stands for itself.
+  const escaped = qmpPath.replaceAll(',', ',,')
+  return [
+    '--nbd-server', `addr.type=inet,addr.host=${pool.listenAddress ?? '0.0.0.0'},addr.port=${pool.port},max-connections=0`,
+    '--blockdev', 'driver=null-co,node-name=probe,read-zeroes=on,size=4096',
+    '--export', `type=nbd,id=${PROBE_EXPORT},node-name=probe,name=${PROBE_EXPORT}`,
+    '--chardev', `socket,path=${escaped},server=on,wait=off,id=qmp`,
+    '--monitor', 'chardev=qmp',
+  ]
+}
+
+function lastLines(path: string): string {
+  try {
+    return readFileSync(path, 'utf8').trim().split('\n').slice(-2).join(' ').slice(-400)
+  } catch {
+    // No log was written: there is nothing to quote.
+    return ''
+  }
+}

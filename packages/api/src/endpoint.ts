@@ -1,0 +1,85 @@
+/** What an endpoint's description consists of, and the types that follow from one. */
+import type { z } from 'zod'
+
+export const PERMISSIONS = [
+  'cluster.view',
+  'cluster.failover',
+  'host.view',
+  'host.drain',
+  'guest.view',
+  'guest.create',
+  'guest.operate',
+  'guest.configure',
+  'guest.delete',
+  'guest.console',
+  'volume.view',
+  'event.view',
+  'operation.view',
+  'image.view',
+  'image.manage',
+] as const
+export type Permission = (typeof PERMISSIONS)[number]
+
+export interface Endpoint {
+  readonly id: string
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+  /** Parameters in braces: `/v1/guests/{guest}`. */
+  readonly path: `/v1/${string}`
+  /** One line, imperative; the command line's help shows it. */
+  readonly summary: string
+  readonly permission: Permission
+  readonly params?: z.ZodObject
+  readonly query?: z.ZodObject
+  readonly body?: z.ZodType
+  /** The request's body is a file, sent as `application/octet-stream`. */
+  readonly upload?: true
+  readonly response: z.ZodType
+  /**
+   * `text`: the response is bytes, which may go on. `events`: with `?follow=true` the response is a stream of
+   * server-sent events, each one JSON document of `item`.
+   */
+  readonly streams?: 'text' | 'events'
+  readonly item?: z.ZodType
+  /** HTTP status of success. */
+  readonly status: 200 | 201 | 202 | 204
+  /** Answers with an operation that goes on after the response. */
+  readonly long?: true
+}
+
+/** Keeps the literal types. */
+export function endpoint<const Definition extends Endpoint>(definition: Definition): Definition {
+  return definition
+}
+
+type OutputOf<Definition, Key extends 'params' | 'query' | 'body' | 'response' | 'item'> =
+  Definition extends Readonly<Record<Key, infer Schema extends z.ZodType>> ? z.output<Schema> : undefined
+type Has<Definition, Key extends string, Then> = Definition extends Readonly<Record<Key, unknown>> ? Then : unknown
+
+/** What the server's back end receives: everything parsed, defaults filled in. */
+export interface ParsedInput<Definition extends Endpoint> {
+  readonly params: OutputOf<Definition, 'params'>
+  readonly query: OutputOf<Definition, 'query'>
+  readonly body: OutputOf<Definition, 'body'>
+}
+
+type InputOf<Definition, Key extends string> =
+  Definition extends Readonly<Record<Key, infer Schema extends z.ZodType>> ? z.input<Schema> : never
+
+/** A file to send; it is opened again when another host must be tried. */
+export interface UploadSource {
+  readonly sizeBytes: number
+  open(): AsyncIterable<Uint8Array>
+}
+
+/** What a client passes: only what the endpoint takes. Query values keep their types and are sent as text. */
+export type CallInput<Definition extends Endpoint> = Has<
+  Definition,
+  'params',
+  { readonly params: InputOf<Definition, 'params'> }
+> &
+  Has<Definition, 'query', { readonly query?: OutputOf<Definition, 'query'> }> &
+  Has<Definition, 'body', { readonly body: InputOf<Definition, 'body'> }> &
+  Has<Definition, 'upload', { readonly upload: UploadSource }>
+
+export type ResponseOf<Definition extends Endpoint> = OutputOf<Definition, 'response'>
+export type ItemOf<Definition extends Endpoint> = OutputOf<Definition, 'item'>

@@ -1,0 +1,16 @@
+/** The API: every endpoint, by id. Routes, OpenAPI, the typed client and the command line's help follow from it. */
+import { CLUSTER_ENDPOINTS } from './endpoints/cluster.ts'
+import { GUEST_ENDPOINTS } from './endpoints/guests.ts'
+import { STORAGE_ENDPOINTS } from './endpoints/storage.ts'
+import type { Endpoint } from './endpoint.ts'
+
+export const ENDPOINTS = {
+  ...CLUSTER_ENDPOINTS,
+  ...GUEST_ENDPOINTS,
+  ...STORAGE_ENDPOINTS,
+} as const
+
+export type EndpointId = keyof typeof ENDPOINTS
+export type EndpointOf<Id extends EndpointId> = (typeof ENDPOINTS)[Id]
+
+export const ALL_ENDPOINTS: readonly Endpoint[] = Object.values(ENDPOINTS)

@@ -1,0 +1,132 @@
+import { z } from 'zod'
+import { EVENT_KINDS } from '@stead/core/model/event.ts'
+import { endpoint } from '../endpoint.ts'
+import { eventSchema } from '../records.ts'
+import { clusterViewSchema, hostViewSchema, operationViewSchema } from '../views.ts'
+import { hostParams, queryBoolean, queryInteger } from './parameters.ts'
+
+const started = z.object({ operation: operationViewSchema })
+
+export const CLUSTER_ENDPOINTS = {
+  'cluster.show': endpoint({
+    id: 'cluster.show',
+    method: 'GET',
+    path: '/v1/cluster',
+    summary: 'Show the cluster',
+    permission: 'cluster.view',
+    response: clusterViewSchema,
+    status: 200,
+  }),
+  'cluster.failover': endpoint({
+    id: 'cluster.failover',
+    method: 'POST',
+    path: '/v1/failover',
+    summary: 'Confirm that a host is dead, so that its guests move',
+    permission: 'cluster.failover',
+    body: z.strictObject({
+      confirmDead: z.string().describe('The host; a person has made sure that it is off and stays off'),
+    }),
+    response: started,
+    status: 202,
+    long: true,
+  }),
+  'host.list': endpoint({
+    id: 'host.list',
+    method: 'GET',
+    path: '/v1/hosts',
+    summary: 'List the hosts',
+    permission: 'host.view',
+    response: z.object({ items: z.array(hostViewSchema) }),
+    status: 200,
+  }),
+  'host.show': endpoint({
+    id: 'host.show',
+    method: 'GET',
+    path: '/v1/hosts/{host}',
+    summary: 'Show a host',
+    permission: 'host.view',
+    params: hostParams,
+    response: hostViewSchema,
+    status: 200,
+  }),
+  'host.drain': endpoint({
+    id: 'host.drain',
+    method: 'POST',
+    path: '/v1/hosts/{host}/drain',
+    summary: 'Move all guests off a host and keep it free',
+    permission: 'host.drain',
+    params: hostParams,
+    response: started,
+    status: 202,
+    long: true,
+  }),
+  'host.undrain': endpoint({
+    id: 'host.undrain',
+    method: 'POST',
+    path: '/v1/hosts/{host}/undrain',
+    summary: 'Let a host run guests again',
+    permission: 'host.drain',
+    params: hostParams,
+    response: started,
+    status: 202,
+    long: true,
+  }),
+  'event.list': endpoint({
+    id: 'event.list',
+    method: 'GET',
+    path: '/v1/events',
+    summary: 'List what happened in the cluster',
+    permission: 'event.view',
+    query: z.strictObject({
+      since: z.string().optional().describe("ISO 8601 time, or an event's id: only what came after it"),
+      kinds: z
+        .string()
+        .optional()
+        .refine(
+          (text) =>
+            text === undefined || text.split(',').every((kind) => (EVENT_KINDS as readonly string[]).includes(kind)),
+          `must be kinds separated by commas, of ${EVENT_KINDS.join(', ')}`,
+        )
+        .describe('Only these kinds, separated by commas'),
+      limit: queryInteger(1, 10_000).optional().describe('At most so many, the newest; default 1000'),
+      follow: queryBoolean.optional().describe('Go on as server-sent events'),
+    }),
+    response: z.object({ items: z.array(eventSchema).describe('Oldest first') }),
+    streams: 'events',
+    item: eventSchema,
+    status: 200,
+  }),
+  'operation.list': endpoint({
+    id: 'operation.list',
+    method: 'GET',
+    path: '/v1/operations',
+    summary: 'List the operations',
+    permission: 'operation.view',
+    response: z.object({ items: z.array(operationViewSchema).describe('Newest first') }),
+    status: 200,
+  }),
+  'operation.show': endpoint({
+    id: 'operation.show',
+    method: 'GET',
+    path: '/v1/operations/{operation}',
+    summary: 'Show an operation',
+    permission: 'operation.view',
+    params: z.strictObject({ operation: z.string().describe("The operation's id") }),
+    query: z.strictObject({
+      waitMs: queryInteger(0, 30_000)
+        .optional()
+        .describe('Answer when its state or progress changes, or after this long, ms'),
+    }),
+    response: operationViewSchema,
+    status: 200,
+  }),
+  'openapi.show': endpoint({
+    id: 'openapi.show',
+    method: 'GET',
+    path: '/v1/openapi.json',
+    summary: 'Show this API as an OpenAPI 3.1 document',
+    permission: 'cluster.view',
+    response: z.record(z.string(), z.unknown()),
+    status: 200,
+  }),
+} as const

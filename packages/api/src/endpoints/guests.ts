@@ -1,0 +1,180 @@
+import { z } from 'zod'
+import { endpoint } from '../endpoint.ts'
+import { blobIdSchema, haSchema } from '../records.ts'
+import { explanationSchema, guestViewSchema, operationViewSchema, placementSchema } from '../views.ts'
+import { MEBIBYTE, dnsLabel, guestParams, queryBoolean, queryInteger } from './parameters.ts'
+
+const diskSchema = z.strictObject({
+  sizeBytes: z
+    .number()
+    .int()
+    .min(MEBIBYTE, 'must be at least 1 MiB')
+    .multipleOf(512, 'must be a multiple of 512')
+    .describe('Size of the disk, in bytes; a multiple of 512, at least 1 MiB'),
+  replicas: z
+    .union([z.literal(1), z.literal(2), z.literal(3)], 'must be 1, 2 or 3')
+    .default(2)
+    .describe('How many hosts hold a copy; with 1 the guest is unprotected'),
+  pool: z.string().optional().describe('Pool on each host; the roomiest when absent'),
+  image: z.string().optional().describe('Image that fills the disk at first; zeros when absent'),
+})
+
+const bootRequestSchema = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('kernel'),
+    kernel: blobIdSchema,
+    initrd: blobIdSchema.optional(),
+    append: z.string().max(4096).default('').describe("The kernel's command line"),
+  }),
+  z.strictObject({ kind: z.literal('disk') }),
+])
+
+export const createGuestBody = z.strictObject({
+  name: dnsLabel.describe('A DNS label, unique in the cluster'),
+  memoryBytes: z
+    .number()
+    .int()
+    .min(16 * MEBIBYTE, 'must be at least 16 MiB')
+    .multipleOf(MEBIBYTE, 'must be a multiple of 1 MiB')
+    .describe('Memory, in bytes; a multiple of 1 MiB'),
+  cpus: z.number().int().min(1).max(256).default(1),
+  disks: z.array(diskSchema).max(16).default([]),
+  host: z.string().optional().describe('Where it should run; a preference'),
+  boot: bootRequestSchema,
+  ha: haSchema.optional().describe('Default: `started` with `start`, else `stopped`'),
+  start: z.boolean().default(false).describe('Start it once its disks exist'),
+  nic: z.boolean().default(true).describe('A network card on the LAN'),
+})
+export type CreateGuest = z.output<typeof createGuestBody>
+
+const started = z.object({ operation: operationViewSchema })
+
+export const GUEST_ENDPOINTS = {
+  'guest.list': endpoint({
+    id: 'guest.list',
+    method: 'GET',
+    path: '/v1/guests',
+    summary: 'List the guests',
+    permission: 'guest.view',
+    response: z.object({ items: z.array(guestViewSchema) }),
+    status: 200,
+  }),
+  'guest.create': endpoint({
+    id: 'guest.create',
+    method: 'POST',
+    path: '/v1/guests',
+    summary: 'Create a guest',
+    permission: 'guest.create',
+    body: createGuestBody,
+    response: z.object({ guest: z.object({ id: z.string(), name: z.string() }), operation: operationViewSchema }),
+    status: 202,
+    long: true,
+  }),
+  'guest.plan': endpoint({
+    id: 'guest.plan',
+    method: 'POST',
+    path: '/v1/guest-plans',
+    summary: 'Say where a guest would be placed, creating nothing',
+    permission: 'guest.create',
+    body: createGuestBody,
+    response: placementSchema,
+    status: 200,
+  }),
+  'guest.show': endpoint({
+    id: 'guest.show',
+    method: 'GET',
+    path: '/v1/guests/{guest}',
+    summary: 'Show a guest',
+    permission: 'guest.view',
+    params: guestParams,
+    response: guestViewSchema,
+    status: 200,
+  }),
+  'guest.set': endpoint({
+    id: 'guest.set',
+    method: 'PATCH',
+    path: '/v1/guests/{guest}',
+    summary: "Change a guest's settings",
+    permission: 'guest.configure',
+    params: guestParams,
+    body: z.strictObject({ ha: haSchema.optional() }),
+    response: guestViewSchema,
+    status: 200,
+  }),
+  'guest.delete': endpoint({
+    id: 'guest.delete',
+    method: 'DELETE',
+    path: '/v1/guests/{guest}',
+    summary: 'Delete a guest and its volumes',
+    permission: 'guest.delete',
+    params: guestParams,
+    response: started,
+    status: 202,
+    long: true,
+  }),
+  'guest.start': endpoint({
+    id: 'guest.start',
+    method: 'POST',
+    path: '/v1/guests/{guest}/start',
+    summary: 'Start a guest',
+    permission: 'guest.operate',
+    params: guestParams,
+    body: z.strictObject({
+      acceptDataLoss: z
+        .boolean()
+        .default(false)
+        .describe('Start from a stale copy when no current one can be reached; what was written since is lost'),
+    }),
+    response: started,
+    status: 202,
+    long: true,
+  }),
+  'guest.stop': endpoint({
+    id: 'guest.stop',
+    method: 'POST',
+    path: '/v1/guests/{guest}/stop',
+    summary: 'Stop a guest',
+    permission: 'guest.operate',
+    params: guestParams,
+    body: z.strictObject({
+      force: z.boolean().default(false).describe("Do not wait for the guest's own shutdown"),
+      timeoutMs: z
+        .number()
+        .int()
+        .min(1000)
+        .max(3_600_000)
+        .optional()
+        .describe("How long to wait for the guest's own shutdown before its power is cut, ms; for ever when absent"),
+    }),
+    response: started,
+    status: 202,
+    long: true,
+  }),
+  'guest.log': endpoint({
+    id: 'guest.log',
+    method: 'GET',
+    path: '/v1/guests/{guest}/console-log',
+    summary: "Print the guest's console of the present boot",
+    permission: 'guest.console',
+    params: guestParams,
+    query: z.strictObject({
+      follow: queryBoolean.optional().describe('Go on as the guest writes'),
+      offset: queryInteger(0, Number.MAX_SAFE_INTEGER)
+        .optional()
+        .describe('Skip so many bytes; beyond the end of the log (a new boot) it begins at 0'),
+    }),
+    response: z.string().describe('The bytes as the guest wrote them'),
+    streams: 'text',
+    status: 200,
+  }),
+  'guest.explain': endpoint({
+    id: 'guest.explain',
+    method: 'GET',
+    path: '/v1/guests/{guest}/explanation',
+    summary: 'Explain the last decision about a guest',
+    permission: 'guest.view',
+    params: guestParams,
+    response: explanationSchema,
+    status: 200,
+  }),
+} as const

@@ -1,0 +1,84 @@
+import { z } from 'zod'
+import { endpoint } from '../endpoint.ts'
+import { blobIdSchema, imageSchema } from '../records.ts'
+import { volumeViewSchema } from '../views.ts'
+import { dnsLabel, noContent } from './parameters.ts'
+
+const blobParams = z.strictObject({ digest: blobIdSchema })
+const imageParams = z.strictObject({ image: z.string().describe("The image's name") })
+
+export const STORAGE_ENDPOINTS = {
+  'volume.list': endpoint({
+    id: 'volume.list',
+    method: 'GET',
+    path: '/v1/volumes',
+    summary: 'List the volumes',
+    permission: 'volume.view',
+    response: z.object({ items: z.array(volumeViewSchema) }),
+    status: 200,
+  }),
+  'volume.show': endpoint({
+    id: 'volume.show',
+    method: 'GET',
+    path: '/v1/volumes/{volume}',
+    summary: 'Show a volume',
+    permission: 'volume.view',
+    params: z.strictObject({ volume: z.string().describe("The volume's id") }),
+    response: volumeViewSchema,
+    status: 200,
+  }),
+  'blob.put': endpoint({
+    id: 'blob.put',
+    method: 'PUT',
+    path: '/v1/blobs/{digest}',
+    summary: 'Upload a file under the digest of its content',
+    permission: 'image.manage',
+    params: blobParams,
+    upload: true,
+    response: noContent,
+    status: 204,
+  }),
+  'blob.stat': endpoint({
+    id: 'blob.stat',
+    method: 'HEAD',
+    path: '/v1/blobs/{digest}',
+    summary: 'Say whether a file is present',
+    permission: 'image.view',
+    params: blobParams,
+    response: noContent,
+    status: 204,
+  }),
+  'image.list': endpoint({
+    id: 'image.list',
+    method: 'GET',
+    path: '/v1/images',
+    summary: 'List the images',
+    permission: 'image.view',
+    response: z.object({ items: z.array(imageSchema) }),
+    status: 200,
+  }),
+  'image.import': endpoint({
+    id: 'image.import',
+    method: 'POST',
+    path: '/v1/images',
+    summary: 'Make a disk image of an uploaded file',
+    permission: 'image.manage',
+    body: z.strictObject({
+      name: dnsLabel.describe('A DNS label, unique among the images'),
+      blob: blobIdSchema,
+      format: z.enum(['raw', 'qcow2']),
+    }),
+    response: imageSchema,
+    status: 201,
+  }),
+  'image.delete': endpoint({
+    id: 'image.delete',
+    method: 'DELETE',
+    path: '/v1/images/{image}',
+    summary: 'Delete an image',
+    permission: 'image.manage',
+    params: imageParams,
+    response: noContent,
+    status: 204,
+  }),
+} as const

@@ -1,0 +1,279 @@
+/**
+ * The schemas of the store's records. They accept unknown fields (and drop them): a newer agent may have
+ * written the record. Each schema is checked against its type in `core` when the code is compiled.
+ */
+import type { ClusterSettings, CoordinatorClaim } from '@stead/core/model/cluster.ts'
+import type { RecordDecoder } from '@stead/core/model/cluster-reducer.ts'
+import type { Candidate, Decision } from '@stead/core/model/decision.ts'
+import { EVENT_KINDS, type ClusterEvent } from '@stead/core/model/event.ts'
+import type { Grant } from '@stead/core/model/grant.ts'
+import type { Guest, GuestObservation } from '@stead/core/model/guest.ts'
+import { NETWORK_ROLES, type Host, type HostPolicy, type HostStatus } from '@stead/core/model/host.ts'
+import type { BlobId, GuestId, HostId, OperationId, VolumeId } from '@stead/core/model/ids.ts'
+import type { Operation } from '@stead/core/model/operation.ts'
+import type { Image, Removal, Volume } from '@stead/core/model/volume.ts'
+import { failure } from '@stead/core/errors.ts'
+import { fail, ok, type Result } from '@stead/core/result.ts'
+import { z } from 'zod'
+import { describeIssues } from './issues.ts'
+
+/** A brand exists only for the compiler, so the schema is the plain string's. */
+function id<T extends string>(description: string): z.ZodType<T, string> {
+  return z.string().min(1).describe(description) as unknown as z.ZodType<T, string>
+}
+const wholeNumber = () => z.number().int().min(0)
+const bytes = (what: string) => wholeNumber().describe(`${what}, in bytes`)
+const wallMs = (what: string) => z.number().describe(`${what}, milliseconds since 1970, UTC`)
+
+const hostId = id<HostId>("A host's name, a DNS label")
+const guestId = id<GuestId>("A guest's UUID")
+const volumeId = id<VolumeId>("A volume's UUID without dashes")
+const operationId = id<OperationId>("An operation's UUID")
+const epoch = wholeNumber().describe('Grows each time a run of the guest is granted to a host')
+
+export const blobIdSchema = z
+  .string()
+  .regex(/^sha256:[0-9a-f]{64}$/, 'must be `sha256:` and 64 hexadecimal digits')
+  .describe('`sha256:` and 64 hexadecimal digits: the content of a file') as unknown as z.ZodType<BlobId, string>
+
+export const settingsSchema = z.object({
+  id: z.string().describe("The cluster's UUID"),
+  name: z.string(),
+  detectionMs: z.number().describe('A host is suspected when all its heartbeats stay away for this long, ms'),
+  heartbeatIntervalMs: z.number().describe('Between two heartbeats of a host on one network, ms'),
+  leaseTtlMs: z.number().describe("Time to live of a host's lease in the store, ms"),
+  createdAt: wallMs('When the cluster was made'),
+})
+
+export const coordinatorSchema = z.object({
+  host: hostId,
+  term: wholeNumber().describe('Grows with each claim'),
+})
+
+export const poolSchema = z.object({
+  name: z.string(),
+  path: z.string().describe("Folder on the host's file system that holds the replicas"),
+  capacityBytes: bytes('Size of the pool'),
+})
+
+export const hostSchema = z.object({
+  id: hostId,
+  role: z.enum(['compute', 'witness']).describe('A witness votes; it runs no guest and holds no data'),
+  order: z.number().int().describe('Place in the order of succession: the lowest one alive coordinates'),
+  addresses: z.partialRecord(z.enum(NETWORK_ROLES), z.string()).describe('IP address by network role'),
+  agentPort: z.number().int().min(1).max(65535).describe("TCP port of the agent's host-to-host server"),
+  pools: z.array(poolSchema),
+  cpuCount: wholeNumber(),
+  memoryBytes: bytes("The host's memory"),
+  bootId: z.string().describe('Changes with each boot of the host'),
+  accelerator: z.enum(['kvm', 'tcg', 'none']),
+})
+
+export const statusSchema = z.object({
+  state: z.enum(['online', 'lost']),
+  bootId: z.string().describe('The boot for which the state was decided'),
+  since: wallMs('When it was decided'),
+  reason: z.string(),
+})
+
+export const policySchema = z.object({ maintenance: z.boolean().describe('True while the host is drained') })
+
+export const livenessSchema = z.object({ bootId: z.string() })
+
+const kernelBootSchema = z.object({
+  kind: z.literal('kernel'),
+  kernel: blobIdSchema,
+  initrd: blobIdSchema.exactOptional(),
+  append: z.string().describe("The kernel's command line"),
+})
+export const bootSchema = z.discriminatedUnion('kind', [kernelBootSchema, z.object({ kind: z.literal('disk') })])
+
+export const haSchema = z
+  .enum(['started', 'stopped', 'ignored'])
+  .describe('What the cluster keeps true for the guest; `ignored`: the cluster never acts by itself')
+
+export const guestSchema = z.object({
+  id: guestId,
+  name: z.string(),
+  kind: z.literal('vm'),
+  memoryBytes: bytes("The guest's memory"),
+  cpus: wholeNumber(),
+  boot: bootSchema,
+  volumes: z.array(volumeId),
+  nics: z.array(z.object({ mac: z.string(), network: z.literal('lan') })),
+  ha: haSchema,
+  desired: z.enum(['running', 'stopped']),
+  forceStop: z.boolean(),
+  shutdownTimeoutMs: z.number().exactOptional(),
+  preferredHost: hostId.exactOptional(),
+  acceptDataLoss: z.object({ host: hostId, atEpoch: epoch }).exactOptional(),
+  deleting: z.boolean(),
+  createdAt: wallMs('When it was created'),
+})
+
+export const observationSchema = z.object({
+  guest: guestId,
+  host: hostId,
+  epoch,
+  phase: z.enum(['starting', 'running', 'paused', 'stopping', 'stopped', 'failed']),
+  reason: z.string().describe('Why it is paused or failed; empty otherwise'),
+  since: wallMs('When the phase began'),
+  failures: wholeNumber().describe("How often it ended by itself since the last user's start, on this host"),
+})
+
+export const grantSchema = z.object({
+  guest: guestId,
+  epoch,
+  host: hostId,
+  state: z.enum(['held', 'recalled', 'released']),
+  clean: z.boolean().describe('Once released: the last write was flushed to every in-sync replica before'),
+  grantedAt: wallMs('When it was granted'),
+  reason: z.string(),
+})
+
+export const stalenessSchema = z.object({
+  sinceEpoch: epoch,
+  since: wallMs('When it became stale'),
+  reason: z.string(),
+  cause: z.enum(['leg-lost', 'run-lost', 'unknown']),
+})
+
+export const replicaSchema = z.object({
+  host: hostId,
+  pool: z.string(),
+  state: z.enum(['in-sync', 'stale', 'syncing']),
+  stale: stalenessSchema.exactOptional(),
+})
+
+export const volumeSchema = z.object({
+  id: volumeId,
+  guest: guestId,
+  name: z.string(),
+  sizeBytes: bytes('Size of the disk'),
+  ready: z.boolean().describe("False until every replica's file exists"),
+  content: z
+    .object({ blob: blobIdSchema, format: z.enum(['raw', 'qcow2']) })
+    .exactOptional()
+    .describe('What the disk holds at first; zeros when absent'),
+  replicas: z.array(replicaSchema),
+  syncPoint: z.string().describe('The dirty bitmap kept since all in-sync replicas were equal'),
+})
+
+const failureSummarySchema = z.object({
+  code: z.string(),
+  message: z.string(),
+  hint: z.string().exactOptional(),
+})
+
+export const operationSchema = z.object({
+  id: operationId,
+  kind: z.string().describe('`vm.create`, `vm.start`, `host.drain`, ...'),
+  subject: z.string().describe('`guest/<id>` or `host/<id>`'),
+  state: z.enum(['running', 'waiting', 'succeeded', 'failed']),
+  progress: z.number().min(0).max(1).describe('0 to 1'),
+  message: z.string().describe('What it is doing, or for `waiting` and `failed` why'),
+  failure: failureSummarySchema.exactOptional(),
+  startedAt: wallMs('When it began'),
+  finishedAt: wallMs('When it ended').exactOptional(),
+})
+
+const candidateSchema = z.object({
+  host: z.string(),
+  chosen: z.boolean(),
+  rejectedBecause: z.string().describe('Empty when nothing speaks against it'),
+  merits: z.array(z.string()).describe('What speaks for it, best first'),
+})
+
+export const decisionSchema = z.object({
+  guest: z.string(),
+  action: z.enum(['start', 'recover', 'wait', 'restart']),
+  outcome: z.string(),
+  epoch,
+  decidedAt: wallMs('When it was decided'),
+  coordinator: z.string().describe('The host that decided'),
+  facts: z.array(z.string()).describe('What was known, one sentence each'),
+  candidates: z.array(candidateSchema),
+})
+
+export const eventSchema = z.object({
+  id: z.string().describe('Unique; growing per reporting host'),
+  time: z.string().describe("ISO 8601, UTC, from the reporting host's wall clock"),
+  monotonicMs: z.number().describe("The reporting host's monotonic clock, ms"),
+  kind: z.enum(EVENT_KINDS),
+  subject: z.string().describe('`host/<name>`, `guest/<name>`, `volume/<id>` or `cluster`'),
+  message: z.string(),
+  host: z.string().describe('Who reports'),
+  details: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).exactOptional(),
+})
+
+export const removalSchema = z.object({ host: hostId, volume: volumeId, pool: z.string() })
+
+/** A disk image under a name. */
+export const imageSchema = z.object({
+  name: z.string(),
+  blob: blobIdSchema,
+  format: z.enum(['raw', 'qcow2']),
+  virtualSizeBytes: bytes('Size of the disk that it fills'),
+  createdAt: wallMs('When it was imported'),
+})
+
+/** A schema's output as the model writes its types: read-only all the way down. */
+type Frozen<T> = T extends string | number | boolean | bigint | null | undefined
+  ? T
+  : T extends readonly (infer Item)[]
+    ? readonly Frozen<Item>[]
+    : { readonly [Key in keyof T]: Frozen<T[Key]> }
+
+type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : false) : false
+type SchemaOf<T> = [T] extends [z.ZodType] ? Frozen<z.output<T>> : never
+
+/** Compiles only while every schema means exactly its model type. */
+type Checked<Rows extends readonly true[]> = Rows
+export type RecordsMatchModel = Checked<
+  [
+    Same<SchemaOf<typeof settingsSchema>, ClusterSettings>,
+    Same<SchemaOf<typeof coordinatorSchema>, CoordinatorClaim>,
+    Same<SchemaOf<typeof hostSchema>, Host>,
+    Same<SchemaOf<typeof statusSchema>, HostStatus>,
+    Same<SchemaOf<typeof policySchema>, HostPolicy>,
+    Same<SchemaOf<typeof guestSchema>, Guest>,
+    Same<SchemaOf<typeof observationSchema>, GuestObservation>,
+    Same<SchemaOf<typeof grantSchema>, Grant>,
+    Same<SchemaOf<typeof volumeSchema>, Volume>,
+    Same<SchemaOf<typeof operationSchema>, Operation>,
+    Same<SchemaOf<typeof candidateSchema>, Candidate>,
+    Same<SchemaOf<typeof decisionSchema>, Decision>,
+    Same<SchemaOf<typeof eventSchema>, ClusterEvent>,
+    Same<SchemaOf<typeof removalSchema>, Removal>,
+    Same<SchemaOf<typeof imageSchema>, Image>,
+  ]
+>
+
+function decoderOf<Schema extends z.ZodType>(name: string, schema: Schema) {
+  return (json: unknown): Result<z.output<Schema>> => {
+    const checked = schema.safeParse(json)
+    if (checked.success) return ok(checked.data)
+    const why = describeIssues(checked.error.issues, schema).message
+    return fail(failure('internal', `A ${name} record in the store is not valid: ${why}`, { cause: checked.error }))
+  }
+}
+
+/** One function a record type: parsed JSON in, the checked record or a failure `internal` out. */
+export const recordDecoder = {
+  settings: decoderOf('settings', settingsSchema),
+  coordinator: decoderOf('coordinator', coordinatorSchema),
+  host: decoderOf('host', hostSchema),
+  status: decoderOf('status', statusSchema),
+  policy: decoderOf('policy', policySchema),
+  liveness: decoderOf('liveness', livenessSchema),
+  guest: decoderOf('guest', guestSchema),
+  grant: decoderOf('grant', grantSchema),
+  volume: decoderOf('volume', volumeSchema),
+  observation: decoderOf('observation', observationSchema),
+  decision: decoderOf('decision', decisionSchema),
+  removal: decoderOf('removal', removalSchema),
+  image: decoderOf('image', imageSchema),
+  operation: decoderOf('operation', operationSchema),
+} as const satisfies RecordDecoder
+
+export const decodeEvent = decoderOf('event', eventSchema)

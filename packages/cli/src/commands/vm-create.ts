@@ -1,0 +1,149 @@
+import type { Command } from 'commander'
+import type { Client } from '@stead/api/client.ts'
+import { ENDPOINTS } from '@stead/api/endpoints.ts'
+import type { CallInput } from '@stead/api/endpoint.ts'
+import { describeIssues } from '@stead/api/issues.ts'
+import type { Placement } from '@stead/api/views.ts'
+import { checkKernel, digestOf, uploadBlob } from '../blob-upload.ts'
+import { formatFields, formatTable } from '../output.ts'
+import { badArgument, formatSize, parseCount, parseSize } from '../quantities.ts'
+import { action, valueOf, type Session, type Terminal } from '../session.ts'
+import { settle } from '../waiting.ts'
+import { decisionText, printExplanation } from './explain.ts'
+import { parseHa } from './vm.ts'
+
+interface CreateOptions {
+  readonly memory: string
+  readonly cpus: string
+  readonly disk?: readonly string[]
+  readonly replicas: string
+  readonly pool?: string
+  readonly host?: string
+  readonly kernel?: string
+  readonly initrd?: string
+  readonly append?: string
+  readonly image?: string
+  readonly ha?: string
+  readonly start?: boolean
+  readonly nic: boolean
+  readonly dryRun?: boolean
+}
+
+type CreateBody = CallInput<(typeof ENDPOINTS)['guest.create']>['body']
+
+export function addVmCreate(vm: Command, terminal: Terminal): void {
+  vm.command('create')
+    .description(ENDPOINTS['guest.create'].summary)
+    .argument('<name>', 'a DNS label, unique in the cluster')
+    .requiredOption('--memory <size>', 'memory: 128MiB, 1GiB')
+    .option('--cpus <n>', 'virtual processors', '1')
+    .option('--disk <size>', 'size of a disk; may be repeated', (text: string, before: string[] = []) => [
+      ...before,
+      text,
+    ])
+    .option('--replicas <n>', 'copies of each disk on different hosts: 1, 2 or 3', '2')
+    .option('--pool <name>', 'pool of the disks on each host')
+    .option('--host <host>', 'where it should run')
+    .option('--kernel <file>', 'Linux kernel to boot directly')
+    .option('--initrd <file>', 'initial RAM disk, with --kernel')
+    .option('--append <text>', 'kernel command line, with --kernel')
+    .option('--image <name>', 'image that fills the first disk; the guest boots from it')
+    .option('--ha <mode>', 'started, stopped or ignored: what the cluster keeps true')
+    .option('--start', 'start it once its disks exist')
+    .option('--no-nic', 'no network card')
+    .option('--dry-run', 'only say where it would be placed')
+    .action(
+      action(terminal, (session, [name = ''], options) =>
+        createGuest(session, name, options as unknown as CreateOptions),
+      ),
+    )
+}
+
+async function createGuest(session: Session, name: string, options: CreateOptions): Promise<void> {
+  // Everything that can be wrong in the arguments is said before the first byte is sent.
+  const draft = bodyOf(name, options)
+  checkDraft(draft)
+  if (options.kernel !== undefined) await checkKernel(options.kernel)
+  const client = await session.client()
+  const body = { ...draft, boot: await bootOf(session, client, options) }
+  if (options.dryRun) {
+    const placement = valueOf(await client.call(ENDPOINTS['guest.plan'], { body }))
+    session.print(placement, () => placementText(name, placement, session.explain))
+    return
+  }
+  const answer = valueOf(await client.call(ENDPOINTS['guest.create'], { body }))
+  const operation = await settle(session, client, answer.operation)
+  const began = operation.state !== 'succeeded'
+  const text = began
+    ? `begun, see \`stead operation show ${operation.id}\``
+    : body.start
+      ? 'created and started'
+      : 'created'
+  session.print({ guest: answer.guest, operation }, () => `vm ${name} ${text}\n`)
+  if (session.explain) await printExplanation(session, client, name)
+}
+
+function bodyOf(name: string, options: CreateOptions): Omit<CreateBody, 'boot'> {
+  const { disk = [], image, kernel } = options
+  if (kernel === undefined && (options.initrd !== undefined || options.append !== undefined)) {
+    throw badArgument('--initrd and --append need --kernel')
+  }
+  if (kernel !== undefined && image !== undefined) throw badArgument('--kernel and --image exclude each other')
+  if (image !== undefined && disk.length === 0) throw badArgument('--image needs a --disk to fill')
+  if (kernel === undefined && disk.length === 0)
+    throw badArgument('The guest has nothing to boot from', 'Give --kernel, or --disk with --image.')
+  const replicas = parseCount(options.replicas, '--replicas')
+  if (replicas !== 1 && replicas !== 2 && replicas !== 3) throw badArgument(`--replicas: ${replicas} is not 1, 2 or 3`)
+  return {
+    name,
+    memoryBytes: parseSize(options.memory, '--memory'),
+    cpus: parseCount(options.cpus, '--cpus'),
+    disks: disk.map((size, index) => ({
+      sizeBytes: parseSize(size, '--disk'),
+      replicas,
+      ...(options.pool === undefined ? {} : { pool: options.pool }),
+      ...(index === 0 && image !== undefined ? { image } : {}),
+    })),
+    start: options.start === true,
+    nic: options.nic,
+    ...(options.host === undefined ? {} : { host: options.host }),
+    ...(options.ha === undefined ? {} : { ha: parseHa(options.ha) }),
+  }
+}
+
+/** By the contract that the server checks as well, so that a wrong name does not cost an upload. */
+function checkDraft(draft: Omit<CreateBody, 'boot'>): void {
+  const schema = ENDPOINTS['guest.create'].body
+  const checked = schema.safeParse({ ...draft, boot: { kind: 'disk' } })
+  if (!checked.success)
+    throw badArgument(`The guest cannot be like this: ${describeIssues(checked.error.issues, schema).message}`)
+}
+
+async function bootOf(session: Session, client: Client, options: CreateOptions): Promise<CreateBody['boot']> {
+  const { kernel, initrd, append = '' } = options
+  if (kernel === undefined) return { kind: 'disk' }
+  // A dry run sends no file: the digest is enough for the plan.
+  const place = (path: string) => (options.dryRun ? digestOf(path) : uploadBlob(client, path, session.signal))
+  return {
+    kind: 'kernel',
+    kernel: await place(kernel),
+    ...(initrd === undefined ? {} : { initrd: await place(initrd) }),
+    append,
+  }
+}
+
+function placementText(name: string, placement: Placement, explain: boolean): string {
+  const fields = formatFields([
+    ['name', name],
+    ['host', placement.host],
+  ])
+  const volumes = formatTable(placement.volumes, [
+    { title: 'VOLUME', of: (volume) => volume.name },
+    { title: 'SIZE', of: (volume) => formatSize(volume.sizeBytes) },
+    {
+      title: 'REPLICAS',
+      of: (volume) => volume.replicas.map((replica) => `${replica.host}/${replica.pool}`).join(', '),
+    },
+  ])
+  return `${fields}\n${volumes}${explain ? `\n${decisionText(placement.decision)}` : ''}`
+}

@@ -1,0 +1,188 @@
+import type { Command } from 'commander'
+import { ENDPOINTS } from '@stead/api/endpoints.ts'
+import type { GuestView, OperationView } from '@stead/api/views.ts'
+import type { Client } from '@stead/api/client.ts'
+import type { Result } from '@stead/core/result.ts'
+import { formatFields, formatTable } from '../output.ts'
+import { badArgument, formatSize, parseDuration } from '../quantities.ts'
+import { action, valueOf, type Session, type Terminal } from '../session.ts'
+import { settle } from '../waiting.ts'
+import { printExplanation } from './explain.ts'
+import { REPLICA_COLUMNS } from './volume.ts'
+import { addVmCreate } from './vm-create.ts'
+
+const NAME = ['<name>', "the guest's name or id"] as const
+
+export function addVmCommands(program: Command, terminal: Terminal): void {
+  const vm = program.command('vm').description('Virtual machines')
+  addVmCreate(vm, terminal)
+  vm.command('list').description(ENDPOINTS['guest.list'].summary).action(action(terminal, listGuests))
+  vm.command('show')
+    .description(ENDPOINTS['guest.show'].summary)
+    .argument(...NAME)
+    .action(action(terminal, showGuest))
+  vm.command('start')
+    .description(ENDPOINTS['guest.start'].summary)
+    .argument(...NAME)
+    .option(
+      '--accept-data-loss',
+      'start from a stale copy when no current one can be reached; what was written since is lost',
+    )
+    .action(
+      action(terminal, async (session, [guest = ''], options) => {
+        const body = { acceptDataLoss: options['acceptDataLoss'] === true }
+        await operate(session, guest, 'started', (client) =>
+          client.call(ENDPOINTS['guest.start'], { params: { guest }, body }),
+        )
+      }),
+    )
+  vm.command('stop')
+    .description(ENDPOINTS['guest.stop'].summary)
+    .argument(...NAME)
+    .option('--force', "do not wait for the guest's own shutdown")
+    .option('--grace <duration>', "how long to wait for the guest's own shutdown before its power is cut (30s, 2m)")
+    .action(
+      action(terminal, async (session, [guest = ''], options) => {
+        const grace = options['grace']
+        const body = {
+          force: options['force'] === true,
+          ...(typeof grace === 'string' ? { timeoutMs: parseDuration(grace, '--grace') } : {}),
+        }
+        await operate(session, guest, 'stopped', (client) =>
+          client.call(ENDPOINTS['guest.stop'], { params: { guest }, body }),
+        )
+      }),
+    )
+  vm.command('delete')
+    .description(ENDPOINTS['guest.delete'].summary)
+    .argument(...NAME)
+    .action(
+      action(terminal, async (session, [guest = '']) => {
+        await operate(session, guest, 'deleted', (client) =>
+          client.call(ENDPOINTS['guest.delete'], { params: { guest } }),
+        )
+      }),
+    )
+  vm.command('set')
+    .description(ENDPOINTS['guest.set'].summary)
+    .argument(...NAME)
+    .option('--ha <mode>', 'started, stopped or ignored')
+    .action(action(terminal, setGuest))
+  vm.command('log')
+    .description(ENDPOINTS['guest.log'].summary)
+    .argument(...NAME)
+    .option('-f, --follow', 'go on as the guest writes')
+    .action(action(terminal, printLog))
+}
+
+async function listGuests(session: Session): Promise<void> {
+  const client = await session.client()
+  const { items } = valueOf(await client.call(ENDPOINTS['guest.list']))
+  session.print(items, () =>
+    formatTable<GuestView>(items, [
+      { title: 'NAME', of: (guest) => guest.name },
+      { title: 'STATE', of: (guest) => guest.state },
+      { title: 'HOST', of: (guest) => guest.host },
+      { title: 'EPOCH', of: (guest) => guest.epoch },
+      { title: 'HA', of: (guest) => guest.ha },
+      { title: 'PROTECTION', of: (guest) => guest.protection.level },
+      { title: 'MEMORY', of: (guest) => formatSize(guest.memoryBytes) },
+      { title: 'CPUS', of: (guest) => guest.cpus },
+      { title: 'REASON', of: (guest) => guest.reason || guest.protection.reason },
+    ]),
+  )
+}
+
+async function showGuest(session: Session, [guest = '']: readonly string[]): Promise<void> {
+  const client = await session.client()
+  const view = valueOf(await client.call(ENDPOINTS['guest.show'], { params: { guest } }))
+  session.print(view, () => guestText(view))
+  if (session.explain) await printExplanation(session, client, guest)
+}
+
+export function guestText(view: GuestView): string {
+  const fields = formatFields([
+    ['name', view.name],
+    ['id', view.id],
+    ['state', view.state],
+    ['reason', view.reason],
+    ['host', view.host],
+    ['epoch', view.epoch],
+    ['ha', view.ha],
+    ['protection', [view.protection.level, view.protection.reason].filter(Boolean).join(': ')],
+    ['memory', formatSize(view.memoryBytes)],
+    ['cpus', view.cpus],
+    ['boot', view.boot.kind],
+    ['nics', view.nics.map((nic) => `${nic.network} ${nic.mac}`).join(', ')],
+    ['created', view.createdAt],
+  ])
+  const replicas = view.volumes.flatMap((volume) => volume.replicas.map((replica) => ({ volume, ...replica })))
+  if (replicas.length === 0) return fields
+  const table = formatTable(replicas, [
+    { title: 'VOLUME', of: (row) => row.volume.id },
+    { title: 'SIZE', of: (row) => formatSize(row.volume.sizeBytes) },
+    ...REPLICA_COLUMNS,
+  ])
+  return `${fields}\n${table}`
+}
+
+/** Sends a long request, waits for its end and says so. */
+async function operate(
+  session: Session,
+  guest: string,
+  done: string,
+  send: (client: Client) => Promise<Result<{ readonly operation: OperationView }>>,
+): Promise<void> {
+  const client = await session.client()
+  const answer = valueOf(await send(client))
+  const operation = await settle(session, client, answer.operation)
+  const verb = operation.state === 'succeeded' ? done : `${done}: begun, see \`stead operation show ${operation.id}\``
+  session.print(operation, () => `vm ${guest} ${verb}\n`)
+  if (session.explain) await printExplanation(session, client, guest)
+}
+
+async function setGuest(
+  session: Session,
+  [guest = '']: readonly string[],
+  options: Record<string, unknown>,
+): Promise<void> {
+  const { ha } = options
+  if (typeof ha !== 'string') throw badArgument('Nothing to set', 'Give --ha started, stopped or ignored.')
+  const client = await session.client()
+  const body = { ha: parseHa(ha) }
+  const view = valueOf(await client.call(ENDPOINTS['guest.set'], { params: { guest }, body }))
+  session.print(view, () => guestText(view))
+}
+
+export function parseHa(text: string): 'started' | 'stopped' | 'ignored' {
+  if (text === 'started' || text === 'stopped' || text === 'ignored') return text
+  throw badArgument(`--ha: \`${text}\` is not a mode`, 'Write started, stopped or ignored.')
+}
+
+/** Bytes as they came. When the serving host falls, `--follow` goes on at another one from the same place. */
+async function printLog(
+  session: Session,
+  [guest = '']: readonly string[],
+  options: Record<string, unknown>,
+): Promise<void> {
+  const follow = options['follow'] === true
+  const client = await session.client()
+  let offset = 0
+  for (;;) {
+    const query = { follow, offset }
+    const opened = await client.stream(ENDPOINTS['guest.log'], { params: { guest }, query }, { signal: session.signal })
+    if (session.signal.aborted) return
+    const { body } = valueOf(opened)
+    try {
+      for await (const bytes of body) {
+        offset += bytes.length
+        session.terminal.stdout.write(bytes)
+      }
+      return
+    } catch (error) {
+      if (session.signal.aborted) return
+      if (!follow) throw error
+      session.note('(the connection broke; going on)')
+    }
+  }
+}

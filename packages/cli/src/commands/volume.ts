@@ -1,0 +1,61 @@
+import type { Command } from 'commander'
+import { ENDPOINTS } from '@stead/api/endpoints.ts'
+import type { VolumeView } from '@stead/api/views.ts'
+import { formatFields, formatTable, type Column } from '../output.ts'
+import { formatSize } from '../quantities.ts'
+import { action, valueOf, type Terminal } from '../session.ts'
+
+type ReplicaRow = VolumeView['replicas'][number]
+
+export const REPLICA_COLUMNS: readonly Column<ReplicaRow>[] = [
+  { title: 'HOST', of: (replica) => replica.host },
+  { title: 'POOL', of: (replica) => replica.pool },
+  { title: 'STATE', of: (replica) => replica.state },
+  { title: 'LAG', of: (replica) => (replica.lagBytes === null ? 'unknown' : formatSize(replica.lagBytes)) },
+  { title: 'REASON', of: (replica) => replica.reason },
+]
+
+export function addVolumeCommands(program: Command, terminal: Terminal): void {
+  const volume = program.command('volume').description("Guests' disks and their replicas")
+  volume
+    .command('list')
+    .description(ENDPOINTS['volume.list'].summary)
+    .action(
+      action(terminal, async (session) => {
+        const client = await session.client()
+        const { items } = valueOf(await client.call(ENDPOINTS['volume.list']))
+        session.print(items, () =>
+          formatTable(items, [
+            { title: 'ID', of: (row) => row.id },
+            { title: 'GUEST', of: (row) => row.guest },
+            { title: 'SIZE', of: (row) => formatSize(row.sizeBytes) },
+            { title: 'PROTECTION', of: (row) => row.protection.level },
+            {
+              title: 'REPLICAS',
+              of: (row) => row.replicas.map((replica) => `${replica.host}:${replica.state}`).join(', '),
+            },
+          ]),
+        )
+      }),
+    )
+  volume
+    .command('show')
+    .description(ENDPOINTS['volume.show'].summary)
+    .argument('<volume>', "the volume's id")
+    .action(
+      action(terminal, async (session, [id = '']) => {
+        const client = await session.client()
+        const view = valueOf(await client.call(ENDPOINTS['volume.show'], { params: { volume: id } }))
+        session.print(view, () => {
+          const fields = formatFields([
+            ['id', view.id],
+            ['name', view.name],
+            ['guest', view.guest],
+            ['size', formatSize(view.sizeBytes)],
+            ['protection', [view.protection.level, view.protection.reason].filter(Boolean).join(': ')],
+          ])
+          return `${fields}\n${formatTable(view.replicas, REPLICA_COLUMNS)}`
+        })
+      }),
+    )
+}

@@ -1,0 +1,61 @@
+/** Which cluster the command line talks to: a small JSON file, written by `stead lab up` or by the administrator. */
+import { readFile } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { failure } from '@stead/core/errors.ts'
+import { fail, ok, type Result } from '@stead/core/result.ts'
+import type { ApiTarget } from '@stead/api/transport.ts'
+
+export interface SteadContext {
+  readonly name: string
+  readonly endpoints: readonly ApiTarget[]
+  readonly token?: string
+}
+
+export function contextPath(env: NodeJS.ProcessEnv): string {
+  return (
+    env['STEAD_CONTEXT'] ??
+    join(env['XDG_CONFIG_HOME'] ?? join(env['HOME'] ?? homedir(), '.config'), 'stead', 'context.json')
+  )
+}
+
+/** `{ name, endpoints: [{ host, unix } | { host, url }], token }`. */
+export async function readContext(env: NodeJS.ProcessEnv): Promise<Result<SteadContext>> {
+  const path = contextPath(env)
+  let text: string
+  try {
+    text = await readFile(path, 'utf8')
+  } catch (cause) {
+    const absent = (cause as NodeJS.ErrnoException).code === 'ENOENT'
+    const message = absent
+      ? `No cluster is chosen: there is no ${path}`
+      : `The context ${path} cannot be read: ${(cause as Error).message}`
+    const hint = 'Start a lab with `stead lab up`, or point STEAD_CONTEXT to a context file.'
+    return fail(failure('bad_request', message, { hint, cause }))
+  }
+  const wrong = (why: string, cause?: unknown) =>
+    fail<SteadContext>(
+      failure('bad_request', `The context ${path} is not valid: ${why}`, {
+        hint: 'It holds {"name", "endpoints": [{"host", "unix"} or {"host", "url"}], "token"}.',
+        cause,
+      }),
+    )
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(text)
+  } catch (cause) {
+    return wrong((cause as Error).message, cause)
+  }
+  if (typeof parsed !== 'object' || parsed === null) return wrong('it is no object')
+  const { name, endpoints, token } = parsed as Record<string, unknown>
+  if (!Array.isArray(endpoints) || endpoints.length === 0) return wrong('`endpoints` is missing or empty')
+  if (!endpoints.every(isTarget)) return wrong('an endpoint has neither `unix` nor `url`')
+  if (token !== undefined && typeof token !== 'string') return wrong('`token` is no text')
+  return ok({ name: typeof name === 'string' ? name : 'default', endpoints, ...(token === undefined ? {} : { token }) })
+}
+
+function isTarget(value: unknown): value is ApiTarget {
+  if (typeof value !== 'object' || value === null) return false
+  if ('unix' in value) return typeof value.unix === 'string'
+  return 'url' in value && typeof value.url === 'string' && URL.canParse(value.url)
+}

@@ -1,0 +1,59 @@
+/** `stead`: noun and verb, on the API's contract. `bin/stead` adds the lab's commands to it. */
+import { Command, CommanderError } from 'commander'
+import { FAILURES } from '@stead/core/errors.ts'
+import { addClusterCommands } from './commands/cluster.ts'
+import { addExplainCommands } from './commands/explain.ts'
+import { addHistoryCommands } from './commands/history.ts'
+import { addImageCommands } from './commands/image.ts'
+import { addVmCommands } from './commands/vm.ts'
+import { addVolumeCommands } from './commands/volume.ts'
+import { processTerminal, report, type Terminal } from './session.ts'
+
+/** Without actions that end the process: usage errors are thrown, see `runProgram`. */
+export function buildProgram(terminal: Terminal = processTerminal): Command {
+  const program = new Command('stead')
+    .description('Keeps virtual machines running when the hosts under them fail.')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => terminal.stdout.write(text),
+      writeErr: (text) => terminal.stderr.write(text),
+    })
+    .showHelpAfterError('hint: add --help to see the arguments')
+  addVmCommands(program, terminal)
+  addClusterCommands(program, terminal)
+  addVolumeCommands(program, terminal)
+  addHistoryCommands(program, terminal)
+  addImageCommands(program, terminal)
+  addExplainCommands(program, terminal)
+  for (const leaf of leavesOf(program)) addSharedOptions(leaf)
+  return program
+}
+
+/** Parses, runs, and sets the exit code; never throws. `argv` without the program's own name. */
+export async function runProgram(
+  program: Command,
+  argv: readonly string[],
+  terminal: Terminal = processTerminal,
+): Promise<void> {
+  try {
+    await program.parseAsync([...argv], { from: 'user' })
+  } catch (error) {
+    if (!(error instanceof CommanderError)) return report(terminal, error, false)
+    // commander has printed its message itself; help and version are no errors.
+    terminal.setExitCode(error.exitCode === 0 ? 0 : FAILURES.bad_request.exit)
+  }
+}
+
+function leavesOf(command: Command): readonly Command[] {
+  return command.commands.length === 0 ? [command] : command.commands.flatMap(leavesOf)
+}
+
+function addSharedOptions(command: Command): void {
+  command
+    .option('-o, --output <format>', 'table, json or yaml')
+    .option('--json', 'short for --output json')
+    .option('--no-wait', 'do not wait until the work is done')
+    .option('--wait', 'wait until the work is done (the default)')
+    .option('--timeout <duration>', 'how long to wait: 30s, 2m', '60s')
+    .option('--explain', 'print the reasons of the last decision as well')
+}

@@ -1,0 +1,147 @@
+/** What every command has at hand: where to print, the options that all share, the client, and how to fail. */
+import type { Command } from 'commander'
+import { createClient, type Client } from '@stead/api/client.ts'
+import { problemFromFailure } from '@stead/api/errors.ts'
+import type { Transport } from '@stead/api/transport.ts'
+import { failure, FailureError, FAILURES, type Failure } from '@stead/core/errors.ts'
+import type { Result } from '@stead/core/result.ts'
+import { readContext } from './context.ts'
+import { formatStructured, type OutputFormat } from './output.ts'
+import { badArgument, parseDuration } from './quantities.ts'
+import { unixTransport } from './unix-transport.ts'
+
+/** The world of the command line; tests give their own. */
+export interface Terminal {
+  readonly env: NodeJS.ProcessEnv
+  readonly stdout: { write(content: string | Uint8Array): unknown }
+  readonly stderr: { write(content: string): unknown; readonly isTTY?: boolean }
+  readonly transport: Transport
+  /** Calls the listener on Ctrl-C until the returned function is called. */
+  onInterrupt(listener: () => void): () => void
+  setExitCode(code: number): void
+}
+
+export const processTerminal: Terminal = {
+  env: process.env,
+  stdout: process.stdout,
+  stderr: process.stderr,
+  transport: unixTransport,
+  onInterrupt(listener) {
+    process.once('SIGINT', listener)
+    return () => process.off('SIGINT', listener)
+  },
+  setExitCode(code) {
+    process.exitCode = code
+  },
+}
+
+/** As shells expect of a program ended by SIGINT. */
+export const INTERRUPTED_EXIT_CODE = 130
+
+interface SharedOptions {
+  readonly output?: string
+  readonly json?: boolean
+  readonly wait?: boolean
+  readonly timeout?: string
+  readonly explain?: boolean
+}
+
+export class Session {
+  readonly terminal: Terminal
+  readonly format: OutputFormat
+  readonly wait: boolean
+  readonly waitTimeoutMs: number
+  readonly explain: boolean
+  readonly #interrupted = new AbortController()
+
+  constructor(terminal: Terminal, options: SharedOptions) {
+    this.terminal = terminal
+    this.format = outputFormat(options)
+    this.wait = options.wait ?? true
+    this.waitTimeoutMs = parseDuration(options.timeout ?? '60s', '--timeout')
+    this.explain = options.explain ?? false
+  }
+
+  /** Aborted by Ctrl-C. */
+  get signal(): AbortSignal {
+    return this.#interrupted.signal
+  }
+
+  interrupt(): void {
+    this.#interrupted.abort(new Error('interrupted'))
+  }
+
+  async client(): Promise<Client> {
+    const { endpoints, token } = valueOf(await readContext(this.terminal.env))
+    return createClient({
+      targets: endpoints,
+      transport: this.terminal.transport,
+      ...(token === undefined ? {} : { token }),
+    })
+  }
+
+  /** Data in the format asked for; `table` makes the text for people. */
+  print(value: unknown, table: () => string): void {
+    this.terminal.stdout.write(this.format === 'table' ? table() : formatStructured(value, this.format))
+  }
+
+  note(text: string): void {
+    this.terminal.stderr.write(`${text}\n`)
+  }
+}
+
+function outputFormat(options: SharedOptions): OutputFormat {
+  if (options.json) return 'json'
+  const { output = 'table' } = options
+  if (output === 'table' || output === 'json' || output === 'yaml') return output
+  throw badArgument(`--output: \`${output}\` is not a format`, 'Write table, json or yaml.')
+}
+
+/** The value, or the failure thrown to `runAction`. */
+export function valueOf<T>(result: Result<T>): T {
+  if (result.ok) return result.value
+  throw new FailureError(result.error)
+}
+
+/**
+ * Makes a commander action of a function: it gets the session and the arguments, and its failures become text on
+ * stderr (with `--json` the problem document on stdout) and the documented exit code.
+ */
+export function action(
+  terminal: Terminal,
+  run: (session: Session, args: readonly string[], options: Record<string, unknown>) => Promise<void>,
+): (...all: unknown[]) => Promise<void> {
+  return async (...all) => {
+    const command = all.at(-1) as Command
+    const options = command.optsWithGlobals<Record<string, unknown>>()
+    let release = () => undefined as unknown
+    try {
+      const session = new Session(terminal, options as SharedOptions)
+      release = terminal.onInterrupt(() => session.interrupt())
+      await run(session, command.processedArgs as string[], options)
+    } catch (error) {
+      report(terminal, error, options['json'] === true || options['output'] === 'json')
+    } finally {
+      release()
+    }
+  }
+}
+
+export function report(terminal: Terminal, error: unknown, json: boolean): void {
+  const value: Failure =
+    error instanceof FailureError
+      ? error.failure
+      : failure('internal', error instanceof Error ? error.message : String(error), { cause: error })
+  terminal.setExitCode(error instanceof Interrupted ? INTERRUPTED_EXIT_CODE : FAILURES[value.code].exit)
+  if (json) {
+    terminal.stdout.write(`${JSON.stringify(problemFromFailure(value), null, 2)}\n`)
+    return
+  }
+  terminal.stderr.write(`error: ${value.message}\n`)
+  if (value.hint !== undefined) terminal.stderr.write(`hint: ${value.hint}\n`)
+}
+
+/** Ctrl-C while the cluster worked: the work goes on. */
+export class Interrupted extends FailureError {
+  override name = 'Interrupted'
+}

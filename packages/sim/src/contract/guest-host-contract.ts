@@ -1,0 +1,356 @@
+/**
+ * What every `GuestHost` must do, written once. A harness brings the implementation and a small world: two storage
+ * servers `a` (local, its leg comes first) and `b`, and guests that behave in a known way.
+ */
+import assert from 'node:assert/strict'
+import { afterEach, beforeEach, describe, it } from 'node:test'
+import type { GuestEvent, GuestHost, GuestLaunch, Leg, RunningGuest } from '@stead/core/ports/guest-host.ts'
+import type { Result } from '@stead/core/result.ts'
+
+/** `write`: writes to its first disk without end. `shutdown`, `reset`: does so right after boot. `idle`: nothing. */
+export type GuestBehaviour = 'write' | 'shutdown' | 'reset' | 'idle'
+
+export interface GuestHostHarness {
+  readonly host: GuestHost
+  /** Storage for a new guest on both servers, and a launch that uses it with the legs of `hosts`. Epoch 1. */
+  guest(behaviour: GuestBehaviour, hosts?: readonly ServerName[]): Promise<GuestLaunch>
+  /** A leg of the guest's first disk on that server. */
+  leg(launch: GuestLaunch, server: ServerName): Leg
+  killServer(server: ServerName): Promise<void>
+  freezeServer(server: ServerName): Promise<void>
+  startServer(server: ServerName): Promise<void>
+  /** Resolves once the guest has had further writes acknowledged; rejects when it does not write within a bound. */
+  untilWriting(launch: GuestLaunch): Promise<void>
+  /** Ends the hypervisor's process as a crash would. */
+  crash(running: RunningGuest): Promise<void>
+  /** Another instance over the same processes; the old one hears and says nothing more. */
+  restartAgent(): Promise<GuestHost>
+  close(): Promise<void>
+}
+export type ServerName = 'a' | 'b'
+
+const EVENT_WAIT_MS = 15_000
+
+export function guestHostContract(name: string, make: () => Promise<GuestHostHarness>): void {
+  describe(`GuestHost contract: ${name}`, () => {
+    let harness: GuestHostHarness
+    let host: GuestHost
+    let events: Recorder
+
+    beforeEach(async () => {
+      harness = await make()
+      host = harness.host
+      events = new Recorder(host)
+    })
+    afterEach(() => harness.close())
+
+    /** A mirrored guest that lost the leg on `b` and runs on with `a`. */
+    async function degraded(): Promise<GuestLaunch> {
+      const launch = await harness.guest('write')
+      must(await host.start(launch))
+      await harness.untilWriting(launch)
+      await harness.killServer('b')
+      await events.next('io-error')
+      must(await host.dropLeg(launch.guest, volumeOf(launch), 'b'))
+      must(await host.resume(launch.guest))
+      await harness.untilWriting(launch)
+      return launch
+    }
+
+    it('starts a guest and tells its legs in the order of reading', async () => {
+      const launch = await harness.guest('write')
+      const running = must(await host.start(launch))
+      assert.equal(running.epoch, 1)
+      assert.ok(running.pid > 0)
+      assert.deepEqual(legsOf(running, launch), ['a', 'b'])
+      await harness.untilWriting(launch)
+      assert.equal(must(await host.inspect(launch.guest)).status, 'running')
+    })
+
+    it('starts a guest whose replica is missing, and runs it', async () => {
+      const launch = await harness.guest('write', ['b'])
+      assert.deepEqual(legsOf(must(await host.start(launch)), launch), ['b'])
+      await harness.untilWriting(launch)
+      assert.deepEqual(events.kinds(), [])
+    })
+
+    it('does not start with a leg whose server does not answer, and leaves nothing behind', async () => {
+      const launch = await harness.guest('write')
+      await harness.freezeServer('b')
+      refused(await host.start(launch), 'host_unreachable')
+      refused(await host.inspect(launch.guest), 'not_found')
+      assert.deepEqual(await host.adopt(), [])
+    })
+
+    it('kills an older epoch before it starts a newer one, and refuses to go back', async () => {
+      const launch = await harness.guest('write')
+      const first = must(await host.start(launch))
+      const second = must(await host.start({ ...launch, epoch: 2 }))
+      assert.notEqual(second.pid, first.pid)
+      assert.equal((await events.next('exited')).epoch, 1)
+      refused(await host.start(launch), 'stale_epoch')
+      assert.equal(must(await host.inspect(launch.guest)).epoch, 2)
+    })
+
+    it('starting the same epoch twice runs it once', async () => {
+      const launch = await harness.guest('idle')
+      const first = must(await host.start(launch))
+      assert.equal(must(await host.start(launch)).pid, first.pid)
+    })
+
+    it('kills, harmlessly more than once', async () => {
+      const launch = await harness.guest('write')
+      must(await host.start(launch))
+      must(await host.kill(launch.guest))
+      must(await host.kill(launch.guest))
+      assert.equal((await events.next('exited')).cause, 'asked')
+      refused(await host.inspect(launch.guest), 'not_found')
+      assert.deepEqual(events.kinds(), ['exited'])
+    })
+
+    it('tells of a crash, of a shutdown and of a reset by the guest', async () => {
+      const crashing = await harness.guest('write')
+      await harness.crash(must(await host.start(crashing)))
+      assert.equal((await events.next('exited')).cause, 'killed')
+
+      must(await host.start(await harness.guest('shutdown')))
+      const exited = await events.next('exited')
+      assert.equal(exited.cause, 'guest-shutdown')
+      assert.equal(exited.flushed, true, 'a guest that shut down has its disks flushed')
+
+      must(await host.start(await harness.guest('reset')))
+      await events.next('reset')
+    })
+
+    it('pauses and resumes', async () => {
+      const launch = await harness.guest('write')
+      must(await host.start(launch))
+      must(await host.pause(launch.guest))
+      assert.equal(must(await host.inspect(launch.guest)).status, 'paused')
+      must(await host.resume(launch.guest))
+      await harness.untilWriting(launch)
+    })
+
+    it('a killed replica stops the guest; without the leg it goes on and sees no error', async () => {
+      const launch = await degraded()
+      assert.deepEqual(legsOf(must(await host.inspect(launch.guest)), launch), ['a'])
+      assert.deepEqual(events.kinds(), ['io-error'], 'told once')
+    })
+
+    it('loses the first leg as well as the second', async () => {
+      const launch = await harness.guest('write')
+      must(await host.start(launch))
+      await harness.untilWriting(launch)
+      await harness.killServer('a')
+      const event = await events.next('io-error')
+      assert.deepEqual(event.hosts, ['a'])
+      must(await host.dropLeg(launch.guest, volumeOf(launch), 'a'))
+      must(await host.resume(launch.guest))
+      await harness.untilWriting(launch)
+      assert.deepEqual(legsOf(must(await host.inspect(launch.guest)), launch), ['b'])
+    })
+
+    it('a frozen replica is freed by a yank', async () => {
+      const launch = await harness.guest('write')
+      must(await host.start(launch))
+      await harness.untilWriting(launch)
+      await harness.freezeServer('b')
+      must(await host.yankLeg(launch.guest, volumeOf(launch), 'b'))
+      await events.next('io-error')
+      must(await host.dropLeg(launch.guest, volumeOf(launch), 'b'))
+      must(await host.resume(launch.guest))
+      await harness.untilWriting(launch)
+    })
+
+    it('changes no disk of a running guest and never drops the last leg', async () => {
+      const launch = await harness.guest('write')
+      must(await host.start(launch))
+      refused(await host.dropLeg(launch.guest, volumeOf(launch), 'b'), 'conflict')
+      must(await host.pause(launch.guest))
+      must(await host.dropLeg(launch.guest, volumeOf(launch), 'b'))
+      must(await host.dropLeg(launch.guest, volumeOf(launch), 'b'))
+      refused(await host.dropLeg(launch.guest, volumeOf(launch), 'a'), 'conflict')
+      assert.deepEqual(legsOf(must(await host.inspect(launch.guest)), launch), ['a'])
+    })
+
+    it('attaches a prepared leg, which then carries the disk alone', async () => {
+      const launch = await degraded()
+      await harness.startServer('b')
+      must(await host.prepareLeg(launch.guest, volumeOf(launch), harness.leg(launch, 'b')))
+      assert.deepEqual(legsOf(must(await host.inspect(launch.guest)), launch), ['a'], 'prepared is not attached')
+      refused(await host.attachLeg(launch.guest, volumeOf(launch), 'b'), 'conflict')
+      must(await host.pause(launch.guest))
+      must(await host.attachLeg(launch.guest, volumeOf(launch), 'b'))
+      assert.deepEqual(legsOf(must(await host.inspect(launch.guest)), launch), ['a', 'b'])
+      must(await host.resume(launch.guest))
+      await harness.untilWriting(launch)
+      await harness.killServer('a')
+      assert.deepEqual((await events.next('io-error')).hosts, ['a'])
+      must(await host.dropLeg(launch.guest, volumeOf(launch), 'a'))
+      must(await host.resume(launch.guest))
+      await harness.untilWriting(launch)
+    })
+
+    it('puts a local leg first again when it comes back', async () => {
+      const launch = await harness.guest('write', ['b'])
+      must(await host.start(launch))
+      must(await host.prepareLeg(launch.guest, volumeOf(launch), harness.leg(launch, 'a')))
+      must(await host.pause(launch.guest))
+      must(await host.attachLeg(launch.guest, volumeOf(launch), 'a'))
+      assert.deepEqual(legsOf(must(await host.inspect(launch.guest)), launch), ['a', 'b'])
+      must(await host.resume(launch.guest))
+      await harness.untilWriting(launch)
+    })
+
+    it('prepares no leg on a server that does not answer, and discards what it prepared', async () => {
+      const launch = await degraded()
+      const leg = harness.leg(launch, 'b')
+      refused(await host.prepareLeg(launch.guest, volumeOf(launch), leg), 'host_unreachable')
+      await harness.startServer('b')
+      must(await host.prepareLeg(launch.guest, volumeOf(launch), leg))
+      must(await host.prepareLeg(launch.guest, volumeOf(launch), leg))
+      must(await host.discardLeg(launch.guest, volumeOf(launch), 'b'))
+      must(await host.discardLeg(launch.guest, volumeOf(launch), 'b'))
+      must(await host.pause(launch.guest))
+      refused(await host.attachLeg(launch.guest, volumeOf(launch), 'b'), 'conflict')
+      refused(await host.discardLeg(launch.guest, volumeOf(launch), 'a'), 'conflict')
+    })
+
+    it('flushes a running guest; tells when a leg is gone', async () => {
+      const launch = await harness.guest('write')
+      must(await host.start(launch))
+      await harness.untilWriting(launch)
+      must(await host.drainAndFlush(launch.guest, volumeOf(launch)))
+      await harness.untilWriting(launch)
+      await harness.killServer('b')
+      await events.next('io-error')
+      refused(await host.drainAndFlush(launch.guest, volumeOf(launch)), 'storage')
+    })
+
+    it('quits cleanly only when nothing can be missing on a leg', async () => {
+      const launch = await harness.guest('write')
+      must(await host.start(launch))
+      await harness.untilWriting(launch)
+      assert.deepEqual(must(await host.quit(launch.guest)), { flushed: true })
+      assert.equal((await events.next('exited')).cause, 'asked')
+      refused(await host.quit(launch.guest), 'not_found')
+
+      must(await host.start({ ...launch, epoch: 2 }))
+      await harness.untilWriting(launch)
+      await harness.killServer('b')
+      await events.next('io-error')
+      assert.deepEqual(must(await host.quit(launch.guest)), { flushed: false })
+    })
+
+    it('ends a guest that hangs on a frozen replica, uncleanly', async () => {
+      const launch = await harness.guest('write')
+      must(await host.start(launch))
+      await harness.untilWriting(launch)
+      await harness.freezeServer('b')
+      assert.deepEqual(must(await host.quit(launch.guest)), { flushed: false })
+      assert.equal((await events.next('exited')).flushed, false)
+    })
+
+    it('a restarted agent finds its guests, their legs and their trouble', async () => {
+      const launch = await degraded()
+      const before = must(await host.inspect(launch.guest))
+      const second = await harness.restartAgent()
+      assert.deepEqual(await second.adopt(), [before])
+      await harness.startServer('b')
+      must(await second.prepareLeg(launch.guest, volumeOf(launch), harness.leg(launch, 'b')))
+      must(await second.pause(launch.guest))
+      must(await second.attachLeg(launch.guest, volumeOf(launch), 'b'))
+      const heard = new Recorder(second)
+      await harness.killServer('b')
+      must(await second.resume(launch.guest))
+      await heard.next('io-error')
+
+      const third = await harness.restartAgent()
+      const heardAgain = new Recorder(third)
+      const [adopted] = await third.adopt()
+      assert.ok(adopted)
+      assert.equal(adopted.status, 'io-error')
+      assert.deepEqual(legsOf(adopted, launch), ['a', 'b'], 'the dead leg is still part of the disk')
+      assert.equal((await heardAgain.next('io-error')).volume, volumeOf(launch))
+      must(await third.dropLeg(launch.guest, volumeOf(launch), 'b'))
+      must(await third.resume(launch.guest))
+      await harness.untilWriting(launch)
+      must(await third.kill(launch.guest))
+    })
+
+    it('knows nothing of a guest that does not run', async () => {
+      const launch = await harness.guest('idle')
+      const { guest } = launch
+      for (const call of [
+        host.pause(guest),
+        host.resume(guest),
+        host.requestShutdown(guest),
+        host.inspect(guest),
+        host.quit(guest),
+      ]) {
+        refused(await call, 'not_found')
+      }
+      refused(await host.drainAndFlush(launch.guest, volumeOf(launch)), 'not_found')
+    })
+  })
+}
+
+function volumeOf(launch: GuestLaunch) {
+  const disk = launch.disks[0]
+  assert.ok(disk)
+  return disk.volume
+}
+
+function legsOf(running: RunningGuest, launch: GuestLaunch): readonly string[] | undefined {
+  return running.legs.get(volumeOf(launch))
+}
+
+export function must<T>(result: Result<T>): T {
+  if (!result.ok) assert.fail(`${result.error.code}: ${result.error.message} ${String(result.error.cause ?? '')}`)
+  return result.value
+}
+
+function refused(result: Result<unknown>, code: string): void {
+  assert.ok(!result.ok, `expected the failure ${code}`)
+  assert.equal(result.error.code, code, result.error.message)
+}
+
+class Recorder {
+  readonly #seen: GuestEvent[] = []
+  readonly #waiting = new Set<() => void>()
+  #taken = 0
+
+  constructor(host: GuestHost) {
+    host.subscribe((event) => {
+      this.#seen.push(event)
+      for (const wake of this.#waiting) wake()
+    })
+  }
+
+  kinds(): readonly string[] {
+    return this.#seen.map((event) => event.kind)
+  }
+
+  /** The first event of the kind after the one that was taken last. */
+  async next<K extends GuestEvent['kind']>(kind: K): Promise<GuestEvent & { kind: K }> {
+    const deadline = performance.now() + EVENT_WAIT_MS
+    for (;;) {
+      const index = this.#seen.findIndex((event, place) => place >= this.#taken && event.kind === kind)
+      if (index >= 0) {
+        this.#taken = index + 1
+        return this.#seen[index] as GuestEvent & { kind: K }
+      }
+      const left = deadline - performance.now()
+      if (left <= 0) assert.fail(`no ${kind} event; seen: ${this.kinds().join(', ')}`)
+      await new Promise<void>((resolve) => {
+        const wake = () => {
+          clearTimeout(timer)
+          this.#waiting.delete(wake)
+          resolve()
+        }
+        const timer = setTimeout(wake, left)
+        this.#waiting.add(wake)
+      })
+    }
+  }
+}
