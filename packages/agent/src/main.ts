@@ -46,7 +46,9 @@ import { EtcdStore } from './store/etcd-store.ts'
 const NBD_PORT_FIRST = 10_809
 /** A change of etcd's leader is seen as calls that hang: giving up on them early is what makes a failover quick. */
 const STORE_CALL_TIMEOUT_MS = 400
-const QSD_POLL_MS = 200
+const QSD_POLL_MS = 250
+const QSD_ANSWER_MS = 2_000
+const QSD_FAILURES_MAX = 3
 const DEADMAN_WAIT_MS = 5_000
 const MEMBERSHIP_POLL_MS = 5_000
 
@@ -212,13 +214,28 @@ async function keepStorageDaemons(config: AgentConfig, volumes: QsdVolumeHost, {
   volumes.onDaemonExit((pool, reason) =>
     events.tell({ kind: 'daemon.restarted', subject: `host/${self}`, message: `the storage daemon of pool ${pool} on ${self} ended (${reason}) and is started again`, details: { pool } }),
   )
+  const failures = new Map<string, number>()
   while (!signal.aborted) {
-    for (const pool of config.pools) {
-      const ensured = await volumes.ensureDaemon(pool.name)
-      if (!ensured.ok) log.error('a storage daemon does not run', { pool: pool.name, cause: ensured.error })
+    for (const { name: pool } of config.pools) {
+      const ensured = await daemonAnswers(volumes, pool)
+      failures.set(pool, ensured.ok ? 0 : (failures.get(pool) ?? 0) + 1)
+      if (ensured.ok) continue
+      log.error('a storage daemon does not run', { pool, cause: ensured.error })
+      if (failures.get(pool) !== QSD_FAILURES_MAX) continue
+      // It lives but does not answer. Its clients have gone on without it; a new one lets them come back.
+      const daemon = volumes.daemon(pool)
+      if (daemon.ok) await daemon.value.kill()
+      failures.set(pool, 0)
     }
     await clock.sleep(QSD_POLL_MS, signal)
   }
+}
+
+/** Running is not enough: a frozen daemon keeps its connections and says nothing. */
+async function daemonAnswers(volumes: QsdVolumeHost, pool: string): Promise<Result<unknown>> {
+  const ensured = await volumes.ensureDaemon(pool)
+  const daemon = volumes.daemon(pool)
+  return ensured.ok && daemon.ok ? daemon.value.call('query-block-exports', undefined, QSD_ANSWER_MS) : ensured
 }
 
 async function lagBytes({ mirror, volumesOn }: HostContext, id: VolumeId): Promise<number | undefined> {

@@ -24,6 +24,8 @@ import { planCreate } from './create-plan.ts'
 import { deleteChange, setChange, startChange, stopChange } from './guest-changes.ts'
 import { clusterView, guestState, guestView, hostView, operationView, volumeView, type ViewContext } from './views.ts'
 
+const OWN_COPY_MS = 1_000
+
 export interface BackendContext {
   readonly self: HostId
   readonly store: Store
@@ -53,7 +55,11 @@ export function createApiBackend(context: BackendContext): ApiBackend {
   const view = (): ViewContext => ({ state: mirror.state, verdicts: context.verdicts() })
   const loaded = <T>(answer: (state: ClusterState) => Result<T>): Result<T> =>
     mirror.loaded ? answer(mirror.state) : fail(failure('no_quorum', `${self} has not reached the cluster's store yet`, { hint: 'Wait a moment; if it stays so, a majority of the hosts is down' }))
-  const started = (operation: Operation) => ({ operation: operationView(view(), operation) })
+  /** Answers once this host's own copy holds the change: who asks next, here, must find what he has just done. */
+  const started = async (operation: Operation) => {
+    await mirror.until((state) => state.operations.has(operation.id), clock.sleep(OWN_COPY_MS))
+    return { operation: operationView(view(), mirror.state.operations.get(operation.id)?.value ?? operation) }
+  }
 
   const findGuest = (nameOrId: string): Result<Versioned<Guest>> =>
     loaded((state) => {
@@ -128,7 +134,7 @@ export function createApiBackend(context: BackendContext): ApiBackend {
           events: [{ kind: 'host.confirmed-dead', subject: `host/${host}`, message: `an administrator confirms that ${host} is dead` }],
         }),
       )
-      return operation.ok ? ok(started(operation.value)) : operation
+      return operation.ok ? ok(await started(operation.value)) : operation
     },
 
     'host.list': async () => loaded((state) => ok({ items: [...state.hosts.values()].toSorted((a, b) => a.value.order - b.value.order).map((host) => hostView(view(), host)) })),
@@ -138,11 +144,11 @@ export function createApiBackend(context: BackendContext): ApiBackend {
     },
     'host.drain': async ({ params }, request) => {
       const operation = await setMaintenance(params.host, true, request)
-      return operation.ok ? ok(started(operation.value)) : operation
+      return operation.ok ? ok(await started(operation.value)) : operation
     },
     'host.undrain': async ({ params }, request) => {
       const operation = await setMaintenance(params.host, false, request)
-      return operation.ok ? ok(started(operation.value)) : operation
+      return operation.ok ? ok(await started(operation.value)) : operation
     },
 
     'guest.list': async () => loaded((state) => ok({ items: [...state.guests.values()].map((guest) => guestView(view(), guest)).toSorted((a, b) => a.name.localeCompare(b.name)) })),
@@ -182,7 +188,7 @@ export function createApiBackend(context: BackendContext): ApiBackend {
       })
       if (!operation.ok) return operation
       const id = operation.value.subject.split('/')[1] ?? ''
-      return ok({ guest: { id, name: body.name }, ...started(operation.value) })
+      return ok({ guest: { id, name: body.name }, ...(await started(operation.value)) })
     },
     'guest.plan': async ({ body }) => {
       const plan = createPlan(body)
@@ -203,15 +209,15 @@ export function createApiBackend(context: BackendContext): ApiBackend {
     },
     'guest.delete': async ({ params }, request) => {
       const operation = await changeGuest(params.guest, request, deleteChange)
-      return operation.ok ? ok(started(operation.value)) : operation
+      return operation.ok ? ok(await started(operation.value)) : operation
     },
     'guest.start': async ({ params, body }, request) => {
       const operation = await changeGuest(params.guest, request, (guest) => startChange(mirror.state, guest, body.acceptDataLoss))
-      return operation.ok ? ok(started(operation.value)) : operation
+      return operation.ok ? ok(await started(operation.value)) : operation
     },
     'guest.stop': async ({ params, body }, request) => {
       const operation = await changeGuest(params.guest, request, (guest) => ok(stopChange(guest, body.force, body.timeoutMs)))
-      return operation.ok ? ok(started(operation.value)) : operation
+      return operation.ok ? ok(await started(operation.value)) : operation
     },
     'guest.log': async ({ params, query }, request) => {
       const guest = findGuest(params.guest)

@@ -3,7 +3,7 @@
  * order of succession that it and a majority hear. Two may believe it at the same time; the claim's revision, which
  * every transaction compares, lets only one of them act.
  */
-import { coordinatorByOrder, hostVerdicts } from '../ha/detection.ts'
+import { coordinatorByOrder, hostVerdicts, silentToMajority } from '../ha/detection.ts'
 import { decide, type Verdict } from '../ha/coordinator.ts'
 import type { PlannedAction } from '../ha/plan.ts'
 import { objectionTo } from '../ha/safety.ts'
@@ -12,7 +12,7 @@ import type { HostStatus } from '../model/host.ts'
 import type { HostId } from '../model/ids.ts'
 import { KEYS } from '../model/keys.ts'
 import type { Clock } from '../ports/clock.ts'
-import type { Fence } from '../ports/fence.ts'
+import type { Fence, HeartbeatView } from '../ports/fence.ts'
 import type { Log } from '../ports/log.ts'
 import type { Store } from '../ports/store.ts'
 import type { ClusterMirror } from './cluster-mirror.ts'
@@ -25,6 +25,8 @@ const IDLE_MS = 500
 /** A refused transaction means that the mirror was behind; the next look comes after this long. */
 const CONFLICT_MS = 20
 const STORE_AWAY_MS = 50
+/** In detection times: how long a host watches before it takes the coordination from one that is alive. */
+const SETTLING_DETECTIONS = 5
 
 export interface CoordinatorLoopOptions {
   readonly self: HostId
@@ -79,7 +81,9 @@ export class CoordinatorLoop {
     const memberIds = members.map((host) => host.id)
     const verdicts = hostVerdicts({ self, view, members: memberIds, detectionMs })
     this.#tellSuspicions(state, verdicts)
-    if (coordinatorByOrder({ self, order: memberIds, verdicts }) !== self) {
+    const silent = silentToMajority({ self, view, members: memberIds, detectionMs })
+    const first = coordinatorByOrder({ self, order: memberIds, verdicts, silentToMajority: silent })
+    if (first !== self || this.#mustLeaveToOther(state, view, verdicts, detectionMs)) {
       this.#coordinating = false
       return IDLE_MS
     }
@@ -92,6 +96,13 @@ export class CoordinatorLoop {
     if (outcome === 'store-away') return STORE_AWAY_MS
     if (outcome === 'conflict') return CONFLICT_MS
     return Math.min(IDLE_MS, plan.againInMs ?? IDLE_MS)
+  }
+
+  /** A host that has just come back leaves a living coordinator alone until everybody has heard of its return. */
+  #mustLeaveToOther(state: ClusterState, view: HeartbeatView, verdicts: ReadonlyMap<HostId, Verdict>, detectionMs: number): boolean {
+    const holder = state.coordinator?.value.host
+    if (holder === undefined || holder === this.#options.self) return false
+    return verdicts.get(holder) === 'heard' && view.peers[holder]?.bootId !== '' && view.observingMs < SETTLING_DETECTIONS * detectionMs
   }
 
   #tellSuspicions(state: ClusterState, verdicts: ReadonlyMap<HostId, Verdict>): void {

@@ -106,8 +106,8 @@ class Resync {
   async #copyWhileRunning(info: ReplicaInfo, extra: readonly ByteRange[], full: boolean, address: { port: number; exportName: string }): Promise<Result<string>> {
     const { volume, source, signal } = this.#job
     let recording = info.bitmaps.find((bitmap) => bitmap.recording)?.name
-    // An earlier job that failed has left its disabled bitmaps: they still name what the target lacks.
-    const older = info.bitmaps.filter((bitmap) => !bitmap.recording)
+    // What an earlier job or an interrupted rotation has left also names what the target lacks, recording or not.
+    const older = info.bitmaps.filter((bitmap) => bitmap.name !== recording)
     const pending: ByteRange[] = [...extra]
     for (const bitmap of full ? [] : older) {
       const found = await this.#source.dirtyRanges(volume.id, source.pool, bitmap.name)

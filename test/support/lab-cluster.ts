@@ -1,0 +1,226 @@
+/**
+ * A real lab for system tests: real hosts, etcd, QEMU. It speaks as a user does, through `bin/stead`, and looks
+ * into the replicas' files itself, past everything that could be wrong about them.
+ */
+import assert from 'node:assert/strict'
+import { execFile, spawn, type ChildProcess } from 'node:child_process'
+import { chmodSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { GuestView, HostView, VolumeView } from '@stead/api/views.ts'
+import type { ClusterEvent } from '@stead/core/model/event.ts'
+import { leftovers } from '@stead/lab/leftovers.ts'
+
+export const ROOT = join(import.meta.dirname, '..', '..')
+const STEAD = join(ROOT, 'bin', 'stead')
+const RECORDER = join(ROOT, '.native', 'bin', 'recorder')
+const GUEST = join(ROOT, '.cache', 'guest')
+
+export interface CommandResult {
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface LabOptions {
+  readonly hosts?: number
+  readonly witness?: boolean
+}
+
+let serial = 0
+
+export class LabCluster {
+  readonly id: string
+  readonly #folder: string
+  readonly env: NodeJS.ProcessEnv
+  readonly #children = new Set<ChildProcess>()
+
+  private constructor() {
+    this.id = `t${process.pid.toString(36)}${(serial++).toString(36)}`.slice(0, 15)
+    // Short: QEMU's socket paths below it may not exceed 107 characters.
+    this.#folder = mkdtempSync(join(tmpdir(), 'stead-'))
+    // Guests and storage daemons run as a user of their own, who must get through to his files.
+    chmodSync(this.#folder, 0o711)
+    this.env = { ...process.env, STEAD_LAB: this.id, STEAD_LAB_ROOT: join(this.#folder, 'lab'), STEAD_CONTEXT: join(this.#folder, 'context.json') }
+  }
+
+  /** Starts a lab and waits until every host is online. Always end it with `down` (in `after`). */
+  static async up({ hosts = 3, witness = false }: LabOptions = {}): Promise<LabCluster> {
+    const lab = new LabCluster()
+    try {
+      await lab.must('lab', 'up', '--hosts', String(hosts), ...(witness ? ['--witness'] : []))
+      await lab.until('all hosts are online', async () => {
+        const listed = await lab.hosts()
+        return listed.length === hosts + (witness ? 1 : 0) && listed.every((host) => host.state === 'online')
+      })
+      return lab
+    } catch (error) {
+      await lab.down()
+      throw error
+    }
+  }
+
+  /** Removes the lab and says what, against all promises, it left behind. */
+  async down(): Promise<void> {
+    for (const child of this.#children) child.kill('SIGKILL')
+    await this.run('lab', 'down')
+    const left = await leftovers(this.id, this.env)
+    rmSync(this.#folder, { recursive: true, force: true })
+    assert.deepEqual(left, [], 'the lab left something behind')
+  }
+
+  /** Runs `stead ...` to its end, at most a minute and a half. */
+  run(...args: readonly string[]): Promise<CommandResult> {
+    return new Promise((resolve) => {
+      execFile(STEAD, args, { env: this.env, timeout: 90_000, killSignal: 'SIGKILL', maxBuffer: 64 << 20 }, (error, stdout, stderr) => {
+        const code = error ? (typeof error.code === 'number' ? error.code : 1) : 0
+        resolve({ code, stdout, stderr })
+      })
+    })
+  }
+
+  /** The same, when it is to succeed. */
+  async must(...args: readonly string[]): Promise<string> {
+    const result = await this.run(...args)
+    assert.equal(result.code, 0, `stead ${args.join(' ')} failed (${result.code}): ${result.stderr}${result.stdout}`)
+    return result.stdout
+  }
+
+  async json<T>(...args: readonly string[]): Promise<T> {
+    return JSON.parse(await this.must(...args, '--json')) as T
+  }
+
+  hosts(): Promise<HostView[]> {
+    return this.json('host', 'list')
+  }
+  guest(name: string): Promise<GuestView> {
+    return this.json('vm', 'show', name)
+  }
+  volumes(): Promise<VolumeView[]> {
+    return this.json('volume', 'list')
+  }
+  events(): Promise<ClusterEvent[]> {
+    return this.json('event', 'list')
+  }
+
+  /** A guest that appends numbered, synced records to its disk for ever, one each `intervalMs`. */
+  async createRecorder(name: string, options: { readonly replicas?: number; readonly host?: string; readonly intervalMs?: number; readonly disk?: string; readonly start?: boolean } = {}): Promise<void> {
+    const { replicas = 2, host, intervalMs = 50, disk = '96MiB', start = true } = options
+    await this.must(
+      ...['vm', 'create', name, '--memory', '128MiB', '--cpus', '1', '--disk', disk, '--replicas', String(replicas)],
+      ...['--kernel', join(GUEST, 'kernel', 'vmlinuz'), '--initrd', join(GUEST, 'initrd.img')],
+      ...['--append', `console=ttyS0 quiet panic=-1 stead.run=record:${intervalMs}`],
+      ...(host === undefined ? [] : ['--host', host]),
+      ...(start ? ['--start'] : []),
+    )
+  }
+
+  /** The highest record that the guest was told is safe, by its console of the present boot; 0 when none yet. */
+  async acknowledged(name: string): Promise<number> {
+    const { stdout } = await this.run('vm', 'log', name)
+    const numbers = [...stdout.matchAll(/^(?:ACK|RESUME) (\d+)\r?$/gm)].map((match) => Number(match[1]))
+    return Math.max(0, ...numbers)
+  }
+
+  /** Waits until the guest has got past this record. */
+  async recordsPast(name: string, record: number, timeoutMs = 90_000): Promise<number> {
+    let seen = 0
+    await this.until(`${name} writes past record ${record}`, async () => (seen = await this.acknowledged(name)) > record, timeoutMs)
+    return seen
+  }
+
+  /** Of a replica: which of the records 1..last it lacks (those that the ring has overwritten not counted). */
+  async missingRecords(volume: string, host: string, last: number): Promise<{ readonly missing: readonly number[]; readonly highest: number }> {
+    const path = join(this.env['STEAD_LAB_ROOT'] ?? '', this.id, 'hosts', host, 'pools', 'default', `${volume}.raw`)
+    const text = await new Promise<string>((resolve, reject) => {
+      execFile(RECORDER, ['verify', path, '1', String(last)], { timeout: 60_000, maxBuffer: 64 << 20 }, (error, stdout) => {
+        if (stdout.trim() === '') reject(new Error(`the recorder could not read ${path}`, { cause: error }))
+        else resolve(stdout)
+      })
+    })
+    return JSON.parse(text) as { missing: number[]; highest: number }
+  }
+
+  /** No record that the guest was told is safe may be missing on any replica that the cluster calls in-sync. */
+  async assertNothingLost(name: string): Promise<number> {
+    const last = await this.acknowledged(name)
+    const guest = await this.guest(name)
+    for (const volume of guest.volumes) {
+      for (const replica of volume.replicas) {
+        if (replica.state !== 'in-sync') continue
+        const { missing } = await this.missingRecords(volume.id, replica.host, last)
+        assert.deepEqual(missing, [], `${name}: acknowledged records are missing on ${replica.host}`)
+      }
+    }
+    return last
+  }
+
+  /** All replicas of the guest are in sync and its protection is whole. */
+  async untilProtected(name: string, timeoutMs = 90_000): Promise<void> {
+    await this.until(`${name} is protected`, async () => (await this.guest(name)).protection.level === 'protected', timeoutMs)
+  }
+
+  /** Polls until the condition holds; its last failure is in the message when it never does. */
+  async until(what: string, condition: () => Promise<boolean>, timeoutMs = 60_000): Promise<void> {
+    const deadline = performance.now() + timeoutMs
+    let last: unknown
+    while (performance.now() < deadline) {
+      try {
+        if (await condition()) return
+        last = undefined
+      } catch (error) {
+        last = error
+      }
+      await sleep(200)
+    }
+    const told = await this.run('vm', 'list')
+    const events = await this.run('event', 'list')
+    throw new Error(`not within ${timeoutMs} ms: ${what}\n${told.stdout}\n${events.stdout.split('\n').slice(-25).join('\n')}`, { cause: last })
+  }
+
+  /** Pids of the QEMU processes of a guest on all hosts, read from the lab's cgroup: never more than one may serve. */
+  qemuProcesses(name: string): readonly { readonly pid: number; readonly exports: readonly string[] }[] {
+    const found: { pid: number; exports: string[] }[] = []
+    for (const pid of this.processes()) {
+      const commandLine = readCommandLine(pid)
+      if (!commandLine[0]?.includes('qemu-system') || !commandLine.some((argument) => argument.startsWith(`guest=${name},`) || argument === `guest=${name}`)) continue
+      found.push({ pid, exports: [...commandLine.join(' ').matchAll(/"export":"(vol-[0-9a-f]+-e\d+)"/g)].map((match) => match[1] ?? '') })
+    }
+    return found
+  }
+
+  /** All processes of the lab's hosts. */
+  processes(): readonly number[] {
+    const root = readFileSync('/proc/self/mountinfo', 'utf8').split('\n').find((line) => / - cgroup2 /.test(line))?.split(' ')[4] ?? ''
+    const folder = join(root, `stead-${this.id}`)
+    return processesBelow(folder)
+  }
+
+  spawn(command: string, args: readonly string[]): ChildProcess {
+    const child = spawn(command, args, { env: this.env, stdio: ['ignore', 'pipe', 'pipe'] })
+    this.#children.add(child)
+    child.once('exit', () => this.#children.delete(child))
+    return child
+  }
+}
+
+function processesBelow(folder: string): number[] {
+  const found: number[] = []
+  try {
+    found.push(...readFileSync(join(folder, 'cgroup.procs'), 'utf8').split('\n').filter(Boolean).map(Number))
+    for (const entry of readdirSync(folder, { withFileTypes: true })) if (entry.isDirectory()) found.push(...processesBelow(join(folder, entry.name)))
+  } catch (error) {
+    // A host that is switched off at this moment takes its folder along.
+    if (!['ENOENT', 'ENODEV'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
+  }
+  return found
+}
+
+function readCommandLine(pid: number): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
+  } catch {
+    return []
+  }
+}
