@@ -102,7 +102,7 @@ export class CoordinatorLoop {
   #mustLeaveToOther(state: ClusterState, view: HeartbeatView, verdicts: ReadonlyMap<HostId, Verdict>, detectionMs: number): boolean {
     const holder = state.coordinator?.value.host
     if (holder === undefined || holder === this.#options.self) return false
-    return verdicts.get(holder) === 'heard' && view.peers[holder]?.bootId !== '' && view.observingMs < SETTLING_DETECTIONS * detectionMs
+    return verdicts.get(holder) === 'heard' && view.observingMs < SETTLING_DETECTIONS * detectionMs
   }
 
   #tellSuspicions(state: ClusterState, verdicts: ReadonlyMap<HostId, Verdict>): void {
