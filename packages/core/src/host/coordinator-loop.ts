@@ -1,7 +1,8 @@
 /**
- * Runs the coordinator's decision whenever something changed, if this host is the one to decide: the first in the
- * order of succession that it and a majority hear. Two may believe it at the same time; the claim's revision, which
- * every transaction compares, lets only one of them act.
+ * Runs the coordinator's decision whenever something changed, if this host is the one to decide: the one that holds
+ * the claim, until a majority no longer hears it; then the first in the order of succession that is heard. A host that
+ * comes back does not take the coordination back: nothing would be gained. Two may believe that they decide at the
+ * same time; the claim's revision, which every transaction compares, lets only one of them act.
  */
 import { coordinatorByOrder, hostVerdicts, silentToMajority } from '../ha/detection.ts'
 import { decide, type Verdict } from '../ha/coordinator.ts'
@@ -12,7 +13,7 @@ import type { HostStatus } from '../model/host.ts'
 import type { HostId } from '../model/ids.ts'
 import { KEYS } from '../model/keys.ts'
 import type { Clock } from '../ports/clock.ts'
-import type { Fence, HeartbeatView } from '../ports/fence.ts'
+import type { Fence } from '../ports/fence.ts'
 import type { Log } from '../ports/log.ts'
 import type { Store } from '../ports/store.ts'
 import type { ClusterMirror } from './cluster-mirror.ts'
@@ -25,8 +26,8 @@ const IDLE_MS = 500
 /** A refused transaction means that the mirror was behind; the next look comes after this long. */
 const CONFLICT_MS = 20
 const STORE_AWAY_MS = 50
-/** In detection times: how long a host watches before it takes the coordination from one that is alive. */
-const SETTLING_DETECTIONS = 5
+/** Work that the coordinator leaves undone for this long is taken over by the next host. */
+const NEGLECT_MS = 3_000
 
 export interface CoordinatorLoopOptions {
   readonly self: HostId
@@ -45,6 +46,7 @@ export class CoordinatorLoop {
   readonly #suspected = new Set<HostId>()
   #wake: () => void = () => {}
   #coordinating = false
+  #workSinceMs: number | undefined
 
   constructor(options: CoordinatorLoopOptions) {
     this.#options = options
@@ -81,16 +83,23 @@ export class CoordinatorLoop {
     const memberIds = members.map((host) => host.id)
     const verdicts = hostVerdicts({ self, view, members: memberIds, detectionMs })
     this.#tellSuspicions(state, verdicts)
-    const silent = silentToMajority({ self, view, members: memberIds, detectionMs })
-    const first = coordinatorByOrder({ self, order: memberIds, verdicts, silentToMajority: silent })
-    if (first !== self || this.#mustLeaveToOther(state, view, verdicts, detectionMs)) {
+    const holder = state.coordinator?.value.host
+    const isVacant = holder === undefined || !state.hosts.has(holder) || (holder !== self && verdicts.get(holder) === 'suspected')
+    const others = memberIds.filter((id) => id !== holder)
+    const silentToMost = silentToMajority({ self, view, members: memberIds, detectionMs })
+    const isNext = coordinatorByOrder({ self, order: others, verdicts, silentToMajority: silentToMost }) === self
+    if (holder !== self && !isNext) {
+      this.#coordinating = false
+      return IDLE_MS
+    }
+    const bootIds = new Map(memberIds.map((id) => [id, id === self ? (state.hosts.get(id)?.value.bootId ?? '') : (view.peers[id]?.bootId ?? '')]))
+    const plan = decide({ state, self, verdicts, bootIds, wallMs: this.#options.clock.wallMs(), pausedRetries: this.#pacer.pauses(state) })
+    if (holder !== self && !isVacant && !this.#isNeglected(plan.actions.length > 0)) {
       this.#coordinating = false
       return IDLE_MS
     }
     const claim = await this.#claim(state)
     if (claim === undefined) return STORE_AWAY_MS
-    const bootIds = new Map(memberIds.map((id) => [id, id === self ? (state.hosts.get(id)?.value.bootId ?? '') : (view.peers[id]?.bootId ?? '')]))
-    const plan = decide({ state, self, verdicts, bootIds, wallMs: this.#options.clock.wallMs(), pausedRetries: this.#pacer.pauses(state) })
     const outcome = await this.#execute(plan.actions, state, claim)
     if (outcome !== 'done') log.debug('a plan was not committed whole', { outcome })
     if (outcome === 'store-away') return STORE_AWAY_MS
@@ -98,18 +107,23 @@ export class CoordinatorLoop {
     return Math.min(IDLE_MS, plan.againInMs ?? IDLE_MS)
   }
 
-  /** A host that has just come back leaves a living coordinator alone until everybody has heard of its return. */
-  #mustLeaveToOther(state: ClusterState, view: HeartbeatView, verdicts: ReadonlyMap<HostId, Verdict>, detectionMs: number): boolean {
-    const holder = state.coordinator?.value.host
-    if (holder === undefined || holder === this.#options.self) return false
-    return verdicts.get(holder) === 'heard' && view.observingMs < SETTLING_DETECTIONS * detectionMs
+  /**
+   * True when the coordinator, though its heartbeats arrive, has left work undone for long: its agent hangs. The next
+   * host in the order then takes over.
+   */
+  #isNeglected(hasWork: boolean): boolean {
+    const nowMs = this.#options.clock.monotonicMs()
+    if (!hasWork) this.#workSinceMs = undefined
+    else this.#workSinceMs ??= nowMs
+    return this.#workSinceMs !== undefined && nowMs - this.#workSinceMs > NEGLECT_MS
   }
 
   #tellSuspicions(state: ClusterState, verdicts: ReadonlyMap<HostId, Verdict>): void {
     for (const [host, verdict] of verdicts) {
       const silent = verdict !== 'heard'
-      if (silent && !this.#suspected.has(host) && state.statuses.get(host)?.value.state !== 'lost') {
+      if (silent && !this.#suspected.has(host)) {
         this.#suspected.add(host)
+        if (state.statuses.get(host)?.value.state === 'lost') continue
         const { self, detectionMs, events } = this.#options
         events.tell({ kind: 'host.suspected', subject: `host/${host}`, message: `${self} has heard nothing of ${host} for ${detectionMs} ms on any network` })
       } else if (!silent && this.#suspected.delete(host) && state.statuses.get(host)?.value.state === 'online') {
@@ -133,6 +147,7 @@ export class CoordinatorLoop {
       writes: [{ kind: 'put', key: KEYS.coordinator, value: JSON.stringify(claim) }, ...events.writesFor(drafts)],
     })
     if (!outcome.ok || !outcome.value.committed) return undefined
+    this.#workSinceMs = undefined
     this.#coordinating = true
     return outcome.value.revision
   }
