@@ -11,7 +11,8 @@ import type { Transport } from '@stead/api/transport.ts'
 import { buildProgram, runProgram } from './program.ts'
 import type { Terminal } from './session.ts'
 
-type Answer = unknown | Failure | (() => unknown)
+/** A document, `refusal`, `bytes`, or a function that gives one of them. */
+type Answer = unknown
 interface Sent {
   readonly line: string
   readonly body: string
@@ -40,9 +41,9 @@ async function terminalWith(context: TestContext, answers: Record<string, Answer
       const answer = (typeof found === 'function' ? await found() : found) as Record<string, unknown> | undefined
       if (answer === undefined) throw new Error(`the test has no answer for ${line}`)
       const refused = answer['refused'] as Failure | undefined
-      const text = refused ? JSON.stringify(problemFromFailure(refused)) : (answer['bytes'] ?? JSON.stringify(answer))
+      const text = refused ? JSON.stringify(problemFromFailure(refused)) : typeof answer['bytes'] === 'string' ? answer['bytes'] : JSON.stringify(answer)
       const status = refused ? problemFromFailure(refused).status : 200
-      return { status, headers: {}, body: once(String(text)) }
+      return { status, headers: {}, body: once(text) }
     },
   }
   const terminal: Terminal = {

@@ -104,7 +104,7 @@ export function createApiBackend(context: BackendContext): ApiBackend {
     })
 
   const createPlan = (body: Parameters<typeof planCreate>[1]) =>
-    loaded((state) => planCreate({ state, self, verdicts: context.verdicts(), uuid: context.random.uuid, wallMs: clock.wallMs() }, body))
+    loaded((state) => planCreate({ state, self, verdicts: context.verdicts(), uuid: () => context.random.uuid(), wallMs: clock.wallMs() }, body))
 
   const checkFiles = async (body: Parameters<typeof planCreate>[1]): Promise<Failure | undefined> => {
     if (body.boot.kind !== 'kernel') return undefined

@@ -12,8 +12,8 @@ export function addHistoryCommands(program: Command, terminal: Terminal): void {
     .command('list')
     .description(ENDPOINTS['event.list'].summary)
     .option('--since <when>', "an ISO 8601 time, how long ago (10m), or an event's id")
-    .option('--kind <kind>', 'only this kind; may be repeated', (kind: string, before: string[] = []) => [
-      ...before,
+    .option('--kind <kind>', 'only this kind; may be repeated', (kind: string, before: string[] | undefined) => [
+      ...(before ?? []),
       kind,
     ])
     .option('--limit <n>', 'at most so many, the newest')

@@ -37,8 +37,8 @@ export function addVmCreate(vm: Command, terminal: Terminal): void {
     .argument('<name>', 'a DNS label, unique in the cluster')
     .requiredOption('--memory <size>', 'memory: 128MiB, 1GiB')
     .option('--cpus <n>', 'virtual processors', '1')
-    .option('--disk <size>', 'size of a disk; may be repeated', (text: string, before: string[] = []) => [
-      ...before,
+    .option('--disk <size>', 'size of a disk; may be repeated', (text: string, before: string[] | undefined) => [
+      ...(before ?? []),
       text,
     ])
     .option('--replicas <n>', 'copies of each disk on different hosts: 1, 2 or 3', '2')

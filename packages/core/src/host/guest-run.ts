@@ -6,7 +6,7 @@
 import type { Grant } from '../model/grant.ts'
 import type { Guest, GuestObservation } from '../model/guest.ts'
 import type { GuestId, HostId } from '../model/ids.ts'
-import { inSync, isActive, volumesOf } from '../model/records.ts'
+import { inSync, volumesOf } from '../model/records.ts'
 import type { GuestDisk, GuestEvent, GuestLaunch, RunningGuest } from '../ports/guest-host.ts'
 import { fail, ok, type Result } from '../result.ts'
 import { failure } from '../errors.ts'

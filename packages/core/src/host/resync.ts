@@ -4,7 +4,7 @@
  * last few blocks, and the replica becomes a leg of its disk again. See docs/internals/mirror.md.
  */
 import { failure } from '../errors.ts'
-import type { GuestId, HostId } from '../model/ids.ts'
+import type { GuestId } from '../model/ids.ts'
 import { inSync } from '../model/records.ts'
 import type { Replica, Volume } from '../model/volume.ts'
 import type { Leg } from '../ports/guest-host.ts'

@@ -3,6 +3,7 @@
  * servers `a` (local, its leg comes first) and `b`, and guests that behave in a known way.
  */
 import assert from 'node:assert/strict'
+import { inspect } from 'node:util'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import type { GuestEvent, GuestHost, GuestLaunch, Leg, RunningGuest } from '@stead/core/ports/guest-host.ts'
 import type { Result } from '@stead/core/result.ts'
@@ -306,7 +307,7 @@ function legsOf(running: RunningGuest, launch: GuestLaunch): readonly string[] |
 }
 
 export function must<T>(result: Result<T>): T {
-  if (!result.ok) assert.fail(`${result.error.code}: ${result.error.message} ${String(result.error.cause ?? '')}`)
+  if (!result.ok) assert.fail(`${result.error.code}: ${result.error.message} ${inspect(result.error.cause)}`)
   return result.value
 }
 

@@ -13,11 +13,11 @@ export interface StoreFixture {
   /** All keys of a test lie under it; no other test writes there. */
   readonly prefix: string
   /** A new client, exposed to the faults. The fixture closes it. */
-  client(): Store
+  readonly client: () => Store
   /** A client that no fault touches, as long as the store has a quorum. */
   readonly observer: Store
   /** Lets at least this time pass, on whatever clock the store lives by. */
-  passTime(ms: number): Promise<void>
+  readonly passTime: (ms: number) => Promise<void>
   /** Heals all faults, closes all clients. */
   close(): Promise<void>
   /** The faults that this store can have; tests of the others are skipped and say so. */
@@ -40,7 +40,7 @@ const EVENTUALLY_MS = 20_000
 
 export function storeContract(name: string, make: () => Promise<StoreFixture>): void {
   const contract = (title: string, body: (fixture: StoreFixture, context: TestContext) => Promise<void>) =>
-    test(`${name}: ${title}`, { timeout: TEST_TIMEOUT_MS }, async (context) => {
+    void test(`${name}: ${title}`, { timeout: TEST_TIMEOUT_MS }, async (context) => {
       const fixture = await make()
       try {
         await body(fixture, context)

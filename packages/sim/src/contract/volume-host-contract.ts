@@ -43,7 +43,7 @@ const TIMEOUT_MS = 60_000
 
 export function volumeHostContract(name: string, make: () => Promise<VolumeHostFixture>): void {
   const contract = (title: string, body: (fixture: VolumeHostFixture, volume: VolumeId, context: TestContext) => Promise<void>) =>
-    test(`${name}: ${title}`, { timeout: TIMEOUT_MS }, async (context) => {
+    void test(`${name}: ${title}`, { timeout: TIMEOUT_MS }, async (context) => {
       const fixture = await make()
       try {
         await body(fixture, randomUUID().replaceAll('-', '') as VolumeId, context)
