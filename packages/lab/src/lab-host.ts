@@ -34,13 +34,14 @@ export interface HostBoot {
   readonly compileCache: string
 }
 
-export const PROCESS_KINDS = ['agent', 'qsd', 'etcd', 'guardian', 'qemu'] as const
+export const PROCESS_KINDS = ['agent', 'qsd', 'etcd', 'guardian', 'deadman', 'qemu'] as const
 export type ProcessKind = (typeof PROCESS_KINDS)[number]
 
 const IS_OF_KIND: Record<ProcessKind, (argv: readonly string[]) => boolean> = {
   agent: (argv) => runsByNode(argv, /\/agent\/src\/main\.ts$/),
   guardian: (argv) => runsByNode(argv, /\/guardian[a-z-]*(\/main)?\.ts$/),
   etcd: (argv) => basename(argv[0] ?? '') === 'etcd',
+  deadman: (argv) => basename(argv[0] ?? '') === 'stead-deadman',
   qsd: (argv) => basename(argv[0] ?? '') === 'qemu-storage-daemon',
   qemu: (argv) => basename(argv[0] ?? '').startsWith('qemu-system-'),
 }

@@ -1,0 +1,193 @@
+/** A replica is killed, frozen, cut off, or all of them at once: the guest goes on or waits, and nothing is lost. */
+import assert from 'node:assert/strict'
+import { after, before, suite, test } from 'node:test'
+import type { ClusterView } from '@stead/api/views.ts'
+import { acknowledgedOn, assertSameFiles, EventWatch, qemuOf, replaced, resumedAt, signal } from './support/fault-watch.ts'
+import { LabCluster } from './support/lab-cluster.ts'
+
+const MIRRORED = 'demo'
+const SINGLE = 'solo'
+
+suite('loss of replicas', { timeout: 600_000 }, () => {
+  let lab: LabCluster
+  /** The host of the mirrored guest's other replica, and the one that has none. */
+  let remote = ''
+  let bystander = ''
+  let volume = ''
+
+  before(async () => {
+    lab = await LabCluster.up()
+    await lab.createRecorder(MIRRORED, { host: 'h1' })
+    const [disk] = (await lab.guest(MIRRORED)).volumes
+    volume = disk?.id ?? ''
+    remote = disk?.replicas.find((replica) => replica.host !== 'h1')?.host ?? ''
+    bystander = ['h2', 'h3'].find((host) => host !== remote) ?? ''
+    await lab.createRecorder(SINGLE, { replicas: 1, host: bystander })
+    await lab.recordsPast(MIRRORED, 20)
+    await lab.untilProtected(MIRRORED)
+  })
+  after(() => lab?.down())
+
+  /** Breaks a replica while the guest runs, repairs it, and checks that the guest noticed nothing. */
+  async function survives(host: string, harm: () => Promise<unknown>, repair: () => Promise<unknown> = () => Promise.resolve()): Promise<EventWatch> {
+    const { epoch } = await lab.guest(MIRRORED)
+    const pid = qemuOf(lab, MIRRORED)
+    const watch = await EventWatch.begin(lab)
+    await harm()
+    const stale = await watch.until('replica.stale', { host })
+    const pauseMs = stale.details?.['pauseMs']
+    assert(typeof pauseMs === 'number' && pauseMs >= 0, 'the pause is told')
+    await lab.recordsPast(MIRRORED, (await lab.acknowledged(MIRRORED)) + 10)
+    await repair()
+    await lab.untilProtected(MIRRORED)
+    const resync = await watch.until('resync.finished', { host })
+    assert.equal(resync.details?.['compared'], false, "the survivor's bitmap tells what is missing")
+    assert(Number(resync.details['copiedBytes']) < (96 << 20) / 8, `${String(resync.details['copiedBytes'])} bytes were copied`)
+    await lab.recordsPast(MIRRORED, (await lab.acknowledged(MIRRORED)) + 5)
+    await lab.assertNothingLost(MIRRORED)
+    assert.equal((await lab.guest(MIRRORED)).epoch, epoch)
+    assert.equal(qemuOf(lab, MIRRORED), pid)
+    return watch
+  }
+
+  test("a replica's storage daemon is killed: the guest goes on, and only what changed is copied", async () => {
+    await survives(remote, () => signal(lab, remote, 'qsd'))
+  })
+
+  test('a storage daemon freezes: it is noticed, replaced, and brought up to date', async () => {
+    let frozen: readonly number[] = []
+    await survives(remote, async () => (frozen = await signal(lab, remote, 'qsd', 'STOP')))
+    await replaced(lab, remote, 'qsd', frozen)
+    assert(frozen.every((pid) => !lab.processes().includes(pid)), 'the frozen daemon is gone: it can write nothing late')
+  })
+
+  test('the storage network of a replica is cut: its host stays, its replica waits for the cable', async () => {
+    const watch = await survives(
+      remote,
+      () => lab.must('lab', 'cut', remote, 'san'),
+      () => lab.must('lab', 'mend', remote, 'san'),
+    )
+    await watch.assertNone('host.lost')
+  })
+
+  test("a replica's whole host freezes and wakes up: its late writes count for nothing", async () => {
+    const watch = await EventWatch.begin(lab)
+    await survives(
+      remote,
+      () => lab.must('lab', 'freeze', remote),
+      async () => {
+        await watch.until('host.lost')
+        await lab.must('lab', 'thaw', remote)
+      },
+    )
+    await watch.until('host.online')
+  })
+
+  test('the local replica is lost: the guest goes on from the remote one', async () => {
+    await survives('h1', () => signal(lab, 'h1', 'qsd'))
+  })
+
+  test('both replicas are lost at once: the guest comes back by itself with all its records', async () => {
+    const { id, epoch } = await lab.guest(MIRRORED)
+    const watch = await EventWatch.begin(lab)
+    await Promise.all([signal(lab, 'h1', 'qsd'), signal(lab, remote, 'qsd')])
+    const told = acknowledgedOn(lab, 'h1', id)
+    await watch.until('guest.failed')
+    await watch.until('guest.started')
+    await lab.until('it runs', async () => (await lab.guest(MIRRORED)).state === 'running')
+    assert((await lab.guest(MIRRORED)).epoch > epoch)
+    assert((await resumedAt(lab, MIRRORED)) >= told, 'records are missing')
+    await lab.untilProtected(MIRRORED)
+    await lab.recordsPast(MIRRORED, told + 5)
+    await lab.assertNothingLost(MIRRORED)
+  })
+
+  suite('a guest with one replica', () => {
+    test('is called unprotected wherever it is shown', async () => {
+      const { protection } = await lab.guest(SINGLE)
+      assert.equal(protection.level, 'unprotected')
+      assert.match(protection.reason, new RegExp(bystander))
+      assert.match(await lab.must('vm', 'show', SINGLE), /unprotected/)
+      assert.match(await lab.must('vm', 'list'), new RegExp(`${SINGLE} .*unprotected`))
+      const { warnings } = await lab.json<ClusterView>('cluster', 'show')
+      assert(warnings.some((warning) => warning.startsWith(`${SINGLE} is unprotected`)), warnings.join('; '))
+    })
+
+    test('comes back by itself when its storage daemon is killed', async () => {
+      const watch = await EventWatch.begin(lab)
+      const { id } = await lab.guest(SINGLE)
+      await lab.recordsPast(SINGLE, 10)
+      await signal(lab, bystander, 'qsd')
+      const told = acknowledgedOn(lab, bystander, id)
+      await watch.until('guest.started')
+      assert((await resumedAt(lab, SINGLE)) >= told)
+      await lab.recordsPast(SINGLE, told + 5)
+      await lab.assertNothingLost(SINGLE)
+    })
+
+    test('waits for its host, by name, and runs again with all records when the host is back', async () => {
+      const { id } = await lab.guest(SINGLE)
+      await lab.must('lab', 'power-off', bystander)
+      const told = acknowledgedOn(lab, bystander, id)
+      await lab.until('it waits', async () => {
+        const { state, reason, protection } = await lab.guest(SINGLE)
+        return state === 'waiting' && reason.includes(bystander) && protection.level === 'lost'
+      })
+      await lab.must('lab', 'power-on', bystander)
+      await lab.until('it runs', async () => (await lab.guest(SINGLE)).state === 'running', 90_000)
+      assert((await resumedAt(lab, SINGLE)) >= told)
+      await lab.recordsPast(SINGLE, told + 5)
+      await lab.assertNothingLost(SINGLE)
+    })
+  })
+
+  suite('the only current copy is on a dead host', () => {
+    let told = 0
+
+    test('the guest waits for that host and says so; the return of the stale copy changes nothing', async () => {
+      const { id } = await lab.guest(MIRRORED)
+      const watch = await EventWatch.begin(lab)
+      await lab.until('every host is online', async () => (await lab.hosts()).every((host) => host.state === 'online'))
+      // Only the storage network, so that the others still make a quorum when h1 is gone.
+      await lab.must('lab', 'cut', remote, 'san')
+      await watch.until('replica.stale', { host: remote })
+      await lab.recordsPast(MIRRORED, (await lab.acknowledged(MIRRORED)) + 20)
+      await lab.must('lab', 'power-off', 'h1')
+      told = acknowledgedOn(lab, 'h1', id)
+      await lab.until('it waits for h1', waitsForH1)
+      await lab.must('lab', 'mend', remote, 'san')
+      await lab.must('lab', 'power-off', remote)
+      await lab.must('lab', 'power-on', remote)
+      await lab.until(`${remote} is back`, async () => (await lab.hosts()).some((host) => host.name === remote && host.state === 'online'), 90_000)
+      await lab.until('it still waits for h1', waitsForH1)
+      assert.deepEqual(lab.qemuProcesses(MIRRORED), [])
+    })
+
+    test('--accept-data-loss starts it from the old copy, and everybody can see that', async () => {
+      const watch = await EventWatch.begin(lab)
+      await lab.must('vm', 'start', MIRRORED, '--accept-data-loss')
+      await watch.until('data-loss.accepted')
+      await lab.until('it runs', async () => (await lab.guest(MIRRORED)).state === 'running')
+      const resumed = await resumedAt(lab, MIRRORED)
+      assert(resumed > 0 && resumed < told, `it went on at ${resumed}; ${told} had been acknowledged`)
+      assert.match(await lab.must('explain', 'vm', MIRRORED), new RegExp(`stale copy on ${remote}`))
+      await lab.recordsPast(MIRRORED, resumed + 10)
+      await lab.assertNothingLost(MIRRORED)
+    })
+
+    test('the host with the given-up data comes back: it follows the accepted copy, byte by byte', async () => {
+      await lab.must('lab', 'power-on', 'h1')
+      await lab.untilProtected(MIRRORED)
+      await lab.recordsPast(MIRRORED, (await lab.acknowledged(MIRRORED)) + 10)
+      await lab.assertNothingLost(MIRRORED)
+      await lab.must('vm', 'stop', MIRRORED)
+      assert.deepEqual(lab.qemuProcesses(MIRRORED), [])
+      await assertSameFiles(lab, volume, ['h1', remote])
+    })
+  })
+
+  async function waitsForH1(): Promise<boolean> {
+    const { state, reason } = await lab.guest(MIRRORED)
+    return state === 'waiting' && /current copy .* is on h1,/.test(reason)
+  }
+})
