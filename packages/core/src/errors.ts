@@ -4,26 +4,26 @@
  * the administrator can do.
  */
 export const FAILURES = {
-  bad_request: { status: 400, exit: 2, title: 'The request is not valid' },
-  unauthorized: { status: 401, exit: 3, title: 'Who you are is not known' },
-  forbidden: { status: 403, exit: 3, title: 'Not permitted' },
-  not_found: { status: 404, exit: 4, title: 'No such object' },
-  name_taken: { status: 409, exit: 5, title: 'The name is in use' },
-  conflict: { status: 409, exit: 5, title: 'The object is in a state that does not allow this' },
-  changed_meanwhile: { status: 412, exit: 5, title: 'The object changed meanwhile' },
-  no_capacity: { status: 422, exit: 6, title: 'No host or pool can hold this' },
-  invalid_image: { status: 422, exit: 6, title: 'The file cannot be used' },
-  waits_for_host: { status: 409, exit: 7, title: 'The only current copy of the data is on a host that is down' },
-  stale_epoch: { status: 409, exit: 7, title: 'A newer epoch has been granted' },
-  replica_not_current: { status: 409, exit: 7, title: 'The replica may not serve' },
-  no_quorum: { status: 503, exit: 8, title: 'The cluster cannot decide at the moment' },
-  store_timeout: { status: 503, exit: 8, title: 'The cluster store did not answer in time; the outcome is unknown' },
-  host_unreachable: { status: 503, exit: 8, title: 'A host did not answer' },
-  hypervisor: { status: 500, exit: 9, title: 'The hypervisor refused' },
-  storage: { status: 500, exit: 9, title: 'The storage daemon refused' },
-  timeout: { status: 504, exit: 10, title: 'Not finished in time; the work goes on' },
-  internal: { status: 500, exit: 1, title: 'An error inside Stead' },
-} as const satisfies Record<string, { status: number; exit: number; title: string }>
+  bad_request: { status: 400, exit: 2, title: 'The request is not valid', hint: 'Correct the request; `--help` and GET /v1/openapi.json say what it may hold' },
+  unauthorized: { status: 401, exit: 3, title: 'Who you are is not known', hint: 'Use the context file that `stead lab up` or your administrator wrote' },
+  forbidden: { status: 403, exit: 3, title: 'Not permitted', hint: 'Ask an administrator of the cluster for the permission' },
+  not_found: { status: 404, exit: 4, title: 'No such object', hint: 'List what there is with `stead vm list`, `stead host list`, `stead volume list` or `stead image list`' },
+  name_taken: { status: 409, exit: 5, title: 'The name is in use', hint: 'Choose another name' },
+  conflict: { status: 409, exit: 5, title: 'The object is in a state that does not allow this', hint: 'Look at its present state, wait until work on it has ended, then try again' },
+  changed_meanwhile: { status: 412, exit: 5, title: 'The object changed meanwhile', hint: 'Look at it again, then repeat the change' },
+  no_capacity: { status: 422, exit: 6, title: 'No host or pool can hold this', hint: 'Ask for less, or free or add room' },
+  invalid_image: { status: 422, exit: 6, title: 'The file cannot be used', hint: 'Check the file, or make it again' },
+  waits_for_host: { status: 409, exit: 7, title: 'The only current copy of the data is on a host that is down', hint: 'Bring that host back; `--accept-data-loss` is the way out when it never will be' },
+  stale_epoch: { status: 409, exit: 7, title: 'A newer epoch has been granted', hint: 'Nothing needs to be done: the newer run goes on' },
+  replica_not_current: { status: 409, exit: 7, title: 'The replica may not serve', hint: 'It is brought up to date as soon as a current replica can be reached' },
+  no_quorum: { status: 503, exit: 8, title: 'The cluster cannot decide at the moment', hint: 'Bring hosts back until a majority of the voters is up; see `stead host list`' },
+  store_timeout: { status: 503, exit: 8, title: 'The cluster store did not answer in time; the outcome is unknown', hint: 'Try again: a repeated request is not done twice' },
+  host_unreachable: { status: 503, exit: 8, title: 'A host did not answer', hint: 'See `stead host list`; check its power and its network' },
+  hypervisor: { status: 500, exit: 9, title: 'The hypervisor refused', hint: "See the agent's log on the guest's host" },
+  storage: { status: 500, exit: 9, title: 'The storage daemon refused', hint: "See the agent's log on the replica's host" },
+  timeout: { status: 504, exit: 10, title: 'Not finished in time; the work goes on', hint: 'See `stead operation list`, or wait longer with --timeout' },
+  internal: { status: 500, exit: 1, title: 'An error inside Stead', hint: "See the agent's log; this is a defect of Stead" },
+} as const satisfies Record<string, { status: number; exit: number; title: string; hint: string }>
 
 export type FailureCode = keyof typeof FAILURES
 
@@ -31,7 +31,7 @@ export interface Failure {
   readonly code: FailureCode
   /** What happened, in one sentence, with the names the administrator used. */
   readonly message: string
-  /** What the administrator can do about it. */
+  /** What the administrator can do about it; `hintOf` has the code's own when this is absent. */
   readonly hint?: string
   /** What lies beneath; never dropped, shown in the log and with `--json`. */
   readonly cause?: unknown
@@ -39,6 +39,10 @@ export interface Failure {
 
 export function failure(code: FailureCode, message: string, extra: { hint?: string; cause?: unknown } = {}): Failure {
   return { code, message, ...extra }
+}
+
+export function hintOf(value: Failure): string {
+  return value.hint ?? FAILURES[value.code].hint
 }
 
 /** A failure thrown across an API that can only throw (HTTP handlers, generators). */

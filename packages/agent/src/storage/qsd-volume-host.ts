@@ -232,31 +232,44 @@ export class QsdVolumeHost implements VolumeHost {
     return this.#reading(volume, pool, { bitmap }, dirtyExtents)
   }
 
+  /**
+   * The store is asked while the blocks already move, since a guest may be standing still: what a source that was not
+   * allowed has written to the target counts for nothing, because the copy then fails and the target stays stale.
+   */
   async copy(request: CopyRequest, onProgress: (progress: CopyProgress) => void, signal: AbortSignal): Promise<Result<CopyProgress>> {
+    const refused = new AbortController()
+    const allowing = this.#authorize(request.volume, request.epoch, 'copy-from')
+    void allowing.then((allowed) => (allowed.ok ? undefined : refused.abort(new Error(allowed.error.message))))
+    const copied = await this.#copyBlocks(request, onProgress, AbortSignal.any([signal, refused.signal]))
+    const allowed = await allowing
+    return allowed.ok ? copied : allowed
+  }
+
+  async #copyBlocks(request: CopyRequest, onProgress: (progress: CopyProgress) => void, signal: AbortSignal): Promise<Result<CopyProgress>> {
     const { volume, pool, select, compare, target } = request
-    const allowed = await this.#authorize(volume, request.epoch, 'copy-from')
-    if (!allowed.ok) return allowed
     const bitmap = select === 'all' ? undefined : select.bitmap
     const frozen = bitmap === undefined ? ok() : await this.#requireFrozen(volume, pool, bitmap)
     if (!frozen.ok) return frozen
-    return this.#reading(volume, pool, { bitmap }, async (source, context) => {
-      const dirty = bitmap === undefined ? ok([{ offset: 0, length: source.sizeBytes }]) : await dirtyExtents(source, context)
-      if (!dirty.ok) return dirty
-      const endpoint = { kind: 'tcp', address: target.address, port: target.port } as const
-      const writer = await NbdClient.connect({ endpoint, exportName: target.exportName, ...TIMEOUTS, signal })
-      if (!writer.ok) return signal.aborted ? fail(failure('conflict', 'The copy was stopped', { cause: signal.reason })) : writer
-      try {
+    const endpoint = { kind: 'tcp', address: target.address, port: target.port } as const
+    const connecting = NbdClient.connect({ endpoint, exportName: target.exportName, ...TIMEOUTS, signal })
+    try {
+      return await this.#reading(volume, pool, { bitmap }, async (source, context) => {
+        const dirty = bitmap === undefined ? ok([{ offset: 0, length: source.sizeBytes }]) : await dirtyExtents(source, context)
+        if (!dirty.ok) return dirty
+        const writer = await connecting
+        if (!writer.ok) return signal.aborted ? fail(failure('conflict', 'The copy was stopped', { cause: signal.reason })) : writer
         if (writer.value.sizeBytes !== source.sizeBytes) {
           return fail(failure('conflict', `The target of volume ${volume} has ${writer.value.sizeBytes} bytes, not ${source.sizeBytes}`))
         }
         const extra = select === 'all' ? [] : select.extra
         const ranges = normalizeRanges([...dirty.value, ...extra], source.sizeBytes)
         const targetDigests = (range: ByteRange) => this.#options.remoteDigests(target.host, volume, target.pool, range)
-        return await copyBlocks({ source, target: writer.value, ranges, onProgress, signal, ...(compare ? { targetDigests } : {}) })
-      } finally {
-        await writer.value.disconnect()
-      }
-    })
+        return copyBlocks({ source, target: writer.value, ranges, onProgress, signal, ...(compare ? { targetDigests } : {}) })
+      })
+    } finally {
+      // Nobody waits for the good-byes: a guest may be standing still until this pass is over.
+      void connecting.then((writer) => (writer.ok ? writer.value.disconnect() : undefined))
+    }
   }
 
   async digests(volume: VolumeId, pool: string, range: ByteRange): Promise<Result<readonly string[]>> {
@@ -289,6 +302,7 @@ export class QsdVolumeHost implements VolumeHost {
     const opened = await this.#withNode(volume, pool, (node) => node.openForReading(what.bitmap))
     if (!opened.ok) return opened
     const { exportName, context, close } = opened.value
+    let clientDone: Promise<unknown> = Promise.resolve()
     try {
       const daemon = this.daemon(pool)
       if (!daemon.ok) return daemon
@@ -298,10 +312,14 @@ export class QsdVolumeHost implements VolumeHost {
       try {
         return await task(client.value, context ?? '')
       } finally {
-        await client.value.disconnect()
+        clientDone = client.value.disconnect()
       }
     } finally {
-      await this.#lock.run(volume, close)
+      // The result is there already; whatever comes next for this volume waits for the lock, its caller does not.
+      void this.#lock.run(volume, async () => {
+        await clientDone
+        await close()
+      })
     }
   }
 

@@ -4,6 +4,8 @@
  */
 import { applyBatch, emptyClusterState, type RecordDecoder } from '../model/cluster-reducer.ts'
 import type { ClusterState } from '../model/cluster.ts'
+import type { GuestObservation } from '../model/guest.ts'
+import type { GuestId } from '../model/ids.ts'
 import { PREFIX } from '../model/keys.ts'
 import type { Log } from '../ports/log.ts'
 import type { Store, WatchBatch } from '../ports/store.ts'
@@ -12,6 +14,11 @@ export class ClusterMirror {
   state: ClusterState = emptyClusterState()
   /** False until the first complete content has arrived. */
   loaded = false
+  /**
+   * What this host's own guests do, as far as the store does not hold it (yet, or because it has no majority). Only
+   * for showing: nothing is decided by it.
+   */
+  readonly unreported = new Map<GuestId, { readonly observation: GuestObservation; readonly failed: boolean }>()
   readonly #listeners = new Set<(state: ClusterState) => void>()
   readonly #batchListeners = new Set<(batch: WatchBatch) => void>()
   readonly #decoder: RecordDecoder

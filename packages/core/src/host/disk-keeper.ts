@@ -5,7 +5,7 @@
  */
 import type { Failure } from '../errors.ts'
 import type { GuestId, HostId, VolumeId } from '../model/ids.ts'
-import { inSync, replicaOn } from '../model/records.ts'
+import { inSync, isWhole, replicaOn, withCurrent } from '../model/records.ts'
 import type { Volume } from '../model/volume.ts'
 import type { GuestDisk } from '../ports/guest-host.ts'
 import type { LegHealth } from '../ports/leg-watch.ts'
@@ -201,6 +201,7 @@ export class DiskKeeper {
       signal: this.#ended.signal,
       run: {
         guest,
+        isCurrent: () => disk.legs.has(source.host),
         exclusively: (task) => this.#surgery.run(task),
         onAttached: (leg) => this.#watchLeg(disk, host, leg.endpoint),
       },
@@ -209,13 +210,12 @@ export class DiskKeeper {
       await records.setReplica(volume.id, host, (replica) => (replica.state === 'syncing' ? { ...replica, state: 'stale' } : replica))
       return done.error
     }
-    const recorded = await records.changeVolume(volume.id, (record) => ({
-      ...record,
-      syncPoint: done.value.syncPoint,
-      replicas: record.replicas.map((replica) => (replica.host === host ? { host: replica.host, pool: replica.pool, state: 'in-sync' as const } : replica)),
-    }))
-    if (recorded.kind === 'deposed') return undefined
-    if (recorded.value.replicas.every((replica) => replica.state === 'in-sync')) await dropOldBitmaps(context, recorded.value)
+    // One after the other with the loss of legs: a replica that has just been dropped again must not be called current.
+    const recorded = await this.#surgery.run(async () =>
+      disk.legs.has(host) ? records.changeVolume(volume.id, (record) => withCurrent(record, host, done.value.syncPoint)) : undefined,
+    )
+    if (recorded?.kind !== 'recorded') return undefined
+    if (isWhole(recorded.value)) await dropOldBitmaps(context, recorded.value)
     const { copiedBytes, passes, pauseMs, compared } = done.value
     context.events.tell(
       {
@@ -232,7 +232,7 @@ export class DiskKeeper {
   /** Moves the sync point on: new bitmaps on all legs, wait for all requests in flight, flush, forget the old ones. */
   async #rotate(disk: Disk, volume: Volume): Promise<void> {
     const { context, guest, records } = this.#options
-    if (!volume.replicas.every((replica) => replica.state === 'in-sync')) return
+    if (!isWhole(volume)) return
     const nowMs = context.clock.monotonicMs()
     if (nowMs - disk.rotatedMs < ROTATE_CHECK_MS) return
     disk.rotatedMs = nowMs

@@ -15,6 +15,8 @@ import { addressOf, legEndpoint, type HostContext } from './host-context.ts'
 /** Passes with the guest running stop when one moved less than this, or after `PASSES_MAX`. */
 const SMALL_PASS_BYTES = 1 << 20
 const PASSES_MAX = 6
+/** The guest stands still for the last pass; normally for some tens of milliseconds. */
+const JOIN_MS_MAX = 1_500
 
 export interface ResyncReport {
   readonly copiedBytes: number
@@ -35,6 +37,8 @@ export interface ResyncJob {
   /** Present when the guest runs here: it is paused for the last pass and gets the replica as a leg. */
   readonly run?: {
     readonly guest: GuestId
+    /** Whether the source is still a leg of the guest: one that was lost meanwhile must not be copied from. */
+    readonly isCurrent: () => boolean
     /** Keeps other surgery on the guest away while the task runs. */
     readonly exclusively: <T>(task: () => Promise<T>) => Promise<T>
     /** The replica has just become a leg. */
@@ -62,6 +66,7 @@ class Resync {
   readonly #source: VolumeHost
   readonly #target: VolumeHost
   readonly #nextPoint: string
+  readonly #late = new AbortController()
   #copiedBytes = 0
   #passes = 0
 
@@ -142,7 +147,7 @@ class Resync {
         target: { host: target.host, pool: target.pool, address: addressOf(context.mirror.state, target.host, ['ran', 'san', 'lan']), port: address.port, exportName: address.exportName },
       },
       (progress) => onProgress?.(before + progress.copiedBytes, before + progress.totalBytes),
-      signal,
+      AbortSignal.any([signal, this.#late.signal]),
     )
     if (!copied.ok) return copied
     this.#passes += 1
@@ -166,7 +171,10 @@ class Resync {
     const prepared = await guests.prepareLeg(guest, volume.id, leg)
     if (!prepared.ok) return prepared
     const joined = await run.exclusively(async (): Promise<Result<number>> => {
+      if (!run.isCurrent()) return fail(failure('conflict', 'The source was lost meanwhile'))
       const startedMs = clock.monotonicMs()
+      // A target that hangs now must not hold the guest for long.
+      void clock.sleep(JOIN_MS_MAX).then(() => this.#late.abort())
       const paused = await guests.pause(guest)
       if (!paused.ok) return paused
       const passed = await this.#lastPass(dirty, exported.value, () => guests.attachLeg(guest, volume.id, target.host))

@@ -97,11 +97,17 @@ export class RunRecords {
 
   /** Says what the guest does now; best effort, since the next change says it again. */
   async observe(phase: GuestObservation['phase'], reason: string, failures: number): Promise<void> {
-    const outcome = await this.#context.store.transact({ compares: [], writes: [this.#observation(phase, reason, failures)] })
+    const { unreported } = this.#context.mirror
+    const write = this.#observation(phase, reason, failures)
+    const observation = JSON.parse(write.value) as GuestObservation
+    unreported.set(this.#guest, { observation, failed: false })
+    const outcome = await this.#context.store.transact({ compares: [], writes: [write] })
+    if (outcome.ok) unreported.delete(this.#guest)
+    else unreported.set(this.#guest, { observation, failed: true })
     if (!outcome.ok) this.#context.log.warn('a guest\'s state could not be reported', { guest: this.#guest, phase, cause: outcome.error })
   }
 
-  #observation(phase: GuestObservation['phase'], reason: string, failures: number): Write {
+  #observation(phase: GuestObservation['phase'], reason: string, failures: number): Extract<Write, { kind: 'put' }> {
     const observation: GuestObservation = {
       guest: this.#guest,
       host: this.#context.self,

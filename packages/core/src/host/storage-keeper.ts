@@ -6,7 +6,7 @@ import type { Grant } from '../model/grant.ts'
 import type { VolumeId } from '../model/ids.ts'
 import type { ClusterState } from '../model/cluster.ts'
 import { KEYS } from '../model/keys.ts'
-import { inSync, isActive, replicaOn } from '../model/records.ts'
+import { inSync, isActive, isWhole, replicaOn, withCurrent } from '../model/records.ts'
 import type { Removal, Volume } from '../model/volume.ts'
 import type { HostContext } from './host-context.ts'
 import { dropOldBitmaps, resync } from './resync.ts'
@@ -105,17 +105,13 @@ export class StorageKeeper {
       events.tell({ kind: 'resync.failed', subject, message: `the replica on ${target.host} could not be brought up to date: ${done.error.message}`, details: { host: target.host } })
       return
     }
-    const next: Volume = {
-      ...volume,
-      syncPoint: done.value.syncPoint,
-      replicas: volume.replicas.map((replica) => (replica.host === target.host ? { host: replica.host, pool: replica.pool, state: 'in-sync' as const } : replica)),
-    }
+    const next = withCurrent(volume, target.host, done.value.syncPoint)
     const outcome = await store.transact({
       compares,
       writes: [{ kind: 'put', key: KEYS.volume(volume.id), value: JSON.stringify(next) }],
     })
     if (!outcome.ok || !outcome.value.committed) return
-    if (next.replicas.every((replica) => replica.state === 'in-sync')) await dropOldBitmaps(this.#context, next)
+    if (isWhole(next)) await dropOldBitmaps(this.#context, next)
     const { copiedBytes, passes, compared } = done.value
     events.tell(
       { kind: 'resync.finished', subject, message: `${copiedBytes} bytes${compared ? ', after comparing all blocks' : ''}; the guest was stopped`, details: { host: target.host, copiedBytes, passes, pauseMs: 0, compared } },

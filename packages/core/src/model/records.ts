@@ -36,6 +36,20 @@ export function withReplica(volume: Volume, host: HostId, change: (replica: Repl
   return { ...volume, replicas: volume.replicas.map((replica) => (replica.host === host ? change(replica) : replica)) }
 }
 
+/** True when every replica is in-sync. */
+export function isWhole(volume: Volume): boolean {
+  return volume.replicas.every((replica) => replica.state === 'in-sync')
+}
+
+/**
+ * The volume with one replica in-sync again. The sync point moves on only when none is stale any more: until then the
+ * old one names what the others lack.
+ */
+export function withCurrent(volume: Volume, host: HostId, syncPoint: string): Volume {
+  const next = withReplica(volume, host, ({ pool }) => ({ host, pool, state: 'in-sync' }))
+  return isWhole(next) ? { ...next, syncPoint } : next
+}
+
 /** Memory that the guests granted to a host take, in bytes, without `except`. */
 export function grantedMemoryBytes(state: ClusterState, host: HostId, except?: GuestId): number {
   let bytes = 0
