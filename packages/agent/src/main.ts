@@ -22,6 +22,7 @@ import { createApiBackend } from './backend/api-backend.ts'
 import { confirmDead } from './backend/confirm-dead.ts'
 import { BlobStore } from './blobs/blob-store.ts'
 import { loadConfig, type AgentConfig } from './config.ts'
+import { keepConsolesShort } from './console-limit.ts'
 import { readConsole } from './console-log.ts'
 import { EtcdMemberHost } from './etcd/etcd-member.ts'
 import { GuardianFence } from './guardian/guardian-fence.ts'
@@ -46,7 +47,8 @@ import { EtcdStore } from './store/etcd-store.ts'
 const NBD_PORT_FIRST = 10_809
 /** A change of etcd's leader is seen as calls that hang: giving up on them early is what makes a failover quick. */
 const STORE_CALL_TIMEOUT_MS = 400
-const QSD_POLL_MS = 250
+const QSD_POLL_MS = 1_000
+const QSD_RETRY_MS = 250
 const QSD_ANSWER_MS = 2_000
 const QSD_FAILURES_MAX = 3
 const DEADMAN_WAIT_MS = 5_000
@@ -177,6 +179,7 @@ async function main(configPath: string | undefined): Promise<void> {
   const accelerator = config.role === 'compute' ? await detectAccelerator({ log, ...(config.guestUser ? { user: config.guestUser } : {}) }) : 'none'
   await register({ config, bootId, accelerator, store, events, clock, random: realRandom, log }, signal)
   work.push(runHostAgent({ context, role: config.role, detectionMs: config.detectionMs }, signal))
+  work.push(keepConsolesShort(join(config.stateDir, 'guests'), clock, log, signal))
   work.push(keepHouse({ store, mirror, clock, log, isCoordinating: () => mirror.state.coordinator?.value.host === self }, signal))
   if (member.isMember) work.push(watchMembership(member, etcd, log, signal))
   await Promise.all(work)
@@ -211,9 +214,11 @@ async function guestNamespace(fence: GuardianFence): Promise<number> {
 }
 
 async function keepStorageDaemons(config: AgentConfig, volumes: QsdVolumeHost, { events, self, clock, log }: HostContext, signal: AbortSignal): Promise<void> {
-  volumes.onDaemonExit((pool, reason) =>
-    events.tell({ kind: 'daemon.restarted', subject: `host/${self}`, message: `the storage daemon of pool ${pool} on ${self} ended (${reason}) and is started again`, details: { pool } }),
-  )
+  let wake = () => {}
+  volumes.onDaemonExit((pool, reason) => {
+    wake()
+    events.tell({ kind: 'daemon.restarted', subject: `host/${self}`, message: `the storage daemon of pool ${pool} on ${self} ended (${reason}) and is started again`, details: { pool } })
+  })
   const failures = new Map<string, number>()
   while (!signal.aborted) {
     for (const { name: pool } of config.pools) {
@@ -227,7 +232,9 @@ async function keepStorageDaemons(config: AgentConfig, volumes: QsdVolumeHost, {
       if (daemon.ok) await daemon.value.kill()
       failures.set(pool, 0)
     }
-    await clock.sleep(QSD_POLL_MS, signal)
+    const ended = new Promise<void>((resolve) => (wake = resolve))
+    const isWell = [...failures.values()].every((count) => count === 0)
+    await Promise.race([ended, clock.sleep(isWell ? QSD_POLL_MS : QSD_RETRY_MS, signal)])
   }
 }
 

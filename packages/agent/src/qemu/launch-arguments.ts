@@ -23,7 +23,7 @@ export function launchArguments(launch: GuestLaunch, disks: readonly DiskRecord[
       '-mon',
       'chardev=qmp,mode=control',
     ],
-    ...['-chardev', `file,id=console,path=${escaped(paths.consoleLog)},append=off`, '-serial', 'chardev:console'],
+    ...['-chardev', `file,id=console,path=${escaped(paths.consoleLog)},append=on`, '-serial', 'chardev:console'],
     ...['-object', 'rng-builtin,id=rng0', '-device', 'virtio-rng-pci,id=rng,rng=rng0'],
     ...diskArguments(launch, disks),
     ...launch.nics.flatMap((nic, index) => [

@@ -1,6 +1,6 @@
 /**
  * Changes of a mirrored disk's graph in a living QEMU, by QMP. What each step may do and in which order was found
- * by trial on QEMU 7.2 and 10.0: docs/internals/mirrored-volumes.md. All functions can be repeated: they look at
+ * by trial on QEMU 7.2 and 10.0: docs/internals/mirror.md. All functions can be repeated: they look at
  * the graph and do only what is still missing, so that an agent that crashed half-way is healed by doing it again.
  */
 import { failure } from '@stead/core/errors.ts'
