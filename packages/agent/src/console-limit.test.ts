@@ -10,9 +10,9 @@ test('the newest whole lines stay', async () => {
   try {
     const path = join(folder, 'console.log')
     await writeFile(path, 'one\ntwo\nthree\nfour\n')
-    await shorten(path, 12)
+    await shorten(path, 8)
     assert.equal(await readFile(path, 'utf8'), 'four\n')
-    await shorten(path, 12)
+    await shorten(path, 8)
     assert.equal(await readFile(path, 'utf8'), 'four\n')
   } finally {
     await rm(folder, { recursive: true, force: true })
