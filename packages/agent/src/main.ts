@@ -92,6 +92,10 @@ async function main(configPath: string | undefined): Promise<void> {
     helper,
     ...(config.guestUser ? { user: config.guestUser } : {}),
     readEpoch: (volume) => readEpoch(store, self, volume),
+    isWanted: async (volume) => {
+      const record = await store.get(KEYS.volume(volume))
+      return record.ok ? ok(record.value !== undefined) : record
+    },
     blobPath: (blob) => blobs.ensure(blob),
     remoteDigests: (host, volume, pool, range) => peers.volumes(host as HostId).digests(volume, pool, range),
   })

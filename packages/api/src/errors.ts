@@ -1,5 +1,5 @@
 /** Errors on the wire: problem documents of RFC 9457 with Stead's own code, hint and causes. */
-import { FAILURES, failure, type Failure, type FailureCode } from '@stead/core/errors.ts'
+import { FAILURES, failure, hintOf, type Failure, type FailureCode } from '@stead/core/errors.ts'
 import { z } from 'zod'
 
 export const PROBLEM_MEDIA_TYPE = 'application/problem+json'
@@ -25,7 +25,7 @@ export function problemFromFailure(value: Failure): Problem {
     status,
     detail: value.message,
     code: value.code,
-    ...(value.hint === undefined ? {} : { hint: value.hint }),
+    hint: hintOf(value),
     ...(causes.length === 0 ? {} : { causes }),
   }
 }

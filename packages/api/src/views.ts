@@ -149,6 +149,7 @@ export const placementSchema = z.object({
       replicas: z.array(z.object({ host: z.string(), pool: z.string() })),
     }),
   ),
+  warnings: z.array(z.string()).describe('What the user should know of it, such as that it is unprotected'),
   decision: decisionSchema,
 })
 export type Placement = z.output<typeof placementSchema>

@@ -169,7 +169,7 @@ test('create checks the kernel, uploads what is missing, and sends sizes in byte
   const { run, seen } = await terminalWith(context, {
     [`HEAD /v1/blobs/${KERNEL_DIGEST}`]: refusal(failure('not_found', 'absent')),
     [`PUT /v1/blobs/${KERNEL_DIGEST}`]: bytes(''),
-    'POST /v1/guests': { guest: { id: '1', name: 'demo' }, operation: operation('succeeded') },
+    'POST /v1/guests': { guest: { id: '1', name: 'demo' }, warnings: [], operation: operation('succeeded') },
   })
   const kernel = join(seen.folder, 'vmlinuz')
   await writeFile(kernel, KERNEL)

@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import { createClient, type Client } from '@stead/api/client.ts'
 import { problemFromFailure } from '@stead/api/errors.ts'
 import type { Transport } from '@stead/api/transport.ts'
-import { failure, FailureError, FAILURES, type Failure } from '@stead/core/errors.ts'
+import { failure, FailureError, FAILURES, hintOf, type Failure } from '@stead/core/errors.ts'
 import type { Result } from '@stead/core/result.ts'
 import { readContext } from './context.ts'
 import { formatStructured, type OutputFormat } from './output.ts'
@@ -138,7 +138,7 @@ export function report(terminal: Terminal, error: unknown, json: boolean): void 
     return
   }
   terminal.stderr.write(`error: ${value.message}\n`)
-  if (value.hint !== undefined) terminal.stderr.write(`hint: ${value.hint}\n`)
+  terminal.stderr.write(`hint: ${hintOf(value)}\n`)
 }
 
 /** Ctrl-C while the cluster worked: the work goes on. */

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { constants } from 'node:os'
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { FAILURES, failure } from '@stead/core/errors.ts'
+import { FAILURES, failure, hintOf } from '@stead/core/errors.ts'
 import type { Failure } from '@stead/core/errors.ts'
 import { NETWORK_ROLES } from '@stead/core/model/host.ts'
 import type { NetworkRole } from '@stead/core/model/host.ts'
@@ -244,11 +244,12 @@ function withoutDashes(command: readonly string[]): readonly string[] {
 }
 
 function complain(error: Failure, options: LabOptions): void {
-  const { code, message, hint, cause } = error
+  const { code, message, cause } = error
+  const hint = hintOf(error)
   const beneath = cause instanceof Error ? cause.message : cause
   if (options.json === true)
     process.stderr.write(`${JSON.stringify({ error: { code, message, hint, cause: beneath } })}\n`)
-  else process.stderr.write(`error: ${message}\n${hint === undefined ? '' : `hint: ${hint}\n`}`)
+  else process.stderr.write(`error: ${message}\nhint: ${hint}\n`)
   process.exitCode = FAILURES[code].exit
 }
 

@@ -11,7 +11,7 @@ import type { Guest } from '@stead/core/model/guest.ts'
 import type { BlobId, HostId, OperationId, VolumeId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
 import type { Operation } from '@stead/core/model/operation.ts'
-import { guestByName } from '@stead/core/model/records.ts'
+import { guestByName, isActive } from '@stead/core/model/records.ts'
 import type { Clock, Random } from '@stead/core/ports/clock.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import type { Store } from '@stead/core/ports/store.ts'
@@ -52,7 +52,7 @@ export interface BackendContext {
 export function createApiBackend(context: BackendContext): ApiBackend {
   const { self, store, mirror, history, blobs, clock } = context
 
-  const view = (): ViewContext => ({ state: mirror.state, verdicts: context.verdicts() })
+  const view = (): ViewContext => ({ state: withUnreported(mirror, self), verdicts: context.verdicts() })
   const loaded = <T>(answer: (state: ClusterState) => Result<T>): Result<T> =>
     mirror.loaded ? answer(mirror.state) : fail(failure('no_quorum', `${self} has not reached the cluster's store yet`, { hint: 'Wait a moment; if it stays so, a majority of the hosts is down' }))
   /** Answers once this host's own copy holds the change: who asks next, here, must find what he has just done. */
@@ -188,14 +188,15 @@ export function createApiBackend(context: BackendContext): ApiBackend {
       })
       if (!operation.ok) return operation
       const id = operation.value.subject.split('/')[1] ?? ''
-      return ok({ guest: { id, name: body.name }, ...(await started(operation.value)) })
+      return ok({ guest: { id, name: body.name }, warnings: planned.ok ? [...planned.value.warnings] : [], ...(await started(operation.value)) })
     },
     'guest.plan': async ({ body }) => {
       const plan = createPlan(body)
       if (!plan.ok) return plan
-      const { volumes, decision, host } = plan.value
+      const { volumes, decision, host, warnings } = plan.value
       return ok({
         host,
+        warnings: [...warnings],
         volumes: volumes.map((volume) => ({ name: volume.name, sizeBytes: volume.sizeBytes, replicas: volume.replicas.map((replica) => ({ host: replica.host, pool: replica.pool })) })),
         decision: { ...decision, facts: [...decision.facts], candidates: decision.candidates.map((candidate) => ({ ...candidate, merits: [...candidate.merits] })) },
       })
@@ -292,6 +293,19 @@ export function createApiBackend(context: BackendContext): ApiBackend {
       return outcome.ok ? ok() : outcome
     },
   }
+}
+
+/** The records, and what this host knows better of its own guests while the store cannot be told. */
+function withUnreported({ state, unreported }: ClusterMirror, self: HostId): ClusterState {
+  if (unreported.size === 0) return state
+  const observations = new Map(state.observations)
+  for (const [guest, { observation, failed }] of unreported) {
+    const grant = state.grants.get(guest)?.value
+    if (!isActive(grant) || grant.host !== self || grant.epoch !== observation.epoch) continue
+    const reason = failed && observation.phase === 'paused' ? `${observation.reason}; it goes on once the cluster's store, which has no majority now, can record that` : observation.reason
+    observations.set(guest, { value: { ...observation, reason }, revision: observations.get(guest)?.revision ?? 0n })
+  }
+  return { ...state, observations }
 }
 
 function cloneEvent(event: ClusterEvent) {

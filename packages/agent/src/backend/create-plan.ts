@@ -21,6 +21,7 @@ export interface CreatePlan {
   readonly volumes: readonly Volume[]
   readonly decision: Decision
   readonly host: HostId
+  readonly warnings: readonly string[]
 }
 
 export interface CreateContext {
@@ -81,7 +82,15 @@ export function planCreate(context: CreateContext, request: CreateGuest): Result
     facts: volumes.value.map((volume) => `${volume.name} has its replicas on ${volume.replicas.map((replica) => replica.host).join(' and ')}`),
     candidates: placement.candidates,
   }
-  return ok({ guest, volumes: volumes.value, decision, host: placement.chosen })
+  return ok({ guest, volumes: volumes.value, decision, host: placement.chosen, warnings: warningsOf(request, volumes.value) })
+}
+
+function warningsOf(request: CreateGuest, volumes: readonly Volume[]): string[] {
+  const single = volumes.filter((volume) => volume.replicas.length === 1)
+  if (single.length === 0) return []
+  const asked = Math.max(...request.disks.map((disk) => disk.replicas))
+  const why = asked > 1 ? `no second host could hold the other of ${asked} replicas` : 'only one replica was asked for'
+  return [`${request.name} is unprotected: ${why}. If ${single[0]?.replicas[0]?.host} falls, it stands still until that host is back.`]
 }
 
 function planVolumes(context: CreateContext, request: CreateGuest, guest: Guest, home: HostId, isUsable: (host: HostId) => boolean): Result<Volume[]> {

@@ -25,6 +25,11 @@ export interface QsdVolumeHostOptions {
   readonly helper: string
   readonly user?: { readonly uid: number; readonly gid: number }
   readonly readEpoch: EpochReader
+  /**
+   * Whether the volume's record still exists, read linearizably. A create's request may arrive after the volume was
+   * deleted and its removal done; the file that it made would never be removed. Absent: every volume is wanted.
+   */
+  readonly isWanted?: (volume: VolumeId) => Promise<Result<boolean>>
   /** Path of a blob on this host. */
   readonly blobPath: (blob: BlobId) => Promise<Result<string>>
   /** `digests` of the replica on another host. */
@@ -92,6 +97,10 @@ export class QsdVolumeHost implements VolumeHost {
       const present = await replicaSize(path)
       if (!present.ok) return present
       if (present.value === spec.sizeBytes) return ok()
+      // Asked under the lock that a removal takes as well: what is deleted from now on is removed after this.
+      const wanted = (await this.#options.isWanted?.(spec.volume)) ?? ok(true)
+      if (!wanted.ok) return wanted
+      if (!wanted.value) return fail(failure('conflict', `Volume ${spec.volume} was deleted meanwhile`))
       if (present.value !== undefined) return fail(failure('conflict', `Volume ${spec.volume} exists with ${present.value} bytes, not ${spec.sizeBytes}`))
       const image = content ? await this.#options.blobPath(content.blob) : undefined
       if (image && !image.ok) return image

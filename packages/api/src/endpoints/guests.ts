@@ -66,7 +66,11 @@ export const GUEST_ENDPOINTS = {
     summary: 'Create a guest',
     permission: 'guest.create',
     body: createGuestBody,
-    response: z.object({ guest: z.object({ id: z.string(), name: z.string() }), operation: operationViewSchema }),
+    response: z.object({
+      guest: z.object({ id: z.string(), name: z.string() }),
+      warnings: z.array(z.string()).describe('What the user should know of it, such as that it is unprotected'),
+      operation: operationViewSchema,
+    }),
     status: 202,
     long: true,
   }),

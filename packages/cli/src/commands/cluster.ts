@@ -97,6 +97,10 @@ async function listHosts(session: Session): Promise<void> {
       { title: 'REASON', of: (host) => host.reason },
     ]),
   )
+  if (session.format !== 'table') return
+  // The list itself is what was asked for; that the cluster could not be shown as well would be said by the next command.
+  const cluster = await client.call(ENDPOINTS['cluster.show'])
+  if (cluster.ok) for (const warning of cluster.value.warnings) session.note(`warning: ${warning}`)
 }
 
 function hostText(view: HostView): string {

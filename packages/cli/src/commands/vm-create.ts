@@ -68,10 +68,12 @@ async function createGuest(session: Session, name: string, options: CreateOption
   const body = { ...draft, boot: await bootOf(session, client, options) }
   if (options.dryRun) {
     const placement = valueOf(await client.call(ENDPOINTS['guest.plan'], { body }))
+    for (const warning of placement.warnings) session.note(`warning: ${warning}`)
     session.print(placement, () => placementText(name, placement, session.explain))
     return
   }
   const answer = valueOf(await client.call(ENDPOINTS['guest.create'], { body }))
+  for (const warning of answer.warnings) session.note(`warning: ${warning}`)
   const operation = await settle(session, client, answer.operation)
   const began = operation.state !== 'succeeded'
   const text = began
@@ -79,7 +81,7 @@ async function createGuest(session: Session, name: string, options: CreateOption
     : body.start
       ? 'created and started'
       : 'created'
-  session.print({ guest: answer.guest, operation }, () => `vm ${name} ${text}\n`)
+  session.print({ guest: answer.guest, warnings: answer.warnings, operation }, () => `vm ${name} ${text}\n`)
   if (session.explain) await printExplanation(session, client, name)
 }
 

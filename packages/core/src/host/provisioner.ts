@@ -2,7 +2,7 @@
  * Makes the replicas of new volumes. Run by the coordinator, from the records alone: a create whose client or whose
  * agent vanishes is finished by whoever coordinates next. A create that cannot succeed is undone completely.
  */
-import type { Failure } from '../errors.ts'
+import type { Failure, FailureCode } from '../errors.ts'
 import type { ClusterState } from '../model/cluster.ts'
 import type { Guest } from '../model/guest.ts'
 import { KEYS } from '../model/keys.ts'
@@ -13,6 +13,8 @@ import type { Write } from '../ports/store.ts'
 const TICK_MS = 500
 /** A host that cannot be reached for so long makes the create fail. */
 const PATIENCE_MS = 30_000
+/** Answers that say nothing about whether the replica can be made. */
+const PASSING: ReadonlySet<FailureCode> = new Set(['host_unreachable', 'store_timeout', 'no_quorum'])
 
 export class Provisioner {
   readonly #context: HostContext
@@ -59,23 +61,26 @@ export class Provisioner {
     )
     const failed = answers.find((answer) => !answer.ok)
     if (failed && !failed.ok) {
-      const isPatient = failed.error.code === 'host_unreachable' && clock.monotonicMs() - startedMs < PATIENCE_MS
+      const isPatient = PASSING.has(failed.error.code) && clock.monotonicMs() - startedMs < PATIENCE_MS
       log.warn('a replica could not be made', { volume: volume.id, cause: failed.error })
       if (!isPatient) return this.#undo(guest, failed.error)
       await clock.sleep(TICK_MS)
       return
     }
     const known = mirror.state.volumes.get(volume.id)
+    this.#since.delete(volume.id)
+    // Deleted meanwhile: writing it now would bring a record back that nobody ever removes.
+    if (!known) return
     await store.transact({
-      compares: [{ key: KEYS.volume(volume.id), modRevision: known?.revision ?? 0n }],
+      compares: [{ key: KEYS.volume(volume.id), modRevision: known.revision }],
       writes: [{ kind: 'put', key: KEYS.volume(volume.id), value: JSON.stringify({ ...volume, ready: true }) }],
     })
-    this.#since.delete(volume.id)
   }
 
   async #undo(guest: Guest, error: Failure): Promise<void> {
     const { mirror, store, clock } = this.#context
     const known = mirror.state.guests.get(guest.id)
+    if (!known) return
     const writes: Write[] = [{ kind: 'put', key: KEYS.guest(guest.id), value: JSON.stringify({ ...guest, desired: 'stopped', deleting: true }) }]
     const failure = { code: error.code, message: error.message, ...(error.hint ? { hint: error.hint } : {}) }
     for (const { value: operation } of mirror.state.operations.values()) {
@@ -83,7 +88,7 @@ export class Provisioner {
       const finished = { ...operation, state: 'failed', message: error.message, failure, finishedAt: clock.wallMs() }
       writes.push({ kind: 'put', key: KEYS.operation(operation.id), value: JSON.stringify(finished) })
     }
-    const outcome = await store.transact({ compares: [{ key: KEYS.guest(guest.id), modRevision: known?.revision ?? 0n }], writes })
+    const outcome = await store.transact({ compares: [{ key: KEYS.guest(guest.id), modRevision: known.revision }], writes })
     if (outcome.ok && outcome.value.committed) this.#since.clear()
     else await clock.sleep(100)
   }
