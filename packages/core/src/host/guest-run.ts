@@ -89,7 +89,7 @@ export class GuestRun {
       return
     }
     this.#looking = true
-    void this.#lookUntilQuiet().finally(() => (this.#looking = false))
+    void this.#lookUntilQuiet()
   }
 
   async #lookUntilQuiet(): Promise<void> {
@@ -102,6 +102,8 @@ export class GuestRun {
         await this.#context.clock.sleep(1_000)
       }
     } while (this.#lookAgain)
+    // In the same breath as the last check: a call in between would be lost.
+    this.#looking = false
   }
 
   async #step(): Promise<void> {
