@@ -30,11 +30,10 @@ const LINES_MAX = 400
 const LONG_FILES: Readonly<Record<string, readonly [lines: number, reason: string]>> = {
   'packages/core/src/host/guest-run.ts': [430, 'one actor; its steps share its state and are read together'],
   'packages/agent/src/nbd/nbd-client.ts': [430, 'one protocol state machine'],
-  'packages/agent/src/qemu/running-guest.ts': [450, 'one QEMU process; the graph surgery is in mirror-surgery.ts'],
   'packages/agent/src/qemu/guest-host.system.test.ts': [450, 'one guest is started once for many tests'],
   'packages/agent/src/backend/api-backend.ts': [480, 'one entry per endpoint; the work is in the files beside it'],
   'packages/agent/src/storage/qsd-volume-host.ts': [510, 'the whole port VolumeHost, one method after the other'],
-  'packages/sim/src/memory-guest-host.ts': [450, 'one simulated QEMU, the counterpart of running-guest.ts'],
+  'packages/sim/src/memory-guest-host.ts': [450, 'one simulated QEMU, the counterpart of the QEMU driver'],
   'packages/sim/src/contract/volume-host-contract.ts': [440, 'the whole contract of one port'],
   'packages/sim/src/contract/store-contract.ts': [410, 'the whole contract of one port'],
 }

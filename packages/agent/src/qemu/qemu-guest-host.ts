@@ -183,27 +183,27 @@ export class QemuGuestHost implements GuestHost {
 
   /** Not in turn: it is what frees a step that hangs. */
   async yankLeg(guest: GuestId, volume: VolumeId, host: string): Promise<Result<void>> {
-    return this.#with(guest, (running) => running.yankLeg(volume, host))
+    return this.#with(guest, (running) => running.legs.yank(volume, host))
   }
 
   dropLeg(guest: GuestId, volume: VolumeId, host: string): Promise<Result<void>> {
-    return this.#inTurn(guest, () => this.#with(guest, (running) => running.dropLeg(volume, host)))
+    return this.#inTurn(guest, () => this.#with(guest, (running) => running.legs.drop(volume, host)))
   }
 
   prepareLeg(guest: GuestId, volume: VolumeId, leg: Leg): Promise<Result<void>> {
-    return this.#inTurn(guest, () => this.#with(guest, (running) => running.prepareLeg(volume, leg)))
+    return this.#inTurn(guest, () => this.#with(guest, (running) => running.legs.prepare(volume, leg)))
   }
 
   attachLeg(guest: GuestId, volume: VolumeId, host: string): Promise<Result<void>> {
-    return this.#inTurn(guest, () => this.#with(guest, (running) => running.attachLeg(volume, host)))
+    return this.#inTurn(guest, () => this.#with(guest, (running) => running.legs.attach(volume, host)))
   }
 
   discardLeg(guest: GuestId, volume: VolumeId, host: string): Promise<Result<void>> {
-    return this.#inTurn(guest, () => this.#with(guest, (running) => running.discardLeg(volume, host)))
+    return this.#inTurn(guest, () => this.#with(guest, (running) => running.legs.discard(volume, host)))
   }
 
   drainAndFlush(guest: GuestId, volume: VolumeId): Promise<Result<void>> {
-    return this.#inTurn(guest, () => this.#with(guest, (running) => running.drainAndFlush(volume)))
+    return this.#inTurn(guest, () => this.#with(guest, (running) => running.legs.drainAndFlush(volume)))
   }
 
   consoleLogPath(guest: GuestId): string {

@@ -4,12 +4,12 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { failure } from '@stead/core/errors.ts'
-import type { VolumeId } from '@stead/core/model/ids.ts'
-import type { GuestDisk, GuestEvent, Leg, RunningGuest } from '@stead/core/ports/guest-host.ts'
+import type { GuestDisk, GuestEvent, RunningGuest } from '@stead/core/ports/guest-host.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { isAlive, killDetached, waitGone, type DetachedProcess } from '../process/detached.ts'
-import { attachedDisk, childrenOf, legNode, type DiskRecord, type OpenLeg } from './block-graph.ts'
+import { attachedDisk, type DiskRecord } from './block-graph.ts'
+import { DiskLegs } from './disk-legs.ts'
 import {
   lastWords,
   removeLaunchRecord,
@@ -18,18 +18,8 @@ import {
   type LaunchRecord,
 } from './launch-record.ts'
 import { IoErrors } from './io-errors.ts'
-import {
-  attachNode,
-  closeNode,
-  drainAndFlushDisk,
-  dropNode,
-  openNode,
-  queryGraph,
-  yankNode,
-  type Monitor,
-} from './mirror-surgery.ts'
+import { drainAndFlushDisk, queryGraph, type Monitor } from './mirror-surgery.ts'
 import { QmpClient, type QmpEvent } from './qmp.ts'
-import { probeNbdServer } from './leg-probe.ts'
 
 /** How long QEMU may take from its exec to the monitor's greeting (all disks open). TCG on a busy host is slow. */
 const START_TIMEOUT_MS = 15_000
@@ -43,6 +33,7 @@ type ExitCause = (GuestEvent & { kind: 'exited' })['cause']
 export class QemuGuest {
   readonly process: DetachedProcess
   readonly folder: GuestFolder
+  readonly legs: DiskLegs
   readonly #log: Log
   readonly #emit: (event: GuestEvent) => void
   readonly #onGone: () => void
@@ -70,6 +61,12 @@ export class QemuGuest {
     this.#log = options.log
     this.#emit = options.emit
     this.#onGone = options.onGone
+    this.legs = new DiskLegs({
+      disks: () => this.#record.disks,
+      save: (disk) => this.#saveDisk(disk),
+      monitor: () => this.#connected(),
+      log: options.log,
+    })
   }
 
   get epoch(): number {
@@ -149,81 +146,6 @@ export class QemuGuest {
     return this.#run('cont')
   }
 
-  async yankLeg(volume: VolumeId, host: string): Promise<Result<void>> {
-    const found = this.#disk(volume)
-    if (!found.ok) return found
-    const monitor = this.#connected()
-    if (!monitor.ok) return monitor
-    // All of the host's nodes: the graph cannot be asked now, and a prepared leg of a hung host is lost too.
-    const nodes = found.value.legs.filter(({ leg }) => leg.host === host).map(({ node }) => node)
-    if (nodes.length === 0) return fail(failure('not_found', `The disk ${volume} has no leg on ${host}`))
-    const replies = await Promise.all(nodes.map((node) => yankNode(monitor.value, node)))
-    return replies.find((reply) => !reply.ok) ?? ok()
-  }
-
-  async dropLeg(volume: VolumeId, host: string): Promise<Result<void>> {
-    return this.#operate('drop leg', volume, async (monitor, disk) => {
-      const legs = disk.legs.filter(({ leg }) => leg.host === host)
-      if (legs.length === 0) return ok()
-      const paused = await this.#requirePaused(monitor)
-      if (!paused.ok) return paused
-      for (const { node } of legs) {
-        // A node with requests that wait for a dead server would be drained for ever; an unknown one is fine.
-        await yankNode(monitor, node)
-        const dropped = await dropNode(monitor, disk, node)
-        if (!dropped.ok) return dropped
-      }
-      return this.#saveDisk({ ...disk, legs: disk.legs.filter((leg) => !legs.includes(leg)) })
-    })
-  }
-
-  async prepareLeg(volume: VolumeId, leg: Leg): Promise<Result<void>> {
-    const probed = await probeNbdServer(leg.endpoint)
-    if (!probed.ok) return probed
-    return this.#operate('prepare leg', volume, async (monitor, disk) => {
-      if (disk.width === 1) return fail(failure('conflict', 'A disk with one replica has no place for another leg'))
-      const attached = await this.#attachedLeg(monitor, disk, leg.host)
-      if (!attached.ok) return attached
-      if (attached.value) return fail(failure('conflict', `The leg on ${leg.host} is attached already`))
-      const discarded = await this.#discard(monitor, disk, leg.host)
-      if (!discarded.ok) return discarded
-      const node = legNode(disk.index, disk.nextLeg)
-      // Recorded before it exists: after a crash the number is spent and a node in the graph has a name.
-      const planned = { ...discarded.value, legs: [...discarded.value.legs, { node, leg }], nextLeg: disk.nextLeg + 1 }
-      const saved = this.#saveDisk(planned)
-      if (!saved.ok) return saved
-      const opened = await openNode(monitor, planned, node, leg)
-      if (opened.ok) return ok()
-      this.#saveDisk({ ...planned, legs: discarded.value.legs })
-      return opened
-    })
-  }
-
-  async attachLeg(volume: VolumeId, host: string): Promise<Result<void>> {
-    return this.#operate('attach leg', volume, async (monitor, disk) => {
-      const prepared = disk.legs.findLast(({ leg }) => leg.host === host)
-      if (!prepared) return fail(failure('conflict', `No leg on ${host} was prepared`))
-      const paused = await this.#requirePaused(monitor)
-      if (!paused.ok) return paused
-      // A leg by unix socket is the local replica: reads go there first.
-      return attachNode(monitor, disk, prepared.node, prepared.leg.endpoint.kind === 'unix')
-    })
-  }
-
-  async discardLeg(volume: VolumeId, host: string): Promise<Result<void>> {
-    return this.#operate('discard leg', volume, async (monitor, disk) => {
-      const attached = await this.#attachedLeg(monitor, disk, host)
-      if (!attached.ok) return attached
-      if (attached.value) return fail(failure('conflict', `The leg on ${host} is attached; it can only be dropped`))
-      const discarded = await this.#discard(monitor, disk, host)
-      return discarded.ok ? ok() : discarded
-    })
-  }
-
-  async drainAndFlush(volume: VolumeId): Promise<Result<void>> {
-    return this.#operate('drain and flush', volume, drainAndFlushDisk)
-  }
-
   /** Ends QEMU in order. True when nothing acknowledged or pending is missing on any attached leg. */
   quit(): Promise<{ readonly flushed: boolean }> {
     this.#ending ??= this.#end()
@@ -283,66 +205,12 @@ export class QemuGuest {
     return true
   }
 
-  async #operate(
-    name: string,
-    volume: VolumeId,
-    work: (monitor: Monitor, disk: DiskRecord) => Promise<Result<void>>,
-  ): Promise<Result<void>> {
-    const disk = this.#disk(volume)
-    if (!disk.ok) return disk
-    const monitor = this.#connected()
-    if (!monitor.ok) return monitor
-    const began = performance.now()
-    const done = await work(monitor.value, disk.value)
-    const fields = { volume, ms: Math.round((performance.now() - began) * 10) / 10 }
-    if (done.ok) this.#log.debug(name, fields)
-    else this.#log.warn(`${name} failed: ${done.error.message}`, { ...fields, cause: done.error.cause })
-    return done
-  }
-
-  #disk(volume: VolumeId): Result<DiskRecord> {
-    const disk = this.#record.disks.find((each) => each.volume === volume)
-    return disk ? ok(disk) : fail(failure('not_found', `The guest has no disk ${volume}`))
-  }
-
-  async #attachedLeg(monitor: Monitor, disk: DiskRecord, host: string): Promise<Result<OpenLeg | undefined>> {
-    const graph = await queryGraph(monitor)
-    if (!graph.ok) return graph
-    const children = new Set(childrenOf(graph.value, disk).map((child) => child.node))
-    return ok(disk.legs.find(({ node, leg }) => leg.host === host && children.has(node)))
-  }
-
-  /** Closes a host's nodes that are not attached (the caller has made sure). Returns the disk without them. */
-  async #discard(monitor: Monitor, disk: DiskRecord, host: string): Promise<Result<DiskRecord>> {
-    const legs = disk.legs.filter(({ leg }) => leg.host === host)
-    if (legs.length === 0) return ok(disk)
-    const graph = await queryGraph(monitor)
-    if (!graph.ok) return graph
-    const existing = new Set(graph.value.nodes.map((node) => node.name))
-    for (const { node } of legs.filter((leg) => existing.has(leg.node))) {
-      await yankNode(monitor, node)
-      const closed = await closeNode(monitor, node)
-      if (!closed.ok) return closed
-    }
-    const remaining = { ...disk, legs: disk.legs.filter((leg) => !legs.includes(leg)) }
-    const saved = this.#saveDisk(remaining)
-    return saved.ok ? ok(remaining) : saved
-  }
-
   #saveDisk(disk: DiskRecord): Result<void> {
     this.#record = {
       ...this.#record,
       disks: this.#record.disks.map((each) => (each.index === disk.index ? disk : each)),
     }
     return writeLaunchRecord(this.folder, this.#record)
-  }
-
-  async #requirePaused(monitor: Monitor): Promise<Result<void>> {
-    const status = await monitor.execute<QemuStatus>('query-status')
-    if (!status.ok) return status
-    return status.value.running
-      ? fail(failure('conflict', 'The guest runs; its disks can be changed only while it is paused'))
-      : ok()
   }
 
   async #status(monitor: Monitor): Promise<Result<RunningGuest['status']>> {
