@@ -1,5 +1,6 @@
 /** `./dev lab`, once the lab is up: runs the tour against it. */
 import { fileURLToPath } from 'node:url'
+import { inspect } from 'node:util'
 import { createClient } from '@stead/api/client.ts'
 import { readContext } from '@stead/cli/context.ts'
 import { unixTransport } from '@stead/cli/unix-transport.ts'
@@ -28,7 +29,7 @@ try {
   const shown = error instanceof Error ? error.message : String(error)
   process.stderr.write(`error: the tour ended early: ${shown}\n`)
   if (error instanceof FailureError && error.failure.hint) process.stderr.write(`hint: ${error.failure.hint}\n`)
-  if (error instanceof Error && error.cause !== undefined) process.stderr.write(`cause: ${String(error.cause)}\n`)
+  if (error instanceof Error && error.cause !== undefined) process.stderr.write(`cause: ${inspect(error.cause)}\n`)
   process.stderr.write('The lab goes on; look with: bin/stead event list\n')
   process.exit(1)
 }
