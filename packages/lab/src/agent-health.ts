@@ -6,7 +6,7 @@ import { request } from 'node:http'
  */
 export function agentAnswers(socket: string, timeoutMs = 1000): Promise<boolean> {
   return new Promise((resolve) => {
-    const asked = request({ socketPath: socket, path: '/v1/cluster', agent: false }, (answer) => {
+    const asked = request({ socketPath: socket, path: '/', agent: false }, (answer) => {
       // Any status will do: an agent that refuses a caller without a token, or has lost the quorum, is alive.
       answer.resume()
       resolve(true)

@@ -220,7 +220,9 @@ function hostBoot(env: NodeJS.ProcessEnv, places: LabPlaces): Result<HostBoot> {
   const agentMain = join(REPOSITORY, 'packages', 'agent', 'src', 'main.ts')
   // For tests of the lab itself: what runs in place of the agent.
   const override = env['STEAD_LAB_COMMAND']
-  const program = override === undefined ? [process.execPath, agentMain] : override.split(' ')
+  // A small young generation and one helper thread: the agent's work is small pieces, and half its memory would be room.
+  const flags = ['--max-semi-space-size=2', '--v8-pool-size=1']
+  const program = override === undefined ? [process.execPath, ...flags, agentMain] : override.split(' ')
   const command = (host: LabHostSpec) => [...program, join(hostFolder(places, host.id), 'agent.json')]
   return ok({ places, cgroupRoot: root.value, nativeDir, command, compileCache: join(REPOSITORY, '.cache', 'node') })
 }

@@ -13,7 +13,7 @@ import type { DetachedSpec } from '../process/detached.ts'
 import { EtcdCluster, type EtcdMember } from '../store/etcd-cluster.ts'
 
 /** Measured: killing the leader costs 0.74 s until the next write with these, 1.15 s with etcd's defaults. */
-const HEARTBEAT_MS = 50
+const HEARTBEAT_MS = 100
 const ELECTION_MS = 500
 const ASK_TIMEOUT_MS = 1_000
 
@@ -81,7 +81,7 @@ export class EtcdMemberHost {
       stderrPath: join(this.#directory, 'etcd.log'),
       nice: -10,
       // A Go runtime that keeps little garbage: the store holds a few thousand records, not gigabytes.
-      env: { ...process.env, GOGC: '40', GOMAXPROCS: '2' },
+      env: { ...process.env, GOGC: '40', GOMAXPROCS: '1' },
     }
   }
 

@@ -6,6 +6,7 @@ import { flushCompileCache } from 'node:module'
 import { DeadmanClient } from './deadman-client.ts'
 import { parseGuardianConfig } from './guardian-config.ts'
 import { Guardian } from './guardian.ts'
+import { LeaseGateway } from './lease-gateway.ts'
 import { lineLog } from './line-log.ts'
 import { machineClock } from './machine-clock.ts'
 
@@ -21,11 +22,9 @@ async function main(path: string | undefined): Promise<void> {
   const log = lineLog((line) => process.stderr.write(line), { guardian: config.hostId })
   const clock = machineClock
 
-  // The store client is most of this process's memory: it comes last, and nothing else imports it.
-  const { EtcdStore } = await import('../store/etcd-store.ts')
   const totalTimeoutMs = config.leaseTtlMs * STORE_PATIENCE
   const callTimeoutMs = Math.min(STORE_CALL_TIMEOUT_MS_MAX, totalTimeoutMs / 2)
-  const store = new EtcdStore({ endpoints: config.etcdEndpoints, callTimeoutMs, totalTimeoutMs, clock, log })
+  const store = new LeaseGateway({ endpoints: config.etcdEndpoints, callTimeoutMs, totalTimeoutMs, clock, log })
   const deadman = new DeadmanClient(config.deadmanSocket, clock, log)
   const guardian = await Guardian.start(config, { store, clock, log, deadman })
   // The next start then needs no type stripping: its compiler would stay in memory, 35 MB.

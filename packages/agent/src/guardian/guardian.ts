@@ -7,12 +7,12 @@ import { deadmanDecision, type SelfFencingDecision } from '@stead/core/ha/self-f
 import type { Clock } from '@stead/core/ports/clock.ts'
 import type { HeartbeatView } from '@stead/core/ports/fence.ts'
 import type { Log } from '@stead/core/ports/log.ts'
-import type { Store } from '@stead/core/ports/store.ts'
 import { ControlServer, type GuardianUpdate } from './control-server.ts'
 import type { Deadman } from './deadman-client.ts'
 import type { GuardianConfig, GuardianPeer } from './guardian-config.ts'
 import { encodeHeartbeat, HeartbeatReader, PacketKey } from './heartbeat-packet.ts'
 import { HeartbeatSockets } from './heartbeat-sockets.ts'
+import type { LeaseStore } from './lease-gateway.ts'
 import { LeaseKeeper } from './lease-keeper.ts'
 import { PeerTable } from './peer-table.ts'
 
@@ -20,7 +20,7 @@ import { PeerTable } from './peer-table.ts'
 export const HEARTBEATS_PER_PUSH_MAX = 5
 
 export interface GuardianDependencies {
-  readonly store: Store
+  readonly store: LeaseStore
   /** `monotonicMs` must be the machine's CLOCK_MONOTONIC: stamps have to grow over restarts of this process. */
   readonly clock: Clock
   readonly log: Log

@@ -7,10 +7,11 @@
  */
 import type { Clock } from '@stead/core/ports/clock.ts'
 import type { Log } from '@stead/core/ports/log.ts'
-import type { LeaseId, Store } from '@stead/core/ports/store.ts'
+import type { LeaseId } from '@stead/core/ports/store.ts'
+import type { LeaseStore } from './lease-gateway.ts'
 
 export interface LeaseKeeperOptions {
-  readonly store: Store
+  readonly store: LeaseStore
   readonly clock: Clock
   readonly log: Log
   readonly ttlMs: number

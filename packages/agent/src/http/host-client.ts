@@ -2,10 +2,11 @@
  * Calls to one other host's internal server. The host has several addresses, one a network; a dead network shows
  * as a connection that cannot be made, and the next address is tried. Nothing here waits without bound.
  */
-import { Agent, request as httpRequest, type IncomingMessage } from 'node:http'
+import type { Agent as HttpAgent, IncomingMessage } from 'node:http'
 import { failure } from '@stead/core/errors.ts'
 import { fail, type Result } from '@stead/core/result.ts'
 import { internalBearer } from './internal-protocol.ts'
+import { Agent, request as httpRequest } from './node-http.ts'
 
 export interface HostClientOptions {
   /** The host's name, for messages. */
@@ -172,6 +173,6 @@ export class HostClient {
   }
 }
 
-function newAgent(): Agent {
+function newAgent(): HttpAgent {
   return new Agent({ keepAlive: true, maxSockets: 16, maxFreeSockets: 4 })
 }

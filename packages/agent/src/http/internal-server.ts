@@ -2,7 +2,7 @@
  * What a host offers to the other hosts: its replicas (port `VolumeHost`), its blobs, and named calls and streams
  * for its guests. Plain node:http: few routes, trusted callers, no framework in the way of a failover.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { failure } from '@stead/core/errors.ts'
@@ -11,6 +11,7 @@ import type { CopyRequest, VolumeHost } from '@stead/core/ports/volume-host.ts'
 import { fail, type Result } from '@stead/core/result.ts'
 import { sameSecret } from './api-server.ts'
 import { COPY_HEARTBEAT_MS, internalBearer, resultToJson, VOLUME_METHODS, type CopyLine } from './internal-protocol.ts'
+import { createServer } from './node-http.ts'
 
 export interface InternalServerOptions {
   /** Addresses to listen on, all with the same port. */

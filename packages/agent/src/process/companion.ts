@@ -8,7 +8,8 @@ import type { Clock } from '@stead/core/ports/clock.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import { isAlive, killDetached, readPidFile, startDetached, type DetachedProcess, type DetachedSpec } from './detached.ts'
 
-const POLL_MS = 100
+/** A look costs a read in /proc. Four a second find the guardian's end long before its lease is in danger. */
+const POLL_MS = 250
 const LOG_BYTES_MAX = 8 << 20
 /** A daemon that ends at once is not started in a tight loop. */
 const PAUSES_MS = [0, 200, 500, 1_000, 2_000] as const
@@ -27,6 +28,7 @@ export interface CompanionOptions {
 export class Companion {
   readonly #options: CompanionOptions
   #process: DetachedProcess | undefined
+  #pidFile = ''
   #startedMs = 0
   #quickEnds = 0
 
@@ -48,13 +50,14 @@ export class Companion {
   }
 
   async kill(): Promise<void> {
-    const spec = await this.#options.spec()
-    if (this.#process) await killDetached(this.#process, spec.pidFile)
+    // Not asked of `spec`: making one prepares a start, and what it prepares (a store that is forced) is used once.
+    if (this.#process) await killDetached(this.#process, this.#pidFile)
   }
 
   async #startOrAdopt(signal: AbortSignal): Promise<void> {
     const { name, helper, clock, log, onRestart } = this.#options
     const spec = await this.#options.spec()
+    this.#pidFile = spec.pidFile
     const previous = this.#process
     const adopted = previous ? undefined : readPidFile(spec.pidFile)
     if (adopted) {

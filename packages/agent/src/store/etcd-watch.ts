@@ -26,7 +26,8 @@ export interface WatchContext {
 }
 
 /** How often the server is asked for a sign of life, and how long it may owe one. */
-const PROGRESS_INTERVAL_MS = 500
+const PROGRESS_INTERVAL_MS = 1000
+const LOOK_INTERVAL_MS = 500
 const SILENCE_LIMIT_MS = 1500
 const RETRY_PAUSE_MS = 50
 const CONNECT_TIMEOUT_MS = 500
@@ -113,6 +114,7 @@ class WatchStream {
   #fragments: Event[] = []
   #wake: (() => void) | undefined
   #heardAt: number
+  #askedAt = -Infinity
 
   constructor(context: WatchContext, endpoint: Endpoint, prefix: string, startRevision: bigint, signal: AbortSignal) {
     this.#context = context
@@ -172,12 +174,16 @@ class WatchStream {
   async #watchdog(): Promise<void> {
     const { clock } = this.#context
     while (this.end.kind === 'open') {
-      await pause(clock, PROGRESS_INTERVAL_MS, this.#stopping.signal)
+      await pause(clock, LOOK_INTERVAL_MS, this.#stopping.signal)
       if (this.end.kind !== 'open') return
       if (clock.monotonicMs() - this.#heardAt > SILENCE_LIMIT_MS) {
         this.#finish({ kind: 'broken', reason: `no answer for ${SILENCE_LIMIT_MS} ms` })
         return
       }
+      // News is a sign of life too: only a quiet stream is asked for one.
+      const quietMs = clock.monotonicMs() - Math.max(this.#heardAt, this.#askedAt)
+      if (quietMs < PROGRESS_INTERVAL_MS - LOOK_INTERVAL_MS / 2) continue
+      this.#askedAt = clock.monotonicMs()
       this.#call.write({ requestUnion: { $case: 'progressRequest', value: {} } })
     }
   }
