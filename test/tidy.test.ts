@@ -26,16 +26,15 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 }
 
 const LINES_MAX = 400
+/** Of a test, whose cases are read one by one. */
+const TEST_LINES_MAX = 500
 /** Longer ones, with the length that they must not exceed and the reason. */
 const LONG_FILES: Readonly<Record<string, readonly [lines: number, reason: string]>> = {
   'packages/core/src/host/guest-run.ts': [430, 'one actor; its steps share its state and are read together'],
   'packages/agent/src/nbd/nbd-client.ts': [430, 'one protocol state machine'],
-  'packages/agent/src/qemu/guest-host.system.test.ts': [450, 'one guest is started once for many tests'],
-  'packages/agent/src/backend/api-backend.ts': [480, 'one entry per endpoint; the work is in the files beside it'],
+  'packages/agent/src/backend/api-backend.ts': [500, 'one entry per endpoint; the work is in the files beside it'],
   'packages/agent/src/storage/qsd-volume-host.ts': [510, 'the whole port VolumeHost, one method after the other'],
   'packages/sim/src/memory-guest-host.ts': [450, 'one simulated QEMU, the counterpart of the QEMU driver'],
-  'packages/sim/src/contract/volume-host-contract.ts': [440, 'the whole contract of one port'],
-  'packages/sim/src/contract/store-contract.ts': [410, 'the whole contract of one port'],
 }
 
 /** Files that a process is started with, or that a tool loads: nothing imports them. */
@@ -135,9 +134,9 @@ test('only syntax that type stripping can remove', () => {
 })
 
 test(`a file has at most ${LINES_MAX} lines, or a reason`, () => {
-  const wrong = FILES.flatMap(({ path, text }) => {
+  const wrong = FILES.flatMap(({ path, text, isTest }) => {
     const lines = text.split('\n').length - 1
-    const limit = LONG_FILES[path]?.[0] ?? LINES_MAX
+    const limit = LONG_FILES[path]?.[0] ?? (isTest ? TEST_LINES_MAX : LINES_MAX)
     return lines > limit ? [`${path} has ${lines} lines, ${limit} are allowed`] : []
   })
   assert.deepEqual(wrong, [])
