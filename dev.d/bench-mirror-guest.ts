@@ -66,7 +66,12 @@ function scriptOf(load: GuestLoad): string {
   return Buffer.from(script).toString('base64')
 }
 
-async function follow(console: string, pids: readonly number[], ended: () => boolean, limitMs: number): Promise<Map<number, Record<Variant, Measure[]>>> {
+async function follow(
+  console: string,
+  pids: readonly number[],
+  ended: () => boolean,
+  limitMs: number,
+): Promise<Map<number, Record<Variant, Measure[]>>> {
   const results = new Map<number, Record<Variant, Measure[]>>()
   let current: { variant: Variant; depth: number; before: number[] } | undefined
   let seen = 0
@@ -95,7 +100,12 @@ function measureOf(writes: number, tookMs: number, usedMs: readonly number[]): M
   const [writerMs = 0, ...storageMs] = usedMs
   const writerCpuMicros = (writerMs * 1000) / writes
   const storageCpuMicros = (storageMs.reduce((sum, one) => sum + one, 0) * 1000) / writes
-  return { writesPerSecond: (writes * 1000) / tookMs, writerCpuMicros, storageCpuMicros, cpuMicros: writerCpuMicros + storageCpuMicros }
+  return {
+    writesPerSecond: (writes * 1000) / tookMs,
+    writerCpuMicros,
+    storageCpuMicros,
+    cpuMicros: writerCpuMicros + storageCpuMicros,
+  }
 }
 
 function textOf(file: string): string {

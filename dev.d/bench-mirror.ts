@@ -138,14 +138,28 @@ async function compare(
     }
   }
   for (const measures of Object.values(runs)) measures.shift()
-  return rowOf(runs, { name: load.name, transport, writer: 'block layer', writers, depth: load.depth, blockBytes: load.blockBytes })
+  return rowOf(runs, {
+    name: load.name,
+    transport,
+    writer: 'block layer',
+    writers,
+    depth: load.depth,
+    blockBytes: load.blockBytes,
+  })
 }
 
 async function compareInGuest(options: BenchOptions, repository: string): Promise<BenchRow[]> {
   const load = { depths: [1, 32], rounds: options.rounds, seconds: Math.max(1, Math.round(options.seconds)) }
   const measured = await measureInGuest(repository, options.rig, load)
   return [...measured].map(([depth, runs]) =>
-    rowOf(runs, { name: `4 KiB random, depth ${depth}`, transport: 'cable', writer: 'guest', writers: 1, depth, blockBytes: 4 * KIB }),
+    rowOf(runs, {
+      name: `4 KiB random, depth ${depth}`,
+      transport: 'cable',
+      writer: 'guest',
+      writers: 1,
+      depth,
+      blockBytes: 4 * KIB,
+    }),
   )
 }
 
@@ -248,7 +262,9 @@ if (import.meta.main) {
       ...{
         congestion: { type: 'string' },
         aio: { type: 'string' },
-        'no-batch': { type: 'boolean' }, 'no-guest': { type: 'boolean' }, iothreads: { type: 'boolean' },
+        'no-batch': { type: 'boolean' },
+        'no-guest': { type: 'boolean' },
+        iothreads: { type: 'boolean' },
         json: { type: 'boolean' },
       },
     },

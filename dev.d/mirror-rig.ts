@@ -162,7 +162,10 @@ export class MirrorRig {
       const daemon = this.start(command, side)
       this.storage[index] = daemon.pid as number
       daemon.stderr?.on('data', (chunk: Buffer) => (this.#complaints += chunk.toString()))
-      daemon.once('exit', (code, signal) => (this.#complaints += `the ${side} storage daemon ended: ${code ?? signal}\n`))
+      daemon.once(
+        'exit',
+        (code, signal) => (this.#complaints += `the ${side} storage daemon ended: ${code ?? signal}\n`),
+      )
       if (onSocket) await until('a storage daemon', () => existsSync(path), daemon)
       else await this.#untilListening(daemon)
     }

@@ -43,9 +43,14 @@ for (const [name, options] of Object.entries<LabOptions>({
     test('explain tells why it runs where it runs, and why not elsewhere', async () => {
       const text = await lab.must('explain', 'vm', 'demo')
       assert.match(text, /h1 is lost/)
-      const explained = await lab.json<{ decision: { action: string; candidates: { host: string; rejectedBecause: string }[] } }>('explain', 'vm', 'demo')
+      const explained = await lab.json<{
+        decision: { action: string; candidates: { host: string; rejectedBecause: string }[] }
+      }>('explain', 'vm', 'demo')
       assert.equal(explained.decision.action, 'recover')
-      assert.equal(explained.decision.candidates.find((candidate) => candidate.host === 'h1')?.rejectedBecause, 'it is not online')
+      assert.equal(
+        explained.decision.candidates.find((candidate) => candidate.host === 'h1')?.rejectedBecause,
+        'it is not online',
+      )
     })
 
     test('the witness, where there is one, runs nothing and holds no data', async () => {

@@ -44,10 +44,14 @@ suite('faults of processes', { timeout: 600_000 }, () => {
     const [old] = lab.qemuProcesses(GUEST)
     const watch = await EventWatch.begin(lab)
     await harm()
-    await lab.until('it runs again', async () => {
-      const now = await lab.guest(GUEST)
-      return now.state === 'running' && now.epoch > epoch
-    }, 90_000)
+    await lab.until(
+      'it runs again',
+      async () => {
+        const now = await lab.guest(GUEST)
+        return now.state === 'running' && now.epoch > epoch
+      },
+      90_000,
+    )
     const now = await lab.guest(GUEST)
     // On another host the old console can still be read to its end.
     const told = now.host === host ? 0 : acknowledgedOn(lab, host ?? '', id)
@@ -63,7 +67,11 @@ suite('faults of processes', { timeout: 600_000 }, () => {
   }
 
   async function online(host: string): Promise<void> {
-    await lab.until(`${host} is online`, async () => (await lab.hosts()).some((each) => each.name === host && each.state === 'online'), 90_000)
+    await lab.until(
+      `${host} is online`,
+      async () => (await lab.hosts()).some((each) => each.name === host && each.state === 'online'),
+      90_000,
+    )
   }
 
   test('the agent is killed: the guest does not notice, and the next agent takes care of it', async () => {
@@ -154,7 +162,7 @@ suite('faults of processes', { timeout: 600_000 }, () => {
     await whole()
   })
 
-  test("the deadman is killed: guests may not run without it; they end, and run again with it", async () => {
+  test('the deadman is killed: guests may not run without it; they end, and run again with it', async () => {
     await comesBack(async () => {
       const killed = await signal(lab, (await lab.guest(GUEST)).host ?? '', 'deadman')
       await replaced(lab, 'h1', 'deadman', killed)
@@ -169,7 +177,9 @@ suite('faults of processes', { timeout: 600_000 }, () => {
     try {
       await comesBack(async () => {
         await lab.must('lab', 'cut', home)
-        await lab.until('the old QEMU is gone', () => Promise.resolve(!lab.qemuProcesses(GUEST).some(({ pid }) => pid === old)))
+        await lab.until('the old QEMU is gone', () =>
+          Promise.resolve(!lab.qemuProcesses(GUEST).some(({ pid }) => pid === old)),
+        )
       })
       assert.notEqual((await lab.guest(GUEST)).host, home)
       await lab.must('lab', 'mend', home)
@@ -185,15 +195,31 @@ suite('faults of processes', { timeout: 600_000 }, () => {
   function observeExports(): { stop: () => void; shared: () => string[] } {
     const users = new Map<string, Set<number>>()
     const timer = setInterval(() => {
-      for (const { pid, exports } of lab.qemuProcesses(GUEST)) for (const name of exports) users.set(name, (users.get(name) ?? new Set()).add(pid))
+      for (const { pid, exports } of lab.qemuProcesses(GUEST))
+        for (const name of exports) users.set(name, (users.get(name) ?? new Set()).add(pid))
     }, 20)
-    return { stop: () => clearInterval(timer), shared: () => [...users].filter(([, pids]) => pids.size > 1).map(([name]) => name) }
+    return {
+      stop: () => clearInterval(timer),
+      shared: () => [...users].filter(([, pids]) => pids.size > 1).map(([name]) => name),
+    }
   }
 
   /** The host whose store answers that it leads. */
   async function storeLeader(): Promise<string> {
     for (const host of HOSTS) {
-      const answer = await lab.must('lab', 'exec', host, '--', 'env', 'ETCDCTL_API=3', 'etcdctl', '--endpoints=127.0.0.1:2379', 'endpoint', 'status', '--write-out=json')
+      const answer = await lab.must(
+        'lab',
+        'exec',
+        host,
+        '--',
+        'env',
+        'ETCDCTL_API=3',
+        'etcdctl',
+        '--endpoints=127.0.0.1:2379',
+        'endpoint',
+        'status',
+        '--write-out=json',
+      )
       const [{ Status: status }] = JSON.parse(answer) as [{ Status: { header: { member_id: number }; leader: number } }]
       if (status.leader === status.header.member_id) return host
     }

@@ -2,7 +2,15 @@
 import assert from 'node:assert/strict'
 import { after, before, suite, test } from 'node:test'
 import type { ClusterView } from '@stead/api/views.ts'
-import { acknowledgedOn, assertSameFiles, EventWatch, qemuOf, replaced, resumedAt, signal } from './support/fault-watch.ts'
+import {
+  acknowledgedOn,
+  assertSameFiles,
+  EventWatch,
+  qemuOf,
+  replaced,
+  resumedAt,
+  signal,
+} from './support/fault-watch.ts'
 import { LabCluster } from './support/lab-cluster.ts'
 
 const MIRRORED = 'demo'
@@ -29,7 +37,11 @@ suite('loss of replicas', { timeout: 600_000 }, () => {
   after(() => lab?.down())
 
   /** Breaks a replica while the guest runs, repairs it, and checks that the guest noticed nothing. */
-  async function survives(host: string, harm: () => Promise<unknown>, repair: () => Promise<unknown> = () => Promise.resolve()): Promise<EventWatch> {
+  async function survives(
+    host: string,
+    harm: () => Promise<unknown>,
+    repair: () => Promise<unknown> = () => Promise.resolve(),
+  ): Promise<EventWatch> {
     const { epoch } = await lab.guest(MIRRORED)
     const pid = qemuOf(lab, MIRRORED)
     const watch = await EventWatch.begin(lab)
@@ -42,7 +54,10 @@ suite('loss of replicas', { timeout: 600_000 }, () => {
     await lab.untilProtected(MIRRORED)
     const resync = await watch.until('resync.finished', { host })
     assert.equal(resync.details?.['compared'], false, "the survivor's bitmap tells what is missing")
-    assert(Number(resync.details['copiedBytes']) < (96 << 20) / 8, `${String(resync.details['copiedBytes'])} bytes were copied`)
+    assert(
+      Number(resync.details['copiedBytes']) < (96 << 20) / 8,
+      `${String(resync.details['copiedBytes'])} bytes were copied`,
+    )
     await lab.recordsPast(MIRRORED, (await lab.acknowledged(MIRRORED)) + 5)
     await lab.assertNothingLost(MIRRORED)
     assert.equal((await lab.guest(MIRRORED)).epoch, epoch)
@@ -58,7 +73,10 @@ suite('loss of replicas', { timeout: 600_000 }, () => {
     let frozen: readonly number[] = []
     await survives(remote, async () => (frozen = await signal(lab, remote, 'qsd', 'STOP')))
     await replaced(lab, remote, 'qsd', frozen)
-    assert(frozen.every((pid) => !lab.processes().includes(pid)), 'the frozen daemon is gone: it can write nothing late')
+    assert(
+      frozen.every((pid) => !lab.processes().includes(pid)),
+      'the frozen daemon is gone: it can write nothing late',
+    )
   })
 
   test('the storage network of a replica is cut: its host stays, its replica waits for the cable', async () => {
@@ -110,7 +128,10 @@ suite('loss of replicas', { timeout: 600_000 }, () => {
       assert.match(await lab.must('vm', 'show', SINGLE), /unprotected/)
       assert.match(await lab.must('vm', 'list'), new RegExp(`${SINGLE} .*unprotected`))
       const { warnings } = await lab.json<ClusterView>('cluster', 'show')
-      assert(warnings.some((warning) => warning.startsWith(`${SINGLE} is unprotected`)), warnings.join('; '))
+      assert(
+        warnings.some((warning) => warning.startsWith(`${SINGLE} is unprotected`)),
+        warnings.join('; '),
+      )
     })
 
     test('comes back by itself when its storage daemon is killed', async () => {
@@ -158,7 +179,11 @@ suite('loss of replicas', { timeout: 600_000 }, () => {
       await lab.must('lab', 'mend', remote, 'san')
       await lab.must('lab', 'power-off', remote)
       await lab.must('lab', 'power-on', remote)
-      await lab.until(`${remote} is back`, async () => (await lab.hosts()).some((host) => host.name === remote && host.state === 'online'), 90_000)
+      await lab.until(
+        `${remote} is back`,
+        async () => (await lab.hosts()).some((host) => host.name === remote && host.state === 'online'),
+        90_000,
+      )
       await lab.until('it still waits for h1', waitsForH1)
       assert.deepEqual(lab.qemuProcesses(MIRRORED), [])
     })

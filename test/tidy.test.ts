@@ -88,9 +88,14 @@ test('every package names what it imports in its package.json', () => {
   const wrong = FILES.flatMap(({ path, imports, isTest }) => {
     const own = packageOf(path)
     // A test may also use what the whole repository is developed with.
-    const declared = new Set([...declaredBy(own === undefined ? '.' : `packages/${own}`, isTest), ...(isTest ? declaredBy('.', true) : [])])
+    const declared = new Set([
+      ...declaredBy(own === undefined ? '.' : `packages/${own}`, isTest),
+      ...(isTest ? declaredBy('.', true) : []),
+    ])
     const bare = imports.filter((name) => !name.startsWith('.') && !name.startsWith('node:'))
-    const names = bare.map((name) => (name.startsWith('@') ? name.split('/').slice(0, 2) : [name.split('/')[0]]).join('/'))
+    const names = bare.map((name) =>
+      (name.startsWith('@') ? name.split('/').slice(0, 2) : [name.split('/')[0]]).join('/'),
+    )
     const missing = names.filter((name) => name !== `@stead/${own}` && !declared.has(name))
     return missing.map((name) => `${path} imports ${name}`)
   })
@@ -108,7 +113,8 @@ test('no import leaves its package by a relative path', () => {
 })
 
 test('core and api do not touch the world', () => {
-  const world = /\b(Date\.now|Math\.random|setTimeout|setInterval|setImmediate|performance|process|fetch)\b|new Date\(\)/
+  const world =
+    /\b(Date\.now|Math\.random|setTimeout|setInterval|setImmediate|performance|process|fetch)\b|new Date\(\)/
   const wrong = PRODUCT.flatMap(({ path, code, imports }) => {
     const own = packageOf(path)
     if (own !== 'core' && own !== 'api') return []
@@ -120,7 +126,10 @@ test('core and api do not touch the world', () => {
 })
 
 test('files are named after what they do', () => {
-  assert.deepEqual(FILES.map(({ path }) => path).filter((path) => BANNED_NAMES.test(path.split('/').at(-1) ?? '')), [])
+  assert.deepEqual(
+    FILES.map(({ path }) => path).filter((path) => BANNED_NAMES.test(path.split('/').at(-1) ?? '')),
+    [],
+  )
 })
 
 test('there are no default exports, but where a tool wants one', () => {
@@ -129,8 +138,13 @@ test('there are no default exports, but where a tool wants one', () => {
 })
 
 test('only syntax that type stripping can remove', () => {
-  const found = FILES.filter(({ code }) => /^\s*(export )?(declare )?(const )?(enum|namespace|module) \w+ *\{/m.test(code))
-  assert.deepEqual(found.map(({ path }) => path), [])
+  const found = FILES.filter(({ code }) =>
+    /^\s*(export )?(declare )?(const )?(enum|namespace|module) \w+ *\{/m.test(code),
+  )
+  assert.deepEqual(
+    found.map(({ path }) => path),
+    [],
+  )
 })
 
 test(`a file has at most ${LINES_MAX} lines, or a reason`, () => {
@@ -140,7 +154,10 @@ test(`a file has at most ${LINES_MAX} lines, or a reason`, () => {
     return lines > limit ? [`${path} has ${lines} lines, ${limit} are allowed`] : []
   })
   assert.deepEqual(wrong, [])
-  assert.deepEqual(Object.keys(LONG_FILES).filter((path) => !existsSync(join(ROOT, path))), [])
+  assert.deepEqual(
+    Object.keys(LONG_FILES).filter((path) => !existsSync(join(ROOT, path))),
+    [],
+  )
 })
 
 test('every source file is imported or is an entry point', () => {
@@ -153,14 +170,20 @@ test('every source file is imported or is an entry point', () => {
 
 test('nothing is left for later without an issue', () => {
   const mark = new RegExp(`\\b(${['TO', 'DO'].join('')}|${['FIX', 'ME'].join('')})\\b`)
-  assert.deepEqual(FILES.filter(({ text }) => mark.test(text)).map(({ path }) => path), [])
+  assert.deepEqual(
+    FILES.filter(({ text }) => mark.test(text)).map(({ path }) => path),
+    [],
+  )
 })
 
 test('a test that is skipped says why', () => {
   const silent = /\b(test|it|describe)\.(skip|todo|only)\(|\b(skip|todo|only): true\b|\.skip\(\)/
   const own = relative(ROOT, import.meta.filename)
   const found = FILES.filter(({ path, text, isTest }) => isTest && path !== own && silent.test(text))
-  assert.deepEqual(found.map(({ path }) => path), [])
+  assert.deepEqual(
+    found.map(({ path }) => path),
+    [],
+  )
 })
 
 test('every endpoint has a permission and a summary', () => {
@@ -192,7 +215,10 @@ test('the documents give a reason for every dependency', () => {
   const packages = ['.', ...globSync('packages/*', { cwd: ROOT })].flatMap((folder) => [...declaredBy(folder, true)])
   const debian = [...readDocument('dev.d/debian-packages.ts').matchAll(/\{ name: '([^']+)'/g)].map(([, name]) => name)
   const names = [...packages.filter((name) => !name.startsWith('@stead/')), ...debian]
-  assert.deepEqual(names.filter((name) => !text.includes(`| \`${name}\``)), [])
+  assert.deepEqual(
+    names.filter((name) => !text.includes(`| \`${name}\``)),
+    [],
+  )
 })
 
 test('links between the documents, and from comments to them, lead somewhere', () => {
@@ -208,7 +234,9 @@ test('links between the documents, and from comments to them, lead somewhere', (
     [...text.matchAll(/\bdocs\/[\w/-]+\.md\b/g)].map(([document]) => [path, document] as const),
   )
   // `./dev bench` writes that one.
-  const missing = mentioned.filter(([, document]) => document !== 'docs/benchmarks.md' && !existsSync(join(ROOT, document)))
+  const missing = mentioned.filter(
+    ([, document]) => document !== 'docs/benchmarks.md' && !existsSync(join(ROOT, document)),
+  )
   assert.deepEqual(missing, [])
 })
 

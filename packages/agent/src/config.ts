@@ -10,13 +10,18 @@ const agentConfig = z.strictObject({
   role,
   order: z.int().describe('place in the order of succession; the lowest alive coordinates'),
   clusterName: z.string(),
-  clusterKey: z.string().regex(/^[0-9a-f]{64}$/).describe('shared secret of the cluster, 32 bytes in hexadecimal'),
+  clusterKey: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .describe('shared secret of the cluster, 32 bytes in hexadecimal'),
   addresses,
   agentPort: z.int(),
   heartbeatPort: z.int(),
   etcdClientPort: z.int(),
   etcdPeerPort: z.int(),
-  members: z.array(z.strictObject({ hostId: z.string(), role, order: z.int(), addresses })).describe('all hosts, this one included'),
+  members: z
+    .array(z.strictObject({ hostId: z.string(), role, order: z.int(), addresses }))
+    .describe('all hosts, this one included'),
   etcdMembers: z.array(z.string()).describe('hosts that run a member of the store'),
   stateDir: z.string(),
   pools: z.array(z.strictObject({ name: z.string(), path: z.string(), capacityBytes: z.int() })),
@@ -24,7 +29,10 @@ const agentConfig = z.strictObject({
   detectionMs: z.int(),
   heartbeatIntervalMs: z.int(),
   leaseTtlMs: z.int(),
-  guestUser: z.strictObject({ uid: z.int(), gid: z.int() }).optional().describe('unprivileged user that guests and storage daemons run as'),
+  guestUser: z
+    .strictObject({ uid: z.int(), gid: z.int() })
+    .optional()
+    .describe('unprivileged user that guests and storage daemons run as'),
   nativeDir: z.string().describe('folder of the built C helpers'),
   apiToken: z.string(),
 })

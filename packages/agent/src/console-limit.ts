@@ -8,7 +8,12 @@ const INTERVAL_MS = 10_000
 const BYTES_MAX = 16 << 20
 const BYTES_KEPT = 8 << 20
 
-export async function keepConsolesShort(guestsFolder: string, clock: Clock, log: Log, signal: AbortSignal): Promise<void> {
+export async function keepConsolesShort(
+  guestsFolder: string,
+  clock: Clock,
+  log: Log,
+  signal: AbortSignal,
+): Promise<void> {
   while (!signal.aborted) {
     await clock.sleep(INTERVAL_MS, signal)
     for (const guest of await readdir(guestsFolder)) {
@@ -16,7 +21,8 @@ export async function keepConsolesShort(guestsFolder: string, clock: Clock, log:
       try {
         if ((await stat(path)).size > BYTES_MAX) await shorten(path)
       } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'ENOENT') log.warn('a console could not be shortened', { path, error })
+        if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
+          log.warn('a console could not be shortened', { path, error })
       }
     }
   }

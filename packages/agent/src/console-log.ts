@@ -6,7 +6,12 @@ const CHUNK_BYTES = 64 * 1024
 const POLL_MS = 100
 
 /** Starts at `offset` (0 when the log is shorter: a new boot). With `follow` it ends only by the signal. */
-export async function* readConsole(path: string, offset: number, follow: boolean, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+export async function* readConsole(
+  path: string,
+  offset: number,
+  follow: boolean,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
   let position = offset
   let inode: number | undefined
   while (!signal.aborted) {

@@ -42,9 +42,16 @@ export class History {
 
   /** Takes the events out of what the store's watch delivers; those known already are left. */
   take(batch: WatchBatch): void {
-    const entries = batch.kind === 'resync' ? batch.entries : batch.changes.flatMap((change) => (change.kind === 'put' ? [change.entry] : []))
+    const entries =
+      batch.kind === 'resync'
+        ? batch.entries
+        : batch.changes.flatMap((change) => (change.kind === 'put' ? [change.entry] : []))
     const prefix = KEYS.event('')
-    this.#append(entries.filter((entry) => entry.key.startsWith(prefix)).toSorted((a, b) => Number(a.createRevision - b.createRevision)))
+    this.#append(
+      entries
+        .filter((entry) => entry.key.startsWith(prefix))
+        .toSorted((a, b) => Number(a.createRevision - b.createRevision)),
+    )
   }
 
   /** Oldest first; the newest `limit` of those that match. */
@@ -61,7 +68,9 @@ export class History {
       values.push(...query.kinds)
     }
     const where = conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : ''
-    const rows = this.#database.prepare(`SELECT event FROM events ${where} ORDER BY sequence DESC LIMIT ?`).all(...values, query.limit)
+    const rows = this.#database
+      .prepare(`SELECT event FROM events ${where} ORDER BY sequence DESC LIMIT ?`)
+      .all(...values, query.limit)
     return rows.map((row) => JSON.parse(String(row['event'])) as ClusterEvent).toReversed()
   }
 
@@ -85,10 +94,17 @@ export class History {
         this.#log.error('an event of the store cannot be read', { key: entry.key, cause: decoded.error })
         continue
       }
-      const { changes } = insert.run(decoded.value.id, decoded.value.time, decoded.value.kind, JSON.stringify(decoded.value))
+      const { changes } = insert.run(
+        decoded.value.id,
+        decoded.value.time,
+        decoded.value.kind,
+        JSON.stringify(decoded.value),
+      )
       if (Number(changes) > 0) fresh.push(decoded.value)
     }
-    this.#database.exec(`DELETE FROM events WHERE sequence <= (SELECT max(sequence) FROM events) - ${EVENTS_MAX}; COMMIT`)
+    this.#database.exec(
+      `DELETE FROM events WHERE sequence <= (SELECT max(sequence) FROM events) - ${EVENTS_MAX}; COMMIT`,
+    )
     for (const event of fresh) for (const listener of [...this.#listeners]) listener(event)
   }
 }

@@ -10,7 +10,10 @@ const EVENTS_KEPT = 2_000
 const OPERATIONS_KEPT = 500
 const WRITES_AT_ONCE = 200
 
-export async function keepHouse(options: { store: Store; mirror: ClusterMirror; clock: Clock; log: Log; isCoordinating: () => boolean }, signal: AbortSignal): Promise<void> {
+export async function keepHouse(
+  options: { store: Store; mirror: ClusterMirror; clock: Clock; log: Log; isCoordinating: () => boolean },
+  signal: AbortSignal,
+): Promise<void> {
   const { store, mirror, clock, log, isCoordinating } = options
   while (!signal.aborted) {
     await clock.sleep(INTERVAL_MS, signal)
@@ -32,10 +35,14 @@ async function oldEvents(store: Store): Promise<string[]> {
 }
 
 async function oldOperations(store: Store, { state }: ClusterMirror): Promise<string[]> {
-  const finished = [...state.operations.values()].map((entry) => entry.value).filter((operation) => operation.finishedAt !== undefined)
+  const finished = [...state.operations.values()]
+    .map((entry) => entry.value)
+    .filter((operation) => operation.finishedAt !== undefined)
   const old = finished.toSorted((a, b) => (b.finishedAt ?? 0) - (a.finishedAt ?? 0)).slice(OPERATIONS_KEPT)
   const gone = new Set<string>(old.map((operation) => operation.id))
   const keys = await store.range(KEYS.idempotency(''))
-  const orphans = keys.ok ? keys.value.entries.filter((entry) => gone.has(entry.value) || !state.operations.has(entry.value as never)) : []
+  const orphans = keys.ok
+    ? keys.value.entries.filter((entry) => gone.has(entry.value) || !state.operations.has(entry.value as never))
+    : []
   return [...old.map((operation) => KEYS.operation(operation.id)), ...orphans.map((entry) => entry.key)]
 }

@@ -20,6 +20,12 @@ export function jsonLog(minimum: Level, write: (line: string) => void, common: L
 
 /** Errors have no enumerable fields of their own and bigints no JSON: both are written out. */
 function printable(_key: string, value: unknown): unknown {
-  if (value instanceof Error) return { name: value.name, message: value.message, stack: value.stack, ...(value.cause === undefined ? {} : { cause: value.cause }) }
+  if (value instanceof Error)
+    return {
+      name: value.name,
+      message: value.message,
+      stack: value.stack,
+      ...(value.cause === undefined ? {} : { cause: value.cause }),
+    }
   return typeof value === 'bigint' ? value.toString() : value
 }

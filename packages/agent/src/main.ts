@@ -60,7 +60,9 @@ async function main(configPath: string | undefined): Promise<void> {
   const bootId = process.env['STEAD_BOOT_ID'] ?? readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
   const self = config.hostId as HostId
   const clock = realClock
-  const log = jsonLog(process.env['STEAD_LOG'] === 'debug' ? 'debug' : 'info', (line) => process.stdout.write(line)).with({ host: self })
+  const log = jsonLog(process.env['STEAD_LOG'] === 'debug' ? 'debug' : 'info', (line) =>
+    process.stdout.write(line),
+  ).with({ host: self })
   const stopping = new AbortController()
   const { signal } = stopping
   process.once('SIGTERM', () => stopping.abort())
@@ -75,13 +77,39 @@ async function main(configPath: string | undefined): Promise<void> {
   const member = new EtcdMemberHost(config, clock, log)
   const store = new EtcdStore({ endpoints: member.endpoints(), callTimeoutMs: STORE_CALL_TIMEOUT_MS, clock, log })
   const events = new EventWriter({ store, clock, host: self, bootId, log })
-  const restarted = (name: string) => () => events.tell({ kind: 'daemon.restarted', subject: `host/${self}`, message: `${name} on ${self} ended and is started again`, details: { daemon: name } })
-  const etcd = new Companion({ name: 'etcd', helper, spec: () => member.spec(), clock, log, onRestart: restarted('etcd') })
-  const guardian = guardianCompanions({ config, bootId, helper, etcdEndpoints: member.endpoints(), clock, log, onRestart: restarted })
+  const restarted = (name: string) => () =>
+    events.tell({
+      kind: 'daemon.restarted',
+      subject: `host/${self}`,
+      message: `${name} on ${self} ended and is started again`,
+      details: { daemon: name },
+    })
+  const etcd = new Companion({
+    name: 'etcd',
+    helper,
+    spec: () => member.spec(),
+    clock,
+    log,
+    onRestart: restarted('etcd'),
+  })
+  const guardian = guardianCompanions({
+    config,
+    bootId,
+    helper,
+    etcdEndpoints: member.endpoints(),
+    clock,
+    log,
+    onRestart: restarted,
+  })
   const work: Promise<unknown>[] = [...guardian.map((companion) => companion.keep(signal))]
   if (member.isMember) work.push(etcd.keep(signal))
 
-  const fence = new GuardianFence({ controlSocket: join(config.stateDir, 'guardian.sock'), deadmanPidFile: join(config.stateDir, 'deadman.pid'), clock, log })
+  const fence = new GuardianFence({
+    controlSocket: join(config.stateDir, 'guardian.sock'),
+    deadmanPidFile: join(config.stateDir, 'deadman.pid'),
+    clock,
+    log,
+  })
   const mirror = new ClusterMirror(recordDecoder, log)
   const history = new History(join(config.stateDir, 'history.sqlite'), log)
   mirror.onBatch((batch) => history.take(batch))
@@ -180,11 +208,19 @@ async function main(configPath: string | undefined): Promise<void> {
   log.info('the agent is up', { role: config.role, bootId })
 
   work.push(keepStorageDaemons(config, volumes, context, signal))
-  const accelerator = config.role === 'compute' ? await detectAccelerator({ log, ...(config.guestUser ? { user: config.guestUser } : {}) }) : 'none'
+  const accelerator =
+    config.role === 'compute'
+      ? await detectAccelerator({ log, ...(config.guestUser ? { user: config.guestUser } : {}) })
+      : 'none'
   await register({ config, bootId, accelerator, store, events, clock, random: realRandom, log }, signal)
   work.push(runHostAgent({ context, role: config.role, detectionMs: config.detectionMs }, signal))
   work.push(keepConsolesShort(join(config.stateDir, 'guests'), clock, log, signal))
-  work.push(keepHouse({ store, mirror, clock, log, isCoordinating: () => mirror.state.coordinator?.value.host === self }, signal))
+  work.push(
+    keepHouse(
+      { store, mirror, clock, log, isCoordinating: () => mirror.state.coordinator?.value.host === self },
+      signal,
+    ),
+  )
   if (member.isMember) work.push(watchMembership(member, etcd, log, signal))
   await Promise.all(work)
   await Promise.all([api.close(), internal.close()])
@@ -195,7 +231,11 @@ async function main(configPath: string | undefined): Promise<void> {
 }
 
 /** The epoch that the cluster has granted, read linearizably: what decides whom this host serves. */
-async function readEpoch(store: EtcdStore, self: HostId, id: VolumeId): Promise<Result<{ readonly epoch: number; readonly inSync: boolean }>> {
+async function readEpoch(
+  store: EtcdStore,
+  self: HostId,
+  id: VolumeId,
+): Promise<Result<{ readonly epoch: number; readonly inSync: boolean }>> {
   const entry = await store.get(KEYS.volume(id))
   if (!entry.ok) return entry
   if (!entry.value) return fail(failure('not_found', `There is no volume ${id}`))
@@ -212,16 +252,27 @@ async function guestNamespace(fence: GuardianFence): Promise<number> {
   for (;;) {
     const pid = await fence.guestNamespacePid()
     if (pid !== undefined) return pid
-    if (realClock.monotonicMs() >= deadline) throw new Error('the deadman does not run, and no guest is started without it')
+    if (realClock.monotonicMs() >= deadline)
+      throw new Error('the deadman does not run, and no guest is started without it')
     await realClock.sleep(20)
   }
 }
 
-async function keepStorageDaemons(config: AgentConfig, volumes: QsdVolumeHost, { events, self, clock, log }: HostContext, signal: AbortSignal): Promise<void> {
+async function keepStorageDaemons(
+  config: AgentConfig,
+  volumes: QsdVolumeHost,
+  { events, self, clock, log }: HostContext,
+  signal: AbortSignal,
+): Promise<void> {
   let wake = () => {}
   volumes.onDaemonExit((pool, reason) => {
     wake()
-    events.tell({ kind: 'daemon.restarted', subject: `host/${self}`, message: `the storage daemon of pool ${pool} on ${self} ended (${reason}) and is started again`, details: { pool } })
+    events.tell({
+      kind: 'daemon.restarted',
+      subject: `host/${self}`,
+      message: `the storage daemon of pool ${pool} on ${self} ended (${reason}) and is started again`,
+      details: { pool },
+    })
   })
   const failures = new Map<string, number>()
   while (!signal.aborted) {
@@ -251,16 +302,28 @@ async function daemonAnswers(volumes: QsdVolumeHost, pool: string): Promise<Resu
 
 async function lagBytes({ mirror, volumesOn }: HostContext, id: VolumeId): Promise<number | undefined> {
   const volume = mirror.state.volumes.get(id)?.value
-  const source = volume?.replicas.find((replica) => replica.state === 'in-sync' && mirror.state.statuses.get(replica.host)?.value.state === 'online')
+  const source = volume?.replicas.find(
+    (replica) => replica.state === 'in-sync' && mirror.state.statuses.get(replica.host)?.value.state === 'online',
+  )
   if (!volume || !source) return undefined
   if (volume.replicas.some((replica) => replica.stale?.cause === 'unknown')) return undefined
   const info = await volumesOn(source.host).inspect(id, source.pool)
   return info.ok ? info.value.bitmaps.reduce((sum, bitmap) => sum + bitmap.dirtyBytes, 0) : undefined
 }
 
-async function openConsole(context: HostContext, peers: Peers, guest: Guest, offset: number, follow: boolean, signal: AbortSignal): Promise<Result<AsyncIterable<Uint8Array>>> {
+async function openConsole(
+  context: HostContext,
+  peers: Peers,
+  guest: Guest,
+  offset: number,
+  follow: boolean,
+  signal: AbortSignal,
+): Promise<Result<AsyncIterable<Uint8Array>>> {
   const host = context.mirror.state.grants.get(guest.id)?.value.host
-  if (host === undefined) return fail(failure('conflict', `${guest.name} has not run yet`, { hint: `Start it with \`stead vm start ${guest.name}\`` }))
+  if (host === undefined)
+    return fail(
+      failure('conflict', `${guest.name} has not run yet`, { hint: `Start it with \`stead vm start ${guest.name}\`` }),
+    )
   if (host === context.self) return ok(readConsole(context.guests.consoleLogPath(guest.id), offset, follow, signal))
   const stream = await peers.client(host).stream('console', { guest: guest.id, offset, follow }, signal)
   return stream.ok ? ok(stream.value as Readable as AsyncIterable<Uint8Array>) : stream

@@ -33,9 +33,17 @@ export async function register(registration: Registration, signal: AbortSignal):
     if (settings && known.ok) {
       const value = JSON.stringify(hostRecord(registration))
       if (known.value?.value === value) return
-      const outcome = await store.transact({ compares: [{ key, modRevision: known.value?.modRevision ?? 0n }], writes: [{ kind: 'put', key, value }] })
+      const outcome = await store.transact({
+        compares: [{ key, modRevision: known.value?.modRevision ?? 0n }],
+        writes: [{ kind: 'put', key, value }],
+      })
       if (outcome.ok && outcome.value.committed) {
-        if (!known.value) events.tell({ kind: 'host.joined', subject: `host/${config.hostId}`, message: `${config.hostId} joined as ${config.role}` })
+        if (!known.value)
+          events.tell({
+            kind: 'host.joined',
+            subject: `host/${config.hostId}`,
+            message: `${config.hostId} joined as ${config.role}`,
+          })
         return
       }
     }
@@ -69,7 +77,11 @@ async function ensureSettings({ config, store, clock, random, events }: Registra
     leaseTtlMs: config.leaseTtlMs,
     createdAt: clock.wallMs(),
   }
-  const draft = { kind: 'cluster.created' as const, subject: 'cluster', message: `the cluster ${config.clusterName} is made by ${config.hostId}` }
+  const draft = {
+    kind: 'cluster.created' as const,
+    subject: 'cluster',
+    message: `the cluster ${config.clusterName} is made by ${config.hostId}`,
+  }
   const outcome = await store.transact({
     compares: [{ key: KEYS.settings, modRevision: 0n }],
     writes: [{ kind: 'put', key: KEYS.settings, value: JSON.stringify(settings) }, ...events.writesFor([draft])],

@@ -9,7 +9,8 @@ export const KERNEL_HEAD_BYTES = 1024
  */
 export function kernelFormat(head: Uint8Array): 'bzImage' | 'elf' | undefined {
   const at = (offset: number, text: string) =>
-    head.length >= offset + text.length && new TextEncoder().encode(text).every((byte, index) => head[offset + index] === byte)
+    head.length >= offset + text.length &&
+    new TextEncoder().encode(text).every((byte, index) => head[offset + index] === byte)
   if (at(0x202, 'HdrS')) return 'bzImage'
   if (at(0, '\x7fELF')) return 'elf'
   return undefined

@@ -41,7 +41,11 @@ async function terminalWith(context: TestContext, answers: Record<string, Answer
       const answer = (typeof found === 'function' ? await found() : found) as Record<string, unknown> | undefined
       if (answer === undefined) throw new Error(`the test has no answer for ${line}`)
       const refused = answer['refused'] as Failure | undefined
-      const text = refused ? JSON.stringify(problemFromFailure(refused)) : typeof answer['bytes'] === 'string' ? answer['bytes'] : JSON.stringify(answer)
+      const text = refused
+        ? JSON.stringify(problemFromFailure(refused))
+        : typeof answer['bytes'] === 'string'
+          ? answer['bytes']
+          : JSON.stringify(answer)
       const status = refused ? problemFromFailure(refused).status : 200
       return { status, headers: {}, body: once(text) }
     },

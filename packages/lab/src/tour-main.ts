@@ -21,9 +21,20 @@ function must<T>(result: Result<T>): T {
 try {
   const lab = must(findLab(process.env, must(labPlaces(process.env))))
   const context = must(await readContext(process.env))
-  const client = createClient({ targets: context.endpoints, transport: unixTransport, ...(context.token === undefined ? {} : { token: context.token }), patienceMs: 20_000 })
+  const client = createClient({
+    targets: context.endpoints,
+    transport: unixTransport,
+    ...(context.token === undefined ? {} : { token: context.token }),
+    patienceMs: 20_000,
+  })
   const image = must(await buildGuestImage(REPOSITORY))
-  await new Tour({ lab, client, image, nativeDir: lab.boot.nativeDir, say: (line) => process.stdout.write(`${line}\n`) }).run()
+  await new Tour({
+    lab,
+    client,
+    image,
+    nativeDir: lab.boot.nativeDir,
+    say: (line) => process.stdout.write(`${line}\n`),
+  }).run()
   process.exit(0)
 } catch (error) {
   const shown = error instanceof Error ? error.message : String(error)

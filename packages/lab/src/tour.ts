@@ -32,7 +32,19 @@ const GUEST = 'demo'
 const RECORD_INTERVAL_MS = 50
 const WAIT_MS = 90_000
 const MIB = 1 << 20
-const TOLD = new Set(['host.suspected', 'host.lost', 'host.online', 'coordinator.elected', 'grant.committed', 'export.revoked', 'guest.started', 'resync.started', 'resync.finished', 'replica.in-sync', 'replica.stale'])
+const TOLD = new Set([
+  'host.suspected',
+  'host.lost',
+  'host.online',
+  'coordinator.elected',
+  'grant.committed',
+  'export.revoked',
+  'guest.started',
+  'resync.started',
+  'resync.finished',
+  'replica.in-sync',
+  'replica.stale',
+])
 
 export class Tour {
   readonly #options: TourOptions
@@ -60,7 +72,9 @@ export class Tour {
       const resumed = await this.#pullPlug(host, before)
       const started = this.#events.find((event) => event.kind === 'guest.started')
       const downMs = started ? started.monotonicMs - this.#plugPulledMs : Number.NaN
-      say(`   ${GUEST} runs again on ${String(started?.details?.['host'])} after ${seconds(downMs)}; it went on with record ${resumed}.`)
+      say(
+        `   ${GUEST} runs again on ${String(started?.details?.['host'])} after ${seconds(downMs)}; it went on with record ${resumed}.`,
+      )
 
       say(`\n3. ${host} gets its power back; its replica missed what was written meanwhile.`)
       const resync = await this.#powerBack(host)
@@ -134,7 +148,12 @@ export class Tour {
     for (const volume of guest.volumes) {
       for (const replica of volume.replicas) {
         const file = join(hostFolder(lab.boot.places, replica.host), 'pools', replica.pool, `${volume.id}.raw`)
-        const { stdout } = await promisify(execFile)(join(nativeDir, 'recorder'), ['verify', file, '1', String(last)]).catch((error: { stdout?: string }) => {
+        const { stdout } = await promisify(execFile)(join(nativeDir, 'recorder'), [
+          'verify',
+          file,
+          '1',
+          String(last),
+        ]).catch((error: { stdout?: string }) => {
           // The recorder's exit code tells of missing records; its line says which.
           if (error.stdout?.startsWith('{')) return { stdout: error.stdout }
           throw error

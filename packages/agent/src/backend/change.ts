@@ -33,7 +33,11 @@ const TRIES = 4
  * `make` is called for each try, since a refused transaction means that the records have changed; it may then find
  * that the request is no longer valid. Returns the operation, also when an earlier try had been committed.
  */
-export async function commitChange(context: ChangeContext, idempotencyKey: string | undefined, make: () => Result<Change> | Promise<Result<Change>>): Promise<Result<Operation>> {
+export async function commitChange(
+  context: ChangeContext,
+  idempotencyKey: string | undefined,
+  make: () => Result<Change> | Promise<Result<Change>>,
+): Promise<Result<Operation>> {
   const { store, events, clock, random } = context
   const key = idempotencyKey ?? random.uuid()
   let last: Result<Operation> = fail(failure('changed_meanwhile', 'The records kept changing', { hint: 'Try again' }))

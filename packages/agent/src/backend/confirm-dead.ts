@@ -32,10 +32,21 @@ export interface ConfirmDeadContext {
 export async function confirmDead(context: ConfirmDeadContext, host: HostId): Promise<Result<void>> {
   const { config, store, mirror, clock } = context
   if (!config.members.some((member) => member.hostId === host))
-    return fail(failure('not_found', `There is no host ${host}`, { hint: `The hosts are ${config.members.map((member) => member.hostId).join(', ')}` }))
-  if (host === config.hostId) return fail(failure('conflict', `${host} is the host that answers you: it is alive`, { hint: 'Name the host that is dead' }))
+    return fail(
+      failure('not_found', `There is no host ${host}`, {
+        hint: `The hosts are ${config.members.map((member) => member.hostId).join(', ')}`,
+      }),
+    )
+  if (host === config.hostId)
+    return fail(
+      failure('conflict', `${host} is the host that answers you: it is alive`, { hint: 'Name the host that is dead' }),
+    )
   if (context.verdicts().get(host) === 'heard')
-    return fail(failure('conflict', `${host} is alive: its heartbeats arrive`, { hint: 'To take its guests off it, use `stead host drain`; to end it, switch it off first' }))
+    return fail(
+      failure('conflict', `${host} is alive: its heartbeats arrive`, {
+        hint: 'To take its guests off it, use `stead host drain`; to end it, switch it off first',
+      }),
+    )
   if (mirror.state.statuses.get(host)?.value.state === 'lost') return ok()
   const reachable = await store.get(KEYS.status(host))
   if (!reachable.ok) {
@@ -46,14 +57,21 @@ export async function confirmDead(context: ConfirmDeadContext, host: HostId): Pr
 }
 
 /** Makes a store of this host's member alone. Only where no other voter could exist that still decides. */
-async function goOnAlone({ config, member, etcd, store, clock, verdicts }: ConfirmDeadContext, host: HostId): Promise<Result<void>> {
+async function goOnAlone(
+  { config, member, etcd, store, clock, verdicts }: ConfirmDeadContext,
+  host: HostId,
+): Promise<Result<void>> {
   const others = config.etcdMembers.filter((id) => id !== config.hostId && id !== host)
   if (others.length > 0) {
     const silent = others.filter((id) => verdicts().get(id as HostId) !== 'heard')
     return fail(
-      failure('no_quorum', `The store has lost its majority: besides ${host}, ${silent.join(', ') || 'another voter'} is missing`, {
-        hint: 'Bring one of them back; with three or more voters a majority must never be given up by hand',
-      }),
+      failure(
+        'no_quorum',
+        `The store has lost its majority: besides ${host}, ${silent.join(', ') || 'another voter'} is missing`,
+        {
+          hint: 'Bring one of them back; with three or more voters a majority must never be given up by hand',
+        },
+      ),
     )
   }
   member.forceNewCluster()
@@ -63,11 +81,23 @@ async function goOnAlone({ config, member, etcd, store, clock, verdicts }: Confi
     await clock.sleep(200)
     if ((await store.get(KEYS.settings)).ok) return ok()
   }
-  return fail(failure('no_quorum', 'The store did not come back', { hint: `See etcd's log in the state folder of ${config.hostId}` }))
+  return fail(
+    failure('no_quorum', 'The store did not come back', {
+      hint: `See etcd's log in the state folder of ${config.hostId}`,
+    }),
+  )
 }
 
 async function recordLost(store: Store, clock: Clock, host: HostId, bootId: string): Promise<Result<void>> {
-  const status: HostStatus = { state: 'lost', bootId, since: clock.wallMs(), reason: 'an administrator confirmed that it is dead' }
-  const outcome = await store.transact({ compares: [], writes: [{ kind: 'put', key: KEYS.status(host), value: JSON.stringify(status) }] })
+  const status: HostStatus = {
+    state: 'lost',
+    bootId,
+    since: clock.wallMs(),
+    reason: 'an administrator confirmed that it is dead',
+  }
+  const outcome = await store.transact({
+    compares: [],
+    writes: [{ kind: 'put', key: KEYS.status(host), value: JSON.stringify(status) }],
+  })
   return outcome.ok ? ok() : outcome
 }

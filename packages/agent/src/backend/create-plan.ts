@@ -34,17 +34,32 @@ export interface CreateContext {
 
 export function planCreate(context: CreateContext, request: CreateGuest): Result<CreatePlan> {
   const { state, self, verdicts, uuid, wallMs } = context
-  if (guestByName(state, request.name)) return fail(failure('name_taken', `A guest named ${request.name} exists`, { hint: 'Choose another name, or delete that guest first' }))
+  if (guestByName(state, request.name))
+    return fail(
+      failure('name_taken', `A guest named ${request.name} exists`, {
+        hint: 'Choose another name, or delete that guest first',
+      }),
+    )
   const hosts = [...state.hosts.values()].map((host) => host.value)
   if (request.host !== undefined && !hosts.some((host) => host.id === request.host))
-    return fail(failure('not_found', `There is no host ${request.host}`, { hint: `The hosts are ${hosts.map((host) => host.id).join(', ')}` }))
+    return fail(
+      failure('not_found', `There is no host ${request.host}`, {
+        hint: `The hosts are ${hosts.map((host) => host.id).join(', ')}`,
+      }),
+    )
   if (request.boot.kind === 'disk' && request.disks.length === 0)
-    return fail(failure('bad_request', 'A guest that boots from disk needs a disk', { hint: 'Give --disk SIZE with --image NAME, or --kernel FILE' }))
+    return fail(
+      failure('bad_request', 'A guest that boots from disk needs a disk', {
+        hint: 'Give --disk SIZE with --image NAME, or --kernel FILE',
+      }),
+    )
   const id = uuid() as GuestId
-  const isUsable = (host: HostId) => state.statuses.get(host)?.value.state === 'online' && (host === self || verdicts.get(host) === 'heard')
+  const isUsable = (host: HostId) =>
+    state.statuses.get(host)?.value.state === 'online' && (host === self || verdicts.get(host) === 'heard')
   const desired = request.start || request.ha === 'started' ? 'running' : 'stopped'
   const ha = request.ha ?? (desired === 'running' ? 'started' : 'stopped')
-  if (request.start && ha === 'stopped') return fail(failure('bad_request', '--start contradicts --ha stopped', { hint: 'Leave one of them out' }))
+  if (request.start && ha === 'stopped')
+    return fail(failure('bad_request', '--start contradicts --ha stopped', { hint: 'Leave one of them out' }))
   const guest: Guest = {
     id,
     name: request.name,
@@ -61,14 +76,32 @@ export function planCreate(context: CreateContext, request: CreateGuest): Result
     deleting: false,
     createdAt: wallMs,
   }
-  const placement = place({ state, guest, volumes: [], usable: isUsable, serving: () => [], failedOn: new Set(), promisedBytes: () => 0 })
+  const placement = place({
+    state,
+    guest,
+    volumes: [],
+    usable: isUsable,
+    serving: () => [],
+    failedOn: new Set(),
+    promisedBytes: () => 0,
+  })
   if (placement.chosen === undefined) {
-    const reasons = placement.candidates.map((candidate) => `${candidate.host}: ${candidate.rejectedBecause}`).join('; ')
-    return fail(failure('no_capacity', `No host can run ${request.name}: ${reasons}`, { hint: 'Ask for less memory, or free or add a host' }))
+    const reasons = placement.candidates
+      .map((candidate) => `${candidate.host}: ${candidate.rejectedBecause}`)
+      .join('; ')
+    return fail(
+      failure('no_capacity', `No host can run ${request.name}: ${reasons}`, {
+        hint: 'Ask for less memory, or free or add a host',
+      }),
+    )
   }
   if (request.host !== undefined && placement.chosen !== request.host) {
     const reason = placement.candidates.find((candidate) => candidate.host === request.host)?.rejectedBecause
-    return fail(failure('no_capacity', `${request.host} cannot run ${request.name}: ${reason}`, { hint: 'Leave out --host to let the cluster choose' }))
+    return fail(
+      failure('no_capacity', `${request.host} cannot run ${request.name}: ${reason}`, {
+        hint: 'Leave out --host to let the cluster choose',
+      }),
+    )
   }
   const volumes = planVolumes(context, request, guest, placement.chosen, isUsable)
   if (!volumes.ok) return volumes
@@ -79,10 +112,18 @@ export function planCreate(context: CreateContext, request: CreateGuest): Result
     epoch: 0,
     decidedAt: wallMs,
     coordinator: self,
-    facts: volumes.value.map((volume) => `${volume.name} has its replicas on ${volume.replicas.map((replica) => replica.host).join(' and ')}`),
+    facts: volumes.value.map(
+      (volume) => `${volume.name} has its replicas on ${volume.replicas.map((replica) => replica.host).join(' and ')}`,
+    ),
     candidates: placement.candidates,
   }
-  return ok({ guest, volumes: volumes.value, decision, host: placement.chosen, warnings: warningsOf(request, volumes.value) })
+  return ok({
+    guest,
+    volumes: volumes.value,
+    decision,
+    host: placement.chosen,
+    warnings: warningsOf(request, volumes.value),
+  })
 }
 
 function warningsOf(request: CreateGuest, volumes: readonly Volume[]): string[] {
@@ -90,28 +131,61 @@ function warningsOf(request: CreateGuest, volumes: readonly Volume[]): string[] 
   if (single.length === 0) return []
   const asked = Math.max(...request.disks.map((disk) => disk.replicas))
   const why = asked > 1 ? `no second host could hold the other of ${asked} replicas` : 'only one replica was asked for'
-  return [`${request.name} is unprotected: ${why}. If ${single[0]?.replicas[0]?.host} falls, it stands still until that host is back.`]
+  return [
+    `${request.name} is unprotected: ${why}. If ${single[0]?.replicas[0]?.host} falls, it stands still until that host is back.`,
+  ]
 }
 
-function planVolumes(context: CreateContext, request: CreateGuest, guest: Guest, home: HostId, isUsable: (host: HostId) => boolean): Result<Volume[]> {
+function planVolumes(
+  context: CreateContext,
+  request: CreateGuest,
+  guest: Guest,
+  home: HostId,
+  isUsable: (host: HostId) => boolean,
+): Result<Volume[]> {
   const { state, uuid } = context
   const promised = new Map<string, number>()
   const volumes: Volume[] = []
   for (const [index, disk] of request.disks.entries()) {
     const image = disk.image === undefined ? undefined : state.images.get(disk.image)?.value
-    if (disk.image !== undefined && !image) return fail(failure('not_found', `There is no image ${disk.image}`, { hint: 'See `stead image list`' }))
+    if (disk.image !== undefined && !image)
+      return fail(failure('not_found', `There is no image ${disk.image}`, { hint: 'See `stead image list`' }))
     if (image && image.virtualSizeBytes > disk.sizeBytes)
-      return fail(failure('bad_request', `The image ${image.name} needs ${image.virtualSizeBytes} bytes, the disk has ${disk.sizeBytes}`, { hint: 'Give a larger --disk' }))
+      return fail(
+        failure(
+          'bad_request',
+          `The image ${image.name} needs ${image.virtualSizeBytes} bytes, the disk has ${disk.sizeBytes}`,
+          { hint: 'Give a larger --disk' },
+        ),
+      )
     const storage = [...state.hosts.values()].map((host) => host.value).filter((host) => host.role === 'compute')
     if (storage.length < disk.replicas && storage.length > 1)
-      return fail(failure('no_capacity', `${disk.replicas} replicas need ${disk.replicas} hosts with storage, there are ${storage.length}`, { hint: 'Give --replicas with a smaller number' }))
+      return fail(
+        failure(
+          'no_capacity',
+          `${disk.replicas} replicas need ${disk.replicas} hosts with storage, there are ${storage.length}`,
+          { hint: 'Give --replicas with a smaller number' },
+        ),
+      )
     // A cluster of one host has no second place for data; its guests are unprotected, and everything says so.
     const wanted = Math.min(disk.replicas, Math.max(1, storage.length))
-    const fits = storage.flatMap((host) => isUsable(host.id) ? roomiestPool(state, host, disk.pool, disk.sizeBytes, promised) : [])
-    const chosen = fits.toSorted((a, b) => Number(b.replica.host === home) - Number(a.replica.host === home) || b.freeBytes - a.freeBytes).slice(0, wanted)
+    const fits = storage.flatMap((host) =>
+      isUsable(host.id) ? roomiestPool(state, host, disk.pool, disk.sizeBytes, promised) : [],
+    )
+    const chosen = fits
+      .toSorted(
+        (a, b) => Number(b.replica.host === home) - Number(a.replica.host === home) || b.freeBytes - a.freeBytes,
+      )
+      .slice(0, wanted)
     if (chosen.length < wanted) {
-      const why = storage.map((host) => `${host.id}: ${isUsable(host.id) ? describeRoom(state, host, disk.pool) : 'it is not online'}`).join('; ')
-      return fail(failure('no_capacity', `A disk of ${disk.sizeBytes} bytes with ${wanted} replicas finds no room (${why})`, { hint: 'Ask for a smaller disk or fewer replicas, or add storage' }))
+      const why = storage
+        .map((host) => `${host.id}: ${isUsable(host.id) ? describeRoom(state, host, disk.pool) : 'it is not online'}`)
+        .join('; ')
+      return fail(
+        failure('no_capacity', `A disk of ${disk.sizeBytes} bytes with ${wanted} replicas finds no room (${why})`, {
+          hint: 'Ask for a smaller disk or fewer replicas, or add storage',
+        }),
+      )
     }
     for (const { replica } of chosen) {
       const key = `${replica.host}/${replica.pool}`
@@ -133,12 +207,21 @@ function planVolumes(context: CreateContext, request: CreateGuest, guest: Guest,
   return ok(volumes)
 }
 
-function roomiestPool(state: ClusterState, host: Host, pool: string | undefined, sizeBytes: number, promised: ReadonlyMap<string, number>): { readonly replica: Replica; readonly freeBytes: number }[] {
+function roomiestPool(
+  state: ClusterState,
+  host: Host,
+  pool: string | undefined,
+  sizeBytes: number,
+  promised: ReadonlyMap<string, number>,
+): { readonly replica: Replica; readonly freeBytes: number }[] {
   return host.pools
     .filter((candidate) => pool === undefined || candidate.name === pool)
     .map((candidate) => ({
       replica: { host: host.id, pool: candidate.name, state: 'in-sync' as const },
-      freeBytes: candidate.capacityBytes - promisedPoolBytes(state, host.id, candidate.name) - (promised.get(`${host.id}/${candidate.name}`) ?? 0),
+      freeBytes:
+        candidate.capacityBytes -
+        promisedPoolBytes(state, host.id, candidate.name) -
+        (promised.get(`${host.id}/${candidate.name}`) ?? 0),
     }))
     .filter((candidate) => candidate.freeBytes >= sizeBytes)
     .toSorted((a, b) => b.freeBytes - a.freeBytes)
@@ -148,7 +231,12 @@ function roomiestPool(state: ClusterState, host: Host, pool: string | undefined,
 function describeRoom(state: ClusterState, host: Host, pool: string | undefined): string {
   const pools = host.pools.filter((candidate) => pool === undefined || candidate.name === pool)
   if (pools.length === 0) return pool === undefined ? 'it has no pool' : `it has no pool ${pool}`
-  return pools.map((candidate) => `${candidate.name} has ${Math.max(0, candidate.capacityBytes - promisedPoolBytes(state, host.id, candidate.name))} bytes free`).join(', ')
+  return pools
+    .map(
+      (candidate) =>
+        `${candidate.name} has ${Math.max(0, candidate.capacityBytes - promisedPoolBytes(state, host.id, candidate.name))} bytes free`,
+    )
+    .join(', ')
 }
 
 function bootOf(boot: CreateGuest['boot']): Guest['boot'] {

@@ -14,7 +14,12 @@ export function startChange(state: ClusterState, known: Versioned<Guest>, accept
   const { value: guest } = known
   if (guest.deleting) return fail(failure('conflict', `${guest.name} is being deleted`))
   const { forceStop: _forceStop, acceptDataLoss: _old, ...rest } = guest
-  let next: Guest = { ...rest, forceStop: false, desired: 'running', ha: guest.ha === 'ignored' ? 'ignored' : 'started' }
+  let next: Guest = {
+    ...rest,
+    forceStop: false,
+    desired: 'running',
+    ha: guest.ha === 'ignored' ? 'ignored' : 'started',
+  }
   if (acceptDataLoss) {
     const copy = freshestStaleCopy(state, guest)
     if (!copy.ok) return copy
@@ -43,13 +48,19 @@ export function deleteChange(known: Versioned<Guest>): Result<Change> {
   return ok(change('vm.delete', known, [put({ ...known.value, desired: 'stopped', forceStop: true, deleting: true })]))
 }
 
-export function setChange(state: ClusterState, known: Versioned<Guest>, body: { readonly ha?: HaMode | undefined }): Result<Change> {
+export function setChange(
+  state: ClusterState,
+  known: Versioned<Guest>,
+  body: { readonly ha?: HaMode | undefined },
+): Result<Change> {
   const { value: guest } = known
-  if (body.ha === undefined) return fail(failure('bad_request', 'Nothing is to be changed', { hint: 'Give at least one setting' }))
+  if (body.ha === undefined)
+    return fail(failure('bad_request', 'Nothing is to be changed', { hint: 'Give at least one setting' }))
   const desired = body.ha === 'ignored' ? guest.desired : body.ha === 'started' ? 'running' : 'stopped'
   const kind = desired === guest.desired ? 'vm.set' : desired === 'running' ? 'vm.start' : 'vm.stop'
   const writes: Write[] = [put({ ...guest, ha: body.ha, desired, forceStop: false })]
-  if (desired === 'running' && !isActive(state.grants.get(guest.id)?.value)) writes.push({ kind: 'delete', key: KEYS.observation(guest.id) })
+  if (desired === 'running' && !isActive(state.grants.get(guest.id)?.value))
+    writes.push({ kind: 'delete', key: KEYS.observation(guest.id) })
   return ok(change(kind, known, writes))
 }
 
@@ -60,14 +71,29 @@ function freshestStaleCopy(state: ClusterState, guest: Guest): Result<HostId> {
     const plan = planServing(volume, previous, usable, undefined, 0)
     if (plan.kind === 'serve') continue
     const copy = plan.staleCopies[0]
-    if (!copy) return fail(failure('waits_for_host', `No copy of ${volume.name} can be reached, not even a stale one`, { hint: `Bring ${plan.forHosts.join(' or ')} back` }))
+    if (!copy)
+      return fail(
+        failure('waits_for_host', `No copy of ${volume.name} can be reached, not even a stale one`, {
+          hint: `Bring ${plan.forHosts.join(' or ')} back`,
+        }),
+      )
     return ok(copy.host)
   }
-  return fail(failure('conflict', `${guest.name} has a current copy that can be reached; nothing needs to be lost`, { hint: 'Start it without --accept-data-loss' }))
+  return fail(
+    failure('conflict', `${guest.name} has a current copy that can be reached; nothing needs to be lost`, {
+      hint: 'Start it without --accept-data-loss',
+    }),
+  )
 }
 
 function change(kind: string, { value: guest, revision }: Versioned<Guest>, writes: readonly Write[]): Change {
-  return { kind, subject: `guest/${guest.id}`, compares: [{ key: KEYS.guest(guest.id), modRevision: revision }], writes, events: [] }
+  return {
+    kind,
+    subject: `guest/${guest.id}`,
+    compares: [{ key: KEYS.guest(guest.id), modRevision: revision }],
+    writes,
+    events: [],
+  }
 }
 
 function put(guest: Guest): Write {

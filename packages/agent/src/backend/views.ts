@@ -40,13 +40,21 @@ export function guestView(context: ViewContext, { value: guest, revision }: Vers
     cpus: guest.cpus,
     boot: guest.boot,
     nics: [...guest.nics],
-    volumes: volumes.map(({ value: volume }) => ({ id: volume.id, name: volume.name, sizeBytes: volume.sizeBytes, replicas: replicaViews(context, volume) })),
+    volumes: volumes.map(({ value: volume }) => ({
+      id: volume.id,
+      name: volume.name,
+      sizeBytes: volume.sizeBytes,
+      replicas: replicaViews(context, volume),
+    })),
     createdAt: new Date(guest.createdAt).toISOString(),
     revision: String(revision),
   }
 }
 
-export function guestState({ state }: ViewContext, guest: Guest): { readonly state: GuestState; readonly reason: string } {
+export function guestState(
+  { state }: ViewContext,
+  guest: Guest,
+): { readonly state: GuestState; readonly reason: string } {
   if (guest.deleting) return { state: 'deleting', reason: '' }
   const volumes = volumesOf(state, guest)
   if (!volumes?.every((volume) => volume.value.ready)) return { state: 'creating', reason: 'its disks are being made' }
@@ -55,7 +63,8 @@ export function guestState({ state }: ViewContext, guest: Guest): { readonly sta
   const decision = state.decisions.get(guest.id)?.value
   if (isActive(grant)) {
     if (state.statuses.get(grant.host)?.value.state === 'lost') {
-      if (guest.ha === 'ignored') return { state: 'unknown', reason: `${grant.host} is lost, and HA ignores this guest` }
+      if (guest.ha === 'ignored')
+        return { state: 'unknown', reason: `${grant.host} is lost, and HA ignores this guest` }
       if (decision?.action === 'wait') return { state: 'waiting', reason: decision.outcome }
       return { state: 'unknown', reason: `${grant.host} is lost; it is about to be recovered` }
     }
@@ -65,7 +74,8 @@ export function guestState({ state }: ViewContext, guest: Guest): { readonly sta
     return { state: 'stopping', reason: grant.state === 'recalled' ? grant.reason : '' }
   }
   if (guest.desired === 'stopped') return { state: 'stopped', reason: '' }
-  if ((seen?.failures ?? 0) >= FAILURES_MAX) return { state: 'error', reason: `it failed ${seen?.failures} times in a row: ${seen?.reason}` }
+  if ((seen?.failures ?? 0) >= FAILURES_MAX)
+    return { state: 'error', reason: `it failed ${seen?.failures} times in a row: ${seen?.reason}` }
   if (decision?.action === 'wait') return { state: 'waiting', reason: decision.outcome }
   return { state: 'starting', reason: seen?.failures ? `tried again after: ${seen.reason}` : '' }
 }
@@ -98,15 +108,29 @@ function replicaViews(context: ViewContext, volume: Volume): GuestView['volumes'
 function volumeProtection({ state }: ViewContext, volume: Volume): Protection {
   const current = volume.replicas.filter((replica) => replica.state === 'in-sync')
   const reachable = current.filter((replica) => state.statuses.get(replica.host)?.value.state !== 'lost')
-  if (reachable.length === 0) return { level: 'lost', reason: `no current copy can be reached; one is on ${current.map((replica) => replica.host).join(', ')}` }
+  if (reachable.length === 0)
+    return {
+      level: 'lost',
+      reason: `no current copy can be reached; one is on ${current.map((replica) => replica.host).join(', ')}`,
+    }
   if (volume.replicas.length === 1) return { level: 'unprotected', reason: `one copy only, on ${reachable[0]?.host}` }
   const missing = volume.replicas.filter((replica) => !reachable.includes(replica))
   if (missing.length === 0) return { level: 'protected', reason: '' }
-  return { level: 'degraded', reason: missing.map((replica) => `the copy on ${replica.host} is ${replica.state === 'in-sync' ? 'unreachable' : replica.state}`).join('; ') }
+  return {
+    level: 'degraded',
+    reason: missing
+      .map((replica) => `the copy on ${replica.host} is ${replica.state === 'in-sync' ? 'unreachable' : replica.state}`)
+      .join('; '),
+  }
 }
 
 function worst(protections: readonly Protection[]): Protection {
-  return protections.toSorted((a, b) => SEVERITY.indexOf(b.level) - SEVERITY.indexOf(a.level))[0] ?? { level: 'protected', reason: '' }
+  return (
+    protections.toSorted((a, b) => SEVERITY.indexOf(b.level) - SEVERITY.indexOf(a.level))[0] ?? {
+      level: 'protected',
+      reason: '',
+    }
+  )
 }
 
 export function hostView({ state, verdicts }: ViewContext, { value: host, revision }: Versioned<Host>): HostView {
@@ -127,7 +151,11 @@ export function hostView({ state, verdicts }: ViewContext, { value: host, revisi
     memoryBytes: host.memoryBytes,
     memoryGrantedBytes: grantedMemoryBytes(state, host.id),
     accelerator: host.accelerator,
-    pools: host.pools.map((pool) => ({ name: pool.name, capacityBytes: pool.capacityBytes, allocatedBytes: promisedPoolBytes(state, host.id, pool.name) })),
+    pools: host.pools.map((pool) => ({
+      name: pool.name,
+      capacityBytes: pool.capacityBytes,
+      allocatedBytes: promisedPoolBytes(state, host.id, pool.name),
+    })),
     guests: granted.flatMap(({ value }) => state.guests.get(value.guest)?.value.name ?? []),
     bootId: host.bootId,
     revision: String(revision),
@@ -144,7 +172,11 @@ function hostState(
   if (status.state === 'lost') return { shown: 'lost', reason: status.reason }
   if (verdict === 'suspected') return { shown: 'suspected', reason: 'its heartbeats stay away' }
   if (verdict === 'silent-here') return { shown: 'suspected', reason: 'the host that answers you does not hear it' }
-  if (maintenance) return { shown: guests > 0 ? 'draining' : 'maintenance', reason: guests > 0 ? `${guests} guests are still there` : '' }
+  if (maintenance)
+    return {
+      shown: guests > 0 ? 'draining' : 'maintenance',
+      reason: guests > 0 ? `${guests} guests are still there` : '',
+    }
   return { shown: 'online', reason: '' }
 }
 
@@ -185,7 +217,11 @@ function warnings(hosts: readonly HostView[], guests: readonly GuestView[]): str
   const found: string[] = []
   if (hosts.length === 1) found.push('One host only: if it falls, nothing stands in its stead. Guests are unprotected.')
   if (hosts.length === 2)
-    found.push('Two hosts without a witness: no automatic failover. If one dies, run `stead failover --confirm-dead HOST`, or add a witness.')
-  for (const guest of guests) if (guest.protection.level !== 'protected') found.push(`${guest.name} is ${guest.protection.level}: ${guest.protection.reason}`)
+    found.push(
+      'Two hosts without a witness: no automatic failover. If one dies, run `stead failover --confirm-dead HOST`, or add a witness.',
+    )
+  for (const guest of guests)
+    if (guest.protection.level !== 'protected')
+      found.push(`${guest.name} is ${guest.protection.level}: ${guest.protection.reason}`)
   return found
 }

@@ -53,7 +53,13 @@ export class BlobStore {
       return ok(path)
     } catch (cause) {
       await rm(temporary, { force: true })
-      return fail(failure('bad_request', `The content of ${blob} did not arrive whole: ${cause instanceof Error ? cause.message : String(cause)}`, { cause, hint: 'Upload it again' }))
+      return fail(
+        failure(
+          'bad_request',
+          `The content of ${blob} did not arrive whole: ${cause instanceof Error ? cause.message : String(cause)}`,
+          { cause, hint: 'Upload it again' },
+        ),
+      )
     }
   }
 
@@ -74,7 +80,12 @@ export class BlobStore {
 
   async #fetchAndKeep(blob: BlobId): Promise<Result<string>> {
     const stream = await this.#fetch(blob)
-    if (!stream) return fail(failure('not_found', `No host that is up has the file ${blob}`, { hint: 'Upload it again with `stead vm create` or `stead image import`' }))
+    if (!stream)
+      return fail(
+        failure('not_found', `No host that is up has the file ${blob}`, {
+          hint: 'Upload it again with `stead vm create` or `stead image import`',
+        }),
+      )
     return this.put(blob, stream)
   }
 

@@ -47,7 +47,10 @@ export class EtcdMemberHost {
     const { hostId, etcdClientPort } = this.#config
     const own = this.isMember ? [`127.0.0.1:${etcdClientPort}`] : []
     const others = this.#members().filter((member) => member.hostId !== hostId)
-    return [...own, ...others.flatMap((member) => urlsOf(member, etcdClientPort).map((url) => url.replace('http://', '')))]
+    return [
+      ...own,
+      ...others.flatMap((member) => urlsOf(member, etcdClientPort).map((url) => url.replace('http://', ''))),
+    ]
   }
 
   /** The command that starts etcd in the way that its data and the other members call for. */
@@ -71,7 +74,16 @@ export class EtcdMemberHost {
         ...['--initial-cluster-token', this.#config.clusterName],
         ...['--heartbeat-interval', String(HEARTBEAT_MS), '--election-timeout', String(ELECTION_MS), '--pre-vote'],
         ...['--auto-compaction-mode', 'revision', '--auto-compaction-retention', '2000'],
-        ...['--quota-backend-bytes', String(1 << 30), '--snapshot-count', '5000', '--logger', 'zap', '--log-level', 'warn'],
+        ...[
+          '--quota-backend-bytes',
+          String(1 << 30),
+          '--snapshot-count',
+          '5000',
+          '--logger',
+          'zap',
+          '--log-level',
+          'warn',
+        ],
         // The clients ping every 2 s, and the largest plan writes a few hundred records at once.
         ...['--grpc-keepalive-min-time', '1s', '--max-txn-ops', '2048'],
         ...(forced ? ['--force-new-cluster'] : []),
@@ -104,7 +116,10 @@ export class EtcdMemberHost {
       if (!self) return 'stranger'
       if (!self.learner) return 'voter'
       const promoted = await cluster.memberPromote(self.id)
-      this.#log.info('this member of the store is made a voter', { promoted: promoted.ok, ...(promoted.ok ? {} : { cause: promoted.error }) })
+      this.#log.info('this member of the store is made a voter', {
+        promoted: promoted.ok,
+        ...(promoted.ok ? {} : { cause: promoted.error }),
+      })
       return 'learner'
     } finally {
       await cluster.close()
@@ -113,24 +128,33 @@ export class EtcdMemberHost {
 
   async #howToStart(): Promise<{ readonly state: 'new' | 'existing'; readonly initialCluster: string }> {
     const { etcdPeerPort } = this.#config
-    const configured = this.#members().flatMap((member) => urlsOf(member, etcdPeerPort).map((url) => `${member.hostId}=${url}`))
+    const configured = this.#members().flatMap((member) =>
+      urlsOf(member, etcdPeerPort).map((url) => `${member.hostId}=${url}`),
+    )
     const hasData = existsSync(join(this.#data(), 'member'))
     const others = await this.#askOthers()
     if (!others) return { state: hasData ? 'existing' : 'new', initialCluster: configured.join(',') }
     const known = others.members.find((member) => this.#isSelf(member))
     // A member that has never started has no name yet: the cluster is being made for the first time.
     if (known && (hasData || known.name === '' || !this.#hasStartedOnce())) {
-      return { state: hasData || known.name === '' ? 'existing' : 'new', initialCluster: known.name === '' ? clusterText(others.members, this.#config.hostId) : configured.join(',') }
+      return {
+        state: hasData || known.name === '' ? 'existing' : 'new',
+        initialCluster: known.name === '' ? clusterText(others.members, this.#config.hostId) : configured.join(','),
+      }
     }
     return this.#joinAgain(others.endpoint, known)
   }
 
-  async #joinAgain(endpoint: string, known: EtcdMember | undefined): Promise<{ readonly state: 'existing'; readonly initialCluster: string }> {
+  async #joinAgain(
+    endpoint: string,
+    known: EtcdMember | undefined,
+  ): Promise<{ readonly state: 'existing'; readonly initialCluster: string }> {
     const { hostId, etcdPeerPort } = this.#config
     const self = this.#members().find((member) => member.hostId === hostId)
     const cluster = this.#cluster([endpoint])
     try {
-      if (existsSync(this.#data())) renameSync(this.#data(), `${this.#data()}.left-behind-${Math.trunc(this.#clock.wallMs())}`)
+      if (existsSync(this.#data()))
+        renameSync(this.#data(), `${this.#data()}.left-behind-${Math.trunc(this.#clock.wallMs())}`)
       if (known) {
         const removed = await cluster.memberRemove(known.id)
         if (!removed.ok) throw new Error(removed.error.message, { cause: removed.error })
@@ -139,7 +163,9 @@ export class EtcdMemberHost {
       if (!added.ok) throw new Error(added.error.message, { cause: added.error })
       const members = await cluster.memberList()
       if (!members.ok) throw new Error(members.error.message, { cause: members.error })
-      this.#log.warn('joins the store again as a new member; its old data is kept aside', { directory: this.#directory })
+      this.#log.warn('joins the store again as a new member; its old data is kept aside', {
+        directory: this.#directory,
+      })
       return { state: 'existing', initialCluster: clusterText(members.value, hostId, added.value.id) }
     } finally {
       await cluster.close()
@@ -189,6 +215,8 @@ function urlsOf(member: Address, port: number): string[] {
 
 function clusterText(members: readonly EtcdMember[], self: string, selfId?: bigint): string {
   return members
-    .flatMap((member) => member.peerUrls.map((url) => `${member.id === selfId || member.name === '' ? self : member.name}=${url}`))
+    .flatMap((member) =>
+      member.peerUrls.map((url) => `${member.id === selfId || member.name === '' ? self : member.name}=${url}`),
+    )
     .join(',')
 }

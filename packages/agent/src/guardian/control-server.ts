@@ -110,6 +110,7 @@ function parseUpdate(line: string): GuardianUpdate | string {
   if (unknown !== undefined) return `unknown field ${unknown}`
   const fault = peers === undefined ? undefined : findPeersFault(peers)
   if (fault) return fault
-  if (detectionMs !== undefined && !(typeof detectionMs === 'number' && detectionMs > 0)) return 'detectionMs must be positive'
+  if (detectionMs !== undefined && !(typeof detectionMs === 'number' && detectionMs > 0))
+    return 'detectionMs must be positive'
   return value as GuardianUpdate
 }

@@ -43,9 +43,13 @@ describe('deadman and guests', () => {
   beforeEach(async () => {
     folder = mkdtempSync(join(tmpdir(), 'stead-deadman-'))
     strays = []
-    deadman = spawn(join(BIN, 'stead-deadman'), ['--socket', path('d.sock'), '--pidfile', path('d.pid'), '--timeout', '60000'], {
-      stdio: ['ignore', 'ignore', 'inherit'],
-    })
+    deadman = spawn(
+      join(BIN, 'stead-deadman'),
+      ['--socket', path('d.sock'), '--pidfile', path('d.pid'), '--timeout', '60000'],
+      {
+        stdio: ['ignore', 'ignore', 'inherit'],
+      },
+    )
     await until('pid file', () => existsSync(path('d.pid')))
     const [parent, pid, startTime] = readFileSync(path('d.pid'), 'utf8').trim().split(' ')
     assert.equal(Number(parent), deadman.pid)
@@ -167,7 +171,8 @@ describe('deadman and guests', () => {
   })
 
   test('privileges are dropped, logs written, descriptors closed, standard signals back', async () => {
-    const script = 'id -u; id -g; id -G; ls /proc/self/fd | wc -l; grep -E "^(SigBlk|SigIgn|NoNewPrivs)" /proc/self/status; pwd; echo complaint >&2; exec sleep 600'
+    const script =
+      'id -u; id -g; id -G; ls /proc/self/fd | wc -l; grep -E "^(SigBlk|SigIgn|NoNewPrivs)" /proc/self/status; pwd; echo complaint >&2; exec sleep 600'
     const user = { uid: NOBODY, gid: NOBODY }
     const guest = await startGuest('user', ['sh', '-c', script], { user })
     await until('output', () => readFileSync(path('user.err'), 'utf8').includes('complaint'))
@@ -188,7 +193,16 @@ describe('deadman and guests', () => {
       ['/nowhere/qemu', /\/nowhere\/qemu: No such file/],
       [folder, /Permission denied/],
     ] as const) {
-      const args = ['--ns-pid', String(init.pid), '--stdout', path('o'), '--stderr', path('e'), '--pidfile', path('p.pid')]
+      const args = [
+        '--ns-pid',
+        String(init.pid),
+        '--stdout',
+        path('o'),
+        '--stderr',
+        path('e'),
+        '--pidfile',
+        path('p.pid'),
+      ]
       const run = spawnSync(RUN_GUEST, [...args, '--', command], { encoding: 'utf8' })
       assert.equal(run.status, 1)
       assert.match(run.stderr, reason)
@@ -204,7 +218,16 @@ describe('deadman and guests', () => {
   test('a namespace that is gone is an error, not a guest elsewhere', async () => {
     process.kill(deadman.pid!, 'SIGKILL')
     await until('init gone', () => !isAlive(init))
-    const args = ['--ns-pid', String(init.pid), '--stdout', path('o'), '--stderr', path('e'), '--pidfile', path('p.pid')]
+    const args = [
+      '--ns-pid',
+      String(init.pid),
+      '--stdout',
+      path('o'),
+      '--stderr',
+      path('e'),
+      '--pidfile',
+      path('p.pid'),
+    ]
     const run = spawnSync(RUN_GUEST, [...args, '--', 'true'], { encoding: 'utf8' })
     assert.equal(run.status, 1)
     assert.equal(existsSync(path('p.pid')), false)

@@ -83,7 +83,9 @@ describe('guardians', () => {
 
   function config(id: HostId, bootId = `boot-${id}`): GuardianConfig {
     const peers = NAMES.map((name, index): GuardianPeer => {
-      const addresses = Object.fromEntries(['lan', 'san', 'ran'].map((role, at) => [role, `127.77.${index + 1}.${at + 1}`]))
+      const addresses = Object.fromEntries(
+        ['lan', 'san', 'ran'].map((role, at) => [role, `127.77.${index + 1}.${at + 1}`]),
+      )
       return { id: name, addresses, port }
     })
     return {
@@ -109,11 +111,16 @@ describe('guardians', () => {
     const file = join(folder, `${id}.json`)
     writeFileSync(file, JSON.stringify(config(id, bootId)))
     const log = openSync(join(folder, `${id}.log`), 'a')
-    const child = spawn(process.execPath, [join(import.meta.dirname, 'guardian-main.ts'), file], { stdio: ['ignore', log, log] })
+    const child = spawn(process.execPath, [join(import.meta.dirname, 'guardian-main.ts'), file], {
+      stdio: ['ignore', log, log],
+    })
     children.set(id, child)
     if (!fences.has(id)) {
       const deadmanPidFile = join(folder, `${id}.deadman.pid`)
-      fences.set(id, new GuardianFence({ controlSocket: config(id).controlSocket, deadmanPidFile, clock: machineClock, log: quiet }))
+      fences.set(
+        id,
+        new GuardianFence({ controlSocket: config(id).controlSocket, deadmanPidFile, clock: machineClock, log: quiet }),
+      )
     }
     return child
   }
@@ -147,7 +154,11 @@ describe('guardians', () => {
     await until('all hear all on all networks, both ways', () =>
       NAMES.every((id) => {
         const view = fences.get(id)?.view()
-        return view && !view.isolated && NAMES.every((other) => other === id || Object.keys(view.peers[other]?.ageMs ?? {}).length === 3)
+        return (
+          view &&
+          !view.isolated &&
+          NAMES.every((other) => other === id || Object.keys(view.peers[other]?.ageMs ?? {}).length === 3)
+        )
       }),
     )
   }
@@ -156,7 +167,10 @@ describe('guardians', () => {
     await startAll()
     const killedAt = performance.now()
     await end(children.get(NAMES[0]!)!)
-    await until('suspected', () => verdict(NAMES[1]!, NAMES[0]!) === 'suspected' && verdict(NAMES[2]!, NAMES[0]!) === 'suspected')
+    await until(
+      'suspected',
+      () => verdict(NAMES[1]!, NAMES[0]!) === 'suspected' && verdict(NAMES[2]!, NAMES[0]!) === 'suspected',
+    )
     console.log(`    suspected by both ${Math.round(performance.now() - killedAt)} ms after the kill`)
     assert.equal(verdict(NAMES[1]!, NAMES[2]!), 'heard')
     startProcess(NAMES[0]!, 'boot-after')
@@ -164,7 +178,10 @@ describe('guardians', () => {
     assert.equal(fences.get(NAMES[1]!)?.view()?.peers[NAMES[0]!]?.bootId, 'boot-after')
     await end(children.get(NAMES[0]!)!)
     startProcess(NAMES[0]!, 'boot-after')
-    await until('the same boot continues', () => (fences.get(NAMES[0]!)?.view()?.startedMs ?? 1e9) < 5000 && verdict(NAMES[0]!, NAMES[1]!) === 'heard')
+    await until(
+      'the same boot continues',
+      () => (fences.get(NAMES[0]!)?.view()?.startedMs ?? 1e9) < 5000 && verdict(NAMES[0]!, NAMES[1]!) === 'heard',
+    )
   })
 
   test('a frozen guardian: its guests die, others suspect it, and thawed it suspects nobody', async () => {
@@ -202,7 +219,9 @@ describe('guardians', () => {
     await end(children.get(NAMES[2]!)!)
     const isolatedAt = performance.now()
     await until('guest dead', () => !isAlive(guest))
-    console.log(`    guest dead ${Math.round(performance.now() - isolatedAt)} ms after the last peer (TTL ${LEASE_TTL_MS})`)
+    console.log(
+      `    guest dead ${Math.round(performance.now() - isolatedAt)} ms after the last peer (TTL ${LEASE_TTL_MS})`,
+    )
     await until('isolated', () => fences.get(NAMES[0]!)?.view()?.isolated === true)
     assert.equal(verdict(NAMES[0]!, NAMES[1]!), 'silent-here')
   })
@@ -223,7 +242,10 @@ describe('guardians', () => {
     const renewals: number[] = []
     const deadman = { renew: (moment: number) => void renewals.push(moment), close: () => {} }
     const id = NAMES[0]!
-    const guardian = await Guardian.start({ ...config(id), peers: [] }, { store, clock: machineClock, log: quiet, deadman })
+    const guardian = await Guardian.start(
+      { ...config(id), peers: [] },
+      { store, clock: machineClock, log: quiet, deadman },
+    )
     const warnings: string[] = []
     const fence = new GuardianFence({
       controlSocket: config(id).controlSocket,
@@ -245,7 +267,10 @@ describe('guardians', () => {
       assert.ok(found.ok && found.value?.value === `{"bootId":"boot-${id}"}`)
       fence.update({ peers: config(id).peers, detectionMs: 2000 })
       await until('peers', () => Object.keys(fence.view()?.peers ?? {}).length === 2)
-      await until('isolated by rule, alive by lease', () => fence.view()?.isolated === true && (fence.view()?.deadlineInMs ?? -1) > 0)
+      await until(
+        'isolated by rule, alive by lease',
+        () => fence.view()?.isolated === true && (fence.view()?.deadlineInMs ?? -1) > 0,
+      )
       fence.update({ detectionMs: -1 })
       await until('refusal', () => warnings.some((line) => line.includes('refused')))
     } finally {

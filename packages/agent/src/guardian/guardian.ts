@@ -162,6 +162,9 @@ export class Guardian {
       this.#detectionMs = update.detectionMs
       this.#table.setDetectionMs(update.detectionMs)
     }
-    this.#dependencies.log.info('updated', { peers: this.#peers.map((peer) => peer.id), detectionMs: this.#detectionMs })
+    this.#dependencies.log.info('updated', {
+      peers: this.#peers.map((peer) => peer.id),
+      detectionMs: this.#detectionMs,
+    })
   }
 }

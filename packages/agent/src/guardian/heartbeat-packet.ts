@@ -85,7 +85,8 @@ export function decodeHeartbeat(packet: Buffer, key: PacketKey): Heartbeat | und
     const statements = new Map<string, Statement>()
     for (const [host, entry] of Object.entries(h as Record<string, (number | string)[]>)) {
       const echoes: Echo[] = []
-      for (let i = 1; i + 1 < entry.length; i += 2) echoes.push({ seq: Number(entry[i]), bootTag: String(entry[i + 1]) })
+      for (let i = 1; i + 1 < entry.length; i += 2)
+        echoes.push({ seq: Number(entry[i]), bootTag: String(entry[i + 1]) })
       statements.set(host, { silenceMs: Number(entry[0]), echoes })
     }
     return { from: f, bootId: b, seq: s as number, statements }

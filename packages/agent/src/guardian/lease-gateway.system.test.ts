@@ -21,7 +21,10 @@ suite('lease gateway', { timeout: 120_000 }, () => {
     gateway = connect()
     const lease = await gateway.grantLease(3_000)
     assert(lease.ok)
-    const written = await gateway.transact({ compares: [], writes: [{ kind: 'put', key: '/lease/h1', value: '{"bootId":"ä"}', lease: lease.value }] })
+    const written = await gateway.transact({
+      compares: [],
+      writes: [{ kind: 'put', key: '/lease/h1', value: '{"bootId":"ä"}', lease: lease.value }],
+    })
     assert(written.ok && written.value.committed)
     const found = await gateway.get('/lease/h1')
     assert(found.ok)
@@ -38,7 +41,10 @@ suite('lease gateway', { timeout: 120_000 }, () => {
   })
 
   test('a put under a lease that is gone is refused', async () => {
-    const written = await gateway.transact({ compares: [], writes: [{ kind: 'put', key: '/lease/h1', value: 'x', lease: 4711n }] })
+    const written = await gateway.transact({
+      compares: [],
+      writes: [{ kind: 'put', key: '/lease/h1', value: 'x', lease: 4711n }],
+    })
     assert(!written.ok)
     assert.equal(written.error.code, 'not_found')
   })

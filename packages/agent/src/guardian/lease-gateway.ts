@@ -117,18 +117,26 @@ export class LeaseGateway implements LeaseStore {
       for (const member of this.#inOrder()) {
         const answer = await this.#attempt(member, path, body)
         if (answer.kind === 'failed') {
-          if (member.failedAt === undefined) log.warn('etcd member does not serve', { endpoint: `${member.host}:${member.port}`, reason: String(answer.cause) })
+          if (member.failedAt === undefined)
+            log.warn('etcd member does not serve', {
+              endpoint: `${member.host}:${member.port}`,
+              reason: String(answer.cause),
+            })
           member.failedAt = clock.monotonicMs()
           last = answer.cause
           if (this.#closed || clock.monotonicMs() >= deadline) break
           continue
         }
-        if (member.failedAt !== undefined) log.info('etcd member answers again', { endpoint: `${member.host}:${member.port}` })
+        if (member.failedAt !== undefined)
+          log.info('etcd member answers again', { endpoint: `${member.host}:${member.port}` })
         member.failedAt = undefined
         if (answer.kind === 'answer') return ok(answer.body)
         return fail(failure(answer.code === NOT_FOUND ? 'not_found' : 'bad_request', `etcd refused: ${answer.message}`))
       }
-      if (clock.monotonicMs() >= deadline) return fail(failure('no_quorum', `no etcd member served the request within ${totalTimeoutMs} ms`, { cause: last }))
+      if (clock.monotonicMs() >= deadline)
+        return fail(
+          failure('no_quorum', `no etcd member served the request within ${totalTimeoutMs} ms`, { cause: last }),
+        )
       await clock.sleep(ROUND_PAUSE_MS)
     }
     return fail(failure('no_quorum', 'the store is closed', { cause: last }))
@@ -156,7 +164,10 @@ export class LeaseGateway implements LeaseStore {
         call.destroy()
       }
       // Also the connection is given up: on a frozen member the next request would only queue behind this one.
-      const timer = setTimeout(() => failed(new Error(`no answer within ${this.#options.callTimeoutMs} ms`)), this.#options.callTimeoutMs)
+      const timer = setTimeout(
+        () => failed(new Error(`no answer within ${this.#options.callTimeoutMs} ms`)),
+        this.#options.callTimeoutMs,
+      )
       call.on('error', failed)
       call.on('response', (response) => {
         let answered = ''
@@ -186,9 +197,13 @@ function read(text: string): Answer {
   const { error } = body
   if (error === undefined) return { kind: 'answer', body }
   // A unary call tells its error flat, a stream (the keepalive) as an object.
-  const { message, grpc_code: streamCode } = (typeof error === 'object' && error !== null ? error : { message: error }) as Json
+  const { message, grpc_code: streamCode } = (
+    typeof error === 'object' && error !== null ? error : { message: error }
+  ) as Json
   const code = Number(body['code'] ?? streamCode ?? 0)
-  return REFUSALS.has(code) ? { kind: 'refused', code, message: String(message) } : { kind: 'failed', cause: new Error(String(message)) }
+  return REFUSALS.has(code)
+    ? { kind: 'refused', code, message: String(message) }
+    : { kind: 'failed', cause: new Error(String(message)) }
 }
 
 function base64(text: string): string {

@@ -10,13 +10,24 @@ const INTERVAL_MS = 100
 const DETECTION_MS = 1000
 
 function table(hostId: string, bootId: string, startedAt: number, peers: string[]): PeerTable {
-  const made = new PeerTable({ hostId: id(hostId), bootId, heartbeatIntervalMs: INTERVAL_MS, detectionMs: DETECTION_MS, startedAt })
+  const made = new PeerTable({
+    hostId: id(hostId),
+    bootId,
+    heartbeatIntervalMs: INTERVAL_MS,
+    detectionMs: DETECTION_MS,
+    startedAt,
+  })
   made.setPeers(peers.map(id))
   return made
 }
 
 /** Runs the tables in step; `delivers` decides which heartbeats arrive. Returns all heartbeats sent. */
-function run(tables: Record<string, PeerTable>, from: number, to: number, delivers = (_from: string, _to: string) => true) {
+function run(
+  tables: Record<string, PeerTable>,
+  from: number,
+  to: number,
+  delivers = (_from: string, _to: string) => true,
+) {
   const sent: Heartbeat[] = []
   for (let now = from; now < to; now += INTERVAL_MS) {
     for (const [sender, each] of Object.entries(tables)) {

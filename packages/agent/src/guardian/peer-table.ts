@@ -69,7 +69,15 @@ export class PeerTable {
     for (const id of this.#peers.keys()) if (!wanted.has(id)) this.#peers.delete(id)
     for (const id of wanted) {
       if (id === this.#hostId || this.#peers.has(id)) continue
-      const unheard = { bootId: '', bootTag: '', seq: 0, networks: new Map(), hears: {}, candidate: undefined, retiredBoots: [] }
+      const unheard = {
+        bootId: '',
+        bootTag: '',
+        seq: 0,
+        networks: new Map(),
+        hears: {},
+        candidate: undefined,
+        retiredBoots: [],
+      }
       this.#peers.set(id, unheard)
     }
   }
@@ -172,7 +180,14 @@ export class PeerTable {
       return false
     }
     if (peer.bootId !== '') peer.retiredBoots = [...peer.retiredBoots, peer.bootId].slice(-RETIRED_BOOTS_MAX)
-    Object.assign(peer, { bootId, bootTag: bootTag(bootId), seq: 0, networks: new Map(), hears: {}, candidate: undefined })
+    Object.assign(peer, {
+      bootId,
+      bootTag: bootTag(bootId),
+      seq: 0,
+      networks: new Map(),
+      hears: {},
+      candidate: undefined,
+    })
     return true
   }
 }

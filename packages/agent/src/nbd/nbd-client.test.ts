@@ -3,7 +3,17 @@ import assert from 'node:assert/strict'
 import { createServer, type Server, type Socket } from 'node:net'
 import { test } from 'node:test'
 import { NbdClient } from './nbd-client.ts'
-import { FLAG_FIXED_NEWSTYLE, NBD_MAGIC, OPTION_GO, OPTION_MAGIC, OPTION_REPLY_MAGIC, REPLY_ACK, REPLY_INFO, SIMPLE_REPLY_MAGIC, STRUCTURED_REPLY_MAGIC } from './nbd-protocol.ts'
+import {
+  FLAG_FIXED_NEWSTYLE,
+  NBD_MAGIC,
+  OPTION_GO,
+  OPTION_MAGIC,
+  OPTION_REPLY_MAGIC,
+  REPLY_ACK,
+  REPLY_INFO,
+  SIMPLE_REPLY_MAGIC,
+  STRUCTURED_REPLY_MAGIC,
+} from './nbd-protocol.ts'
 
 const SIZE = 1 << 20
 
@@ -92,7 +102,11 @@ function dataChunk(cookie: bigint, flags: number, offset: number, data: Buffer):
 }
 
 async function open(port: number, timeoutMs = 2_000): Promise<NbdClient> {
-  const client = await NbdClient.connect({ endpoint: { kind: 'tcp', address: '127.0.0.1', port }, exportName: 'x', timeoutMs })
+  const client = await NbdClient.connect({
+    endpoint: { kind: 'tcp', address: '127.0.0.1', port },
+    exportName: 'x',
+    timeoutMs,
+  })
   assert.ok(client.ok, JSON.stringify(client))
   return client.value
 }
@@ -103,35 +117,59 @@ function codeOf(result: { ok: boolean; error?: { cause?: unknown } }): string | 
 }
 
 test('a server that never greets is a failure in time', async () => {
-  await withServer(() => undefined, async (port) => {
-    const result = await NbdClient.connect({ endpoint: { kind: 'tcp', address: '127.0.0.1', port }, exportName: 'x', timeoutMs: 100 })
-    assert.equal(codeOf(result), 'ETIMEDOUT')
-  })
+  await withServer(
+    () => undefined,
+    async (port) => {
+      const result = await NbdClient.connect({
+        endpoint: { kind: 'tcp', address: '127.0.0.1', port },
+        exportName: 'x',
+        timeoutMs: 100,
+      })
+      assert.equal(codeOf(result), 'ETIMEDOUT')
+    },
+  )
 })
 
 test('a server of another protocol is told apart', async () => {
-  await withServer((socket) => socket.write('HTTP/1.1 400 Bad Request\r\n\r\n'), async (port) => {
-    const result = await NbdClient.connect({ endpoint: { kind: 'tcp', address: '127.0.0.1', port }, exportName: 'x', timeoutMs: 1_000 })
-    assert.equal(codeOf(result), 'EPROTO')
-  })
+  await withServer(
+    (socket) => socket.write('HTTP/1.1 400 Bad Request\r\n\r\n'),
+    async (port) => {
+      const result = await NbdClient.connect({
+        endpoint: { kind: 'tcp', address: '127.0.0.1', port },
+        exportName: 'x',
+        timeoutMs: 1_000,
+      })
+      assert.equal(codeOf(result), 'EPROTO')
+    },
+  )
 })
 
 test('nobody listening is ECONNREFUSED', async () => {
   let port = 0
-  await withServer(() => undefined, async (used) => void (port = used))
-  const result = await NbdClient.connect({ endpoint: { kind: 'tcp', address: '127.0.0.1', port }, exportName: 'x', timeoutMs: 1_000 })
+  await withServer(
+    () => undefined,
+    async (used) => void (port = used),
+  )
+  const result = await NbdClient.connect({
+    endpoint: { kind: 'tcp', address: '127.0.0.1', port },
+    exportName: 'x',
+    timeoutMs: 1_000,
+  })
   assert.equal(codeOf(result), 'ECONNREFUSED')
 })
 
 test('a request that is not answered fails in time, with all others in flight', async () => {
-  await withServer(handshake(() => undefined), async (port) => {
-    const client = await open(port, 100)
-    const [read, flush] = await Promise.all([client.read(0, 512), client.flush()])
-    assert.equal(codeOf(read), 'ETIMEDOUT')
-    assert.equal(codeOf(flush), 'ETIMEDOUT')
-    assert.ok(client.closed)
-    assert.equal(codeOf(await client.read(0, 512)), 'ETIMEDOUT')
-  })
+  await withServer(
+    handshake(() => undefined),
+    async (port) => {
+      const client = await open(port, 100)
+      const [read, flush] = await Promise.all([client.read(0, 512), client.flush()])
+      assert.equal(codeOf(read), 'ETIMEDOUT')
+      assert.equal(codeOf(flush), 'ETIMEDOUT')
+      assert.ok(client.closed)
+      assert.equal(codeOf(await client.read(0, 512)), 'ETIMEDOUT')
+    },
+  )
 })
 
 test('read data may come in pieces, out of order, with holes, cut anywhere', async () => {
@@ -186,20 +224,26 @@ test('errors of the server keep their names, and the connection', async () => {
 })
 
 test('data outside of the request ends the connection', async () => {
-  await withServer(handshake((socket, cookie) => socket.write(dataChunk(cookie, 1, 512, Buffer.alloc(512)))), async (port) => {
-    const client = await open(port)
-    assert.equal(codeOf(await client.read(0, 512)), 'EPROTO')
-    assert.ok(client.closed)
-  })
+  await withServer(
+    handshake((socket, cookie) => socket.write(dataChunk(cookie, 1, 512, Buffer.alloc(512)))),
+    async (port) => {
+      const client = await open(port)
+      assert.equal(codeOf(await client.read(0, 512)), 'EPROTO')
+      assert.ok(client.closed)
+    },
+  )
 })
 
 test('a connection that breaks fails what is in flight and tells its listeners once', async () => {
-  await withServer(handshake((socket) => socket.destroy()), async (port) => {
-    const client = await open(port)
-    let told = 0
-    client.onClose(() => (told += 1))
-    assert.equal((await client.read(0, 512)).ok, false)
-    await client.disconnect()
-    assert.equal(told, 1)
-  })
+  await withServer(
+    handshake((socket) => socket.destroy()),
+    async (port) => {
+      const client = await open(port)
+      let told = 0
+      client.onClose(() => (told += 1))
+      assert.equal((await client.read(0, 512)).ok, false)
+      await client.disconnect()
+      assert.equal(told, 1)
+    },
+  )
 })

@@ -8,9 +8,23 @@ import { failure, type Failure } from '@stead/core/errors.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { negotiate, type NegotiatedExport } from './nbd-handshake.ts'
 import {
-  CHUNK_FLAG_DONE, COMMAND_BLOCK_STATUS, COMMAND_DISCONNECT, COMMAND_FLAG_FUA, COMMAND_FLAG_NO_HOLE, COMMAND_FLUSH, COMMAND_READ,
-  COMMAND_WRITE, COMMAND_WRITE_ZEROES, encodeRequest, errnoError, errorName, EXPORT_READ_ONLY, SIMPLE_REPLY_MAGIC,
-  SIMPLE_REPLY_SIZE, STRUCTURED_REPLY_MAGIC, STRUCTURED_REPLY_SIZE,
+  CHUNK_FLAG_DONE,
+  COMMAND_BLOCK_STATUS,
+  COMMAND_DISCONNECT,
+  COMMAND_FLAG_FUA,
+  COMMAND_FLAG_NO_HOLE,
+  COMMAND_FLUSH,
+  COMMAND_READ,
+  COMMAND_WRITE,
+  COMMAND_WRITE_ZEROES,
+  encodeRequest,
+  errnoError,
+  errorName,
+  EXPORT_READ_ONLY,
+  SIMPLE_REPLY_MAGIC,
+  SIMPLE_REPLY_SIZE,
+  STRUCTURED_REPLY_MAGIC,
+  STRUCTURED_REPLY_SIZE,
 } from './nbd-protocol.ts'
 import { PayloadSink, type NbdExtent, type ReplyTarget } from './nbd-reply.ts'
 
@@ -65,7 +79,9 @@ export class NbdClient {
   #transmitting = false
   readonly #header = Buffer.alloc(STRUCTURED_REPLY_SIZE)
   #headerFill = 0
-  #payload: { readonly sink: PayloadSink; readonly cookie: bigint; readonly request: Request; readonly isLast: boolean } | undefined
+  #payload:
+    | { readonly sink: PayloadSink; readonly cookie: bigint; readonly request: Request; readonly isLast: boolean }
+    | undefined
 
   private constructor(options: NbdConnectOptions) {
     this.endpoint = options.endpoint
@@ -79,9 +95,10 @@ export class NbdClient {
       },
     }
     const { endpoint } = options
-    this.#socket = endpoint.kind === 'unix'
-      ? connectSocket({ path: endpoint.path, onread })
-      : connectSocket({ host: endpoint.address, port: endpoint.port, noDelay: true, onread })
+    this.#socket =
+      endpoint.kind === 'unix'
+        ? connectSocket({ path: endpoint.path, onread })
+        : connectSocket({ host: endpoint.address, port: endpoint.port, noDelay: true, onread })
   }
 
   /** Failures: `not_found` when the server has no such export or context, else `storage` with an errno in the cause. */
@@ -97,7 +114,10 @@ export class NbdClient {
       if (options.signal?.aborted) onAbort()
       client.#socket.on('error', (error) => client.#close(error))
       client.#socket.on('close', () => client.#close(errnoError('ECONNRESET', 'the server closed the connection')))
-      const stream = { read: (length: number) => client.#readHandshake(length), write: (bytes: Buffer) => void client.#socket.write(bytes) }
+      const stream = {
+        read: (length: number) => client.#readHandshake(length),
+        write: (bytes: Buffer) => void client.#socket.write(bytes),
+      }
       client.#export = await negotiate(stream, options.exportName, options.metaContexts ?? [])
       client.#transmitting = true
       return ok(client)
@@ -138,7 +158,12 @@ export class NbdClient {
   }
 
   write(offset: number, data: Buffer, options: { readonly fua?: boolean } = {}): Promise<Result<void>> {
-    return this.#request(COMMAND_WRITE, { offset, length: data.length, send: data, flags: options.fua ? COMMAND_FLAG_FUA : 0 })
+    return this.#request(COMMAND_WRITE, {
+      offset,
+      length: data.length,
+      send: data,
+      flags: options.fua ? COMMAND_FLAG_FUA : 0,
+    })
   }
 
   /** Resolves when all writes answered before it are on stable storage. */
@@ -172,7 +197,8 @@ export class NbdClient {
         else found.push({ offset: position, length: usable, flags: extent.flags })
         position += usable
       }
-      if (position === before) return fail(failure('storage', `${this.#name}: block status without progress at ${position}`))
+      if (position === before)
+        return fail(failure('storage', `${this.#name}: block status without progress at ${position}`))
     }
     return ok(found)
   }
@@ -181,7 +207,10 @@ export class NbdClient {
   async disconnect(): Promise<void> {
     if (this.#closed) return
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(() => this.#close(errnoError('ETIMEDOUT', 'the server did not end the connection')), 1_000)
+      const timer = setTimeout(
+        () => this.#close(errnoError('ETIMEDOUT', 'the server did not end the connection')),
+        1_000,
+      )
       this.onClose(() => {
         clearTimeout(timer)
         resolve()
@@ -202,7 +231,15 @@ export class NbdClient {
 
   #request(
     command: number,
-    detail: { offset: number; length: number; flags?: number; data?: Buffer; send?: Buffer; context?: number; extents?: NbdExtent[] },
+    detail: {
+      offset: number
+      length: number
+      flags?: number
+      data?: Buffer
+      send?: Buffer
+      context?: number
+      extents?: NbdExtent[]
+    },
   ): Promise<Result<void>> {
     const what = COMMAND_NAMES[command] ?? String(command)
     const { offset, length } = detail
@@ -220,7 +257,11 @@ export class NbdClient {
         this.#close(errnoError('ETIMEDOUT', `${what} not answered within ${this.#timeoutMs} ms`))
       }, this.#timeoutMs)
       this.#requests.set(cookie, {
-        what, offset, timer, resolve, extents: detail.extents ?? [],
+        what,
+        offset,
+        timer,
+        resolve,
+        extents: detail.extents ?? [],
         ...(detail.data ? { data: detail.data } : {}),
         ...(detail.context !== undefined ? { context: detail.context } : {}),
       })
@@ -306,14 +347,20 @@ export class NbdClient {
     if (header.readUInt32BE(0) === SIMPLE_REPLY_MAGIC) {
       const error = header.readUInt32BE(4)
       if (error === 0 && request.data) throw errnoError('EPROTO', 'simple reply to a read')
-      if (error !== 0) request.error = this.#failureOf(request.what, errnoError(errorName(error), 'refused by the server'))
+      if (error !== 0)
+        request.error = this.#failureOf(request.what, errnoError(errorName(error), 'refused by the server'))
       this.#finish(cookie, request)
       return
     }
     const flags = header.readUInt16BE(4)
     const type = header.readUInt16BE(6)
     const length = header.readUInt32BE(16)
-    this.#payload = { sink: new PayloadSink(request, type, length), cookie, request, isLast: (flags & CHUNK_FLAG_DONE) !== 0 }
+    this.#payload = {
+      sink: new PayloadSink(request, type, length),
+      cookie,
+      request,
+      isLast: (flags & CHUNK_FLAG_DONE) !== 0,
+    }
     this.#endPayloadWhenFull()
   }
 

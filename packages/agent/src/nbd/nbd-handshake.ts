@@ -1,8 +1,25 @@
 /** The handshake of an NBD connection: from the server's greeting to the transmission phase. */
 import {
-  encodeGo, encodeMetaContextQuery, encodeOption, errnoError, FLAG_FIXED_NEWSTYLE, FLAG_NO_ZEROES, INFO_BLOCK_SIZE,
-  INFO_EXPORT, isOptionError, NBD_MAGIC, OPTION_GO, OPTION_MAGIC, OPTION_REPLY_MAGIC, OPTION_SET_META_CONTEXT,
-  OPTION_STRUCTURED_REPLY, optionErrorName, REPLY_ACK, REPLY_ERROR_UNKNOWN_EXPORT, REPLY_INFO, REPLY_META_CONTEXT,
+  encodeGo,
+  encodeMetaContextQuery,
+  encodeOption,
+  errnoError,
+  FLAG_FIXED_NEWSTYLE,
+  FLAG_NO_ZEROES,
+  INFO_BLOCK_SIZE,
+  INFO_EXPORT,
+  isOptionError,
+  NBD_MAGIC,
+  OPTION_GO,
+  OPTION_MAGIC,
+  OPTION_REPLY_MAGIC,
+  OPTION_SET_META_CONTEXT,
+  OPTION_STRUCTURED_REPLY,
+  optionErrorName,
+  REPLY_ACK,
+  REPLY_ERROR_UNKNOWN_EXPORT,
+  REPLY_INFO,
+  REPLY_META_CONTEXT,
 } from './nbd-protocol.ts'
 
 /** No option reply that we ask for comes near this; a larger one is not an NBD server's. */
@@ -46,7 +63,8 @@ export async function negotiate(
     for (;;) {
       const reply = await readReply(stream, OPTION_SET_META_CONTEXT, exportName)
       if (reply.type === REPLY_ACK) break
-      if (reply.type === REPLY_META_CONTEXT) contexts.set(reply.payload.toString('utf8', 4), reply.payload.readUInt32BE(0))
+      if (reply.type === REPLY_META_CONTEXT)
+        contexts.set(reply.payload.toString('utf8', 4), reply.payload.readUInt32BE(0))
     }
     const missing = metaContexts.filter((name) => !contexts.has(name))
     if (missing.length > 0) throw errnoError('ENOENT', `export ${exportName} has no context ${missing.join(', ')}`)
@@ -76,7 +94,11 @@ async function expectAck(stream: HandshakeStream, option: number, what: string):
   if (reply.type !== REPLY_ACK) throw errnoError('EPROTO', `unexpected reply ${reply.type} to ${what}`)
 }
 
-async function readReply(stream: HandshakeStream, option: number, subject: string): Promise<{ type: number; payload: Buffer }> {
+async function readReply(
+  stream: HandshakeStream,
+  option: number,
+  subject: string,
+): Promise<{ type: number; payload: Buffer }> {
   const header = await stream.read(20)
   if (header.readBigUInt64BE(0) !== OPTION_REPLY_MAGIC || header.readUInt32BE(8) !== option) {
     throw errnoError('EPROTO', 'the server answered another option than the one asked')

@@ -59,7 +59,14 @@ export const ALLOCATION_ZERO = 2
 export const BITMAP_DIRTY = 1
 
 const ERROR_NAMES: Readonly<Record<number, string>> = {
-  1: 'EPERM', 5: 'EIO', 12: 'ENOMEM', 22: 'EINVAL', 28: 'ENOSPC', 75: 'EOVERFLOW', 95: 'ENOTSUP', 108: 'ESHUTDOWN',
+  1: 'EPERM',
+  5: 'EIO',
+  12: 'ENOMEM',
+  22: 'EINVAL',
+  28: 'ENOSPC',
+  75: 'EOVERFLOW',
+  95: 'ENOTSUP',
+  108: 'ESHUTDOWN',
 }
 
 /** The protocol sends Linux numbers whatever the server's system is. */
@@ -68,8 +75,15 @@ export function errorName(code: number): string {
 }
 
 const OPTION_ERRORS: Readonly<Record<number, string>> = {
-  1: 'unsupported', 2: 'refused by policy', 3: 'invalid', 4: 'unsupported on this platform', 5: 'TLS required',
-  6: 'unknown export', 7: 'server shuts down', 8: 'block size required', 9: 'too big',
+  1: 'unsupported',
+  2: 'refused by policy',
+  3: 'invalid',
+  4: 'unsupported on this platform',
+  5: 'TLS required',
+  6: 'unknown export',
+  7: 'server shuts down',
+  8: 'block size required',
+  9: 'too big',
 }
 
 export function isOptionError(type: number): boolean {

@@ -1,5 +1,13 @@
 /** What arrives in answer to one request: chunks of data, holes, block status and errors. */
-import { CHUNK_BLOCK_STATUS, CHUNK_ERROR_BIT, CHUNK_NONE, CHUNK_OFFSET_DATA, CHUNK_OFFSET_HOLE, errnoError, errorName } from './nbd-protocol.ts'
+import {
+  CHUNK_BLOCK_STATUS,
+  CHUNK_ERROR_BIT,
+  CHUNK_NONE,
+  CHUNK_OFFSET_DATA,
+  CHUNK_OFFSET_HOLE,
+  errnoError,
+  errorName,
+} from './nbd-protocol.ts'
 
 /** Part of an export whose status is the same. `flags` are those of the context. */
 export interface NbdExtent {
@@ -35,7 +43,8 @@ export class PayloadSink {
     this.#type = type
     const isData = type === CHUNK_OFFSET_DATA
     const controlLength = isData ? 8 : length
-    if (controlLength > LONGEST_CONTROL_PAYLOAD || length < (isData ? 8 : 0)) throw errnoError('EPROTO', `a chunk of ${length} bytes`)
+    if (controlLength > LONGEST_CONTROL_PAYLOAD || length < (isData ? 8 : 0))
+      throw errnoError('EPROTO', `a chunk of ${length} bytes`)
     this.#control = Buffer.alloc(controlLength)
     this.#dataLeft = isData ? length - 8 : 0
   }
@@ -54,7 +63,8 @@ export class PayloadSink {
     if (!data) throw errnoError('EPROTO', 'read data for a request that asked for none')
     if (this.#dataAt < 0) this.#dataAt = Number(this.#control.readBigUInt64BE(0)) - offset
     const size = Math.min(bytes.length, this.#dataLeft)
-    if (this.#dataAt < 0 || this.#dataAt + size > data.length) throw errnoError('EPROTO', 'read data outside of the request')
+    if (this.#dataAt < 0 || this.#dataAt + size > data.length)
+      throw errnoError('EPROTO', 'read data outside of the request')
     bytes.copy(data, this.#dataAt, 0, size)
     this.#dataAt += size
     this.#dataLeft -= size
@@ -66,7 +76,10 @@ export class PayloadSink {
     const control = this.#control
     if (this.#type & CHUNK_ERROR_BIT) {
       const messageLength = control.readUInt16BE(4)
-      return errnoError(errorName(control.readUInt32BE(0)), control.toString('utf8', 6, 6 + messageLength) || 'refused by the server')
+      return errnoError(
+        errorName(control.readUInt32BE(0)),
+        control.toString('utf8', 6, 6 + messageLength) || 'refused by the server',
+      )
     }
     if (this.#type === CHUNK_OFFSET_HOLE) {
       const start = Number(control.readBigUInt64BE(0)) - this.#request.offset

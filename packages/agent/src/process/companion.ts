@@ -6,7 +6,14 @@
 import { existsSync, renameSync, statSync } from 'node:fs'
 import type { Clock } from '@stead/core/ports/clock.ts'
 import type { Log } from '@stead/core/ports/log.ts'
-import { isAlive, killDetached, readPidFile, startDetached, type DetachedProcess, type DetachedSpec } from './detached.ts'
+import {
+  isAlive,
+  killDetached,
+  readPidFile,
+  startDetached,
+  type DetachedProcess,
+  type DetachedSpec,
+} from './detached.ts'
 
 /** A look costs a read in /proc. Four a second find the guardian's end long before its lease is in danger. */
 const POLL_MS = 250

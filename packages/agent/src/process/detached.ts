@@ -30,7 +30,16 @@ export interface DetachedProcess {
 
 /** Starts the process and returns once its exec succeeded. `helper` is the path of `stead-run-guest`. */
 export function startDetached(helper: string, spec: DetachedSpec): Promise<Result<DetachedProcess>> {
-  const args = ['--ns-pid', String(spec.namespacePid ?? 0), '--stdout', spec.stdoutPath, '--stderr', spec.stderrPath, '--pidfile', spec.pidFile]
+  const args = [
+    '--ns-pid',
+    String(spec.namespacePid ?? 0),
+    '--stdout',
+    spec.stdoutPath,
+    '--stderr',
+    spec.stderrPath,
+    '--pidfile',
+    spec.pidFile,
+  ]
   if (spec.user) args.push('--uid', String(spec.user.uid), '--gid', String(spec.user.gid))
   if (spec.nice !== undefined) args.push('--nice', String(spec.nice))
   return new Promise((resolve) => {
@@ -40,11 +49,16 @@ export function startDetached(helper: string, spec: DetachedSpec): Promise<Resul
     })
     let complaint = ''
     child.stderr.on('data', (chunk: Buffer) => (complaint += chunk.toString()))
-    child.once('error', (cause) => resolve(fail(failure('internal', `Cannot run ${helper}`, { cause, hint: 'Run ./dev setup' }))))
+    child.once('error', (cause) =>
+      resolve(fail(failure('internal', `Cannot run ${helper}`, { cause, hint: 'Run ./dev setup' }))),
+    )
     child.once('exit', (code) => {
       const started = code === 0 ? readPidFile(spec.pidFile) : undefined
       if (started) resolve(ok(started))
-      else resolve(fail(failure('internal', `${spec.command} did not start: ${complaint.trim() || `helper exit ${code}`}`)))
+      else
+        resolve(
+          fail(failure('internal', `${spec.command} did not start: ${complaint.trim() || `helper exit ${code}`}`)),
+        )
     })
   })
 }
@@ -103,10 +117,18 @@ export async function waitGone(process_: DetachedProcess, timeoutMs: number): Pr
 }
 
 /** SIGKILL, and proof that it worked. */
-export async function killDetached(process_: DetachedProcess, pidFile: string, timeoutMs = 5_000): Promise<Result<void>> {
+export async function killDetached(
+  process_: DetachedProcess,
+  pidFile: string,
+  timeoutMs = 5_000,
+): Promise<Result<void>> {
   signal(process_, 'SIGKILL')
   if (!(await waitGone(process_, timeoutMs))) {
-    return fail(failure('internal', `Process ${process_.pid} does not die`, { hint: 'It is probably stuck in the kernel on a dead disk; see `dmesg`' }))
+    return fail(
+      failure('internal', `Process ${process_.pid} does not die`, {
+        hint: 'It is probably stuck in the kernel on a dead disk; see `dmesg`',
+      }),
+    )
   }
   rmSync(pidFile, { force: true })
   return ok()

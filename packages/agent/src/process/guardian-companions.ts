@@ -23,7 +23,15 @@ export interface GuardianCompanionsOptions {
   readonly onRestart: (name: string) => () => void
 }
 
-export function guardianCompanions({ config, bootId, helper, etcdEndpoints, clock, log, onRestart }: GuardianCompanionsOptions): Companion[] {
+export function guardianCompanions({
+  config,
+  bootId,
+  helper,
+  etcdEndpoints,
+  clock,
+  log,
+  onRestart,
+}: GuardianCompanionsOptions): Companion[] {
   const at = (name: string) => join(config.stateDir, name)
   const guardianConfig: GuardianConfig = {
     hostId: config.hostId as HostId,
@@ -33,7 +41,11 @@ export function guardianCompanions({ config, bootId, helper, etcdEndpoints, cloc
     port: config.heartbeatPort,
     peers: config.members
       .filter((member) => member.hostId !== config.hostId)
-      .map((member) => ({ id: member.hostId as HostId, addresses: withoutUndefined(member.addresses), port: config.heartbeatPort })),
+      .map((member) => ({
+        id: member.hostId as HostId,
+        addresses: withoutUndefined(member.addresses),
+        port: config.heartbeatPort,
+      })),
     heartbeatIntervalMs: config.heartbeatIntervalMs,
     detectionMs: config.detectionMs,
     leaseTtlMs: config.leaseTtlMs,
@@ -81,5 +93,7 @@ export function guardianCompanions({ config, bootId, helper, etcdEndpoints, cloc
 }
 
 function withoutUndefined(addresses: Readonly<Record<string, string | undefined>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(addresses).flatMap(([role, address]) => (address === undefined ? [] : [[role, address]])))
+  return Object.fromEntries(
+    Object.entries(addresses).flatMap(([role, address]) => (address === undefined ? [] : [[role, address]])),
+  )
 }

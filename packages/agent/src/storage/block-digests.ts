@@ -26,7 +26,8 @@ export async function blockDigests(client: NbdClient, range: ByteRange): Promise
     for (let block = first; block <= last; block += 1) written.add(block)
   }
   for (let block = 0; block < digests.length; block += 1) {
-    if (!written.has(block)) digests[block] = zeroDigest(Math.min(BLOCK_BYTES, end - range.offset - block * BLOCK_BYTES))
+    if (!written.has(block))
+      digests[block] = zeroDigest(Math.min(BLOCK_BYTES, end - range.offset - block * BLOCK_BYTES))
   }
   const runs = blocksToRanges(written, range)
   const chunks = cut(runs, READ_BYTES)
@@ -39,7 +40,11 @@ export async function blockDigests(client: NbdClient, range: ByteRange): Promise
         return
       }
       for (let at = 0; at < chunk.length; at += BLOCK_BYTES) {
-        digests[(chunk.offset + at - range.offset) / BLOCK_BYTES] = hash('sha256', data.value.subarray(at, at + BLOCK_BYTES), 'base64')
+        digests[(chunk.offset + at - range.offset) / BLOCK_BYTES] = hash(
+          'sha256',
+          data.value.subarray(at, at + BLOCK_BYTES),
+          'base64',
+        )
       }
       if (failed) return
     }

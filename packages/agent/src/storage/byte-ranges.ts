@@ -29,6 +29,7 @@ export function totalLength(ranges: readonly ByteRange[]): number {
 /** Cuts each range at multiples of `step` counted from its own start. */
 export function* cut(ranges: readonly ByteRange[], step: number): Generator<ByteRange> {
   for (const { offset, length } of ranges) {
-    for (let done = 0; done < length; done += step) yield { offset: offset + done, length: Math.min(step, length - done) }
+    for (let done = 0; done < length; done += step)
+      yield { offset: offset + done, length: Math.min(step, length - done) }
   }
 }

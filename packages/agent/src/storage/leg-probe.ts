@@ -111,7 +111,11 @@ class ServerProbe {
       this.#client = undefined
     }
     // Its own timeout only ends the attempt some time after we have stopped waiting for it.
-    const connecting = NbdClient.connect({ endpoint: this.#endpoint, exportName: PROBE_EXPORT, timeoutMs: this.#limitMs * 3 })
+    const connecting = NbdClient.connect({
+      endpoint: this.#endpoint,
+      exportName: PROBE_EXPORT,
+      timeoutMs: this.#limitMs * 3,
+    })
     const connected = await this.#inTime(connecting)
     if (connected === undefined) {
       void connecting.then((late) => late.ok && late.value.destroy('too late'))

@@ -50,7 +50,14 @@ export async function makeQsdFixture(capacityBytes = 2 ** 40): Promise<QsdFixtur
       return volumes
     }
     const volumes = open()
-    return { host, volumes, address: '127.0.0.1', record: (volume, granted) => records.set(volume, granted), connect: connectExport, successor: open }
+    return {
+      host,
+      volumes,
+      address: '127.0.0.1',
+      record: (volume, granted) => records.set(volume, granted),
+      connect: connectExport,
+      successor: open,
+    }
   }
   const close = async () => {
     for (const host of hosts) await host.shutdown()
@@ -95,7 +102,9 @@ async function freePort(): Promise<number> {
     server.once('error', reject)
     server.listen(0, '127.0.0.1', () => {
       const address = server.address()
-      server.close(() => (address && typeof address === 'object' ? resolve(address.port) : reject(new Error('no port'))))
+      server.close(() =>
+        address && typeof address === 'object' ? resolve(address.port) : reject(new Error('no port')),
+      )
     })
   })
 }

@@ -13,7 +13,11 @@ import { connectExport, makeQsdFixture, POOL, type QsdFixture, type QsdSide } fr
 const BLOCK = 64 * 1024
 const SIZE = 8 * 1024 * 1024
 
-function system(title: string, body: (fixture: QsdFixture, volume: VolumeId) => Promise<void>, capacityBytes?: number): void {
+function system(
+  title: string,
+  body: (fixture: QsdFixture, volume: VolumeId) => Promise<void>,
+  capacityBytes?: number,
+): void {
   test(title, { timeout: 60_000 }, async () => {
     const fixture = await makeQsdFixture(capacityBytes)
     try {
@@ -40,11 +44,15 @@ system('exports come and go beside busy ones', async ({ source, target }, volume
   const client = value(await connectExport(await serve(source, volume)))
   const stop = new AbortController()
   const busy = (async () => {
-    for (let at = 0; !stop.signal.aborted; at = (at + BLOCK) % SIZE) value(await client.write(at, Buffer.alloc(BLOCK, at / BLOCK + 1)))
+    for (let at = 0; !stop.signal.aborted; at = (at + BLOCK) % SIZE)
+      value(await client.write(at, Buffer.alloc(BLOCK, at / BLOCK + 1)))
   })()
   try {
     for (let round = 0; round < 40; round += 1) {
-      const reading = [source.volumes.dirtyRanges(volume, POOL, 'sp'), source.volumes.digests(volume, POOL, { offset: 0, length: SIZE })] as const
+      const reading = [
+        source.volumes.dirtyRanges(volume, POOL, 'sp'),
+        source.volumes.digests(volume, POOL, { offset: 0, length: SIZE }),
+      ] as const
       for (const result of await Promise.all(reading)) value<readonly unknown[]>(result)
     }
   } finally {
@@ -61,8 +69,18 @@ system('exports come and go beside busy ones', async ({ source, target }, volume
   assert.ok(process_)
   signal(process_, 'SIGSTOP')
   const stopCopy = new AbortController()
-  const to = { host: target.host, pool: POOL, address: target.address, port: address.port, exportName: address.exportName }
-  const copying = source.volumes.copy({ volume, pool: POOL, epoch: 1, select: 'all', compare: false, target: to }, () => undefined, stopCopy.signal)
+  const to = {
+    host: target.host,
+    pool: POOL,
+    address: target.address,
+    port: address.port,
+    exportName: address.exportName,
+  }
+  const copying = source.volumes.copy(
+    { volume, pool: POOL, epoch: 1, select: 'all', compare: false, target: to },
+    () => undefined,
+    stopCopy.signal,
+  )
   setTimeout(() => stopCopy.abort(new Error('enough')), 100)
   const stopped = await copying
   assert.ok(!stopped.ok)
@@ -71,13 +89,21 @@ system('exports come and go beside busy ones', async ({ source, target }, volume
   assert.deepEqual(value(await source.volumes.inspect(volume, POOL)).exports, [`vol-${volume}-e1`])
 })
 
-system('the capacity of a pool counts what is promised', async ({ source }, volume) => {
-  await create(source, volume)
-  const second = await source.volumes.createReplica({ volume: `${volume.slice(1)}x` as VolumeId, pool: POOL, sizeBytes: SIZE })
-  assert.ok(!second.ok)
-  assert.equal(second.error.code, 'no_capacity')
-  assert.ok(second.error.hint)
-}, SIZE + SIZE / 2)
+system(
+  'the capacity of a pool counts what is promised',
+  async ({ source }, volume) => {
+    await create(source, volume)
+    const second = await source.volumes.createReplica({
+      volume: `${volume.slice(1)}x` as VolumeId,
+      pool: POOL,
+      sizeBytes: SIZE,
+    })
+    assert.ok(!second.ok)
+    assert.equal(second.error.code, 'no_capacity')
+    assert.ok(second.error.hint)
+  },
+  SIZE + SIZE / 2,
+)
 
 system('a restarted agent adopts the daemon; guests and bitmaps do not notice', async ({ source }, volume) => {
   await create(source, volume)
@@ -85,7 +111,14 @@ system('a restarted agent adopts the daemon; guests and bitmaps do not notice', 
   value(await client.write(BLOCK, Buffer.alloc(BLOCK, 1)))
   // What an agent that dies while it reads leaves behind.
   const daemon = value(source.volumes.daemon(POOL))
-  value(await daemon.call('block-export-add', { type: 'nbd', id: `vol-${volume}-read-0123456789ab`, name: 'left', 'node-name': `v${volume.slice(0, 30)}` }))
+  value(
+    await daemon.call('block-export-add', {
+      type: 'nbd',
+      id: `vol-${volume}-read-0123456789ab`,
+      name: 'left',
+      'node-name': `v${volume.slice(0, 30)}`,
+    }),
+  )
   source.volumes.release()
   const heir = source.successor()
   assert.deepEqual(value(await heir.ensureDaemon(POOL)), { adopted: true })
@@ -103,7 +136,9 @@ system('a killed daemon is noticed, refuses until restarted, and has lost its bi
   const client = value(await connectExport(await serve(source, volume)))
   value(await client.write(0, Buffer.alloc(BLOCK, 7)))
   const daemon = value(source.volumes.daemon(POOL))
-  const exited = new Promise<string>((resolve) => source.volumes.onDaemonExit((pool, reason) => resolve(`${pool}: ${reason}`)))
+  const exited = new Promise<string>((resolve) =>
+    source.volumes.onDaemonExit((pool, reason) => resolve(`${pool}: ${reason}`)),
+  )
   assert.ok(daemon.process)
   signal(daemon.process, 'SIGKILL')
   assert.match(await exited, /^pool: the storage daemon of pool pool .* has ended/)
@@ -146,22 +181,28 @@ system('a frozen daemon is unresponsive to the probe, alive when thawed, refused
   }
 })
 
-system('a frozen daemon makes failures, not waits without end; it can be killed and replaced', async ({ source }, volume) => {
-  await create(source, volume)
-  await serve(source, volume)
-  const daemon = value(source.volumes.daemon(POOL))
-  const process_ = daemon.process
-  assert.ok(process_)
-  source.volumes.release()
-  signal(process_, 'SIGSTOP')
-  const heir = source.successor()
-  const refused = await heir.ensureDaemon(POOL)
-  assert.ok(!refused.ok)
-  assert.match(refused.error.message, /does not answer/)
-  value(await value(heir.daemon(POOL)).kill())
-  assert.deepEqual(value(await heir.ensureDaemon(POOL)), { adopted: false })
-  assert.equal(value(await heir.exportToGuest({ volume, pool: POOL, epoch: 1, syncPoint: 'sp', rejoining: false })).bitmapIsNew, true)
-})
+system(
+  'a frozen daemon makes failures, not waits without end; it can be killed and replaced',
+  async ({ source }, volume) => {
+    await create(source, volume)
+    await serve(source, volume)
+    const daemon = value(source.volumes.daemon(POOL))
+    const process_ = daemon.process
+    assert.ok(process_)
+    source.volumes.release()
+    signal(process_, 'SIGSTOP')
+    const heir = source.successor()
+    const refused = await heir.ensureDaemon(POOL)
+    assert.ok(!refused.ok)
+    assert.match(refused.error.message, /does not answer/)
+    value(await value(heir.daemon(POOL)).kill())
+    assert.deepEqual(value(await heir.ensureDaemon(POOL)), { adopted: false })
+    assert.equal(
+      value(await heir.exportToGuest({ volume, pool: POOL, epoch: 1, syncPoint: 'sp', rejoining: false })).bitmapIsNew,
+      true,
+    )
+  },
+)
 
 async function create(side: QsdSide, volume: VolumeId): Promise<void> {
   value(await side.volumes.createReplica({ volume, pool: POOL, sizeBytes: SIZE }))

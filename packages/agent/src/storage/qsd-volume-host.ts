@@ -1,7 +1,15 @@
 /** The port `VolumeHost` on this host's own pools, each served by one qemu-storage-daemon. */
 import { failure } from '@stead/core/errors.ts'
 import type { BlobId, VolumeId } from '@stead/core/model/ids.ts'
-import type { ByteRange, CopyProgress, CopyRequest, ExportAddress, ReplicaInfo, ReplicaSpec, VolumeHost } from '@stead/core/ports/volume-host.ts'
+import type {
+  ByteRange,
+  CopyProgress,
+  CopyRequest,
+  ExportAddress,
+  ReplicaInfo,
+  ReplicaSpec,
+  VolumeHost,
+} from '@stead/core/ports/volume-host.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { NbdClient } from '../nbd/nbd-client.ts'
 import { BITMAP_DIRTY } from '../nbd/nbd-protocol.ts'
@@ -33,7 +41,12 @@ export interface QsdVolumeHostOptions {
   /** Path of a blob on this host. */
   readonly blobPath: (blob: BlobId) => Promise<Result<string>>
   /** `digests` of the replica on another host. */
-  readonly remoteDigests: (host: string, volume: VolumeId, pool: string, range: ByteRange) => Promise<Result<readonly string[]>>
+  readonly remoteDigests: (
+    host: string,
+    volume: VolumeId,
+    pool: string,
+    range: ByteRange,
+  ) => Promise<Result<readonly string[]>>
 }
 
 /** What a caller wants to do with the replica decides what the record must say of it. */
@@ -50,7 +63,9 @@ export class QsdVolumeHost implements VolumeHost {
   constructor(options: QsdVolumeHostOptions) {
     this.#options = options
     const { helper, user } = options
-    this.#daemons = new Map(options.pools.map((pool) => [pool.name, new StorageDaemon({ pool, helper, ...(user ? { user } : {}) })]))
+    this.#daemons = new Map(
+      options.pools.map((pool) => [pool.name, new StorageDaemon({ pool, helper, ...(user ? { user } : {}) })]),
+    )
   }
 
   /** Adopts or starts the pool's daemon. After a start its exports and bitmaps are gone. */
@@ -89,7 +104,10 @@ export class QsdVolumeHost implements VolumeHost {
     return ok()
   }
 
-  createReplica(spec: ReplicaSpec, content?: { readonly blob: BlobId; readonly format: 'raw' | 'qcow2' }): Promise<Result<void>> {
+  createReplica(
+    spec: ReplicaSpec,
+    content?: { readonly blob: BlobId; readonly format: 'raw' | 'qcow2' },
+  ): Promise<Result<void>> {
     return this.#lock.run(`create ${spec.volume}`, async () => {
       const place = this.#place(spec.volume, spec.pool)
       if (!place.ok) return place
@@ -101,7 +119,10 @@ export class QsdVolumeHost implements VolumeHost {
       const wanted = (await this.#options.isWanted?.(spec.volume)) ?? ok(true)
       if (!wanted.ok) return wanted
       if (!wanted.value) return fail(failure('conflict', `Volume ${spec.volume} was deleted meanwhile`))
-      if (present.value !== undefined) return fail(failure('conflict', `Volume ${spec.volume} exists with ${present.value} bytes, not ${spec.sizeBytes}`))
+      if (present.value !== undefined)
+        return fail(
+          failure('conflict', `Volume ${spec.volume} exists with ${present.value} bytes, not ${spec.sizeBytes}`),
+        )
       const image = content ? await this.#options.blobPath(content.blob) : undefined
       if (image && !image.ok) return image
       const allocated = await this.#lock.run(`pool ${spec.pool}`, () => allocate(pool, spec.volume, spec.sizeBytes))
@@ -146,7 +167,9 @@ export class QsdVolumeHost implements VolumeHost {
       const newer = exports.value.find((each) => (each.epoch ?? 0) > epoch)
       if (newer) return fail(staleEpoch(volume, epoch, newer.epoch ?? 0))
       const exportName = node.guestExport(epoch)
-      const revoked = await node.deleteExports(exports.value.filter(({ name, role }) => role === 'sync' || (role === 'guest' && name !== exportName)))
+      const revoked = await node.deleteExports(
+        exports.value.filter(({ name, role }) => role === 'sync' || (role === 'guest' && name !== exportName)),
+      )
       if (!revoked.ok) return revoked
       const opened = await node.open()
       if (!opened.ok) return opened
@@ -188,7 +211,9 @@ export class QsdVolumeHost implements VolumeHost {
       if (place.value.daemon.absent) return ok([])
       const exports = await place.value.node.exports()
       if (!exports.ok) return exports
-      return place.value.node.deleteExports(exports.value.filter((each) => each.epoch !== undefined && each.epoch < epoch))
+      return place.value.node.deleteExports(
+        exports.value.filter((each) => each.epoch !== undefined && each.epoch < epoch),
+      )
     })
   }
 
@@ -196,7 +221,8 @@ export class QsdVolumeHost implements VolumeHost {
     return this.#lock.run(volume, async () => {
       const place = this.#place(volume, pool)
       if (!place.ok) return place
-      if (!exportName.startsWith(`vol-${volume}-`)) return fail(failure('bad_request', `${exportName} is no export of volume ${volume}`))
+      if (!exportName.startsWith(`vol-${volume}-`))
+        return fail(failure('bad_request', `${exportName} is no export of volume ${volume}`))
       return place.value.daemon.absent ? ok() : place.value.node.deleteExport(exportName)
     })
   }
@@ -232,7 +258,8 @@ export class QsdVolumeHost implements VolumeHost {
       const source = await node.bitmap(from)
       if (!source.ok) return source
       if (!source.value) return fail(failure('not_found', `Volume ${volume} has no bitmap ${from}`))
-      if (source.value.recording) return fail(failure('conflict', `The bitmap ${from} of volume ${volume} still records`))
+      if (source.value.recording)
+        return fail(failure('conflict', `The bitmap ${from} of volume ${volume} still records`))
       return node.mergeBitmap(from, into)
     })
   }
@@ -245,7 +272,11 @@ export class QsdVolumeHost implements VolumeHost {
    * The store is asked while the blocks already move, since a guest may be standing still: what a source that was not
    * allowed has written to the target counts for nothing, because the copy then fails and the target stays stale.
    */
-  async copy(request: CopyRequest, onProgress: (progress: CopyProgress) => void, signal: AbortSignal): Promise<Result<CopyProgress>> {
+  async copy(
+    request: CopyRequest,
+    onProgress: (progress: CopyProgress) => void,
+    signal: AbortSignal,
+  ): Promise<Result<CopyProgress>> {
     const refused = new AbortController()
     const allowing = this.#authorize(request.volume, request.epoch, 'copy-from')
     void allowing.then((allowed) => (allowed.ok ? undefined : refused.abort(new Error(allowed.error.message))))
@@ -254,7 +285,11 @@ export class QsdVolumeHost implements VolumeHost {
     return allowed.ok ? copied : allowed
   }
 
-  async #copyBlocks(request: CopyRequest, onProgress: (progress: CopyProgress) => void, signal: AbortSignal): Promise<Result<CopyProgress>> {
+  async #copyBlocks(
+    request: CopyRequest,
+    onProgress: (progress: CopyProgress) => void,
+    signal: AbortSignal,
+  ): Promise<Result<CopyProgress>> {
     const { volume, pool, select, compare, target } = request
     const bitmap = select === 'all' ? undefined : select.bitmap
     const frozen = bitmap === undefined ? ok() : await this.#requireFrozen(volume, pool, bitmap)
@@ -263,17 +298,31 @@ export class QsdVolumeHost implements VolumeHost {
     const connecting = NbdClient.connect({ endpoint, exportName: target.exportName, ...TIMEOUTS, signal })
     try {
       return await this.#reading(volume, pool, { bitmap }, async (source, context) => {
-        const dirty = bitmap === undefined ? ok([{ offset: 0, length: source.sizeBytes }]) : await dirtyExtents(source, context)
+        const dirty =
+          bitmap === undefined ? ok([{ offset: 0, length: source.sizeBytes }]) : await dirtyExtents(source, context)
         if (!dirty.ok) return dirty
         const writer = await connecting
-        if (!writer.ok) return signal.aborted ? fail(failure('conflict', 'The copy was stopped', { cause: signal.reason })) : writer
+        if (!writer.ok)
+          return signal.aborted ? fail(failure('conflict', 'The copy was stopped', { cause: signal.reason })) : writer
         if (writer.value.sizeBytes !== source.sizeBytes) {
-          return fail(failure('conflict', `The target of volume ${volume} has ${writer.value.sizeBytes} bytes, not ${source.sizeBytes}`))
+          return fail(
+            failure(
+              'conflict',
+              `The target of volume ${volume} has ${writer.value.sizeBytes} bytes, not ${source.sizeBytes}`,
+            ),
+          )
         }
         const extra = select === 'all' ? [] : select.extra
         const ranges = normalizeRanges([...dirty.value, ...extra], source.sizeBytes)
         const targetDigests = (range: ByteRange) => this.#options.remoteDigests(target.host, volume, target.pool, range)
-        return copyBlocks({ source, target: writer.value, ranges, onProgress, signal, ...(compare ? { targetDigests } : {}) })
+        return copyBlocks({
+          source,
+          target: writer.value,
+          ranges,
+          onProgress,
+          signal,
+          ...(compare ? { targetDigests } : {}),
+        })
       })
     } finally {
       // Nobody waits for the good-byes: a guest may be standing still until this pass is over.
@@ -285,7 +334,12 @@ export class QsdVolumeHost implements VolumeHost {
     return this.#reading(volume, pool, {}, async (client): Promise<Result<readonly string[]>> => {
       const length = Math.min(range.length, client.sizeBytes - range.offset)
       if (range.offset < 0 || range.offset % BLOCK_BYTES !== 0 || length <= 0) {
-        return fail(failure('bad_request', `No digests of ${range.offset}+${range.length}: a range starts at a multiple of ${BLOCK_BYTES} inside the volume`))
+        return fail(
+          failure(
+            'bad_request',
+            `No digests of ${range.offset}+${range.length}: a range starts at a multiple of ${BLOCK_BYTES} inside the volume`,
+          ),
+        )
       }
       return blockDigests(client, { offset: range.offset, length })
     })
@@ -295,7 +349,9 @@ export class QsdVolumeHost implements VolumeHost {
     const found = await this.#withNode(volume, pool, (node) => node.bitmap(bitmap))
     if (!found.ok) return found
     if (!found.value) return fail(failure('not_found', `Volume ${volume} has no bitmap ${bitmap}`))
-    return found.value.recording ? fail(failure('conflict', `The bitmap ${bitmap} of volume ${volume} still records`)) : ok()
+    return found.value.recording
+      ? fail(failure('conflict', `The bitmap ${bitmap} of volume ${volume} still records`))
+      : ok()
   }
 
   /**
@@ -316,7 +372,12 @@ export class QsdVolumeHost implements VolumeHost {
       const daemon = this.daemon(pool)
       if (!daemon.ok) return daemon
       const endpoint = { kind: 'tcp', address: daemon.value.loopback, port: daemon.value.pool.port } as const
-      const client = await NbdClient.connect({ endpoint, exportName, metaContexts: [ALLOCATION, ...(context ? [context] : [])], ...TIMEOUTS })
+      const client = await NbdClient.connect({
+        endpoint,
+        exportName,
+        metaContexts: [ALLOCATION, ...(context ? [context] : [])],
+        ...TIMEOUTS,
+      })
       if (!client.ok) return client
       try {
         return await task(client.value, context ?? '')
@@ -354,12 +415,23 @@ export class QsdVolumeHost implements VolumeHost {
     const granted = await this.#options.readEpoch(volume)
     if (!granted.ok) return granted
     if (epoch < granted.value.epoch) return fail(staleEpoch(volume, epoch, granted.value.epoch))
-    if (epoch > granted.value.epoch) return fail(failure('conflict', `Epoch ${epoch} of volume ${volume} was never granted; the newest is ${granted.value.epoch}`))
+    if (epoch > granted.value.epoch)
+      return fail(
+        failure(
+          'conflict',
+          `Epoch ${epoch} of volume ${volume} was never granted; the newest is ${granted.value.epoch}`,
+        ),
+      )
     const { inSync } = granted.value
     if ((purpose === 'serve' || purpose === 'copy-from') && !inSync) {
-      return fail(failure('replica_not_current', `The replica of volume ${volume} on this host is not in sync`, { hint: 'It is brought up to date as soon as a current replica can be reached' }))
+      return fail(
+        failure('replica_not_current', `The replica of volume ${volume} on this host is not in sync`, {
+          hint: 'It is brought up to date as soon as a current replica can be reached',
+        }),
+      )
     }
-    if (purpose === 'overwrite' && inSync) return fail(failure('conflict', `The replica of volume ${volume} on this host is in sync and is not overwritten`))
+    if (purpose === 'overwrite' && inSync)
+      return fail(failure('conflict', `The replica of volume ${volume} on this host is in sync and is not overwritten`))
     return ok()
   }
 
@@ -374,7 +446,9 @@ export class QsdVolumeHost implements VolumeHost {
   async #sizeOf(path: string, volume: VolumeId, pool: string): Promise<Result<number>> {
     const size = await replicaSize(path)
     if (!size.ok) return size
-    return size.value === undefined ? fail(failure('not_found', `Pool ${pool} has no replica of volume ${volume}`)) : ok(size.value)
+    return size.value === undefined
+      ? fail(failure('not_found', `Pool ${pool} has no replica of volume ${volume}`))
+      : ok(size.value)
   }
 
   /** Only when this object meets the daemon for the first time: later reading exports are its own. */
@@ -394,7 +468,14 @@ interface Place {
 
 async function dirtyExtents(client: NbdClient, context: string): Promise<Result<readonly ByteRange[]>> {
   const extents = await client.blockStatus(0, client.sizeBytes, context)
-  return extents.ok ? ok(normalizeRanges(extents.value.filter(({ flags }) => flags & BITMAP_DIRTY), client.sizeBytes)) : extents
+  return extents.ok
+    ? ok(
+        normalizeRanges(
+          extents.value.filter(({ flags }) => flags & BITMAP_DIRTY),
+          client.sizeBytes,
+        ),
+      )
+    : extents
 }
 
 function addressOf(daemon: StorageDaemon, exportName: string): ExportAddress {

@@ -77,7 +77,8 @@ class Copying {
 
   async #work(chunks: AsyncGenerator<Chunk>): Promise<void> {
     try {
-      for (let next = await chunks.next(); !next.done && !this.#failed; next = await chunks.next()) await this.#move(next.value)
+      for (let next = await chunks.next(); !next.done && !this.#failed; next = await chunks.next())
+        await this.#move(next.value)
     } catch (error) {
       this.#failed = true
       throw error
@@ -91,7 +92,9 @@ class Copying {
     } else {
       const data = need(await source.read(offset, length))
       const writes = [...zeroRuns(data)].map((part) =>
-        part.isZero ? target.writeZeroes(offset + part.offset, part.length) : target.write(offset + part.offset, data.subarray(part.offset, part.offset + part.length)),
+        part.isZero
+          ? target.writeZeroes(offset + part.offset, part.length)
+          : target.write(offset + part.offset, data.subarray(part.offset, part.offset + part.length)),
       )
       for (const written of await Promise.all(writes)) need(written)
     }
@@ -109,9 +112,10 @@ class Copying {
   async *#allChunks(): AsyncGenerator<Chunk> {
     for (const range of this.#copy.ranges) {
       // Of a small range it costs more to ask what is in it than to read it.
-      const parts = range.length <= CHUNK_BYTES
-        ? [{ ...range, flags: 0 }]
-        : need(await this.#copy.source.blockStatus(range.offset, range.length, ALLOCATION))
+      const parts =
+        range.length <= CHUNK_BYTES
+          ? [{ ...range, flags: 0 }]
+          : need(await this.#copy.source.blockStatus(range.offset, range.length, ALLOCATION))
       for (const part of parts) {
         const isZero = (part.flags & ALLOCATION_ZERO) !== 0
         for (const piece of cut([part], isZero ? COMPARE_BYTES : CHUNK_BYTES)) yield { ...piece, isZero }
@@ -140,11 +144,16 @@ class Copying {
   }
 
   async #compare(window: ByteRange, targetDigests: NonNullable<ReplicaCopy['targetDigests']>): Promise<ByteRange[]> {
-    const [mine, theirs] = await Promise.all([blockDigests(this.#copy.source, window), this.#unlessStopped(targetDigests(window))])
+    const [mine, theirs] = await Promise.all([
+      blockDigests(this.#copy.source, window),
+      this.#unlessStopped(targetDigests(window)),
+    ])
     const local = need(mine)
     const remote = need(theirs)
     if (local.length !== remote.length) {
-      throw new FailureError(failure('storage', `The target sent ${remote.length} digests where ${local.length} were due`))
+      throw new FailureError(
+        failure('storage', `The target sent ${remote.length} digests where ${local.length} were due`),
+      )
     }
     const end = window.offset + window.length
     const different = local.flatMap((digest, block) => {

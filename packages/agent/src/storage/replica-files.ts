@@ -39,7 +39,11 @@ export async function replicaSize(path: string): Promise<Result<number | undefin
 /** Checks the pool's room and allocates the file under a temporary name, whose path it returns. Not for two at once in a pool. */
 export async function allocate(pool: PoolConfig, volume: VolumeId, sizeBytes: number): Promise<Result<string>> {
   if (!Number.isSafeInteger(sizeBytes) || sizeBytes <= 0 || sizeBytes % SIZE_STEP !== 0) {
-    return fail(failure('bad_request', `A volume of ${sizeBytes} bytes is not possible`, { hint: `Use a multiple of ${SIZE_STEP} bytes` }))
+    return fail(
+      failure('bad_request', `A volume of ${sizeBytes} bytes is not possible`, {
+        hint: `Use a multiple of ${SIZE_STEP} bytes`,
+      }),
+    )
   }
   const path = `${replicaPath(pool, volume)}.new`
   try {
@@ -54,24 +58,45 @@ export async function allocate(pool: PoolConfig, volume: VolumeId, sizeBytes: nu
   } catch (cause) {
     await rm(path, { force: true })
     const isFull = /No space left|ENOSPC/.test(String((cause as { stderr?: string }).stderr ?? cause))
-    if (isFull) return fail(failure('no_capacity', `The file system of pool ${pool.name} is full`, { cause, hint: 'Free space there, or choose another pool' }))
-    return fail(failure('storage', `No replica could be allocated in pool ${pool.name}: ${(cause as Error).message}`, { cause }))
+    if (isFull)
+      return fail(
+        failure('no_capacity', `The file system of pool ${pool.name} is full`, {
+          cause,
+          hint: 'Free space there, or choose another pool',
+        }),
+      )
+    return fail(
+      failure('storage', `No replica could be allocated in pool ${pool.name}: ${(cause as Error).message}`, { cause }),
+    )
   }
 }
 
 /** Fills a freshly allocated file from an image. Formats are named, never guessed. */
 export async function fill(path: string, sizeBytes: number, image: ImageFile): Promise<Result<void>> {
   try {
-    const described = await run('qemu-img', ['info', '--output=json', '-f', image.format, image.path], { timeout: 60_000 })
+    const described = await run('qemu-img', ['info', '--output=json', '-f', image.format, image.path], {
+      timeout: 60_000,
+    })
     const info = JSON.parse(described.stdout) as ImageInfo
     // An image may point at other files, and those could be any file of the host.
     const foreign = info['backing-filename'] ?? info['format-specific']?.data?.['data-file']
-    if (foreign !== undefined) return fail(failure('invalid_image', `The image refers to another file (${foreign})`, { hint: 'Convert it to a single file first' }))
+    if (foreign !== undefined)
+      return fail(
+        failure('invalid_image', `The image refers to another file (${foreign})`, {
+          hint: 'Convert it to a single file first',
+        }),
+      )
     if (info.encrypted) return fail(failure('invalid_image', 'The image is encrypted'))
     if (info['virtual-size'] > sizeBytes) {
-      return fail(failure('invalid_image', `The image holds ${info['virtual-size']} bytes, the volume only ${sizeBytes}`, { hint: 'Make the volume larger' }))
+      return fail(
+        failure('invalid_image', `The image holds ${info['virtual-size']} bytes, the volume only ${sizeBytes}`, {
+          hint: 'Make the volume larger',
+        }),
+      )
     }
-    await run('qemu-img', ['convert', '-n', '--target-is-zero', '-f', image.format, '-O', 'raw', image.path, path], { timeout: CONVERT_TIMEOUT_MS })
+    await run('qemu-img', ['convert', '-n', '--target-is-zero', '-f', image.format, '-O', 'raw', image.path, path], {
+      timeout: CONVERT_TIMEOUT_MS,
+    })
     return ok()
   } catch (cause) {
     const said = String((cause as { stderr?: string }).stderr ?? (cause as Error).message).trim()
@@ -80,7 +105,12 @@ export async function fill(path: string, sizeBytes: number, image: ImageFile): P
 }
 
 /** Gives the file its owner, makes it durable and puts it in place. */
-export async function publish(path: string, pool: PoolConfig, volume: VolumeId, user?: { readonly uid: number; readonly gid: number }): Promise<Result<void>> {
+export async function publish(
+  path: string,
+  pool: PoolConfig,
+  volume: VolumeId,
+  user?: { readonly uid: number; readonly gid: number },
+): Promise<Result<void>> {
   try {
     if (user) await chown(path, user.uid, user.gid)
     const file = await open(path, 'r+')
@@ -95,7 +125,9 @@ export async function publish(path: string, pool: PoolConfig, volume: VolumeId, 
     return ok()
   } catch (cause) {
     await rm(path, { force: true })
-    return fail(failure('storage', `The replica of ${volume} could not be completed: ${(cause as Error).message}`, { cause }))
+    return fail(
+      failure('storage', `The replica of ${volume} could not be completed: ${(cause as Error).message}`, { cause }),
+    )
   }
 }
 
@@ -112,7 +144,9 @@ export async function removeFiles(pool: PoolConfig, volume: VolumeId): Promise<R
     return ok()
   } catch (cause) {
     if (isAbsent(cause)) return ok()
-    return fail(failure('storage', `The replica of ${volume} could not be removed: ${(cause as Error).message}`, { cause }))
+    return fail(
+      failure('storage', `The replica of ${volume} could not be removed: ${(cause as Error).message}`, { cause }),
+    )
   }
 }
 
@@ -129,7 +163,9 @@ async function roomIn(pool: PoolConfig): Promise<number> {
 
 function noCapacity(pool: PoolConfig, wanted: number, room: number) {
   const hint = 'Free space, raise the capacity of the pool, or choose another one'
-  return failure('no_capacity', `Pool ${pool.name} has room for ${Math.max(0, room)} bytes, ${wanted} are wanted`, { hint })
+  return failure('no_capacity', `Pool ${pool.name} has room for ${Math.max(0, room)} bytes, ${wanted} are wanted`, {
+    hint,
+  })
 }
 
 async function syncFolder(path: string): Promise<void> {

@@ -85,7 +85,12 @@ export class StorageDaemon {
     if (reply.ok) return reply
     const { message, cause } = reply.error
     const hint = this.absent ? DEAD_HINT : undefined
-    return fail(failure('storage', `Pool ${this.pool.name}: ${message}`, { cause: cause ?? reply.error, ...(hint ? { hint } : {}) }))
+    return fail(
+      failure('storage', `Pool ${this.pool.name}: ${message}`, {
+        cause: cause ?? reply.error,
+        ...(hint ? { hint } : {}),
+      }),
+    )
   }
 
   monitor(): Result<QmpClient> {
@@ -122,7 +127,12 @@ export class StorageDaemon {
     if (!connected.ok) {
       if (!isAlive(found)) return this.#start()
       const hint = 'If it stays so, kill that process; its replicas are then brought up to date again'
-      return fail(failure('storage', `The storage daemon of pool ${this.pool.name} (process ${found.pid}) does not answer`, { hint, cause: connected.error }))
+      return fail(
+        failure('storage', `The storage daemon of pool ${this.pool.name} (process ${found.pid}) does not answer`, {
+          hint,
+          cause: connected.error,
+        }),
+      )
     }
     this.#watch(connected.value, found)
     return ok({ adopted: true })
@@ -131,7 +141,11 @@ export class StorageDaemon {
   async #start(): Promise<Result<{ readonly adopted: boolean }>> {
     const { user, helper, binary = 'qemu-storage-daemon' } = this.#options
     if (this.#qmpPath.length > LONGEST_SOCKET_PATH) {
-      return fail(failure('storage', `The path of pool ${this.pool.name} is too long for a socket: ${this.#qmpPath}`, { hint: 'Use a shorter state folder' }))
+      return fail(
+        failure('storage', `The path of pool ${this.pool.name} is too long for a socket: ${this.#qmpPath}`, {
+          hint: 'Use a shorter state folder',
+        }),
+      )
     }
     const stderrPath = join(this.#control, 'stderr.log')
     try {
@@ -141,7 +155,11 @@ export class StorageDaemon {
       }
       rmSync(this.#qmpPath, { force: true })
     } catch (cause) {
-      return fail(failure('storage', `The folders of pool ${this.pool.name} cannot be made: ${(cause as Error).message}`, { cause }))
+      return fail(
+        failure('storage', `The folders of pool ${this.pool.name} cannot be made: ${(cause as Error).message}`, {
+          cause,
+        }),
+      )
     }
     const started = await startDetached(helper, {
       // As a batch process it wakes up once for several requests: measured, 10 % less processor time a write.
@@ -152,7 +170,10 @@ export class StorageDaemon {
       stderrPath,
       ...(user ? { user } : {}),
     })
-    if (!started.ok) return fail(failure('storage', `The storage daemon of pool ${this.pool.name} does not start`, { cause: started.error }))
+    if (!started.ok)
+      return fail(
+        failure('storage', `The storage daemon of pool ${this.pool.name} does not start`, { cause: started.error }),
+      )
     const deadline = performance.now() + START_TIMEOUT_MS
     while (!existsSync(this.#qmpPath) && isAlive(started.value) && performance.now() < deadline) await sleep(3)
     const connected = await QmpClient.connect(this.#qmpPath, isAlive(started.value) ? START_TIMEOUT_MS : 1)
@@ -161,7 +182,11 @@ export class StorageDaemon {
     if (!connected.ok || !ready.ok) {
       await killDetached(started.value, this.#pidFile)
       const said = lastLines(stderrPath)
-      return fail(failure('storage', `The storage daemon of pool ${this.pool.name} ended at once${said && `: ${said}`}`, { cause: connected.ok ? ready : connected.error }))
+      return fail(
+        failure('storage', `The storage daemon of pool ${this.pool.name} ended at once${said && `: ${said}`}`, {
+          cause: connected.ok ? ready : connected.error,
+        }),
+      )
     }
     this.#watch(connected.value, started.value)
     return ok({ adopted: false })
@@ -200,11 +225,16 @@ function daemonArguments(pool: PoolConfig, qmpPath: string): string[] {
   // A comma ends a value in QEMU's options; doubled it stands for itself.
   const escaped = qmpPath.replaceAll(',', ',,')
   return [
-    '--nbd-server', `addr.type=inet,addr.host=${pool.listenAddress ?? '0.0.0.0'},addr.port=${pool.port},max-connections=0`,
-    '--blockdev', 'driver=null-co,node-name=probe,read-zeroes=on,size=4096',
-    '--export', `type=nbd,id=${PROBE_EXPORT},node-name=probe,name=${PROBE_EXPORT}`,
-    '--chardev', `socket,path=${escaped},server=on,wait=off,id=qmp`,
-    '--monitor', 'chardev=qmp',
+    '--nbd-server',
+    `addr.type=inet,addr.host=${pool.listenAddress ?? '0.0.0.0'},addr.port=${pool.port},max-connections=0`,
+    '--blockdev',
+    'driver=null-co,node-name=probe,read-zeroes=on,size=4096',
+    '--export',
+    `type=nbd,id=${PROBE_EXPORT},node-name=probe,name=${PROBE_EXPORT}`,
+    '--chardev',
+    `socket,path=${escaped},server=on,wait=off,id=qmp`,
+    '--monitor',
+    'chardev=qmp',
   ]
 }
 

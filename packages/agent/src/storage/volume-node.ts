@@ -62,7 +62,13 @@ export class VolumeNode {
       const added = await this.#daemon.call('blockdev-add', {
         driver: 'raw',
         'node-name': this.#name,
-        file: { driver: 'file', 'node-name': `f${this.#volume.slice(0, 30)}`, filename: this.#path, locking: 'on', ...access },
+        file: {
+          driver: 'file',
+          'node-name': `f${this.#volume.slice(0, 30)}`,
+          filename: this.#path,
+          locking: 'on',
+          ...access,
+        },
       })
       if (added.ok) return ok()
       refusal = added
@@ -82,12 +88,23 @@ export class VolumeNode {
     const reply = await this.#daemon.call<readonly { readonly id: string }[]>('query-block-exports')
     if (!reply.ok) return reply
     const prefix = `vol-${this.#volume}-`
-    return ok(reply.value.filter(({ id }) => id.startsWith(prefix)).map(({ id }) => describeExport(id, id.slice(prefix.length))))
+    return ok(
+      reply.value
+        .filter(({ id }) => id.startsWith(prefix))
+        .map(({ id }) => describeExport(id, id.slice(prefix.length))),
+    )
   }
 
-  async addExport(name: string, how: { readonly writable: boolean; readonly bitmaps?: readonly string[] }): Promise<Result<void>> {
+  async addExport(
+    name: string,
+    how: { readonly writable: boolean; readonly bitmaps?: readonly string[] },
+  ): Promise<Result<void>> {
     const added = await this.#daemon.call('block-export-add', {
-      type: 'nbd', id: name, name, 'node-name': this.#name, writable: how.writable,
+      type: 'nbd',
+      id: name,
+      name,
+      'node-name': this.#name,
+      writable: how.writable,
       ...(how.bitmaps ? { bitmaps: how.bitmaps } : {}),
     })
     return added.ok ? ok() : added
@@ -97,7 +114,10 @@ export class VolumeNode {
   async deleteExport(name: string): Promise<Result<void>> {
     const monitor = this.#daemon.monitor()
     if (!monitor.ok) return monitor
-    const ended = monitor.value.waitFor(({ event, data }) => event === 'BLOCK_EXPORT_DELETED' && data['id'] === name, EXPORT_END_TIMEOUT_MS)
+    const ended = monitor.value.waitFor(
+      ({ event, data }) => event === 'BLOCK_EXPORT_DELETED' && data['id'] === name,
+      EXPORT_END_TIMEOUT_MS,
+    )
     const asked = await this.#daemon.call('block-export-del', { id: name, mode: 'hard' })
     if (asked.ok && (await ended)) return ok()
     const left = await this.exports()
@@ -105,7 +125,12 @@ export class VolumeNode {
     if (!left.value.some((each) => each.name === name)) return ok()
     // Refused since somebody else has just asked for the same.
     if (!asked.ok && (await ended)) return ok()
-    return fail(failure('storage', `The export ${name} does not end within ${EXPORT_END_TIMEOUT_MS} ms`, { cause: asked.ok ? undefined : asked.error, hint: 'The disk under the pool may be stuck; see `dmesg`' }))
+    return fail(
+      failure('storage', `The export ${name} does not end within ${EXPORT_END_TIMEOUT_MS} ms`, {
+        cause: asked.ok ? undefined : asked.error,
+        hint: 'The disk under the pool may be stuck; see `dmesg`',
+      }),
+    )
   }
 
   /** Hard-deletes these exports at once. Returns their names. */
@@ -143,7 +168,10 @@ export class VolumeNode {
     if (present && others.some((each) => each.recording)) {
       const merged = await this.#transaction([
         { type: 'block-dirty-bitmap-enable', data: { node: this.#name, name } },
-        { type: 'block-dirty-bitmap-merge', data: { node: this.#name, target: name, bitmaps: others.map((each) => each.name) } },
+        {
+          type: 'block-dirty-bitmap-merge',
+          data: { node: this.#name, target: name, bitmaps: others.map((each) => each.name) },
+        },
         ...others.map((each) => ({ type: 'block-dirty-bitmap-remove', data: { node: this.#name, name: each.name } })),
       ])
       return merged.ok ? ok(false) : merged
@@ -165,7 +193,9 @@ export class VolumeNode {
     if (isRecording(name) && (disable === undefined || isRecording(disable) === false)) return ok()
     return this.#transaction([
       { type: 'block-dirty-bitmap-add', data: { node: this.#name, name, granularity: BLOCK_BYTES } },
-      ...(disable === undefined ? [] : [{ type: 'block-dirty-bitmap-disable', data: { node: this.#name, name: disable } }]),
+      ...(disable === undefined
+        ? []
+        : [{ type: 'block-dirty-bitmap-disable', data: { node: this.#name, name: disable } }]),
     ])
   }
 
@@ -184,12 +214,17 @@ export class VolumeNode {
    * Opens a read-only export, with a frozen copy of `bitmap` when one is named: the bitmap itself then stays free
    * for everybody, and may be recording. `context` is the name to ask block status for.
    */
-  async openForReading(bitmap?: string): Promise<Result<{ readonly exportName: string; readonly context?: string; readonly close: () => Promise<void> }>> {
+  async openForReading(
+    bitmap?: string,
+  ): Promise<Result<{ readonly exportName: string; readonly context?: string; readonly close: () => Promise<void> }>> {
     const mark = `${SNAPSHOT_PREFIX}${randomBytes(6).toString('hex')}`
     const exportName = `vol-${this.#volume}-${mark}`
     if (bitmap !== undefined) {
       const copied = await this.#transaction([
-        { type: 'block-dirty-bitmap-add', data: { node: this.#name, name: mark, granularity: BLOCK_BYTES, disabled: true } },
+        {
+          type: 'block-dirty-bitmap-add',
+          data: { node: this.#name, name: mark, granularity: BLOCK_BYTES, disabled: true },
+        },
         { type: 'block-dirty-bitmap-merge', data: { node: this.#name, target: mark, bitmaps: [bitmap] } },
       ])
       if (!copied.ok) return copied
@@ -199,7 +234,10 @@ export class VolumeNode {
       await this.deleteExport(exportName)
       if (bitmap !== undefined) await this.removeBitmap(mark)
     }
-    const added = await this.addExport(exportName, { writable: false, ...(bitmap === undefined ? {} : { bitmaps: [mark] }) })
+    const added = await this.addExport(exportName, {
+      writable: false,
+      ...(bitmap === undefined ? {} : { bitmaps: [mark] }),
+    })
     if (!added.ok) {
       await close()
       return added

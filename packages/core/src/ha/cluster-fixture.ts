@@ -10,7 +10,9 @@ import type { CoordinatorInput, Verdict } from './coordinator.ts'
 
 const GIB = 2 ** 30
 
-type Mutable<T> = { -readonly [K in keyof T]: T[K] extends ReadonlyMap<infer Key, infer Value> ? Map<Key, Value> : T[K] }
+type Mutable<T> = {
+  -readonly [K in keyof T]: T[K] extends ReadonlyMap<infer Key, infer Value> ? Map<Key, Value> : T[K]
+}
 
 export class ClusterFixture {
   readonly state: Mutable<ClusterState>
@@ -67,7 +69,11 @@ export class ClusterFixture {
   }
 
   /** A guest with one mirrored disk on these hosts. */
-  guestWithDisk(name: string, replicas: readonly (string | Replica)[], change: Partial<Guest> = {}): { guest: Guest; volume: Volume } {
+  guestWithDisk(
+    name: string,
+    replicas: readonly (string | Replica)[],
+    change: Partial<Guest> = {},
+  ): { guest: Guest; volume: Volume } {
     const volumeId = `volume${name}` as VolumeId
     const guest = this.guest(name, { volumes: [volumeId], ...change })
     const volume: Volume = {
@@ -76,7 +82,9 @@ export class ClusterFixture {
       name: 'disk0',
       sizeBytes: GIB,
       ready: true,
-      replicas: replicas.map((replica) => (typeof replica === 'string' ? { host: replica as HostId, pool: 'default', state: 'in-sync' } : replica)),
+      replicas: replicas.map((replica) =>
+        typeof replica === 'string' ? { host: replica as HostId, pool: 'default', state: 'in-sync' } : replica,
+      ),
       syncPoint: 'sp-1',
     }
     this.state.volumes.set(volumeId, this.#versioned(volume))
@@ -84,14 +92,32 @@ export class ClusterFixture {
   }
 
   grant(guest: Guest, host: string, change: Partial<Grant> = {}): Grant {
-    const grant: Grant = { guest: guest.id, epoch: 1, host: host as HostId, state: 'held', clean: false, grantedAt: 0, reason: '', ...change }
+    const grant: Grant = {
+      guest: guest.id,
+      epoch: 1,
+      host: host as HostId,
+      state: 'held',
+      clean: false,
+      grantedAt: 0,
+      reason: '',
+      ...change,
+    }
     this.state.grants.set(guest.id, this.#versioned(grant))
     return grant
   }
 
   observe(guest: Guest, change: Partial<GuestObservation>): void {
     const grant = this.state.grants.get(guest.id)?.value
-    const observation: GuestObservation = { guest: guest.id, host: grant?.host ?? ('h1' as HostId), epoch: grant?.epoch ?? 0, phase: 'running', reason: '', since: 0, failures: 0, ...change }
+    const observation: GuestObservation = {
+      guest: guest.id,
+      host: grant?.host ?? ('h1' as HostId),
+      epoch: grant?.epoch ?? 0,
+      phase: 'running',
+      reason: '',
+      since: 0,
+      failures: 0,
+      ...change,
+    }
     this.state.observations.set(guest.id, this.#versioned(observation))
   }
 
@@ -113,7 +139,14 @@ export class ClusterFixture {
   input(self = 'h1'): CoordinatorInput {
     const verdicts = new Map(this.verdicts)
     verdicts.delete(self as HostId)
-    return { state: this.state, self: self as HostId, verdicts, bootIds: this.bootIds, wallMs: 1_000_000, pausedRetries: new Map() }
+    return {
+      state: this.state,
+      self: self as HostId,
+      verdicts,
+      bootIds: this.bootIds,
+      wallMs: 1_000_000,
+      pausedRetries: new Map(),
+    }
   }
 
   #versioned<T>(value: T): Versioned<T> {

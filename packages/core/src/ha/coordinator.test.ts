@@ -21,7 +21,10 @@ suite('starting guests', () => {
     const [grant] = grantsOf(cluster)
     assert.equal(grant?.grant.host, 'h2')
     assert.equal(grant?.grant.epoch, 1)
-    assert.deepEqual(grant?.volumes[0]?.replicas.map((replica) => replica.state), ['in-sync', 'in-sync'])
+    assert.deepEqual(
+      grant?.volumes[0]?.replicas.map((replica) => replica.state),
+      ['in-sync', 'in-sync'],
+    )
   })
 
   test('the host that was asked for comes before the one with the disk', () => {
@@ -41,7 +44,12 @@ suite('starting guests', () => {
     const cluster = new ClusterFixture(2)
     cluster.guest('one', { memoryBytes: 6 * 2 ** 30 })
     cluster.guest('two', { memoryBytes: 6 * 2 ** 30 })
-    assert.deepEqual(grantsOf(cluster).map((action) => action.grant.host).toSorted(), ['h1', 'h2'])
+    assert.deepEqual(
+      grantsOf(cluster)
+        .map((action) => action.grant.host)
+        .toSorted(),
+      ['h1', 'h2'],
+    )
   })
 
   test('a guest that no host can hold waits, and the reasons name every host', () => {
@@ -81,7 +89,9 @@ suite('loss of a host', () => {
     cluster.grant(guest, 'h3', { epoch: 7 })
     cluster.silence('h3')
     const actions = actionsOf(cluster)
-    assert(actions.some((action) => action.kind === 'host-status' && action.host === 'h3' && action.status.state === 'lost'))
+    assert(
+      actions.some((action) => action.kind === 'host-status' && action.host === 'h3' && action.status.state === 'lost'),
+    )
     const [action] = grantsOf(cluster)
     assert.equal(action?.grant.host, 'h2')
     assert.equal(action?.grant.epoch, 8)
@@ -107,7 +117,10 @@ suite('loss of a host', () => {
   test('a guest whose only current copy is on the lost host waits and says for which host', () => {
     const cluster = new ClusterFixture()
     const stale = { sinceEpoch: 2, since: 5_000, reason: 'cut', cause: 'leg-lost' } as const
-    const { guest } = cluster.guestWithDisk('web', ['h3', { host: 'h2' as HostId, pool: 'default', state: 'stale', stale }])
+    const { guest } = cluster.guestWithDisk('web', [
+      'h3',
+      { host: 'h2' as HostId, pool: 'default', state: 'stale', stale },
+    ])
     cluster.grant(guest, 'h3', { epoch: 2 })
     cluster.lose('h3')
     assert.deepEqual(grantsOf(cluster), [])
@@ -120,12 +133,22 @@ suite('loss of a host', () => {
     const cluster = new ClusterFixture()
     const stale = { sinceEpoch: 2, since: 5_000, reason: 'cut', cause: 'leg-lost' } as const
     const accepted = { acceptDataLoss: { host: 'h2' as HostId, atEpoch: 2 } }
-    const { guest } = cluster.guestWithDisk('web', ['h3', { host: 'h2' as HostId, pool: 'default', state: 'stale', stale }], accepted)
+    const { guest } = cluster.guestWithDisk(
+      'web',
+      ['h3', { host: 'h2' as HostId, pool: 'default', state: 'stale', stale }],
+      accepted,
+    )
     cluster.grant(guest, 'h3', { epoch: 2 })
     cluster.lose('h3')
     const [action] = grantsOf(cluster)
     assert.equal(action?.acceptedLoss, 'h2')
-    assert.deepEqual(action?.volumes[0]?.replicas.map((replica) => [replica.host, replica.state, replica.stale?.cause]), [['h3', 'stale', 'unknown'], ['h2', 'in-sync', undefined]])
+    assert.deepEqual(
+      action?.volumes[0]?.replicas.map((replica) => [replica.host, replica.state, replica.stale?.cause]),
+      [
+        ['h3', 'stale', 'unknown'],
+        ['h2', 'in-sync', undefined],
+      ],
+    )
     cluster.grant(guest, 'h3', { epoch: 3 })
     assert.deepEqual(grantsOf(cluster), [], 'the word was given for epoch 2 only')
   })
@@ -137,7 +160,10 @@ suite('loss of a host', () => {
     const stopping = cluster.guest('stopping', { ha: 'stopped', desired: 'stopped' })
     cluster.grant(stopping, 'h3')
     cluster.lose('h3')
-    const kinds = actionsOf(cluster).map((action) => [action.kind, 'guest' in action && typeof action.guest === 'object' ? action.guest.name : ''])
+    const kinds = actionsOf(cluster).map((action) => [
+      action.kind,
+      'guest' in action && typeof action.guest === 'object' ? action.guest.name : '',
+    ])
     assert.deepEqual(kinds, [['release-lost', 'stopping']])
   })
 
@@ -157,7 +183,10 @@ suite('loss of a host', () => {
     cluster.bootIds.set('h2' as HostId, 'boot-h2-2')
     cluster.verdicts.set('h3' as HostId, 'heard')
     cluster.bootIds.set('h3' as HostId, '')
-    assert.deepEqual(actionsOf(cluster).map((action) => action.kind === 'host-status' && [action.host, action.status.state]), [['h2', 'online']])
+    assert.deepEqual(
+      actionsOf(cluster).map((action) => action.kind === 'host-status' && [action.host, action.status.state]),
+      [['h2', 'online']],
+    )
   })
 
   test('the witness takes no guest', () => {
@@ -198,15 +227,40 @@ suite('safety', () => {
     const cluster = new ClusterFixture()
     const { guest, volume } = cluster.guestWithDisk('web', ['h1', 'h2'])
     cluster.grant(guest, 'h1', { epoch: 3 })
-    const decision = { guest: 'web', action: 'start', outcome: '', epoch: 4, decidedAt: 0, coordinator: 'h1', facts: [], candidates: [] } as const
-    const next = { guest: guest.id, epoch: 4, host: 'h2' as HostId, state: 'held', clean: false, grantedAt: 0, reason: '' } as const
+    const decision = {
+      guest: 'web',
+      action: 'start',
+      outcome: '',
+      epoch: 4,
+      decidedAt: 0,
+      coordinator: 'h1',
+      facts: [],
+      candidates: [],
+    } as const
+    const next = {
+      guest: guest.id,
+      epoch: 4,
+      host: 'h2' as HostId,
+      state: 'held',
+      clean: false,
+      grantedAt: 0,
+      reason: '',
+    } as const
     const action = { kind: 'grant', guest, grant: next, volumes: [volume], decision } as const
     assert.match(objectionTo(action, cluster.state) ?? '', /h1 holds the guest/)
     cluster.lose('h1')
     assert.match(objectionTo(action, cluster.state) ?? '', /may differ/)
-    const single = { ...volume, replicas: volume.replicas.map((replica) => (replica.host === 'h1' ? { ...replica, state: 'stale' as const } : replica)) }
+    const single = {
+      ...volume,
+      replicas: volume.replicas.map((replica) =>
+        replica.host === 'h1' ? { ...replica, state: 'stale' as const } : replica,
+      ),
+    }
     assert.equal(objectionTo({ ...action, volumes: [single] }, cluster.state), undefined)
-    assert.match(objectionTo({ ...action, volumes: [single], grant: { ...next, epoch: 6 } }, cluster.state) ?? '', /epochs grow by one/)
+    assert.match(
+      objectionTo({ ...action, volumes: [single], grant: { ...next, epoch: 6 } }, cluster.state) ?? '',
+      /epochs grow by one/,
+    )
     const none = { ...volume, replicas: volume.replicas.map((replica) => ({ ...replica, state: 'stale' as const })) }
     assert.match(objectionTo({ ...action, volumes: [none] }, cluster.state) ?? '', /no current replica/)
   })

@@ -36,9 +36,14 @@ const FAILURES_BEFORE_RELOCATION = 2
 
 export function decide(input: CoordinatorInput): Plan {
   const actions: PlannedAction[] = [...judgeHosts(input)]
-  const lostNow = new Set(actions.flatMap(({ action }) => (action.kind === 'host-status' && action.status.state === 'lost' ? [action.host] : [])))
+  const lostNow = new Set(
+    actions.flatMap(({ action }) =>
+      action.kind === 'host-status' && action.status.state === 'lost' ? [action.host] : [],
+    ),
+  )
   const round = new Round(input, lostNow)
-  for (const guest of [...input.state.guests.values()].toSorted((a, b) => a.value.createdAt - b.value.createdAt)) round.consider(guest)
+  for (const guest of [...input.state.guests.values()].toSorted((a, b) => a.value.createdAt - b.value.createdAt))
+    round.consider(guest)
   actions.push(...round.actions, ...finishOperations(input))
   return { actions, ...(round.againInMs === undefined ? {} : { againInMs: round.againInMs }) }
 }
@@ -51,7 +56,11 @@ function* judgeHosts({ state, self, verdicts, bootIds, wallMs }: CoordinatorInpu
     if (verdict === 'suspected' && status?.state !== 'lost') {
       const reason = 'a majority of hosts hears nothing of it on any network'
       yield {
-        action: { kind: 'host-status', host: host.id, status: { state: 'lost', bootId: status?.bootId ?? host.bootId, since: wallMs, reason } },
+        action: {
+          kind: 'host-status',
+          host: host.id,
+          status: { state: 'lost', bootId: status?.bootId ?? host.bootId, since: wallMs, reason },
+        },
         events: [{ kind: 'host.lost', subject, message: `${host.id} is lost: ${reason}` }],
       }
     } else if (verdict === 'heard') {
@@ -60,7 +69,11 @@ function* judgeHosts({ state, self, verdicts, bootIds, wallMs }: CoordinatorInpu
       if (!bootId) continue
       if (status?.state === 'online' && status.bootId === bootId) continue
       yield {
-        action: { kind: 'host-status', host: host.id, status: { state: 'online', bootId, since: wallMs, reason: 'its heartbeats arrive' } },
+        action: {
+          kind: 'host-status',
+          host: host.id,
+          status: { state: 'online', bootId, since: wallMs, reason: 'its heartbeats arrive' },
+        },
         events: [{ kind: 'host.online', subject, message: `${host.id} is online` }],
       }
     }
@@ -121,7 +134,8 @@ class Round {
       this.againInMs = Math.min(this.againInMs ?? Infinity, waitMs)
       return
     }
-    const acceptLossOf = guest.acceptDataLoss?.atEpoch === (previous?.epoch ?? 0) ? guest.acceptDataLoss.host : undefined
+    const acceptLossOf =
+      guest.acceptDataLoss?.atEpoch === (previous?.epoch ?? 0) ? guest.acceptDataLoss.host : undefined
     // The source of an unclean volume must be known before the host is chosen, and prefers the chosen host: so the
     // host is placed by where current replicas are, and the volumes are planned for it.
     const { chosen, candidates } = place({
@@ -130,13 +144,19 @@ class Round {
       volumes: volumes.map((volume) => volume.value),
       usable: this.#usable,
       serving: (volume) =>
-        volume.replicas.filter((replica) => this.#usable(replica.host) && (replica.state === 'in-sync' || replica.host === acceptLossOf)).map((replica) => replica.host),
+        volume.replicas
+          .filter(
+            (replica) => this.#usable(replica.host) && (replica.state === 'in-sync' || replica.host === acceptLossOf),
+          )
+          .map((replica) => replica.host),
       failedOn: new Set(previous && failures >= FAILURES_BEFORE_RELOCATION ? [previous.host] : []),
       promisedBytes: (host) => this.#promised.get(host) ?? 0,
     })
     const facts = factsOf(previous, recovering, this.#input)
     const epoch = (previous?.epoch ?? 0) + 1
-    const plans = volumes.map((volume) => planServing(volume.value, previous, this.#usable, chosen, wallMs, acceptLossOf))
+    const plans = volumes.map((volume) =>
+      planServing(volume.value, previous, this.#usable, chosen, wallMs, acceptLossOf),
+    )
     const decision = (action: Decision['action'], outcome: string, more: readonly string[] = []): Decision => ({
       guest: guest.name,
       action,
@@ -153,7 +173,15 @@ class Round {
     const serving = plans.filter((plan) => plan.kind === 'serve')
     const action = recovering ? 'recover' : failures > 0 ? 'restart' : 'start'
     const why = recovering ? `${previous.host} is lost` : failures > 0 ? 'its last run failed' : 'it is to run'
-    const grant: Grant = { guest: guest.id, epoch, host: chosen, state: 'held', clean: false, grantedAt: wallMs, reason: why }
+    const grant: Grant = {
+      guest: guest.id,
+      epoch,
+      host: chosen,
+      state: 'held',
+      clean: false,
+      grantedAt: wallMs,
+      reason: why,
+    }
     this.#promised.set(chosen, (this.#promised.get(chosen) ?? 0) + guest.memoryBytes)
     this.#push(
       {
@@ -161,26 +189,46 @@ class Round {
         guest,
         grant,
         volumes: serving.map((plan) => plan.volume),
-        decision: decision(action, `run on ${chosen} at epoch ${epoch}, since ${why}`, serving.flatMap((plan) => plan.facts)),
+        decision: decision(
+          action,
+          `run on ${chosen} at epoch ${epoch}, since ${why}`,
+          serving.flatMap((plan) => plan.facts),
+        ),
         ...(acceptLossOf === undefined ? {} : { acceptedLoss: acceptLossOf }),
       },
-      { kind: 'grant.committed', subject: `guest/${guest.name}`, message: `${guest.name} is granted to ${chosen} at epoch ${epoch}: ${why}`, details: { host: chosen, epoch } },
+      {
+        kind: 'grant.committed',
+        subject: `guest/${guest.name}`,
+        message: `${guest.name} is granted to ${chosen} at epoch ${epoch}: ${why}`,
+        details: { host: chosen, epoch },
+      },
       ...(acceptLossOf === undefined
         ? []
-        : [{ kind: 'data-loss.accepted' as const, subject: `guest/${guest.name}`, message: `${guest.name} starts from the stale copy on ${acceptLossOf}; newer writes are given up` }]),
+        : [
+            {
+              kind: 'data-loss.accepted' as const,
+              subject: `guest/${guest.name}`,
+              message: `${guest.name} starts from the stale copy on ${acceptLossOf}; newer writes are given up`,
+            },
+          ]),
     )
   }
 
   #wait(guest: Guest, decision: Decision): void {
     const known = this.#input.state.decisions.get(guest.id)?.value
     if (known?.action === 'wait' && known.outcome === decision.outcome) return
-    this.#push({ kind: 'explain', guest: guest.id, decision }, { kind: 'guest.waiting', subject: `guest/${guest.name}`, message: `${guest.name} waits: ${decision.outcome}` })
+    this.#push(
+      { kind: 'explain', guest: guest.id, decision },
+      { kind: 'guest.waiting', subject: `guest/${guest.name}`, message: `${guest.name} waits: ${decision.outcome}` },
+    )
   }
 
   #considerDraining(guest: Guest, grant: Grant): void {
     const { state } = this.#input
     if (grant.state !== 'held' || !state.policies.get(grant.host)?.value.maintenance) return
-    const recalled = [...state.grants.values()].filter(({ value }) => value.state === 'recalled').length + this.actions.filter(({ action }) => action.kind === 'recall').length
+    const recalled =
+      [...state.grants.values()].filter(({ value }) => value.state === 'recalled').length +
+      this.actions.filter(({ action }) => action.kind === 'recall').length
     if (recalled >= RECALLS_AT_ONCE) return
     const volumes = volumesOf(state, guest)?.map((volume) => volume.value) ?? []
     const { chosen } = place({
@@ -188,26 +236,43 @@ class Round {
       guest,
       volumes,
       usable: this.#usable,
-      serving: (volume) => volume.replicas.filter((replica) => replica.state === 'in-sync').map((replica) => replica.host),
+      serving: (volume) =>
+        volume.replicas.filter((replica) => replica.state === 'in-sync').map((replica) => replica.host),
       failedOn: new Set(),
       promisedBytes: (host) => this.#promised.get(host) ?? 0,
     })
     // Stopping a guest that no other host can take would only make it worse; the drain says that it waits.
     if (!chosen) return
     this.#promised.set(chosen, (this.#promised.get(chosen) ?? 0) + guest.memoryBytes)
-    this.#push({ kind: 'recall', guest, grant: { ...grant, state: 'recalled', reason: `${grant.host} is being drained` } })
+    this.#push({
+      kind: 'recall',
+      guest,
+      grant: { ...grant, state: 'recalled', reason: `${grant.host} is being drained` },
+    })
   }
 
   #releaseLost(guest: Guest, grant: Grant): void {
     this.#push(
-      { kind: 'release-lost', guest, grant: { ...grant, state: 'released', clean: false, reason: `${grant.host} is lost` } },
-      { kind: 'grant.released', subject: `guest/${guest.name}`, message: `${guest.name} is stopped: ${grant.host}, where it ran, is lost`, details: { epoch: grant.epoch } },
+      {
+        kind: 'release-lost',
+        guest,
+        grant: { ...grant, state: 'released', clean: false, reason: `${grant.host} is lost` },
+      },
+      {
+        kind: 'grant.released',
+        subject: `guest/${guest.name}`,
+        message: `${guest.name} is stopped: ${grant.host}, where it ran, is lost`,
+        details: { epoch: grant.epoch },
+      },
     )
   }
 
   #erase(guest: Guest): void {
     const volumes = guest.volumes.flatMap((id) => this.#input.state.volumes.get(id)?.value ?? [])
-    this.#push({ kind: 'erase', guest, volumes }, { kind: 'guest.deleted', subject: `guest/${guest.name}`, message: `${guest.name} is deleted` })
+    this.#push(
+      { kind: 'erase', guest, volumes },
+      { kind: 'guest.deleted', subject: `guest/${guest.name}`, message: `${guest.name} is deleted` },
+    )
   }
 
   #push(action: Action, ...events: PlannedAction['events']): void {
@@ -222,8 +287,12 @@ function failuresOf(state: ClusterState, guest: Guest): number {
 function factsOf(previous: Grant | undefined, recovering: boolean, { state, verdicts }: CoordinatorInput): string[] {
   const facts: string[] = []
   if (!previous) facts.push('it never ran before')
-  else if (recovering) facts.push(`it was granted to ${previous.host} at epoch ${previous.epoch}, and ${previous.host} is lost`)
-  else facts.push(`its run at epoch ${previous.epoch} on ${previous.host} ended ${previous.clean ? 'in order' : 'without a last flush'}`)
+  else if (recovering)
+    facts.push(`it was granted to ${previous.host} at epoch ${previous.epoch}, and ${previous.host} is lost`)
+  else
+    facts.push(
+      `its run at epoch ${previous.epoch} on ${previous.host} ended ${previous.clean ? 'in order' : 'without a last flush'}`,
+    )
   for (const { value: host } of state.hosts.values()) {
     const status = state.statuses.get(host.id)?.value
     if (status?.state === 'lost') facts.push(`${host.id} is lost: ${status.reason}`)
@@ -238,7 +307,10 @@ function explainWait(plans: readonly ServingPlan[]): string {
   for (const plan of plans) {
     if (plan.kind !== 'wait') continue
     for (const host of plan.forHosts) hosts.add(host)
-    for (const copy of plan.staleCopies) copies.push(`${copy.host} has a copy that stopped at epoch ${copy.sinceEpoch}, ${new Date(copy.since).toISOString()}`)
+    for (const copy of plan.staleCopies)
+      copies.push(
+        `${copy.host} has a copy that stopped at epoch ${copy.sinceEpoch}, ${new Date(copy.since).toISOString()}`,
+      )
   }
   const stale = copies.length > 0 ? `; ${copies.join('; ')}` : '; there is no other copy'
   return `the only current copy of its data is on ${[...hosts].join(' and ')}, which is down${stale}`

@@ -9,7 +9,11 @@ const id = (name: string) => name as HostId
 const DETECTION_MS = 1000
 
 function peer(ageMs: number | undefined, hears: Record<string, number> = {}): PeerView {
-  return { ageMs: ageMs === undefined ? {} : { lan: ageMs, san: ageMs + 5000 }, bootId: ageMs === undefined ? '' : 'b', hears }
+  return {
+    ageMs: ageMs === undefined ? {} : { lan: ageMs, san: ageMs + 5000 },
+    bootId: ageMs === undefined ? '' : 'b',
+    hears,
+  }
 }
 
 function view(peers: Record<string, PeerView>, more: Partial<HeartbeatView> = {}): HeartbeatView {
@@ -92,7 +96,10 @@ test('the coordinator is the first in the order whom this host and no silent maj
 const world = fc.integer({ min: 2, max: 7 }).chain((count) =>
   fc.record({
     count: fc.constant(count),
-    silences: fc.array(fc.constantFrom(0, 60, 400, 700, 990, 1010, 4000), { minLength: count * count, maxLength: count * count }),
+    silences: fc.array(fc.constantFrom(0, 60, 400, 700, 990, 1010, 4000), {
+      minLength: count * count,
+      maxLength: count * count,
+    }),
   }),
 )
 
@@ -109,7 +116,9 @@ test('property: a suspicion is always backed by a majority that really hears not
           members.flatMap((name, index) => {
             if (index === observer) return []
             const hears = Object.fromEntries(
-              members.flatMap((other, at) => (at === index ? [] : [[other, silenceBetween(silences, count, index, at)]])),
+              members.flatMap((other, at) =>
+                at === index ? [] : [[other, silenceBetween(silences, count, index, at)]],
+              ),
             )
             return [[name, peer(silenceBetween(silences, count, observer, index), hears)]]
           }),
@@ -144,7 +153,15 @@ test('property: of an odd number of hosts, two sides of a clean cut never suspec
           members.flatMap((name, index) =>
             index === observer
               ? []
-              : [[name, peer(together(observer, index), Object.fromEntries(members.map((other, at) => [other, together(index, at)])))]],
+              : [
+                  [
+                    name,
+                    peer(
+                      together(observer, index),
+                      Object.fromEntries(members.map((other, at) => [other, together(index, at)])),
+                    ),
+                  ],
+                ],
           ),
         )
         const verdicts = hostVerdicts({ self, view: view(peers), members, detectionMs: DETECTION_MS })

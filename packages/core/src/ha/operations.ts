@@ -24,7 +24,9 @@ export function operationOutcome(operation: Operation, state: ClusterState): Ope
     case 'vm.stop':
       return stopOutcome(operation, state, id as GuestId)
     case 'vm.delete':
-      return state.guests.has(id as GuestId) ? running(operation, 0.5, 'stopping it and removing its disks') : done(operation, 'deleted')
+      return state.guests.has(id as GuestId)
+        ? running(operation, 0.5, 'stopping it and removing its disks')
+        : done(operation, 'deleted')
     default:
       // The change was the transaction itself (`host.undrain`, `vm.set`).
       return done(operation, 'done')
@@ -37,7 +39,8 @@ function createOutcome(operation: Operation, state: ClusterState, id: GuestId): 
   if (guest.deleting) return running(operation, 0.9, 'it failed; what was made is removed')
   const volumes = volumesOf(state, guest) ?? []
   const ready = volumes.filter((volume) => volume.value.ready).length
-  if (ready < guest.volumes.length) return running(operation, 0.1 + (0.5 * ready) / guest.volumes.length, 'making its disks')
+  if (ready < guest.volumes.length)
+    return running(operation, 0.1 + (0.5 * ready) / guest.volumes.length, 'making its disks')
   return guest.desired === 'running' ? runOutcome(operation, state, id) : done(operation, 'created')
 }
 
@@ -69,7 +72,8 @@ function drainOutcome(operation: Operation, state: ClusterState, host: HostId): 
   if (!state.policies.get(host)?.value.maintenance) return failed(operation, 'the drain was undone meanwhile')
   const left = [...state.grants.values()].filter(({ value }) => isActive(value) && value.host === host)
   if (left.length === 0) return done(operation, 'no guest runs there')
-  if (left.some(({ value }) => value.state === 'recalled')) return running(operation, 0.5, `${left.length} guests to move`)
+  if (left.some(({ value }) => value.state === 'recalled'))
+    return running(operation, 0.5, `${left.length} guests to move`)
   const names = left.map(({ value }) => state.guests.get(value.guest)?.value.name ?? value.guest)
   return { ...operation, state: 'waiting', progress: 0.5, message: `no other host can take ${names.join(', ')}` }
 }
@@ -79,7 +83,10 @@ function failoverOutcome(operation: Operation, state: ClusterState, host: HostId
   const left = [...state.grants.values()].filter(({ value }) => isActive(value) && value.host === host)
   const waiting = left.filter(({ value }) => state.decisions.get(value.guest)?.value.action === 'wait')
   if (left.length > waiting.length) return running(operation, 0.6, `${left.length - waiting.length} guests to move`)
-  return done(operation, waiting.length > 0 ? `${waiting.length} guests wait for their data` : 'its guests run elsewhere')
+  return done(
+    operation,
+    waiting.length > 0 ? `${waiting.length} guests wait for their data` : 'its guests run elsewhere',
+  )
 }
 
 function running(operation: Operation, progress: number, message: string): Operation {

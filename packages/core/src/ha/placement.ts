@@ -46,7 +46,9 @@ export function place(question: PlacementQuestion): Placement {
     candidates: ordered.map((entry) => ({
       host: entry.host.id,
       chosen: entry.host.id === chosen,
-      rejectedBecause: entry.objection || (entry.host.id === chosen ? '' : `${chosen} is better: ${fit[0]?.merits[0] ?? 'first in order'}`),
+      rejectedBecause:
+        entry.objection ||
+        (entry.host.id === chosen ? '' : `${chosen} is better: ${fit[0]?.merits[0] ?? 'first in order'}`),
       merits: entry.merits,
     })),
   }
@@ -60,7 +62,8 @@ function judge(question: PlacementQuestion, host: Host): Judged {
   const failed = question.failedOn.has(host.id)
   const merits: string[] = []
   if (preferred) merits.push('the host that was asked for')
-  if (local > 0) merits.push(local === question.volumes.length ? 'its disks are local' : `${local} of its disks are local`)
+  if (local > 0)
+    merits.push(local === question.volumes.length ? 'its disks are local' : `${local} of its disks are local`)
   merits.push(`${mib(freeBytes)} MiB of memory free`)
   return {
     host,
@@ -76,7 +79,8 @@ function objectionTo(question: PlacementQuestion, host: Host, freeBytes: number)
   if (!question.usable(host.id)) return 'it is not online'
   if (state.policies.get(host.id)?.value.maintenance) return 'it is in maintenance'
   if (host.accelerator === 'none') return 'it cannot run virtual machines'
-  if (guest.memoryBytes > freeBytes) return `it has ${mib(freeBytes)} MiB of memory free, ${mib(guest.memoryBytes)} MiB are needed`
+  if (guest.memoryBytes > freeBytes)
+    return `it has ${mib(freeBytes)} MiB of memory free, ${mib(guest.memoryBytes)} MiB are needed`
   return ''
 }
 

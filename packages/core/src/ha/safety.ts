@@ -15,7 +15,8 @@ export function objectionTo(action: Action, state: ClusterState): string | undef
     case 'grant':
       return objectionToGrant(action, state)
     case 'erase':
-      return isActive(state.grants.get(action.guest.id)?.value) && !isLost(state, state.grants.get(action.guest.id)!.value.host)
+      return isActive(state.grants.get(action.guest.id)?.value) &&
+        !isLost(state, state.grants.get(action.guest.id)!.value.host)
         ? 'a guest that still runs would lose its disks'
         : undefined
     case 'release-lost':
@@ -28,19 +29,31 @@ export function objectionTo(action: Action, state: ClusterState): string | undef
 function objectionToGrant(action: Extract<Action, { kind: 'grant' }>, state: ClusterState): string | undefined {
   const { grant, volumes } = action
   const old = state.grants.get(grant.guest)?.value
-  if (grant.epoch !== (old?.epoch ?? 0) + 1) return `epochs grow by one: ${old?.epoch ?? 0} is followed by ${grant.epoch}`
-  if (isActive(old) && !isLost(state, old.host)) return `${old.host} holds the guest at epoch ${old.epoch} and is not lost`
+  if (grant.epoch !== (old?.epoch ?? 0) + 1)
+    return `epochs grow by one: ${old?.epoch ?? 0} is followed by ${grant.epoch}`
+  if (isActive(old) && !isLost(state, old.host))
+    return `${old.host} holds the guest at epoch ${old.epoch} and is not lost`
   const host = state.hosts.get(grant.host)?.value
   if (!host || host.role === 'witness') return `${grant.host} runs no guests`
   if (isLost(state, grant.host)) return `${grant.host} is lost`
   for (const volume of volumes) {
-    const objection = objectionToVolume(volume, state, action.acceptedLoss, old === undefined || (old.state === 'released' && old.clean))
+    const objection = objectionToVolume(
+      volume,
+      state,
+      action.acceptedLoss,
+      old === undefined || (old.state === 'released' && old.clean),
+    )
     if (objection) return objection
   }
   return undefined
 }
 
-function objectionToVolume(next: Volume, state: ClusterState, acceptedLoss: HostId | undefined, wasClean: boolean): string | undefined {
+function objectionToVolume(
+  next: Volume,
+  state: ClusterState,
+  acceptedLoss: HostId | undefined,
+  wasClean: boolean,
+): string | undefined {
   const old = state.volumes.get(next.id)?.value
   if (!old) return `volume ${next.id} is not known`
   const serving = inSync(next)

@@ -47,7 +47,13 @@ test('alone, or one of a pair without witness, a host never fences itself', () =
 
 test('no evidence since the start arms nothing', () => {
   const decision = deadmanDecision({ ...BASE, leaseSentAt: undefined, contactSentAt: undefined })
-  assert.deepEqual(decision, { kind: 'let-fire', until: undefined, isolated: true, fencesItself: true, reason: 'no-evidence' })
+  assert.deepEqual(decision, {
+    kind: 'let-fire',
+    until: undefined,
+    isolated: true,
+    fencesItself: true,
+    reason: 'no-evidence',
+  })
 })
 
 test('property: whatever happened, the guests of a host cut at t are dead by t + TTL - margin', () => {
@@ -56,7 +62,12 @@ test('property: whatever happened, the guests of a host cut at t are dead by t +
     fc.property(evidence, evidence, fc.integer({ min: 0, max: 20_000 }), (lease, contact, now) => {
       // The cut is after all evidence, since evidence carries the moment of sending.
       const cutAt = Math.max(lease ?? 0, contact ?? 0)
-      const decision = deadmanDecision({ ...BASE, now: Math.max(now, cutAt), leaseSentAt: lease, contactSentAt: contact })
+      const decision = deadmanDecision({
+        ...BASE,
+        now: Math.max(now, cutAt),
+        leaseSentAt: lease,
+        contactSentAt: contact,
+      })
       if (decision.kind === 'renew') assert.ok((decision.until ?? Infinity) <= cutAt + BASE.leaseTtlMs - BASE.marginMs)
     }),
   )

@@ -9,7 +9,12 @@ import type { Staleness, Volume } from '../model/volume.ts'
 
 export type ServingPlan =
   /** The volume's record as it must be written with the grant, and who serves then. */
-  | { readonly kind: 'serve'; readonly volume: Volume; readonly serving: readonly HostId[]; readonly facts: readonly string[] }
+  | {
+      readonly kind: 'serve'
+      readonly volume: Volume
+      readonly serving: readonly HostId[]
+      readonly facts: readonly string[]
+    }
   | { readonly kind: 'wait'; readonly forHosts: readonly HostId[]; readonly staleCopies: readonly StaleCopy[] }
 
 export interface StaleCopy {
@@ -36,7 +41,11 @@ export function planServing(
   if (available.length === 0) {
     const copies = volume.replicas
       .filter((replica) => replica.state !== 'in-sync' && usable(replica.host))
-      .map((replica) => ({ host: replica.host, sinceEpoch: replica.stale?.sinceEpoch ?? 0, since: replica.stale?.since ?? 0 }))
+      .map((replica) => ({
+        host: replica.host,
+        sinceEpoch: replica.stale?.sinceEpoch ?? 0,
+        since: replica.stale?.since ?? 0,
+      }))
       .toSorted((a, b) => b.sinceEpoch - a.sinceEpoch || b.since - a.since)
     if (acceptLossOf === undefined || !copies.some((copy) => copy.host === acceptLossOf))
       return { kind: 'wait', forHosts: current.map((replica) => replica.host), staleCopies: copies }
@@ -57,14 +66,25 @@ export function planServing(
     if (replica.state !== 'syncing') continue
     // It may already have been a leg of the guest without the record saying so: after an unclean end it may hold
     // writes that no source has, and nobody's bitmap tells which.
-    const old = replica.stale ?? { sinceEpoch, since: nowMs, reason: 'its resync was interrupted', cause: 'unknown' as const }
+    const old = replica.stale ?? {
+      sinceEpoch,
+      since: nowMs,
+      reason: 'its resync was interrupted',
+      cause: 'unknown' as const,
+    }
     const stale = wasClean ? old : { ...old, cause: 'unknown' as const }
     planned = withReplica(planned, replica.host, (found) => ({ ...found, state: 'stale', stale }))
   }
   return { kind: 'serve', volume: planned, serving: inSync(planned).map((replica) => replica.host), facts }
 }
 
-function whyNotServing(host: HostId, isUsable: boolean, wasClean: boolean, sinceEpoch: number, nowMs: number): Staleness | undefined {
+function whyNotServing(
+  host: HostId,
+  isUsable: boolean,
+  wasClean: boolean,
+  sinceEpoch: number,
+  nowMs: number,
+): Staleness | undefined {
   if (!isUsable) {
     const cause = wasClean ? 'leg-lost' : 'unknown'
     return { sinceEpoch, since: nowMs, reason: `${host} is down`, cause }
@@ -74,11 +94,21 @@ function whyNotServing(host: HostId, isUsable: boolean, wasClean: boolean, since
 }
 
 function serveStale(volume: Volume, host: HostId, sinceEpoch: number, nowMs: number): ServingPlan {
-  const stale: Staleness = { sinceEpoch, since: nowMs, reason: `its newer data was given up for the copy on ${host}`, cause: 'unknown' }
+  const stale: Staleness = {
+    sinceEpoch,
+    since: nowMs,
+    reason: `its newer data was given up for the copy on ${host}`,
+    cause: 'unknown',
+  }
   const replicas = volume.replicas.map((replica) =>
     replica.host === host
       ? { host: replica.host, pool: replica.pool, state: 'in-sync' as const }
       : { ...replica, state: 'stale' as const, stale },
   )
-  return { kind: 'serve', volume: { ...volume, replicas }, serving: [host], facts: [`the stale copy on ${host} was accepted as the current one`] }
+  return {
+    kind: 'serve',
+    volume: { ...volume, replicas },
+    serving: [host],
+    facts: [`the stale copy on ${host} was accepted as the current one`],
+  }
 }

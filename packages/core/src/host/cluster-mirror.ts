@@ -33,7 +33,8 @@ export class ClusterMirror {
   async follow(store: Store, signal: AbortSignal): Promise<void> {
     for await (const batch of store.watch(PREFIX, signal)) {
       const { state, problems } = applyBatch(this.state, batch, this.#decoder)
-      for (const problem of problems) this.#log.error('a record of the store cannot be read and is ignored', { problem })
+      for (const problem of problems)
+        this.#log.error('a record of the store cannot be read and is ignored', { problem })
       this.state = state
       this.loaded = true
       for (const listener of [...this.#batchListeners]) listener(batch)

@@ -84,7 +84,8 @@ export class CoordinatorLoop {
     const verdicts = hostVerdicts({ self, view, members: memberIds, detectionMs })
     this.#tellSuspicions(state, verdicts)
     const holder = state.coordinator?.value.host
-    const isVacant = holder === undefined || !state.hosts.has(holder) || (holder !== self && verdicts.get(holder) === 'suspected')
+    const isVacant =
+      holder === undefined || !state.hosts.has(holder) || (holder !== self && verdicts.get(holder) === 'suspected')
     const others = memberIds.filter((id) => id !== holder)
     const silentToMost = silentToMajority({ self, view, members: memberIds, detectionMs })
     const isNext = coordinatorByOrder({ self, order: others, verdicts, silentToMajority: silentToMost }) === self
@@ -92,8 +93,20 @@ export class CoordinatorLoop {
       this.#coordinating = false
       return IDLE_MS
     }
-    const bootIds = new Map(memberIds.map((id) => [id, id === self ? (state.hosts.get(id)?.value.bootId ?? '') : (view.peers[id]?.bootId ?? '')]))
-    const plan = decide({ state, self, verdicts, bootIds, wallMs: this.#options.clock.wallMs(), pausedRetries: this.#pacer.pauses(state) })
+    const bootIds = new Map(
+      memberIds.map((id) => [
+        id,
+        id === self ? (state.hosts.get(id)?.value.bootId ?? '') : (view.peers[id]?.bootId ?? ''),
+      ]),
+    )
+    const plan = decide({
+      state,
+      self,
+      verdicts,
+      bootIds,
+      wallMs: this.#options.clock.wallMs(),
+      pausedRetries: this.#pacer.pauses(state),
+    })
     if (holder !== self && !isVacant && !this.#isNeglected(plan.actions.length > 0)) {
       this.#coordinating = false
       return IDLE_MS
@@ -125,9 +138,17 @@ export class CoordinatorLoop {
         this.#suspected.add(host)
         if (state.statuses.get(host)?.value.state === 'lost') continue
         const { self, detectionMs, events } = this.#options
-        events.tell({ kind: 'host.suspected', subject: `host/${host}`, message: `${self} has heard nothing of ${host} for ${detectionMs} ms on any network` })
+        events.tell({
+          kind: 'host.suspected',
+          subject: `host/${host}`,
+          message: `${self} has heard nothing of ${host} for ${detectionMs} ms on any network`,
+        })
       } else if (!silent && this.#suspected.delete(host) && state.statuses.get(host)?.value.state === 'online') {
-        this.#options.events.tell({ kind: 'host.cleared', subject: `host/${host}`, message: `${this.#options.self} hears ${host} again` })
+        this.#options.events.tell({
+          kind: 'host.cleared',
+          subject: `host/${host}`,
+          message: `${this.#options.self} hears ${host} again`,
+        })
       }
     }
   }
@@ -141,7 +162,13 @@ export class CoordinatorLoop {
       return known.revision
     }
     const claim = { host: self, term: (known?.value.term ?? 0) + 1 }
-    const drafts = [{ kind: 'coordinator.elected' as const, subject: `host/${self}`, message: `${self} coordinates the cluster (term ${claim.term})` }]
+    const drafts = [
+      {
+        kind: 'coordinator.elected' as const,
+        subject: `host/${self}`,
+        message: `${self} coordinates the cluster (term ${claim.term})`,
+      },
+    ]
     const outcome = await store.transact({
       compares: [{ key: KEYS.coordinator, modRevision: known?.revision ?? 0n }],
       writes: [{ kind: 'put', key: KEYS.coordinator, value: JSON.stringify(claim) }, ...events.writesFor(drafts)],
@@ -152,7 +179,11 @@ export class CoordinatorLoop {
     return outcome.value.revision
   }
 
-  async #execute(actions: readonly PlannedAction[], state: ClusterState, claim: bigint): Promise<'done' | 'conflict' | 'store-away'> {
+  async #execute(
+    actions: readonly PlannedAction[],
+    state: ClusterState,
+    claim: bigint,
+  ): Promise<'done' | 'conflict' | 'store-away'> {
     // What is known of hosts goes first: the grants rely on it.
     const statuses = actions.filter(({ action }) => action.kind === 'host-status')
     const others = actions.filter(({ action }) => action.kind !== 'host-status')
@@ -161,7 +192,11 @@ export class CoordinatorLoop {
     return this.#commitAll(others, withStatuses(state, statuses), claim)
   }
 
-  async #commitAll(actions: readonly PlannedAction[], state: ClusterState, claim: bigint): Promise<'done' | 'conflict' | 'store-away'> {
+  async #commitAll(
+    actions: readonly PlannedAction[],
+    state: ClusterState,
+    claim: bigint,
+  ): Promise<'done' | 'conflict' | 'store-away'> {
     const { store, events, log } = this.#options
     const outcomes = await Promise.all(
       actions.map(async ({ action, events: drafts }) => {
@@ -170,7 +205,9 @@ export class CoordinatorLoop {
           log.error('a planned action is unsafe and was not done', { action: action.kind, objection })
           return 'done'
         }
-        const outcome = await store.transact(transactionFor(action, drafts, { state, claimRevision: claim, eventWrites: (e) => events.writesFor(e) }))
+        const outcome = await store.transact(
+          transactionFor(action, drafts, { state, claimRevision: claim, eventWrites: (e) => events.writesFor(e) }),
+        )
         if (!outcome.ok) return 'store-away'
         return outcome.value.committed ? 'done' : 'conflict'
       }),

@@ -78,7 +78,11 @@ export class DiskKeeper {
     if (lost.length === 0) {
       // Nothing is wrong any more (a transient error): the guest's request is simply tried again.
       const resumed = await this.#surgery.run(() => this.#options.context.guests.resume(this.#options.guest))
-      if (!resumed.ok) this.#options.context.log.warn('the guest could not be resumed', { guest: this.#options.guest, cause: resumed.error })
+      if (!resumed.ok)
+        this.#options.context.log.warn('the guest could not be resumed', {
+          guest: this.#options.guest,
+          cause: resumed.error,
+        })
       return
     }
     for (const host of lost) await this.legTrouble(volume, host, reason)
@@ -127,8 +131,11 @@ export class DiskKeeper {
       if (disk.resyncing || this.#ended.signal.aborted) continue
       const volume = this.#options.context.mirror.state.volumes.get(disk.volume)?.value
       if (!volume) continue
-      const target = volume.replicas.find((replica) => replica.state !== 'in-sync' && !disk.legs.has(replica.host) && this.#isReachable(replica.host))
-      if (target && this.#options.context.clock.monotonicMs() >= disk.notBeforeMs) void this.#bringBack(disk, volume, target.host)
+      const target = volume.replicas.find(
+        (replica) => replica.state !== 'in-sync' && !disk.legs.has(replica.host) && this.#isReachable(replica.host),
+      )
+      if (target && this.#options.context.clock.monotonicMs() >= disk.notBeforeMs)
+        void this.#bringBack(disk, volume, target.host)
       else if (!target && inSync(volume).length === disk.legs.size) void this.#rotate(disk, volume)
     }
   }
@@ -138,7 +145,12 @@ export class DiskKeeper {
       const leg = disk.legs.get(host)
       if (!leg) return
       disk.legs.set(host, { ...leg, health })
-      if (health !== 'alive') void this.legTrouble(disk.volume, host, health === 'refused' ? 'its storage daemon is gone' : 'its storage daemon does not answer')
+      if (health !== 'alive')
+        void this.legTrouble(
+          disk.volume,
+          host,
+          health === 'refused' ? 'its storage daemon is gone' : 'its storage daemon does not answer',
+        )
     })
     disk.legs.set(host, { health: undefined, stopWatch })
   }
@@ -178,20 +190,32 @@ export class DiskKeeper {
     if (error && !this.#ended.signal.aborted) {
       const waitMs = RESYNC_RETRY_MS[Math.min(disk.resyncTries++, RESYNC_RETRY_MS.length - 1)] ?? 10_000
       disk.notBeforeMs = context.clock.monotonicMs() + waitMs
-      context.events.tell({ kind: 'resync.failed', subject: `volume/${volume.id}`, message: `the replica of ${name} on ${host} could not be brought up to date: ${error.message}`, details: { host } })
+      context.events.tell({
+        kind: 'resync.failed',
+        subject: `volume/${volume.id}`,
+        message: `the replica of ${name} on ${host} could not be brought up to date: ${error.message}`,
+        details: { host },
+      })
     } else disk.resyncTries = 0
     disk.resyncing = false
   }
 
   async #resyncOnce(disk: Disk, volume: Volume, host: HostId): Promise<Failure | undefined> {
     const { context, guest, name, epoch, records } = this.#options
-    const source = inSync(volume).find((replica) => replica.host === context.self && disk.legs.has(replica.host)) ?? inSync(volume).find((replica) => disk.legs.has(replica.host))
+    const source =
+      inSync(volume).find((replica) => replica.host === context.self && disk.legs.has(replica.host)) ??
+      inSync(volume).find((replica) => disk.legs.has(replica.host))
     const target = replicaOn(volume, host)
     if (!source || !target) return undefined
     // From now on the replica may become a leg at any moment; the record must not promise less doubt than there is.
     const marked = await records.setReplica(volume.id, host, (replica) => ({ ...replica, state: 'syncing' }))
     if (marked.kind === 'deposed') return undefined
-    context.events.tell({ kind: 'resync.started', subject: `volume/${volume.id}`, message: `the replica of ${name} on ${host} is brought up to date from ${source.host}`, details: { host } })
+    context.events.tell({
+      kind: 'resync.started',
+      subject: `volume/${volume.id}`,
+      message: `the replica of ${name} on ${host} is brought up to date from ${source.host}`,
+      details: { host },
+    })
     const done = await resync({
       context,
       volume,
@@ -207,12 +231,16 @@ export class DiskKeeper {
       },
     })
     if (!done.ok) {
-      await records.setReplica(volume.id, host, (replica) => (replica.state === 'syncing' ? { ...replica, state: 'stale' } : replica))
+      await records.setReplica(volume.id, host, (replica) =>
+        replica.state === 'syncing' ? { ...replica, state: 'stale' } : replica,
+      )
       return done.error
     }
     // One after the other with the loss of legs: a replica that has just been dropped again must not be called current.
     const recorded = await this.#surgery.run(async () =>
-      disk.legs.has(host) ? records.changeVolume(volume.id, (record) => withCurrent(record, host, done.value.syncPoint)) : undefined,
+      disk.legs.has(host)
+        ? records.changeVolume(volume.id, (record) => withCurrent(record, host, done.value.syncPoint))
+        : undefined,
     )
     if (recorded?.kind !== 'recorded') return undefined
     if (isWhole(recorded.value)) await dropOldBitmaps(context, recorded.value)
@@ -224,7 +252,12 @@ export class DiskKeeper {
         message: `${copiedBytes} bytes in ${passes} passes${compared ? ', after comparing all blocks' : ''}; the guest stood still for ${pauseMs.toFixed(1)} ms`,
         details: { host, copiedBytes, passes, pauseMs, compared },
       },
-      { kind: 'replica.in-sync', subject: `volume/${volume.id}`, message: `the replica of ${name} on ${host} is in sync`, details: { host } },
+      {
+        kind: 'replica.in-sync',
+        subject: `volume/${volume.id}`,
+        message: `the replica of ${name} on ${host} is in sync`,
+        details: { host },
+      },
     )
     return undefined
   }
@@ -242,14 +275,20 @@ export class DiskKeeper {
       const first = replicas[0]
       if (!first) return
       const info = await context.volumesOn(first.host).inspect(volume.id, first.pool)
-      const dirtyBytes = info.ok ? (info.value.bitmaps.find((bitmap) => bitmap.name === volume.syncPoint)?.dirtyBytes ?? 0) : 0
+      const dirtyBytes = info.ok
+        ? (info.value.bitmaps.find((bitmap) => bitmap.name === volume.syncPoint)?.dirtyBytes ?? 0)
+        : 0
       if (dirtyBytes < ROTATE_BYTES) return
       const point = nextSyncPoint(context)
-      for (const replica of replicas) if (!(await context.volumesOn(replica.host).addBitmap(volume.id, replica.pool, point)).ok) return
+      for (const replica of replicas)
+        if (!(await context.volumesOn(replica.host).addBitmap(volume.id, replica.pool, point)).ok) return
       const flushed = await this.#surgery.run(() => context.guests.drainAndFlush(guest, volume.id))
       if (!flushed.ok || disk.legs.size !== replicas.length) return
-      const recorded = await records.changeVolume(volume.id, (record) => (inSync(record).length === replicas.length ? { ...record, syncPoint: point } : record))
-      if (recorded.kind === 'recorded' && recorded.value.syncPoint === point) await dropOldBitmaps(context, recorded.value)
+      const recorded = await records.changeVolume(volume.id, (record) =>
+        inSync(record).length === replicas.length ? { ...record, syncPoint: point } : record,
+      )
+      if (recorded.kind === 'recorded' && recorded.value.syncPoint === point)
+        await dropOldBitmaps(context, recorded.value)
     } finally {
       disk.resyncing = false
     }

@@ -12,7 +12,12 @@ import { fail, ok, type Result } from '../result.ts'
 import { legEndpoint, type HostContext } from './host-context.ts'
 import type { RunRecords } from './run-records.ts'
 
-export async function openDisk(context: HostContext, grant: Grant, volume: Volume, records: RunRecords): Promise<Result<GuestDisk>> {
+export async function openDisk(
+  context: HostContext,
+  grant: Grant,
+  volume: Volume,
+  records: RunRecords,
+): Promise<Result<GuestDisk>> {
   const { self, events, clock } = context
   const replicas = inSync(volume).toSorted((a, b) => Number(b.host === self) - Number(a.host === self))
   const answers = await Promise.all(
@@ -36,27 +41,50 @@ export async function openDisk(context: HostContext, grant: Grant, volume: Volum
       continue
     }
     const { value: address } = answer
-    legs.push({ host: replica.host, endpoint: legEndpoint(context, replica.host, address), exportName: address.exportName })
+    legs.push({
+      host: replica.host,
+      endpoint: legEndpoint(context, replica.host, address),
+      exportName: address.exportName,
+    })
     historyLost ||= address.bitmapIsNew
     for (const name of address.revoked)
-      events.tell({ kind: 'export.revoked', subject: `volume/${volume.id}`, message: `${replica.host} no longer serves ${name}`, details: { host: replica.host, export: name } })
+      events.tell({
+        kind: 'export.revoked',
+        subject: `volume/${volume.id}`,
+        message: `${replica.host} no longer serves ${name}`,
+        details: { host: replica.host, export: name },
+      })
   }
   const superseded = failures.find(({ error }) => error.code === 'stale_epoch')
   if (superseded) return fail(superseded.error)
   if (legs.length === 0) return fail(failures[0]!.error)
   for (const { host, error } of failures) {
     const reason = `${host} does not serve it: ${error.message}`
-    const recorded = await records.markStale(volume.id, host, { sinceEpoch: grant.epoch, since: clock.wallMs(), reason, cause: 'leg-lost' })
-    if (recorded.kind === 'deposed') return fail({ code: 'stale_epoch', message: 'The grant was given to another host' })
-    events.tell({ kind: 'replica.stale', subject: `volume/${volume.id}`, message: `the replica on ${host} is stale: ${reason}`, details: { host } })
+    const recorded = await records.markStale(volume.id, host, {
+      sinceEpoch: grant.epoch,
+      since: clock.wallMs(),
+      reason,
+      cause: 'leg-lost',
+    })
+    if (recorded.kind === 'deposed')
+      return fail({ code: 'stale_epoch', message: 'The grant was given to another host' })
+    events.tell({
+      kind: 'replica.stale',
+      subject: `volume/${volume.id}`,
+      message: `the replica on ${host} is stale: ${reason}`,
+      details: { host },
+    })
   }
   // A survivor whose bitmap begins only now cannot tell what the stale replicas missed before.
   if (historyLost) {
     const recorded = await records.changeVolume(volume.id, (record) => ({
       ...record,
-      replicas: record.replicas.map((replica) => (replica.stale ? { ...replica, stale: { ...replica.stale, cause: 'unknown' as const } } : replica)),
+      replicas: record.replicas.map((replica) =>
+        replica.stale ? { ...replica, stale: { ...replica.stale, cause: 'unknown' as const } } : replica,
+      ),
     }))
-    if (recorded.kind === 'deposed') return fail({ code: 'stale_epoch', message: 'The grant was given to another host' })
+    if (recorded.kind === 'deposed')
+      return fail({ code: 'stale_epoch', message: 'The grant was given to another host' })
   }
   return ok({ volume: volume.id, sizeBytes: volume.sizeBytes, legs, width: volume.replicas.length })
 }

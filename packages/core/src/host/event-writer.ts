@@ -39,7 +39,8 @@ export class EventWriter {
       this.#pending.push(this.#complete(draft))
       this.#log.info(draft.message, { event: draft.kind, subject: draft.subject })
     }
-    while (this.#pending.length > PENDING_MAX) this.#log.warn('an event could not be written for too long', { event: this.#pending.shift() })
+    while (this.#pending.length > PENDING_MAX)
+      this.#log.warn('an event could not be written for too long', { event: this.#pending.shift() })
     void this.#drain()
   }
 

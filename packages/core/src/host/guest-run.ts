@@ -151,7 +151,12 @@ export class GuestRun {
       this.#endedEpoch = grant.epoch
       if (launched.error.code === 'stale_epoch') return
       const reason = launched.error.message
-      events.tell({ kind: 'guest.failed', subject: `guest/${guest.name}`, message: `${guest.name} could not be started on ${self}: ${reason}`, details: { host: self, epoch: grant.epoch } })
+      events.tell({
+        kind: 'guest.failed',
+        subject: `guest/${guest.name}`,
+        message: `${guest.name} could not be started on ${self}: ${reason}`,
+        details: { host: self, epoch: grant.epoch },
+      })
       await this.#context.guests.kill(this.#guest)
       await this.#context.network.removeTaps(this.#guest)
       await records.release(!launched.ran, reason, this.#failures() + 1)
@@ -169,7 +174,11 @@ export class GuestRun {
     this.#lookAgain = true
   }
 
-  async #launch(guest: Guest, grant: Grant, records: RunRecords): Promise<Result<{ running: RunningGuest; disks: readonly GuestDisk[] }> & { readonly ran?: boolean }> {
+  async #launch(
+    guest: Guest,
+    grant: Grant,
+    records: RunRecords,
+  ): Promise<Result<{ running: RunningGuest; disks: readonly GuestDisk[] }> & { readonly ran?: boolean }> {
     const { mirror, network, guests, blobPath, self } = this.#context
     const volumes = volumesOf(mirror.state, guest)
     if (!volumes) return fail(failure('internal', 'A volume of the guest has no record'))
@@ -209,7 +218,12 @@ export class GuestRun {
     if (!kernel.ok) return kernel
     const initrd = boot.initrd === undefined ? undefined : await blobPath(boot.initrd)
     if (initrd && !initrd.ok) return initrd
-    return ok({ kind: 'kernel', kernelPath: kernel.value, append: boot.append, ...(initrd ? { initrdPath: initrd.value } : {}) })
+    return ok({
+      kind: 'kernel',
+      kernelPath: kernel.value,
+      append: boot.append,
+      ...(initrd ? { initrdPath: initrd.value } : {}),
+    })
   }
 
   #newRun(epoch: number, disks: readonly GuestDisk[]): Run {
@@ -245,11 +259,22 @@ export class GuestRun {
       const volume = mirror.state.volumes.get(volumeId)?.value
       if (!volume) continue
       const current = new Set<string>(inSync(volume).map((replica) => replica.host))
-      for (const host of legs) if (!current.has(host)) await run.disks.legTrouble(volumeId, host as HostId, 'it was not recorded as current when the agent restarted')
+      for (const host of legs)
+        if (!current.has(host))
+          await run.disks.legTrouble(
+            volumeId,
+            host as HostId,
+            'it was not recorded as current when the agent restarted',
+          )
       for (const host of current) {
         if (legs.includes(host)) continue
         // A leg is only ever dropped after it was recorded stale; this can only be a record that was rolled back.
-        await run.records.markStale(volumeId, host as HostId, { sinceEpoch: run.epoch, since: this.#context.clock.wallMs(), reason: 'the guest ran without it', cause: 'unknown' })
+        await run.records.markStale(volumeId, host as HostId, {
+          sinceEpoch: run.epoch,
+          since: this.#context.clock.wallMs(),
+          reason: 'the guest ran without it',
+          cause: 'unknown',
+        })
       }
     }
     if (found.status === 'paused') await guests.resume(this.#guest)
@@ -283,7 +308,12 @@ export class GuestRun {
     const why = grant.state === 'recalled' ? grant.reason : 'it was asked to stop'
     await run.records.release(clean, why, 0)
     await this.#context.network.removeTaps(this.#guest)
-    events.tell({ kind: 'guest.stopped', subject: `guest/${guest.name}`, message: `${guest.name} stopped on ${self}: ${why}`, details: { host: self, epoch: run.epoch, clean } })
+    events.tell({
+      kind: 'guest.stopped',
+      subject: `guest/${guest.name}`,
+      message: `${guest.name} stopped on ${self}: ${why}`,
+      details: { host: self, epoch: run.epoch, clean },
+    })
     this.#lookAgain = true
   }
 
@@ -304,13 +334,29 @@ export class GuestRun {
   async #ended(run: Run, exit: Extract<GuestEvent, { kind: 'exited' }>): Promise<void> {
     const { events, self } = this.#context
     const shutDown = exit.cause === 'guest-shutdown'
-    events.tell({ kind: 'guest.exited', subject: `guest/${this.#name()}`, message: `${this.#name()} ended on ${self}: ${exit.reason}`, details: { host: self, epoch: run.epoch } })
-    await this.#leave(run, run.epoch, exit.flushed === true, shutDown ? 'the guest shut itself down' : exit.reason, shutDown ? 0 : this.#failures(run) + 1)
+    events.tell({
+      kind: 'guest.exited',
+      subject: `guest/${this.#name()}`,
+      message: `${this.#name()} ended on ${self}: ${exit.reason}`,
+      details: { host: self, epoch: run.epoch },
+    })
+    await this.#leave(
+      run,
+      run.epoch,
+      exit.flushed === true,
+      shutDown ? 'the guest shut itself down' : exit.reason,
+      shutDown ? 0 : this.#failures(run) + 1,
+    )
   }
 
   async #giveUp(run: Run, reason: string): Promise<void> {
     const { events, self } = this.#context
-    events.tell({ kind: 'guest.failed', subject: `guest/${this.#name()}`, message: `${this.#name()} is taken off ${self}: ${reason}`, details: { host: self, epoch: run.epoch } })
+    events.tell({
+      kind: 'guest.failed',
+      subject: `guest/${this.#name()}`,
+      message: `${this.#name()} is taken off ${self}: ${reason}`,
+      details: { host: self, epoch: run.epoch },
+    })
     await this.#leave(run, run.epoch, false, reason, this.#failures(run) + 1)
   }
 

@@ -14,11 +14,18 @@ export interface HostAgentOptions {
 }
 
 /** Runs until aborted. Guests, exports and daemons stay: stopping the agent is not stopping the host. */
-export async function runHostAgent({ context, role, detectionMs }: HostAgentOptions, signal: AbortSignal): Promise<void> {
+export async function runHostAgent(
+  { context, role, detectionMs }: HostAgentOptions,
+  signal: AbortSignal,
+): Promise<void> {
   const { self, store, mirror, fence, events, clock, log } = context
   const following = mirror.follow(store, signal)
   const coordinator = new CoordinatorLoop({ self, store, mirror, fence, events, clock, log, detectionMs })
-  const loops = [following, coordinator.run(signal), new Provisioner(context, () => coordinator.coordinating).run(signal)]
+  const loops = [
+    following,
+    coordinator.run(signal),
+    new Provisioner(context, () => coordinator.coordinating).run(signal),
+  ]
   if (role === 'compute') {
     await untilLoaded(context, signal)
     loops.push(new GuestRuns(context).run(signal), new StorageKeeper(context).run(signal))

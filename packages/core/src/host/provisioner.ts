@@ -56,7 +56,10 @@ export class Provisioner {
     this.#since.set(volume.id, startedMs)
     const answers = await Promise.all(
       volume.replicas.map((replica) =>
-        volumesOn(replica.host).createReplica({ volume: volume.id, pool: replica.pool, sizeBytes: volume.sizeBytes }, volume.content),
+        volumesOn(replica.host).createReplica(
+          { volume: volume.id, pool: replica.pool, sizeBytes: volume.sizeBytes },
+          volume.content,
+        ),
       ),
     )
     const failed = answers.find((answer) => !answer.ok)
@@ -81,14 +84,24 @@ export class Provisioner {
     const { mirror, store, clock } = this.#context
     const known = mirror.state.guests.get(guest.id)
     if (!known) return
-    const writes: Write[] = [{ kind: 'put', key: KEYS.guest(guest.id), value: JSON.stringify({ ...guest, desired: 'stopped', deleting: true }) }]
+    const writes: Write[] = [
+      {
+        kind: 'put',
+        key: KEYS.guest(guest.id),
+        value: JSON.stringify({ ...guest, desired: 'stopped', deleting: true }),
+      },
+    ]
     const failure = { code: error.code, message: error.message, ...(error.hint ? { hint: error.hint } : {}) }
     for (const { value: operation } of mirror.state.operations.values()) {
-      if (operation.subject !== `guest/${guest.id}` || operation.state === 'succeeded' || operation.state === 'failed') continue
+      if (operation.subject !== `guest/${guest.id}` || operation.state === 'succeeded' || operation.state === 'failed')
+        continue
       const finished = { ...operation, state: 'failed', message: error.message, failure, finishedAt: clock.wallMs() }
       writes.push({ kind: 'put', key: KEYS.operation(operation.id), value: JSON.stringify(finished) })
     }
-    const outcome = await store.transact({ compares: [{ key: KEYS.guest(guest.id), modRevision: known.revision }], writes })
+    const outcome = await store.transact({
+      compares: [{ key: KEYS.guest(guest.id), modRevision: known.revision }],
+      writes,
+    })
     if (outcome.ok && outcome.value.committed) this.#since.clear()
     else await clock.sleep(100)
   }

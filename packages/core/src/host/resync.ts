@@ -92,7 +92,13 @@ class Resync {
     if (!dirty.ok) return dirty
     const joined = await this.#join(dirty.value)
     if (!joined.ok) return joined
-    return ok({ copiedBytes: this.#copiedBytes, passes: this.#passes, pauseMs: joined.value, compared: full, syncPoint: this.#nextPoint })
+    return ok({
+      copiedBytes: this.#copiedBytes,
+      passes: this.#passes,
+      pauseMs: joined.value,
+      compared: full,
+      syncPoint: this.#nextPoint,
+    })
   }
 
   async #writesOnlyTheTargetHas(info: ReplicaInfo): Promise<Result<readonly ByteRange[]>> {
@@ -108,7 +114,12 @@ class Resync {
   }
 
   /** Returns the name of the bitmap that records now: what the last pass has to look at. */
-  async #copyWhileRunning(info: ReplicaInfo, extra: readonly ByteRange[], full: boolean, address: { port: number; exportName: string }): Promise<Result<string>> {
+  async #copyWhileRunning(
+    info: ReplicaInfo,
+    extra: readonly ByteRange[],
+    full: boolean,
+    address: { port: number; exportName: string },
+  ): Promise<Result<string>> {
     const { volume, source, signal } = this.#job
     let recording = info.bitmaps.find((bitmap) => bitmap.recording)?.name
     // What an earlier job or an interrupted rotation has left also names what the target lacks, recording or not.
@@ -125,7 +136,8 @@ class Resync {
       const next = `${this.#nextPoint}-${this.#passes + 1}`
       const turned = await this.#source.addBitmap(volume.id, source.pool, next, recording)
       if (!turned.ok) return turned
-      const select: CopyRequest['select'] = everything || recording === undefined ? 'all' : { bitmap: recording, extra: pending.splice(0) }
+      const select: CopyRequest['select'] =
+        everything || recording === undefined ? 'all' : { bitmap: recording, extra: pending.splice(0) }
       const copied = await this.#copy(select, everything, address)
       if (!copied.ok) return copied
       everything = false
@@ -134,7 +146,11 @@ class Resync {
     }
   }
 
-  async #copy(select: CopyRequest['select'], compare: boolean, address: { readonly port: number; readonly exportName: string }): Promise<Result<number>> {
+  async #copy(
+    select: CopyRequest['select'],
+    compare: boolean,
+    address: { readonly port: number; readonly exportName: string },
+  ): Promise<Result<number>> {
     const { volume, source, target, epoch, signal, context, onProgress } = this.#job
     const before = this.#copiedBytes
     const copied = await this.#source.copy(
@@ -144,7 +160,13 @@ class Resync {
         epoch,
         select,
         compare,
-        target: { host: target.host, pool: target.pool, address: addressOf(context.mirror.state, target.host, ['ran', 'san', 'lan']), port: address.port, exportName: address.exportName },
+        target: {
+          host: target.host,
+          pool: target.pool,
+          address: addressOf(context.mirror.state, target.host, ['ran', 'san', 'lan']),
+          port: address.port,
+          exportName: address.exportName,
+        },
       },
       (progress) => onProgress?.(before + progress.copiedBytes, before + progress.totalBytes),
       AbortSignal.any([signal, this.#late.signal]),
@@ -158,7 +180,13 @@ class Resync {
   /** The last pass, with the guest standing still. Returns the pause in ms. */
   async #join(dirty: string): Promise<Result<number>> {
     const { volume, target, epoch, run, context, signal } = this.#job
-    const exported = await this.#target.exportToGuest({ volume: volume.id, pool: target.pool, epoch, syncPoint: this.#nextPoint, rejoining: true })
+    const exported = await this.#target.exportToGuest({
+      volume: volume.id,
+      pool: target.pool,
+      epoch,
+      syncPoint: this.#nextPoint,
+      rejoining: true,
+    })
     if (!exported.ok) return exported
     if (signal.aborted) return fail(failure('conflict', 'The resync was called off'))
     if (!run) {
@@ -167,7 +195,11 @@ class Resync {
     }
     const { guest } = run
     const { guests, clock } = context
-    const leg = { host: target.host, endpoint: legEndpoint(context, target.host, exported.value), exportName: exported.value.exportName }
+    const leg = {
+      host: target.host,
+      endpoint: legEndpoint(context, target.host, exported.value),
+      exportName: exported.value.exportName,
+    }
     const prepared = await guests.prepareLeg(guest, volume.id, leg)
     if (!prepared.ok) return prepared
     const joined = await run.exclusively(async (): Promise<Result<number>> => {
@@ -190,7 +222,11 @@ class Resync {
     return joined
   }
 
-  async #lastPass(dirty: string, address: { readonly port: number; readonly exportName: string }, attach: () => Promise<Result<void>>): Promise<Result<void>> {
+  async #lastPass(
+    dirty: string,
+    address: { readonly port: number; readonly exportName: string },
+    attach: () => Promise<Result<void>>,
+  ): Promise<Result<void>> {
     const { volume, source } = this.#job
     const turned = await this.#source.addBitmap(volume.id, source.pool, this.#nextPoint, dirty)
     if (!turned.ok) return turned
@@ -209,7 +245,8 @@ export async function dropOldBitmaps(context: HostContext, volume: Volume): Prom
       if (bitmap.name === volume.syncPoint) continue
       const removed = await volumes.removeBitmap(volume.id, pool, bitmap.name)
       // A bitmap too many costs a little memory and makes the next resync copy more; it harms nothing.
-      if (!removed.ok) context.log.warn('an old bitmap stays', { volume: volume.id, bitmap: bitmap.name, cause: removed.error })
+      if (!removed.ok)
+        context.log.warn('an old bitmap stays', { volume: volume.id, bitmap: bitmap.name, cause: removed.error })
     }
   }
 }

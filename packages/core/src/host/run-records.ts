@@ -29,7 +29,11 @@ export class RunRecords {
   }
 
   /** Changes the volume's record as long as this host holds the grant at this epoch. Returns the new record. */
-  async changeVolume(volume: VolumeId, change: (volume: Volume) => Volume, signal?: AbortSignal): Promise<Recorded<Volume>> {
+  async changeVolume(
+    volume: VolumeId,
+    change: (volume: Volume) => Volume,
+    signal?: AbortSignal,
+  ): Promise<Recorded<Volume>> {
     for (;;) {
       const read = await this.#read<Volume>(KEYS.volume(volume), signal)
       if (read.kind === 'deposed') return read
@@ -54,7 +58,10 @@ export class RunRecords {
     return this.changeVolume(volume, (record) => {
       // A copy that was already behind stays behind since then; only what is unknown about it may grow.
       const known = record.replicas.find((replica) => replica.host === host)
-      const next = known?.stale && known.state !== 'in-sync' ? { ...known.stale, cause: worse(known.stale.cause, stale.cause) } : stale
+      const next =
+        known?.stale && known.state !== 'in-sync'
+          ? { ...known.stale, cause: worse(known.stale.cause, stale.cause) }
+          : stale
       return withReplica(record, host, (replica) => ({ ...replica, state: 'stale', stale: next }))
     })
   }
@@ -104,7 +111,12 @@ export class RunRecords {
     const outcome = await this.#context.store.transact({ compares: [], writes: [write] })
     if (outcome.ok) unreported.delete(this.#guest)
     else unreported.set(this.#guest, { observation, failed: true })
-    if (!outcome.ok) this.#context.log.warn('a guest\'s state could not be reported', { guest: this.#guest, phase, cause: outcome.error })
+    if (!outcome.ok)
+      this.#context.log.warn("a guest's state could not be reported", {
+        guest: this.#guest,
+        phase,
+        cause: outcome.error,
+      })
   }
 
   #observation(phase: GuestObservation['phase'], reason: string, failures: number): Extract<Write, { kind: 'put' }> {
@@ -121,13 +133,25 @@ export class RunRecords {
   }
 
   /** The grant (which must be ours) and one more record, both read linearizably; patient while the store is away. */
-  async #read<T>(key: string, signal?: AbortSignal): Promise<{ kind: 'ours'; grant: Versioned<Grant>; record: Versioned<T> | undefined } | { kind: 'deposed' }> {
+  async #read<T>(
+    key: string,
+    signal?: AbortSignal,
+  ): Promise<{ kind: 'ours'; grant: Versioned<Grant>; record: Versioned<T> | undefined } | { kind: 'deposed' }> {
     for (;;) {
       if (signal?.aborted) return { kind: 'deposed' }
-      const [grantEntry, entry] = await Promise.all([this.#context.store.get(KEYS.grant(this.#guest)), this.#context.store.get(key)])
+      const [grantEntry, entry] = await Promise.all([
+        this.#context.store.get(KEYS.grant(this.#guest)),
+        this.#context.store.get(key),
+      ])
       if (grantEntry.ok && entry.ok) {
         const grant = grantEntry.value && parsed<Grant>(grantEntry.value)
-        if (!grant || grant.value.epoch !== this.#epoch || grant.value.host !== this.#context.self || grant.value.state === 'released') return { kind: 'deposed' }
+        if (
+          !grant ||
+          grant.value.epoch !== this.#epoch ||
+          grant.value.host !== this.#context.self ||
+          grant.value.state === 'released'
+        )
+          return { kind: 'deposed' }
         return { kind: 'ours', grant, record: entry.value && parsed<T>(entry.value) }
       }
       await this.#context.clock.sleep(RETRY_MS)

@@ -40,10 +40,12 @@ export class StorageKeeper {
     for (const { value: volume } of state.volumes.values()) {
       const grant = state.grants.get(volume.guest)?.value
       if (!grant || !replicaOn(volume, self)) continue
-      if ((this.#revokedBelow.get(volume.id) ?? 0) < grant.epoch) this.#once(`revoke ${volume.id}`, () => this.#revoke(volume, grant))
+      if ((this.#revokedBelow.get(volume.id) ?? 0) < grant.epoch)
+        this.#once(`revoke ${volume.id}`, () => this.#revoke(volume, grant))
       if (!isActive(grant) && volume.ready) this.#maybeResync(state, volume, grant, signal)
     }
-    for (const { value: removal } of state.removals.values()) if (removal.host === self) this.#once(`remove ${removal.volume}`, () => this.#remove(removal))
+    for (const { value: removal } of state.removals.values())
+      if (removal.host === self) this.#once(`remove ${removal.volume}`, () => this.#remove(removal))
   }
 
   #once(key: string, task: () => Promise<void>): void {
@@ -65,7 +67,12 @@ export class StorageKeeper {
     }
     this.#revokedBelow.set(volume.id, grant.epoch)
     for (const name of revoked.value)
-      events.tell({ kind: 'export.revoked', subject: `volume/${volume.id}`, message: `${self} no longer serves ${name}`, details: { host: self, export: name } })
+      events.tell({
+        kind: 'export.revoked',
+        subject: `volume/${volume.id}`,
+        message: `${self} no longer serves ${name}`,
+        details: { host: self, export: name },
+      })
   }
 
   async #remove({ volume, pool, host }: Removal): Promise<void> {
@@ -90,7 +97,13 @@ export class StorageKeeper {
     if (target) this.#once(`resync ${volume.id}`, () => this.#resync(volume, grant, source, target, signal))
   }
 
-  async #resync(volume: Volume, grant: Grant, source: Volume['replicas'][number], target: Volume['replicas'][number], signal: AbortSignal): Promise<void> {
+  async #resync(
+    volume: Volume,
+    grant: Grant,
+    source: Volume['replicas'][number],
+    target: Volume['replicas'][number],
+    signal: AbortSignal,
+  ): Promise<void> {
     const { events, store, clock, mirror } = this.#context
     // What the copy starts from: if either record changes before it ends, the copy proves nothing.
     const compares = [
@@ -99,10 +112,20 @@ export class StorageKeeper {
     ]
     this.#notBefore.set(volume.id, clock.monotonicMs() + RESYNC_RETRY_MS)
     const subject = `volume/${volume.id}`
-    events.tell({ kind: 'resync.started', subject, message: `the replica on ${target.host} is brought up to date from ${source.host}; its guest is stopped`, details: { host: target.host } })
+    events.tell({
+      kind: 'resync.started',
+      subject,
+      message: `the replica on ${target.host} is brought up to date from ${source.host}; its guest is stopped`,
+      details: { host: target.host },
+    })
     const done = await resync({ context: this.#context, volume, epoch: grant.epoch, source, target, signal })
     if (!done.ok) {
-      events.tell({ kind: 'resync.failed', subject, message: `the replica on ${target.host} could not be brought up to date: ${done.error.message}`, details: { host: target.host } })
+      events.tell({
+        kind: 'resync.failed',
+        subject,
+        message: `the replica on ${target.host} could not be brought up to date: ${done.error.message}`,
+        details: { host: target.host },
+      })
       return
     }
     const next = withCurrent(volume, target.host, done.value.syncPoint)
@@ -114,8 +137,18 @@ export class StorageKeeper {
     if (isWhole(next)) await dropOldBitmaps(this.#context, next)
     const { copiedBytes, passes, compared } = done.value
     events.tell(
-      { kind: 'resync.finished', subject, message: `${copiedBytes} bytes${compared ? ', after comparing all blocks' : ''}; the guest was stopped`, details: { host: target.host, copiedBytes, passes, pauseMs: 0, compared } },
-      { kind: 'replica.in-sync', subject, message: `the replica on ${target.host} is in sync`, details: { host: target.host } },
+      {
+        kind: 'resync.finished',
+        subject,
+        message: `${copiedBytes} bytes${compared ? ', after comparing all blocks' : ''}; the guest was stopped`,
+        details: { host: target.host, copiedBytes, passes, pauseMs: 0, compared },
+      },
+      {
+        kind: 'replica.in-sync',
+        subject,
+        message: `the replica on ${target.host} is in sync`,
+        details: { host: target.host },
+      },
     )
   }
 }

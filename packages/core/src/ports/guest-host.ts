@@ -10,7 +10,9 @@ import type { Result } from '../result.ts'
 export interface Leg {
   /** The replica's host; names the leg within the disk. */
   readonly host: string
-  readonly endpoint: { readonly kind: 'unix'; readonly path: string } | { readonly kind: 'tcp'; readonly address: string; readonly port: number }
+  readonly endpoint:
+    | { readonly kind: 'unix'; readonly path: string }
+    | { readonly kind: 'tcp'; readonly address: string; readonly port: number }
   readonly exportName: string
 }
 
@@ -59,7 +61,14 @@ export type GuestEvent =
       /** The legs that QEMU saw fail. May be incomplete: events of a disconnected monitor are lost. */
       readonly hosts?: readonly string[]
     }
-  | { readonly kind: 'exited'; readonly guest: GuestId; readonly epoch: number; readonly cause: 'guest-shutdown' | 'asked' | 'killed'; readonly reason: string; /** True when it is known that all legs were flushed after the last write. */ readonly flushed?: boolean }
+  | {
+      readonly kind: 'exited'
+      readonly guest: GuestId
+      readonly epoch: number
+      readonly cause: 'guest-shutdown' | 'asked' | 'killed'
+      readonly reason: string
+      /** True when it is known that all legs were flushed after the last write. */ readonly flushed?: boolean
+    }
   | { readonly kind: 'reset'; readonly guest: GuestId; readonly epoch: number }
 
 export interface GuestHost {

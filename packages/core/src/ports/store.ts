@@ -13,8 +13,7 @@ export interface StoreEntry {
 
 export type Compare =
   /** `modRevision: 0n` means: the key does not exist. */
-  | { readonly key: string; readonly modRevision: bigint }
-  | { readonly key: string; readonly value: string }
+  { readonly key: string; readonly modRevision: bigint } | { readonly key: string; readonly value: string }
 
 export type Write =
   | { readonly kind: 'put'; readonly key: string; readonly value: string; readonly lease?: LeaseId }

@@ -68,7 +68,10 @@ export interface ByteRange {
 
 export interface VolumeHost {
   /** Allocates the replica's whole size, filled with zeros or with `content`. Repeating it is harmless. */
-  createReplica(spec: ReplicaSpec, content?: { readonly blob: BlobId; readonly format: 'raw' | 'qcow2' }): Promise<Result<void>>
+  createReplica(
+    spec: ReplicaSpec,
+    content?: { readonly blob: BlobId; readonly format: 'raw' | 'qcow2' },
+  ): Promise<Result<void>>
   /** Revokes all exports, closes the file, removes it. Repeating it is harmless. */
   removeReplica(volume: VolumeId, pool: string): Promise<Result<void>>
   /**
@@ -86,7 +89,11 @@ export interface VolumeHost {
     readonly rejoining: boolean
   }): Promise<Result<ExportAddress & { readonly bitmapIsNew: boolean; readonly revoked: readonly string[] }>>
   /** Serves the replica as resync target under `vol-<id>-e<epoch>-sync`, after hard-deleting every other export of it. */
-  exportAsTarget(request: { readonly volume: VolumeId; readonly pool: string; readonly epoch: number }): Promise<Result<ExportAddress>>
+  exportAsTarget(request: {
+    readonly volume: VolumeId
+    readonly pool: string
+    readonly epoch: number
+  }): Promise<Result<ExportAddress>>
   /** Hard-deletes all exports of the volume with an epoch below this one. Returns their names. */
   revokeBelow(volume: VolumeId, pool: string, epoch: number): Promise<Result<readonly string[]>>
   /** Hard-deletes one export and waits for its end. Absent: harmless. */
@@ -101,7 +108,11 @@ export interface VolumeHost {
   /** Dirty ranges of a bitmap, merged and in order. */
   dirtyRanges(volume: VolumeId, pool: string, bitmap: string): Promise<Result<readonly ByteRange[]>>
   /** Copies from this replica to a target export, ending with a flush of the target. Runs on the source host. */
-  copy(request: CopyRequest, onProgress: (progress: CopyProgress) => void, signal: AbortSignal): Promise<Result<CopyProgress>>
+  copy(
+    request: CopyRequest,
+    onProgress: (progress: CopyProgress) => void,
+    signal: AbortSignal,
+  ): Promise<Result<CopyProgress>>
   /** SHA-256 of each 64 KiB block of the range, base64, read from this replica. */
   digests(volume: VolumeId, pool: string, range: ByteRange): Promise<Result<readonly string[]>>
 }

@@ -42,7 +42,10 @@ const SIZE = 8 * 1024 * 1024
 const TIMEOUT_MS = 60_000
 
 export function volumeHostContract(name: string, make: () => Promise<VolumeHostFixture>): void {
-  const contract = (title: string, body: (fixture: VolumeHostFixture, volume: VolumeId, context: TestContext) => Promise<void>) =>
+  const contract = (
+    title: string,
+    body: (fixture: VolumeHostFixture, volume: VolumeId, context: TestContext) => Promise<void>,
+  ) =>
     void test(`${name}: ${title}`, { timeout: TIMEOUT_MS }, async (context) => {
       const fixture = await make()
       try {
@@ -59,7 +62,13 @@ export function volumeHostContract(name: string, make: () => Promise<VolumeHostF
     value(await source.volumes.createReplica(spec))
     value(await source.volumes.createReplica(spec))
     refused(await source.volumes.createReplica({ ...spec, sizeBytes: SIZE * 2 }), 'conflict')
-    assert.deepEqual(value(await source.volumes.inspect(volume, pool)), { volume, pool, sizeBytes: SIZE, bitmaps: [], exports: [] })
+    assert.deepEqual(value(await source.volumes.inspect(volume, pool)), {
+      volume,
+      pool,
+      sizeBytes: SIZE,
+      bitmaps: [],
+      exports: [],
+    })
     const client = await serve(source, volume, pool, 1)
     assert.ok(value(await client.read(SIZE - BLOCK, BLOCK)).equals(Buffer.alloc(BLOCK)))
     value(await source.volumes.removeReplica(volume, pool))
@@ -85,7 +94,10 @@ export function volumeHostContract(name: string, make: () => Promise<VolumeHostF
     assert.ok(value(await client.read(content.length, BLOCK)).equals(Buffer.alloc(BLOCK)))
     await client.close()
     const small = `${volume.slice(1)}0` as VolumeId
-    refused(await source.volumes.createReplica({ volume: small, pool, sizeBytes: BLOCK }, { blob, format: 'raw' }), 'invalid_image')
+    refused(
+      await source.volumes.createReplica({ volume: small, pool, sizeBytes: BLOCK }, { blob, format: 'raw' }),
+      'invalid_image',
+    )
     refused(await source.volumes.inspect(small, pool), 'not_found')
   })
 
@@ -110,7 +122,9 @@ export function volumeHostContract(name: string, make: () => Promise<VolumeHostF
     await create(source, volume, pool)
     const client = await serve(source, volume, pool, 1)
     value(await client.write(0, pattern(1, BLOCK)))
-    const again = value(await source.volumes.exportToGuest({ volume, pool, epoch: 1, syncPoint: 'sp', rejoining: false }))
+    const again = value(
+      await source.volumes.exportToGuest({ volume, pool, epoch: 1, syncPoint: 'sp', rejoining: false }),
+    )
     assert.equal(again.bitmapIsNew, false)
     assert.deepEqual(again.revoked, [])
     value(await client.write(BLOCK, pattern(2, BLOCK)))
@@ -122,13 +136,18 @@ export function volumeHostContract(name: string, make: () => Promise<VolumeHostF
     const old = await serve(source, volume, pool, 1)
     value(await old.write(0, pattern(1, BLOCK)))
     source.record(volume, { epoch: 2, inSync: true })
-    const served = value(await source.volumes.exportToGuest({ volume, pool, epoch: 2, syncPoint: 'sp', rejoining: false }))
+    const served = value(
+      await source.volumes.exportToGuest({ volume, pool, epoch: 2, syncPoint: 'sp', rejoining: false }),
+    )
     assert.deepEqual(served.revoked, [`vol-${volume}-e1`])
     assert.equal(served.bitmapIsNew, false)
     assert.equal((await old.write(0, pattern(9, BLOCK))).ok, false)
     const client = value(await source.connect(served))
     assert.ok(value(await client.read(0, BLOCK)).equals(pattern(1, BLOCK)))
-    refused(await source.volumes.exportToGuest({ volume, pool, epoch: 1, syncPoint: 'sp', rejoining: false }), 'stale_epoch')
+    refused(
+      await source.volumes.exportToGuest({ volume, pool, epoch: 1, syncPoint: 'sp', rejoining: false }),
+      'stale_epoch',
+    )
     await old.close()
     await client.close()
   })
@@ -157,7 +176,9 @@ export function volumeHostContract(name: string, make: () => Promise<VolumeHostF
     assert.equal((await guest.write(0, pattern(1, BLOCK))).ok, false)
     const copier = value(await source.connect(target))
     value(await copier.write(0, pattern(2, BLOCK)))
-    const served = value(await source.volumes.exportToGuest({ volume, pool, epoch: 1, syncPoint: 'sp2', rejoining: true }))
+    const served = value(
+      await source.volumes.exportToGuest({ volume, pool, epoch: 1, syncPoint: 'sp2', rejoining: true }),
+    )
     assert.deepEqual(served.revoked, [`vol-${volume}-e1-sync`])
     assert.equal((await copier.write(0, pattern(3, BLOCK))).ok, false)
     await guest.close()
@@ -182,7 +203,9 @@ export function volumeHostContract(name: string, make: () => Promise<VolumeHostF
     ])
     refused(await source.volumes.mergeBitmap(volume, pool, 'next', 'sp'), 'conflict')
     value(await source.volumes.mergeBitmap(volume, pool, 'sp', 'next'))
-    assert.deepEqual(bitmaps(await source.volumes.inspect(volume, pool)), [{ name: 'next', dirtyBytes: BLOCK * 4, recording: true }])
+    assert.deepEqual(bitmaps(await source.volumes.inspect(volume, pool)), [
+      { name: 'next', dirtyBytes: BLOCK * 4, recording: true },
+    ])
     value(await source.volumes.removeBitmap(volume, pool, 'next'))
     value(await source.volumes.removeBitmap(volume, pool, 'next'))
     assert.deepEqual(bitmaps(await source.volumes.inspect(volume, pool)), [])
@@ -197,14 +220,22 @@ export function volumeHostContract(name: string, make: () => Promise<VolumeHostF
     value(await first.write(BLOCK * 5, pattern(2, BLOCK)))
     await first.close()
     source.record(volume, { epoch: 2, inSync: true })
-    const served = value(await source.volumes.exportToGuest({ volume, pool, epoch: 2, syncPoint: 'sp', rejoining: false }))
+    const served = value(
+      await source.volumes.exportToGuest({ volume, pool, epoch: 2, syncPoint: 'sp', rejoining: false }),
+    )
     assert.equal(served.bitmapIsNew, false)
-    assert.deepEqual(bitmaps(await source.volumes.inspect(volume, pool)), [{ name: 'sp', dirtyBytes: BLOCK * 2, recording: true }])
+    assert.deepEqual(bitmaps(await source.volumes.inspect(volume, pool)), [
+      { name: 'sp', dirtyBytes: BLOCK * 2, recording: true },
+    ])
     // With nothing that recorded since, the history is lost and must be called so.
     value(await source.volumes.addBitmap(volume, pool, 'pass-2', 'sp'))
     value(await source.volumes.removeBitmap(volume, pool, 'pass-2'))
     source.record(volume, { epoch: 3, inSync: true })
-    assert.equal(value(await source.volumes.exportToGuest({ volume, pool, epoch: 3, syncPoint: 'sp', rejoining: false })).bitmapIsNew, true)
+    assert.equal(
+      value(await source.volumes.exportToGuest({ volume, pool, epoch: 3, syncPoint: 'sp', rejoining: false }))
+        .bitmapIsNew,
+      true,
+    )
   })
 
   contract('a pass copies exactly the dirty blocks while the guest goes on writing', async (fixture, volume) => {
@@ -244,9 +275,17 @@ export function volumeHostContract(name: string, make: () => Promise<VolumeHostF
     const { source, target, pool } = fixture
     const { client, address } = await mirror(fixture, volume)
     const other = value(await target.connect(address))
-    for (const [each, block] of [[client, 7], [other, 7], [client, 30], [other, 90]] as const) value(await each.write(BLOCK * block, pattern(6, BLOCK)))
+    for (const [each, block] of [
+      [client, 7],
+      [other, 7],
+      [client, 30],
+      [other, 90],
+    ] as const)
+      value(await each.write(BLOCK * block, pattern(6, BLOCK)))
     const progress: number[] = []
-    const moved = value(await copy(fixture, volume, address, { select: 'all', compare: true }, (bytes) => progress.push(bytes)))
+    const moved = value(
+      await copy(fixture, volume, address, { select: 'all', compare: true }, (bytes) => progress.push(bytes)),
+    )
     assert.deepEqual(moved, { copiedBytes: BLOCK * 2, totalBytes: BLOCK * 2 })
     assert.equal(progress.at(-1), BLOCK * 2)
     await assertEqualReplicas(source, target, volume, pool)
@@ -280,7 +319,9 @@ export function volumeHostContract(name: string, make: () => Promise<VolumeHostF
     const client = await serve(source, volume, pool, 1)
     value(await client.write(BLOCK * 2, pattern(8, BLOCK)))
     const digests = value(await source.volumes.digests(volume, pool, { offset: BLOCK, length: BLOCK * 3 }))
-    const expected = [Buffer.alloc(BLOCK), pattern(8, BLOCK), Buffer.alloc(BLOCK)].map((block) => createHash('sha256').update(block).digest('base64'))
+    const expected = [Buffer.alloc(BLOCK), pattern(8, BLOCK), Buffer.alloc(BLOCK)].map((block) =>
+      createHash('sha256').update(block).digest('base64'),
+    )
     assert.deepEqual(digests, expected)
     refused(await source.volumes.digests(volume, pool, { offset: 512, length: BLOCK }), 'bad_request')
     await client.close()
@@ -289,7 +330,10 @@ export function volumeHostContract(name: string, make: () => Promise<VolumeHostF
   contract('knows only its own pools and volumes', async ({ source, pool }, volume) => {
     source.record(volume, { epoch: 1, inSync: true })
     refused(await source.volumes.inspect(volume, 'no-such-pool'), 'not_found')
-    refused(await source.volumes.exportToGuest({ volume, pool, epoch: 1, syncPoint: 'sp', rejoining: false }), 'not_found')
+    refused(
+      await source.volumes.exportToGuest({ volume, pool, epoch: 1, syncPoint: 'sp', rejoining: false }),
+      'not_found',
+    )
     assert.deepEqual(value(await source.volumes.revokeBelow(volume, pool, 9)), [])
   })
 }
@@ -300,11 +344,18 @@ async function create(side: VolumeHostSide, volume: VolumeId, pool: string): Pro
 
 async function serve(side: VolumeHostSide, volume: VolumeId, pool: string, epoch: number): Promise<ExportClient> {
   side.record(volume, { epoch, inSync: true })
-  return value(await side.connect(value(await side.volumes.exportToGuest({ volume, pool, epoch, syncPoint: 'sp', rejoining: false }))))
+  return value(
+    await side.connect(
+      value(await side.volumes.exportToGuest({ volume, pool, epoch, syncPoint: 'sp', rejoining: false })),
+    ),
+  )
 }
 
 /** A replica served to a guest on the source, and one that waits to be brought up to date on the target. */
-async function mirror({ source, target, pool }: VolumeHostFixture, volume: VolumeId): Promise<{ client: ExportClient; address: ExportAddress }> {
+async function mirror(
+  { source, target, pool }: VolumeHostFixture,
+  volume: VolumeId,
+): Promise<{ client: ExportClient; address: ExportAddress }> {
   await create(source, volume, pool)
   await create(target, volume, pool)
   const client = await serve(source, volume, pool, 1)
@@ -320,13 +371,27 @@ function copy(
   onBytes: (copiedBytes: number) => void = () => undefined,
   signal: AbortSignal = new AbortController().signal,
 ) {
-  const request = { volume, pool, epoch: 1, ...how, target: { host: target.host, pool, address: target.address, port: address.port, exportName: address.exportName } }
+  const request = {
+    volume,
+    pool,
+    epoch: 1,
+    ...how,
+    target: { host: target.host, pool, address: target.address, port: address.port, exportName: address.exportName },
+  }
   return source.volumes.copy(request, ({ copiedBytes }) => onBytes(copiedBytes), signal)
 }
 
-async function assertEqualReplicas(source: VolumeHostSide, target: VolumeHostSide, volume: VolumeId, pool: string): Promise<void> {
+async function assertEqualReplicas(
+  source: VolumeHostSide,
+  target: VolumeHostSide,
+  volume: VolumeId,
+  pool: string,
+): Promise<void> {
   const range = { offset: 0, length: SIZE }
-  const [mine, theirs] = await Promise.all([source.volumes.digests(volume, pool, range), target.volumes.digests(volume, pool, range)])
+  const [mine, theirs] = await Promise.all([
+    source.volumes.digests(volume, pool, range),
+    target.volumes.digests(volume, pool, range),
+  ])
   assert.equal(value(mine).length, SIZE / BLOCK)
   assert.deepEqual(value(theirs), value(mine))
 }
