@@ -45,7 +45,7 @@ export class EventWatch {
 /** The console of the guest's last boot on a host, read past the agents: what a dead host has left counts too. */
 export function consoleOn(lab: LabCluster, host: string, guestId: string): string {
   try {
-    return readFileSync(join(hostFolder(lab, host), 'guests', guestId, 'console.log'), 'latin1')
+    return readFileSync(join(lab.hostFolder(host), 'guests', guestId, 'console.log'), 'latin1')
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return ''
     throw error
@@ -61,7 +61,7 @@ export function acknowledgedOn(lab: LabCluster, host: string, guestId: string): 
 /** What the guest found on its disk when it booted: the record with which it went on. Waits until it has looked. */
 export async function resumedAt(lab: LabCluster, name: string): Promise<number> {
   let found: RegExpExecArray | null = null
-  await lab.until(`${name} has read its disk`, async () => (found = /^RESUME (\d+)\r?$/m.exec((await lab.run('vm', 'log', name)).stdout)) !== null, 90_000)
+  await lab.until(`${name} has read its disk`, async () => (found = /^RESUME (\d+)\r?$/m.exec(await lab.console(name))) !== null, 90_000)
   return Number((found as RegExpExecArray | null)?.[1])
 }
 
@@ -90,7 +90,7 @@ export function qemuOf(lab: LabCluster, name: string): number {
 
 /** Compares two replicas' files byte by byte. Their guest must not run. */
 export async function assertSameFiles(lab: LabCluster, volume: string, hosts: readonly [string, string]): Promise<void> {
-  const [first, second] = hosts.map((host) => createReadStream(join(hostFolder(lab, host), 'pools', 'default', `${volume}.raw`), { highWaterMark: 1 << 20 })[Symbol.asyncIterator]())
+  const [first, second] = hosts.map((host) => createReadStream(join(lab.hostFolder(host), 'pools', 'default', `${volume}.raw`), { highWaterMark: 1 << 20 })[Symbol.asyncIterator]())
   for (let offset = 0; ; ) {
     const [a, b] = await Promise.all([first?.next(), second?.next()])
     assert.equal(a?.done, b?.done, `the replicas on ${hosts.join(' and ')} differ in size`)
@@ -98,8 +98,4 @@ export async function assertSameFiles(lab: LabCluster, volume: string, hosts: re
     assert(Buffer.from(a.value as Buffer).equals(b?.value as Buffer), `the replicas on ${hosts.join(' and ')} differ in the MiB at ${offset}`)
     offset += (a.value as Buffer).length
   }
-}
-
-function hostFolder(lab: LabCluster, host: string): string {
-  return join(lab.env['STEAD_LAB_ROOT'] ?? '', lab.id, 'hosts', host)
 }

@@ -8,8 +8,13 @@ import { chmodSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { createClient, type Client } from '@stead/api/client.ts'
+import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { GuestView, HostView, VolumeView } from '@stead/api/views.ts'
+import { readContext } from '@stead/cli/context.ts'
+import { unixTransport } from '@stead/cli/unix-transport.ts'
 import type { ClusterEvent } from '@stead/core/model/event.ts'
+import type { Result } from '@stead/core/result.ts'
 import { leftovers } from '@stead/lab/leftovers.ts'
 
 export const ROOT = join(import.meta.dirname, '..', '..')
@@ -91,35 +96,52 @@ export class LabCluster {
     return JSON.parse(await this.must(...args, '--json')) as T
   }
 
-  hosts(): Promise<HostView[]> {
-    return this.json('host', 'list')
+  // What tests look at again and again is read without a process of its own for each look: the same client, the same
+  // order of hosts as `bin/stead`, a tenth of the processor time.
+  async hosts(): Promise<readonly HostView[]> {
+    return valueOf(await (await this.#client()).call(ENDPOINTS['host.list'])).items
   }
-  guest(name: string): Promise<GuestView> {
-    return this.json('vm', 'show', name)
+  async guest(name: string): Promise<GuestView> {
+    return valueOf(await (await this.#client()).call(ENDPOINTS['guest.show'], { params: { guest: name } }))
   }
-  volumes(): Promise<VolumeView[]> {
-    return this.json('volume', 'list')
+  async volumes(): Promise<readonly VolumeView[]> {
+    return valueOf(await (await this.#client()).call(ENDPOINTS['volume.list'])).items
   }
-  events(): Promise<ClusterEvent[]> {
-    return this.json('event', 'list')
+  async events(): Promise<readonly ClusterEvent[]> {
+    return valueOf(await (await this.#client()).call(ENDPOINTS['event.list'], {})).items
+  }
+  /** The console of the guest's present boot, as `stead vm log` prints it; empty when it cannot be had now. */
+  async console(name: string): Promise<string> {
+    const opened = await (await this.#client()).stream(ENDPOINTS['guest.log'], { params: { guest: name }, query: { follow: false, offset: 0 } })
+    if (!opened.ok) return ''
+    const parts: Uint8Array[] = []
+    for await (const part of opened.value.body) parts.push(part)
+    return Buffer.concat(parts).toString('latin1')
+  }
+
+  async #client(): Promise<Client> {
+    const { endpoints, token } = valueOf(await readContext(this.env))
+    return createClient({ targets: endpoints, transport: unixTransport, ...(token === undefined ? {} : { token }) })
   }
 
   /** A guest that appends numbered, synced records to its disk for ever, one each `intervalMs`. */
-  async createRecorder(name: string, options: { readonly replicas?: number; readonly host?: string; readonly intervalMs?: number; readonly disk?: string; readonly start?: boolean } = {}): Promise<void> {
+  async createRecorder(name: string, options: { readonly replicas?: number; readonly host?: string; readonly intervalMs?: number; readonly disk?: string; readonly start?: boolean } = {}): Promise<CommandResult> {
     const { replicas = 2, host, intervalMs = 50, disk = '96MiB', start = true } = options
-    await this.must(
+    const created = await this.run(
       ...['vm', 'create', name, '--memory', '128MiB', '--cpus', '1', '--disk', disk, '--replicas', String(replicas)],
       ...['--kernel', join(GUEST, 'kernel', 'vmlinuz'), '--initrd', join(GUEST, 'initrd.img')],
       ...['--append', `console=ttyS0 quiet panic=-1 stead.run=record:${intervalMs}`],
       ...(host === undefined ? [] : ['--host', host]),
       ...(start ? ['--start'] : []),
     )
+    assert.equal(created.code, 0, `${name} could not be created (${created.code}): ${created.stderr}${created.stdout}`)
+    return created
   }
 
   /** The highest record that the guest was told is safe, by its console of the present boot; 0 when none yet. */
   async acknowledged(name: string): Promise<number> {
-    const { stdout } = await this.run('vm', 'log', name)
-    const numbers = [...stdout.matchAll(/^(?:ACK|RESUME) (\d+)\r?$/gm)].map((match) => Number(match[1]))
+    const text = await this.console(name)
+    const numbers = [...text.matchAll(/^(?:ACK|RESUME) (\d+)\r?$/gm)].map((match) => Number(match[1]))
     return Math.max(0, ...numbers)
   }
 
@@ -130,9 +152,19 @@ export class LabCluster {
     return seen
   }
 
+  /** The state folder of a host, seen from outside. */
+  hostFolder(host: string): string {
+    return join(this.env['STEAD_LAB_ROOT'] ?? '', this.id, 'hosts', host)
+  }
+
+  /** The API of these hosts only: one that is cut off answers with what it knew before. */
+  clientOf(hosts: readonly string[]): Client {
+    return createClient({ targets: hosts.map((host) => ({ host, unix: join(this.hostFolder(host), 'agent.sock') })), transport: unixTransport })
+  }
+
   /** Of a replica: which of the records 1..last it lacks (those that the ring has overwritten not counted). */
   async missingRecords(volume: string, host: string, last: number): Promise<{ readonly missing: readonly number[]; readonly highest: number }> {
-    const path = join(this.env['STEAD_LAB_ROOT'] ?? '', this.id, 'hosts', host, 'pools', 'default', `${volume}.raw`)
+    const path = join(this.hostFolder(host), 'pools', 'default', `${volume}.raw`)
     const text = await new Promise<string>((resolve, reject) => {
       execFile(RECORDER, ['verify', path, '1', String(last)], { timeout: 60_000, maxBuffer: 64 << 20 }, (error, stdout) => {
         if (stdout.trim() === '') reject(new Error(`the recorder could not read ${path}`, { cause: error }))
@@ -203,6 +235,11 @@ export class LabCluster {
     child.once('exit', () => this.#children.delete(child))
     return child
   }
+}
+
+function valueOf<T>(result: Result<T>): T {
+  if (result.ok) return result.value
+  throw new Error(`${result.error.code}: ${result.error.message}`, { cause: result.error })
 }
 
 function processesBelow(folder: string): number[] {
