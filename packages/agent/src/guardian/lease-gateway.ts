@@ -99,8 +99,9 @@ export class LeaseGateway implements LeaseStore {
     })
     const answer = await this.#call('/v3/kv/txn', { success })
     if (!answer.ok) return answer
-    const header = answer.value['header'] as Json | undefined
-    return ok({ committed: true, revision: BigInt(String(header?.['revision'] ?? 0)) } as TransactionOutcome)
+    // 64-bit numbers are texts in etcd's JSON.
+    const header = answer.value['header'] as { readonly revision?: string } | undefined
+    return ok({ committed: true, revision: BigInt(header?.revision ?? 0) } as TransactionOutcome)
   }
 
   async close(): Promise<void> {
