@@ -177,7 +177,7 @@ export class Client {
       headers['content-length'] = String(input.upload.sizeBytes)
     }
     const waitMs = Number(input.query?.['waitMs'] ?? 0)
-    const timeoutMs = input.upload ? UPLOAD_TIMEOUT_MS : headersTimeoutMs + waitMs
+    const timeoutMs = input.upload ? UPLOAD_TIMEOUT_MS : (endpoint.answerWithinMs ?? headersTimeoutMs) + waitMs
     return () => ({
       method: endpoint.method,
       path: pathOf(endpoint, input),

@@ -42,6 +42,8 @@ export interface Endpoint {
   readonly item?: z.ZodType
   /** HTTP status of success. */
   readonly status: 200 | 201 | 202 | 204
+  /** How long a client waits for the first byte of the answer before it asks another host, ms; short when absent. */
+  readonly answerWithinMs?: number
   /** Answers with an operation that goes on after the response. */
   readonly long?: true
 }

@@ -25,6 +25,8 @@ import { deleteChange, setChange, startChange, stopChange } from './guest-change
 import { clusterView, guestState, guestView, hostView, operationView, volumeView, type ViewContext } from './views.ts'
 
 const OWN_COPY_MS = 1_000
+/** How long an answer waits until all hosts have the files that it names; the sending goes on. */
+const SPREAD_WAIT_MS = 1_000
 
 export interface BackendContext {
   readonly self: HostId
@@ -106,6 +108,9 @@ export function createApiBackend(context: BackendContext): ApiBackend {
   const createPlan = (body: Parameters<typeof planCreate>[1]) =>
     loaded((state) => planCreate({ state, self, verdicts: context.verdicts(), uuid: () => context.random.uuid(), wallMs: clock.wallMs() }, body))
 
+  /** A client that waits too long asks another host; who lacks a file later fetches it then. */
+  const spread = (files: readonly BlobId[]) => Promise.race([context.spreadBlobs(files), clock.sleep(SPREAD_WAIT_MS)])
+
   const checkFiles = async (body: Parameters<typeof planCreate>[1]): Promise<Failure | undefined> => {
     if (body.boot.kind !== 'kernel') return undefined
     const kernel = await blobs.ensure(body.boot.kernel)
@@ -114,7 +119,7 @@ export function createApiBackend(context: BackendContext): ApiBackend {
     if (!checked.ok) return checked.error
     const initrd = body.boot.initrd === undefined ? undefined : await blobs.ensure(body.boot.initrd)
     if (initrd && !initrd.ok) return initrd.error
-    await context.spreadBlobs([body.boot.kernel, ...(body.boot.initrd === undefined ? [] : [body.boot.initrd])])
+    await spread([body.boot.kernel, ...(body.boot.initrd === undefined ? [] : [body.boot.initrd])])
     return undefined
   }
 
@@ -281,7 +286,7 @@ export function createApiBackend(context: BackendContext): ApiBackend {
       const checked = await context.checkImage(path.value, body.format)
       if (!checked.ok) return checked
       const image = { ...body, virtualSizeBytes: checked.value.virtualSizeBytes, createdAt: clock.wallMs() }
-      await context.spreadBlobs([body.blob])
+      await spread([body.blob])
       const outcome = await store.transact({ compares: [{ key: KEYS.image(body.name), modRevision: 0n }], writes: [{ kind: 'put', key: KEYS.image(body.name), value: JSON.stringify(image) }] })
       if (!outcome.ok) return outcome
       return outcome.value.committed ? ok(image) : fail(failure('name_taken', `An image named ${body.name} exists`, { hint: 'Choose another name, or delete that image first' }))

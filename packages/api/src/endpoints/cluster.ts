@@ -29,6 +29,8 @@ export const CLUSTER_ENDPOINTS = {
     response: started,
     status: 202,
     long: true,
+    // The store may have to be started anew, with one member.
+    answerWithinMs: 30_000,
   }),
   'host.list': endpoint({
     id: 'host.list',

@@ -70,6 +70,8 @@ export const STORAGE_ENDPOINTS = {
     }),
     response: imageSchema,
     status: 201,
+    // All of it is read: a damaged image must not become a disk.
+    answerWithinMs: 120_000,
   }),
   'image.delete': endpoint({
     id: 'image.delete',
