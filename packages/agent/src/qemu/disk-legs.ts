@@ -95,7 +95,7 @@ export class DiskLegs {
       const paused = await this.#requirePaused(monitor)
       if (!paused.ok) return paused
       // A leg by unix socket is the local replica: reads go there first.
-      return attachNode(monitor, disk, prepared.node, prepared.leg.endpoint.kind === 'unix')
+      return attachNode(monitor, disk, prepared.node, prepared.leg.local ?? prepared.leg.endpoint.kind === 'unix')
     })
   }
 

@@ -45,6 +45,7 @@ export async function openDisk(
       host: replica.host,
       endpoint: legEndpoint(context, replica.host, address),
       exportName: address.exportName,
+      local: replica.host === self,
     })
     historyLost ||= address.bitmapIsNew
     for (const name of address.revoked)

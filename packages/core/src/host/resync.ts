@@ -199,6 +199,7 @@ class Resync {
       host: target.host,
       endpoint: legEndpoint(context, target.host, exported.value),
       exportName: exported.value.exportName,
+      local: target.host === context.self,
     }
     const prepared = await guests.prepareLeg(guest, volume.id, leg)
     if (!prepared.ok) return prepared

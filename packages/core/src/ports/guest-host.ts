@@ -14,6 +14,8 @@ export interface Leg {
     | { readonly kind: 'unix'; readonly path: string }
     | { readonly kind: 'tcp'; readonly address: string; readonly port: number }
   readonly exportName: string
+  /** Served by the guest's own host: it is read first. A unix socket is local without saying so. */
+  readonly local?: boolean
 }
 
 export interface GuestDisk {
