@@ -1,0 +1,36 @@
+/**
+ * One question to several servers that are all able to answer it: the next is asked when the one before failed, or has
+ * said nothing for `patienceMs`. Only for what may be executed twice without harm.
+ *
+ * When etcd's leader dies, a member with a read in flight to it answers nothing until its own patience ends, while the
+ * others serve again already: measured, 400 ms of a failover were one such read.
+ */
+export function firstOf<Answer, Failed>(
+  attempts: readonly (() => Promise<Answer | Failed>)[],
+  patienceMs: number,
+  isFinal: (outcome: Answer | Failed) => boolean,
+): Promise<Answer | Failed> {
+  return new Promise((resolve, reject) => {
+    let started = 0
+    let ended = 0
+    let settled = false
+    let timer: NodeJS.Timeout | undefined
+    const startNext = () => {
+      clearTimeout(timer)
+      const attempt = attempts[started]
+      if (attempt === undefined || settled) return
+      started += 1
+      const mine = started
+      timer = setTimeout(startNext, patienceMs)
+      attempt().then((outcome) => {
+        ended += 1
+        if (isFinal(outcome) || ended === attempts.length) {
+          settled = true
+          clearTimeout(timer)
+          resolve(outcome)
+        } else if (mine === started) startNext()
+      }, reject)
+    }
+    startNext()
+  })
+}
