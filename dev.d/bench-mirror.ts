@@ -54,7 +54,7 @@ export interface BenchRow {
   readonly writers: number
   readonly depth: number
   readonly blockBytes: number
-  /** One replica only: the local one over a unix socket, and the other host's. */
+  /** One replica only: the local one, and the other host's. */
   readonly localLeg: Measure
   readonly remoteLeg: Measure
   /** The mean of the two legs: like is compared with like, since the mirror uses one of each. */

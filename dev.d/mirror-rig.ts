@@ -32,7 +32,7 @@ export interface RigOptions {
   /** Volumes prepared, each with a replica of `bytes` on both sides. */
   readonly volumes: number
   readonly bytes: number
-  /** How the second replica is reached: TCP over a veth pair, or a unix socket as QEMU's own figures were taken. */
+  /** How the replicas are reached: TCP (loopback and a veth pair), or unix sockets, as QEMU's own figures were taken. */
   readonly transport: 'cable' | 'socket'
   /** Of the cable between the two hosts. */
   readonly mtuBytes: number
@@ -49,6 +49,7 @@ export interface RigOptions {
 }
 
 const ADDRESS = { local: '10.99.0.1', remote: '10.99.0.2' }
+const LOOPBACK = '127.0.0.1'
 const PORT = 10809
 const START_ATTEMPTS = 200
 const CLOCK_TICK_MS = 10
@@ -60,14 +61,17 @@ export class MirrorRig {
   #remote = 0
   /** What the storage daemons have said, for the error that follows from it. */
   #complaints = ''
+  readonly #localServer: Leg['server']
   readonly #remoteServer: Leg['server']
   /** Process ids of the storage daemons: [local, remote]. */
   readonly storage: [number, number] = [0, 0]
 
   private constructor(folder: string, transport: RigOptions['transport']) {
     this.folder = folder
-    const overCable = { type: 'inet', host: ADDRESS.remote, port: String(PORT) } as const
-    this.#remoteServer = transport === 'cable' ? overCable : { type: 'unix', path: join(folder, 'remote.sock') }
+    const at = (host: string) => ({ type: 'inet', host, port: String(PORT) }) as const
+    // As the product does it: the host's own replica over the loopback, the other one over the cable.
+    this.#localServer = transport === 'cable' ? at(LOOPBACK) : { type: 'unix', path: join(folder, 'local.sock') }
+    this.#remoteServer = transport === 'cable' ? at(ADDRESS.remote) : { type: 'unix', path: join(folder, 'remote.sock') }
   }
 
   static async create(options: RigOptions): Promise<MirrorRig> {
@@ -87,7 +91,7 @@ export class MirrorRig {
   legs(volume: number): { local: Leg; remote: Leg } {
     const name = `vol-${volume}-e1`
     return {
-      local: { driver: 'nbd', export: name, server: { type: 'unix', path: join(this.folder, 'local.sock') } },
+      local: { driver: 'nbd', export: name, server: this.#localServer },
       remote: { driver: 'nbd', export: name, server: this.#remoteServer },
     }
   }
@@ -141,7 +145,7 @@ export class MirrorRig {
     for (const [index, side] of (['local', 'remote'] as const).entries()) {
       const command = options.batch ? ['chrt', '--batch', '0', 'qemu-storage-daemon'] : ['qemu-storage-daemon']
       const path = join(this.folder, `${side}.sock`)
-      const onSocket = side === 'local' || options.transport === 'socket'
+      const onSocket = options.transport === 'socket'
       for (let volume = 0; volume < options.volumes; volume++) {
         const file = join(this.folder, `${side}-${volume}.raw`)
         await writeZeros(file, options.bytes)
@@ -152,7 +156,7 @@ export class MirrorRig {
       }
       const address = onSocket
         ? `addr.type=unix,addr.path=${path}`
-        : `addr.type=inet,addr.host=${ADDRESS.remote},addr.port=${PORT}`
+        : `addr.type=inet,addr.host=${side === 'local' ? LOOPBACK : ADDRESS.remote},addr.port=${PORT}`
       command.push('--nbd-server', address)
       for (let volume = 0; volume < options.volumes; volume++)
         command.push(
@@ -167,18 +171,18 @@ export class MirrorRig {
         (code, signal) => (this.#complaints += `the ${side} storage daemon ended: ${code ?? signal}\n`),
       )
       if (onSocket) await until('a storage daemon', () => existsSync(path), daemon)
-      else await this.#untilListening(daemon)
+      else await this.#untilListening(daemon, side)
     }
   }
 
-  async #untilListening(daemon: ChildProcess): Promise<void> {
+  async #untilListening(daemon: ChildProcess, side: 'local' | 'remote'): Promise<void> {
     for (let attempt = 0; attempt < START_ATTEMPTS; attempt++) {
-      const listening = await this.run(['ss', '-Hltn', `sport = :${PORT}`], 'remote')
+      const listening = await this.run(['ss', '-Hltn', `sport = :${PORT}`], side)
       if (listening.includes(String(PORT))) return
       if (daemon.exitCode !== null) break
       await sleep(25)
     }
-    throw new Error(`the remote storage daemon did not start: ${this.#complaints}`)
+    throw new Error(`the ${side} storage daemon did not start: ${this.#complaints}`)
   }
 
   /** Runs a command to its end and returns what it printed; throws when it failed. */

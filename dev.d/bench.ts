@@ -1,0 +1,94 @@
+/** `./dev bench`: measures what the README promises, and writes docs/benchmarks.md with `--write`. */
+import { execFileSync } from 'node:child_process'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpus, release, totalmem } from 'node:os'
+import { join } from 'node:path'
+import { benchFailover } from './bench-failover.ts'
+import { benchFootprint } from './bench-footprint.ts'
+import { benchMirror } from './bench-mirror.ts'
+import { benchReplica } from './bench-replica.ts'
+import { footprintSection, failoverSection, mirrorSection, replicaSection, timesSection } from './bench-report.ts'
+import { benchTimes } from './bench-times.ts'
+import { ROOT } from './run-program.ts'
+
+export const BENCH_PARTS = ['failover', 'replica', 'mirror', 'footprint', 'times'] as const
+export type BenchPart = (typeof BENCH_PARTS)[number]
+
+export interface BenchChoice {
+  readonly parts: readonly BenchPart[]
+  readonly json: boolean
+  /** Fewer rounds: to see that it works, not to quote. */
+  readonly quick: boolean
+  /** Put the sections that were measured into docs/benchmarks.md; the others stay as they are. */
+  readonly write: boolean
+  /** Of failover; 20 when not given. */
+  readonly rounds?: number
+}
+
+const PAGE = join(ROOT, 'docs', 'benchmarks.md')
+
+const HEAD = `# Benchmarks
+
+Written by \`./dev bench --write\`; every figure below was measured, none is copied from elsewhere. Run it yourself:
+\`./dev bench [failover|replica|mirror|footprint|times|all] [--quick] [--rounds N] [--json] [--write]\`.
+Each part starts a lab of its own and removes it. All hosts of a lab share one machine, so its few processors do
+the work of three hosts and of their emulated guests: on real hosts the times are shorter, the ratios similar.
+A target that was missed is marked **missed**.
+`
+
+export async function runBench({ parts, json, quick, write, rounds }: BenchChoice): Promise<number> {
+  const note = (text: string) => void process.stderr.write(`${text}\n`)
+  const results: Partial<Record<BenchPart, unknown>> = {}
+  const sections: Partial<Record<BenchPart, string>> = {}
+  for (const part of parts) {
+    note(`bench ${part}`)
+    switch (part) {
+      case 'failover': {
+        const report = await benchFailover({ rounds: rounds ?? (quick ? 4 : 20), note })
+        ;[results[part], sections[part]] = [report, failoverSection(report)]
+        break
+      }
+      case 'replica': {
+        const report = await benchReplica({ rounds: quick ? 1 : 5, outageSeconds: quick ? 5 : 15, note })
+        ;[results[part], sections[part]] = [report, replicaSection(report)]
+        break
+      }
+      case 'mirror': {
+        const report = await benchMirror(quick ? { seconds: 1, rounds: 1, writers: [1, 4] } : {})
+        ;[results[part], sections[part]] = [report, mirrorSection(report)]
+        break
+      }
+      case 'footprint': {
+        const report = await benchFootprint({ seconds: quick ? 10 : 30, ...(quick ? { settleSeconds: 15 } : {}), note })
+        ;[results[part], sections[part]] = [report, footprintSection(report)]
+        break
+      }
+      case 'times': {
+        const report = await benchTimes({ note })
+        ;[results[part], sections[part]] = [report, timesSection(report)]
+        break
+      }
+    }
+    if (!json) process.stdout.write(`\n${sections[part]}\n`)
+    // Each part at once: a later one that fails takes nothing along.
+    if (write) writePage({ [part]: sections[part] })
+  }
+  if (json) process.stdout.write(`${JSON.stringify({ machine: machineLine(), ...results }, null, 2)}\n`)
+  return 0
+}
+
+/** Replaces the sections given; a section begins with its own marker and ends at the next one. */
+function writePage(sections: Partial<Record<BenchPart, string>>): void {
+  const before = existsSync(PAGE) ? readFileSync(PAGE, 'utf8') : ''
+  const kept = new Map([...before.matchAll(/<!-- bench (\w+) -->\n([\s\S]*?)(?=\n<!-- bench |$)/g)].map(([, part, text]) => [part, text?.trim() ?? '']))
+  for (const [part, text] of Object.entries(sections)) kept.set(part, `${text?.trim()}\n\n_${machineLine()}_`)
+  const ordered = BENCH_PARTS.flatMap((part) => (kept.has(part) ? [`<!-- bench ${part} -->\n${kept.get(part)}`] : []))
+  writeFileSync(PAGE, `${HEAD}\n${ordered.join('\n\n')}\n`)
+}
+
+function machineLine(): string {
+  const processors = cpus()
+  const qemu = /version ([\d.]+)/.exec(execFileSync('qemu-system-x86_64', ['--version'], { encoding: 'utf8' }))?.[1]
+  const memory = Math.round(totalmem() / 2 ** 30)
+  return `${new Date().toISOString().slice(0, 10)}; ${processors.length} x ${processors[0]?.model ?? 'unknown processor'}, ${memory} GiB, Linux ${release()}, QEMU ${qemu}, Node ${process.versions.node}`
+}
