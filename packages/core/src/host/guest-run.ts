@@ -40,7 +40,7 @@ export class GuestRun {
   #stopping = false
   /** The newest epoch that has ended here: it is never begun again, however late the mirror is. */
   #endedEpoch = 0
-  #report: { phase: GuestObservation['phase']; reason: string } | undefined
+  #report: { phase: GuestObservation['phase']; reason: string; epoch: number } | undefined
   #reporting = false
 
   constructor(context: HostContext, guest: GuestId) {
@@ -396,14 +396,15 @@ export class GuestRun {
 
   /** Reports the newest word only, one at a time, so that an old one can never overtake it. */
   #say(phase: GuestObservation['phase'], reason: string, epoch: number): void {
-    this.#report = { phase, reason }
+    this.#report = { phase, reason, epoch }
     if (this.#reporting) return
     this.#reporting = true
     void (async () => {
       while (this.#report) {
-        const { phase: saidPhase, reason: saidReason } = this.#report
+        const said = this.#report
         this.#report = undefined
-        await new RunRecords(this.#context, this.#guest, epoch).observe(saidPhase, saidReason, this.#failures())
+        const records = new RunRecords(this.#context, this.#guest, said.epoch)
+        await records.observe(said.phase, said.reason, this.#failures(), () => this.#report !== undefined)
       }
       this.#reporting = false
     })()

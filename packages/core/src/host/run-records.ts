@@ -102,21 +102,50 @@ export class RunRecords {
     }
   }
 
-  /** Says what the guest does now; best effort, since the next change says it again. */
-  async observe(phase: GuestObservation['phase'], reason: string, failures: number): Promise<void> {
-    const { unreported } = this.#context.mirror
+  /**
+   * Says what the guest does now, trying again until it is said, or until there is something newer to say. The record
+   * belongs to the run that holds the grant: a host that comes back must not talk over the one that took its place.
+   */
+  async observe(
+    phase: GuestObservation['phase'],
+    reason: string,
+    failures: number,
+    isOutdated: () => boolean,
+  ): Promise<void> {
+    const { mirror, store, log, clock } = this.#context
     const write = this.#observation(phase, reason, failures)
     const observation = JSON.parse(write.value) as GuestObservation
-    unreported.set(this.#guest, { observation, failed: false })
-    const outcome = await this.#context.store.transact({ compares: [], writes: [write] })
-    if (outcome.ok) unreported.delete(this.#guest)
-    else unreported.set(this.#guest, { observation, failed: true })
-    if (!outcome.ok)
-      this.#context.log.warn("a guest's state could not be reported", {
-        guest: this.#guest,
-        phase,
-        cause: outcome.error,
-      })
+    mirror.unreported.set(this.#guest, { observation, failed: false })
+    let complained = false
+    for (;;) {
+      const entry = await store.get(KEYS.grant(this.#guest))
+      const grant = entry.ok && entry.value ? parsed<Grant>(entry.value) : undefined
+      const isOver = entry.ok && !(grant && this.#isOurs(grant.value))
+      const outcome =
+        isOver || !grant
+          ? undefined
+          : await store.transact({
+              compares: [{ key: KEYS.grant(this.#guest), modRevision: grant.revision }],
+              writes: [write],
+            })
+      if (isOver || (outcome?.ok && outcome.value.committed)) {
+        mirror.unreported.delete(this.#guest)
+        return
+      }
+      const problem = entry.ok ? (outcome?.ok ? undefined : outcome?.error) : entry.error
+      if (problem) {
+        mirror.unreported.set(this.#guest, { observation, failed: true })
+        if (!complained)
+          log.warn("a guest's state could not be reported yet", { guest: this.#guest, phase, cause: problem })
+        complained = true
+      }
+      if (isOutdated()) return
+      await clock.sleep(problem ? RETRY_MS : 1)
+    }
+  }
+
+  #isOurs(grant: Grant): boolean {
+    return grant.epoch === this.#epoch && grant.host === this.#context.self && grant.state !== 'released'
   }
 
   #observation(phase: GuestObservation['phase'], reason: string, failures: number): Extract<Write, { kind: 'put' }> {
@@ -145,13 +174,7 @@ export class RunRecords {
       ])
       if (grantEntry.ok && entry.ok) {
         const grant = grantEntry.value && parsed<Grant>(grantEntry.value)
-        if (
-          !grant ||
-          grant.value.epoch !== this.#epoch ||
-          grant.value.host !== this.#context.self ||
-          grant.value.state === 'released'
-        )
-          return { kind: 'deposed' }
+        if (!grant || !this.#isOurs(grant.value)) return { kind: 'deposed' }
         return { kind: 'ours', grant, record: entry.value && parsed<T>(entry.value) }
       }
       await this.#context.clock.sleep(RETRY_MS)
