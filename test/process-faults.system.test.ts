@@ -43,6 +43,7 @@ suite('faults of processes', { timeout: 600_000 }, () => {
     const { epoch, host } = await lab.guest(GUEST)
     const [old] = lab.qemuProcesses(GUEST)
     const watch = await EventWatch.begin(lab)
+    const before = acknowledgedOn(lab, host ?? '', id)
     await harm()
     await lab.until(
       'it runs again',
@@ -54,7 +55,7 @@ suite('faults of processes', { timeout: 600_000 }, () => {
     )
     const now = await lab.guest(GUEST)
     // On another host the old console can still be read to its end.
-    const told = now.host === host ? 0 : acknowledgedOn(lab, host ?? '', id)
+    const told = now.host === host ? before : acknowledgedOn(lab, host ?? '', id)
     assert((await resumedAt(lab, GUEST)) >= told, 'acknowledged records are missing')
     assert.notEqual(qemuOf(lab, GUEST), old?.pid)
     return watch

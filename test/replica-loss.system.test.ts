@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, before, suite, test } from 'node:test'
 import type { ClusterView } from '@stead/api/views.ts'
+import { FAILURES_MAX } from '@stead/core/ha/coordinator.ts'
 import {
   acknowledgedOn,
   assertSameFiles,
@@ -160,6 +161,26 @@ suite('loss of replicas', { timeout: 600_000 }, () => {
       await lab.recordsPast(SINGLE, told + 5)
       await lab.assertNothingLost(SINGLE)
     })
+  })
+
+  test('a guest that cannot reach its only replica for long is tried until it can: that is no fault of its own', async () => {
+    const { id } = await lab.guest(SINGLE)
+    await lab.must('host', 'drain', bystander)
+    const away = (await lab.guest(SINGLE)).host ?? ''
+    assert.notEqual(away, bystander)
+    await lab.recordsPast(SINGLE, 1)
+    const watch = await EventWatch.begin(lab)
+    await lab.must('lab', 'cut', bystander, 'san')
+    await watch.until('guest.failed')
+    const told = acknowledgedOn(lab, away, id)
+    // More often than a guest that fails by itself would be tried.
+    await lab.until('it was tried often', async () => (await watch.all()).filter((event) => event.kind === 'guest.failed').length > FAILURES_MAX, 90_000)
+    assert.notEqual((await lab.guest(SINGLE)).state, 'error')
+    await lab.must('lab', 'mend', bystander, 'san')
+    await lab.until('it runs', async () => (await lab.guest(SINGLE)).state === 'running', 90_000)
+    assert((await resumedAt(lab, SINGLE)) >= told)
+    await lab.assertNothingLost(SINGLE)
+    await lab.must('host', 'undrain', bystander)
   })
 
   suite('the only current copy is on a dead host', () => {

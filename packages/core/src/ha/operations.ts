@@ -6,8 +6,9 @@
 import type { ClusterState } from '../model/cluster.ts'
 import type { Operation } from '../model/operation.ts'
 import type { GuestId, HostId } from '../model/ids.ts'
-import { isActive, volumesOf } from '../model/records.ts'
+import { inSync, isActive, volumesOf } from '../model/records.ts'
 import { FAILURES_MAX } from './coordinator.ts'
+import { place } from './placement.ts'
 
 export function operationOutcome(operation: Operation, state: ClusterState): Operation {
   if (operation.state === 'succeeded' || operation.state === 'failed') return operation
@@ -74,8 +75,26 @@ function drainOutcome(operation: Operation, state: ClusterState, host: HostId): 
   if (left.length === 0) return done(operation, 'no guest runs there')
   if (left.some(({ value }) => value.state === 'recalled'))
     return running(operation, 0.5, `${left.length} guests to move`)
+  // The coordinator recalls a guest as soon as it has seen the drain, if there is a place for it.
+  if (left.some(({ value }) => hasPlace(state, value.guest))) return running(operation, 0.3, `${left.length} guests to move`)
   const names = left.map(({ value }) => state.guests.get(value.guest)?.value.name ?? value.guest)
   return { ...operation, state: 'waiting', progress: 0.5, message: `no other host can take ${names.join(', ')}` }
+}
+
+function hasPlace(state: ClusterState, id: GuestId): boolean {
+  const guest = state.guests.get(id)?.value
+  const volumes = guest && volumesOf(state, guest)
+  if (!volumes) return false
+  const placement = place({
+    state,
+    guest,
+    volumes: volumes.map((volume) => volume.value),
+    usable: (host) => state.statuses.get(host)?.value.state === 'online',
+    serving: (volume) => inSync(volume).map((replica) => replica.host),
+    failedOn: new Set(),
+    promisedBytes: () => 0,
+  })
+  return placement.chosen !== undefined
 }
 
 function failoverOutcome(operation: Operation, state: ClusterState, host: HostId): Operation {

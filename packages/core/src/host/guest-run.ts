@@ -3,6 +3,7 @@
  * every change and by QEMU's own events; each look starts from the facts, so it does not matter which came first
  * or whether the agent was restarted in between.
  */
+import { FAILURES_MAX } from '../ha/coordinator.ts'
 import type { Grant } from '../model/grant.ts'
 import type { Guest, GuestObservation } from '../model/guest.ts'
 import type { GuestId, HostId } from '../model/ids.ts'
@@ -19,6 +20,11 @@ import { RunRecords } from './run-records.ts'
 const SHUTDOWN_PATIENCE_MS = 30_000
 /** The request is repeated: a guest that is still booting does not hear the first one. */
 const SHUTDOWN_REPEAT_MS = 3_000
+/**
+ * Storage that does not answer is no fault of the guest: such failures slow the next tries down, but alone they never
+ * end them, since the storage may come back at any time.
+ */
+const STORAGE_FAILURES_MAX = FAILURES_MAX - 2
 /** A run that lasted this long proves that earlier failures are over. */
 const STABLE_MS = 60_000
 
@@ -159,7 +165,8 @@ export class GuestRun {
       })
       await this.#context.guests.kill(this.#guest)
       await this.#context.network.removeTaps(this.#guest)
-      await records.release(!launched.ran, reason, this.#failures() + 1)
+      const ofStorage = launched.error.code === 'storage' || launched.error.code === 'host_unreachable'
+      await records.release(!launched.ran, reason, ofStorage ? this.#storageFailures() : this.#failures() + 1)
       return
     }
     const { running, disks } = launched.value
@@ -357,7 +364,7 @@ export class GuestRun {
       message: `${this.#name()} is taken off ${self}: ${reason}`,
       details: { host: self, epoch: run.epoch },
     })
-    await this.#leave(run, run.epoch, false, reason, this.#failures(run) + 1)
+    await this.#leave(run, run.epoch, false, reason, this.#storageFailures(run))
   }
 
   async #leave(run: Run | undefined, epoch: number, clean: boolean, reason: string, failures: number): Promise<void> {
@@ -388,6 +395,12 @@ export class GuestRun {
     const seen = this.#context.mirror.state.observations.get(this.#guest)?.value
     if (run && this.#context.clock.monotonicMs() - run.startedMs > STABLE_MS) return 0
     return seen?.failures ?? 0
+  }
+
+  /** How many failures to record when it was the storage that failed. */
+  #storageFailures(run?: Run): number {
+    const known = this.#failures(run)
+    return Math.max(known, Math.min(known + 1, STORAGE_FAILURES_MAX))
   }
 
   #name(): string {
