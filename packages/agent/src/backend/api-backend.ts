@@ -72,7 +72,7 @@ export function createApiBackend(context: BackendContext): ApiBackend {
   const findHost = (name: string) =>
     loaded((state) => {
       const host = state.hosts.get(name as HostId)
-      return host ? ok(host) : fail(failure('not_found', `There is no host ${name}`, { hint: `The hosts are ${[...state.hosts.keys()].join(', ')}` }))
+      return host ? ok(host) : fail(failure('not_found', `There is no host ${name}`, { hint: `The hosts are ${[...state.hosts.keys()].toSorted().join(', ')}` }))
     })
 
   const withLag = async (volumes: readonly VolumeId[]): Promise<ViewContext> => {

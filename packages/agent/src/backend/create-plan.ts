@@ -40,7 +40,7 @@ export function planCreate(context: CreateContext, request: CreateGuest): Result
         hint: 'Choose another name, or delete that guest first',
       }),
     )
-  const hosts = [...state.hosts.values()].map((host) => host.value)
+  const hosts = [...state.hosts.values()].map((host) => host.value).toSorted((a, b) => a.order - b.order)
   if (request.host !== undefined && !hosts.some((host) => host.id === request.host))
     return fail(
       failure('not_found', `There is no host ${request.host}`, {
@@ -158,7 +158,7 @@ function planVolumes(
           { hint: 'Give a larger --disk' },
         ),
       )
-    const storage = [...state.hosts.values()].map((host) => host.value).filter((host) => host.role === 'compute')
+    const storage = [...state.hosts.values()].map((host) => host.value).filter((host) => host.role === 'compute').toSorted((a, b) => a.order - b.order)
     if (storage.length < disk.replicas && storage.length > 1)
       return fail(
         failure(
