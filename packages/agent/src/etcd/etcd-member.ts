@@ -42,15 +42,18 @@ export class EtcdMemberHost {
     return this.#config.etcdMembers.includes(this.#config.hostId)
   }
 
-  /** Client endpoints of all members, this host's own first. */
+  /**
+   * Client endpoints of all members: this host's own first, then one address of each other member, then their second
+   * ones. Whoever works through the list meets a living member before the second address of a dead one.
+   */
   endpoints(): string[] {
     const { hostId, etcdClientPort } = this.#config
     const own = this.isMember ? [`127.0.0.1:${etcdClientPort}`] : []
-    const others = this.#members().filter((member) => member.hostId !== hostId)
-    return [
-      ...own,
-      ...others.flatMap((member) => urlsOf(member, etcdClientPort).map((url) => url.replace('http://', ''))),
-    ]
+    const others = this.#members()
+      .filter((member) => member.hostId !== hostId)
+      .map((member) => urlsOf(member, etcdClientPort).map((url) => url.replace('http://', '')))
+    const rows = Math.max(0, ...others.map((addresses) => addresses.length))
+    return [...own, ...Array.from({ length: rows }, (_, row) => others.flatMap((addresses) => addresses[row] ?? [])).flat()]
   }
 
   /** The command that starts etcd in the way that its data and the other members call for. */
