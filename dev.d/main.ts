@@ -12,6 +12,8 @@ const USAGE = `Usage: ./dev COMMAND
   test [unit|system] [--filter TEXT]     run the tests (TEXT: part of a file's path, or of a test's name)
   bench [PART|all] [--quick] [--rounds N] [--json] [--write]
                                          measure (PART: failover, replica, mirror, footprint, times)
+  sim fuzz [--seeds N] [--first SEED]    play faults in simulated clusters; prints the seeds that break a promise
+  sim repro SEED                         show what happens in one of them
   check                                  types, lint rules and format
   fix                                    format, and mend what the linter can mend
 `
@@ -48,6 +50,13 @@ async function main(args: readonly string[]): Promise<number> {
       if (rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0)) throw new DevFailure('--rounds takes a whole number above 0')
       const flags = { json: values.json === true, quick: values.quick === true, write: values.write === true }
       return runBench({ parts: wanted, ...flags, ...(rounds === undefined ? {} : { rounds }) })
+    }
+    case 'sim': {
+      const options = { seeds: { type: 'string' }, first: { type: 'string' } } as const
+      const { values, positionals } = parseArgs({ args: rest, options, allowPositionals: true })
+      await setup()
+      const { runSim } = await import('./sim.ts')
+      return runSim(positionals, values)
     }
     case 'check':
       await setup()

@@ -1,35 +1,56 @@
 /**
  * `GuestHost` in memory. Guests that write do so whenever something changes around them, so that a lost leg is
- * noticed as QEMU notices it: by the next write. Deterministic: no time, no randomness.
+ * noticed as QEMU notices it: by the next write. A write is done when all attached legs have it. Deterministic: time
+ * and randomness come, if at all, from the servers behind the legs.
  */
 import { failure } from '@stead/core/errors.ts'
 import type { GuestId, VolumeId } from '@stead/core/model/ids.ts'
 import type { GuestEvent, GuestHost, GuestLaunch, Leg, RunningGuest } from '@stead/core/ports/guest-host.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
-import type { MemoryConnection, MemoryStorageServers } from './memory-storage-servers.ts'
+import { breakConnection, type LegConnection, type LegServers } from './leg-servers.ts'
 
-interface Process {
+export interface Process {
   readonly launch: GuestLaunch
   readonly pid: number
   status: RunningGuest['status']
-  readonly disks: Map<VolumeId, MemoryConnection[]>
+  readonly disks: Map<VolumeId, LegConnection[]>
   readonly acknowledged: Map<VolumeId, number>
   /** True while a failed write waits to be tried again. */
   readonly failed: Set<VolumeId>
+  readonly pending: Map<VolumeId, PendingWrite>
+}
+
+/** A write that not all legs have answered yet. */
+interface PendingWrite {
+  readonly waiting: Set<LegConnection>
+  readonly failed: Set<LegConnection>
+}
+
+export interface MemoryMachineOptions {
+  /** Ends the wait for requests in flight; without it nobody waits for them. */
+  readonly patience?: () => Promise<void>
+  readonly firstPid?: number
+  readonly onStart?: (process: Process) => void
+  /** The guest was told that this write is safe. */
+  readonly onAcknowledged?: (guest: GuestId, volume: VolumeId, value: number) => void
 }
 
 export type MemoryBehaviour = 'write' | 'shutdown' | 'reset' | 'idle'
 
 /** One machine's processes: what survives a restart of its agent. */
 export class MemoryMachine {
-  readonly servers: MemoryStorageServers
+  readonly servers: LegServers
   readonly processes = new Map<GuestId, Process>()
   readonly #listeners = new Set<(event: GuestEvent) => void>()
   readonly #behaviours = new Map<GuestId, MemoryBehaviour>()
-  #nextPid = 1000
+  readonly #options: MemoryMachineOptions
+  readonly #drained = new Set<() => void>()
+  #nextPid: number
 
-  constructor(servers: MemoryStorageServers) {
+  constructor(servers: LegServers, options: MemoryMachineOptions = {}) {
     this.servers = servers
+    this.#options = options
+    this.#nextPid = options.firstPid ?? 1000
     servers.onChange(() => this.runGuests())
   }
 
@@ -39,9 +60,10 @@ export class MemoryMachine {
 
   /** Every process dies; nobody is left to tell of it. */
   powerOff(): void {
-    for (const process of this.processes.values()) this.#closeDisks(process)
+    const processes = [...this.processes.values()]
     this.processes.clear()
     this.#listeners.clear()
+    for (const process of processes) this.#closeDisks(process)
   }
 
   /** Number of the last write that the guest was told is done. */
@@ -62,12 +84,13 @@ export class MemoryMachine {
       disks: new Map(),
       acknowledged: new Map(),
       failed: new Set(),
+      pending: new Map(),
     }
     for (const disk of launch.disks) {
-      const connections: MemoryConnection[] = []
+      const connections: LegConnection[] = []
       process.disks.set(disk.volume, connections)
       for (const leg of disk.legs) {
-        const connected = this.servers.connect(leg)
+        const connected = this.servers.connect(leg, disk.volume)
         if (!connected.ok) {
           this.#closeDisks(process)
           return connected
@@ -76,10 +99,11 @@ export class MemoryMachine {
       }
       process.acknowledged.set(
         disk.volume,
-        Math.max(...disk.legs.map((leg) => this.servers.lastWrite(leg.host, disk.volume))),
+        Math.max(...connections.map((connection) => this.servers.lastWrite(connection))),
       )
     }
     this.processes.set(launch.guest, process)
+    this.#options.onStart?.(process)
     const behaviour = this.#behaviours.get(launch.guest)
     if (behaviour === 'shutdown') this.shutDown(process)
     if (behaviour === 'reset') this.#tell({ kind: 'reset', guest: launch.guest, epoch: launch.epoch })
@@ -95,13 +119,14 @@ export class MemoryMachine {
   flushed(process: Process): boolean {
     return (
       process.failed.size === 0 &&
+      process.pending.size === 0 &&
       [...process.disks.keys()].every((volume) => this.unreachableLeg(process, volume) === undefined)
     )
   }
 
   unreachableLeg(process: Process, volume: VolumeId): Leg | undefined {
     const legs = process.disks.get(volume)?.filter((each) => each.attached) ?? []
-    return legs.find((each) => each.broken || this.servers.state(each.leg.host) !== 'up')?.leg
+    return legs.find((each) => !this.servers.answers(each))?.leg
   }
 
   end(process: Process, cause: (GuestEvent & { kind: 'exited' })['cause'], reason: string, flushed = false): void {
@@ -129,25 +154,52 @@ export class MemoryMachine {
     for (const volume of process.failed) listener(ioError(process, volume, []))
   }
 
+  /** True when no request is in flight any more; false when they did not end in time. */
+  async drained(process: Process): Promise<boolean> {
+    const { patience } = this.#options
+    if (!patience) return true
+    let isOver = false
+    const over = patience().then(() => (isOver = true))
+    while (process.pending.size > 0 && !isOver) {
+      const ended = new Promise<void>((resolve) => this.#drained.add(resolve))
+      await Promise.race([ended, over])
+    }
+    return process.pending.size === 0
+  }
+
   #write(process: Process, volume: VolumeId): void {
+    if (process.status !== 'running' || process.pending.has(volume)) return
     const legs = process.disks.get(volume)?.filter((connection) => connection.attached) ?? []
-    // A frozen server's leg neither fails nor answers: the write hangs and the guest with it.
-    const hangs = legs.some((leg) => !leg.broken && this.servers.state(leg.leg.host) === 'frozen')
-    if (process.status !== 'running' || hangs) return
     const next = (process.acknowledged.get(volume) ?? 0) + 1
-    for (const leg of legs) if (!leg.broken) this.servers.write(leg, volume, next)
-    const bad = legs.filter((leg) => leg.broken)
-    if (bad.length === 0) {
-      process.acknowledged.set(volume, next)
+    const pending: PendingWrite = { waiting: new Set(legs), failed: new Set() }
+    process.pending.set(volume, pending)
+    for (const leg of legs) {
+      this.servers.write(leg, next, (done) => {
+        if (!pending.waiting.delete(leg)) return
+        if (!done) pending.failed.add(leg)
+        if (pending.waiting.size === 0) this.#completed(process, volume, next, pending)
+      })
+    }
+  }
+
+  #completed(process: Process, volume: VolumeId, value: number, { failed }: PendingWrite): void {
+    process.pending.delete(volume)
+    for (const wake of this.#drained) wake()
+    this.#drained.clear()
+    // Nobody is left who could be told.
+    if (this.processes.get(process.launch.guest) !== process) return
+    if (failed.size === 0) {
+      process.acknowledged.set(volume, value)
+      this.#options.onAcknowledged?.(process.launch.guest, volume, value)
       return
     }
-    process.status = 'io-error'
+    if (process.status === 'running') process.status = 'io-error'
     process.failed.add(volume)
     this.#tell(
       ioError(
         process,
         volume,
-        bad.map((leg) => leg.leg.host),
+        [...failed].map((leg) => leg.leg.host),
       ),
     )
   }
@@ -195,9 +247,11 @@ export class MemoryGuestHost implements GuestHost {
   }
 
   async quit(guest: GuestId): Promise<Result<{ readonly flushed: boolean }>> {
-    return this.#with(guest, (process) => {
-      const flushed = this.#machine.flushed(process)
-      this.#machine.end(process, 'asked', 'asked to quit', flushed)
+    const process = this.#machine.processes.get(guest)
+    if (process) await this.#machine.drained(process)
+    return this.#with(guest, (found) => {
+      const flushed = this.#machine.flushed(found)
+      this.#machine.end(found, 'asked', 'asked to quit', flushed)
       return ok({ flushed })
     })
   }
@@ -221,10 +275,13 @@ export class MemoryGuestHost implements GuestHost {
   }
 
   async pause(guest: GuestId): Promise<Result<void>> {
-    return this.#with(guest, (process) => {
+    const paused = this.#with(guest, (process) => {
       if (process.status === 'running') process.status = 'paused'
-      return ok()
+      return ok(process)
     })
+    if (!paused.ok) return paused
+    if (await this.#machine.drained(paused.value)) return ok()
+    return fail(failure('hypervisor', 'The guest does not stop: requests are in flight'))
   }
 
   async resume(guest: GuestId): Promise<Result<void>> {
@@ -240,7 +297,7 @@ export class MemoryGuestHost implements GuestHost {
     return this.#withDisk(guest, volume, (_, connections) => {
       const found = connections.filter((each) => each.leg.host === host)
       if (found.length === 0) return fail(failure('not_found', `The disk ${volume} has no leg on ${host}`))
-      for (const each of found) each.broken = true
+      for (const each of found) breakConnection(each)
       queueMicrotask(() => this.#machine.runGuests())
       return ok()
     })
@@ -268,7 +325,7 @@ export class MemoryGuestHost implements GuestHost {
         connections,
         connections.filter((each) => each.leg.host === leg.host),
       )
-      const connected = this.#machine.servers.connect(leg)
+      const connected = this.#machine.servers.connect(leg, volume)
       if (!connected.ok) return connected
       connections.push(connected.value)
       return ok()
@@ -302,7 +359,10 @@ export class MemoryGuestHost implements GuestHost {
   }
 
   async drainAndFlush(guest: GuestId, volume: VolumeId): Promise<Result<void>> {
-    return this.#withDisk(guest, volume, (process) => this.#flush(process, volume))
+    const process = this.#machine.processes.get(guest)
+    if (process && !(await this.#machine.drained(process)))
+      return fail(failure('storage', `The requests of disk ${volume} do not end`))
+    return this.#withDisk(guest, volume, (found) => this.#flush(found, volume))
   }
 
   consoleLogPath(guest: GuestId): string {
@@ -329,7 +389,7 @@ export class MemoryGuestHost implements GuestHost {
     return bad ? fail(failure('storage', `The disk ${volume} could not be flushed on ${bad.host}`)) : ok()
   }
 
-  #remove(connections: MemoryConnection[], which: readonly MemoryConnection[]): void {
+  #remove(connections: LegConnection[], which: readonly LegConnection[]): void {
     for (const each of which) {
       this.#machine.servers.close(each)
       connections.splice(connections.indexOf(each), 1)
@@ -344,7 +404,7 @@ export class MemoryGuestHost implements GuestHost {
   #withDisk(
     guest: GuestId,
     volume: VolumeId,
-    work: (process: Process, connections: MemoryConnection[]) => Result<void>,
+    work: (process: Process, connections: LegConnection[]) => Result<void>,
   ): Result<void> {
     return this.#with(guest, (process) => {
       const connections = process.disks.get(volume)

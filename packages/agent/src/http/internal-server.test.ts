@@ -9,7 +9,7 @@ import type { VolumeId } from '@stead/core/model/ids.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import type { CopyRequest, VolumeHost } from '@stead/core/ports/volume-host.ts'
 import { fail, ok } from '@stead/core/result.ts'
-import { BLOCK_BYTES, MemoryVolumeHost } from '@stead/sim/memory-volume-host.ts'
+import { BLOCK_BYTES, MemoryVolumeHost, type CopyTarget } from '@stead/sim/memory-volume-host.ts'
 import { HostClient } from './host-client.ts'
 import { startInternalServer } from './internal-server.ts'
 import { RemoteVolumeHost } from './remote-volume-host.ts'
@@ -18,18 +18,23 @@ const volume = 'v1' as VolumeId
 const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {}, with: () => silentLog }
 
 async function start(context: TestContext, change: (volumes: MemoryVolumeHost) => VolumeHost = (volumes) => volumes) {
-  const peers = new Map<string, MemoryVolumeHost>()
+  const peers = new Map<string, CopyTarget>()
+  // A copy needs a current source, and a resync's target is not current: each host has its own word.
   const world = { epoch: 1 }
   const host = (name: string) =>
     new MemoryVolumeHost({
       host: name,
-      grantedEpoch: async () => ok(world.epoch),
-      isCurrent: async () => ok(true),
-      peers,
+      pools: ['p'],
+      capacityBytes: 2 ** 30,
+      readEpoch: async () => ok({ epoch: world.epoch, inSync: name === 'h1' }),
+      copyTarget: (target) => peers.get(target),
       digest: async (bytes) => createHash('sha256').update(bytes).digest('base64'),
     })
   const [local, peer] = [host('h1'), host('h2')]
-  peers.set('h2', peer)
+  peers.set('h2', {
+    write: async (...request) => peer.writeThrough(...request),
+    read: async () => fail(failure('storage', 'not used here')),
+  })
   const server = await startInternalServer({
     hosts: ['127.0.0.1'],
     port: 0,

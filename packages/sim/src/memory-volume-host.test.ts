@@ -1,0 +1,71 @@
+import { createHash } from 'node:crypto'
+import { failure } from '@stead/core/errors.ts'
+import type { BlobId, VolumeId } from '@stead/core/model/ids.ts'
+import { fail, ok } from '@stead/core/result.ts'
+import { volumeHostContract, type VolumeHostSide } from './contract/volume-host-contract.ts'
+import { MemoryVolumeHost, type CopyTarget } from './memory-volume-host.ts'
+
+const POOL = 'pool'
+const CAPACITY_BYTES = 2 ** 30
+
+volumeHostContract('MemoryVolumeHost', async () => {
+  const blobs = new Map<BlobId, Uint8Array>()
+  const hosts = new Map<string, MemoryVolumeHost>()
+  const copyTarget = (host: string): CopyTarget | undefined => {
+    const volumes = hosts.get(host)
+    return (
+      volumes && {
+        write: async (...request) => volumes.writeThrough(...request),
+        read: async (volume, pool, { offset, length }) =>
+          ok(volumes.contentOf(volume, pool)?.slice(offset, offset + length) ?? new Uint8Array()),
+      }
+    )
+  }
+  const make = (host: string): VolumeHostSide => {
+    const records = new Map<VolumeId, { epoch: number; inSync: boolean }>()
+    const volumes = new MemoryVolumeHost({
+      host,
+      pools: [POOL],
+      capacityBytes: CAPACITY_BYTES,
+      readEpoch: async (volume) => {
+        const record = records.get(volume)
+        return record ? ok(record) : fail(failure('not_found', `No record of ${volume}`))
+      },
+      copyTarget,
+      blob: (id) => blobs.get(id),
+      digest: async (bytes) => createHash('sha256').update(bytes).digest('base64'),
+    })
+    hosts.set(host, volumes)
+    return {
+      host,
+      volumes,
+      address: '127.0.0.1',
+      record: (volume, granted) => records.set(volume, granted),
+      connect: async ({ exportName }) => {
+        const volume = (exportName.split('-')[1] ?? '') as VolumeId
+        return ok({
+          read: async (offset, length) => {
+            const read = volumes.readThrough(volume, POOL, exportName, { offset, length })
+            return read.ok ? ok(Buffer.from(read.value)) : read
+          },
+          write: async (offset, data) => volumes.writeThrough(volume, POOL, exportName, offset, data),
+          flush: async () => ok(),
+          close: async () => undefined,
+        })
+      },
+    }
+  }
+  const addBlob = async (content: Buffer) => {
+    const id = `blob-${blobs.size}` as BlobId
+    blobs.set(id, content)
+    return id
+  }
+  return {
+    pool: POOL,
+    source: make('a'),
+    target: make('b'),
+    tooLargeBytes: CAPACITY_BYTES * 2,
+    addBlob,
+    close: async () => undefined,
+  }
+})
