@@ -34,6 +34,7 @@ const LONG_FILES: Readonly<Record<string, readonly [lines: number, reason: strin
   'packages/agent/src/nbd/nbd-client.ts': [430, 'one protocol state machine'],
   'packages/agent/src/backend/api-backend.ts': [500, 'one entry per endpoint; the work is in the files beside it'],
   'packages/agent/src/storage/qsd-volume-host.ts': [510, 'the whole port VolumeHost, one method after the other'],
+  'packages/sim/src/world.ts': [480, 'one world: what happens to a host reaches all of its parts'],
   'packages/sim/src/memory-guest-host.ts': [450, 'one simulated QEMU, the counterpart of the QEMU driver'],
 }
 

@@ -2,7 +2,8 @@
 import { NETWORK_ROLES } from '@stead/core/model/host.ts'
 import type { HostId } from '@stead/core/model/ids.ts'
 import { SeededRandom } from './seeded-random.ts'
-import { volumeId, World } from './world.ts'
+import { volumeId } from './world-records.ts'
+import { World } from './world.ts'
 
 const FAULTS = 15
 const GUESTS = { alpha: ['h1', 'h2'], beta: ['h2', 'h3'] }

@@ -5,16 +5,19 @@
 import { failure } from '@stead/core/errors.ts'
 import type { HostId } from '@stead/core/model/ids.ts'
 import type { VolumeHost } from '@stead/core/ports/volume-host.ts'
-import { fail, type Result } from '@stead/core/result.ts'
+import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { AgentLife } from './agent-life.ts'
 import type { VirtualClock } from './virtual-clock.ts'
+import type { CopyTarget, MemoryVolumeHost } from './memory-volume-host.ts'
 import type { WorldNetwork } from './world-network.ts'
+import type { WorldStorage } from './world-storage.ts'
 
 const CONNECT_MS = 700
 const CALL_MS = 3_000
 /** A copy may take long, but never says nothing for so long. */
 const COPY_SILENCE_MS = 5_000
 const LOOK_MS = 100
+const COPY_GIVEN_UP_MS = 2_000
 
 export interface RemoteCallOptions {
   readonly from: HostId
@@ -82,4 +85,48 @@ async function serve(
   const work = agent.volumes[method] as (...given: unknown[]) => Promise<Result<unknown>>
   const ended = new Promise<undefined>((resolve) => agent.life.onEnd(() => resolve(undefined)))
   return Promise.race([agent.life.receive(work.apply(agent.volumes, given)), ended])
+}
+
+/** While the storage daemon is down, its own host's calls for replicas fail too. */
+export function guardedByDaemon(volumes: MemoryVolumeHost, isUp: () => boolean): MemoryVolumeHost {
+  return new Proxy(volumes, {
+    get: (target, method) => {
+      const member: unknown = Reflect.get(target, method)
+      if (typeof member !== 'function') return member
+      return async (...args: unknown[]) =>
+        isUp()
+          ? ((member as (...given: unknown[]) => unknown).apply(target, args) as unknown)
+          : fail(failure('storage', 'The storage daemon does not run'))
+    },
+  })
+}
+
+export interface CopyTargetOptions {
+  readonly from: HostId
+  readonly to: HostId
+  readonly clock: VirtualClock
+  readonly network: WorldNetwork
+  readonly storage: WorldStorage
+  readonly latency: () => Promise<void>
+  readonly volumes: MemoryVolumeHost
+}
+
+/** What a resync writes to: the other host's export, reached over the network between replicas. */
+export function copyTarget({ from, to, clock, network, storage, latency, volumes }: CopyTargetOptions): CopyTarget {
+  const passes = async () => {
+    await latency()
+    const connected = network.hears(from, to) && network.connected(from, to, 'ran')
+    return connected && storage.isDaemonUp(to) && storage.isDaemonUp(from)
+  }
+  const unreachable = async () => {
+    await clock.sleep(COPY_GIVEN_UP_MS)
+    return fail(failure('host_unreachable', `${to} does not take the copy`))
+  }
+  return {
+    write: async (...request) => ((await passes()) ? volumes.writeThrough(...request) : unreachable()),
+    read: async (volume, pool, { offset, length }) =>
+      (await passes())
+        ? ok(volumes.contentOf(volume, pool)?.slice(offset, offset + length) ?? new Uint8Array())
+        : unreachable(),
+  }
 }

@@ -4,7 +4,8 @@ import { KEYS } from '@stead/core/model/keys.ts'
 import type { Decision } from '@stead/core/model/decision.ts'
 import type { HostId } from '@stead/core/model/ids.ts'
 import { fuzzWorld } from './world-fuzz.ts'
-import { guestId, volumeId, World } from './world.ts'
+import { guestId, volumeId } from './world-records.ts'
+import { World } from './world.ts'
 
 /** A few, at every run of the tests; `./dev sim fuzz --seeds N` tries more. */
 const FUZZ_SEEDS = 6

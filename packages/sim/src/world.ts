@@ -23,14 +23,16 @@ import { fail, ok } from '@stead/core/result.ts'
 import { AgentLife } from './agent-life.ts'
 import { MemoryGuestHost, MemoryMachine } from './memory-guest-host.ts'
 import { MemoryStoreServer } from './memory-store.ts'
-import { BLOCK_BYTES, MemoryVolumeHost, type CopyTarget } from './memory-volume-host.ts'
+import { MemoryVolumeHost, type CopyTarget } from './memory-volume-host.ts'
 import { SeededRandom } from './seeded-random.ts'
 import { VirtualClock } from './virtual-clock.ts'
 import { WorldChecks } from './world-checks.ts'
 import { WorldFence } from './world-fence.ts'
+import { worldLog } from './world-log.ts'
 import { WorldNetwork } from './world-network.ts'
-import { remoteVolumes } from './world-remote.ts'
-import { POOL, SLOTS, WorldStorage } from './world-storage.ts'
+import { guestId, guestRecords, hostRecord, SETTINGS, volumeId } from './world-records.ts'
+import { copyTarget, guardedByDaemon, remoteVolumes } from './world-remote.ts'
+import { POOL, WorldStorage } from './world-storage.ts'
 import { WorldStore } from './world-store.ts'
 
 const DETECTION_MS = 1_000
@@ -334,13 +336,13 @@ export class World {
     if (this.network.presence(host.id) === 'frozen') life.freeze()
     const store = life.bind(this.#storeOf(host, life))
     const clock = life.bind(this.clock)
-    const log = this.#logOf(host.id)
+    const log = worldLog(host.id, this.clock, this.log, (fault) => this.checks.violate(fault))
     const mirror = new ClusterMirror(TRUSTING_DECODER, log)
     const events = new EventWriter({ store, clock, host: host.id, bootId: this.#bootId(host), log })
     const remotes = new Map(
       this.hostIds.map((to) => [to, life.bind(remoteVolumes(this.#remoteOptions(host.id, to, life)))]),
     )
-    const own = life.bind(this.#daemonGuard(host))
+    const own = life.bind(guardedByDaemon(host.volumes, () => this.storage.isDaemonUp(host.id)))
     const context: HostContext = {
       self: host.id,
       store,
@@ -360,7 +362,7 @@ export class World {
       for (;;) {
         const written = await store.transact({
           compares: [],
-          writes: [{ kind: 'put', key: KEYS.host(host.id), value: JSON.stringify(this.#hostRecord(host)) }],
+          writes: [{ kind: 'put', key: KEYS.host(host.id), value: JSON.stringify(hostRecord(host.id, host.order, this.#bootId(host))) }],
         })
         if (written.ok) break
         await clock.sleep(100)
@@ -370,20 +372,6 @@ export class World {
     running().catch((error: unknown) =>
       this.checks.violate(`the agent of ${host.id} crashed: ${error instanceof Error ? error.stack : String(error)}`),
     )
-  }
-
-  /** While the storage daemon is down, the agent's calls for replicas fail. */
-  #daemonGuard(host: WorldHost): MemoryVolumeHost {
-    return new Proxy(host.volumes, {
-      get: (target, method) => {
-        const member: unknown = Reflect.get(target, method)
-        if (typeof member !== 'function') return member
-        return async (...args: unknown[]) =>
-          this.storage.isDaemonUp(host.id)
-            ? ((member as (...given: unknown[]) => unknown).apply(target, args) as unknown)
-            : fail(failure('storage', `The storage daemon on ${host.id} does not run`))
-      },
-    })
   }
 
   #remoteOptions(from: HostId, to: HostId, callerLife: AgentLife): Parameters<typeof remoteVolumes>[0] {
@@ -396,7 +384,7 @@ export class World {
       callerLife,
       served: () => {
         const host = this.#host(to)
-        return host.life && { volumes: this.#daemonGuard(host), life: host.life }
+        return host.life && { volumes: guardedByDaemon(host.volumes, () => this.storage.isDaemonUp(to)), life: host.life }
       },
     }
   }
@@ -416,47 +404,14 @@ export class World {
   }
 
   #copyTarget(from: HostId, to: HostId): CopyTarget {
-    const passes = async () => {
-      await this.clock.sleep(1 + this.random.fraction() * ANSWER_MS_MAX)
-      return (
-        this.network.hears(from, to) &&
-        this.network.connected(from, to, 'ran') &&
-        this.storage.isDaemonUp(to) &&
-        this.storage.isDaemonUp(from)
-      )
-    }
-    const unreachable = async () => {
-      await this.clock.sleep(2_000)
-      return fail(failure('host_unreachable', `${to} does not take the copy`))
-    }
-    const { volumes } = this.#host(to)
-    return {
-      write: async (...request) => ((await passes()) ? volumes.writeThrough(...request) : unreachable()),
-      read: async (volume, pool, { offset, length }) =>
-        (await passes())
-          ? ok(volumes.contentOf(volume, pool)?.slice(offset, offset + length) ?? new Uint8Array())
-          : unreachable(),
-    }
+    const { clock, network, storage } = this
+    const latency = () => clock.sleep(1 + this.random.fraction() * ANSWER_MS_MAX)
+    return copyTarget({ from, to, clock, network, storage, latency, volumes: this.#host(to).volumes })
   }
 
   #hostAt(from: HostId, endpoint: { readonly kind: string; readonly address?: string }): HostId {
     if (endpoint.address === '127.0.0.1') return from
     return this.hostIds[Number(endpoint.address?.split('.').at(-1)) - 1] ?? from
-  }
-
-  #hostRecord(host: WorldHost): Host {
-    return {
-      id: host.id,
-      role: 'compute',
-      order: host.order,
-      addresses: { lan: `10.66.0.${host.order}`, san: `10.77.0.${host.order}`, ran: `10.88.0.${host.order}` },
-      agentPort: 8444,
-      pools: [{ name: POOL, path: '/pool', capacityBytes: GIB }],
-      cpuCount: 2,
-      memoryBytes: 8 * GIB,
-      bootId: this.#bootId(host),
-      accelerator: 'kvm',
-    }
   }
 
   #writeRecords(guests: WorldOptions['guests']): void {
@@ -465,47 +420,14 @@ export class World {
         { compares: [], writes: [{ kind: 'put', key, value: JSON.stringify(value) }] },
         () => undefined,
       )
-    put(KEYS.settings, {
-      id: 'world',
-      name: 'world',
-      detectionMs: DETECTION_MS,
-      heartbeatIntervalMs: 100,
-      leaseTtlMs: LEASE_TTL_MS,
-      createdAt: 0,
-    })
+    put(KEYS.settings, SETTINGS)
     for (const [index, [name, replicas]] of Object.entries(guests).entries()) {
-      const volume: Volume = {
-        id: volumeId(name),
-        guest: guestId(name),
-        name: 'disk0',
-        sizeBytes: SLOTS * BLOCK_BYTES,
-        ready: true,
-        replicas: replicas.map((host) => ({ host: host as HostId, pool: POOL, state: 'in-sync' as const })),
-        syncPoint: 'sp-0',
+      const { guest, volume } = guestRecords(name, index, replicas as readonly HostId[])
+      for (const { host, pool } of volume.replicas) {
+        void this.#host(host).volumes.createReplica({ volume: volume.id, pool, sizeBytes: volume.sizeBytes })
       }
-      for (const replica of volume.replicas)
-        void this.#host(replica.host).volumes.createReplica({
-          volume: volume.id,
-          pool: POOL,
-          sizeBytes: volume.sizeBytes,
-        })
       this.checks.watchVolume(volume.id)
       put(KEYS.volume(volume.id), volume)
-      const guest: Guest = {
-        id: guestId(name),
-        name,
-        kind: 'vm',
-        memoryBytes: GIB,
-        cpus: 1,
-        boot: { kind: 'disk' },
-        volumes: [volume.id],
-        nics: [],
-        ha: 'started',
-        desired: 'running',
-        forceStop: false,
-        deleting: false,
-        createdAt: index,
-      }
       put(KEYS.guest(guest.id), guest)
     }
   }
@@ -535,36 +457,6 @@ export class World {
       else host.isolatedSinceMs ??= this.clock.monotonicMs()
     }
   }
-
-  #logOf(host: HostId): Log {
-    const note = (level: string) => (message: string, fields?: object) => {
-      this.log.push(
-        `${this.clock.monotonicMs().toFixed(0).padStart(7)} ${host} ${level} ${message} ${fields ? JSON.stringify(fields, readable) : ''}`,
-      )
-      if (message.includes('is unsafe')) this.checks.violate(`${host}: ${message} ${JSON.stringify(fields)}`)
-    }
-    const log: Log = {
-      debug: () => undefined,
-      info: note('info'),
-      warn: note('warn'),
-      error: note('error'),
-      with: () => log,
-    }
-    return log
-  }
-}
-
-export function guestId(name: string): GuestId {
-  return `guest-${name}` as GuestId
-}
-
-export function volumeId(name: string): VolumeId {
-  return `volume${name}` as VolumeId
-}
-
-function readable(_: string, value: unknown): unknown {
-  if (value instanceof Error) return value.stack
-  return typeof value === 'bigint' ? String(value) : value
 }
 
 const NO_TAPS: NetworkHost = { ensureTap: async () => ok('tap0'), removeTaps: async () => ok() }
