@@ -30,7 +30,10 @@ export interface FailoverReport {
 /** Plug pulled to new QEMU process, ms. */
 export const FAILOVER_TARGET = { medianMs: 2_000, maxMs: 4_000 }
 
-export async function benchFailover(options: { readonly rounds: number; readonly note: (text: string) => void }): Promise<FailoverReport> {
+export async function benchFailover(options: {
+  readonly rounds: number
+  readonly note: (text: string) => void
+}): Promise<FailoverReport> {
   const lab = await BenchLab.up()
   try {
     const { cluster } = lab
@@ -39,18 +42,24 @@ export async function benchFailover(options: { readonly rounds: number; readonly
     const rounds: FailoverRound[] = []
     for (let round = 0; round < options.rounds; round++) {
       await cluster.untilProtected(GUEST)
-      await cluster.until('all hosts are online', async () => (await cluster.hosts()).every((host) => host.state === 'online'))
+      await cluster.until('all hosts are online', async () =>
+        (await cluster.hosts()).every((host) => host.state === 'online'),
+      )
       const measured = await oneRound(lab, round % 2 === 0)
       rounds.push(measured)
       const roles = `${measured.wasCoordinator ? ', coordinator' : ''}${measured.wasStoreLeader ? ', store leader' : ''}`
-      options.note(`failover ${round + 1}/${options.rounds}: ${measured.host}${roles}: ${PHASES.map((phase) => `${phase} ${measured.afterMs[phase].toFixed(0)}`).join(', ')} ms`)
+      options.note(
+        `failover ${round + 1}/${options.rounds}: ${measured.host}${roles}: ${PHASES.map((phase) => `${phase} ${measured.afterMs[phase].toFixed(0)}`).join(', ')} ms`,
+      )
       await cluster.must('lab', 'power-on', measured.host)
     }
     return {
       rounds,
       coordinatorRounds: rounds.filter((round) => round.wasCoordinator).length,
       leaderRounds: rounds.filter((round) => round.wasStoreLeader).length,
-      phases: Object.fromEntries(PHASES.map((phase) => [phase, spread(rounds.map((round) => round.afterMs[phase]))])) as Record<Phase, Spread>,
+      phases: Object.fromEntries(
+        PHASES.map((phase) => [phase, spread(rounds.map((round) => round.afterMs[phase]))]),
+      ) as Record<Phase, Spread>,
       labUpMs: lab.upMs,
     }
   } finally {
@@ -74,8 +83,12 @@ async function oneRound(lab: BenchLab, wantLeader: boolean): Promise<FailoverRou
   const target = String(started.details?.['host'])
   const [qemu] = cluster.qemuProcesses(GUEST)
   const processMs = qemu ? startedAtMs(qemu.pid) : Number.NaN
-  const firstRecordMs = await lab.until('the guest writes again', () => (lab.acknowledged(target, guest.id) > 0 && /^ACK /m.test(lab.console(target, guest.id)) ? monotonicMs() : undefined))
-  const events = (await lab.events()).filter((event) => event.monotonicMs > pulledMs && event.monotonicMs <= started.monotonicMs)
+  const firstRecordMs = await lab.until('the guest writes again', () =>
+    lab.acknowledged(target, guest.id) > 0 && /^ACK /m.test(lab.console(target, guest.id)) ? monotonicMs() : undefined,
+  )
+  const events = (await lab.events()).filter(
+    (event) => event.monotonicMs > pulledMs && event.monotonicMs <= started.monotonicMs,
+  )
   const at = (kind: string) => (events.find((event) => event.kind === kind)?.monotonicMs ?? Number.NaN) - pulledMs
   return {
     host,

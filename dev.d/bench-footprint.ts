@@ -46,30 +46,55 @@ const GUESTS = 10
 /** After the last guest's start: its boot, the first rotation checks and V8's own clean-up are over. */
 const SETTLE_SECONDS = 40
 
-export async function benchFootprint(options: { readonly seconds: number; readonly settleSeconds?: number; readonly note: (text: string) => void }): Promise<FootprintReport> {
+export async function benchFootprint(options: {
+  readonly seconds: number
+  readonly settleSeconds?: number
+  readonly note: (text: string) => void
+}): Promise<FootprintReport> {
   const lab = await BenchLab.up()
   try {
     for (let index = 0; index < GUESTS; index++) {
       await lab.cluster.must(
-        ...['vm', 'create', `g${index}`, '--memory', '128MiB', '--cpus', '1', '--disk', '16MiB', '--host', `h${(index % 3) + 1}`],
+        ...[
+          'vm',
+          'create',
+          `g${index}`,
+          '--memory',
+          '128MiB',
+          '--cpus',
+          '1',
+          '--disk',
+          '16MiB',
+          '--host',
+          `h${(index % 3) + 1}`,
+        ],
         ...['--kernel', join(ROOT, '.cache/guest/kernel/vmlinuz'), '--initrd', join(ROOT, '.cache/guest/initrd.img')],
         ...['--append', 'console=ttyS0 quiet panic=-1 stead.run=idle', '--start'],
       )
     }
     options.note(`footprint: ${GUESTS} guests run; the daemons come to rest`)
     await sleep(1000 * (options.settleSeconds ?? SETTLE_SECONDS))
-    return { seconds: options.seconds, guests: GUESTS, hosts: await measureHosts(lab.processesByHost(), options.seconds) }
+    return {
+      seconds: options.seconds,
+      guests: GUESTS,
+      hosts: await measureHosts(lab.processesByHost(), options.seconds),
+    }
   } finally {
     await lab.down()
   }
 }
 
 /** Measures running daemons: pids by host, as this machine counts them. */
-export async function measureHosts(processes: ReadonlyMap<string, readonly number[]>, seconds: number): Promise<HostCost[]> {
-  const seen = [...processes].flatMap(([host, pids]) => pids.flatMap((pid) => {
-    const kind = kindOf(pid)
-    return kind === undefined ? [] : [{ host, pid, kind, startCpuMs: processorMs(pid) }]
-  }))
+export async function measureHosts(
+  processes: ReadonlyMap<string, readonly number[]>,
+  seconds: number,
+): Promise<HostCost[]> {
+  const seen = [...processes].flatMap(([host, pids]) =>
+    pids.flatMap((pid) => {
+      const kind = kindOf(pid)
+      return kind === undefined ? [] : [{ host, pid, kind, startCpuMs: processorMs(pid) }]
+    }),
+  )
   const startedMs = performance.now()
   await sleep(seconds * 1000)
   const elapsedMs = performance.now() - startedMs
@@ -103,8 +128,8 @@ export async function measureHosts(processes: ReadonlyMap<string, readonly numbe
 function kindOf(pid: number): DaemonKind | undefined {
   const [program = '', ...args] = read(pid, 'cmdline').split('\0')
   if (/(^|\/)etcd$/.test(program)) return 'etcd'
-  if (/stead-deadman$/.test(program)) return 'deadman'
-  if (/qemu-storage-daemon$/.test(program)) return 'qsd'
+  if (program.endsWith('stead-deadman')) return 'deadman'
+  if (program.endsWith('qemu-storage-daemon')) return 'qsd'
   if (/qemu-system-[^/]*$/.test(program)) return 'qemu'
   if (!/(^|\/)node$/.test(program)) return undefined
   if (args.some((word) => word.endsWith('/guardian-main.ts'))) return 'guardian'

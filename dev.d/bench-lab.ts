@@ -42,7 +42,12 @@ export class BenchLab {
       const lab = must(findLab(cluster.env, must(labPlaces(cluster.env))))
       const context = must(await readContext(cluster.env))
       const token = context.token === undefined ? {} : { token: context.token }
-      const client = createClient({ targets: context.endpoints, transport: unixTransport, ...token, patienceMs: 20_000 })
+      const client = createClient({
+        targets: context.endpoints,
+        transport: unixTransport,
+        ...token,
+        patienceMs: 20_000,
+      })
       return new BenchLab(cluster, lab, client, upMs)
     } catch (error) {
       await cluster.down()
@@ -59,18 +64,26 @@ export class BenchLab {
   }
 
   processesByHost(): ReadonlyMap<string, readonly number[]> {
-    return new Map(this.hosts.map((host) => [host, processesOf(cgroupFolder(this.#lab.boot.cgroupRoot, this.#lab.boot.places.lab, host))]))
+    return new Map(
+      this.hosts.map((host) => [
+        host,
+        processesOf(cgroupFolder(this.#lab.boot.cgroupRoot, this.#lab.boot.places.lab, host)),
+      ]),
+    )
   }
 
   /** Read in this process: a command line of its own for each look would load the machine that is measured. */
   async events(): Promise<readonly ClusterEvent[]> {
-    const { items } = must(await this.#client.call(ENDPOINTS['event.list'], { query: {} } as never)) as { readonly items: readonly ClusterEvent[] }
+    const { items } = must(await this.#client.call(ENDPOINTS['event.list'], { query: {} } as never)) as {
+      readonly items: readonly ClusterEvent[]
+    }
     return items
   }
 
   /** The first event of the kind (and, if given, about this host) that was told after the moment, monotonic ms. */
   async eventAfter(sinceMs: number, kind: EventKind, host?: string): Promise<ClusterEvent> {
-    const fits = (event: ClusterEvent) => event.kind === kind && event.monotonicMs > sinceMs && (host === undefined || event.details?.['host'] === host)
+    const fits = (event: ClusterEvent) =>
+      event.kind === kind && event.monotonicMs > sinceMs && (host === undefined || event.details?.['host'] === host)
     return this.until(`${kind} is told`, async () => (await this.events()).find(fits))
   }
 
@@ -132,7 +145,9 @@ export class BenchLab {
   }
 
   async coordinator(): Promise<string | undefined> {
-    const view = must(await this.#client.call(ENDPOINTS['cluster.show'], {} as never)) as { readonly coordinator?: string | { readonly host?: string } | null }
+    const view = must(await this.#client.call(ENDPOINTS['cluster.show'], {} as never)) as {
+      readonly coordinator?: string | { readonly host?: string } | null
+    }
     return typeof view.coordinator === 'string' ? view.coordinator : view.coordinator?.host
   }
 
@@ -146,7 +161,9 @@ export class BenchLab {
     throw new Error(`not within ${WAIT_MS / 1000} s: ${what}`)
   }
 
-  async #etcdStatus(host: string): Promise<{ readonly leader?: string; readonly header?: { readonly member_id?: string } } | undefined> {
+  async #etcdStatus(
+    host: string,
+  ): Promise<{ readonly leader?: string; readonly header?: { readonly member_id?: string } } | undefined> {
     return this.#etcd(host, '/v3/maintenance/status', {})
   }
 
@@ -167,7 +184,10 @@ export function monotonicMs(): number {
 }
 
 export function must<T>(result: Result<T>): T {
-  if (!result.ok) throw new Error(`${result.error.message}${result.error.hint === undefined ? '' : ` (${result.error.hint})`}`, { cause: result.error })
+  if (!result.ok)
+    throw new Error(`${result.error.message}${result.error.hint === undefined ? '' : ` (${result.error.hint})`}`, {
+      cause: result.error,
+    })
   return result.value
 }
 
@@ -180,7 +200,12 @@ export interface Spread {
 
 export function spread(values: readonly number[]): Spread {
   const sorted = values.toSorted((a, b) => a - b)
-  return { min: sorted[0] ?? Number.NaN, median: sorted[Math.floor(sorted.length / 2)] ?? Number.NaN, max: sorted.at(-1) ?? Number.NaN, values }
+  return {
+    min: sorted[0] ?? Number.NaN,
+    median: sorted[Math.floor(sorted.length / 2)] ?? Number.NaN,
+    max: sorted.at(-1) ?? Number.NaN,
+    values,
+  }
 }
 
 export function sum(values: readonly number[]): number {

@@ -29,7 +29,11 @@ export interface ReplicaReport {
 /** `noticedMs`: of a frozen peer or a cut cable. */
 export const REPLICA_TARGET = { pauseMs: 50, noticedMs: 1_500, copiedRatio: 1.2, lastPauseMs: 50 }
 
-export async function benchReplica(options: { readonly rounds: number; readonly outageSeconds: number; readonly note: (text: string) => void }): Promise<ReplicaReport> {
+export async function benchReplica(options: {
+  readonly rounds: number
+  readonly outageSeconds: number
+  readonly note: (text: string) => void
+}): Promise<ReplicaReport> {
   const lab = await BenchLab.up()
   try {
     const { cluster } = lab
@@ -54,7 +58,9 @@ export async function benchReplica(options: { readonly rounds: number; readonly 
         const stale = await lab.eventAfter(harmedMs, 'replica.stale', remote)
         noticed.push(stale.monotonicMs - harmedMs)
         pauses.push(Number(stale.details?.['pauseMs']))
-        options.note(`replica, ${fault}: noticed after ${noticed.at(-1)?.toFixed(0)} ms, pause ${pauses.at(-1)?.toFixed(1)} ms`)
+        options.note(
+          `replica, ${fault}: noticed after ${noticed.at(-1)?.toFixed(0)} ms, pause ${pauses.at(-1)?.toFixed(1)} ms`,
+        )
         await mend()
       }
       faults.push({ fault, noticedMs: spread(noticed), pauseMs: spread(pauses) })
@@ -64,7 +70,9 @@ export async function benchReplica(options: { readonly rounds: number; readonly 
       await cluster.untilProtected(GUEST)
       resyncs.push(await oneResync(lab, guest.id, remote, options.outageSeconds))
       const { ratio, lastPauseMs, copiedBytes } = resyncs.at(-1) as ResyncCost
-      options.note(`resync: ${(copiedBytes / 2 ** 20).toFixed(1)} MiB copied, ${ratio.toFixed(2)} times what changed, last pause ${lastPauseMs.toFixed(1)} ms`)
+      options.note(
+        `resync: ${(copiedBytes / 2 ** 20).toFixed(1)} MiB copied, ${ratio.toFixed(2)} times what changed, last pause ${lastPauseMs.toFixed(1)} ms`,
+      )
     }
     return { faults, resyncs }
   } finally {
@@ -83,5 +91,11 @@ async function oneResync(lab: BenchLab, guestId: string, remote: string, outageS
   const finished = await lab.eventAfter(cutMs, 'resync.finished', remote)
   const changedBytes = (lab.acknowledged('h1', guestId) - before) * RECORD_BYTES
   const copiedBytes = Number(finished.details?.['copiedBytes'])
-  return { changedBytes, copiedBytes, ratio: copiedBytes / changedBytes, lastPauseMs: Number(finished.details?.['pauseMs']), passes: Number(finished.details?.['passes']) }
+  return {
+    changedBytes,
+    copiedBytes,
+    ratio: copiedBytes / changedBytes,
+    lastPauseMs: Number(finished.details?.['pauseMs']),
+    passes: Number(finished.details?.['passes']),
+  }
 }

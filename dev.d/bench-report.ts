@@ -28,10 +28,18 @@ export function failoverSection(report: FailoverReport): string {
     ...PHASES.map((phase) => `| ${PHASE_NAMES[phase]} | ${cells(report.phases[phase], 0)} |`),
     '',
     ...['coordinator', 'store leader', 'neither'].flatMap((role) => {
-      const chosen = report.rounds.filter((round) => (role === 'neither' ? !round.wasCoordinator && !round.wasStoreLeader : role === 'coordinator' ? round.wasCoordinator : round.wasStoreLeader))
+      const chosen = report.rounds.filter((round) =>
+        role === 'neither'
+          ? !round.wasCoordinator && !round.wasStoreLeader
+          : role === 'coordinator'
+            ? round.wasCoordinator
+            : round.wasStoreLeader,
+      )
       if (chosen.length === 0) return []
       const values = chosen.map((round) => round.afterMs.started).toSorted((a, b) => a - b)
-      return [`- ${role === 'neither' ? 'the host had neither role' : `the host was the ${role}`}: ${values.length} rounds, median ${values[Math.floor(values.length / 2)]?.toFixed(0)} ms, worst ${values.at(-1)?.toFixed(0)} ms`]
+      return [
+        `- ${role === 'neither' ? 'the host had neither role' : `the host was the ${role}`}: ${values.length} rounds, median ${values[Math.floor(values.length / 2)]?.toFixed(0)} ms, worst ${values.at(-1)?.toFixed(0)} ms`,
+      ]
     }),
     '',
     verdict('plug pulled to the new QEMU running, median', started.median, FAILOVER_TARGET.medianMs, 'ms'),
@@ -58,15 +66,36 @@ export function replicaSection({ faults, resyncs }: ReplicaReport): string {
     '',
     '| changed (MiB) | copied (MiB) | ratio | passes | last pause (ms) |',
     '|---|---|---|---|---|',
-    ...resyncs.map((one) => `| ${mib(one.changedBytes)} | ${mib(one.copiedBytes)} | ${one.ratio.toFixed(2)} | ${one.passes} | ${one.lastPauseMs.toFixed(1)} |`),
+    ...resyncs.map(
+      (one) =>
+        `| ${mib(one.changedBytes)} | ${mib(one.copiedBytes)} | ${one.ratio.toFixed(2)} | ${one.passes} | ${one.lastPauseMs.toFixed(1)} |`,
+    ),
     '',
-    verdict('copied to changed, worst', Math.max(...resyncs.map((one) => one.ratio)), REPLICA_TARGET.copiedRatio, 'times', 2),
-    verdict('last pause, worst', Math.max(...resyncs.map((one) => one.lastPauseMs)), REPLICA_TARGET.lastPauseMs, 'ms', 1),
+    verdict(
+      'copied to changed, worst',
+      Math.max(...resyncs.map((one) => one.ratio)),
+      REPLICA_TARGET.copiedRatio,
+      'times',
+      2,
+    ),
+    verdict(
+      'last pause, worst',
+      Math.max(...resyncs.map((one) => one.lastPauseMs)),
+      REPLICA_TARGET.lastPauseMs,
+      'ms',
+      1,
+    ),
   ].join('\n')
 }
 
 export function mirrorSection(table: BenchTable): string {
-  return ['## Mirrored volume against one leg', '', 'Each writer holds the block graph of a guest; "local" is the storage daemon of the same host, "remote" one behind a veth pair. The variants take turns. Targets for 4 KiB writes: depth 1 at least 0.85, depth 32 and sequential at least 0.6, processor time per write at most 2.2 times.', '', markdownOf(table)].join('\n')
+  return [
+    '## Mirrored volume against one leg',
+    '',
+    'Each writer holds the block graph of a guest; "local" is the storage daemon of the same host, "remote" one behind a veth pair. The variants take turns. Targets for 4 KiB writes: depth 1 at least 0.85, depth 32 and sequential at least 0.6, processor time per write at most 2.2 times.',
+    '',
+    markdownOf(table),
+  ].join('\n')
 }
 
 export function footprintSection(report: FootprintReport): string {
@@ -79,7 +108,10 @@ export function footprintSection(report: FootprintReport): string {
     '',
     '| host | RSS | alone | PSS (MiB) | processor (% of a core) |',
     '|---|---|---|---|---|',
-    ...report.hosts.map((host) => `| ${host.host}: agent, guardian, deadman, etcd | ${host.rssMiB.toFixed(0)} | ${host.aloneMiB.toFixed(0)} | ${host.pssMiB.toFixed(0)} | ${host.cpuPercent.toFixed(2)} |`),
+    ...report.hosts.map(
+      (host) =>
+        `| ${host.host}: agent, guardian, deadman, etcd | ${host.rssMiB.toFixed(0)} | ${host.aloneMiB.toFixed(0)} | ${host.pssMiB.toFixed(0)} | ${host.cpuPercent.toFixed(2)} |`,
+    ),
     '',
     '| daemon (mean of the hosts) | RSS | PSS (MiB) | processor (%) |',
     '|---|---|---|---|',
@@ -89,8 +121,19 @@ export function footprintSection(report: FootprintReport): string {
       return `| ${kind} | ${mean((one) => one.rssMiB).toFixed(0)} | ${mean((one) => one.pssMiB).toFixed(0)} | ${mean((one) => one.cpuPercent).toFixed(2)} |`
     }),
     '',
-    verdict('memory by RSS, fullest host', worst((host) => host.rssMiB), FOOTPRINT_TARGET.memoryMiB, 'MiB'),
-    verdict('processor when idle, busiest host', worst((host) => host.cpuPercent), FOOTPRINT_TARGET.cpuPercent, '%', 2),
+    verdict(
+      'memory by RSS, fullest host',
+      worst((host) => host.rssMiB),
+      FOOTPRINT_TARGET.memoryMiB,
+      'MiB',
+    ),
+    verdict(
+      'processor when idle, busiest host',
+      worst((host) => host.cpuPercent),
+      FOOTPRINT_TARGET.cpuPercent,
+      '%',
+      2,
+    ),
   ].join('\n')
 }
 
@@ -105,7 +148,13 @@ export function timesSection(report: TimesReport): string {
     `| the tour: create, boot, power cut, failover, power on, resync, check | ${seconds(report.tourMs)} |`,
     `| \`lab down\` | ${seconds(report.labDownMs)} |`,
     '',
-    verdict('`./dev lab` once installed, to the end of the tour', (report.labUpMs + report.tourMs) / 1000, TOUR_TARGET_MS / 1000, 's', 1),
+    verdict(
+      '`./dev lab` once installed, to the end of the tour',
+      (report.labUpMs + report.tourMs) / 1000,
+      TOUR_TARGET_MS / 1000,
+      's',
+      1,
+    ),
   ].join('\n')
 }
 

@@ -22,7 +22,10 @@ export async function benchTimes({ note }: { readonly note: (text: string) => vo
   let downMs = Number.NaN
   try {
     const startedMs = monotonicMs()
-    await promisify(execFile)(process.execPath, [join(ROOT, 'packages/lab/src/tour-main.ts')], { env: lab.cluster.env, timeout: 300_000 })
+    await promisify(execFile)(process.execPath, [join(ROOT, 'packages/lab/src/tour-main.ts')], {
+      env: lab.cluster.env,
+      timeout: 300_000,
+    })
     tourMs = monotonicMs() - startedMs
     note(`tour: ${(tourMs / 1000).toFixed(1)} s`)
   } finally {

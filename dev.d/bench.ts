@@ -80,7 +80,12 @@ export async function runBench({ parts, json, quick, write, rounds }: BenchChoic
 /** Replaces the sections given; a section begins with its own marker and ends at the next one. */
 function writePage(sections: Partial<Record<BenchPart, string>>): void {
   const before = existsSync(PAGE) ? readFileSync(PAGE, 'utf8') : ''
-  const kept = new Map([...before.matchAll(/<!-- bench (\w+) -->\n([\s\S]*?)(?=\n<!-- bench |$)/g)].map(([, part, text]) => [part, text?.trim() ?? '']))
+  const kept = new Map(
+    [...before.matchAll(/<!-- bench (\w+) -->\n([\s\S]*?)(?=\n<!-- bench |$)/g)].map(([, part, text]) => [
+      part,
+      text?.trim() ?? '',
+    ]),
+  )
   for (const [part, text] of Object.entries(sections)) kept.set(part, `${text?.trim()}\n\n_${machineLine()}_`)
   const ordered = BENCH_PARTS.flatMap((part) => (kept.has(part) ? [`<!-- bench ${part} -->\n${kept.get(part)}`] : []))
   writeFileSync(PAGE, `${HEAD}\n${ordered.join('\n\n')}\n`)

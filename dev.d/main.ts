@@ -38,16 +38,23 @@ async function main(args: readonly string[]): Promise<number> {
       return runTests(kind, parsed.values.filter)
     }
     case 'bench': {
-      const options = { json: { type: 'boolean' }, quick: { type: 'boolean' }, write: { type: 'boolean' }, rounds: { type: 'string' } } as const
+      const options = {
+        json: { type: 'boolean' },
+        quick: { type: 'boolean' },
+        write: { type: 'boolean' },
+        rounds: { type: 'string' },
+      } as const
       const { values, positionals } = parseArgs({ args: rest, options, allowPositionals: true })
       await setup()
       // Loaded only now: it needs the packages that setup has installed.
       const { BENCH_PARTS, runBench } = await import('./bench.ts')
-      const isPart = (text: string): text is (typeof BENCH_PARTS)[number] => (BENCH_PARTS as readonly string[]).includes(text)
+      const isPart = (text: string): text is (typeof BENCH_PARTS)[number] =>
+        (BENCH_PARTS as readonly string[]).includes(text)
       const wanted = positionals.length === 0 || positionals.includes('all') ? BENCH_PARTS : positionals
       const rounds = values.rounds === undefined ? undefined : Number(values.rounds)
       if (!wanted.every(isPart)) throw new DevFailure(`bench what? Any of: ${BENCH_PARTS.join(', ')}, all`)
-      if (rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0)) throw new DevFailure('--rounds takes a whole number above 0')
+      if (rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0))
+        throw new DevFailure('--rounds takes a whole number above 0')
       const flags = { json: values.json === true, quick: values.quick === true, write: values.write === true }
       return runBench({ parts: wanted, ...flags, ...(rounds === undefined ? {} : { rounds }) })
     }

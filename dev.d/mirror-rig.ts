@@ -71,7 +71,8 @@ export class MirrorRig {
     const at = (host: string) => ({ type: 'inet', host, port: String(PORT) }) as const
     // As the product does it: the host's own replica over the loopback, the other one over the cable.
     this.#localServer = transport === 'cable' ? at(LOOPBACK) : { type: 'unix', path: join(folder, 'local.sock') }
-    this.#remoteServer = transport === 'cable' ? at(ADDRESS.remote) : { type: 'unix', path: join(folder, 'remote.sock') }
+    this.#remoteServer =
+      transport === 'cable' ? at(ADDRESS.remote) : { type: 'unix', path: join(folder, 'remote.sock') }
   }
 
   static async create(options: RigOptions): Promise<MirrorRig> {

@@ -55,24 +55,48 @@ suite('bad input and work that is cut off', { timeout: 400_000 }, () => {
 
   /** Nothing is under way, and the pools hold exactly the files that the records tell of. */
   async function untilTidy(timeoutMs = SETTLED_MS): Promise<void> {
-    await lab.until('files and records agree', async () => {
-      const guests = await lab.json<{ state: string; volumes: { id: string }[] }[]>('vm', 'list')
-      if (guests.some((guest) => ['creating', 'deleting'].includes(guest.state))) return false
-      const volumes = await lab.volumes()
-      const expected = volumes.flatMap((volume) => volume.replicas.map((replica) => `${replica.host}/${volume.id}.raw`))
-      assert.deepEqual(volumes.map((volume) => volume.id).toSorted(), guests.flatMap((guest) => guest.volumes.map((volume) => volume.id)).toSorted())
-      assert.deepEqual(HOSTS.flatMap((host) => filesOf(host).map((file) => `${host}/${file}`)).toSorted(), expected.toSorted())
-      assert.equal(await removalsLeft(), '')
-      return true
-    }, timeoutMs)
+    await lab.until(
+      'files and records agree',
+      async () => {
+        const guests = await lab.json<{ state: string; volumes: { id: string }[] }[]>('vm', 'list')
+        if (guests.some((guest) => ['creating', 'deleting'].includes(guest.state))) return false
+        const volumes = await lab.volumes()
+        const expected = volumes.flatMap((volume) =>
+          volume.replicas.map((replica) => `${replica.host}/${volume.id}.raw`),
+        )
+        assert.deepEqual(
+          volumes.map((volume) => volume.id).toSorted(),
+          guests.flatMap((guest) => guest.volumes.map((volume) => volume.id)).toSorted(),
+        )
+        assert.deepEqual(
+          HOSTS.flatMap((host) => filesOf(host).map((file) => `${host}/${file}`)).toSorted(),
+          expected.toSorted(),
+        )
+        assert.equal(await removalsLeft(), '')
+        return true
+      },
+      timeoutMs,
+    )
   }
 
   const poolOf = (host: string) => join(lab.hostFolder(host), 'pools', 'default')
-  const filesOf = (host: string) => (existsSync(poolOf(host)) ? readdirSync(poolOf(host)).filter((name) => name.includes('.raw')) : [])
+  const filesOf = (host: string) =>
+    existsSync(poolOf(host)) ? readdirSync(poolOf(host)).filter((name) => name.includes('.raw')) : []
   const removalsLeft = async () => (await etcdctl('get', '--prefix', '--keys-only', '/stead/removals/')).trim()
   const etcdctl = async (...args: readonly string[]) => {
     for (const host of HOSTS) {
-      const answer = await lab.run('lab', 'exec', host, '--', 'env', 'ETCDCTL_API=3', 'etcdctl', '--endpoints', 'http://127.0.0.1:2379', ...args)
+      const answer = await lab.run(
+        'lab',
+        'exec',
+        host,
+        '--',
+        'env',
+        'ETCDCTL_API=3',
+        'etcdctl',
+        '--endpoints',
+        'http://127.0.0.1:2379',
+        ...args,
+      )
       if (answer.code === 0) return answer.stdout
     }
     throw new Error(`no host answers etcdctl ${args.join(' ')}`)
@@ -80,15 +104,29 @@ suite('bad input and work that is cut off', { timeout: 400_000 }, () => {
   const names = async () => (await lab.json<{ name: string }[]>('vm', 'list')).map((guest) => guest.name)
 
   /** The API as any program may speak to it, past all that the client checks. */
-  function send(method: string, path: string, body: string | Buffer, type = 'application/json'): Promise<{ status: number; type: string; problem: Partial<Problem> }> {
+  function send(
+    method: string,
+    path: string,
+    body: string | Buffer,
+    type = 'application/json',
+  ): Promise<{ status: number; type: string; problem: Partial<Problem> }> {
     return new Promise((resolve, reject) => {
       const headers = { 'content-type': type, 'content-length': Buffer.byteLength(body) }
-      const sent = request({ socketPath: join(lab.hostFolder('h1'), 'agent.sock'), method, path, headers, timeout: 30_000 }, (answer) => {
-        let text = ''
-        answer.setEncoding('utf8')
-        answer.on('data', (part: string) => (text += part))
-        answer.on('end', () => resolve({ status: answer.statusCode ?? 0, type: answer.headers['content-type'] ?? '', problem: JSON.parse(text || '{}') as Partial<Problem> }))
-      })
+      const sent = request(
+        { socketPath: join(lab.hostFolder('h1'), 'agent.sock'), method, path, headers, timeout: 30_000 },
+        (answer) => {
+          let text = ''
+          answer.setEncoding('utf8')
+          answer.on('data', (part: string) => (text += part))
+          answer.on('end', () =>
+            resolve({
+              status: answer.statusCode ?? 0,
+              type: answer.headers['content-type'] ?? '',
+              problem: JSON.parse(text || '{}') as Partial<Problem>,
+            }),
+          )
+        },
+      )
       sent.on('error', reject)
       sent.end(body)
     })
@@ -107,7 +145,18 @@ suite('bad input and work that is cut off', { timeout: 400_000 }, () => {
     await lab.must('lab', 'exec', 'h2', '--', 'mkdir', '-p', poolOf('h2'))
     await lab.must('lab', 'exec', 'h2', '--', 'mount', '-t', 'tmpfs', '-o', 'size=64m', 'full', poolOf('h2'))
     try {
-      await refused('no_capacity', /Pool default has room for 67108864 bytes/, 'vm', 'create', 'full', ...VM, '--disk', '128MiB', '--replicas', '3')
+      await refused(
+        'no_capacity',
+        /Pool default has room for 67108864 bytes/,
+        'vm',
+        'create',
+        'full',
+        ...VM,
+        '--disk',
+        '128MiB',
+        '--replicas',
+        '3',
+      )
       await lab.until('the guest is gone', async () => !(await names()).includes('full'))
       await untilTidy()
       assert.equal((await lab.must('lab', 'exec', 'h2', '--', 'ls', poolOf('h2'))).trim(), '')
@@ -126,15 +175,72 @@ suite('bad input and work that is cut off', { timeout: 400_000 }, () => {
     await refused('not_found', /no guest x9/, 'vm', 'start', 'x9')
     await refused('not_found', /no host h9/, 'host', 'drain', 'h9')
     await refused('not_found', /no volume/, 'volume', 'show', 'nothing')
-    await refused('not_found', /no image nowhere/, 'vm', 'create', 'x', '--memory', '64MiB', '--disk', '16MiB', '--image', 'nowhere')
+    await refused(
+      'not_found',
+      /no image nowhere/,
+      'vm',
+      'create',
+      'x',
+      '--memory',
+      '64MiB',
+      '--disk',
+      '16MiB',
+      '--image',
+      'nowhere',
+    )
     await refused('bad_request', /disk/, 'vm', 'create', 'x', ...VM, '--disk', '0')
     await refused('bad_request', /DNS label/, 'vm', 'create', 'No_Name', ...VM, '--disk', '16MiB')
-    await refused('no_capacity', /no room.*h1: default has \d+ bytes free/, 'vm', 'create', 'x', ...VM, '--disk', '1TiB')
-    await refused('no_capacity', /h1: it has \d+ MiB of memory free/, 'vm', 'create', 'x', '--memory', '1TiB', '--kernel', KERNEL, '--disk', '16MiB')
+    await refused(
+      'no_capacity',
+      /no room.*h1: default has \d+ bytes free/,
+      'vm',
+      'create',
+      'x',
+      ...VM,
+      '--disk',
+      '1TiB',
+    )
+    await refused(
+      'no_capacity',
+      /h1: it has \d+ MiB of memory free/,
+      'vm',
+      'create',
+      'x',
+      '--memory',
+      '1TiB',
+      '--kernel',
+      KERNEL,
+      '--disk',
+      '16MiB',
+    )
     const noKernel = join(folder, 'no-kernel')
     writeFileSync(noKernel, Buffer.alloc(8192, 'x'))
-    await refused('invalid_image', /is not a Linux kernel/, 'vm', 'create', 'x', '--memory', '64MiB', '--kernel', noKernel, '--disk', '16MiB')
-    await refused('bad_request', /cannot be read/, 'vm', 'create', 'x', '--memory', '64MiB', '--kernel', join(folder, 'absent'), '--disk', '16MiB')
+    await refused(
+      'invalid_image',
+      /is not a Linux kernel/,
+      'vm',
+      'create',
+      'x',
+      '--memory',
+      '64MiB',
+      '--kernel',
+      noKernel,
+      '--disk',
+      '16MiB',
+    )
+    await refused(
+      'bad_request',
+      /cannot be read/,
+      'vm',
+      'create',
+      'x',
+      '--memory',
+      '64MiB',
+      '--kernel',
+      join(folder, 'absent'),
+      '--disk',
+      '16MiB',
+    )
     const usage = await lab.run('vm', 'create', 'x', '--memory', '64MiB', '--colour', 'blue')
     assert.equal(usage.code, FAILURES.bad_request.exit)
     assert.match(usage.stderr, /--colour[^]*hint: /)
@@ -161,10 +267,21 @@ suite('bad input and work that is cut off', { timeout: 400_000 }, () => {
   test('the API refuses what the client would never send', async () => {
     const blob = Buffer.alloc(8192, 'not a kernel')
     const digest = `sha256:${createHash('sha256').update(blob).digest('hex')}`
-    assert.equal((await send('PUT', `/v1/blobs/${encodeURIComponent(digest)}`, blob, 'application/octet-stream')).status, 204)
-    const body = { name: 'raw', memoryBytes: 64 * MIB, disks: [{ sizeBytes: 16 * MIB }], boot: { kind: 'kernel', kernel: digest } }
+    assert.equal(
+      (await send('PUT', `/v1/blobs/${encodeURIComponent(digest)}`, blob, 'application/octet-stream')).status,
+      204,
+    )
+    const body = {
+      name: 'raw',
+      memoryBytes: 64 * MIB,
+      disks: [{ sizeBytes: 16 * MIB }],
+      boot: { kind: 'kernel', kernel: digest },
+    }
     await refusedByApi('invalid_image', /kernel/, body)
-    await refusedByApi('bad_request', /memoryByte: unknown field.*Did you mean `memoryBytes`/, { ...body, memoryByte: 1 })
+    await refusedByApi('bad_request', /memoryByte: unknown field.*Did you mean `memoryBytes`/, {
+      ...body,
+      memoryByte: 1,
+    })
     await refusedByApi('bad_request', /disks\[0\]\.sizeBytes/, { ...body, disks: [{ sizeBytes: 0 }] })
     await refusedByApi('bad_request', /not JSON/, '{"name": ')
     await refusedByApi('bad_request', /./, '[]')
@@ -189,7 +306,11 @@ suite('bad input and work that is cut off', { timeout: 400_000 }, () => {
   test('of two creates of one name at once exactly one wins', async () => {
     const create = () => lab.run('vm', 'create', 'twin', ...VM, '--disk', '16MiB')
     const results = await Promise.all([create(), create()])
-    assert.deepEqual(results.map((result) => result.code).toSorted(), [0, FAILURES.name_taken.exit], results.map((result) => result.stderr).join(''))
+    assert.deepEqual(
+      results.map((result) => result.code).toSorted(),
+      [0, FAILURES.name_taken.exit],
+      results.map((result) => result.stderr).join(''),
+    )
     await refused('name_taken', /twin exists/, 'vm', 'create', 'twin', ...VM, '--disk', '16MiB')
     await untilTidy()
     assert.deepEqual(await names(), ['twin'])
@@ -212,10 +333,15 @@ suite('bad input and work that is cut off', { timeout: 400_000 }, () => {
     const digest = (path: string) => `sha256:${createHash('sha256').update(readFileSync(path)).digest('hex')}` as never
     const boot = { kind: 'kernel' as const, kernel: digest(KERNEL), initrd: digest(INITRD), append: '' }
     for (const delayMs of [5, 15, 25, 35, 50]) {
-      await lab.until('the agent of h1 answers', async () => (await lab.clientOf(['h1']).call(ENDPOINTS['cluster.show'])).ok)
+      await lab.until(
+        'the agent of h1 answers',
+        async () => (await lab.clientOf(['h1']).call(ENDPOINTS['cluster.show'])).ok,
+      )
       const agent = agentOf('h1')
       const disks = [{ sizeBytes: 32 * MIB, replicas: 3 as const }]
-      const creating = client.call(ENDPOINTS['guest.create'], { body: { name: `cut${delayMs}`, memoryBytes: 64 * MIB, boot, disks } })
+      const creating = client.call(ENDPOINTS['guest.create'], {
+        body: { name: `cut${delayMs}`, memoryBytes: 64 * MIB, boot, disks },
+      })
       await sleep(delayMs)
       process.kill(agent, 'SIGKILL')
       const answer = await creating
@@ -250,9 +376,12 @@ suite('bad input and work that is cut off', { timeout: 400_000 }, () => {
     const stopped = await lab.guest('demo')
     assert.deepEqual([stopped.state, stopped.protection.level], ['stopped', 'protected'])
     const { volumes } = stopped
-    const [first, second] = volumes[0]?.replicas.map((replica) => join(poolOf(replica.host), `${volumes[0]?.id}.raw`)) ?? []
+    const [first, second] =
+      volumes[0]?.replicas.map((replica) => join(poolOf(replica.host), `${volumes[0]?.id}.raw`)) ?? []
     await run('cmp', [first ?? '', second ?? ''])
-    const told = (await lab.events()).findLast((event) => event.kind === 'guest.stopped' && event.subject === 'guest/demo')
+    const told = (await lab.events()).findLast(
+      (event) => event.kind === 'guest.stopped' && event.subject === 'guest/demo',
+    )
     assert.equal(told?.details?.['clean'], true)
     await lab.must('vm', 'start', 'demo')
     await lab.recordsPast('demo', 20)
@@ -267,7 +396,17 @@ suite('bad input and work that is cut off', { timeout: 400_000 }, () => {
     const moved = await lab.guest('demo')
     assert.notEqual(moved.host, 'h1')
     assert.deepEqual([moved.epoch, moved.protection.level], [3, 'protected'])
-    await refused('no_capacity', /h1: it is in maintenance/, 'vm', 'create', 'x', '--memory', '1TiB', '--kernel', KERNEL)
+    await refused(
+      'no_capacity',
+      /h1: it is in maintenance/,
+      'vm',
+      'create',
+      'x',
+      '--memory',
+      '1TiB',
+      '--kernel',
+      KERNEL,
+    )
     await lab.must('host', 'undrain', 'h1')
     assert.equal((await lab.hosts()).find((host) => host.name === 'h1')?.state, 'online')
     await lab.assertNothingLost('demo')
@@ -282,9 +421,16 @@ suite('bad input and work that is cut off', { timeout: 400_000 }, () => {
     await lab.must('lab', 'power-off', 'h1')
     await lab.until('its fall is followed', async () => kindsOf(events.text()).includes('host.lost'))
     const at = await lab.acknowledged('demo')
-    await lab.until('the log goes on', async () => log.text().includes(`ACK ${at + 20}\r`) || log.text().includes(`ACK ${at + 20}\n`))
+    await lab.until(
+      'the log goes on',
+      async () => log.text().includes(`ACK ${at + 20}\r`) || log.text().includes(`ACK ${at + 20}\n`),
+    )
     const numbers = [...log.text().matchAll(/^ACK (\d+)\r?$/gm)].map((match) => Number(match[1]))
-    assert.deepEqual(numbers, numbers.map((_, index) => (numbers[0] ?? 0) + index), 'each line once')
+    assert.deepEqual(
+      numbers,
+      numbers.map((_, index) => (numbers[0] ?? 0) + index),
+      'each line once',
+    )
     const listed = (await lab.json<ClusterEvent[]>('event', 'list', '--since', since)).map((event) => event.id)
     const seen = () => parseEvents(events.text()).map((event) => event.id)
     await lab.until('every event was followed', async () => listed.every((id) => seen().includes(id)))
@@ -304,7 +450,10 @@ suite('bad input and work that is cut off', { timeout: 400_000 }, () => {
     await lab.until('h1 is online', async () => (await lab.hosts())[0]?.state === 'online')
     await lab.untilProtected('demo')
     await lab.must('lab', 'power-off', off)
-    await lab.until(`${off} is lost`, async () => (await lab.hosts()).find((host) => host.name === off)?.state === 'lost')
+    await lab.until(
+      `${off} is lost`,
+      async () => (await lab.hosts()).find((host) => host.name === off)?.state === 'lost',
+    )
     await lab.must('vm', 'delete', 'old')
     await lab.must('vm', 'create', 'old', ...VM, '--disk', '16MiB', '--replicas', '1')
     assert.notDeepEqual(await removalsLeft(), '')
@@ -316,7 +465,9 @@ suite('bad input and work that is cut off', { timeout: 400_000 }, () => {
   })
 
   test('every operation has come to its end', async () => {
-    const open = (await lab.json<OperationView[]>('operation', 'list')).filter((operation) => !['succeeded', 'failed'].includes(operation.state))
+    const open = (await lab.json<OperationView[]>('operation', 'list')).filter(
+      (operation) => !['succeeded', 'failed'].includes(operation.state),
+    )
     assert.deepEqual(open, [])
   })
 
@@ -338,7 +489,11 @@ suite('bad input and work that is cut off', { timeout: 400_000 }, () => {
 function isAgent(pid: number, config: string): boolean {
   const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
   // The host's init has the agent's whole command line among its own arguments.
-  return words[0]?.endsWith('node') === true && words.includes(config) && words.some((word) => word.endsWith('agent/src/main.ts'))
+  return (
+    words[0]?.endsWith('node') === true &&
+    words.includes(config) &&
+    words.some((word) => word.endsWith('agent/src/main.ts'))
+  )
 }
 
 function parseEvents(text: string): ClusterEvent[] {

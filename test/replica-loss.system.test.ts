@@ -174,7 +174,11 @@ suite('loss of replicas', { timeout: 600_000 }, () => {
     await watch.until('guest.failed')
     const told = acknowledgedOn(lab, away, id)
     // More often than a guest that fails by itself would be tried.
-    await lab.until('it was tried often', async () => (await watch.all()).filter((event) => event.kind === 'guest.failed').length > FAILURES_MAX, 90_000)
+    await lab.until(
+      'it was tried often',
+      async () => (await watch.all()).filter((event) => event.kind === 'guest.failed').length > FAILURES_MAX,
+      90_000,
+    )
     assert.notEqual((await lab.guest(SINGLE)).state, 'error')
     await lab.must('lab', 'mend', bystander, 'san')
     await lab.until('it runs', async () => (await lab.guest(SINGLE)).state === 'running', 90_000)

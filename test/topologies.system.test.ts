@@ -16,7 +16,10 @@ suite('one host', TIMEOUT, () => {
     assert.match(created.stderr, /^warning: demo is unprotected: no second host could hold the other of 2 replicas/m)
     await lab.recordsPast('demo', 5)
     const guest = await lab.guest('demo')
-    assert.deepEqual(guest.volumes.map((volume) => volume.replicas.map((replica) => replica.host)), [['h1']])
+    assert.deepEqual(
+      guest.volumes.map((volume) => volume.replicas.map((replica) => replica.host)),
+      [['h1']],
+    )
     assert.deepEqual(guest.protection, { level: 'unprotected', reason: 'one copy only, on h1' })
     assert.match(await lab.must('vm', 'show', 'demo'), /^protection: +unprotected: one copy only, on h1$/m)
     assert.match(await lab.must('vm', 'list'), /^demo .* unprotected .*one copy only, on h1$/m)
@@ -59,7 +62,11 @@ suite('two hosts without a witness', TIMEOUT, () => {
     // Its leg on h1 is dead, and that could not be recorded: the guest on h2 stands still rather than go on alone.
     await lab.until('guest two is seen to stand still, and why', async () => {
       const two = await lab.guest('two')
-      return two.state === 'paused' && two.epoch === 1 && /the replica on h1 failed: .*store, which has no majority/.test(two.reason)
+      return (
+        two.state === 'paused' &&
+        two.epoch === 1 &&
+        /the replica on h1 failed: .*store, which has no majority/.test(two.reason)
+      )
     })
     const h1 = (await lab.hosts()).find((host) => host.name === 'h1')
     assert.equal(h1?.state, 'suspected')
@@ -180,8 +187,14 @@ async function moveLeaderOff(lab: LabCluster, hosts: readonly string[], excluded
   const statuses = new Map<string, { id: string; leads: boolean }>()
   for (const host of hosts) {
     const text = await etcdctl(lab, host, 'endpoint', 'status', '-w', 'json')
-    const [{ Status: status } = { Status: undefined }] = parseWithBigIds(text) as { Status?: { header: { member_id: string }; leader: string } }[]
-    if (status) statuses.set(host, { id: String(status.header.member_id), leads: String(status.header.member_id) === String(status.leader) })
+    const [{ Status: status } = { Status: undefined }] = parseWithBigIds(text) as {
+      Status?: { header: { member_id: string }; leader: string }
+    }[]
+    if (status)
+      statuses.set(host, {
+        id: String(status.header.member_id),
+        leads: String(status.header.member_id) === String(status.leader),
+      })
   }
   const leader = [...statuses].find(([, status]) => status.leads)?.[0]
   assert(leader, `no member leads: ${JSON.stringify([...statuses])}`)
@@ -192,7 +205,18 @@ async function moveLeaderOff(lab: LabCluster, hosts: readonly string[], excluded
 }
 
 function etcdctl(lab: LabCluster, host: string, ...args: readonly string[]): Promise<string> {
-  return lab.must('lab', 'exec', host, '--', 'env', 'ETCDCTL_API=3', 'etcdctl', '--endpoints', 'http://127.0.0.1:2379', ...args)
+  return lab.must(
+    'lab',
+    'exec',
+    host,
+    '--',
+    'env',
+    'ETCDCTL_API=3',
+    'etcdctl',
+    '--endpoints',
+    'http://127.0.0.1:2379',
+    ...args,
+  )
 }
 
 /** The ids have 64 bits, more than a JavaScript number holds. */

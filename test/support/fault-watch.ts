@@ -27,18 +27,26 @@ export class EventWatch {
   /** Waits for an event of this kind whose details have these values, and returns the newest. */
   async until(kind: EventKind, details: Readonly<Record<string, unknown>> = {}): Promise<ClusterEvent> {
     let found: ClusterEvent | undefined
-    await this.#lab.until(`${kind} is told with ${JSON.stringify(details)}`, async () => {
-      const fits = (event: ClusterEvent) => event.kind === kind && Object.entries(details).every(([key, value]) => event.details?.[key] === value)
-      found = (await this.all()).findLast(fits)
-      return found !== undefined
-    }, 90_000)
+    await this.#lab.until(
+      `${kind} is told with ${JSON.stringify(details)}`,
+      async () => {
+        const fits = (event: ClusterEvent) =>
+          event.kind === kind && Object.entries(details).every(([key, value]) => event.details?.[key] === value)
+        found = (await this.all()).findLast(fits)
+        return found !== undefined
+      },
+      90_000,
+    )
     assert(found)
     return found
   }
 
   async assertNone(...kinds: readonly EventKind[]): Promise<void> {
     const told = (await this.all()).filter((event) => kinds.includes(event.kind))
-    assert.deepEqual(told.map((event) => event.message), [])
+    assert.deepEqual(
+      told.map((event) => event.message),
+      [],
+    )
   }
 }
 
@@ -54,14 +62,20 @@ export function consoleOn(lab: LabCluster, host: string, guestId: string): strin
 
 /** The last record that a guest on this host was told is safe, dead or alive; 0 when none. */
 export function acknowledgedOn(lab: LabCluster, host: string, guestId: string): number {
-  const numbers = [...consoleOn(lab, host, guestId).matchAll(/^(?:ACK|RESUME) (\d+)\r?$/gm)].map((match) => Number(match[1]))
+  const numbers = [...consoleOn(lab, host, guestId).matchAll(/^(?:ACK|RESUME) (\d+)\r?$/gm)].map((match) =>
+    Number(match[1]),
+  )
   return Math.max(0, ...numbers)
 }
 
 /** What the guest found on its disk when it booted: the record with which it went on. Waits until it has looked. */
 export async function resumedAt(lab: LabCluster, name: string): Promise<number> {
   let found: RegExpExecArray | null = null
-  await lab.until(`${name} has read its disk`, async () => (found = /^RESUME (\d+)\r?$/m.exec(await lab.console(name))) !== null, 90_000)
+  await lab.until(
+    `${name} has read its disk`,
+    async () => (found = /^RESUME (\d+)\r?$/m.exec(await lab.console(name))) !== null,
+    90_000,
+  )
   return Number((found as RegExpExecArray | null)?.[1])
 }
 
@@ -89,13 +103,24 @@ export function qemuOf(lab: LabCluster, name: string): number {
 }
 
 /** Compares two replicas' files byte by byte. Their guest must not run. */
-export async function assertSameFiles(lab: LabCluster, volume: string, hosts: readonly [string, string]): Promise<void> {
-  const [first, second] = hosts.map((host) => createReadStream(join(lab.hostFolder(host), 'pools', 'default', `${volume}.raw`), { highWaterMark: 1 << 20 })[Symbol.asyncIterator]())
-  for (let offset = 0; ; ) {
+export async function assertSameFiles(
+  lab: LabCluster,
+  volume: string,
+  hosts: readonly [string, string],
+): Promise<void> {
+  const [first, second] = hosts.map((host) =>
+    createReadStream(join(lab.hostFolder(host), 'pools', 'default', `${volume}.raw`), { highWaterMark: 1 << 20 })[
+      Symbol.asyncIterator
+    ](),
+  )
+  for (let offset = 0; ;) {
     const [a, b] = await Promise.all([first?.next(), second?.next()])
     assert.equal(a?.done, b?.done, `the replicas on ${hosts.join(' and ')} differ in size`)
     if (a?.done !== false) return
-    assert(Buffer.from(a.value as Buffer).equals(b?.value as Buffer), `the replicas on ${hosts.join(' and ')} differ in the MiB at ${offset}`)
+    assert(
+      Buffer.from(a.value as Buffer).equals(b?.value as Buffer),
+      `the replicas on ${hosts.join(' and ')} differ in the MiB at ${offset}`,
+    )
     offset += (a.value as Buffer).length
   }
 }

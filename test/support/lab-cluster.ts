@@ -47,7 +47,12 @@ export class LabCluster {
     this.#folder = mkdtempSync(join(tmpdir(), 'stead-'))
     // Guests and storage daemons run as a user of their own, who must get through to his files.
     chmodSync(this.#folder, 0o711)
-    this.env = { ...process.env, STEAD_LAB: this.id, STEAD_LAB_ROOT: join(this.#folder, 'lab'), STEAD_CONTEXT: join(this.#folder, 'context.json') }
+    this.env = {
+      ...process.env,
+      STEAD_LAB: this.id,
+      STEAD_LAB_ROOT: join(this.#folder, 'lab'),
+      STEAD_CONTEXT: join(this.#folder, 'context.json'),
+    }
   }
 
   /** Starts a lab and waits until every host is online. Always end it with `down` (in `after`). */
@@ -78,10 +83,15 @@ export class LabCluster {
   /** Runs `stead ...` to its end, at most a minute and a half. */
   run(...args: readonly string[]): Promise<CommandResult> {
     return new Promise((resolve) => {
-      execFile(STEAD, args, { env: this.env, timeout: 90_000, killSignal: 'SIGKILL', maxBuffer: 64 << 20 }, (error, stdout, stderr) => {
-        const code = error ? (typeof error.code === 'number' ? error.code : 1) : 0
-        resolve({ code, stdout, stderr })
-      })
+      execFile(
+        STEAD,
+        args,
+        { env: this.env, timeout: 90_000, killSignal: 'SIGKILL', maxBuffer: 64 << 20 },
+        (error, stdout, stderr) => {
+          const code = error ? (typeof error.code === 'number' ? error.code : 1) : 0
+          resolve({ code, stdout, stderr })
+        },
+      )
     })
   }
 
@@ -112,7 +122,9 @@ export class LabCluster {
   }
   /** The console of the guest's present boot, as `stead vm log` prints it; empty when it cannot be had now. */
   async console(name: string): Promise<string> {
-    const opened = await (await this.#client()).stream(ENDPOINTS['guest.log'], { params: { guest: name }, query: { follow: false, offset: 0 } })
+    const opened = await (
+      await this.#client()
+    ).stream(ENDPOINTS['guest.log'], { params: { guest: name }, query: { follow: false, offset: 0 } })
     if (!opened.ok) return ''
     const parts: Uint8Array[] = []
     for await (const part of opened.value.body) parts.push(part)
@@ -125,7 +137,16 @@ export class LabCluster {
   }
 
   /** A guest that appends numbered, synced records to its disk for ever, one each `intervalMs`. */
-  async createRecorder(name: string, options: { readonly replicas?: number; readonly host?: string; readonly intervalMs?: number; readonly disk?: string; readonly start?: boolean } = {}): Promise<CommandResult> {
+  async createRecorder(
+    name: string,
+    options: {
+      readonly replicas?: number
+      readonly host?: string
+      readonly intervalMs?: number
+      readonly disk?: string
+      readonly start?: boolean
+    } = {},
+  ): Promise<CommandResult> {
     const { replicas = 2, host, intervalMs = 50, disk = '96MiB', start = true } = options
     const created = await this.run(
       ...['vm', 'create', name, '--memory', '128MiB', '--cpus', '1', '--disk', disk, '--replicas', String(replicas)],
@@ -148,7 +169,11 @@ export class LabCluster {
   /** Waits until the guest has got past this record. */
   async recordsPast(name: string, record: number, timeoutMs = 90_000): Promise<number> {
     let seen = 0
-    await this.until(`${name} writes past record ${record}`, async () => (seen = await this.acknowledged(name)) > record, timeoutMs)
+    await this.until(
+      `${name} writes past record ${record}`,
+      async () => (seen = await this.acknowledged(name)) > record,
+      timeoutMs,
+    )
     return seen
   }
 
@@ -159,17 +184,29 @@ export class LabCluster {
 
   /** The API of these hosts only: one that is cut off answers with what it knew before. */
   clientOf(hosts: readonly string[]): Client {
-    return createClient({ targets: hosts.map((host) => ({ host, unix: join(this.hostFolder(host), 'agent.sock') })), transport: unixTransport })
+    return createClient({
+      targets: hosts.map((host) => ({ host, unix: join(this.hostFolder(host), 'agent.sock') })),
+      transport: unixTransport,
+    })
   }
 
   /** Of a replica: which of the records 1..last it lacks (those that the ring has overwritten not counted). */
-  async missingRecords(volume: string, host: string, last: number): Promise<{ readonly missing: readonly number[]; readonly highest: number }> {
+  async missingRecords(
+    volume: string,
+    host: string,
+    last: number,
+  ): Promise<{ readonly missing: readonly number[]; readonly highest: number }> {
     const path = join(this.hostFolder(host), 'pools', 'default', `${volume}.raw`)
     const text = await new Promise<string>((resolve, reject) => {
-      execFile(RECORDER, ['verify', path, '1', String(last)], { timeout: 60_000, maxBuffer: 64 << 20 }, (error, stdout) => {
-        if (stdout.trim() === '') reject(new Error(`the recorder could not read ${path}`, { cause: error }))
-        else resolve(stdout)
-      })
+      execFile(
+        RECORDER,
+        ['verify', path, '1', String(last)],
+        { timeout: 60_000, maxBuffer: 64 << 20 },
+        (error, stdout) => {
+          if (stdout.trim() === '') reject(new Error(`the recorder could not read ${path}`, { cause: error }))
+          else resolve(stdout)
+        },
+      )
     })
     return JSON.parse(text) as { missing: number[]; highest: number }
   }
@@ -190,7 +227,11 @@ export class LabCluster {
 
   /** All replicas of the guest are in sync and its protection is whole. */
   async untilProtected(name: string, timeoutMs = 90_000): Promise<void> {
-    await this.until(`${name} is protected`, async () => (await this.guest(name)).protection.level === 'protected', timeoutMs)
+    await this.until(
+      `${name} is protected`,
+      async () => (await this.guest(name)).protection.level === 'protected',
+      timeoutMs,
+    )
   }
 
   /** Polls until the condition holds; its last failure is in the message when it never does. */
@@ -208,7 +249,10 @@ export class LabCluster {
     }
     const told = await this.run('vm', 'list')
     const events = await this.run('event', 'list')
-    throw new Error(`not within ${timeoutMs} ms: ${what}\n${told.stdout}\n${events.stdout.split('\n').slice(-25).join('\n')}`, { cause: last })
+    throw new Error(
+      `not within ${timeoutMs} ms: ${what}\n${told.stdout}\n${events.stdout.split('\n').slice(-25).join('\n')}`,
+      { cause: last },
+    )
   }
 
   /** Pids of the QEMU processes of a guest on all hosts, read from the lab's cgroup: never more than one may serve. */
@@ -216,15 +260,26 @@ export class LabCluster {
     const found: { pid: number; exports: string[] }[] = []
     for (const pid of this.processes()) {
       const commandLine = readCommandLine(pid)
-      if (!commandLine[0]?.includes('qemu-system') || !commandLine.some((argument) => argument.startsWith(`guest=${name},`) || argument === `guest=${name}`)) continue
-      found.push({ pid, exports: [...commandLine.join(' ').matchAll(/"export":"(vol-[0-9a-f]+-e\d+)"/g)].map((match) => match[1] ?? '') })
+      if (
+        !commandLine[0]?.includes('qemu-system') ||
+        !commandLine.some((argument) => argument.startsWith(`guest=${name},`) || argument === `guest=${name}`)
+      )
+        continue
+      found.push({
+        pid,
+        exports: [...commandLine.join(' ').matchAll(/"export":"(vol-[0-9a-f]+-e\d+)"/g)].map((match) => match[1] ?? ''),
+      })
     }
     return found
   }
 
   /** All processes of the lab's hosts. */
   processes(): readonly number[] {
-    const root = readFileSync('/proc/self/mountinfo', 'utf8').split('\n').find((line) => / - cgroup2 /.test(line))?.split(' ')[4] ?? ''
+    const root =
+      readFileSync('/proc/self/mountinfo', 'utf8')
+        .split('\n')
+        .find((line) => / - cgroup2 /.test(line))
+        ?.split(' ')[4] ?? ''
     const folder = join(root, `stead-${this.id}`)
     return processesBelow(folder)
   }
@@ -246,7 +301,8 @@ function processesBelow(folder: string): number[] {
   const found: number[] = []
   try {
     found.push(...readFileSync(join(folder, 'cgroup.procs'), 'utf8').split('\n').filter(Boolean).map(Number))
-    for (const entry of readdirSync(folder, { withFileTypes: true })) if (entry.isDirectory()) found.push(...processesBelow(join(folder, entry.name)))
+    for (const entry of readdirSync(folder, { withFileTypes: true }))
+      if (entry.isDirectory()) found.push(...processesBelow(join(folder, entry.name)))
   } catch (error) {
     // A host that is switched off at this moment takes its folder along.
     if (!['ENOENT', 'ENODEV'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error

@@ -20,9 +20,10 @@ import type { Log } from '@stead/core/ports/log.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { createApiBackend } from './backend/api-backend.ts'
 import { confirmDead } from './backend/confirm-dead.ts'
+import { openConsole } from './backend/guest-console.ts'
 import { BlobStore } from './blobs/blob-store.ts'
 import { loadConfig, type AgentConfig } from './config.ts'
-import { keepConsolesShort } from './console-limit.ts'
+import { keepGuestFolders } from './guest-folders.ts'
 import { readConsole } from './console-log.ts'
 import { EtcdMemberHost } from './etcd/etcd-member.ts'
 import { GuardianFence } from './guardian/guardian-fence.ts'
@@ -168,7 +169,7 @@ async function main(configPath: string | undefined): Promise<void> {
     log,
     verdicts,
     lagBytes: (volume) => lagBytes(context, volume),
-    console: (guest, offset, follow, gone) => openConsole(context, peers, guest, offset, follow, gone),
+    console: (guest, offset, follow, gone) => openConsole(context, peers, { guest, offset, follow }, gone),
     checkKernel,
     checkImage,
     spreadBlobs: async (digests) => {
@@ -214,7 +215,10 @@ async function main(configPath: string | undefined): Promise<void> {
       : 'none'
   await register({ config, bootId, accelerator, store, events, clock, random: realRandom, log }, signal)
   work.push(runHostAgent({ context, role: config.role, detectionMs: config.detectionMs }, signal))
-  work.push(keepConsolesShort(join(config.stateDir, 'guests'), clock, log, signal))
+  const isKnown = (guest: string) => !mirror.loaded || mirror.state.guests.has(guest as GuestId)
+  const forget = (guest: string) => guests.forget(guest as GuestId)
+  const folders = { path: join(config.stateDir, 'guests'), isKnown, forget }
+  work.push(keepGuestFolders(folders, clock, log, signal))
   work.push(
     keepHouse(
       { store, mirror, clock, log, isCoordinating: () => mirror.state.coordinator?.value.host === self },
@@ -309,24 +313,6 @@ async function lagBytes({ mirror, volumesOn }: HostContext, id: VolumeId): Promi
   if (volume.replicas.some((replica) => replica.stale?.cause === 'unknown')) return undefined
   const info = await volumesOn(source.host).inspect(id, source.pool)
   return info.ok ? info.value.bitmaps.reduce((sum, bitmap) => sum + bitmap.dirtyBytes, 0) : undefined
-}
-
-async function openConsole(
-  context: HostContext,
-  peers: Peers,
-  guest: Guest,
-  offset: number,
-  follow: boolean,
-  signal: AbortSignal,
-): Promise<Result<AsyncIterable<Uint8Array>>> {
-  const host = context.mirror.state.grants.get(guest.id)?.value.host
-  if (host === undefined)
-    return fail(
-      failure('conflict', `${guest.name} has not run yet`, { hint: `Start it with \`stead vm start ${guest.name}\`` }),
-    )
-  if (host === context.self) return ok(readConsole(context.guests.consoleLogPath(guest.id), offset, follow, signal))
-  const stream = await peers.client(host).stream('console', { guest: guest.id, offset, follow }, signal)
-  return stream.ok ? ok(stream.value as Readable as AsyncIterable<Uint8Array>) : stream
 }
 
 /** A member that joined again is made a voter; one that the others have left behind joins again. */

@@ -9,7 +9,7 @@ import type { HostRole, NetworkRole } from '@stead/core/model/host.ts'
 import { fail, ok } from '@stead/core/result.ts'
 import type { Result } from '@stead/core/result.ts'
 import { agentConfig } from './agent-config.ts'
-import { agentAnswers } from './agent-health.ts'
+import { agentAnswers, clusterIsWhole } from './agent-health.ts'
 import { cutCables, cutPairs } from './cables.ts'
 import { agentSocket, contextFile, removeContext, writeContext } from './context-file.ts'
 import { cgroupFolder, cgroupRoot, createCgroup, killGroup, processesOf, removeCgroup } from './control-group.ts'
@@ -180,6 +180,14 @@ export async function waitForAgents(lab: Lab, hosts: readonly LabHostSpec[]): Pr
       await delay(50)
     }
   }
+  // A first command that met a cluster still finding itself would be refused for a reason that is gone a moment later.
+  const first = hosts[0]
+  while (
+    first &&
+    performance.now() < end &&
+    !(await clusterIsWhole(agentSocket(lab.boot.places, first.id), hosts.length))
+  )
+    await delay(100)
   return ok()
 }
 

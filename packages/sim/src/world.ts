@@ -362,7 +362,13 @@ export class World {
       for (;;) {
         const written = await store.transact({
           compares: [],
-          writes: [{ kind: 'put', key: KEYS.host(host.id), value: JSON.stringify(hostRecord(host.id, host.order, this.#bootId(host))) }],
+          writes: [
+            {
+              kind: 'put',
+              key: KEYS.host(host.id),
+              value: JSON.stringify(hostRecord(host.id, host.order, this.#bootId(host))),
+            },
+          ],
         })
         if (written.ok) break
         await clock.sleep(100)
@@ -384,7 +390,9 @@ export class World {
       callerLife,
       served: () => {
         const host = this.#host(to)
-        return host.life && { volumes: guardedByDaemon(host.volumes, () => this.storage.isDaemonUp(to)), life: host.life }
+        return (
+          host.life && { volumes: guardedByDaemon(host.volumes, () => this.storage.isDaemonUp(to)), life: host.life }
+        )
       },
     }
   }

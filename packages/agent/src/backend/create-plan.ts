@@ -158,7 +158,10 @@ function planVolumes(
           { hint: 'Give a larger --disk' },
         ),
       )
-    const storage = [...state.hosts.values()].map((host) => host.value).filter((host) => host.role === 'compute').toSorted((a, b) => a.order - b.order)
+    const storage = [...state.hosts.values()]
+      .map((host) => host.value)
+      .filter((host) => host.role === 'compute')
+      .toSorted((a, b) => a.order - b.order)
     if (storage.length < disk.replicas && storage.length > 1)
       return fail(
         failure(

@@ -53,7 +53,10 @@ export class EtcdMemberHost {
       .filter((member) => member.hostId !== hostId)
       .map((member) => urlsOf(member, etcdClientPort).map((url) => url.replace('http://', '')))
     const rows = Math.max(0, ...others.map((addresses) => addresses.length))
-    return [...own, ...Array.from({ length: rows }, (_, row) => others.flatMap((addresses) => addresses[row] ?? [])).flat()]
+    return [
+      ...own,
+      ...Array.from({ length: rows }, (_, row) => others.flatMap((addresses) => addresses[row] ?? [])).flat(),
+    ]
   }
 
   /** The command that starts etcd in the way that its data and the other members call for. */

@@ -15,7 +15,7 @@ import {
   type DetachedSpec,
 } from './detached.ts'
 
-/** A look costs a read in /proc. Four a second find the guardian's end long before its lease is in danger. */
+/** A look costs a read in /proc. */
 const POLL_MS = 250
 const LOG_BYTES_MAX = 8 << 20
 /** A daemon that ends at once is not started in a tight loop. */
@@ -30,6 +30,8 @@ export interface CompanionOptions {
   readonly clock: Clock
   readonly log: Log
   readonly onRestart?: (previous: DetachedProcess) => void
+  /** How often its life is looked at, ms. */
+  readonly pollMs?: number
 }
 
 export class Companion {
@@ -52,7 +54,7 @@ export class Companion {
     const { clock } = this.#options
     while (!signal.aborted) {
       if (!this.#process || !isAlive(this.#process)) await this.#startOrAdopt(signal)
-      await clock.sleep(POLL_MS, signal)
+      await clock.sleep(this.#options.pollMs ?? POLL_MS, signal)
     }
   }
 

@@ -88,6 +88,8 @@ export function guardianCompanions({
       clock,
       log,
       onRestart: onRestart('the guardian'),
+      // While it is gone nobody hears this host: of the detection time most is left for its start.
+      pollMs: 50,
     }),
   ]
 }

@@ -161,13 +161,21 @@ export class EtcdStore implements Store {
   }
 
   /** As below, but does not wait for a silent member before the next one is asked. */
-  async #anyOfEndpoints<Response>(attempt: (endpoint: Endpoint) => Promise<CallOutcome<Response>>): Promise<Result<Response>> {
+  async #anyOfEndpoints<Response>(
+    attempt: (endpoint: Endpoint) => Promise<CallOutcome<Response>>,
+  ): Promise<Result<Response>> {
     const { signal } = this.#closing
     const deadline = this.#clock.monotonicMs() + this.#totalTimeoutMs
     let last: FailedCall | undefined
     while (!signal.aborted) {
-      const attempts = this.#endpoints.inOrder().map((endpoint) => async () => ({ endpoint, outcome: await attempt(endpoint) }))
-      const { endpoint, outcome } = await firstOf(attempts, PATIENCE_MS, (first) => first.outcome.kind === 'answer' || first.outcome.fate === 'refused')
+      const attempts = this.#endpoints
+        .inOrder()
+        .map((endpoint) => async () => ({ endpoint, outcome: await attempt(endpoint) }))
+      const { endpoint, outcome } = await firstOf(
+        attempts,
+        PATIENCE_MS,
+        (first) => first.outcome.kind === 'answer' || first.outcome.fate === 'refused',
+      )
       if (outcome.kind === 'answer') return ok(outcome.value)
       if (outcome.fate === 'refused') return fail(finalFailure(outcome, endpoint))
       last = outcome

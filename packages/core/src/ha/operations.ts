@@ -76,7 +76,8 @@ function drainOutcome(operation: Operation, state: ClusterState, host: HostId): 
   if (left.some(({ value }) => value.state === 'recalled'))
     return running(operation, 0.5, `${left.length} guests to move`)
   // The coordinator recalls a guest as soon as it has seen the drain, if there is a place for it.
-  if (left.some(({ value }) => hasPlace(state, value.guest))) return running(operation, 0.3, `${left.length} guests to move`)
+  if (left.some(({ value }) => hasPlace(state, value.guest)))
+    return running(operation, 0.3, `${left.length} guests to move`)
   const names = left.map(({ value }) => state.guests.get(value.guest)?.value.name ?? value.guest)
   return { ...operation, state: 'waiting', progress: 0.5, message: `no other host can take ${names.join(', ')}` }
 }

@@ -64,7 +64,9 @@ export class Provisioner {
     )
     const failed = answers.find((answer) => !answer.ok)
     if (failed && !failed.ok) {
-      const isHopeless = volume.replicas.some((replica) => mirror.state.statuses.get(replica.host)?.value.state === 'lost')
+      const isHopeless = volume.replicas.some(
+        (replica) => mirror.state.statuses.get(replica.host)?.value.state === 'lost',
+      )
       const isPatient = !isHopeless && PASSING.has(failed.error.code) && clock.monotonicMs() - startedMs < PATIENCE_MS
       log.warn('a replica could not be made', { volume: volume.id, cause: failed.error })
       if (!isPatient) return this.#undo(guest, failed.error)

@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { shorten } from './console-limit.ts'
+import { shorten } from './guest-folders.ts'
 
 test('the newest whole lines stay', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'stead-console-'))
