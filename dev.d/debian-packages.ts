@@ -16,6 +16,7 @@ const PACKAGES: readonly DebianPackage[] = [
   { name: 'qemu-system-x86', reason: 'runs the guests', major: 10 },
   { name: 'qemu-utils', reason: 'qemu-storage-daemon, which serves the volumes', major: 10 },
   { name: 'etcd-server', reason: "the cluster's memory", service: 'etcd.service' },
+  { name: 'etcd-client', reason: 'tests ask etcd itself who leads' },
   { name: 'nftables', reason: 'cuts two hosts of the lab from each other' },
   { name: 'iproute2', reason: "makes the lab's networks" },
   { name: 'util-linux', reason: 'enters the namespaces of a lab host' },

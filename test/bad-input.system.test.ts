@@ -4,7 +4,6 @@ import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -17,6 +16,7 @@ import type { OperationView, Placement } from '@stead/api/views.ts'
 import { FAILURES, type FailureCode } from '@stead/core/errors.ts'
 import type { ClusterEvent } from '@stead/core/model/event.ts'
 import { LabCluster, ROOT } from './support/lab-cluster.ts'
+import { sendRaw } from './support/raw-api.ts'
 
 const HOSTS = ['h1', 'h2', 'h3'] as const
 const MIB = 1 << 20
@@ -103,34 +103,8 @@ suite('bad input and work that is cut off', { timeout: 400_000 }, () => {
   }
   const names = async () => (await lab.json<{ name: string }[]>('vm', 'list')).map((guest) => guest.name)
 
-  /** The API as any program may speak to it, past all that the client checks. */
-  function send(
-    method: string,
-    path: string,
-    body: string | Buffer,
-    type = 'application/json',
-  ): Promise<{ status: number; type: string; problem: Partial<Problem> }> {
-    return new Promise((resolve, reject) => {
-      const headers = { 'content-type': type, 'content-length': Buffer.byteLength(body) }
-      const sent = request(
-        { socketPath: join(lab.hostFolder('h1'), 'agent.sock'), method, path, headers, timeout: 30_000 },
-        (answer) => {
-          let text = ''
-          answer.setEncoding('utf8')
-          answer.on('data', (part: string) => (text += part))
-          answer.on('end', () =>
-            resolve({
-              status: answer.statusCode ?? 0,
-              type: answer.headers['content-type'] ?? '',
-              problem: JSON.parse(text || '{}') as Partial<Problem>,
-            }),
-          )
-        },
-      )
-      sent.on('error', reject)
-      sent.end(body)
-    })
-  }
+  const send = (method: string, path: string, body: string | Buffer, type = 'application/json') =>
+    sendRaw(join(lab.hostFolder('h1'), 'agent.sock'), { method, path, body, type })
 
   async function refusedByApi(code: FailureCode, pattern: RegExp, body: unknown): Promise<void> {
     const answer = await send('POST', '/v1/guests', typeof body === 'string' ? body : JSON.stringify(body))
@@ -307,7 +281,7 @@ suite('bad input and work that is cut off', { timeout: 400_000 }, () => {
     const create = () => lab.run('vm', 'create', 'twin', ...VM, '--disk', '16MiB')
     const results = await Promise.all([create(), create()])
     assert.deepEqual(
-      results.map((result) => result.code).toSorted(),
+      results.map((result) => result.code).toSorted((a, b) => a - b),
       [0, FAILURES.name_taken.exit],
       results.map((result) => result.stderr).join(''),
     )
