@@ -85,10 +85,10 @@ async function oneResync(lab: BenchLab, guestId: string, remote: string, outageS
   const { cluster } = lab
   const before = lab.acknowledged('h1', guestId)
   const cutMs = await lab.cutStorage(remote)
-  await lab.eventAfter(cutMs, 'replica.stale', remote)
+  const { monotonicMs: staleMs } = await lab.eventAfter(cutMs, 'replica.stale', remote)
   await sleep(outageSeconds * 1_000)
   await cluster.must('lab', 'mend', remote, 'san')
-  const finished = await lab.eventAfter(cutMs, 'resync.finished', remote)
+  const finished = await lab.eventAfter(staleMs, 'resync.finished', remote)
   const changedBytes = (lab.acknowledged('h1', guestId) - before) * RECORD_BYTES
   const copiedBytes = Number(finished.details?.['copiedBytes'])
   return {
