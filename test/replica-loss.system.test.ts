@@ -3,22 +3,16 @@ import assert from 'node:assert/strict'
 import { after, before, suite, test } from 'node:test'
 import type { ClusterView } from '@stead/api/views.ts'
 import { FAILURES_MAX } from '@stead/core/ha/coordinator.ts'
-import {
-  acknowledgedOn,
-  assertSameFiles,
-  EventWatch,
-  qemuOf,
-  replaced,
-  resumedAt,
-  signal,
-} from './support/fault-watch.ts'
+import { acknowledgedOn, assertSameFiles, EventWatch, qemuOf, resumedAt, signal } from './support/fault-watch.ts'
 import { LabCluster } from './support/lab-cluster.ts'
+import { MirroredGuest, testReplicaLoss } from './support/mirrored-guest.ts'
 
 const MIRRORED = 'demo'
 const SINGLE = 'solo'
 
 suite('loss of replicas', { timeout: 600_000 }, () => {
   let lab: LabCluster
+  let mirrored: MirroredGuest
   /** The host of the mirrored guest's other replica, and the one that has none. */
   let remote = ''
   let bystander = ''
@@ -26,85 +20,15 @@ suite('loss of replicas', { timeout: 600_000 }, () => {
 
   before(async () => {
     lab = await LabCluster.up()
-    await lab.createRecorder(MIRRORED, { host: 'h1' })
-    const [disk] = (await lab.guest(MIRRORED)).volumes
-    volume = disk?.id ?? ''
-    remote = disk?.replicas.find((replica) => replica.host !== 'h1')?.host ?? ''
+    mirrored = await MirroredGuest.create(lab, MIRRORED)
+    volume = mirrored.volume
+    remote = mirrored.remote
     bystander = ['h2', 'h3'].find((host) => host !== remote) ?? ''
     await lab.createRecorder(SINGLE, { replicas: 1, host: bystander })
-    await lab.recordsPast(MIRRORED, 20)
-    await lab.untilProtected(MIRRORED)
   })
   after(() => lab?.down())
 
-  /** Breaks a replica while the guest runs, repairs it, and checks that the guest noticed nothing. */
-  async function survives(
-    host: string,
-    harm: () => Promise<unknown>,
-    repair: () => Promise<unknown> = () => Promise.resolve(),
-  ): Promise<EventWatch> {
-    const { epoch } = await lab.guest(MIRRORED)
-    const pid = qemuOf(lab, MIRRORED)
-    const watch = await EventWatch.begin(lab)
-    await harm()
-    const stale = await watch.until('replica.stale', { host })
-    const pauseMs = stale.details?.['pauseMs']
-    assert(typeof pauseMs === 'number' && pauseMs >= 0, 'the pause is told')
-    await lab.recordsPast(MIRRORED, (await lab.acknowledged(MIRRORED)) + 10)
-    await repair()
-    await lab.untilProtected(MIRRORED)
-    const resync = await watch.until('resync.finished', { host })
-    assert.equal(resync.details?.['compared'], false, "the survivor's bitmap tells what is missing")
-    assert(
-      Number(resync.details['copiedBytes']) < (96 << 20) / 8,
-      `${String(resync.details['copiedBytes'])} bytes were copied`,
-    )
-    await lab.recordsPast(MIRRORED, (await lab.acknowledged(MIRRORED)) + 5)
-    await lab.assertNothingLost(MIRRORED)
-    assert.equal((await lab.guest(MIRRORED)).epoch, epoch)
-    assert.equal(qemuOf(lab, MIRRORED), pid)
-    return watch
-  }
-
-  test("a replica's storage daemon is killed: the guest goes on, and only what changed is copied", async () => {
-    await survives(remote, () => signal(lab, remote, 'qsd'))
-  })
-
-  test('a storage daemon freezes: it is noticed, replaced, and brought up to date', async () => {
-    let frozen: readonly number[] = []
-    await survives(remote, async () => (frozen = await signal(lab, remote, 'qsd', 'STOP')))
-    await replaced(lab, remote, 'qsd', frozen)
-    assert(
-      frozen.every((pid) => !lab.processes().includes(pid)),
-      'the frozen daemon is gone: it can write nothing late',
-    )
-  })
-
-  test('the storage network of a replica is cut: its host stays, its replica waits for the cable', async () => {
-    const watch = await survives(
-      remote,
-      () => lab.must('lab', 'cut', remote, 'san'),
-      () => lab.must('lab', 'mend', remote, 'san'),
-    )
-    await watch.assertNone('host.lost')
-  })
-
-  test("a replica's whole host freezes and wakes up: its late writes count for nothing", async () => {
-    const watch = await EventWatch.begin(lab)
-    await survives(
-      remote,
-      () => lab.must('lab', 'freeze', remote),
-      async () => {
-        await watch.until('host.lost')
-        await lab.must('lab', 'thaw', remote)
-      },
-    )
-    await watch.until('host.online')
-  })
-
-  test('the local replica is lost: the guest goes on from the remote one', async () => {
-    await survives('h1', () => signal(lab, 'h1', 'qsd'))
-  })
+  testReplicaLoss(() => mirrored)
 
   test('both replicas are lost at once: the guest comes back by itself with all its records', async () => {
     const { id, epoch } = await lab.guest(MIRRORED)
@@ -240,4 +164,17 @@ suite('loss of replicas', { timeout: 600_000 }, () => {
     const { state, reason } = await lab.guest(MIRRORED)
     return state === 'waiting' && /current copy .* is on h1,/.test(reason)
   }
+})
+
+suite('loss of replicas on a pair with a witness', { timeout: 300_000 }, () => {
+  let lab: LabCluster
+  let mirrored: MirroredGuest
+
+  before(async () => {
+    lab = await LabCluster.up({ hosts: 2, witness: true })
+    mirrored = await MirroredGuest.create(lab, MIRRORED)
+  })
+  after(() => lab?.down())
+
+  testReplicaLoss(() => mirrored)
 })

@@ -16,6 +16,7 @@ interface Timer {
 export class VirtualClock implements Clock {
   #nowMs = 0
   #order = 0
+  #wallOffsetMs = 0
   /** By time, then by age; the next one last. */
   readonly #timers: Timer[] = []
 
@@ -24,7 +25,12 @@ export class VirtualClock implements Clock {
   }
 
   wallMs(): number {
-    return WALL_START_MS + this.#nowMs
+    return WALL_START_MS + this.#nowMs + this.#wallOffsetMs
+  }
+
+  /** Somebody sets the wall clock; time itself goes on as before. */
+  setWallBack(ms: number): void {
+    this.#wallOffsetMs -= ms
   }
 
   /** Ends early, without a failure, when the signal is aborted. */

@@ -106,6 +106,24 @@ test('a host that is cut off ends its guest, which runs elsewhere', () =>
     assert.ok(world.record(KEYS.status(h3)))
   }))
 
+test('the wall clock is set back an hour: nobody is suspected, and a lost host is still noticed in time', () =>
+  scenario(async (world, until) => {
+    world.clock.setWallBack(3_600_000)
+    await world.clock.advance(10_000)
+    assert.equal(world.grant('web')?.epoch, 1)
+    assert.equal(world.events().filter((event) => event.kind === 'host.suspected').length, 0)
+    const startedMs = world.clock.monotonicMs()
+    world.powerOff(h1)
+    await until('it runs on h2', () => world.isRunning('web') && world.grant('web')?.host === h2)
+    assert.ok(world.clock.monotonicMs() - startedMs < 2_000)
+    world.powerOn(h1)
+    world.clock.setWallBack(3_600_000)
+    await until('it is protected', () => world.isProtected('web'))
+    world.want('web', 'stopped')
+    await until('it is stopped', () => world.grant('web')?.state === 'released')
+    world.checks.assertEqual(volumeId('web'))
+  }))
+
 test('the same seed gives the same world', async () => {
   const [first, second] = [await fuzzWorld(3), await fuzzWorld(3)]
   assert.deepEqual(second.story, first.story)
