@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { after, before, suite, test } from 'node:test'
 import type { ClusterView } from '@stead/api/views.ts'
 import { FAILURES_MAX } from '@stead/core/ha/coordinator.ts'
-import { acknowledgedOn, assertSameFiles, EventWatch, qemuOf, resumedAt, signal } from './support/fault-watch.ts'
+import { acknowledgedOn, assertSameFiles, EventWatch, resumedAt, signal } from './support/fault-watch.ts'
 import { LabCluster } from './support/lab-cluster.ts'
 import { MirroredGuest, testReplicaLoss } from './support/mirrored-guest.ts'
 

@@ -228,7 +228,7 @@ async function main(configPath: string | undefined): Promise<void> {
   await Promise.all([api.close(), internal.close()])
   volumes.release()
   fence.close()
-  await store.close()
+  await Promise.all([store.close(), member.close()])
   history.close()
 }
 

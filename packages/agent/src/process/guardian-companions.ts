@@ -89,7 +89,7 @@ export function guardianCompanions({
       log,
       onRestart: onRestart('the guardian'),
       // While it is gone nobody hears this host: of the detection time most is left for its start.
-      pollMs: 50,
+      pollMs: 100,
     }),
   ]
 }
