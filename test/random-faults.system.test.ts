@@ -27,7 +27,9 @@ import { LabCluster } from './support/lab-cluster.ts'
 const HOSTS = ['h1', 'h2', 'h3']
 const GUESTS = ['alpha', 'beta']
 const STEPS = Number(process.env['STEAD_FAULT_STEPS'] ?? 20)
-const SEED = Number(process.env['STEAD_FAULT_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
+/** CI repeats one schedule, so that a red run there is the change's own doing; elsewhere each run draws a new one. */
+const DRAWN = process.env['CI'] === undefined ? Math.floor(Math.random() * 2 ** 31) : 1
+const SEED = Number(process.env['STEAD_FAULT_SEED'] ?? DRAWN)
 /** Loose: other work may share the machine. */
 const REST_MS = 120_000
 const STEP_MS = 300_000
