@@ -28,12 +28,11 @@ export interface DiskKeeperOptions {
   readonly disks: readonly GuestDisk[]
   /** The run cannot go on: this host is deposed, or no current leg is left. */
   readonly onEnd: (reason: string, deposed: boolean) => void
-  readonly onPhase: (phase: 'running' | 'paused', reason: string) => Promise<void>
+  readonly onPhase: (phase: 'running' | 'paused', reason: string) => void
 }
 
 interface Disk {
   readonly volume: VolumeId
-  readonly width: number
   readonly legs: Map<HostId, { readonly health: LegHealth | undefined; readonly stopWatch: () => void }>
   resyncing: boolean
   resyncTries: number
@@ -52,7 +51,6 @@ export class DiskKeeper {
     for (const disk of options.disks) {
       const kept: Disk = {
         volume: disk.volume,
-        width: disk.width,
         legs: new Map(),
         resyncing: false,
         resyncTries: 0,
@@ -100,10 +98,10 @@ export class DiskKeeper {
       const paused = await context.guests.pause(guest)
       if (!paused.ok) return this.#giveUp(`QEMU does not answer: ${paused.error.message}`)
       if (disk.legs.size === 1) {
-        await onPhase('paused', `the last current replica, on ${host}, does not answer: ${reason}`)
+        onPhase('paused', `the last current replica, on ${host}, does not answer: ${reason}`)
         return this.#giveUp(`its last current replica, on ${host}, failed: ${reason}`)
       }
-      void onPhase('paused', `the replica on ${host} failed: ${reason}`)
+      onPhase('paused', `the replica on ${host} failed: ${reason}`)
       const stale = { sinceEpoch: epoch, since: context.clock.wallMs(), reason, cause: 'leg-lost' as const }
       const recorded = await records.markStale(volume, host, stale)
       if (recorded.kind === 'deposed') return onEnd('another host was granted the guest', true)
@@ -121,7 +119,7 @@ export class DiskKeeper {
         message: `${name} goes on without its replica on ${host}: ${reason}`,
         details: { host, epoch, pauseMs },
       })
-      void onPhase('running', '')
+      onPhase('running', '')
     })
   }
 
@@ -228,6 +226,7 @@ export class DiskKeeper {
         isCurrent: () => disk.legs.has(source.host),
         exclusively: (task) => this.#surgery.run(task),
         onAttached: (leg) => this.#watchLeg(disk, host, leg.endpoint),
+        onBroken: (reason) => this.#giveUp(reason),
       },
     })
     if (!done.ok) {

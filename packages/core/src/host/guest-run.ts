@@ -43,7 +43,6 @@ export class GuestRun {
   #run: Run | undefined
   #looking = false
   #lookAgain = false
-  #stopping = false
   /** The newest epoch that has ended here: it is never begun again, however late the mirror is. */
   #endedEpoch = 0
   #report: { phase: GuestObservation['phase']; reason: string; epoch: number } | undefined
@@ -251,7 +250,7 @@ export class GuestRun {
           run.end = { reason, deposed }
           this.look()
         },
-        onPhase: async (phase, reason) => this.#say(phase, reason, epoch),
+        onPhase: (phase, reason) => this.#say(phase, reason, epoch),
       }),
     }
     return run
@@ -289,8 +288,6 @@ export class GuestRun {
   }
 
   async #stop(run: Run, guest: Guest, grant: Grant): Promise<void> {
-    if (this.#stopping) return
-    this.#stopping = true
     const { guests, clock, mirror, events, self } = this.#context
     this.#say('stopping', '', run.epoch)
     const startedMs = clock.monotonicMs()
@@ -311,7 +308,6 @@ export class GuestRun {
     const clean = await this.#switchOff(run)
     this.#endedEpoch = run.epoch
     this.#run = undefined
-    this.#stopping = false
     const why = grant.state === 'recalled' ? grant.reason : 'it was asked to stop'
     await run.records.release(clean, why, 0)
     await this.#context.network.removeTaps(this.#guest)

@@ -43,9 +43,13 @@ export interface ResyncJob {
     readonly exclusively: <T>(task: () => Promise<T>) => Promise<T>
     /** The replica has just become a leg. */
     readonly onAttached: (leg: Leg) => void
+    /**
+     * Attaching has failed half-way: nobody knows which legs the guest has, so it must not go on. (To put a local leg
+     * first, a current one is taken out for a moment.)
+     */
+    readonly onBroken: (reason: string) => void
   }
   readonly signal: AbortSignal
-  readonly onProgress?: (copiedBytes: number, totalBytes: number) => void
 }
 
 /**
@@ -151,8 +155,7 @@ class Resync {
     compare: boolean,
     address: { readonly port: number; readonly exportName: string },
   ): Promise<Result<number>> {
-    const { volume, source, target, epoch, signal, context, onProgress } = this.#job
-    const before = this.#copiedBytes
+    const { volume, source, target, epoch, signal, context } = this.#job
     const copied = await this.#source.copy(
       {
         volume: volume.id,
@@ -168,7 +171,7 @@ class Resync {
           exportName: address.exportName,
         },
       },
-      (progress) => onProgress?.(before + progress.copiedBytes, before + progress.totalBytes),
+      () => undefined,
       AbortSignal.any([signal, this.#late.signal]),
     )
     if (!copied.ok) return copied
@@ -190,7 +193,7 @@ class Resync {
     if (!exported.ok) return exported
     if (signal.aborted) return fail(failure('conflict', 'The resync was called off'))
     if (!run) {
-      const passed = await this.#lastPass(dirty, exported.value, () => Promise.resolve(ok()))
+      const passed = await this.#lastPass(dirty, exported.value)
       return passed.ok ? ok(0) : passed
     }
     const { guest } = run
@@ -210,10 +213,15 @@ class Resync {
       void clock.sleep(JOIN_MS_MAX).then(() => this.#late.abort())
       const paused = await guests.pause(guest)
       if (!paused.ok) return paused
-      const passed = await this.#lastPass(dirty, exported.value, () => guests.attachLeg(guest, volume.id, target.host))
-      if (passed.ok) run.onAttached(leg)
+      const passed = await this.#lastPass(dirty, exported.value)
+      const attached = passed.ok ? await guests.attachLeg(guest, volume.id, target.host) : passed
+      if (passed.ok && !attached.ok) {
+        run.onBroken(`the replica on ${target.host} could not be attached: ${attached.error.message}`)
+        return attached
+      }
+      if (attached.ok) run.onAttached(leg)
       const resumed = await guests.resume(guest)
-      if (!passed.ok) return passed
+      if (!attached.ok) return attached
       return resumed.ok ? ok(clock.monotonicMs() - startedMs) : resumed
     })
     if (!joined.ok) {
@@ -226,14 +234,12 @@ class Resync {
   async #lastPass(
     dirty: string,
     address: { readonly port: number; readonly exportName: string },
-    attach: () => Promise<Result<void>>,
   ): Promise<Result<void>> {
     const { volume, source } = this.#job
     const turned = await this.#source.addBitmap(volume.id, source.pool, this.#nextPoint, dirty)
     if (!turned.ok) return turned
     const copied = await this.#copy({ bitmap: dirty, extra: [] }, false, address)
-    if (!copied.ok) return copied
-    return attach()
+    return copied.ok ? ok() : copied
   }
 }
 
