@@ -85,18 +85,7 @@ suite('bad input and work that is cut off', { timeout: 400_000 }, () => {
   const removalsLeft = async () => (await etcdctl('get', '--prefix', '--keys-only', '/stead/removals/')).trim()
   const etcdctl = async (...args: readonly string[]) => {
     for (const host of HOSTS) {
-      const answer = await lab.run(
-        'lab',
-        'exec',
-        host,
-        '--',
-        'env',
-        'ETCDCTL_API=3',
-        'etcdctl',
-        '--endpoints',
-        'http://127.0.0.1:2379',
-        ...args,
-      )
+      const answer = await lab.etcdctl(host, ...args)
       if (answer.code === 0) return answer.stdout
     }
     throw new Error(`no host answers etcdctl ${args.join(' ')}`)

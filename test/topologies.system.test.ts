@@ -204,19 +204,10 @@ async function moveLeaderOff(lab: LabCluster, hosts: readonly string[], excluded
   return next
 }
 
-function etcdctl(lab: LabCluster, host: string, ...args: readonly string[]): Promise<string> {
-  return lab.must(
-    'lab',
-    'exec',
-    host,
-    '--',
-    'env',
-    'ETCDCTL_API=3',
-    'etcdctl',
-    '--endpoints',
-    'http://127.0.0.1:2379',
-    ...args,
-  )
+async function etcdctl(lab: LabCluster, host: string, ...args: readonly string[]): Promise<string> {
+  const answer = await lab.etcdctl(host, ...args)
+  assert.equal(answer.code, 0, answer.stderr)
+  return answer.stdout
 }
 
 /** The ids have 64 bits, more than a JavaScript number holds. */

@@ -95,7 +95,13 @@ export class LabCluster {
     })
   }
 
-  /** The same, when it is to succeed. */
+  /** Asks etcd itself, past the agent, by the member on this host. */
+  etcdctl(host: string, ...args: readonly string[]): Promise<CommandResult> {
+    const command = ['env', 'ETCDCTL_API=3', 'etcdctl', '--endpoints', 'http://127.0.0.1:2379', ...args]
+    return this.run('lab', 'exec', host, '--', ...command)
+  }
+
+  /** `run`, when it is to succeed. */
   async must(...args: readonly string[]): Promise<string> {
     const result = await this.run(...args)
     assert.equal(result.code, 0, `stead ${args.join(' ')} failed (${result.code}): ${result.stderr}${result.stdout}`)

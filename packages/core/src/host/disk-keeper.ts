@@ -13,6 +13,7 @@ import type { HostContext } from './host-context.ts'
 import { dropOldBitmaps, nextSyncPoint, resync } from './resync.ts'
 import type { RunRecords } from './run-records.ts'
 import { SerialQueue } from './serial-queue.ts'
+import { resyncFinished } from './storage-events.ts'
 
 const RESYNC_RETRY_MS = [500, 1_000, 2_000, 5_000, 10_000] as const
 /** The sync point moves on when this much is dirty since the last one: what a crash may make us copy is bounded. */
@@ -243,21 +244,9 @@ export class DiskKeeper {
     )
     if (recorded?.kind !== 'recorded') return undefined
     if (isWhole(recorded.value)) await dropOldBitmaps(context, recorded.value)
-    const { copiedBytes, passes, pauseMs, compared } = done.value
-    context.events.tell(
-      {
-        kind: 'resync.finished',
-        subject: `volume/${volume.id}`,
-        message: `${copiedBytes} bytes in ${passes} passes${compared ? ', after comparing all blocks' : ''}; the guest stood still for ${pauseMs.toFixed(1)} ms`,
-        details: { host, copiedBytes, passes, pauseMs, compared },
-      },
-      {
-        kind: 'replica.in-sync',
-        subject: `volume/${volume.id}`,
-        message: `the replica of ${name} on ${host} is in sync`,
-        details: { host },
-      },
-    )
+    const replica = `the replica of ${name} on ${host}`
+    const stood = `the guest stood still for ${done.value.pauseMs.toFixed(1)} ms`
+    context.events.tell(...resyncFinished(volume.id, host, replica, stood, done.value))
     return undefined
   }
 

@@ -11,6 +11,7 @@ import type { GuestDisk, Leg } from '../ports/guest-host.ts'
 import { fail, ok, type Result } from '../result.ts'
 import { legEndpoint, type HostContext } from './host-context.ts'
 import type { RunRecords } from './run-records.ts'
+import { exportRevoked } from './storage-events.ts'
 
 export async function openDisk(
   context: HostContext,
@@ -48,13 +49,7 @@ export async function openDisk(
       local: replica.host === self,
     })
     historyLost ||= address.bitmapIsNew
-    for (const name of address.revoked)
-      events.tell({
-        kind: 'export.revoked',
-        subject: `volume/${volume.id}`,
-        message: `${replica.host} no longer serves ${name}`,
-        details: { host: replica.host, export: name },
-      })
+    events.tell(...address.revoked.map((name) => exportRevoked(volume.id, replica.host, name)))
   }
   const superseded = failures.find(({ error }) => error.code === 'stale_epoch')
   if (superseded) return fail(superseded.error)

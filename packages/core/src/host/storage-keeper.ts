@@ -10,6 +10,7 @@ import { inSync, isActive, isWhole, replicaOn, withCurrent } from '../model/reco
 import type { Removal, Volume } from '../model/volume.ts'
 import type { HostContext } from './host-context.ts'
 import { dropOldBitmaps, resync } from './resync.ts'
+import { exportRevoked, resyncFinished } from './storage-events.ts'
 
 const TICK_MS = 1_000
 const RESYNC_RETRY_MS = 5_000
@@ -66,13 +67,7 @@ export class StorageKeeper {
       return
     }
     this.#revokedBelow.set(volume.id, grant.epoch)
-    for (const name of revoked.value)
-      events.tell({
-        kind: 'export.revoked',
-        subject: `volume/${volume.id}`,
-        message: `${self} no longer serves ${name}`,
-        details: { host: self, export: name },
-      })
+    events.tell(...revoked.value.map((name) => exportRevoked(volume.id, self, name)))
   }
 
   async #remove({ volume, pool, host }: Removal): Promise<void> {
@@ -135,20 +130,7 @@ export class StorageKeeper {
     })
     if (!outcome.ok || !outcome.value.committed) return
     if (isWhole(next)) await dropOldBitmaps(this.#context, next)
-    const { copiedBytes, passes, compared } = done.value
-    events.tell(
-      {
-        kind: 'resync.finished',
-        subject,
-        message: `${copiedBytes} bytes${compared ? ', after comparing all blocks' : ''}; the guest was stopped`,
-        details: { host: target.host, copiedBytes, passes, pauseMs: 0, compared },
-      },
-      {
-        kind: 'replica.in-sync',
-        subject,
-        message: `the replica on ${target.host} is in sync`,
-        details: { host: target.host },
-      },
-    )
+    const replica = `the replica on ${target.host}`
+    events.tell(...resyncFinished(volume.id, target.host, replica, 'the guest was stopped', done.value))
   }
 }

@@ -1,0 +1,33 @@
+/** What is told of replicas, in the same words whoever tells it: a guest's host or a storage host. */
+import type { EventDraft } from '../ha/plan.ts'
+import type { HostId, VolumeId } from '../model/ids.ts'
+import type { ResyncReport } from './resync.ts'
+
+export function exportRevoked(volume: VolumeId, host: HostId, exportName: string): EventDraft {
+  return {
+    kind: 'export.revoked',
+    subject: `volume/${volume}`,
+    message: `${host} no longer serves ${exportName}`,
+    details: { host, export: exportName },
+  }
+}
+
+/** `replica` names it in a sentence: "the replica of web1 on h2". `stood` says what the guest did meanwhile. */
+export function resyncFinished(
+  volume: VolumeId,
+  host: HostId,
+  replica: string,
+  stood: string,
+  { copiedBytes, passes, pauseMs, compared }: ResyncReport,
+): readonly EventDraft[] {
+  const subject = `volume/${volume}`
+  return [
+    {
+      kind: 'resync.finished',
+      subject,
+      message: `${copiedBytes} bytes in ${passes} passes${compared ? ', after comparing all blocks' : ''}; ${stood}`,
+      details: { host, copiedBytes, passes, pauseMs, compared },
+    },
+    { kind: 'replica.in-sync', subject, message: `${replica} is in sync`, details: { host } },
+  ]
+}
