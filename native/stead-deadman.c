@@ -33,6 +33,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "process-start.h"
+
 enum { CLIENTS_MAX = 8, LINE_MAX_BYTES = 128 };
 
 struct client {
@@ -44,11 +46,6 @@ struct client {
 static timer_t timer;
 static long timeout_ms_max;
 static double suspended_ms_before;
-
-static void die(const char *what) {
-  fprintf(stderr, "stead-deadman: %s: %s\n", what, strerror(errno));
-  exit(1);
-}
 
 static double clock_ms(clockid_t clock) {
   struct timespec t;
@@ -127,22 +124,6 @@ static void run_init(int parent_alive) {
   // Memory and oom settings of the parent do not matter here: this process only sleeps.
   prctl(PR_SET_NAME, "stead-guests");
   for (;;) pause();
-}
-
-static unsigned long long start_time(pid_t pid) {
-  char path[64], text[1024];
-  snprintf(path, sizeof path, "/proc/%d/stat", pid);
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) die(path);
-  ssize_t got = read(fd, text, sizeof text - 1);
-  if (got <= 0) die(path);
-  close(fd);
-  text[got] = 0;
-  // The name in field 2 may hold spaces and brackets: count from the last bracket, which ends field 2.
-  char *field = strrchr(text, ')');
-  for (int number = 2; field && number < 22; number++) field = strchr(field + 1, ' ');
-  if (!field) die("no start time");
-  return strtoull(field + 1, NULL, 10);
 }
 
 static void write_pid_file(const char *path, pid_t init) {

@@ -30,6 +30,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "process-start.h"
+
 struct options {
   pid_t ns_pid;
   long uid, gid, nice;
@@ -41,11 +43,6 @@ struct trouble {
   int error;
   char what[120];
 };
-
-static void die(const char *what) {
-  fprintf(stderr, "stead-run-guest: %s: %s\n", what, strerror(errno));
-  exit(1);
-}
 
 static long number(const char *option, const char *text) {
   char *end;
@@ -150,22 +147,6 @@ static pid_t hear_hello(int guest) {
       return credentials.pid;
     }
   return 0;
-}
-
-static unsigned long long start_time(pid_t pid) {
-  char path[64], text[1024];
-  snprintf(path, sizeof path, "/proc/%d/stat", pid);
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) die(path);
-  ssize_t got = read(fd, text, sizeof text - 1);
-  if (got <= 0) die(path);
-  close(fd);
-  text[got] = 0;
-  // The name in field 2 may hold spaces and brackets: count from the last bracket, which ends field 2.
-  char *field = strrchr(text, ')');
-  for (int index = 2; field && index < 22; index++) field = strchr(field + 1, ' ');
-  if (!field) die(path);
-  return strtoull(field + 1, NULL, 10);
 }
 
 static void write_pid_file(const char *path, pid_t pid) {
