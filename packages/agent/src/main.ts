@@ -14,16 +14,16 @@ import { KEYS } from '@stead/core/model/keys.ts'
 import { replicaOn } from '@stead/core/model/records.ts'
 import type { Grant } from '@stead/core/model/grant.ts'
 import type { Volume } from '@stead/core/model/volume.ts'
-import type { Log } from '@stead/core/ports/log.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { createApiBackend } from './backend/api-backend.ts'
 import { confirmDead } from './backend/confirm-dead.ts'
 import { openConsole } from './backend/guest-console.ts'
 import { BlobStore } from './blobs/blob-store.ts'
-import { loadConfig, type AgentConfig } from './config.ts'
+import { loadConfig } from './config.ts'
 import { keepGuestFolders } from './guest-folders.ts'
 import { readConsole } from './console-log.ts'
 import { EtcdMemberHost } from './etcd/etcd-member.ts'
+import { watchMembership } from './etcd/membership-watch.ts'
 import { GuardianFence } from './guardian/guardian-fence.ts'
 import { History } from './history.ts'
 import { keepHouse } from './housekeeping.ts'
@@ -39,6 +39,7 @@ import { checkImage, checkKernel } from './qemu/blob-check.ts'
 import { QemuGuestHost } from './qemu/qemu-guest-host.ts'
 import { realClock, realRandom } from './real-clock.ts'
 import { register } from './registration.ts'
+import { keepStorageDaemons } from './storage/daemon-keeper.ts'
 import { LegProbe } from './storage/leg-probe.ts'
 import { QsdVolumeHost } from './storage/qsd-volume-host.ts'
 import { EtcdStore } from './store/etcd-store.ts'
@@ -46,12 +47,7 @@ import { EtcdStore } from './store/etcd-store.ts'
 const NBD_PORT_FIRST = 10_809
 /** A change of etcd's leader is seen as calls that hang: giving up on them early is what makes a failover quick. */
 const STORE_CALL_TIMEOUT_MS = 400
-const QSD_POLL_MS = 1_000
-const QSD_RETRY_MS = 250
-const QSD_ANSWER_MS = 2_000
-const QSD_FAILURES_MAX = 3
 const DEADMAN_WAIT_MS = 5_000
-const MEMBERSHIP_POLL_MS = 5_000
 
 async function main(configPath: string | undefined): Promise<void> {
   if (configPath === undefined) throw new Error('usage: main.ts AGENT.json')
@@ -206,7 +202,7 @@ async function main(configPath: string | undefined): Promise<void> {
   flushCompileCache()
   log.info('the agent is up', { role: config.role, bootId })
 
-  work.push(keepStorageDaemons(config, volumes, context, signal))
+  work.push(keepStorageDaemons(config.pools, volumes, context, signal))
   const accelerator =
     config.role === 'compute'
       ? await detectAccelerator({ log, ...(config.guestUser ? { user: config.guestUser } : {}) })
@@ -223,7 +219,7 @@ async function main(configPath: string | undefined): Promise<void> {
       signal,
     ),
   )
-  if (member.isMember) work.push(watchMembership(member, etcd, log, signal))
+  if (member.isMember) work.push(watchMembership(member, etcd, clock, log, signal))
   await Promise.all(work)
   await Promise.all([api.close(), internal.close()])
   volumes.release()
@@ -260,48 +256,6 @@ async function guestNamespace(fence: GuardianFence): Promise<number> {
   }
 }
 
-async function keepStorageDaemons(
-  config: AgentConfig,
-  volumes: QsdVolumeHost,
-  { events, self, clock, log }: HostContext,
-  signal: AbortSignal,
-): Promise<void> {
-  let wake = () => {}
-  volumes.onDaemonExit((pool, reason) => {
-    wake()
-    events.tell({
-      kind: 'daemon.restarted',
-      subject: `host/${self}`,
-      message: `the storage daemon of pool ${pool} on ${self} ended (${reason}) and is started again`,
-      details: { pool },
-    })
-  })
-  const failures = new Map<string, number>()
-  while (!signal.aborted) {
-    for (const { name: pool } of config.pools) {
-      const ensured = await daemonAnswers(volumes, pool)
-      failures.set(pool, ensured.ok ? 0 : (failures.get(pool) ?? 0) + 1)
-      if (ensured.ok) continue
-      log.error('a storage daemon does not run', { pool, cause: ensured.error })
-      if (failures.get(pool) !== QSD_FAILURES_MAX) continue
-      // It lives but does not answer. Its clients have gone on without it; a new one lets them come back.
-      const daemon = volumes.daemon(pool)
-      if (daemon.ok) await daemon.value.kill()
-      failures.set(pool, 0)
-    }
-    const ended = new Promise<void>((resolve) => (wake = resolve))
-    const isWell = [...failures.values()].every((count) => count === 0)
-    await Promise.race([ended, clock.sleep(isWell ? QSD_POLL_MS : QSD_RETRY_MS, signal)])
-  }
-}
-
-/** Running is not enough: a frozen daemon keeps its connections and says nothing. */
-async function daemonAnswers(volumes: QsdVolumeHost, pool: string): Promise<Result<unknown>> {
-  const ensured = await volumes.ensureDaemon(pool)
-  const daemon = volumes.daemon(pool)
-  return ensured.ok && daemon.ok ? daemon.value.call('query-block-exports', undefined, QSD_ANSWER_MS) : ensured
-}
-
 async function lagBytes({ mirror, volumesOn }: HostContext, id: VolumeId): Promise<number | undefined> {
   const volume = mirror.state.volumes.get(id)?.value
   const source = volume?.replicas.find(
@@ -311,20 +265,6 @@ async function lagBytes({ mirror, volumesOn }: HostContext, id: VolumeId): Promi
   if (volume.replicas.some((replica) => replica.stale?.cause === 'unknown')) return undefined
   const info = await volumesOn(source.host).inspect(id, source.pool)
   return info.ok ? info.value.bitmaps.reduce((sum, bitmap) => sum + bitmap.dirtyBytes, 0) : undefined
-}
-
-/** A member that joined again is made a voter; one that the others have left behind joins again. */
-async function watchMembership(member: EtcdMemberHost, etcd: Companion, log: Log, signal: AbortSignal): Promise<void> {
-  if (member.endpoints().length < 2) return
-  let strange = 0
-  while (!signal.aborted) {
-    await realClock.sleep(MEMBERSHIP_POLL_MS, signal)
-    strange = (await member.standing()) === 'stranger' ? strange + 1 : 0
-    if (strange < 3) continue
-    log.warn('the other members of the store do not know this one; it joins again')
-    strange = 0
-    await etcd.kill()
-  }
 }
 
 await main(process.argv[2])
