@@ -1,0 +1,316 @@
+/**
+ * The search behind `balance`: which running items to move where, so that the hosts are filled evenly with few guests
+ * moved. The choice of a step is made on a linear model of the score (its slope at the present state), since that
+ * splits into a part for the host that is left and a part for the one that is taken; the step itself is measured.
+ */
+import type { BalanceStep } from './balance.ts'
+import { NOWHERE } from './compiled.ts'
+import { Effort } from './effort.ts'
+import type { Item } from './item.ts'
+import type { Occupancy } from './occupancy.ts'
+
+/** Of the moves chosen so far, the weakest are dropped and others sought in their stead: one round for each share. */
+const SHARES_DROPPED = [0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9]
+const PASSES_MAX = 6
+/** Items move from the fullest hosts to the emptiest; this many of each are looked at. */
+const HOSTS_MAX = 100
+/** Hosts judged at most in all, about 10 ns each. */
+const EFFORT = 150_000_000
+/** A second of migration must gain this much, divided by the number of hosts: between equals, the light one moves. */
+const GAIN_PER_SECOND = 1e-5
+const ROUNDING = 1e-9
+
+interface Found {
+  readonly item: Item
+  readonly to: number
+  readonly value: number
+}
+
+export class BalanceSearch {
+  readonly #occupancy: Occupancy
+  readonly #items: readonly Item[]
+  readonly #home: ReadonlyMap<Item, number>
+  readonly #secondsOf: ReadonlyMap<Item, number>
+  /** Items that no rule or wish speaks of, which is most: capacity alone decides for them. */
+  readonly #unruled: ReadonlySet<Item>
+  /** By host, for the linear model: shares taken, and one byte's or one processor's share. */
+  readonly #memory: Float64Array
+  readonly #cpu: Float64Array
+  readonly #perByte: Float64Array
+  readonly #perCpu: Float64Array
+  readonly #effort = new Effort(EFFORT)
+  #moved = 0
+
+  constructor(occupancy: Occupancy, items: readonly Item[], secondsOf: (item: Item) => number) {
+    const { hosts, memoryBytes, cpus } = occupancy.problem
+    this.#occupancy = occupancy
+    this.#items = items
+    this.#home = new Map(items.map((item) => [item, item.place]))
+    this.#secondsOf = new Map(items.map((item) => [item, secondsOf(item)]))
+    this.#unruled = new Set(
+      items.filter(
+        (item) =>
+          item.allowed === undefined &&
+          item.cost === undefined &&
+          item.unit === undefined &&
+          item.strictSets.length + item.wishedSets.length === 0,
+      ),
+    )
+    this.#memory = new Float64Array(hosts.length)
+    this.#cpu = new Float64Array(hosts.length)
+    this.#perByte = memoryBytes.map((bytes) => (bytes > 0 ? 1 / bytes : 0))
+    this.#perCpu = cpus.map((count) => (count > 0 ? 1 / count : 0))
+  }
+
+  run({ movesMax, gainMin }: { readonly movesMax: number; readonly gainMin: number }): BalanceStep[] {
+    this.#descend(movesMax, gainMin)
+    this.#betterDestinations()
+    for (const share of SHARES_DROPPED) {
+      if (this.#effort.spent) break
+      const before = {
+        places: this.#items.map(({ place }) => place),
+        moved: this.#moved,
+        score: this.#occupancy.spread(),
+      }
+      this.#dropWeakMoves(gainMin, share)
+      this.#descend(movesMax, gainMin)
+      this.#betterDestinations()
+      // A move less is worth what a move must gain.
+      const gain = before.score - this.#occupancy.spread() + (before.moved - this.#moved) * gainMin
+      if (gain < ROUNDING) this.#restore(before.places)
+    }
+    return this.#inOrder()
+  }
+
+  #restore(places: readonly number[]): void {
+    const changed = this.#items.filter((item, index) => item.place !== places[index])
+    const target = new Map(this.#items.map((item, index) => [item, places[index]!]))
+    for (const item of changed) this.#moved += this.#movesAdded(item, target.get(item)!)
+    // All are lifted before any is put, so that none is in another's way.
+    for (const item of changed) this.#occupancy.lift(item)
+    for (const item of changed) this.#occupancy.put(item, target.get(item)!)
+  }
+
+  /** One move after the other, always the one that gains most for each guest moved. */
+  #descend(movesMax: number, gainMin: number): void {
+    for (;;) {
+      const found = this.#bestMove(movesMax - this.#moved, gainMin)
+      if (found === undefined || this.#effort.spent) return
+      this.#move(found.item, found.to)
+    }
+  }
+
+  #move(item: Item, to: number): void {
+    this.#moved += this.#movesAdded(item, to)
+    this.#occupancy.lift(item)
+    this.#occupancy.put(item, to)
+  }
+
+  /** Going home takes a move back; from one new place to another costs nothing more. */
+  #movesAdded(item: Item, to: number): number {
+    const home = this.#home.get(item)
+    return item.members.length * (Number(to !== home) - Number(item.place !== home))
+  }
+
+  #bestMove(movesLeft: number, gainMin: number): Found | undefined {
+    const occupancy = this.#occupancy
+    const secondCost = GAIN_PER_SECOND / occupancy.problem.usable.length
+    const score = occupancy.spread()
+    const model = this.#linearModel()
+    const { isSource, destinations } = this.#hostsLookedAt()
+    let best: Found | undefined
+    for (const item of this.#items) {
+      if (isSource[item.place] === 0) continue
+      this.#effort.spend(destinations.length)
+      const to = this.#bestDestination(item, model, destinations)
+      if (to === NOWHERE) continue
+      const added = this.#movesAdded(item, to)
+      if (added > movesLeft) continue
+      const gain = score - occupancy.spreadAfterShift(item.place, to, item.memoryBytes, item.cpus)
+      if (gain < (added > 0 ? gainMin * added : ROUNDING)) continue
+      const seconds = added > 0 ? this.#secondsOf.get(item)! : 0
+      const value = (gain - seconds * secondCost) / Math.max(added, 0.25)
+      if (best === undefined || value > best.value) best = { item, to, value }
+    }
+    return best
+  }
+
+  /** What a share of memory or processors more on a host adds to the score: slope and mean of each. */
+  #linearModel(): LinearModel {
+    const { problem, usedMemory, usedCpus } = this.#occupancy
+    for (const host of problem.usable) {
+      this.#memory[host] = usedMemory[host]! * this.#perByte[host]!
+      this.#cpu[host] = usedCpus[host]! * this.#perCpu[host]!
+    }
+    const memory = meanAndDeviation(this.#memory, problem.usable)
+    const cpu = meanAndDeviation(this.#cpu, problem.usable)
+    return {
+      memoryMean: memory.mean,
+      memorySlope: 1 / Math.max(memory.deviation, 1e-4),
+      cpuMean: cpu.mean,
+      cpuSlope: 1 / Math.max(cpu.deviation, 1e-4),
+    }
+  }
+
+  #hostsLookedAt(): { isSource: Uint8Array; destinations: Int32Array } {
+    const { usable, isUsable } = this.#occupancy.problem
+    if (usable.length <= HOSTS_MAX) return { isSource: isUsable, destinations: usable }
+    const taken = (host: number) => this.#memory[host]! + this.#cpu[host]!
+    const emptiestFirst = usable.toSorted((a, b) => taken(a) - taken(b))
+    const isSource = new Uint8Array(isUsable.length)
+    for (const host of emptiestFirst.subarray(-HOSTS_MAX)) isSource[host] = 1
+    return { isSource, destinations: emptiestFirst.subarray(0, HOSTS_MAX) }
+  }
+
+  #bestDestination(item: Item, model: LinearModel, destinations: Int32Array): number {
+    const { memoryMean, memorySlope, cpuMean, cpuSlope } = model
+    const occupancy = this.#occupancy
+    const unruled = this.#unruled.has(item)
+    const from = item.place
+    const lessMemory = item.memoryBytes * this.#perByte[from]!
+    const lessCpu = item.cpus * this.#perCpu[from]!
+    // Taking a host must add less than leaving this one takes away.
+    let least =
+      memorySlope * lessMemory * (2 * (this.#memory[from]! - memoryMean) - lessMemory) +
+      cpuSlope * lessCpu * (2 * (this.#cpu[from]! - cpuMean) - lessCpu)
+    let best = NOWHERE
+    for (let index = 0; index < destinations.length; index++) {
+      const host = destinations[index]!
+      const moreMemory = item.memoryBytes * this.#perByte[host]!
+      const moreCpu = item.cpus * this.#perCpu[host]!
+      const added =
+        memorySlope * moreMemory * (2 * (this.#memory[host]! - memoryMean) + moreMemory) +
+        cpuSlope * moreCpu * (2 * (this.#cpu[host]! - cpuMean) + moreCpu)
+      if (added >= least || host === from || !occupancy.hasRoom(item, host)) continue
+      if (!unruled && !this.#mayGo(item, host)) continue
+      least = added
+      best = host
+    }
+    return best
+  }
+
+  /** No rule against it, and no wish spoilt that was fulfilled at home. */
+  #mayGo(item: Item, host: number): boolean {
+    const occupancy = this.#occupancy
+    const from = occupancy.lift(item)
+    occupancy.prepare(item)
+    const may =
+      occupancy.admits(item, host) &&
+      occupancy.wishCostAt(item, host) <= occupancy.wishCostAt(item, this.#home.get(item)!) + ROUNDING
+    occupancy.put(item, from)
+    return may
+  }
+
+  /** Items that move anyway exchange their destinations while that gains. */
+  #betterDestinations(): void {
+    const occupancy = this.#occupancy
+    const moved = this.#items.filter((item) => item.place !== this.#home.get(item))
+    let improved = true
+    for (let pass = 0; improved && pass < PASSES_MAX; pass++) {
+      improved = false
+      for (const [index, one] of moved.entries())
+        for (const other of moved.slice(0, index)) {
+          if (one.place === other.place) continue
+          const bytes = one.memoryBytes - other.memoryBytes
+          const cpus = one.cpus - other.cpus
+          const after = occupancy.spreadAfterShift(one.place, other.place, bytes, cpus)
+          if (after < occupancy.spread() - ROUNDING && this.#exchange(one, other)) improved = true
+        }
+    }
+  }
+
+  #exchange(one: Item, other: Item): boolean {
+    const occupancy = this.#occupancy
+    const [oneHost, otherHost] = [one.place, other.place]
+    // Neither may end at home by chance: that would be a move less, and is `dropWeakMoves`' to decide.
+    if (this.#home.get(one) === otherHost || this.#home.get(other) === oneHost) return false
+    occupancy.lift(other)
+    const oneMay = occupancy.hasRoom(one, otherHost) && this.#mayGo(one, otherHost)
+    if (oneMay) {
+      this.#occupancy.lift(one)
+      occupancy.put(one, otherHost)
+    }
+    // `mayGo` wants the item on a host: it is put back where it was, which has room no more than before.
+    occupancy.put(other, otherHost)
+    if (oneMay && occupancy.hasRoom(other, oneHost) && this.#mayGo(other, oneHost)) {
+      occupancy.lift(other)
+      occupancy.put(other, oneHost)
+      return true
+    }
+    if (oneMay) {
+      occupancy.lift(one)
+      occupancy.put(one, oneHost)
+    }
+    return false
+  }
+
+  /** Takes back what gains too little by now, and a share of the moves that gain least for each guest moved. */
+  #dropWeakMoves(gainMin: number, share: number): void {
+    const occupancy = this.#occupancy
+    const lossOf = (item: Item) =>
+      (occupancy.spreadAfterShift(item.place, this.#home.get(item)!, item.memoryBytes, item.cpus) -
+        occupancy.spread()) /
+      item.members.length
+    const moved = this.#items
+      .filter((item) => item.place !== this.#home.get(item))
+      .map((item) => ({ item, loss: lossOf(item) }))
+      .toSorted((a, b) => a.loss - b.loss)
+    const dropped = Math.ceil(moved.length * share)
+    for (const [index, { item }] of moved.entries()) {
+      const home = this.#home.get(item)!
+      if (index >= dropped && lossOf(item) >= gainMin) continue
+      if (occupancy.hasRoom(item, home) && this.#mayGo(item, home)) this.#move(item, home)
+    }
+  }
+
+  /**
+   * The moves in an order in which each has room and breaks no rule. What can't be ordered without a detour, a ring of
+   * full hosts, stays at home.
+   */
+  #inOrder(): BalanceStep[] {
+    const occupancy = this.#occupancy
+    const target = new Map(
+      this.#items.filter((item) => item.place !== this.#home.get(item)).map((item) => [item, item.place]),
+    )
+    // All are lifted before any is put: on the way back two could be in each other's way.
+    for (const item of target.keys()) occupancy.lift(item)
+    for (const item of target.keys()) occupancy.put(item, this.#home.get(item)!)
+    const steps: BalanceStep[] = []
+    for (;;) {
+      let best: { item: Item; to: number; after: number } | undefined
+      for (const [item, to] of target) {
+        if (!occupancy.hasRoom(item, to)) continue
+        const after = occupancy.spreadAfterShift(item.place, to, item.memoryBytes, item.cpus)
+        if (best !== undefined && after >= best.after) continue
+        if (this.#unruled.has(item) || this.#mayGo(item, to)) best = { item, to, after }
+      }
+      if (best === undefined) return steps
+      const { item, to, after } = best
+      const from = item.place
+      const gain = occupancy.spread() - after
+      const fills = [occupancy.usedMemory[from]! * this.#perByte[from]!, occupancy.usedMemory[to]! * this.#perByte[to]!]
+      steps.push({ item, from, to, gain, fills: [fills[0]!, fills[1]!], demandedBecause: '' })
+      occupancy.lift(item)
+      occupancy.put(item, to)
+      target.delete(item)
+    }
+  }
+}
+
+interface LinearModel {
+  readonly memoryMean: number
+  readonly memorySlope: number
+  readonly cpuMean: number
+  readonly cpuSlope: number
+}
+
+function meanAndDeviation(values: Float64Array, indices: Int32Array): { mean: number; deviation: number } {
+  let sum = 0
+  let squares = 0
+  for (const index of indices) {
+    sum += values[index]!
+    squares += values[index]! ** 2
+  }
+  const mean = sum / indices.length
+  return { mean, deviation: Math.sqrt(Math.max(0, squares / indices.length - mean * mean)) }
+}
