@@ -1,7 +1,7 @@
 // stead-run-guest: starts a process that outlives its starter, in the pid namespace of the deadman or in none.
 //
-//   stead-run-guest --ns-pid PID [--uid U] [--gid G] [--chdir D] [--nice N] --stdout FILE --stderr FILE
-//                   --pidfile FILE -- COMMAND ARGUMENT...
+//   stead-run-guest --ns-pid PID [--uid U] [--gid G] [--chdir D] [--nice N] [--timer-slack MS]
+//                   --stdout FILE --stderr FILE --pidfile FILE -- COMMAND ARGUMENT...
 //
 // --ns-pid 0: the starter's own pid namespace (daemons). Otherwise the namespace whose init is PID: the guest then
 // dies with the deadman. With --uid or --gid the process loses its supplementary groups and the right to gain any.
@@ -34,7 +34,7 @@
 
 struct options {
   pid_t ns_pid;
-  long uid, gid, nice;
+  long uid, gid, nice, timer_slack_ms;
   const char *directory, *out, *err, *pid_file;
   char **command;
 };
@@ -64,6 +64,7 @@ static struct options read_options(int argc, char **argv) {
     else if (!strcmp(name, "--uid")) o.uid = number(name, value);
     else if (!strcmp(name, "--gid")) o.gid = number(name, value);
     else if (!strcmp(name, "--nice")) o.nice = number(name, value);
+    else if (!strcmp(name, "--timer-slack")) o.timer_slack_ms = number(name, value);
     else if (!strcmp(name, "--chdir")) o.directory = value;
     else if (!strcmp(name, "--stdout")) o.out = value;
     else if (!strcmp(name, "--stderr")) o.err = value;
@@ -71,7 +72,7 @@ static struct options read_options(int argc, char **argv) {
     else break;
   }
   if (i + 1 >= argc || strcmp(argv[i], "--") || o.ns_pid < 0 || !o.out || !o.err || !o.pid_file) {
-    fprintf(stderr, "usage: stead-run-guest --ns-pid PID [--uid U] [--gid G] [--chdir D] [--nice N] "
+    fprintf(stderr, "usage: stead-run-guest --ns-pid PID [--uid U] [--gid G] [--chdir D] [--nice N] [--timer-slack MS] "
                     "--stdout FILE --stderr FILE --pidfile FILE -- COMMAND ARGUMENT...\n");
     exit(2);
   }
@@ -118,6 +119,8 @@ static void become(struct options *o, int starter) {
 
   // A host that cannot lower the number still has to run its guests.
   if (o->nice) setpriority(PRIO_PROCESS, 0, (int)o->nice);
+  // Threads and programs that come of this process inherit it.
+  if (o->timer_slack_ms && prctl(PR_SET_TIMERSLACK, o->timer_slack_ms * 1000000UL, 0, 0, 0)) give_up(kept, "timer slack");
   if (o->directory && chdir(o->directory)) give_up(kept, o->directory);
   if (o->uid >= 0 || o->gid >= 0) {
     if (setgroups(0, NULL)) give_up(kept, "setgroups");

@@ -87,7 +87,7 @@ async function main(configPath: string | undefined): Promise<void> {
     log,
     onRestart: restarted('etcd'),
   })
-  const guardian = guardianCompanions({
+  const { deadman, guardian } = guardianCompanions({
     config,
     bootId,
     helper,
@@ -96,12 +96,14 @@ async function main(configPath: string | undefined): Promise<void> {
     log,
     onRestart: restarted,
   })
-  const work: Promise<unknown>[] = [...guardian.map((companion) => companion.keep(signal))]
+  const work: Promise<unknown>[] = [deadman.keep(signal), guardian.keep(signal)]
   if (member.isMember) work.push(etcd.keep(signal))
 
   const fence = new GuardianFence({
     controlSocket: join(config.stateDir, 'guardian.sock'),
     deadmanPidFile: join(config.stateDir, 'deadman.pid'),
+    // While it is gone nobody hears this host: of the detection time most is left for its start.
+    onLost: () => guardian.look(),
     clock,
     log,
   })
@@ -126,7 +128,7 @@ async function main(configPath: string | undefined): Promise<void> {
     guestsFolder: join(config.stateDir, 'guests'),
     helper,
     ...(config.guestUser ? { user: config.guestUser } : {}),
-    namespacePid: () => guestNamespace(fence),
+    namespacePid: () => guestNamespace(fence, deadman),
     log,
   })
   const context: HostContext = {
@@ -245,13 +247,14 @@ async function readEpoch(
 }
 
 /** Guests start only where the deadman reaches them; while it is being restarted, they wait. */
-async function guestNamespace(fence: GuardianFence): Promise<number> {
+async function guestNamespace(fence: GuardianFence, deadman: Companion): Promise<number> {
   const deadline = realClock.monotonicMs() + DEADMAN_WAIT_MS
   for (;;) {
     const pid = await fence.guestNamespacePid()
     if (pid !== undefined) return pid
     if (realClock.monotonicMs() >= deadline)
       throw new Error('the deadman does not run, and no guest is started without it')
+    deadman.look()
     await realClock.sleep(20)
   }
 }

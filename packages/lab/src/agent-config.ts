@@ -69,7 +69,7 @@ export function agentConfig(
         : [{ name: 'default', path: join(stateDir, 'pools', 'default'), capacityBytes: 20 * GIB }],
     capacity: { cpuCount: 2, memoryBytes: 8 * GIB },
     detectionMs: 1000,
-    heartbeatIntervalMs: 100,
+    heartbeatIntervalMs: 200,
     leaseTtlMs: 3000,
     guestUser: { uid: 64_990, gid: 64_990 },
     nativeDir,

@@ -18,7 +18,7 @@ import { joinedTo } from './lab-host.ts'
 import type { LabPlaces } from './topology.ts'
 import { writeWhole } from './write-whole.ts'
 
-const CHECK_INTERVAL_MS = 500
+const CHECK_INTERVAL_MS = 1_000
 const CONNECT_MS_MAX = 1000
 const PORTS_TRIED = 100
 const START_MS_MAX = 10_000

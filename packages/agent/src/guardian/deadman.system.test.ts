@@ -12,7 +12,7 @@ import { isAlive, killDetached, readPidFile, startDetached, type DetachedProcess
 import { DeadmanClient } from './deadman-client.ts'
 import { GuardianFence } from './guardian-fence.ts'
 import { lineLog } from './line-log.ts'
-import { machineClock } from './machine-clock.ts'
+import { realClock } from '../real-clock.ts'
 
 const REPOSITORY = join(import.meta.dirname, '../../../..')
 const BIN = join(REPOSITORY, '.native/bin')
@@ -92,7 +92,7 @@ describe('deadman and guests', () => {
   }
 
   async function connected(): Promise<DeadmanClient> {
-    client = new DeadmanClient(path('d.sock'), machineClock, quiet)
+    client = new DeadmanClient(path('d.sock'), realClock, quiet)
     // The client says nothing of its connection; a renewal that arrives is seen by its effect below.
     await sleep(50)
     return client
@@ -105,7 +105,7 @@ describe('deadman and guests', () => {
       await startGuest('signals-ignored', ['sh', '-c', "trap '' TERM INT HUP; while :; do sleep 1; done"]),
     ]
     const renewer = await connected()
-    renewer.renew(machineClock.monotonicMs() + 600)
+    renewer.renew(realClock.monotonicMs() + 600)
     await sleep(200)
     for (const guest of guests) process.kill(guest.pid, 'SIGSTOP')
     process.kill(deadman.pid!, 'SIGSTOP')
@@ -120,7 +120,7 @@ describe('deadman and guests', () => {
     assert.ok(isAlive(guest))
     const renewer = await connected()
     for (let i = 0; i < 15; i++) {
-      renewer.renew(machineClock.monotonicMs() + 2000)
+      renewer.renew(realClock.monotonicMs() + 2000)
       await sleep(200)
     }
     assert.ok(isAlive(guest), 'renewed for 3 s with 2 s each')
@@ -134,10 +134,10 @@ describe('deadman and guests', () => {
   test('a renewal that waited unread buys no more time than when it was sent', async () => {
     const guest = await startGuest('sleep', ['sleep', '600'])
     const renewer = await connected()
-    renewer.renew(machineClock.monotonicMs() + 30_000)
+    renewer.renew(realClock.monotonicMs() + 30_000)
     await sleep(100)
     process.kill(deadman.pid!, 'SIGSTOP')
-    renewer.renew(machineClock.monotonicMs() + 1500)
+    renewer.renew(realClock.monotonicMs() + 1500)
     await sleep(1000)
     const resumedAt = performance.now()
     process.kill(deadman.pid!, 'SIGCONT')
@@ -157,7 +157,13 @@ describe('deadman and guests', () => {
   })
 
   test('the fence finds the namespace only while it lives', async () => {
-    const options = { controlSocket: path('none.sock'), deadmanPidFile: path('d.pid'), clock: machineClock, log: quiet }
+    const options = {
+      controlSocket: path('none.sock'),
+      deadmanPidFile: path('d.pid'),
+      onLost: () => undefined,
+      clock: realClock,
+      log: quiet,
+    }
     const fence = new GuardianFence(options)
     try {
       assert.equal(await fence.guestNamespacePid(), init.pid)

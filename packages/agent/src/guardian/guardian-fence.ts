@@ -18,6 +18,8 @@ export interface GuardianFenceOptions {
   readonly controlSocket: string
   /** Written by `stead-deadman`: "PARENT INIT INIT_STARTTIME". */
   readonly deadmanPidFile: string
+  /** The connection to the guardian has ended: it may have. */
+  readonly onLost: () => void
   readonly clock: Clock
   readonly log: Log
 }
@@ -98,6 +100,7 @@ export class GuardianFence implements Fence {
     socket.on('close', () => {
       this.#socket = undefined
       this.#view = undefined
+      this.#options.onLost()
       if (!this.#closed) this.#retry = setTimeout(() => this.#open(), RECONNECT_MS)
     })
   }

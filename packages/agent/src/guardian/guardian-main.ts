@@ -8,7 +8,7 @@ import { parseGuardianConfig } from './guardian-config.ts'
 import { Guardian } from './guardian.ts'
 import { LeaseGateway } from './lease-gateway.ts'
 import { lineLog } from './line-log.ts'
-import { machineClock } from './machine-clock.ts'
+import { realClock } from '../real-clock.ts'
 
 /** Of a lease's TTL. A renewal counts from when it was sent: an answer that takes longer is worth too little. */
 const STORE_PATIENCE = 0.5
@@ -20,7 +20,7 @@ async function main(path: string | undefined): Promise<void> {
   if (!parsed.ok) throw new Error(parsed.error.message, { cause: parsed.error.cause })
   const config = parsed.value
   const log = lineLog((line) => process.stderr.write(line), { guardian: config.hostId })
-  const clock = machineClock
+  const clock = realClock
 
   const totalTimeoutMs = config.leaseTtlMs * STORE_PATIENCE
   const callTimeoutMs = Math.min(STORE_CALL_TIMEOUT_MS_MAX, totalTimeoutMs / 2)

@@ -20,7 +20,7 @@ import type { GuardianConfig, GuardianPeer } from './guardian-config.ts'
 import { GuardianFence } from './guardian-fence.ts'
 import { Guardian } from './guardian.ts'
 import { lineLog } from './line-log.ts'
-import { machineClock } from './machine-clock.ts'
+import { realClock } from '../real-clock.ts'
 
 const REPOSITORY = join(import.meta.dirname, '../../../..')
 const BIN = join(REPOSITORY, '.native/bin')
@@ -119,7 +119,13 @@ describe('guardians', () => {
       const deadmanPidFile = join(folder, `${id}.deadman.pid`)
       fences.set(
         id,
-        new GuardianFence({ controlSocket: config(id).controlSocket, deadmanPidFile, clock: machineClock, log: quiet }),
+        new GuardianFence({
+          controlSocket: config(id).controlSocket,
+          deadmanPidFile,
+          onLost: () => undefined,
+          clock: realClock,
+          log: quiet,
+        }),
       )
     }
     return child
@@ -238,19 +244,20 @@ describe('guardians', () => {
   })
 
   test('in one process: lease kept in the store, peers updated over the control socket, bad updates refused', async () => {
-    const store = new MemoryStoreServer(machineClock).client()
+    const store = new MemoryStoreServer(realClock).client()
     const renewals: number[] = []
     const deadman = { renew: (moment: number) => void renewals.push(moment), close: () => {} }
     const id = NAMES[0]!
     const guardian = await Guardian.start(
       { ...config(id), peers: [] },
-      { store, clock: machineClock, log: quiet, deadman },
+      { store, clock: realClock, log: quiet, deadman },
     )
     const warnings: string[] = []
     const fence = new GuardianFence({
       controlSocket: config(id).controlSocket,
       deadmanPidFile: join(folder, 'none'),
-      clock: machineClock,
+      onLost: () => undefined,
+      clock: realClock,
       log: lineLog((line) => warnings.push(line)),
     })
     fences.set(id, fence)

@@ -19,6 +19,11 @@ import { PeerTable } from './peer-table.ts'
 /** A subscriber hears from the guardian at least every so many heartbeats; silence means that it is gone. */
 export const HEARTBEATS_PER_PUSH_MAX = 5
 
+/** A peer that was not heard for so many rounds is in doubt. */
+const CALM_ROUNDS = 2
+/** In doubt heartbeats go out on all networks and so many times as often: the observers agree the sooner. */
+const HASTE = 4
+
 export interface GuardianDependencies {
   readonly store: LeaseStore
   /** `monotonicMs` must be the machine's CLOCK_MONOTONIC: stamps have to grow over restarts of this process. */
@@ -69,7 +74,7 @@ export class Guardian {
 
   /** Leaves the deadman armed and the lease alive: a successor has their remaining time to take over. */
   async close(): Promise<void> {
-    clearInterval(this.#timer)
+    clearTimeout(this.#timer)
     this.#sockets?.close()
     this.#dependencies.deadman.close()
     await this.#control?.close()
@@ -95,13 +100,15 @@ export class Guardian {
       },
     })
     this.#lease.start()
-    this.#timer = setInterval(() => this.#tick(), this.#config.heartbeatIntervalMs)
+    this.#tick()
   }
 
   #tick(): void {
     const { clock, deadman, log } = this.#dependencies
     const now = clock.monotonicMs()
     this.#table.tick(now)
+    const isCalm = this.#isCalm(now)
+    this.#lease.setUrgent(!isCalm)
 
     const decision = this.#decide(now)
     if (decision.kind === 'renew' && decision.until !== undefined) deadman.renew(decision.until)
@@ -113,9 +120,18 @@ export class Guardian {
     }
 
     if (this.#peers.length > 0) {
-      this.#sockets?.send(encodeHeartbeat(this.#table.makeHeartbeat(now), this.#key), this.#peers)
+      const packet = encodeHeartbeat(this.#table.makeHeartbeat(now), this.#key)
+      this.#sockets?.send(packet, this.#peers, isCalm ? 'next-network' : 'all-networks')
     }
     this.#pushIfDue(this.#viewAt(now, decision))
+    const { heartbeatIntervalMs } = this.#config
+    this.#timer = setTimeout(() => this.#tick(), isCalm ? heartbeatIntervalMs : heartbeatIntervalMs / HASTE)
+  }
+
+  /** Every peer was heard a moment ago: nobody needs more than the usual from us. */
+  #isCalm(now: number): boolean {
+    const limitMs = CALM_ROUNDS * this.#config.heartbeatIntervalMs
+    return this.#peers.every((peer) => this.#table.heardWithin(peer.id, limitMs, now))
   }
 
   #pushIfDue(view: HeartbeatView): void {

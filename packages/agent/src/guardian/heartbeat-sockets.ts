@@ -1,4 +1,7 @@
-/** One UDP socket for each own address. Sends to every peer on each network that both have. */
+/**
+ * One UDP socket for each own address. While all is well the networks take turns, so that three networks cost as little
+ * as one and each still shows within three rounds that it works; at the first doubt every round goes out on all.
+ */
 import { createSocket, type Socket } from 'node:dgram'
 import { isIPv6 } from 'node:net'
 import type { Log } from '@stead/core/ports/log.ts'
@@ -32,6 +35,7 @@ export class HeartbeatSockets {
   readonly #networks: NetworkSocket[] = []
   #closed = false
   #round = 0
+  #turn = 0
 
   constructor(options: HeartbeatSocketsOptions) {
     this.#options = options
@@ -46,9 +50,10 @@ export class HeartbeatSockets {
     }
   }
 
-  send(packet: Buffer, peers: readonly GuardianPeer[]): void {
-    const isChecked = this.#round++ % ROUNDS_PER_CHECK === 0
-    for (const network of this.#networks) {
+  /** Sends to every peer that has an address there: on the network whose turn it is, or on all. */
+  send(packet: Buffer, peers: readonly GuardianPeer[], on: 'next-network' | 'all-networks'): void {
+    const isChecked = this.#round++ % ROUNDS_PER_CHECK < this.#networks.length
+    for (const network of on === 'all-networks' ? this.#networks : this.#nextNetwork()) {
       const { socket, role } = network
       if (!socket) continue
       const check = isChecked ? (error: Error | null) => this.#note(network, error) : undefined
@@ -58,6 +63,13 @@ export class HeartbeatSockets {
         socket.send(packet, peer.port, address, check)
       }
     }
+  }
+
+  /** A network that is down does not use up a turn. */
+  #nextNetwork(): readonly NetworkSocket[] {
+    const open = this.#networks.filter((network) => network.socket !== undefined)
+    const next = open[this.#turn++ % Math.max(1, open.length)]
+    return next ? [next] : []
   }
 
   close(): void {

@@ -1,7 +1,8 @@
 /** The guardian's own client of the store, on three real etcd members. */
 import assert from 'node:assert/strict'
 import { after, before, suite, test } from 'node:test'
-import { EtcdTestbed, realClock as clock, silentLog as log } from '../store/etcd-testbed.ts'
+import { realClock as clock } from '../real-clock.ts'
+import { EtcdTestbed, silentLog as log } from '../store/etcd-testbed.ts'
 import { LeaseGateway } from './lease-gateway.ts'
 
 suite('lease gateway', { timeout: 120_000 }, () => {

@@ -5,7 +5,7 @@ import type { LeaseId, Store, StoreEntry } from '@stead/core/ports/store.ts'
 import { fail, ok } from '@stead/core/result.ts'
 import { LeaseKeeper } from './lease-keeper.ts'
 import { lineLog } from './line-log.ts'
-import { machineClock } from './machine-clock.ts'
+import { realClock } from '../real-clock.ts'
 
 /** A store with one key and one lease, whose faults are switched by hand. */
 class OneLeaseStore {
@@ -40,14 +40,14 @@ async function until(holds: () => boolean): Promise<void> {
   const deadline = performance.now() + 5000
   while (!holds()) {
     assert.ok(performance.now() < deadline, 'did not come true in time')
-    await machineClock.sleep(5)
+    await realClock.sleep(5)
   }
 }
 
 async function withKeeper(work: (fake: OneLeaseStore, keeper: LeaseKeeper) => Promise<void>): Promise<void> {
   const fake = new OneLeaseStore()
   const log = lineLog(() => {})
-  const keeper = new LeaseKeeper({ store: fake.store, clock: machineClock, log, ttlMs: 300, key: '/k', bootId: 'b1' })
+  const keeper = new LeaseKeeper({ store: fake.store, clock: realClock, log, ttlMs: 300, key: '/k', bootId: 'b1' })
   keeper.start()
   try {
     await work(fake, keeper)
@@ -82,8 +82,8 @@ test('a keepalive without a quorum behind it is no evidence', async () => {
   await withKeeper(async (fake, keeper) => {
     await until(() => keeper.sentAt !== undefined)
     fake.noQuorum = true
-    const cutAt = machineClock.monotonicMs()
-    await machineClock.sleep(400)
+    const cutAt = realClock.monotonicMs()
+    await realClock.sleep(400)
     assert.ok(keeper.sentAt! <= cutAt)
     fake.noQuorum = false
     await until(() => keeper.sentAt! > cutAt)

@@ -8,6 +8,7 @@
 import type { Clock } from '@stead/core/ports/clock.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import type { LeaseId } from '@stead/core/ports/store.ts'
+import { WakeableSleep } from '@stead/core/wakeable-sleep.ts'
 import type { LeaseStore } from './lease-gateway.ts'
 
 export interface LeaseKeeperOptions {
@@ -22,6 +23,8 @@ export interface LeaseKeeperOptions {
 export class LeaseKeeper {
   readonly #options: LeaseKeeperOptions
   readonly #stop = new AbortController()
+  readonly #rest: WakeableSleep
+  #isUrgent = true
   #lease: LeaseId | undefined
   #sentAt: number | undefined
   #trouble = ''
@@ -29,6 +32,7 @@ export class LeaseKeeper {
 
   constructor(options: LeaseKeeperOptions) {
     this.#options = options
+    this.#rest = new WakeableSleep(options.clock)
   }
 
   /** Monotonic ms; undefined until the first renewal was answered. */
@@ -38,6 +42,12 @@ export class LeaseKeeper {
 
   start(): void {
     this.#running ??= this.#run()
+  }
+
+  /** Urgent while the peers are not heard: then the lease is the only evidence that this host is not cut off. */
+  setUrgent(isUrgent: boolean): void {
+    if (isUrgent && !this.#isUrgent) this.#rest.wake()
+    this.#isUrgent = isUrgent
   }
 
   /** The lease is left to expire: whoever restarts this process goes on with the same host. */
@@ -53,9 +63,9 @@ export class LeaseKeeper {
       const sentAt = clock.monotonicMs()
       const kept = await this.#renew()
       if (kept) this.#sentAt = sentAt
-      // A failure is tried again sooner, since each lost period is a third of the guests' time.
-      const pauseMs = sentAt + ttlMs / (kept ? 3 : 10) - clock.monotonicMs()
-      await pause(clock, Math.max(20, pauseMs), signal)
+      // A failure is tried again sooner, since each lost period is a part of the guests' time.
+      const pauseMs = sentAt + ttlMs / (kept ? (this.#isUrgent ? 6 : 2) : 10) - clock.monotonicMs()
+      await this.#rest.sleep(Math.max(20, pauseMs), signal)
     }
   }
 
@@ -106,14 +116,5 @@ export class LeaseKeeper {
   #recovered(): void {
     if (this.#trouble) this.#options.log.info('the lease is renewed again')
     this.#trouble = ''
-  }
-}
-
-async function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  try {
-    await clock.sleep(ms, signal)
-  } catch (error) {
-    // An aborted sleep is the stop that was asked for.
-    if (!signal.aborted) throw error
   }
 }

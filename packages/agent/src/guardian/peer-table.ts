@@ -90,6 +90,13 @@ export class PeerTable {
     return this.#peers.size
   }
 
+  /** Whether any network has brought a heartbeat of the peer within the last `limitMs`. */
+  heardWithin(id: HostId, limitMs: number, now: number): boolean {
+    const networks = this.#peers.get(id)?.networks.values() ?? []
+    for (const { arrivedAt } of networks) if (now - arrivedAt <= limitMs) return true
+    return false
+  }
+
   /** When the newest of our heartbeats that a peer has repeated was sent: proof of both directions. */
   get contactSentAt(): number | undefined {
     return this.#contactSentAt

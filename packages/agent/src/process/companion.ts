@@ -6,6 +6,7 @@
 import { existsSync, renameSync, statSync } from 'node:fs'
 import type { Clock } from '@stead/core/ports/clock.ts'
 import type { Log } from '@stead/core/ports/log.ts'
+import { WakeableSleep } from '@stead/core/wakeable-sleep.ts'
 import {
   isAlive,
   killDetached,
@@ -15,8 +16,10 @@ import {
   type DetachedSpec,
 } from './detached.ts'
 
-/** A look costs a read in /proc. */
-const POLL_MS = 250
+/** Whoever loses a connection to the daemon asks for a look at once (`look`); this is for the others. */
+const POLL_MS = 1_000
+const CLOSE_POLL_MS = 20
+const CLOSELY_FOR_MS = 500
 const LOG_BYTES_MAX = 8 << 20
 /** A daemon that ends at once is not started in a tight loop. */
 const PAUSES_MS = [0, 200, 500, 1_000, 2_000] as const
@@ -30,19 +33,20 @@ export interface CompanionOptions {
   readonly clock: Clock
   readonly log: Log
   readonly onRestart?: (previous: DetachedProcess) => void
-  /** How often its life is looked at, ms. */
-  readonly pollMs?: number
 }
 
 export class Companion {
   readonly #options: CompanionOptions
+  readonly #rest: WakeableSleep
   #process: DetachedProcess | undefined
   #pidFile = ''
   #startedMs = 0
   #quickEnds = 0
+  #closelyUntilMs = -Infinity
 
   constructor(options: CompanionOptions) {
     this.#options = options
+    this.#rest = new WakeableSleep(options.clock)
   }
 
   get process(): DetachedProcess | undefined {
@@ -51,11 +55,17 @@ export class Companion {
 
   /** Keeps it running until aborted; then leaves it running. */
   async keep(signal: AbortSignal): Promise<void> {
-    const { clock } = this.#options
     while (!signal.aborted) {
       if (!this.#process || !isAlive(this.#process)) await this.#startOrAdopt(signal)
-      await clock.sleep(this.#options.pollMs ?? POLL_MS, signal)
+      const { clock } = this.#options
+      await this.#rest.sleep(clock.monotonicMs() < this.#closelyUntilMs ? CLOSE_POLL_MS : POLL_MS, signal)
     }
+  }
+
+  /** Something points to its end: it is looked at now and closely for a moment, since a process ends in steps. */
+  look(): void {
+    this.#closelyUntilMs = this.#options.clock.monotonicMs() + CLOSELY_FOR_MS
+    this.#rest.wake()
   }
 
   async kill(): Promise<void> {

@@ -19,6 +19,8 @@ export interface DetachedSpec {
   readonly namespacePid?: number
   readonly user?: { readonly uid: number; readonly gid: number }
   readonly nice?: number
+  /** How late the kernel may let its timers end, ms, so that it can end several at once; 50 µs when absent. */
+  readonly timerSlackMs?: number
   readonly env?: NodeJS.ProcessEnv
 }
 
@@ -42,6 +44,7 @@ export function startDetached(helper: string, spec: DetachedSpec): Promise<Resul
   ]
   if (spec.user) args.push('--uid', String(spec.user.uid), '--gid', String(spec.user.gid))
   if (spec.nice !== undefined) args.push('--nice', String(spec.nice))
+  if (spec.timerSlackMs !== undefined) args.push('--timer-slack', String(spec.timerSlackMs))
   return new Promise((resolve) => {
     const child = spawn(helper, [...args, '--', spec.command, ...spec.args], {
       stdio: ['ignore', 'ignore', 'pipe'],

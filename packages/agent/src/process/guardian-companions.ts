@@ -31,7 +31,7 @@ export function guardianCompanions({
   clock,
   log,
   onRestart,
-}: GuardianCompanionsOptions): Companion[] {
+}: GuardianCompanionsOptions): { readonly deadman: Companion; readonly guardian: Companion } {
   const at = (name: string) => join(config.stateDir, name)
   const guardianConfig: GuardianConfig = {
     hostId: config.hostId as HostId,
@@ -57,8 +57,8 @@ export function guardianCompanions({
   }
   writeFileSync(at('guardian.json'), JSON.stringify(guardianConfig), { mode: 0o600 })
   const guardianMain = fileURLToPath(new URL('../guardian/guardian-main.ts', import.meta.url))
-  return [
-    new Companion({
+  return {
+    deadman: new Companion({
       name: 'deadman',
       helper,
       spec: () => ({
@@ -73,7 +73,7 @@ export function guardianCompanions({
       log,
       onRestart: onRestart('the deadman'),
     }),
-    new Companion({
+    guardian: new Companion({
       name: 'guardian',
       helper,
       spec: () => ({
@@ -88,10 +88,8 @@ export function guardianCompanions({
       clock,
       log,
       onRestart: onRestart('the guardian'),
-      // While it is gone nobody hears this host: of the detection time most is left for its start.
-      pollMs: 100,
     }),
-  ]
+  }
 }
 
 function withoutUndefined(addresses: Readonly<Record<string, string | undefined>>): Record<string, string> {

@@ -17,8 +17,8 @@ type Listener = (health: LegHealth) => void
 
 const PROBE_BYTES = 512
 /** Together they bound how long a frozen server goes unnoticed: 1.3 s. A killed one is noticed by the guest's own writes. */
-const INTERVAL_MS = 400
-const LIMIT_MS = 900
+const INTERVAL_MS = 500
+const LIMIT_MS = 800
 /** A timer that is this late tells of our own standstill, not of the server's. */
 const OWN_STANDSTILL_MS = 100
 /** After the limit what the kernel may already hold is still read. */

@@ -141,7 +141,7 @@ export class Endpoints {
     this.#probing = true
     const { signal } = this.#closing
     while (!signal.aborted && this.#all.some((endpoint) => endpoint.failedAt !== undefined)) {
-      await pause(this.#options.clock, PROBE_INTERVAL_MS, signal)
+      await this.#options.clock.sleep(PROBE_INTERVAL_MS, signal)
       const failed = this.#all.filter((endpoint) => endpoint.failedAt !== undefined)
       const probe = RangeRequest.create({ key: Buffer.from('\0'), countOnly: true })
       await Promise.all(failed.map(async (endpoint) => this.#probe(endpoint, probe)))
@@ -154,16 +154,6 @@ export class Endpoints {
     const { callTimeoutMs } = this.#options
     const outcome = await sendUnary(endpoint.client, KVService.range, request, requireLeader(), callTimeoutMs)
     if (outcome.kind === 'answer') this.succeeded(endpoint)
-  }
-}
-
-/** Sleeps, or returns at once when the signal is aborted. */
-export async function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  try {
-    await clock.sleep(ms, signal)
-  } catch (error) {
-    // A clock may reject an aborted sleep: the caller looks at the signal itself.
-    if (!signal.aborted) throw error
   }
 }
 

@@ -4,7 +4,8 @@ import { storeContract } from '@stead/sim/contract/store-contract.ts'
 import type { StoreFixture } from '@stead/sim/contract/store-contract.ts'
 import { EtcdCluster, etcdStatus } from './etcd-cluster.ts'
 import { EtcdStore } from './etcd-store.ts'
-import { EtcdTestbed, realClock as clock, silentLog as log } from './etcd-testbed.ts'
+import { realClock as clock } from '../real-clock.ts'
+import { EtcdTestbed, silentLog as log } from './etcd-testbed.ts'
 
 let testbed: EtcdTestbed
 let testsMade = 0

@@ -14,7 +14,7 @@ import { failure } from '@stead/core/errors.ts'
 import type { Failure } from '@stead/core/errors.ts'
 import { fail, ok } from '@stead/core/result.ts'
 import type { Result } from '@stead/core/result.ts'
-import { Endpoints, pause, requireLeader } from './endpoints.ts'
+import { Endpoints, requireLeader } from './endpoints.ts'
 import type { CallOutcome, Endpoint, UnaryMethod } from './endpoints.ts'
 import { prefixRange, revisionOf, toEntry, toTransactionOutcome, toTxnRequest } from './etcd-codec.ts'
 import { keepLeaseOnce } from './etcd-lease.ts'
@@ -180,7 +180,7 @@ export class EtcdStore implements Store {
       if (outcome.fate === 'refused') return fail(finalFailure(outcome, endpoint))
       last = outcome
       if (this.#clock.monotonicMs() >= deadline) return fail(noMemberServes(outcome, this.#totalTimeoutMs))
-      await pause(this.#clock, ROUND_PAUSE_MS, signal)
+      await this.#clock.sleep(ROUND_PAUSE_MS, signal)
     }
     return fail(failure('no_quorum', 'the store is closed', { cause: last?.error }))
   }
@@ -202,7 +202,7 @@ export class EtcdStore implements Store {
         last = { outcome, endpoint }
         if (this.#clock.monotonicMs() >= deadline) return fail(noMemberServes(last.outcome, this.#totalTimeoutMs))
       }
-      await pause(this.#clock, ROUND_PAUSE_MS, signal)
+      await this.#clock.sleep(ROUND_PAUSE_MS, signal)
     }
     return fail(failure('no_quorum', 'the store is closed', { cause: last?.outcome.error }))
   }

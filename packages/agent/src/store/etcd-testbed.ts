@@ -9,15 +9,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { assert } from '@stead/core/assert.ts'
-import type { Clock } from '@stead/core/ports/clock.ts'
 import type { Log } from '@stead/core/ports/log.ts'
+import { realClock } from '../real-clock.ts'
 import { etcdStatus } from './etcd-cluster.ts'
-
-export const realClock: Clock = {
-  monotonicMs: () => performance.now(),
-  wallMs: () => Date.now(),
-  sleep: (ms, signal) => delay(ms, undefined, signal ? { signal } : {}),
-}
 
 export const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {}, with: () => silentLog }
 

@@ -9,7 +9,7 @@ import type { Clock } from '@stead/core/ports/clock.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import type { StoreEntry, WatchBatch } from '@stead/core/ports/store.ts'
 import type { Result } from '@stead/core/result.ts'
-import { pause, requireLeader, waitUntilConnected } from './endpoints.ts'
+import { requireLeader, waitUntilConnected } from './endpoints.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
 import { prefixRange, toChange } from './etcd-codec.ts'
 import { WatchCreateRequest, WatchRequest, WatchService } from './generated/etcd.ts'
@@ -25,10 +25,9 @@ export interface WatchContext {
   ) => Promise<Result<{ readonly entries: readonly StoreEntry[]; readonly revision: bigint }>>
 }
 
-/** How often the server is asked for a sign of life, and how long it may owe one. */
-const PROGRESS_INTERVAL_MS = 1000
-const LOOK_INTERVAL_MS = 500
-const SILENCE_LIMIT_MS = 1500
+/** A stream that was quiet for so long is asked for a sign of life, which it may owe for the other time. */
+const QUIET_MS = 900
+const ANSWER_MS = 600
 const RETRY_PAUSE_MS = 50
 const CONNECT_TIMEOUT_MS = 500
 /** Events held for a consumer that does not keep up; beyond it the stream is dropped and resumed later. */
@@ -46,7 +45,7 @@ export async function* watchPrefix(
       const content = await context.range(prefix)
       if (!content.ok) {
         context.log.warn('watch cannot read its prefix yet', { prefix, error: content.error })
-        await pause(context.clock, RETRY_PAUSE_MS, signal)
+        await context.clock.sleep(RETRY_PAUSE_MS, signal)
         continue
       }
       if (signal.aborted) return
@@ -57,7 +56,7 @@ export async function* watchPrefix(
     const endpoint = context.endpoints.best()
     if (!(await waitUntilConnected(endpoint.client, CONNECT_TIMEOUT_MS))) {
       context.endpoints.failed(endpoint, 'no connection')
-      await pause(context.clock, RETRY_PAUSE_MS, signal)
+      await context.clock.sleep(RETRY_PAUSE_MS, signal)
       continue
     }
     if (signal.aborted) return
@@ -82,7 +81,7 @@ export async function* watchPrefix(
       next = undefined
     } else if (end.kind === 'broken') {
       context.endpoints.failed(endpoint, end.reason)
-      await pause(context.clock, RETRY_PAUSE_MS, signal)
+      await context.clock.sleep(RETRY_PAUSE_MS, signal)
     }
   }
 }
@@ -114,7 +113,6 @@ class WatchStream {
   #fragments: Event[] = []
   #wake: (() => void) | undefined
   #heardAt: number
-  #askedAt = -Infinity
 
   constructor(context: WatchContext, endpoint: Endpoint, prefix: string, startRevision: bigint, signal: AbortSignal) {
     this.#context = context
@@ -173,18 +171,17 @@ class WatchStream {
   /** A frozen server breaks no connection: only its silence tells. HTTP/2 pings would take 3 s to notice. */
   async #watchdog(): Promise<void> {
     const { clock } = this.#context
+    const { signal } = this.#stopping
     while (this.end.kind === 'open') {
-      await pause(clock, LOOK_INTERVAL_MS, this.#stopping.signal)
-      if (this.end.kind !== 'open') return
-      if (clock.monotonicMs() - this.#heardAt > SILENCE_LIMIT_MS) {
-        this.#finish({ kind: 'broken', reason: `no answer for ${SILENCE_LIMIT_MS} ms` })
-        return
+      const quietForMs = clock.monotonicMs() - this.#heardAt
+      if (quietForMs < QUIET_MS) {
+        await clock.sleep(QUIET_MS - quietForMs, signal)
+        continue
       }
-      // News is a sign of life too: only a quiet stream is asked for one.
-      const quietMs = clock.monotonicMs() - Math.max(this.#heardAt, this.#askedAt)
-      if (quietMs < PROGRESS_INTERVAL_MS - LOOK_INTERVAL_MS / 2) continue
-      this.#askedAt = clock.monotonicMs()
+      const askedAt = clock.monotonicMs()
       this.#call.write({ requestUnion: { $case: 'progressRequest', value: {} } })
+      await clock.sleep(ANSWER_MS, signal)
+      if (this.#heardAt < askedAt) this.#finish({ kind: 'broken', reason: `no answer within ${ANSWER_MS} ms` })
     }
   }
 

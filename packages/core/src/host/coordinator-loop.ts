@@ -19,10 +19,11 @@ import type { Store } from '../ports/store.ts'
 import type { ClusterMirror } from './cluster-mirror.ts'
 import { transactionFor } from './commit.ts'
 import type { EventWriter } from './event-writer.ts'
+import { WakeableSleep } from '../wakeable-sleep.ts'
 import { RestartPacer } from './restart-pacer.ts'
 
 /** Even without news the decision is made again this often: time passes, and pauses end. */
-const IDLE_MS = 500
+const IDLE_MS = 1_000
 /** A refused transaction means that the mirror was behind; the next look comes after this long. */
 const CONFLICT_MS = 20
 const STORE_AWAY_MS = 50
@@ -43,14 +44,15 @@ export interface CoordinatorLoopOptions {
 export class CoordinatorLoop {
   readonly #options: CoordinatorLoopOptions
   readonly #pacer: RestartPacer
+  readonly #rest: WakeableSleep
   readonly #suspected = new Set<HostId>()
-  #wake: () => void = () => {}
   #coordinating = false
   #workSinceMs: number | undefined
 
   constructor(options: CoordinatorLoopOptions) {
     this.#options = options
     this.#pacer = new RestartPacer(options.clock)
+    this.#rest = new WakeableSleep(options.clock)
   }
 
   /** True while this host holds the coordinator's claim, by its own copy of the records. */
@@ -59,15 +61,12 @@ export class CoordinatorLoop {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const { mirror, fence, clock } = this.#options
-    const wake = () => this.#wake()
+    const { mirror, fence } = this.#options
+    const wake = () => this.#rest.wake()
     const offMirror = mirror.onChange(wake)
     const offFence = fence.subscribe(wake)
-    signal.addEventListener('abort', wake)
     while (!signal.aborted) {
-      const woken = new Promise<void>((resolve) => (this.#wake = resolve))
-      const pauseMs = await this.#round()
-      await Promise.race([woken, clock.sleep(pauseMs)])
+      await this.#rest.sleep(await this.#round(), signal)
     }
     offMirror()
     offFence()

@@ -5,7 +5,8 @@ import type { ClusterState } from '../model/cluster.ts'
 import type { HostContext } from './host-context.ts'
 import { GuestRun } from './guest-run.ts'
 
-const TICK_MS = 500
+/** Changes and events wake the runs at once; this is for pauses that end. */
+const TICK_MS = 1_000
 
 export class GuestRuns {
   readonly #context: HostContext

@@ -10,7 +10,8 @@ import type { Volume } from '../model/volume.ts'
 import type { HostContext } from './host-context.ts'
 import type { Write } from '../ports/store.ts'
 
-const TICK_MS = 500
+/** News wakes it at once; this is for what was put off. */
+const TICK_MS = 1_000
 /** A host that cannot be reached for so long makes the create fail. */
 const PATIENCE_MS = 30_000
 /** Answers that say nothing about whether the replica can be made. */

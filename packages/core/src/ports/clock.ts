@@ -4,6 +4,7 @@ export interface Clock {
   monotonicMs(): number
   /** Milliseconds since 1970, UTC. */
   wallMs(): number
+  /** Ends early, without a failure, when the signal is aborted. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>
 }
 
