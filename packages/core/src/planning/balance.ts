@@ -5,12 +5,13 @@
  */
 import type { GuestId, HostId } from '../model/ids.ts'
 import { BalanceSearch } from './balance-search.ts'
-import { compileProblem, NOWHERE, type CompiledProblem } from './compiled.ts'
+import { compileProblem, NOWHERE } from './compiled.ts'
 import { makeItem, type Item } from './item.ts'
 import { objectionTo, sentenceOf } from './objection.ts'
 import { Occupancy } from './occupancy.ts'
 import type { PlanningGuest, PlanningProblem } from './problem.ts'
 import { bestHost } from './room.ts'
+import { runningItems } from './running-items.ts'
 
 export interface BalanceOptions {
   /** Guests moved at most. */
@@ -56,7 +57,10 @@ export function balance(problem: PlanningProblem, options: BalanceOptions = {}):
   const demanded = obeyRules(occupancy, movesMax)
   const moves = describe(occupancy, demanded, bytesPerSecond)
   if (!rulesOnly) {
-    const items = movableItems(occupancy, bytesPerSecond)
+    const items = runningItems(occupancy, (index) => {
+      const { movable, dirtyBytesPerSecond } = compiled.guests[index]!
+      return movable && dirtyBytesPerSecond <= DIRTY_SHARE_MAX * bytesPerSecond
+    })
     const secondsOf = (item: Item) =>
       item.members.reduce((sum, member) => sum + costOf(compiled.guests[member]!, bytesPerSecond).seconds, 0)
     const search = new BalanceSearch(occupancy, items, secondsOf)
@@ -72,7 +76,7 @@ export interface BalanceStep {
   readonly from: number
   readonly to: number
   readonly gain: number
-  /** Shares of memory taken on the two hosts before the step. */
+  /** Shares of memory taken on the two hosts before the step; of no interest where a rule demands it. */
   readonly fills: readonly [from: number, to: number]
   /** What a rule says against the old host; empty when the step is for evenness only. */
   readonly demandedBecause: string
@@ -83,19 +87,18 @@ function obeyRules(occupancy: Occupancy, movesMax: number): BalanceStep[] {
   const steps: BalanceStep[] = []
   let moves = 0
   for (const part of partsOfUnits(occupancy)) {
-    if (part.members.some((member) => !isMovable(occupancy.problem, member))) continue
+    if (part.members.some((member) => !occupancy.problem.guests[member]!.movable)) continue
     const spreadBefore = occupancy.spread()
     const from = occupancy.lift(part)
     occupancy.prepare(part)
     const stands = occupancy.allows(part, from)
     const to = stands || moves + part.members.length > movesMax ? NOWHERE : bestHost(occupancy, part)
     const objection = to === NOWHERE ? undefined : objectionTo(occupancy, part, from)
-    const fills = [share(occupancy, from), to === NOWHERE ? 0 : share(occupancy, to)] as const
     occupancy.put(part, to === NOWHERE ? from : to)
     if (to === NOWHERE || objection === undefined) continue
     moves += part.members.length
     const gain = spreadBefore - occupancy.spread()
-    steps.push({ item: part, from, to, gain, fills, demandedBecause: sentenceOf(objection) })
+    steps.push({ item: part, from, to, gain, fills: [0, 0], demandedBecause: sentenceOf(objection) })
   }
   return steps
 }
@@ -109,38 +112,10 @@ function partsOfUnits({ problem, placeOf }: Occupancy): Item[] {
     const ruled = unit !== undefined || problem.setsOf[index] !== undefined || problem.hostRulesOf[index] !== undefined
     if (!ruled) continue
     const members = unit === undefined ? [index] : unit.members.filter((member) => placeOf[member] === place)
-    if (members[0] === index) parts.push(itemAt(problem, members, place))
+    if (members[0] === index) parts.push(Object.assign(makeItem(problem, members), { place }))
   }
   // The smaller part of a unit joins the bigger.
   return parts.toSorted((a, b) => a.members.length - b.members.length)
-}
-
-function movableItems({ problem, placeOf }: Occupancy, bytesPerSecond: number): Item[] {
-  const items: Item[] = []
-  for (const index of problem.guests.keys()) {
-    const place = placeOf[index]!
-    if (place === NOWHERE || problem.isUsable[place] === 0) continue
-    const members = problem.unitOf[index]?.members.filter((member) => placeOf[member] !== NOWHERE) ?? [index]
-    if (members[0] !== index) continue
-    const movesAsOne = members.every(
-      (member) =>
-        placeOf[member] === place &&
-        isMovable(problem, member) &&
-        problem.guests[member]!.dirtyBytesPerSecond <= DIRTY_SHARE_MAX * bytesPerSecond,
-    )
-    if (movesAsOne) items.push(itemAt(problem, members, place))
-  }
-  return items
-}
-
-function isMovable(problem: CompiledProblem, guest: number): boolean {
-  return problem.guests[guest]!.movable
-}
-
-function itemAt(problem: CompiledProblem, members: readonly number[], place: number): Item {
-  const item = makeItem(problem, members)
-  item.place = place
-  return item
 }
 
 /** Pre-copy sends what was rewritten meanwhile again, and so on: a geometric series. */
@@ -148,11 +123,6 @@ function costOf(guest: PlanningGuest, bytesPerSecond: number): { seconds: number
   const dirtyShare = Math.min(guest.dirtyBytesPerSecond / bytesPerSecond, DIRTY_SHARE_MAX)
   const bytes = guest.memoryBytes / (1 - dirtyShare)
   return { seconds: bytes / bytesPerSecond, bytes }
-}
-
-function share(occupancy: Occupancy, host: number): number {
-  const all = occupancy.problem.memoryBytes[host]!
-  return all > 0 ? occupancy.usedMemory[host]! / all : 0
 }
 
 function describe(occupancy: Occupancy, steps: readonly BalanceStep[], bytesPerSecond: number): BalanceMove[] {

@@ -49,6 +49,23 @@ export function candidatesOf(judged: readonly HostJudgement[]): Candidate[] {
   }))
 }
 
+/** Why a guest has no place, in one sentence. */
+export function whyNowhere(judged: readonly HostJudgement[]): string {
+  const objections = judged.flatMap(({ host, objection }) => (objection === undefined ? [] : [{ host, objection }]))
+  const usable = objections.filter(({ objection }) => objection.kind !== 'unusable')
+  if (usable.length === 0) return 'no host can be used'
+  const freeBytes = ({ objection }: (typeof usable)[number]) => (objection.kind === 'memory' ? objection.freeBytes : 0)
+  const [most] = usable.toSorted((a, b) => freeBytes(b) - freeBytes(a))
+  if (most?.objection.kind === 'memory' && usable.every(({ objection }) => objection.kind === 'memory'))
+    return `no host has ${mib(most.objection.neededBytes)} MiB of memory free; ${most.host} has most, ${mib(most.objection.freeBytes)} MiB`
+  const named = usable.slice(0, HOSTS_NAMED).map(({ host, objection }) => `${host}: ${sentenceOf(objection)}`)
+  const more = usable.length - named.length
+  return named.join('; ') + (more > 0 ? `; and ${more} more hosts` : '')
+}
+
+/** In one sentence. */
+const HOSTS_NAMED = 4
+
 function rejection(one: HostJudgement, chosen: HostJudgement | undefined): string {
   if (one.chosen) return ''
   if (one.objection !== undefined) return sentenceOf(one.objection)

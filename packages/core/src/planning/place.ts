@@ -5,7 +5,7 @@
  */
 import type { Candidate } from '../model/decision.ts'
 import type { GuestId, HostId } from '../model/ids.ts'
-import { compileProblem, NOWHERE, type CompiledProblem } from './compiled.ts'
+import { compileProblem, NOWHERE, type CompiledProblem, type Unit } from './compiled.ts'
 import { Effort } from './effort.ts'
 import { makeItem, type Item } from './item.ts'
 import { candidatesOf, judgeHosts, type HostJudgement } from './judge.ts'
@@ -13,6 +13,7 @@ import { Occupancy } from './occupancy.ts'
 import type { PlanningProblem } from './problem.ts'
 import { refine } from './refine.ts'
 import { bestHost, RoomSearch } from './room.ts'
+import { runningItems } from './running-items.ts'
 
 export interface PlaceOptions {
   /** How many guests that run well where they are may be moved to make room for others; 0 when not given. */
@@ -43,45 +44,22 @@ const REFINE_EFFORT = 2_000_000
 
 export function placeGuests(problem: PlanningProblem, options: PlaceOptions = {}): Placement {
   const compiled = compileProblem(problem)
-  return placeCompiled(compiled, new Occupancy(compiled), options)
+  const needing = [...compiled.guests.keys()].filter((index) => compiled.guests[index]!.needsPlace)
+  return placeInto(new Occupancy(compiled), needing, options)
 }
 
-/** Changes the occupancy; `judge` and `explain` speak of it as it is when they are called. */
-export function placeCompiled(compiled: CompiledProblem, occupancy: Occupancy, options: PlaceOptions = {}): Placement {
+/**
+ * The same for guests by index, none of whom has a place in the occupancy. Changes it; `judge` and `explain` speak of
+ * it as it is when they are called.
+ */
+export function placeInto(occupancy: Occupancy, needing: readonly number[], options: PlaceOptions = {}): Placement {
+  const compiled = occupancy.problem
   const { guests, hosts } = compiled
-  const roomEffort = new Effort(options.roomEffortMax ?? ROOM_EFFORT)
-  const queue = itemsToPlace(compiled)
-  const placed: Item[] = []
-  const unplaced: Item[] = []
-  for (const item of queue) {
-    const host = bestHost(occupancy, item)
-    if (host !== NOWHERE) occupancy.put(item, host)
-    else if (!makeRoom(item)) {
-      giveUp(item)
-      continue
-    }
-    placed.push(item)
-  }
+  const planner = new Planner(occupancy, options)
+  for (const item of itemsToPlace(compiled, needing)) planner.place(item)
+  const { placed, unplaced } = planner
+  const moves = planner.moves()
   refine(occupancy, placed, new Effort(options.refineEffortMax ?? REFINE_EFFORT))
-
-  function makeRoom(item: Item): boolean {
-    const { effort, giveBack } = roomEffort.portion(ROOM_EFFORT_EACH)
-    const found = new RoomSearch(occupancy, placed, effort).find(item)
-    giveBack()
-    return found
-  }
-
-  /** Of guests that fit nowhere together, the most important still get a place; the last waits for room beside them. */
-  function giveUp(item: Item): void {
-    const last = item.members.at(-1)!
-    unplaced.push(item.members.length === 1 ? item : makeItem(compiled, [last]))
-    if (item.members.length === 1) return
-    const rest = makeItem(compiled, item.members.slice(0, -1))
-    const host = bestHost(occupancy, rest)
-    if (host !== NOWHERE) occupancy.put(rest, host)
-    else if (!makeRoom(rest)) return giveUp(rest)
-    placed.push(rest)
-  }
 
   const itemOf = new Map<GuestId, Item>()
   const places = new Map<GuestId, HostId>()
@@ -98,26 +76,125 @@ export function placeCompiled(compiled: CompiledProblem, occupancy: Occupancy, o
   }
   return {
     places,
-    moves: [],
+    moves,
     unplaced: unplaced.toSorted(byPriority).map((item) => guests[item.members[0]!]!.id),
     judge,
     explain: (guest) => candidatesOf(judge(guest)),
   }
 }
 
-/** One for each guest that needs a place, or for all of a unit that do; most important first, then the biggest. */
-function itemsToPlace(problem: CompiledProblem): Item[] {
-  const { guests, unitOf } = problem
-  const items: Item[] = []
-  for (let index = 0; index < guests.length; index++) {
-    if (!guests[index]!.needsPlace) continue
-    const unit = unitOf[index]
-    if (unit === undefined) items.push(makeItem(problem, [index]))
-    else {
-      const members = unit.members.filter((member) => guests[member]!.needsPlace)
-      if (members[0] === index) items.push(makeItem(problem, byImportance(problem, members)))
+/** Places one item after the other, and lets others make way where that is needed. */
+class Planner {
+  readonly placed: Item[] = []
+  readonly unplaced: Item[] = []
+  readonly #occupancy: Occupancy
+  readonly #effort: Effort
+  readonly #room: RoomSearch
+  readonly #movesMax: number
+  #runningMayMove = false
+
+  constructor(occupancy: Occupancy, { roomEffortMax = ROOM_EFFORT, makeRoomMovesMax = 0 }: PlaceOptions) {
+    this.#occupancy = occupancy
+    this.#effort = new Effort(roomEffortMax)
+    this.#room = new RoomSearch(occupancy)
+    this.#movesMax = makeRoomMovesMax
+  }
+
+  place(item: Item): void {
+    const host = bestHost(this.#occupancy, item)
+    if (host !== NOWHERE) {
+      this.#occupancy.put(item, host)
+      this.#room.add(item)
+    } else if (!this.#makeRoom(item)) {
+      this.#giveUp(item)
+      return
+    }
+    this.placed.push(item)
+  }
+
+  /** Of guests that fit nowhere together, the most important get a place, and then the others where they are allowed. */
+  #giveUp(item: Item): void {
+    if (item.members.length === 1) {
+      this.unplaced.push(item)
+      return
+    }
+    this.place(makeItem(this.#occupancy.problem, item.members.slice(0, -1)))
+    this.place(makeItem(this.#occupancy.problem, item.members.slice(-1)))
+  }
+
+  #makeRoom(item: Item): boolean {
+    if (this.#search(item)) return true
+    if (this.#movesMax === 0 || this.#runningMayMove) return false
+    this.#runningMayMove = true
+    const { guests, placeOf } = this.#occupancy.problem
+    const running = runningItems(this.#occupancy, (guest) => placeOf[guest] !== NOWHERE && guests[guest]!.movable)
+    this.#room.addRunning(running, this.#movesMax)
+    return this.#search(item)
+  }
+
+  #search(item: Item): boolean {
+    const { effort, giveBack } = this.#effort.portion(ROOM_EFFORT_EACH)
+    const found = this.#room.find(item, effort)
+    giveBack()
+    return found
+  }
+
+  moves(): Placement['moves'] {
+    const { guests, hosts } = this.#occupancy.problem
+    return inOrder(this.#occupancy, this.#room.moved(), this.placed).flatMap(({ item, from }) =>
+      item.members.map((member) => ({
+        guest: guests[member]!.id,
+        from: hosts[from]!.id,
+        to: hosts[item.place]!.id,
+      })),
+    )
+  }
+}
+
+interface Moved {
+  readonly item: Item
+  readonly from: number
+}
+
+/** Moves happen before anything new is placed: each when the host that it goes to has room. */
+function inOrder(occupancy: Occupancy, moved: readonly Moved[], placed: readonly Item[]): Moved[] {
+  if (moved.length < 2) return [...moved]
+  const target = new Map([...moved.map(({ item }) => item), ...placed].map((item) => [item, item.place]))
+  for (const item of target.keys()) occupancy.lift(item)
+  for (const { item, from } of moved) occupancy.put(item, from)
+  const ordered: Moved[] = []
+  const open = new Set(moved)
+  for (let progress = true; progress;) {
+    progress = false
+    for (const one of open) {
+      const from = occupancy.lift(one.item)
+      occupancy.prepare(one.item)
+      const goes = occupancy.admits(one.item, target.get(one.item)!)
+      occupancy.put(one.item, goes ? target.get(one.item)! : from)
+      if (!goes) continue
+      open.delete(one)
+      ordered.push(one)
+      progress = true
     }
   }
+  // A ring of full hosts: none can go first. They are still moves to be made, by way of a third host.
+  for (const { item } of open) occupancy.lift(item)
+  for (const { item } of open) occupancy.put(item, target.get(item)!)
+  for (const item of placed) occupancy.put(item, target.get(item)!)
+  return [...ordered, ...open]
+}
+
+/** One for each guest that needs a place, or for all of a unit that do; most important first, then the biggest. */
+function itemsToPlace(problem: CompiledProblem, needing: readonly number[]): Item[] {
+  const { unitOf } = problem
+  const items: Item[] = []
+  const ofUnit = new Map<Unit, number[]>()
+  for (const index of needing) {
+    const unit = unitOf[index]
+    if (unit === undefined) items.push(makeItem(problem, [index]))
+    else ofUnit.set(unit, [...(ofUnit.get(unit) ?? []), index])
+  }
+  for (const members of ofUnit.values()) items.push(makeItem(problem, byImportance(problem, members)))
   const size = sizeBy(problem)
   return items
     .map((item) => ({ item, size: size(item) }))

@@ -4,7 +4,7 @@
  * complete search over all items of the plan. Nothing is changed when it fails.
  */
 import { NOWHERE } from './compiled.ts'
-import type { Effort } from './effort.ts'
+import { Effort } from './effort.ts'
 import type { Item } from './item.ts'
 import type { Occupancy } from './occupancy.ts'
 
@@ -35,26 +35,49 @@ export function bestHost(occupancy: Occupancy, item: Item): number {
 
 export class RoomSearch {
   readonly #occupancy: Occupancy
-  readonly #effort: Effort
-  /** Items that may make way, on whichever host they are now. */
-  readonly #yielding: readonly Item[]
+  #effort = new Effort(0)
+  /** Items that may make way, by the host that they are on now. */
+  readonly #itemsAt: readonly Set<Item>[]
+  /** Where those run that need no place: each that leaves counts as moves. */
+  readonly #home = new Map<Item, number>()
+  #movesLeft = 0
   /** Items with a host that the present chain has given them. */
   readonly #settled = new Set<Item>()
   /** What was done, so that it can be undone: each item with the place that it had before. */
   readonly #journal: { readonly item: Item; readonly before: number }[] = []
 
-  constructor(occupancy: Occupancy, yielding: readonly Item[], effort: Effort) {
+  constructor(occupancy: Occupancy) {
     this.#occupancy = occupancy
-    this.#yielding = yielding
-    this.#effort = effort
+    this.#itemsAt = occupancy.problem.hosts.map(() => new Set<Item>())
+  }
+
+  /** An item of this plan that was placed without this search: it may make way from now on. */
+  add(item: Item): void {
+    this.#itemsAt[item.place]!.add(item)
+  }
+
+  /** Items that run well where they are, of which so many guests may be moved. */
+  addRunning(items: readonly Item[], movesMax: number): void {
+    for (const item of items) {
+      this.#home.set(item, item.place)
+      this.add(item)
+    }
+    this.#movesLeft = movesMax
+  }
+
+  /** Running items that are elsewhere now. */
+  moved(): { readonly item: Item; readonly from: number }[] {
+    return [...this.#home].filter(([item, from]) => item.place !== from).map(([item, from]) => ({ item, from }))
   }
 
   /** Puts the item somewhere; false when no way was found. */
-  find(item: Item): boolean {
+  find(item: Item, effort: Effort): boolean {
+    this.#effort = effort
+    this.#journal.length = 0
     if (this.#settle(item, CHAIN_MAX)) return true
-    const items = [...this.#yielding.filter(({ place }) => place !== NOWHERE), item]
-    if (items.length * this.#occupancy.problem.usable.length > COMPLETE_SEARCH_MAX) return false
-    return this.#searchCompletely(items)
+    const planned = this.#itemsAt.flatMap((items) => [...items]).filter((other) => !this.#home.has(other))
+    if ((planned.length + 1) * this.#occupancy.problem.usable.length > COMPLETE_SEARCH_MAX) return false
+    return this.#searchCompletely([...planned, item])
   }
 
   #settle(item: Item, chain: number): boolean {
@@ -80,17 +103,10 @@ export class RoomSearch {
 
   /** Sets of items whose leaving might let the item onto the host, the smallest first. */
   *#whoCouldLeave(item: Item, host: number): Generator<readonly Item[]> {
-    const { sets } = this.#occupancy.problem
-    const free = this.#yielding.filter((other) => other.place !== NOWHERE && !this.#settled.has(other))
-    const inTheWay = free.filter((other) =>
-      item.strictSets.some((set) => {
-        const { domainOf } = sets[set]!.domains
-        return other.strictSets.includes(set) && domainOf[other.place] === domainOf[host]
-      }),
-    )
+    const inTheWay = this.#whoIsInTheWay(item, host)
     if (inTheWay.length > 0) yield inTheWay
-    const there = free
-      .filter((other) => other.place === host && !inTheWay.includes(other))
+    const there = [...this.#itemsAt[host]!]
+      .filter((other) => this.#mayLeave(other) && !inTheWay.includes(other))
       .toSorted((a, b) => a.memoryBytes - b.memoryBytes)
     for (const one of there) yield [...inTheWay, one]
     let pairs = 0
@@ -101,11 +117,29 @@ export class RoomSearch {
       }
   }
 
+  /** Those in the same domain that a strict rule keeps apart from the item. */
+  #whoIsInTheWay(item: Item, host: number): Item[] {
+    const found = new Set<Item>()
+    for (const set of item.strictSets) {
+      const { domainOf, hostsOf } = this.#occupancy.problem.sets[set]!.domains
+      for (const near of hostsOf[domainOf[host]!]!)
+        for (const other of this.#itemsAt[near]!)
+          if (other.strictSets.includes(set) && this.#mayLeave(other)) found.add(other)
+    }
+    return [...found]
+  }
+
+  #mayLeave(item: Item): boolean {
+    if (this.#settled.has(item)) return false
+    return this.#home.get(item) !== item.place || item.members.length <= this.#movesLeft
+  }
+
   #replace(leaving: readonly Item[], item: Item, host: number, chain: number): boolean {
     const mark = this.#journal.length
     for (const other of leaving) this.#move(other, NOWHERE)
     this.#occupancy.prepare(item)
-    if (this.#occupancy.admits(item, host)) {
+    // Two that leave may each be within the limit, and together beyond it.
+    if (this.#movesLeft >= 0 && this.#occupancy.admits(item, host)) {
       this.#move(item, host)
       this.#settled.add(item)
       // The big ones first: they have the fewest hosts to go to.
@@ -132,12 +166,7 @@ export class RoomSearch {
     const tightest = this.#tightest(open)
     if (tightest === undefined) return false
     open.delete(tightest.item)
-    const tried = new Set<string>()
     for (const host of tightest.hosts) {
-      // Two hosts that nobody has a preference between are one and the same to the search.
-      const likeness = this.#likeness(host)
-      if (likeness !== undefined && tried.has(likeness)) continue
-      if (likeness !== undefined) tried.add(likeness)
       this.#move(tightest.item, host)
       if (this.#assign(open)) return true
       this.#move(tightest.item, NOWHERE)
@@ -170,25 +199,25 @@ export class RoomSearch {
     return tightest
   }
 
-  /** Undefined while a rule or a guest tells hosts apart. */
-  #likeness(host: number): string | undefined {
-    const { problem, usedMemory, usedCpus } = this.#occupancy
-    if (problem.sets.length > 0 || problem.devices.length > 0) return undefined
-    if (this.#yielding.some(({ allowed, unit }) => allowed !== undefined || unit !== undefined)) return undefined
-    return `${problem.memoryBytes[host]! - usedMemory[host]!} ${problem.cpus[host]! - usedCpus[host]!}`
-  }
-
   #move(item: Item, host: number): void {
     this.#journal.push({ item, before: item.place })
-    if (item.place !== NOWHERE) this.#occupancy.lift(item)
-    if (host !== NOWHERE) this.#occupancy.put(item, host)
+    this.#take(item, host)
   }
 
   #undo(mark: number): void {
     while (this.#journal.length > mark) {
       const { item, before } = this.#journal.pop()!
-      if (item.place !== NOWHERE) this.#occupancy.lift(item)
-      if (before !== NOWHERE) this.#occupancy.put(item, before)
+      this.#take(item, before)
     }
+  }
+
+  #take(item: Item, host: number): void {
+    const home = this.#home.get(item)
+    if (home !== undefined)
+      this.#movesLeft += item.members.length * (Number(item.place !== home) - Number(host !== home))
+    if (item.place !== NOWHERE) this.#itemsAt[this.#occupancy.lift(item)]!.delete(item)
+    if (host === NOWHERE) return
+    this.#occupancy.put(item, host)
+    this.#itemsAt[host]!.add(item)
   }
 }
