@@ -10,6 +10,8 @@ import type { Grant } from '@stead/core/model/grant.ts'
 import type { Guest, GuestObservation } from '@stead/core/model/guest.ts'
 import { NETWORK_ROLES, type Host, type HostPolicy, type HostStatus } from '@stead/core/model/host.ts'
 import type { BlobId, GuestId, HostId, OperationId, VolumeId } from '@stead/core/model/ids.ts'
+import type { ClusterPolicy } from '@stead/core/model/cluster-policy.ts'
+import type { Rule, RuleId } from '@stead/core/model/rule.ts'
 import type { Operation } from '@stead/core/model/operation.ts'
 import type { Image, Removal, Volume } from '@stead/core/model/volume.ts'
 import { failure } from '@stead/core/errors.ts'
@@ -76,7 +78,79 @@ export const statusSchema = z.object({
   reason: z.string(),
 })
 
-export const policySchema = z.object({ maintenance: z.boolean().describe('True while the host is drained') })
+export const policySchema = z.object({
+  maintenance: z.boolean().describe('True while the host is drained'),
+  shutdown: z.enum(['power-off', 'reboot']).exactOptional().describe('The host is being shut down in order'),
+  faultDomains: z
+    .record(z.string(), z.string())
+    .exactOptional()
+    .describe('Kind and name of what the host can fail with: `rack`: `r1`'),
+})
+
+export const clusterPolicySchema = z.object({
+  cpuOvercommit: z.number().positive().max(1000).describe('Virtual processors that guests may take for each real one'),
+  memoryReserveBytes: bytes('Memory of each host that guests may not take'),
+  admission: z.object({
+    hostFailures: z
+      .number()
+      .int()
+      .min(0)
+      .max(4)
+      .describe('Hosts that may be lost at a time without a guest losing its place'),
+    onBreach: z.enum(['ignore', 'warn', 'refuse']).describe('What becomes of a change that breaks this'),
+  }),
+  balancing: z.object({
+    mode: z.enum(['off', 'recommend', 'automatic']),
+    gainMin: z.number().min(0).describe('What a move must gain, of the summed standard deviations of fill'),
+    holdMs: z.number().min(0).describe('How long the imbalance must last first, ms'),
+    movesPerHourMax: wholeNumber(),
+  }),
+  shutdown: z
+    .enum(['failover', 'freeze', 'migrate', 'conditional'])
+    .describe("What becomes of a host's guests when it is shut down in order"),
+  armed: z.boolean().describe('False: nothing is started, moved or recovered unless somebody asks for it'),
+  whatIfRequired: z.boolean().describe('True: a change is taken only from somebody who has seen what it will do'),
+})
+
+const ruleId = id<RuleId>("A rule's name, a DNS label")
+const ruleBase = { id: ruleId, comment: z.string().max(500).exactOptional() }
+const ruledGuests = z.array(guestId).min(1).max(1000)
+const strict = z.boolean().describe('False: a wish, weighed against others')
+export const ruleSchema = z.discriminatedUnion('kind', [
+  z.object({ ...ruleBase, kind: z.literal('together'), guests: ruledGuests, strict }),
+  z.object({
+    ...ruleBase,
+    kind: z.literal('apart'),
+    guests: ruledGuests,
+    strict,
+    across: z.string().describe('`host`, or a kind of fault domain such as `rack`'),
+  }),
+  z.object({
+    ...ruleBase,
+    kind: z.literal('hosts'),
+    guests: ruledGuests,
+    hosts: z
+      .array(z.object({ host: hostId, priority: wholeNumber().describe('The highest that is available wins') }))
+      .min(1)
+      .max(1000),
+    strict,
+  }),
+  z.object({ ...ruleBase, kind: z.literal('ban'), guests: ruledGuests, hosts: z.array(hostId).min(1).max(1000) }),
+  z.object({
+    ...ruleBase,
+    kind: z.literal('order'),
+    guests: ruledGuests,
+    readyAfterMs: z
+      .number()
+      .int()
+      .min(0)
+      .max(3_600_000)
+      .describe('How long a guest must have run to count as ready, ms'),
+    mode: z
+      .enum(['required', 'optional'])
+      .describe('`required`: only while the one before runs; `optional`: only if that one is to run as well'),
+  }),
+])
 
 export const livenessSchema = z.object({ bootId: z.string() })
 
@@ -105,6 +179,16 @@ export const guestSchema = z.object({
   desired: z.enum(['running', 'stopped']),
   forceStop: z.boolean(),
   shutdownTimeoutMs: z.number().exactOptional(),
+  priority: z
+    .number()
+    .int()
+    .min(-1000)
+    .max(1000)
+    .exactOptional()
+    .describe('Placed and recovered before those with less'),
+  maxRestart: wholeNumber().max(100).exactOptional().describe('Further tries on the host where a run failed'),
+  maxRelocate: wholeNumber().max(100).exactOptional().describe('Other hosts that are tried after that'),
+  failback: z.boolean().exactOptional().describe('Whether it returns to the hosts that a rule prefers'),
   preferredHost: hostId.exactOptional(),
   acceptDataLoss: z.object({ host: hostId, atEpoch: epoch }).exactOptional(),
   deleting: z.boolean(),
@@ -236,6 +320,8 @@ export type RecordsMatchModel = Checked<
     Same<SchemaOf<typeof hostSchema>, Host>,
     Same<SchemaOf<typeof statusSchema>, HostStatus>,
     Same<SchemaOf<typeof policySchema>, HostPolicy>,
+    Same<SchemaOf<typeof clusterPolicySchema>, ClusterPolicy>,
+    Same<SchemaOf<typeof ruleSchema>, Rule>,
     Same<SchemaOf<typeof guestSchema>, Guest>,
     Same<SchemaOf<typeof observationSchema>, GuestObservation>,
     Same<SchemaOf<typeof grantSchema>, Grant>,
@@ -265,6 +351,8 @@ export const recordDecoder = {
   host: decoderOf('host', hostSchema),
   status: decoderOf('status', statusSchema),
   policy: decoderOf('policy', policySchema),
+  clusterPolicy: decoderOf('cluster policy', clusterPolicySchema),
+  rule: decoderOf('rule', ruleSchema),
   liveness: decoderOf('liveness', livenessSchema),
   guest: decoderOf('guest', guestSchema),
   grant: decoderOf('grant', grantSchema),

@@ -30,6 +30,8 @@ function permissiveDecoder() {
     observation: take,
     decision: take,
     removal: take,
+    rule: take,
+    clusterPolicy: take,
     image: take,
     operation: take,
   }

@@ -5,6 +5,7 @@
 import type { Result } from '../result.ts'
 import type { StoreEntry, WatchBatch } from '../ports/store.ts'
 import type { ClusterSettings, ClusterState, CoordinatorClaim, Versioned } from './cluster.ts'
+import type { ClusterPolicy } from './cluster-policy.ts'
 import { KEYS, PREFIX } from './keys.ts'
 
 /** The maps of the state. Each is filled from the folder of the store with the same name. */
@@ -27,6 +28,7 @@ const KIND_OF = {
   observations: 'observation',
   decisions: 'decision',
   removals: 'removal',
+  rules: 'rule',
   images: 'image',
   operations: 'operation',
 } as const satisfies Record<Collection, string>
@@ -39,6 +41,7 @@ export type RecordDecoder = {
 } & {
   readonly settings: (json: unknown) => Result<ClusterSettings>
   readonly coordinator: (json: unknown) => Result<CoordinatorClaim>
+  readonly clusterPolicy: (json: unknown) => Result<ClusterPolicy>
 }
 
 export interface Reduction {
@@ -59,6 +62,7 @@ export function emptyClusterState(): ClusterState {
     observations: new Map(),
     decisions: new Map(),
     removals: new Map(),
+    rules: new Map(),
     images: new Map(),
     operations: new Map(),
   }
@@ -83,14 +87,19 @@ export function applyBatch(state: ClusterState, batch: WatchBatch, decode: Recor
   return { state: draft.result(), problems: draft.problems }
 }
 
+/** Records of which there is one. */
+const SINGLES = ['settings', 'coordinator', 'clusterPolicy'] as const
+type Single = (typeof SINGLES)[number]
+
 type Slot =
-  | { readonly kind: 'single'; readonly name: 'settings' | 'coordinator' }
+  | { readonly kind: 'single'; readonly name: Single }
   | { readonly kind: 'member'; readonly name: Collection; readonly id: string }
 
 /** Where the record of a key belongs; undefined for keys that are no part of the state. */
 function slotOf(key: string): Slot | undefined {
   if (key === KEYS.settings) return { kind: 'single', name: 'settings' }
   if (key === KEYS.coordinator) return { kind: 'single', name: 'coordinator' }
+  if (key === KEYS.clusterPolicy) return { kind: 'single', name: 'clusterPolicy' }
   if (!key.startsWith(PREFIX)) return undefined
   const slash = key.indexOf('/', PREFIX.length)
   if (slash === -1 || slash === key.length - 1) return undefined
@@ -141,7 +150,7 @@ class Draft {
     if (this.#base === this.#known && Object.keys(this.#changed).length === 0) return this.#base
     const state: Record<string, unknown> = { ...this.#base, ...this.#changed }
     // An absent single record is an absent property, not one that is undefined.
-    for (const name of ['settings', 'coordinator']) if (state[name] === undefined) delete state[name]
+    for (const name of SINGLES) if (state[name] === undefined) delete state[name]
     return state as unknown as ClusterState
   }
 

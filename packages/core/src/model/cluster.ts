@@ -1,10 +1,12 @@
 import type { ClusterEvent } from './event.ts'
+import type { ClusterPolicy } from './cluster-policy.ts'
 import type { Decision } from './decision.ts'
 import type { Grant } from './grant.ts'
 import type { Guest, GuestObservation } from './guest.ts'
 import type { Host, HostPolicy, HostStatus } from './host.ts'
 import type { GuestId, HostId, OperationId, VolumeId } from './ids.ts'
 import type { Operation } from './operation.ts'
+import type { Rule, RuleId } from './rule.ts'
 import type { Image, Removal, Volume } from './volume.ts'
 
 export interface ClusterSettings {
@@ -33,6 +35,8 @@ export interface CoordinatorClaim {
 export interface ClusterState {
   readonly settings?: Versioned<ClusterSettings>
   readonly coordinator?: Versioned<CoordinatorClaim>
+  /** `DEFAULT_POLICY` while it was never set. */
+  readonly clusterPolicy?: Versioned<ClusterPolicy>
   readonly hosts: ReadonlyMap<HostId, Versioned<Host>>
   readonly statuses: ReadonlyMap<HostId, Versioned<HostStatus>>
   readonly policies: ReadonlyMap<HostId, Versioned<HostPolicy>>
@@ -45,6 +49,7 @@ export interface ClusterState {
   readonly decisions: ReadonlyMap<GuestId, Versioned<Decision>>
   /** Keyed `host/volume`. */
   readonly removals: ReadonlyMap<string, Versioned<Removal>>
+  readonly rules: ReadonlyMap<RuleId, Versioned<Rule>>
   readonly images: ReadonlyMap<string, Versioned<Image>>
   readonly operations: ReadonlyMap<OperationId, Versioned<Operation>>
 }

@@ -37,6 +37,12 @@ export interface Guest {
   readonly forceStop: boolean
   /** How long a shutdown may take before the power is cut, ms; the default of 30 s when absent. */
   readonly shutdownTimeoutMs?: number
+  /** Placed and recovered before those with less; 0 when absent. */
+  readonly priority?: number
+  /** See `haPolicyOf`. */
+  readonly maxRestart?: number
+  readonly maxRelocate?: number
+  readonly failback?: boolean
   /** A host that the user asked for; kept as a preference. */
   readonly preferredHost?: HostId
   /** `start --accept-data-loss` names the epoch whose loss was accepted; one use. */
@@ -44,6 +50,20 @@ export interface Guest {
   /** Set by delete: the guest is stopped, its volumes removed, then the record goes. */
   readonly deleting: boolean
   readonly createdAt: number
+}
+
+export interface HaPolicy {
+  readonly priority: number
+  /** Further tries on the host on which a run failed. */
+  readonly maxRestart: number
+  /** Other hosts that are tried then; after the last one the guest is left in `error` until somebody acts. */
+  readonly maxRelocate: number
+  /** Whether it returns to the hosts that a rule prefers as soon as one is there again. */
+  readonly failback: boolean
+}
+
+export function haPolicyOf({ priority = 0, maxRestart = 1, maxRelocate = 2, failback = true }: Guest): HaPolicy {
+  return { priority, maxRestart, maxRelocate, failback }
 }
 
 /** What the granted host sees of its guest. Written by that host's agent; older epochs are refused. */

@@ -44,6 +44,10 @@ export interface HostStatus {
 /** What the administrator wants of a host. */
 export interface HostPolicy {
   readonly maintenance: boolean
+  /** The host is being shut down in order: its guests go as the cluster's policy says. Reset when it boots. */
+  readonly shutdown?: 'power-off' | 'reboot'
+  /** Kind -> name of what it can fail with: `rack` -> `r1`. */
+  readonly faultDomains?: Readonly<Record<string, string>>
 }
 
 /** What `host list` shows. */

@@ -3,12 +3,14 @@
  * Records are JSON; `packages/api/src/records.ts` holds the schemas that check them on reading.
  */
 import type { GuestId, HostId, OperationId, VolumeId } from './ids.ts'
+import type { RuleId } from './rule.ts'
 
 export const PREFIX = '/stead/'
 
 export const KEYS = {
   settings: `${PREFIX}settings`,
   coordinator: `${PREFIX}coordinator`,
+  clusterPolicy: `${PREFIX}cluster-policy`,
   host: (id: HostId) => `${PREFIX}hosts/${id}`,
   status: (id: HostId) => `${PREFIX}statuses/${id}`,
   policy: (id: HostId) => `${PREFIX}policies/${id}`,
@@ -27,5 +29,6 @@ export const KEYS = {
   event: (id: string) => `${PREFIX}events/${id}`,
   /** A replica's file that its host must still remove, however long it was away. */
   removal: (host: HostId, volume: VolumeId) => `${PREFIX}removals/${host}/${volume}`,
+  rule: (id: RuleId) => `${PREFIX}rules/${id}`,
   image: (name: string) => `${PREFIX}images/${name}`,
 } as const

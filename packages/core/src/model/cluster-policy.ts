@@ -1,0 +1,47 @@
+/** How the cluster is to decide where nobody says otherwise. One record, set by the administrator. */
+
+/** What becomes of a host's guests when the host is shut down in order. */
+export type ShutdownPolicy =
+  /** They are stopped and start on other hosts. */
+  | 'failover'
+  /** They are stopped and wait for the host. */
+  | 'freeze'
+  /** They are moved off before the host goes. */
+  | 'migrate'
+  /** `freeze` for a reboot, `failover` for a power-off. */
+  | 'conditional'
+
+export interface ClusterPolicy {
+  /** Virtual processors that guests may take for each one that a host has. */
+  readonly cpuOvercommit: number
+  /** Memory of each host that guests may not take, bytes. */
+  readonly memoryReserveBytes: number
+  readonly admission: {
+    /** How many hosts may be lost at a time without a guest losing its place. */
+    readonly hostFailures: number
+    readonly onBreach: 'ignore' | 'warn' | 'refuse'
+  }
+  readonly balancing: {
+    readonly mode: 'off' | 'recommend' | 'automatic'
+    /** What a move must gain at least, of the summed standard deviations of memory and processor fill. */
+    readonly gainMin: number
+    /** How long the imbalance must last first, ms. */
+    readonly holdMs: number
+    readonly movesPerHourMax: number
+  }
+  readonly shutdown: ShutdownPolicy
+  /** False: no guest is started, moved or recovered unless somebody asks for it. */
+  readonly armed: boolean
+  /** True: a change is taken only from somebody who has seen what it will do. */
+  readonly whatIfRequired: boolean
+}
+
+export const DEFAULT_POLICY: ClusterPolicy = {
+  cpuOvercommit: 8,
+  memoryReserveBytes: 0,
+  admission: { hostFailures: 1, onBreach: 'warn' },
+  balancing: { mode: 'recommend', gainMin: 0.02, holdMs: 10 * 60_000, movesPerHourMax: 6 },
+  shutdown: 'conditional',
+  armed: true,
+  whatIfRequired: false,
+}
