@@ -8,6 +8,7 @@ import { applyBatch, emptyClusterState } from './cluster-reducer.ts'
 import type { RecordDecoder } from './cluster-reducer.ts'
 import type { GuestId, HostId, OperationId, VolumeId } from './ids.ts'
 import { KEYS } from './keys.ts'
+import type { RuleId } from './rule.ts'
 
 /** Takes every object; counts how often it is asked. */
 function permissiveDecoder() {
@@ -72,6 +73,8 @@ test('each key of the layout lands in its map', () => {
       entry(KEYS.observation(g1), { guest: g1 }),
       entry(KEYS.decision(g1), { guest: g1 }),
       entry(KEYS.removal(h1, 'v1' as VolumeId), {}),
+      entry(KEYS.rule('apart' as RuleId), {}),
+      entry(KEYS.clusterPolicy, {}),
       entry(KEYS.image('debian'), {}),
       entry(KEYS.operation('o1' as OperationId), { id: 'o1' }),
     ),
