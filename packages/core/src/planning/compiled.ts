@@ -9,6 +9,9 @@ import type { PlanningGuest, PlanningHost, PlanningProblem } from './problem.ts'
 
 export const NOWHERE = -1
 
+/** Stands for the wish of a single guest where rules have their names; no rule has an empty one. */
+export const ASKED_FOR = '' as RuleId
+
 /** Guests that a rule counts by domain: strict or wished `apart`, and wished `together`. */
 export interface CountedSet {
   readonly rule: RuleId
@@ -91,6 +94,18 @@ export function compileProblem({ hosts, guests, rules }: PlanningProblem): Compi
       // It says when guests start, not where.
       case 'order':
     }
+  }
+
+  for (const [index, { id, preferred }] of guests.entries()) {
+    if (preferred === undefined) continue
+    const asked: HostsRule = {
+      id: ASKED_FOR,
+      kind: 'hosts',
+      guests: [id],
+      hosts: [{ host: preferred, priority: 0 }],
+      strict: false,
+    }
+    ;(hostRulesOf[index] ??= []).unshift(asked)
   }
 
   function addCountedSet(rule: ApartRule | TogetherRule): void {

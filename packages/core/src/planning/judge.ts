@@ -1,7 +1,7 @@
 /** The answer to "why there?": each host judged for one item, as all others were placed in the end. */
 import type { Candidate } from '../model/decision.ts'
 import type { HostId } from '../model/ids.ts'
-import { NOWHERE, type CompiledProblem } from './compiled.ts'
+import { ASKED_FOR, NOWHERE, type CompiledProblem } from './compiled.ts'
 import { COST, sharesOfWish, type Item } from './item.ts'
 import { mib, objectionTo, sentenceOf, type Objection } from './objection.ts'
 import type { Occupancy } from './occupancy.ts'
@@ -113,7 +113,8 @@ function wishMerits(problem: CompiledProblem, item: Item, id: HostId): string[] 
       if (rule.kind === 'ban') continue
       const share = sharesOfWish(rule).find(({ host }) => host === id)?.share
       if (share === undefined) continue
-      merits.push(share === 1 ? `rule ${rule.id} asks for it first` : `rule ${rule.id} names it, after others`)
+      if (rule.id === ASKED_FOR) merits.push('the host that was asked for')
+      else merits.push(share === 1 ? `rule ${rule.id} asks for it first` : `rule ${rule.id} names it, after others`)
     }
   return merits
 }

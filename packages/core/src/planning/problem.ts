@@ -37,6 +37,8 @@ export interface PlanningGuest {
   readonly impossible: Readonly<Record<HostId, string>>
   /** Hosts with a current replica of its disks, so that reads stay local. */
   readonly near: readonly HostId[]
+  /** The host that somebody asked for, or that has it of old; a wish, before those of rules. */
+  readonly preferred?: HostId
   /** Hosts on which it failed lately: taken last. */
   readonly failedOn: readonly HostId[]
   /** What a move costs: its memory rewritten by the guest, bytes/s; 0 when not known. */
