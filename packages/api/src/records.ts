@@ -101,7 +101,8 @@ export const clusterPolicySchema = z.object({
   }),
   balancing: z.object({
     mode: z.enum(['off', 'recommend', 'automatic']),
-    gainMin: z.number().min(0).describe('What a move must gain, of the summed standard deviations of fill'),
+    scoreMax: z.number().min(0).max(1).describe('Begins above this: standard deviations of memory and processor fill'),
+    scoreGoal: z.number().min(0).max(1).describe('Ends below this'),
     holdMs: z.number().min(0).describe('How long the imbalance must last first, ms'),
     movesPerHourMax: wholeNumber(),
   }),
@@ -191,6 +192,7 @@ export const guestSchema = z.object({
   failback: z.boolean().exactOptional().describe('Whether it returns to the hosts that a rule prefers'),
   preferredHost: hostId.exactOptional(),
   acceptDataLoss: z.object({ host: hostId, atEpoch: epoch }).exactOptional(),
+  moveTo: hostId.exactOptional().describe('Asked to be moved there'),
   deleting: z.boolean(),
   createdAt: wallMs('When it was created'),
 })
@@ -202,7 +204,8 @@ export const observationSchema = z.object({
   phase: z.enum(['starting', 'running', 'paused', 'stopping', 'stopped', 'failed']),
   reason: z.string().describe('Why it is paused or failed; empty otherwise'),
   since: wallMs('When the phase began'),
-  failures: wholeNumber().describe("How often it ended by itself since the last user's start, on this host"),
+  failures: wholeNumber().describe("How often it ended by itself since the last user's start, in a row"),
+  failedOn: z.array(hostId).exactOptional().describe('Hosts on which that was'),
 })
 
 export const grantSchema = z.object({
@@ -211,6 +214,7 @@ export const grantSchema = z.object({
   host: hostId,
   state: z.enum(['held', 'recalled', 'released']),
   clean: z.boolean().describe('Once released: the last write was flushed to every in-sync replica before'),
+  returns: z.boolean().exactOptional().describe('Ended because the host reboots, to which the guest returns'),
   grantedAt: wallMs('When it was granted'),
   reason: z.string(),
 })
@@ -272,6 +276,7 @@ export const decisionSchema = z.object({
   guest: z.string(),
   action: z.enum(['start', 'recover', 'wait', 'restart']),
   outcome: z.string(),
+  waitsFor: z.enum(['data', 'room', 'order', 'policy']).exactOptional().describe('Of a wait: what it is for'),
   epoch,
   decidedAt: wallMs('When it was decided'),
   coordinator: z.string().describe('The host that decided'),
@@ -302,13 +307,13 @@ export const imageSchema = z.object({
 })
 
 /** A schema's output as the model writes its types: read-only all the way down. */
-type Frozen<T> = T extends string | number | boolean | bigint | null | undefined
+export type Frozen<T> = T extends string | number | boolean | bigint | null | undefined
   ? T
   : T extends readonly (infer Item)[]
     ? readonly Frozen<Item>[]
     : { readonly [Key in keyof T]: Frozen<T[Key]> }
 
-type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : false) : false
+export type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : false) : false
 type SchemaOf<T> = [T] extends [z.ZodType] ? Frozen<z.output<T>> : never
 
 /** Compiles only while every schema means exactly its model type. */

@@ -6,7 +6,8 @@ import { createHash } from 'node:crypto'
 import type { CreateGuest } from '@stead/api/endpoints/guests.ts'
 import { failure } from '@stead/core/errors.ts'
 import type { Verdict } from '@stead/core/ha/coordinator.ts'
-import { place } from '@stead/core/ha/placement.ts'
+import { problemOf } from '@stead/core/ha/planning-problem.ts'
+import { placeGuests } from '@stead/core/planning/place.ts'
 import type { ClusterState } from '@stead/core/model/cluster.ts'
 import type { Decision } from '@stead/core/model/decision.ts'
 import type { Guest } from '@stead/core/model/guest.ts'
@@ -76,52 +77,46 @@ export function planCreate(context: CreateContext, request: CreateGuest): Result
     deleting: false,
     createdAt: wallMs,
   }
-  const placement = place({
-    state,
-    guest,
-    volumes: [],
-    usable: isUsable,
-    serving: () => [],
-    failedOn: new Set(),
-    promisedBytes: () => 0,
-  })
-  if (placement.chosen === undefined) {
-    const reasons = placement.candidates
-      .map((candidate) => `${candidate.host}: ${candidate.rejectedBecause}`)
-      .join('; ')
+  const placement = placeGuests(
+    problemOf({ state, isUp: isUsable, needing: new Set([id]), changed: new Map([[id, guest]]) }),
+  )
+  const chosen = placement.places.get(id)
+  const candidates = placement.explain(id)
+  if (chosen === undefined) {
+    const reasons = candidates.map((candidate) => `${candidate.host}: ${candidate.rejectedBecause}`).join('; ')
     return fail(
       failure('no_capacity', `No host can run ${request.name}: ${reasons}`, {
         hint: 'Ask for less memory, or free or add a host',
       }),
     )
   }
-  if (request.host !== undefined && placement.chosen !== request.host) {
-    const reason = placement.candidates.find((candidate) => candidate.host === request.host)?.rejectedBecause
+  if (request.host !== undefined && chosen !== request.host) {
+    const reason = candidates.find((candidate) => candidate.host === request.host)?.rejectedBecause
     return fail(
       failure('no_capacity', `${request.host} cannot run ${request.name}: ${reason}`, {
         hint: 'Leave out --host to let the cluster choose',
       }),
     )
   }
-  const volumes = planVolumes(context, request, guest, placement.chosen, isUsable)
+  const volumes = planVolumes(context, request, guest, chosen, isUsable)
   if (!volumes.ok) return volumes
   const decision: Decision = {
     guest: guest.name,
     action: 'start',
-    outcome: `placed on ${placement.chosen}`,
+    outcome: `placed on ${chosen}`,
     epoch: 0,
     decidedAt: wallMs,
     coordinator: self,
     facts: volumes.value.map(
       (volume) => `${volume.name} has its replicas on ${volume.replicas.map((replica) => replica.host).join(' and ')}`,
     ),
-    candidates: placement.candidates,
+    candidates,
   }
   return ok({
     guest,
     volumes: volumes.value,
     decision,
-    host: placement.chosen,
+    host: chosen,
     warnings: warningsOf(request, volumes.value),
   })
 }

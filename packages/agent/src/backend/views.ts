@@ -1,9 +1,9 @@
 /** From the cluster's records to what the API shows. Pure; one place that says what each state means. */
 import type { ClusterView, GuestView, HostView, OperationView, VolumeView } from '@stead/api/views.ts'
-import { FAILURES_MAX, type Verdict } from '@stead/core/ha/coordinator.ts'
+import type { Verdict } from '@stead/core/ha/coordinator.ts'
 import { operationOutcome } from '@stead/core/ha/operations.ts'
 import type { ClusterState, Versioned } from '@stead/core/model/cluster.ts'
-import type { Guest, GuestState } from '@stead/core/model/guest.ts'
+import { failuresMax, type Guest, type GuestState } from '@stead/core/model/guest.ts'
 import type { Host } from '@stead/core/model/host.ts'
 import type { HostId, VolumeId } from '@stead/core/model/ids.ts'
 import type { Operation } from '@stead/core/model/operation.ts'
@@ -74,7 +74,7 @@ export function guestState(
     return { state: 'stopping', reason: grant.state === 'recalled' ? grant.reason : '' }
   }
   if (guest.desired === 'stopped') return { state: 'stopped', reason: '' }
-  if ((seen?.failures ?? 0) >= FAILURES_MAX)
+  if ((seen?.failures ?? 0) >= failuresMax(guest))
     return { state: 'error', reason: `it failed ${seen?.failures} times in a row: ${seen?.reason}` }
   if (decision?.action === 'wait') return { state: 'waiting', reason: decision.outcome }
   return { state: 'starting', reason: seen?.failures ? `tried again after: ${seen.reason}` : '' }

@@ -146,6 +146,7 @@ export class ClusterFixture {
       bootIds: this.bootIds,
       wallMs: 1_000_000,
       pausedRetries: new Map(),
+      runningForMs: new Map(),
     }
   }
 

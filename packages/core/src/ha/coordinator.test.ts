@@ -202,7 +202,7 @@ suite('drain', () => {
   test('guests are recalled two at a time, and only those that another host can take', () => {
     const cluster = new ClusterFixture(2)
     for (const name of ['a', 'b', 'c']) cluster.grant(cluster.guest(name), 'h1')
-    cluster.grant(cluster.guest('huge', { memoryBytes: 7.5 * 2 ** 30 }), 'h1')
+    cluster.grant(cluster.guest('huge', { memoryBytes: 9 * 2 ** 30 }), 'h1')
     cluster.maintain('h1')
     const recalled = actionsOf(cluster).flatMap((action) => (action.kind === 'recall' ? [action.guest.name] : []))
     assert.deepEqual(recalled, ['a', 'b'])

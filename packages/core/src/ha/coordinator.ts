@@ -3,16 +3,21 @@
  * it returns the actions that bring the cluster nearer to what the administrators want. It is asked again after
  * every change; each answer stands alone, so a lost, repeated or refused action harms nothing.
  */
-import type { Decision } from '../model/decision.ts'
-import type { ClusterState, Versioned } from '../model/cluster.ts'
+import type { Candidate, Decision } from '../model/decision.ts'
+import type { ClusterState } from '../model/cluster.ts'
 import type { Grant } from '../model/grant.ts'
-import type { Guest } from '../model/guest.ts'
-import type { HostId } from '../model/ids.ts'
+import { haPolicyOf, type Guest } from '../model/guest.ts'
+import type { GuestId, HostId } from '../model/ids.ts'
 import { isActive, volumesOf } from '../model/records.ts'
+import { placeGuests, type Placement } from '../planning/place.ts'
+import { explainMissingData, factsOf } from './decision-facts.ts'
+import { judgeHosts } from './host-judgement.ts'
+import { Departures } from './departures.ts'
 import { operationOutcome } from './operations.ts'
 import type { Action, Plan, PlannedAction } from './plan.ts'
-import { place } from './placement.ts'
+import { problemOf } from './planning-problem.ts'
 import { planServing, type ServingPlan } from './serving.ts'
+import { startGate } from './start-gate.ts'
 
 export type Verdict = 'heard' | 'silent-here' | 'suspected'
 
@@ -24,60 +29,30 @@ export interface CoordinatorInput {
   readonly bootIds: ReadonlyMap<HostId, string>
   readonly wallMs: number
   /** Guests that must not be tried again yet, with the remaining time (see `RestartPacer`). */
-  readonly pausedRetries: ReadonlyMap<string, number>
+  readonly pausedRetries: ReadonlyMap<GuestId, number>
+  /** How long each guest has been seen running without a break, ms (see `RunningTimes`). */
+  readonly runningForMs: ReadonlyMap<GuestId, number>
+  /** Guests that balancing may move now; 0 when absent. */
+  readonly balancingMovesMax?: number
 }
 
-/** Guests that are moved off a draining host at the same time. */
-const RECALLS_AT_ONCE = 2
-/** Failed runs in a row after which the guest is left in `error` until somebody acts. */
+/** Failed runs in a row after which a guest with the default policy is left in `error`. */
 export const FAILURES_MAX = 6
-/** Failed runs in a row on one host after which another host is tried. */
-const FAILURES_BEFORE_RELOCATION = 2
 
 export function decide(input: CoordinatorInput): Plan {
-  const actions: PlannedAction[] = [...judgeHosts(input)]
-  const lostNow = new Set(
-    actions.flatMap(({ action }) =>
-      action.kind === 'host-status' && action.status.state === 'lost' ? [action.host] : [],
-    ),
-  )
-  const round = new Round(input, lostNow)
-  for (const guest of [...input.state.guests.values()].toSorted((a, b) => a.value.createdAt - b.value.createdAt))
-    round.consider(guest)
-  actions.push(...round.actions, ...finishOperations(input))
-  return { actions, ...(round.againInMs === undefined ? {} : { againInMs: round.againInMs }) }
+  const round = new Round(input)
+  round.startGuests()
+  round.moveGuests()
+  return {
+    actions: [...round.actions, ...finishOperations(input)],
+    ...(round.againInMs === undefined ? {} : { againInMs: round.againInMs }),
+  }
 }
 
-function* judgeHosts({ state, self, verdicts, bootIds, wallMs }: CoordinatorInput): Generator<PlannedAction> {
-  for (const { value: host } of state.hosts.values()) {
-    const status = state.statuses.get(host.id)?.value
-    const verdict = host.id === self ? 'heard' : verdicts.get(host.id)
-    const subject = `host/${host.id}`
-    if (verdict === 'suspected' && status?.state !== 'lost') {
-      const reason = 'a majority of hosts hears nothing of it on any network'
-      yield {
-        action: {
-          kind: 'host-status',
-          host: host.id,
-          status: { state: 'lost', bootId: status?.bootId ?? host.bootId, since: wallMs, reason },
-        },
-        events: [{ kind: 'host.lost', subject, message: `${host.id} is lost: ${reason}` }],
-      }
-    } else if (verdict === 'heard') {
-      const bootId = bootIds.get(host.id)
-      // Shortly after its own start an observer calls everybody heard; without a heartbeat that proves nothing.
-      if (!bootId) continue
-      if (status?.state === 'online' && status.bootId === bootId) continue
-      yield {
-        action: {
-          kind: 'host-status',
-          host: host.id,
-          status: { state: 'online', bootId, since: wallMs, reason: 'its heartbeats arrive' },
-        },
-        events: [{ kind: 'host.online', subject, message: `${host.id} is online` }],
-      }
-    }
-  }
+/** A guest that is to run, has no host, and may be given one now. */
+interface Starting {
+  readonly guest: Guest
+  readonly previous: Grant | undefined
 }
 
 class Round {
@@ -85,17 +60,44 @@ class Round {
   againInMs: number | undefined
   readonly #input: CoordinatorInput
   readonly #lostNow: ReadonlySet<HostId>
-  readonly #promised = new Map<HostId, number>()
+  readonly #starting: Starting[] = []
+  readonly #departures: Departures
 
-  constructor(input: CoordinatorInput, lostNow: ReadonlySet<HostId>) {
+  constructor(input: CoordinatorInput) {
     this.#input = input
-    this.#lostNow = lostNow
+    this.actions.push(...judgeHosts(input))
+    this.#lostNow = new Set(
+      this.actions.flatMap(({ action }) =>
+        action.kind === 'host-status' && action.status.state === 'lost' ? [action.host] : [],
+      ),
+    )
+    this.#departures = new Departures(input.state, this.#isUp)
+    for (const { value: guest } of byImportance(input.state)) this.#consider(guest)
   }
 
-  consider({ value: guest }: Versioned<Guest>): void {
+  /** Gives every guest that can be started a place, all in one plan. */
+  startGuests(): void {
+    const startable = this.#starting.filter((starting) => this.#hasData(starting))
+    const leaving = this.#departures.leaving()
+    if (startable.length === 0 && leaving.length === 0) return
+    const needing = new Set([...startable.map(({ guest }) => guest.id), ...leaving.map((guest) => guest.id)])
+    const placement = placeGuests(problemOf({ state: this.#input.state, isUp: this.#isUp, needing }))
+    for (const starting of startable) this.#start(starting, placement)
+    for (const recall of this.#departures.recallsFor(leaving, placement)) this.#push(recall)
+  }
+
+  /** Running guests that are not where they should be; nothing of it while others have no place. */
+  moveGuests(): void {
+    const isCalm = this.#starting.length === 0 && this.actions.length === 0
+    for (const recall of this.#departures.endings()) this.#push(recall)
+    if (!isCalm) return
+    for (const recall of this.#departures.corrections(this.#input.balancingMovesMax ?? 0)) this.#push(recall)
+  }
+
+  #consider(guest: Guest): void {
     const { state } = this.#input
     const grant = state.grants.get(guest.id)?.value
-    const hostIsLost = isActive(grant) && this.#isLost(grant)
+    const hostIsLost = isActive(grant) && this.#isLost(grant.host)
     if (guest.deleting) {
       if (!isActive(grant) || hostIsLost) this.#erase(guest)
       return
@@ -104,74 +106,50 @@ class Round {
       if (hostIsLost && guest.ha !== 'ignored') this.#releaseLost(guest, grant)
       return
     }
-    if (isActive(grant) && !hostIsLost) {
-      this.#considerDraining(guest, grant)
-      return
-    }
+    if (isActive(grant) && !hostIsLost) return
     // `ignored` means hands off: a guest on a lost host stays as it is until the administrator acts.
     if (guest.ha === 'ignored' && hostIsLost) return
-    this.#run(guest, grant)
+    const gate = startGate(this.#input, guest, grant)
+    if (gate.kind === 'open') this.#starting.push({ guest, previous: grant })
+    if (gate.kind === 'wait') this.#wait(guest, this.#waitDecision({ guest, previous: grant }, gate.for, gate.reason))
+    if ((gate.kind === 'later' || gate.kind === 'wait') && gate.inMs !== undefined)
+      this.againInMs = Math.min(this.againInMs ?? Infinity, gate.inMs)
   }
 
-  #isLost(grant: Grant): boolean {
-    return this.#lostNow.has(grant.host) || this.#input.state.statuses.get(grant.host)?.value.state === 'lost'
+  #isLost(host: HostId): boolean {
+    return this.#lostNow.has(host) || this.#input.state.statuses.get(host)?.value.state === 'lost'
   }
 
-  #usable = (host: HostId): boolean =>
+  #isUp = (host: HostId): boolean =>
     !this.#lostNow.has(host) &&
     this.#input.state.statuses.get(host)?.value.state === 'online' &&
     (host === this.#input.self || this.#input.verdicts.get(host) === 'heard')
 
-  #run(guest: Guest, previous: Grant | undefined): void {
-    const { state, wallMs, pausedRetries } = this.#input
-    const volumes = volumesOf(state, guest)
-    if (!volumes || !volumes.every((volume) => volume.value.ready)) return
-    const failures = failuresOf(state, guest)
-    const recovering = previous !== undefined && isActive(previous)
-    if (!recovering && failures >= FAILURES_MAX) return
-    const waitMs = pausedRetries.get(guest.id)
-    if (!recovering && waitMs !== undefined && waitMs > 0) {
-      this.againInMs = Math.min(this.againInMs ?? Infinity, waitMs)
-      return
-    }
-    const acceptLossOf =
-      guest.acceptDataLoss?.atEpoch === (previous?.epoch ?? 0) ? guest.acceptDataLoss.host : undefined
-    // The source of an unclean volume must be known before the host is chosen, and prefers the chosen host: so the
-    // host is placed by where current replicas are, and the volumes are planned for it.
-    const { chosen, candidates } = place({
-      state,
-      guest,
-      volumes: volumes.map((volume) => volume.value),
-      usable: this.#usable,
-      serving: (volume) =>
-        volume.replicas
-          .filter(
-            (replica) => this.#usable(replica.host) && (replica.state === 'in-sync' || replica.host === acceptLossOf),
-          )
-          .map((replica) => replica.host),
-      failedOn: new Set(previous && failures >= FAILURES_BEFORE_RELOCATION ? [previous.host] : []),
-      promisedBytes: (host) => this.#promised.get(host) ?? 0,
-    })
-    const facts = factsOf(previous, recovering, this.#input)
+  #servingPlans({ guest, previous }: Starting, host: HostId | undefined): readonly ServingPlan[] {
+    const volumes = volumesOf(this.#input.state, guest) ?? []
+    const loss = acceptedLoss(guest, previous)
+    return volumes.map(({ value }) => planServing(value, previous, this.#isUp, host, this.#input.wallMs, loss))
+  }
+
+  /** Whether every disk has a current copy that can be reached; else the guest waits and says for whom. */
+  #hasData(starting: Starting): boolean {
+    const waiting = this.#servingPlans(starting, undefined).filter((plan) => plan.kind === 'wait')
+    if (waiting.length === 0) return true
+    this.#wait(starting.guest, this.#waitDecision(starting, 'data', explainMissingData(waiting)))
+    return false
+  }
+
+  #start(starting: Starting, placement: Placement): void {
+    const { guest, previous } = starting
+    const candidates = placement.explain(guest.id)
+    const chosen = placement.places.get(guest.id)
+    if (chosen === undefined)
+      return this.#wait(guest, this.#waitDecision(starting, 'room', 'no host can take it now', candidates))
+    const { state, wallMs, self } = this.#input
+    const serving = this.#servingPlans(starting, chosen).filter((plan) => plan.kind === 'serve')
+    const recovering = isActive(previous)
+    const failures = state.observations.get(guest.id)?.value.failures ?? 0
     const epoch = (previous?.epoch ?? 0) + 1
-    const plans = volumes.map((volume) =>
-      planServing(volume.value, previous, this.#usable, chosen, wallMs, acceptLossOf),
-    )
-    const decision = (action: Decision['action'], outcome: string, more: readonly string[] = []): Decision => ({
-      guest: guest.name,
-      action,
-      outcome,
-      epoch: action === 'wait' ? (previous?.epoch ?? 0) : epoch,
-      decidedAt: wallMs,
-      coordinator: this.#input.self,
-      facts: [...facts, ...more],
-      candidates,
-    })
-    const waiting = plans.filter((plan) => plan.kind === 'wait')
-    if (waiting.length > 0) return this.#wait(guest, decision('wait', explainWait(waiting)))
-    if (!chosen) return this.#wait(guest, decision('wait', 'no host can take it now'))
-    const serving = plans.filter((plan) => plan.kind === 'serve')
-    const action = recovering ? 'recover' : failures > 0 ? 'restart' : 'start'
     const why = recovering ? `${previous.host} is lost` : failures > 0 ? 'its last run failed' : 'it is to run'
     const grant: Grant = {
       guest: guest.id,
@@ -182,19 +160,27 @@ class Round {
       grantedAt: wallMs,
       reason: why,
     }
-    this.#promised.set(chosen, (this.#promised.get(chosen) ?? 0) + guest.memoryBytes)
+    const decision: Decision = {
+      guest: guest.name,
+      action: recovering ? 'recover' : failures > 0 ? 'restart' : 'start',
+      outcome: `run on ${chosen} at epoch ${epoch}, since ${why}`,
+      epoch,
+      decidedAt: wallMs,
+      coordinator: self,
+      facts: [...factsOf(previous, this.#input), ...serving.flatMap((plan) => plan.facts)],
+      candidates,
+    }
+    const loss = acceptedLoss(guest, previous)
+    const { moveTo, ...settled } = guest
     this.#push(
       {
         kind: 'grant',
         guest,
+        ...(moveTo === undefined ? {} : { guestAfter: settled }),
         grant,
         volumes: serving.map((plan) => plan.volume),
-        decision: decision(
-          action,
-          `run on ${chosen} at epoch ${epoch}, since ${why}`,
-          serving.flatMap((plan) => plan.facts),
-        ),
-        ...(acceptLossOf === undefined ? {} : { acceptedLoss: acceptLossOf }),
+        decision,
+        ...(loss === undefined ? {} : { acceptedLoss: loss }),
       },
       {
         kind: 'grant.committed',
@@ -202,53 +188,45 @@ class Round {
         message: `${guest.name} is granted to ${chosen} at epoch ${epoch}: ${why}`,
         details: { host: chosen, epoch },
       },
-      ...(acceptLossOf === undefined
+      ...(loss === undefined
         ? []
         : [
             {
               kind: 'data-loss.accepted' as const,
               subject: `guest/${guest.name}`,
-              message: `${guest.name} starts from the stale copy on ${acceptLossOf}; newer writes are given up`,
+              message: `${guest.name} starts from the stale copy on ${loss}; newer writes are given up`,
             },
           ]),
     )
   }
 
+  #waitDecision(
+    { guest, previous }: Starting,
+    waitsFor: NonNullable<Decision['waitsFor']>,
+    outcome: string,
+    candidates: readonly Candidate[] = [],
+  ): Decision {
+    const { wallMs, self } = this.#input
+    return {
+      guest: guest.name,
+      action: 'wait',
+      outcome,
+      waitsFor,
+      epoch: previous?.epoch ?? 0,
+      decidedAt: wallMs,
+      coordinator: self,
+      facts: factsOf(previous, this.#input),
+      candidates,
+    }
+  }
+
   #wait(guest: Guest, decision: Decision): void {
     const known = this.#input.state.decisions.get(guest.id)?.value
-    if (known?.action === 'wait' && known.outcome === decision.outcome) return
+    if (known?.action === 'wait' && known.outcome === decision.outcome && known.epoch === decision.epoch) return
     this.#push(
       { kind: 'explain', guest: guest.id, decision },
       { kind: 'guest.waiting', subject: `guest/${guest.name}`, message: `${guest.name} waits: ${decision.outcome}` },
     )
-  }
-
-  #considerDraining(guest: Guest, grant: Grant): void {
-    const { state } = this.#input
-    if (grant.state !== 'held' || !state.policies.get(grant.host)?.value.maintenance) return
-    const recalled =
-      [...state.grants.values()].filter(({ value }) => value.state === 'recalled').length +
-      this.actions.filter(({ action }) => action.kind === 'recall').length
-    if (recalled >= RECALLS_AT_ONCE) return
-    const volumes = volumesOf(state, guest)?.map((volume) => volume.value) ?? []
-    const { chosen } = place({
-      state,
-      guest,
-      volumes,
-      usable: this.#usable,
-      serving: (volume) =>
-        volume.replicas.filter((replica) => replica.state === 'in-sync').map((replica) => replica.host),
-      failedOn: new Set(),
-      promisedBytes: (host) => this.#promised.get(host) ?? 0,
-    })
-    // Stopping a guest that no other host can take would only make it worse; the drain says that it waits.
-    if (!chosen) return
-    this.#promised.set(chosen, (this.#promised.get(chosen) ?? 0) + guest.memoryBytes)
-    this.#push({
-      kind: 'recall',
-      guest,
-      grant: { ...grant, state: 'recalled', reason: `${grant.host} is being drained` },
-    })
   }
 
   #releaseLost(guest: Guest, grant: Grant): void {
@@ -280,40 +258,15 @@ class Round {
   }
 }
 
-function failuresOf(state: ClusterState, guest: Guest): number {
-  return state.observations.get(guest.id)?.value.failures ?? 0
+function byImportance(state: ClusterState) {
+  return [...state.guests.values()].toSorted(
+    ({ value: a }, { value: b }) => haPolicyOf(b).priority - haPolicyOf(a).priority || a.createdAt - b.createdAt,
+  )
 }
 
-function factsOf(previous: Grant | undefined, recovering: boolean, { state, verdicts }: CoordinatorInput): string[] {
-  const facts: string[] = []
-  if (!previous) facts.push('it never ran before')
-  else if (recovering)
-    facts.push(`it was granted to ${previous.host} at epoch ${previous.epoch}, and ${previous.host} is lost`)
-  else
-    facts.push(
-      `its run at epoch ${previous.epoch} on ${previous.host} ended ${previous.clean ? 'in order' : 'without a last flush'}`,
-    )
-  for (const { value: host } of state.hosts.values()) {
-    const status = state.statuses.get(host.id)?.value
-    if (status?.state === 'lost') facts.push(`${host.id} is lost: ${status.reason}`)
-    else if (verdicts.get(host.id) === 'silent-here') facts.push(`${host.id} is not heard here, but others hear it`)
-  }
-  return facts
-}
-
-function explainWait(plans: readonly ServingPlan[]): string {
-  const hosts = new Set<string>()
-  const copies: string[] = []
-  for (const plan of plans) {
-    if (plan.kind !== 'wait') continue
-    for (const host of plan.forHosts) hosts.add(host)
-    for (const copy of plan.staleCopies)
-      copies.push(
-        `${copy.host} has a copy that stopped at epoch ${copy.sinceEpoch}, ${new Date(copy.since).toISOString()}`,
-      )
-  }
-  const stale = copies.length > 0 ? `; ${copies.join('; ')}` : '; there is no other copy'
-  return `the only current copy of its data is on ${[...hosts].join(' and ')}, which is down${stale}`
+/** The host whose stale copy the administrator took for this start. */
+function acceptedLoss(guest: Guest, previous: Grant | undefined): HostId | undefined {
+  return guest.acceptDataLoss?.atEpoch === (previous?.epoch ?? 0) ? guest.acceptDataLoss.host : undefined
 }
 
 function* finishOperations({ state, wallMs }: CoordinatorInput): Generator<PlannedAction> {

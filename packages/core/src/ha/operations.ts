@@ -6,9 +6,10 @@
 import type { ClusterState } from '../model/cluster.ts'
 import type { Operation } from '../model/operation.ts'
 import type { GuestId, HostId } from '../model/ids.ts'
-import { inSync, isActive, volumesOf } from '../model/records.ts'
-import { FAILURES_MAX } from './coordinator.ts'
-import { place } from './placement.ts'
+import { isActive, volumesOf } from '../model/records.ts'
+import { failuresMax } from '../model/guest.ts'
+import { placeGuests } from '../planning/place.ts'
+import { problemOf } from './planning-problem.ts'
 
 export function operationOutcome(operation: Operation, state: ClusterState): Operation {
   if (operation.state === 'succeeded' || operation.state === 'failed') return operation
@@ -24,6 +25,10 @@ export function operationOutcome(operation: Operation, state: ClusterState): Ope
       return runOutcome(operation, state, id as GuestId)
     case 'vm.stop':
       return stopOutcome(operation, state, id as GuestId)
+    case 'vm.relocate':
+      return moveOutcome(operation, state, id as GuestId)
+    case 'host.shutdown':
+      return shutdownOutcome(operation, state, id as HostId)
     case 'vm.delete':
       return state.guests.has(id as GuestId)
         ? running(operation, 0.5, 'stopping it and removing its disks')
@@ -56,7 +61,7 @@ function runOutcome(operation: Operation, state: ClusterState, id: GuestId): Ope
     return running(operation, 0.8, `starting on ${grant.host}`)
   }
   if (isActive(grant)) return running(operation, 0.7, `granted to ${grant.host}`)
-  if ((seen?.failures ?? 0) >= FAILURES_MAX) return failed(operation, seen?.reason || 'it failed too often')
+  if ((seen?.failures ?? 0) >= failuresMax(guest)) return failed(operation, seen?.reason || 'it failed too often')
   const decision = state.decisions.get(id)?.value
   if (decision?.action === 'wait') return { ...operation, state: 'waiting', progress: 0.6, message: decision.outcome }
   return running(operation, 0.6, 'choosing a host')
@@ -76,26 +81,33 @@ function drainOutcome(operation: Operation, state: ClusterState, host: HostId): 
   if (left.some(({ value }) => value.state === 'recalled'))
     return running(operation, 0.5, `${left.length} guests to move`)
   // The coordinator recalls a guest as soon as it has seen the drain, if there is a place for it.
-  if (left.some(({ value }) => hasPlace(state, value.guest)))
-    return running(operation, 0.3, `${left.length} guests to move`)
-  const names = left.map(({ value }) => state.guests.get(value.guest)?.value.name ?? value.guest)
+  const homeless = withoutPlace(state, new Set(left.map(({ value }) => value.guest)))
+  if (homeless.length < left.length) return running(operation, 0.3, `${left.length} guests to move`)
+  const names = homeless.map((id) => state.guests.get(id)?.value.name ?? id)
   return { ...operation, state: 'waiting', progress: 0.5, message: `no other host can take ${names.join(', ')}` }
 }
 
-function hasPlace(state: ClusterState, id: GuestId): boolean {
+/** Stopped with its guests where they must go, as the policy says; then the machine may be switched off. */
+function shutdownOutcome(operation: Operation, state: ClusterState, host: HostId): Operation {
+  if (!state.policies.get(host)?.value.shutdown) return failed(operation, 'the shutdown was called off')
+  const left = [...state.grants.values()].filter(({ value }) => isActive(value) && value.host === host)
+  if (left.length === 0) return done(operation, 'no guest runs there; it may be switched off')
+  return running(operation, 0.5, `${left.length} guests to stop or to move`)
+}
+
+function moveOutcome(operation: Operation, state: ClusterState, id: GuestId): Operation {
   const guest = state.guests.get(id)?.value
-  const volumes = guest && volumesOf(state, guest)
-  if (!volumes) return false
-  const placement = place({
-    state,
-    guest,
-    volumes: volumes.map((volume) => volume.value),
-    usable: (host) => state.statuses.get(host)?.value.state === 'online',
-    serving: (volume) => inSync(volume).map((replica) => replica.host),
-    failedOn: new Set(),
-    promisedBytes: () => 0,
-  })
-  return placement.chosen !== undefined
+  if (!guest || guest.deleting) return failed(operation, 'the guest was deleted meanwhile')
+  if (guest.moveTo === undefined) return runOutcome(operation, state, id)
+  const grant = state.grants.get(id)?.value
+  if (isActive(grant) && grant.state === 'recalled') return running(operation, 0.4, `stopping on ${grant.host}`)
+  if (withoutPlace(state, new Set([id])).length === 0) return running(operation, 0.2, `moving to ${guest.moveTo}`)
+  return { ...operation, state: 'waiting', progress: 0.2, message: `${guest.moveTo} cannot take it now` }
+}
+
+function withoutPlace(state: ClusterState, needing: ReadonlySet<GuestId>): readonly GuestId[] {
+  const isUp = (host: HostId) => state.statuses.get(host)?.value.state === 'online'
+  return placeGuests(problemOf({ state, isUp, needing })).unplaced
 }
 
 function failoverOutcome(operation: Operation, state: ClusterState, host: HostId): Operation {

@@ -20,6 +20,8 @@ export type Action =
   | {
       readonly kind: 'grant'
       readonly guest: Guest
+      /** The guest's record as it must read afterwards, when the grant fulfils what it asked for. */
+      readonly guestAfter?: Guest
       readonly grant: Grant
       /** Every volume of the guest as it must read at the new epoch. */
       readonly volumes: readonly Volume[]

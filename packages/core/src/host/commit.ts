@@ -25,13 +25,14 @@ export function transactionFor(action: Action, events: readonly EventDraft[], co
       put(KEYS.status(action.host), action.status)
       break
     case 'grant': {
-      const { guest, grant, volumes, decision } = action
+      const { guest, guestAfter, grant, volumes, decision } = action
       unchanged(KEYS.guest(guest.id), state.guests.get(guest.id)?.revision)
       unchanged(KEYS.grant(guest.id), state.grants.get(guest.id)?.revision)
       for (const volume of volumes) {
         unchanged(KEYS.volume(volume.id), state.volumes.get(volume.id)?.revision)
         put(KEYS.volume(volume.id), volume)
       }
+      if (guestAfter) put(KEYS.guest(guest.id), guestAfter)
       put(KEYS.grant(guest.id), grant)
       put(KEYS.decision(guest.id), decision)
       break

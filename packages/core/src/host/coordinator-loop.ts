@@ -21,6 +21,7 @@ import { transactionFor } from './commit.ts'
 import type { EventWriter } from './event-writer.ts'
 import { WakeableSleep } from '../wakeable-sleep.ts'
 import { RestartPacer } from './restart-pacer.ts'
+import { RunningTimes } from './running-times.ts'
 
 /** Even without news the decision is made again this often: time passes, and pauses end. */
 const IDLE_MS = 1_000
@@ -44,6 +45,7 @@ export interface CoordinatorLoopOptions {
 export class CoordinatorLoop {
   readonly #options: CoordinatorLoopOptions
   readonly #pacer: RestartPacer
+  readonly #runningTimes: RunningTimes
   readonly #rest: WakeableSleep
   readonly #suspected = new Set<HostId>()
   #coordinating = false
@@ -52,6 +54,7 @@ export class CoordinatorLoop {
   constructor(options: CoordinatorLoopOptions) {
     this.#options = options
     this.#pacer = new RestartPacer(options.clock)
+    this.#runningTimes = new RunningTimes(options.clock)
     this.#rest = new WakeableSleep(options.clock)
   }
 
@@ -105,6 +108,7 @@ export class CoordinatorLoop {
       bootIds,
       wallMs: this.#options.clock.wallMs(),
       pausedRetries: this.#pacer.pauses(state),
+      runningForMs: this.#runningTimes.of(state),
     })
     if (holder !== self && !isVacant && !this.#isNeglected(plan.actions.length > 0)) {
       this.#coordinating = false

@@ -3,9 +3,8 @@
  * every change and by QEMU's own events; each look starts from the facts, so it does not matter which came first
  * or whether the agent was restarted in between.
  */
-import { FAILURES_MAX } from '../ha/coordinator.ts'
 import type { Grant } from '../model/grant.ts'
-import type { Guest, GuestObservation } from '../model/guest.ts'
+import { failuresMax, type Guest, type GuestObservation } from '../model/guest.ts'
 import type { GuestId, HostId } from '../model/ids.ts'
 import { inSync, volumesOf } from '../model/records.ts'
 import type { GuestDisk, GuestEvent, GuestLaunch, RunningGuest } from '../ports/guest-host.ts'
@@ -15,16 +14,12 @@ import { DiskKeeper } from './disk-keeper.ts'
 import { openDisk } from './disk-opening.ts'
 import type { HostContext } from './host-context.ts'
 import { RunRecords } from './run-records.ts'
+import { yieldToSurvivors } from './surviving-replicas.ts'
 
 /** A guest that has not shut down by itself after this long is switched off. */
 const SHUTDOWN_PATIENCE_MS = 30_000
 /** The request is repeated: a guest that is still booting does not hear the first one. */
 const SHUTDOWN_REPEAT_MS = 3_000
-/**
- * Storage that does not answer is no fault of the guest: such failures slow the next tries down, but alone they never
- * end them, since the storage may come back at any time.
- */
-const STORAGE_FAILURES_MAX = FAILURES_MAX - 2
 /** A run that lasted this long proves that earlier failures are over. */
 const STABLE_MS = 60_000
 
@@ -132,6 +127,7 @@ export class GuestRun {
     const seen = mirror.state.observations.get(this.#guest)?.value
     if (seen?.host === self && seen.epoch === mine.epoch) {
       // This epoch was begun by an earlier life of the agent and its QEMU is gone: writes may have been in flight.
+      await yieldToSurvivors(this.#context, guest, mine)
       await this.#leave(undefined, mine.epoch, false, 'it ended while the agent was away', this.#failures() + 1)
       return
     }
@@ -393,10 +389,14 @@ export class GuestRun {
     return seen?.failures ?? 0
   }
 
-  /** How many failures to record when it was the storage that failed. */
+  /**
+   * How many failures to record when it was the storage that failed. That is no fault of the guest: such failures slow
+   * the next tries down, but alone they never end them, since the storage may come back at any time.
+   */
   #storageFailures(run?: Run): number {
     const known = this.#failures(run)
-    return Math.max(known, Math.min(known + 1, STORAGE_FAILURES_MAX))
+    const guest = this.#context.mirror.state.guests.get(this.#guest)?.value
+    return Math.max(known, Math.min(known + 1, guest ? failuresMax(guest) - 2 : known))
   }
 
   #name(): string {

@@ -3,6 +3,7 @@
  * monotonic clock: a new coordinator starts the pause again, and a jump of the wall clock changes nothing.
  */
 import type { ClusterState } from '../model/cluster.ts'
+import type { GuestId } from '../model/ids.ts'
 import { isActive } from '../model/records.ts'
 import type { Clock } from '../ports/clock.ts'
 
@@ -12,16 +13,16 @@ const PAUSE_MAX_MS = 8_000
 export class RestartPacer {
   readonly #clock: Clock
   /** When each guest's present state (epoch and failures) was first seen. */
-  readonly #seen = new Map<string, { readonly mark: string; readonly atMs: number }>()
+  readonly #seen = new Map<GuestId, { readonly mark: string; readonly atMs: number }>()
 
   constructor(clock: Clock) {
     this.#clock = clock
   }
 
   /** Guests that must rest, with the remaining time, ms. */
-  pauses(state: ClusterState): ReadonlyMap<string, number> {
+  pauses(state: ClusterState): ReadonlyMap<GuestId, number> {
     const nowMs = this.#clock.monotonicMs()
-    const pauses = new Map<string, number>()
+    const pauses = new Map<GuestId, number>()
     for (const { value: guest } of state.guests.values()) {
       const failures = state.observations.get(guest.id)?.value.failures ?? 0
       const grant = state.grants.get(guest.id)?.value
@@ -36,7 +37,7 @@ export class RestartPacer {
       const pauseMs = Math.min(PAUSE_MAX_MS, FIRST_PAUSE_MS * 2 ** (failures - 2))
       if (since + pauseMs > nowMs) pauses.set(guest.id, since + pauseMs - nowMs)
     }
-    for (const id of this.#seen.keys()) if (!state.guests.has(id as never)) this.#seen.delete(id)
+    for (const id of this.#seen.keys()) if (!state.guests.has(id)) this.#seen.delete(id)
     return pauses
   }
 }

@@ -157,8 +157,18 @@ export class RunRecords {
       reason,
       since: this.#context.clock.wallMs(),
       failures,
+      ...this.#failedOn(failures),
     }
     return { kind: 'put', key: KEYS.observation(this.#guest), value: JSON.stringify(observation) }
+  }
+
+  #failedOn(failures: number): Pick<GuestObservation, 'failedOn'> {
+    if (failures === 0) return {}
+    const { mirror, self } = this.#context
+    const known = mirror.state.observations.get(this.#guest)?.value
+    const before = known?.failedOn ?? []
+    const failedHere = failures > (known?.failures ?? 0) && !before.includes(self)
+    return { failedOn: failedHere ? [...before, self] : before }
   }
 
   /** The grant (which must be ours) and one more record, both read linearizably; patient while the store is away. */

@@ -10,6 +10,9 @@ import type { Rule } from './rule.ts'
 
 export const CLUSTER_FILE_FORMAT = 'stead-cluster/1'
 
+/** Of one file. Ten times what a cluster may have, so that a plan for the future fits as well. */
+export const CLUSTER_FILE_LIMITS = { hosts: 1_000, guests: 100_000, rules: 100_000 } as const
+
 export interface FileHost {
   readonly name: string
   /** `compute` when absent. */
@@ -24,6 +27,13 @@ export interface FileHost {
   readonly faultDomains?: Readonly<Record<string, string>>
 }
 
+/** A disk beside a guest's first. */
+export interface FileDisk {
+  readonly diskBytes: number
+  readonly replicasOn: readonly string[]
+  readonly staleOn?: readonly string[]
+}
+
 export interface FileGuest {
   readonly name: string
   readonly memoryBytes: number
@@ -33,6 +43,8 @@ export interface FileGuest {
   /** Hosts that hold its disk, all in-sync but those in `staleOn`. Absent: its disk can be reached from every host. */
   readonly replicasOn?: readonly string[]
   readonly staleOn?: readonly string[]
+  /** Only where the first disk has replicas too. */
+  readonly moreDisks?: readonly FileDisk[]
   /** Where it runs; absent: nowhere. */
   readonly host?: string
   /** `started` when absent. */

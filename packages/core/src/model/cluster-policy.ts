@@ -23,8 +23,10 @@ export interface ClusterPolicy {
   }
   readonly balancing: {
     readonly mode: 'off' | 'recommend' | 'automatic'
-    /** What a move must gain at least, of the summed standard deviations of memory and processor fill. */
-    readonly gainMin: number
+    /** Balancing begins above this score: the standard deviations of the hosts' shares of memory and of processors. */
+    readonly scoreMax: number
+    /** It ends below this one. */
+    readonly scoreGoal: number
     /** How long the imbalance must last first, ms. */
     readonly holdMs: number
     readonly movesPerHourMax: number
@@ -40,7 +42,7 @@ export const DEFAULT_POLICY: ClusterPolicy = {
   cpuOvercommit: 8,
   memoryReserveBytes: 0,
   admission: { hostFailures: 1, onBreach: 'warn' },
-  balancing: { mode: 'recommend', gainMin: 0.02, holdMs: 10 * 60_000, movesPerHourMax: 6 },
+  balancing: { mode: 'recommend', scoreMax: 0.3, scoreGoal: 0.15, holdMs: 10 * 60_000, movesPerHourMax: 6 },
   shutdown: 'conditional',
   armed: true,
   whatIfRequired: false,

@@ -1,9 +1,10 @@
 /** Why the coordinator did what it did; stored with the grant and shown by `stead explain`. */
 export interface Decision {
   readonly guest: string
-  /** `start`, `recover`, `wait`, `relocate`. */
   readonly action: 'start' | 'recover' | 'wait' | 'restart'
   readonly outcome: string
+  /** Of a wait: what it is for. `policy`: something that an administrator has set. */
+  readonly waitsFor?: 'data' | 'room' | 'order' | 'policy'
   readonly epoch: number
   readonly decidedAt: number
   readonly coordinator: string

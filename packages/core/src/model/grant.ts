@@ -15,6 +15,8 @@ export interface Grant {
    * before the release. After an unclean end the replicas may differ in unacknowledged writes.
    */
   readonly clean: boolean
+  /** Ended because the host reboots, to which the guest returns: it waits for it. */
+  readonly returns?: boolean
   readonly grantedAt: number
   readonly reason: string
 }

@@ -47,6 +47,8 @@ export interface Guest {
   readonly preferredHost?: HostId
   /** `start --accept-data-loss` names the epoch whose loss was accepted; one use. */
   readonly acceptDataLoss?: { readonly host: HostId; readonly atEpoch: number }
+  /** Asked to be moved there; gone once it has arrived. */
+  readonly moveTo?: HostId
   /** Set by delete: the guest is stopped, its volumes removed, then the record goes. */
   readonly deleting: boolean
   readonly createdAt: number
@@ -66,6 +68,12 @@ export function haPolicyOf({ priority = 0, maxRestart = 1, maxRelocate = 2, fail
   return { priority, maxRestart, maxRelocate, failback }
 }
 
+/** Failed runs in a row after which the guest is left in `error` until somebody acts. */
+export function failuresMax(guest: Guest): number {
+  const { maxRestart, maxRelocate } = haPolicyOf(guest)
+  return (maxRestart + 1) * (maxRelocate + 1)
+}
+
 /** What the granted host sees of its guest. Written by that host's agent; older epochs are refused. */
 export interface GuestObservation {
   readonly guest: GuestId
@@ -75,8 +83,10 @@ export interface GuestObservation {
   /** Why it is paused or failed; empty otherwise. */
   readonly reason: string
   readonly since: number
-  /** How often QEMU ended by itself or could not be started since the last user's start, on this host. */
+  /** How often QEMU ended by itself or could not be started since the last user's start, in a row. */
   readonly failures: number
+  /** Hosts on which that was; absent while there was none. */
+  readonly failedOn?: readonly HostId[]
 }
 
 /** What `vm list` shows. */

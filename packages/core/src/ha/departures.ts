@@ -1,0 +1,158 @@
+/**
+ * Guests that run and are to run elsewhere: their hosts are drained or shut down, somebody asked for a move, a rule
+ * changed, or the hosts are to be evened out. Until guests move live, a move is a stop and a start, so each is made
+ * only when its new place is known. An evacuation is planned whole before the first guest is stopped.
+ */
+import type { ClusterState } from '../model/cluster.ts'
+import type { Grant } from '../model/grant.ts'
+import { haPolicyOf, type Guest } from '../model/guest.ts'
+import type { GuestId, HostId } from '../model/ids.ts'
+import { isActive } from '../model/records.ts'
+import { balance } from '../planning/balance.ts'
+import { placeGuests, type Placement } from '../planning/place.ts'
+import type { Action } from './plan.ts'
+import { clusterPolicyOf, problemOf } from './planning-problem.ts'
+import { freezes } from './start-gate.ts'
+
+type Recall = Extract<Action, { kind: 'recall' }>
+
+/** Guests that are moved off hosts at the same time. */
+const RECALLS_AT_ONCE = 2
+
+interface Running {
+  readonly guest: Guest
+  readonly grant: Grant
+}
+
+export class Departures {
+  readonly #state: ClusterState
+  readonly #isUp: (host: HostId) => boolean
+  readonly #running: readonly Running[]
+  /** How many more may be stopped for a move now. */
+  readonly #free: number
+
+  constructor(state: ClusterState, isUp: (host: HostId) => boolean) {
+    this.#state = state
+    this.#isUp = isUp
+    const grants = [...state.grants.values()].map(({ value }) => value).filter(isActive)
+    this.#free = RECALLS_AT_ONCE - grants.filter((grant) => grant.state === 'recalled').length
+    this.#running = grants.flatMap((grant): Running[] => {
+      const guest = state.guests.get(grant.guest)?.value
+      const isMovable = guest && grant.state === 'held' && guest.desired === 'running' && !guest.deleting
+      return isMovable && isUp(grant.host) ? [{ guest, grant }] : []
+    })
+  }
+
+  /** Those that leave their host as soon as another can take them. */
+  leaving(): Guest[] {
+    if (this.#free <= 0) return []
+    return this.#running
+      .filter(({ guest, grant }) => this.#isAskedToMove(guest, grant) || this.#isDrained(grant.host))
+      .map(({ guest }) => guest)
+  }
+
+  /** Stops those that have a place to go to, a few at a time. */
+  recallsFor(leaving: readonly Guest[], placement: Placement): Recall[] {
+    // Stopping a guest that no other host can take would only make it worse; the drain says that it waits.
+    return leaving
+      .filter((guest) => placement.places.has(guest.id))
+      .slice(0, Math.max(0, this.#free))
+      .map((guest) => {
+        const { grant } = this.#running.find((one) => one.guest.id === guest.id)!
+        const reason = this.#isAskedToMove(guest, grant)
+          ? `it was asked to move to ${guest.moveTo}`
+          : `${grant.host} is being drained`
+        return recall(guest, grant, reason)
+      })
+  }
+
+  /** Stops guests whose host goes whether they have another place or not. */
+  endings(): Recall[] {
+    return this.#running.flatMap(({ guest, grant }) => {
+      const how = this.#state.policies.get(grant.host)?.value.shutdown
+      if (!how || this.#isDrained(grant.host)) return []
+      const what = how === 'reboot' ? 'is being rebooted' : 'is being shut down'
+      const ended = recall(guest, grant, `${grant.host} ${what}`)
+      return [freezes(this.#state, how) ? { ...ended, grant: { ...ended.grant, returns: true } } : ended]
+    })
+  }
+
+  /** One guest that strict rules, its wishes or an even spread want elsewhere; none while another one moves. */
+  corrections(balancingMovesMax: number): Recall[] {
+    if (this.#free < RECALLS_AT_ONCE || !clusterPolicyOf(this.#state).armed) return []
+    const found = this.#demandedByRules() ?? this.#failback() ?? this.#evenedOut(balancingMovesMax)
+    return found ? [found] : []
+  }
+
+  #demandedByRules(): Recall | undefined {
+    if (this.#state.rules.size === 0) return undefined
+    const [move] = balance(this.#problem(new Set()), { movesMax: 1, rulesOnly: true }).moves
+    return move && this.#recallById(move.guest, `${move.why}; ${move.to} can take it`)
+  }
+
+  #failback(): Recall | undefined {
+    for (const { guest, grant } of this.#running) {
+      if (guest.ha !== 'started' || !haPolicyOf(guest).failback || !this.#hasOpenWish(guest.id, grant.host)) continue
+      const placement = placeGuests(this.#problem(new Set([guest.id])))
+      const judged = placement.judge(guest.id)
+      const here = judged.find((one) => one.host === grant.host)
+      const best = judged.find((one) => one.chosen)
+      if (!best || best.host === grant.host || !here || best.wishCost >= here.wishCost - WISH_GAIN_MIN) continue
+      return recall(guest, grant, `${best.host} is better for it: ${best.merits[0] ?? 'it is what its rules ask for'}`)
+    }
+    return undefined
+  }
+
+  /** Whether a wish of a rule may not be fulfilled where it runs: only then is a whole plan worth making. */
+  #hasOpenWish(guest: GuestId, host: HostId): boolean {
+    for (const { value: rule } of this.#state.rules.values()) {
+      if (rule.kind === 'order' || rule.kind === 'ban' || !rule.guests.includes(guest)) continue
+      if (rule.kind === 'hosts') {
+        const present = rule.hosts.filter((ranked) => this.#isUp(ranked.host))
+        const best = Math.max(...present.map((ranked) => ranked.priority))
+        if (present.length > 0 && !present.some((ranked) => ranked.host === host && ranked.priority === best))
+          return true
+      } else if (!rule.strict) {
+        const partners = rule.guests
+          .filter((other) => other !== guest)
+          .map((other) => this.#state.grants.get(other)?.value)
+        const isWithOne = partners.some((grant) => isActive(grant) && grant.host === host)
+        if (rule.kind === 'apart' ? isWithOne || rule.across !== 'host' : !isWithOne) return true
+      }
+    }
+    return false
+  }
+
+  #evenedOut(movesMax: number): Recall | undefined {
+    if (movesMax === 0) return undefined
+    const [move] = balance(this.#problem(new Set()), { movesMax }).moves
+    return move && this.#recallById(move.guest, move.why)
+  }
+
+  #problem(needing: ReadonlySet<GuestId>) {
+    return problemOf({ state: this.#state, isUp: this.#isUp, needing })
+  }
+
+  #recallById(id: GuestId, reason: string): Recall | undefined {
+    const found = this.#running.find(({ guest }) => guest.id === id)
+    return found && found.guest.ha !== 'ignored' ? recall(found.guest, found.grant, reason) : undefined
+  }
+
+  #isAskedToMove(guest: Guest, grant: Grant): boolean {
+    return guest.moveTo !== undefined && guest.moveTo !== grant.host
+  }
+
+  /** In maintenance, or shut down with its guests moved off first. */
+  #isDrained(host: HostId): boolean {
+    const wish = this.#state.policies.get(host)?.value
+    if (wish?.maintenance) return true
+    return wish?.shutdown !== undefined && clusterPolicyOf(this.#state).shutdown === 'migrate'
+  }
+}
+
+/** A nearer disk alone is no reason to interrupt a guest; a wish of a rule is. */
+const WISH_GAIN_MIN = 10
+
+function recall(guest: Guest, grant: Grant, reason: string): Recall {
+  return { kind: 'recall', guest, grant: { ...grant, state: 'recalled', reason } }
+}

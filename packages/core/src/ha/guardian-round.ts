@@ -1,0 +1,118 @@
+/**
+ * What a guardian does at each beat, apart from sockets and processes: how long the guests may live, what it says to
+ * its peers and where, and whether its agent must hear of it now. The same code runs in the simulator.
+ */
+import type { HostId } from '../model/ids.ts'
+import type { HeartbeatView } from '../ports/fence.ts'
+import { hostVerdicts } from './detection.ts'
+import type { Heartbeat } from './heartbeat.ts'
+import { PeerTable, type PeerTableOptions } from './peer-table.ts'
+import { deadmanDecision, type SelfFencingDecision } from './self-fencing.ts'
+
+/** A subscriber hears from the guardian at least every so many heartbeats; silence means that it is gone. */
+export const HEARTBEATS_PER_PUSH_MAX = 5
+
+/** A peer that was not heard for so many rounds is reason enough to speak on all networks. */
+const CALM_ROUNDS = 2
+
+export interface GuardianRoundOptions extends PeerTableOptions {
+  readonly leaseTtlMs: number
+  /** Reserve for the killing itself: the guests' time ends this much before the lease's. */
+  readonly marginMs: number
+}
+
+export interface GuardianBeat {
+  readonly decision: SelfFencingDecision
+  /** Undefined without peers. */
+  readonly heartbeat: Heartbeat | undefined
+  /** While every peer was heard a moment ago the networks take turns; else every heartbeat goes out on all. */
+  readonly on: 'next-network' | 'all-networks'
+  readonly view: HeartbeatView
+  /** Whether the view says something new, or has not been told for long. */
+  readonly isDue: boolean
+}
+
+export class GuardianRound {
+  readonly table: PeerTable
+  readonly #options: GuardianRoundOptions
+  #peers: readonly HostId[] = []
+  #detectionMs: number
+  #toldState = ''
+  #beatsSinceTold = 0
+
+  constructor(options: GuardianRoundOptions) {
+    this.#options = options
+    this.#detectionMs = options.detectionMs
+    this.table = new PeerTable(options)
+  }
+
+  /** All other hosts, witness included, dead or alive. */
+  setPeers(ids: readonly HostId[]): void {
+    this.#peers = ids.filter((id) => id !== this.#options.hostId)
+    this.table.setPeers(this.#peers)
+  }
+
+  setDetectionMs(detectionMs: number): void {
+    this.#detectionMs = detectionMs
+    this.table.setDetectionMs(detectionMs)
+  }
+
+  /** One beat. `now`: monotonic ms, as in all of these. `leaseSentAt`: when the newest answered renewal was sent. */
+  beat(now: number, leaseSentAt: number | undefined): GuardianBeat {
+    this.table.tick(now)
+    const decision = this.#decide(now, leaseSentAt)
+    const heartbeat = this.#peers.length > 0 ? this.table.makeHeartbeat(now) : undefined
+    const view = this.#viewAt(now, decision)
+    return {
+      decision,
+      heartbeat,
+      on: this.#isCalm(now) ? 'next-network' : 'all-networks',
+      view,
+      isDue: this.#isDue(view),
+    }
+  }
+
+  view(now: number, leaseSentAt: number | undefined): HeartbeatView {
+    return this.#viewAt(now, this.#decide(now, leaseSentAt))
+  }
+
+  #decide(now: number, leaseSentAt: number | undefined): SelfFencingDecision {
+    return deadmanDecision({
+      now,
+      leaseSentAt,
+      contactSentAt: this.table.contactSentAt,
+      peerCount: this.table.peerCount,
+      leaseTtlMs: this.#options.leaseTtlMs,
+      marginMs: this.#options.marginMs,
+      detectionMs: this.#detectionMs,
+    })
+  }
+
+  #viewAt(now: number, { isolated, fencesItself, until }: SelfFencingDecision): HeartbeatView {
+    const hasDeadline = fencesItself && until !== undefined
+    return this.table.view(now, { isolated, ...(hasDeadline ? { deadlineInMs: Math.round(until - now) } : {}) })
+  }
+
+  #isCalm(now: number): boolean {
+    const limitMs = CALM_ROUNDS * this.#options.heartbeatIntervalMs
+    return this.#peers.every((peer) => this.table.heardWithin(peer, limitMs, now))
+  }
+
+  #isDue(view: HeartbeatView): boolean {
+    const state = this.#summarize(view)
+    this.#beatsSinceTold += 1
+    if (state === this.#toldState && this.#beatsSinceTold < HEARTBEATS_PER_PUSH_MAX) return false
+    this.#toldState = state
+    this.#beatsSinceTold = 0
+    return true
+  }
+
+  /** What a subscriber should hear of at once when it changes. */
+  #summarize(view: HeartbeatView): string {
+    const self = this.#options.hostId
+    const members = [self, ...this.#peers]
+    const verdicts = hostVerdicts({ self, view, members, detectionMs: this.#detectionMs })
+    const boots = this.#peers.map((peer) => view.peers[peer]?.bootId)
+    return [view.isolated, view.stalled, ...verdicts.values(), ...boots].join(' ')
+  }
+}

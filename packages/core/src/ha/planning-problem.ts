@@ -1,0 +1,132 @@
+/** The question of placement as the records pose it. */
+import type { ClusterState } from '../model/cluster.ts'
+import { DEFAULT_POLICY, type ClusterPolicy } from '../model/cluster-policy.ts'
+import type { Grant } from '../model/grant.ts'
+import { haPolicyOf, type Guest } from '../model/guest.ts'
+import type { Host } from '../model/host.ts'
+import type { GuestId, HostId } from '../model/ids.ts'
+import { inSync, isActive, volumesOf } from '../model/records.ts'
+import type { PlanningGuest, PlanningHost, PlanningProblem } from '../planning/problem.ts'
+
+export interface ProblemQuestion {
+  readonly state: ClusterState
+  /** Hosts that are up, by the asker's own view beyond what the records say. */
+  readonly isUp: (host: HostId) => boolean
+  /** Guests that need a place; all others that hold a grant on a host that is up stay where they are. */
+  readonly needing: ReadonlySet<GuestId>
+  /** Guests that are not in the records yet, or that are to be taken otherwise than the records say. */
+  readonly changed?: ReadonlyMap<GuestId, Guest>
+}
+
+export function clusterPolicyOf(state: ClusterState): ClusterPolicy {
+  return state.clusterPolicy?.value ?? DEFAULT_POLICY
+}
+
+export function problemOf(question: ProblemQuestion): PlanningProblem {
+  const { state, needing, changed } = question
+  const policy = clusterPolicyOf(state)
+  const guests: PlanningGuest[] = []
+  const known = new Set<GuestId>()
+  const add = (guest: Guest) => {
+    known.add(guest.id)
+    const grant = state.grants.get(guest.id)?.value
+    const at = isActive(grant) && question.isUp(grant.host) ? grant.host : undefined
+    if (at === undefined && !needing.has(guest.id)) return
+    guests.push(planningGuest(question, guest, grant, at))
+  }
+  for (const { value } of state.guests.values()) add(changed?.get(value.id) ?? value)
+  for (const guest of changed?.values() ?? []) if (!known.has(guest.id)) add(guest)
+  return {
+    hosts: [...state.hosts.values()].map(({ value }) => planningHost(question, policy, value)),
+    guests,
+    rules: [...state.rules.values()].map(({ value }) => value),
+  }
+}
+
+function planningHost({ state, isUp }: ProblemQuestion, policy: ClusterPolicy, host: Host): PlanningHost {
+  return {
+    id: host.id,
+    unusableBecause: whyUnusable(state, isUp, host),
+    memoryBytes: Math.max(0, host.memoryBytes - policy.memoryReserveBytes),
+    cpus: host.cpuCount * policy.cpuOvercommit,
+    faultDomains: state.policies.get(host.id)?.value.faultDomains ?? {},
+    devices: {},
+  }
+}
+
+/** Empty when guests may be placed there. */
+function whyUnusable(state: ClusterState, isUp: (host: HostId) => boolean, host: Host): string {
+  const wish = state.policies.get(host.id)?.value
+  if (host.role === 'witness') return 'it is a witness and runs no guests'
+  if (state.statuses.get(host.id)?.value.state === 'lost') return 'it is lost'
+  if (!isUp(host.id)) return 'it is not online'
+  if (wish?.maintenance) return 'it is in maintenance'
+  if (wish?.shutdown) return 'it is being shut down'
+  if (host.accelerator === 'none') return 'it cannot run virtual machines'
+  return ''
+}
+
+function planningGuest(
+  question: ProblemQuestion,
+  guest: Guest,
+  grant: Grant | undefined,
+  at: HostId | undefined,
+): PlanningGuest {
+  const { state, needing } = question
+  const needsPlace = needing.has(guest.id)
+  const preferred = needsPlace ? preferredHost(state, guest, grant) : undefined
+  return {
+    id: guest.id,
+    name: guest.name,
+    memoryBytes: guest.memoryBytes,
+    cpus: guest.cpus,
+    devices: {},
+    priority: haPolicyOf(guest).priority,
+    at,
+    needsPlace,
+    movable: guest.ha === 'started' && guest.desired === 'running' && grant?.state === 'held',
+    impossible: needsPlace && at !== undefined ? impossibleHosts(state, guest) : {},
+    near: needsPlace ? nearHosts(question, guest) : [],
+    ...(preferred === undefined ? {} : { preferred }),
+    failedOn: needsPlace ? (triedHosts(state, guest, grant) ?? []) : [],
+    dirtyBytesPerSecond: 0,
+  }
+}
+
+/** What somebody asked for, or the host on which it is to be tried again or to which it returns. */
+function preferredHost(state: ClusterState, guest: Guest, grant: Grant | undefined): HostId | undefined {
+  const failures = state.observations.get(guest.id)?.value.failures ?? 0
+  if (guest.moveTo !== undefined && !isActive(grant)) return guest.moveTo
+  if (grant?.returns || (failures > 0 && !isActive(grant))) return grant?.host
+  return guest.preferredHost
+}
+
+/** While it still runs elsewhere: it is stopped only if the host that was asked for can take it. */
+function impossibleHosts(state: ClusterState, guest: Guest): Record<HostId, string> {
+  if (guest.moveTo === undefined) return {}
+  const reason = `it was asked to move to ${guest.moveTo}`
+  const others = [...state.hosts.keys()].filter((host) => host !== guest.moveTo)
+  return Object.fromEntries(others.map((host) => [host, reason]))
+}
+
+/** Hosts with current replicas of most of its disks. */
+function nearHosts({ state, isUp }: ProblemQuestion, guest: Guest): HostId[] {
+  const counts = new Map<HostId, number>()
+  const accepted = guest.acceptDataLoss?.host
+  for (const { value: volume } of volumesOf(state, guest) ?? []) {
+    const hosts = new Set(inSync(volume).map((replica) => replica.host))
+    if (accepted !== undefined && volume.replicas.some((replica) => replica.host === accepted)) hosts.add(accepted)
+    for (const host of hosts) if (isUp(host)) counts.set(host, (counts.get(host) ?? 0) + 1)
+  }
+  const most = Math.max(0, ...counts.values())
+  return [...counts].filter(([, count]) => count === most).map(([host]) => host)
+}
+
+/** Hosts on which it has used up its tries; on others it may be tried again. */
+function triedHosts(state: ClusterState, guest: Guest, grant: Grant | undefined): readonly HostId[] | undefined {
+  const seen = state.observations.get(guest.id)?.value
+  if (!seen || seen.failures === 0) return undefined
+  const failedOn = seen.failedOn ?? (grant ? [grant.host] : [])
+  const isLastTryThere = seen.failures % (haPolicyOf(guest).maxRestart + 1) !== 0
+  return isLastTryThere ? failedOn.filter((host) => host !== grant?.host) : failedOn
+}
