@@ -1,6 +1,7 @@
 /** `stead`: noun and verb, on the API's contract. `bin/stead` adds the lab's commands to it. */
 import { Command, CommanderError } from 'commander'
 import { FAILURES } from '@stead/core/errors.ts'
+import { addBenchCommands } from './commands/bench.ts'
 import { addClusterCommands } from './commands/cluster.ts'
 import { addExplainCommands } from './commands/explain.ts'
 import { addHistoryCommands } from './commands/history.ts'
@@ -25,6 +26,7 @@ export function buildProgram(terminal: Terminal = processTerminal): Command {
   addHistoryCommands(program, terminal)
   addImageCommands(program, terminal)
   addExplainCommands(program, terminal)
+  addBenchCommands(program, terminal)
   for (const leaf of leavesOf(program)) addSharedOptions(leaf)
   return program
 }

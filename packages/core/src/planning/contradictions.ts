@@ -224,7 +224,10 @@ function guestsWithTooFewDomains(
     if (settle(guest)) continue
     // Without any host left at all, the finding about the guest itself says it better.
     if (reached.size === 0) return undefined
-    return { guests: guests.filter((one) => tried.has(one)), domains: [...reached].map((domain) => domain.replace(/^host /, '')) }
+    return {
+      guests: guests.filter((one) => tried.has(one)),
+      domains: [...reached].map((domain) => domain.replace(/^host /, '')),
+    }
   }
   return undefined
 }
