@@ -311,7 +311,7 @@ export class GuestRun {
       kind: 'guest.stopped',
       subject: `guest/${guest.name}`,
       message: `${guest.name} stopped on ${self}: ${why}`,
-      details: { host: self, epoch: run.epoch, clean },
+      details: { host: self, epoch: run.epoch, clean, tookMs: Math.round(clock.monotonicMs() - startedMs) },
     })
     this.#lookAgain = true
   }
