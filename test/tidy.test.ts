@@ -32,7 +32,6 @@ const TEST_LINES_MAX = 500
 const LONG_FILES: Readonly<Record<string, readonly [lines: number, reason: string]>> = {
   'packages/core/src/host/guest-run.ts': [430, 'one actor; its steps share its state and are read together'],
   'packages/agent/src/nbd/nbd-client.ts': [430, 'one protocol state machine'],
-  'packages/agent/src/backend/api-backend.ts': [500, 'one entry per endpoint; the work is in the files beside it'],
   'packages/agent/src/storage/qsd-volume-host.ts': [510, 'the whole port VolumeHost, one method after the other'],
   'packages/sim/src/world.ts': [480, 'one world: what happens to a host reaches all of its parts'],
   'packages/sim/src/memory-guest-host.ts': [450, 'one simulated QEMU, the counterpart of the QEMU driver'],

@@ -1,0 +1,150 @@
+/**
+ * Where every request is dealt with: the records as this host's copy has them, looked up by name, and changes to them
+ * that can be repeated. Reads come from the copy, so that any host answers.
+ */
+import { failure } from '@stead/core/errors.ts'
+import type { Verdict } from '@stead/core/ha/coordinator.ts'
+import type { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
+import type { EventWriter } from '@stead/core/host/event-writer.ts'
+import type { ClusterState, Versioned } from '@stead/core/model/cluster.ts'
+import type { Guest } from '@stead/core/model/guest.ts'
+import type { Host } from '@stead/core/model/host.ts'
+import type { BlobId, GuestId, HostId, VolumeId } from '@stead/core/model/ids.ts'
+import type { Operation } from '@stead/core/model/operation.ts'
+import { guestByName, isActive } from '@stead/core/model/records.ts'
+import type { Clock, Random } from '@stead/core/ports/clock.ts'
+import type { Log } from '@stead/core/ports/log.ts'
+import type { Store } from '@stead/core/ports/store.ts'
+import { fail, ok, type Result } from '@stead/core/result.ts'
+import type { BlobStore } from '../blobs/blob-store.ts'
+import type { History } from '../history.ts'
+import type { RequestContext } from '../http/backend.ts'
+import { commitChange, type Change } from './change.ts'
+import { operationView, type ViewContext } from './views.ts'
+
+const OWN_COPY_MS = 1_000
+
+export interface BackendContext {
+  readonly self: HostId
+  readonly store: Store
+  readonly mirror: ClusterMirror
+  readonly events: EventWriter
+  readonly history: History
+  readonly blobs: BlobStore
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  readonly verdicts: () => ReadonlyMap<HostId, Verdict>
+  /** Bytes that the stale replicas of a volume lack, asked of its source; undefined when nobody can tell now. */
+  readonly lagBytes: (volume: VolumeId) => Promise<number | undefined>
+  /** The guest's console, from whichever host has it. */
+  readonly console: (
+    guest: Guest,
+    offset: number,
+    follow: boolean,
+    signal: AbortSignal,
+  ) => Promise<Result<AsyncIterable<Uint8Array>>>
+  readonly checkKernel: (path: string) => Promise<Result<unknown>>
+  readonly checkImage: (path: string, format: 'raw' | 'qcow2') => Promise<Result<{ readonly virtualSizeBytes: number }>>
+  /** Has every host that is up fetch these files, so that a failover finds them. */
+  readonly spreadBlobs: (blobs: readonly BlobId[]) => Promise<void>
+  /** `failover --confirm-dead`, which must work without the store. */
+  readonly confirmDead: (host: HostId) => Promise<Result<void>>
+}
+
+export class Desk {
+  readonly context: BackendContext
+
+  constructor(context: BackendContext) {
+    this.context = context
+  }
+
+  get state(): ClusterState {
+    return this.context.mirror.state
+  }
+
+  /** Hosts that are up, by the records and by what this host hears. */
+  isUp = (host: HostId): boolean =>
+    this.state.statuses.get(host)?.value.state === 'online' &&
+    (host === this.context.self || this.context.verdicts().get(host) === 'heard')
+
+  view(): ViewContext {
+    return { state: withUnreported(this.context.mirror, this.context.self), verdicts: this.context.verdicts() }
+  }
+
+  loaded<T>(answer: (state: ClusterState) => Result<T>): Result<T> {
+    if (this.context.mirror.loaded) return answer(this.state)
+    return fail(
+      failure('no_quorum', `${this.context.self} has not reached the cluster's store yet`, {
+        hint: 'Wait a moment; if it stays so, a majority of the hosts is down',
+      }),
+    )
+  }
+
+  findGuest(nameOrId: string): Result<Versioned<Guest>> {
+    return this.loaded((state) => {
+      const guest = state.guests.get(nameOrId as GuestId) ?? guestByName(state, nameOrId)
+      return guest
+        ? ok(guest)
+        : fail(failure('not_found', `There is no guest ${nameOrId}`, { hint: 'See `stead vm list`' }))
+    })
+  }
+
+  findHost(name: string): Result<Versioned<Host>> {
+    return this.loaded((state) => {
+      const host = state.hosts.get(name as HostId)
+      return host
+        ? ok(host)
+        : fail(
+            failure('not_found', `There is no host ${name}`, {
+              hint: `The hosts are ${[...state.hosts.keys()].toSorted().join(', ')}`,
+            }),
+          )
+    })
+  }
+
+  change(request: RequestContext, make: () => Result<Change> | Promise<Result<Change>>): Promise<Result<Operation>> {
+    return commitChange(this.context, request.idempotencyKey, make)
+  }
+
+  changeGuest(
+    nameOrId: string,
+    request: RequestContext,
+    make: (guest: Versioned<Guest>) => Result<Change>,
+  ): Promise<Result<Operation>> {
+    return this.change(request, () => {
+      const guest = this.findGuest(nameOrId)
+      if (!guest.ok) return guest
+      if (request.ifMatch !== undefined && request.ifMatch !== String(guest.value.revision))
+        return fail(
+          failure('changed_meanwhile', `${guest.value.value.name} was changed meanwhile`, {
+            hint: 'Look at it again, then repeat the change',
+          }),
+        )
+      return make(guest.value)
+    })
+  }
+
+  /** Answers once this host's own copy holds the change: who asks next, here, must find what he has just done. */
+  async started(operation: Operation) {
+    const { mirror, clock } = this.context
+    await mirror.until((state) => state.operations.has(operation.id), clock.sleep(OWN_COPY_MS))
+    return { operation: operationView(this.view(), this.state.operations.get(operation.id)?.value ?? operation) }
+  }
+}
+
+/** The records, and what this host knows better of its own guests while the store cannot be told. */
+function withUnreported({ state, unreported }: ClusterMirror, self: HostId): ClusterState {
+  if (unreported.size === 0) return state
+  const observations = new Map(state.observations)
+  for (const [guest, { observation, failed }] of unreported) {
+    const grant = state.grants.get(guest)?.value
+    if (!isActive(grant) || grant.host !== self || grant.epoch !== observation.epoch) continue
+    const reason =
+      failed && observation.phase === 'paused'
+        ? `${observation.reason}; it goes on once the cluster's store, which has no majority now, can record that`
+        : observation.reason
+    observations.set(guest, { value: { ...observation, reason }, revision: observations.get(guest)?.revision ?? 0n })
+  }
+  return { ...state, observations }
+}
