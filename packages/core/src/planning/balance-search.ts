@@ -12,8 +12,11 @@ import type { Occupancy } from './occupancy.ts'
 /** Of the moves chosen so far, the weakest are dropped and others sought in their stead: one round for each share. */
 const SHARES_DROPPED = [0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9]
 const PASSES_MAX = 6
-/** Items move from the fullest hosts to the emptiest; this many of each are looked at. */
-const HOSTS_MAX = 100
+/**
+ * Items times hosts that are judged for one move. Where there are more, only the fullest hosts are looked at as those
+ * to leave and the emptiest as those to go to.
+ */
+const JUDGED_FOR_MOVE = 200_000
 /** Hosts judged at most in all, about 10 ns each. */
 const EFFORT = 150_000_000
 /** A second of migration must gain this much, divided by the number of hosts: between equals, the light one moves. */
@@ -154,12 +157,14 @@ export class BalanceSearch {
 
   #hostsLookedAt(): { isSource: Uint8Array; destinations: Int32Array } {
     const { usable, isUsable } = this.#occupancy.problem
-    if (usable.length <= HOSTS_MAX) return { isSource: isUsable, destinations: usable }
+    // Of n hosts, k to leave and k to go to take k * k / n times the items.
+    const looked = Math.floor(Math.sqrt((JUDGED_FOR_MOVE * usable.length) / this.#items.length))
+    if (looked >= usable.length) return { isSource: isUsable, destinations: usable }
     const taken = (host: number) => this.#memory[host]! + this.#cpu[host]!
     const emptiestFirst = usable.toSorted((a, b) => taken(a) - taken(b))
     const isSource = new Uint8Array(isUsable.length)
-    for (const host of emptiestFirst.subarray(-HOSTS_MAX)) isSource[host] = 1
-    return { isSource, destinations: emptiestFirst.subarray(0, HOSTS_MAX) }
+    for (const host of emptiestFirst.subarray(-looked)) isSource[host] = 1
+    return { isSource, destinations: emptiestFirst.subarray(0, looked) }
   }
 
   #bestDestination(item: Item, model: LinearModel, destinations: Int32Array): number {

@@ -96,7 +96,8 @@ export function compileProblem({ hosts, guests, rules }: PlanningProblem): Compi
     }
   }
 
-  for (const [index, { id, preferred }] of guests.entries()) {
+  for (let index = 0; index < guests.length; index++) {
+    const { id, preferred } = guests[index]!
     if (preferred === undefined) continue
     const asked: HostsRule = {
       id: ASKED_FOR,

@@ -75,6 +75,8 @@ class Allowances {
   readonly nameOf: (id: GuestId) => string
   readonly #rulesOf = new Map<GuestId, Rule[]>()
   readonly #groupOf = new Map<GuestId, Group>()
+  /** Kind -> all domains of that kind. */
+  readonly #allDomains = new Map<string, readonly string[]>()
 
   constructor(rules: readonly Rule[], hosts: readonly RuledHost[], nameOf: (id: GuestId) => string) {
     this.hosts = hosts
@@ -94,6 +96,18 @@ class Allowances {
   allowedHosts(guest: GuestId): readonly RuledHost[] {
     const members = [...this.groupOf(guest).guests]
     return this.hosts.filter(({ id }) => members.every((member) => this.#allows(member, id)))
+  }
+
+  /** Of one kind, left to a guest and to all that must be with it. */
+  allowedDomains(guest: GuestId, across: string): readonly string[] {
+    if (this.#isLimited(guest)) return domainsOf(this.allowedHosts(guest), across)
+    const all = this.#allDomains.get(across) ?? domainsOf(this.hosts, across)
+    this.#allDomains.set(across, all)
+    return all
+  }
+
+  #isLimited(guest: GuestId): boolean {
+    return [...this.groupOf(guest).guests].some((member) => this.#rulesOf.has(member))
   }
 
   /** Rules that limit the hosts of a guest and of those that must be with it. */
@@ -152,6 +166,11 @@ class Allowances {
   }
 }
 
+/** A host without such a domain is one of its own, and must not be taken for a rack of the same name. */
+function domainsOf(hosts: readonly RuledHost[], across: string): string[] {
+  return [...new Set(hosts.map(({ id, faultDomains }) => faultDomains[across] ?? `host ${id}`))]
+}
+
 function apartContradictions(rule: ApartRule, allowances: Allowances): Contradiction[] {
   const guests = [...new Set(rule.guests)]
   for (const [index, one] of guests.entries()) {
@@ -194,24 +213,14 @@ function guestsWithTooFewDomains(
   guests: readonly GuestId[],
   allowances: Allowances,
 ): { guests: GuestId[]; domains: string[] } | undefined {
-  const domainsOf = new Map(
-    guests.map((guest) => [
-      guest,
-      // A host without such a domain is one of its own, and must not be taken for a rack of the same name.
-      [
-        ...new Set(
-          allowances.allowedHosts(guest).map(({ id, faultDomains }) => faultDomains[rule.across] ?? `host ${id}`),
-        ),
-      ],
-    ]),
-  )
+  const choices = new Map(guests.map((guest) => [guest, allowances.allowedDomains(guest, rule.across)]))
   const takenBy = new Map<string, GuestId>()
   for (const guest of guests) {
     const reached = new Set<string>()
     const tried = new Set<GuestId>()
     const settle = (one: GuestId): boolean => {
       tried.add(one)
-      for (const domain of domainsOf.get(one) ?? []) {
+      for (const domain of choices.get(one) ?? []) {
         if (reached.has(domain)) continue
         reached.add(domain)
         const holder = takenBy.get(domain)

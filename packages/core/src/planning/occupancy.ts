@@ -46,7 +46,8 @@ export class Occupancy {
     this.#perMemory = problem.memoryBytes.map((bytes) => (bytes > 0 ? 1 / bytes : 0))
     this.#perCpu = problem.cpus.map((cpus) => (cpus > 0 ? 1 / cpus : 0))
     this.#blocked = new Uint32Array(hosts.length)
-    for (const [index, guest] of problem.guests.entries()) {
+    for (let index = 0; index < problem.guests.length; index++) {
+      const guest = problem.guests[index]!
       const place = this.placeOf[index]!
       if (place === NOWHERE) continue
       this.usedMemory[place]! += guest.memoryBytes

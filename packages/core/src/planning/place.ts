@@ -133,6 +133,7 @@ class Planner {
   }
 
   #search(item: Item): boolean {
+    if (this.#effort.spent) return false
     const { effort, giveBack } = this.#effort.portion(ROOM_EFFORT_EACH)
     const found = this.#room.find(item, effort)
     giveBack()

@@ -41,6 +41,8 @@ export class RoomSearch {
   /** Where those run that need no place: each that leaves counts as moves. */
   readonly #home = new Map<Item, number>()
   #movesLeft = 0
+  /** How many items of this plan have a place. */
+  #planned = 0
   /** Items with a host that the present chain has given them. */
   readonly #settled = new Set<Item>()
   /** What was done, so that it can be undone: each item with the place that it had before. */
@@ -53,6 +55,7 @@ export class RoomSearch {
 
   /** An item of this plan that was placed without this search: it may make way from now on. */
   add(item: Item): void {
+    this.#planned++
     this.#itemsAt[item.place]!.add(item)
   }
 
@@ -60,7 +63,7 @@ export class RoomSearch {
   addRunning(items: readonly Item[], movesMax: number): void {
     for (const item of items) {
       this.#home.set(item, item.place)
-      this.add(item)
+      this.#itemsAt[item.place]!.add(item)
     }
     this.#movesLeft = movesMax
   }
@@ -74,10 +77,13 @@ export class RoomSearch {
   find(item: Item, effort: Effort): boolean {
     this.#effort = effort
     this.#journal.length = 0
-    if (this.#settle(item, CHAIN_MAX)) return true
-    const planned = this.#itemsAt.flatMap((items) => [...items]).filter((other) => !this.#home.has(other))
-    if ((planned.length + 1) * this.#occupancy.problem.usable.length > COMPLETE_SEARCH_MAX) return false
-    return this.#searchCompletely([...planned, item])
+    const found = this.#settle(item, CHAIN_MAX) || (this.#isSmall() && this.#searchCompletely(item))
+    if (found) this.#planned++
+    return found
+  }
+
+  #isSmall(): boolean {
+    return (this.#planned + 1) * this.#occupancy.problem.usable.length <= COMPLETE_SEARCH_MAX
   }
 
   #settle(item: Item, chain: number): boolean {
@@ -153,10 +159,11 @@ export class RoomSearch {
   }
 
   /** Depth first, always the item with the fewest hosts left to go to. */
-  #searchCompletely(items: readonly Item[]): boolean {
+  #searchCompletely(wanted: Item): boolean {
     const mark = this.#journal.length
-    for (const item of items) if (item.place !== NOWHERE) this.#move(item, NOWHERE)
-    const found = this.#assign(new Set(items))
+    const planned = this.#itemsAt.flatMap((items) => [...items]).filter((item) => !this.#home.has(item))
+    for (const item of planned) this.#move(item, NOWHERE)
+    const found = this.#assign(new Set([...planned, wanted]))
     if (!found) this.#undo(mark)
     return found
   }
