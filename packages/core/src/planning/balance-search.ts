@@ -23,19 +23,25 @@ const EFFORT = 150_000_000
 const GAIN_PER_SECOND = 1e-5
 const ROUNDING = 1e-9
 
-interface Found {
+/** An item that may be moved. */
+interface Mover {
   readonly item: Item
+  readonly home: number
+  /** How long its migration takes. */
+  readonly seconds: number
+  /** No rule or wish speaks of it, as of most: capacity alone decides. */
+  readonly unruled: boolean
+}
+
+interface Found {
+  readonly mover: Mover
   readonly to: number
   readonly value: number
 }
 
 export class BalanceSearch {
   readonly #occupancy: Occupancy
-  readonly #items: readonly Item[]
-  readonly #home: ReadonlyMap<Item, number>
-  readonly #secondsOf: ReadonlyMap<Item, number>
-  /** Items that no rule or wish speaks of, which is most: capacity alone decides for them. */
-  readonly #unruled: ReadonlySet<Item>
+  readonly #movers: readonly Mover[]
   /** By host, for the linear model: shares taken, and one byte's or one processor's share. */
   readonly #memory: Float64Array
   readonly #cpu: Float64Array
@@ -47,18 +53,16 @@ export class BalanceSearch {
   constructor(occupancy: Occupancy, items: readonly Item[], secondsOf: (item: Item) => number) {
     const { hosts, memoryBytes, cpus } = occupancy.problem
     this.#occupancy = occupancy
-    this.#items = items
-    this.#home = new Map(items.map((item) => [item, item.place]))
-    this.#secondsOf = new Map(items.map((item) => [item, secondsOf(item)]))
-    this.#unruled = new Set(
-      items.filter(
-        (item) =>
-          item.allowed === undefined &&
-          item.cost === undefined &&
-          item.unit === undefined &&
-          item.strictSets.length + item.wishedSets.length === 0,
-      ),
-    )
+    this.#movers = items.map((item) => ({
+      item,
+      home: item.place,
+      seconds: secondsOf(item),
+      unruled:
+        item.allowed === undefined &&
+        item.cost === undefined &&
+        item.unit === undefined &&
+        item.strictSets.length + item.wishedSets.length === 0,
+    }))
     this.#memory = new Float64Array(hosts.length)
     this.#cpu = new Float64Array(hosts.length)
     this.#perByte = memoryBytes.map((bytes) => (bytes > 0 ? 1 / bytes : 0))
@@ -71,7 +75,7 @@ export class BalanceSearch {
     for (const share of SHARES_DROPPED) {
       if (this.#effort.spent) break
       const before = {
-        places: this.#items.map(({ place }) => place),
+        places: this.#movers.map(({ item }) => item.place),
         moved: this.#moved,
         score: this.#occupancy.spread(),
       }
@@ -86,12 +90,13 @@ export class BalanceSearch {
   }
 
   #restore(places: readonly number[]): void {
-    const changed = this.#items.filter((item, index) => item.place !== places[index])
-    const target = new Map(this.#items.map((item, index) => [item, places[index]!]))
-    for (const item of changed) this.#moved += this.#movesAdded(item, target.get(item)!)
+    const changed = this.#movers
+      .map((mover, index) => ({ mover, to: places[index]! }))
+      .filter(({ mover, to }) => mover.item.place !== to)
+    for (const { mover, to } of changed) this.#moved += movesAdded(mover, to)
     // All are lifted before any is put, so that none is in another's way.
-    for (const item of changed) this.#occupancy.lift(item)
-    for (const item of changed) this.#occupancy.put(item, target.get(item)!)
+    for (const { mover } of changed) this.#occupancy.lift(mover.item)
+    for (const { mover, to } of changed) this.#occupancy.put(mover.item, to)
   }
 
   /** One move after the other, always the one that gains most for each guest moved. */
@@ -99,20 +104,14 @@ export class BalanceSearch {
     for (;;) {
       const found = this.#bestMove(movesMax - this.#moved, gainMin)
       if (found === undefined || this.#effort.spent) return
-      this.#move(found.item, found.to)
+      this.#move(found.mover, found.to)
     }
   }
 
-  #move(item: Item, to: number): void {
-    this.#moved += this.#movesAdded(item, to)
-    this.#occupancy.lift(item)
-    this.#occupancy.put(item, to)
-  }
-
-  /** Going home takes a move back; from one new place to another costs nothing more. */
-  #movesAdded(item: Item, to: number): number {
-    const home = this.#home.get(item)
-    return item.members.length * (Number(to !== home) - Number(item.place !== home))
+  #move(mover: Mover, to: number): void {
+    this.#moved += movesAdded(mover, to)
+    this.#occupancy.lift(mover.item)
+    this.#occupancy.put(mover.item, to)
   }
 
   #bestMove(movesLeft: number, gainMin: number): Found | undefined {
@@ -122,18 +121,19 @@ export class BalanceSearch {
     const model = this.#linearModel()
     const { isSource, destinations } = this.#hostsLookedAt()
     let best: Found | undefined
-    for (const item of this.#items) {
+    for (const mover of this.#movers) {
+      const { item } = mover
       if (isSource[item.place] === 0) continue
       this.#effort.spend(destinations.length)
-      const to = this.#bestDestination(item, model, destinations)
+      const to = this.#bestDestination(mover, model, destinations)
       if (to === NOWHERE) continue
-      const added = this.#movesAdded(item, to)
+      const added = movesAdded(mover, to)
       if (added > movesLeft) continue
       const gain = score - occupancy.spreadAfterShift(item.place, to, item.memoryBytes, item.cpus)
       if (gain < (added > 0 ? gainMin * added : ROUNDING)) continue
-      const seconds = added > 0 ? this.#secondsOf.get(item)! : 0
+      const seconds = added > 0 ? mover.seconds : 0
       const value = (gain - seconds * secondCost) / Math.max(added, 0.25)
-      if (best === undefined || value > best.value) best = { item, to, value }
+      if (best === undefined || value > best.value) best = { mover, to, value }
     }
     return best
   }
@@ -158,7 +158,7 @@ export class BalanceSearch {
   #hostsLookedAt(): { isSource: Uint8Array; destinations: Int32Array } {
     const { usable, isUsable } = this.#occupancy.problem
     // Of n hosts, k to leave and k to go to take k * k / n times the items.
-    const looked = Math.floor(Math.sqrt((JUDGED_FOR_MOVE * usable.length) / this.#items.length))
+    const looked = Math.floor(Math.sqrt((JUDGED_FOR_MOVE * usable.length) / this.#movers.length))
     if (looked >= usable.length) return { isSource: isUsable, destinations: usable }
     const taken = (host: number) => this.#memory[host]! + this.#cpu[host]!
     const emptiestFirst = usable.toSorted((a, b) => taken(a) - taken(b))
@@ -167,10 +167,10 @@ export class BalanceSearch {
     return { isSource, destinations: emptiestFirst.subarray(0, looked) }
   }
 
-  #bestDestination(item: Item, model: LinearModel, destinations: Int32Array): number {
+  #bestDestination(mover: Mover, model: LinearModel, destinations: Int32Array): number {
+    const { item, unruled } = mover
     const { memoryMean, memorySlope, cpuMean, cpuSlope } = model
     const occupancy = this.#occupancy
-    const unruled = this.#unruled.has(item)
     const from = item.place
     const lessMemory = item.memoryBytes * this.#perByte[from]!
     const lessCpu = item.cpus * this.#perCpu[from]!
@@ -187,7 +187,7 @@ export class BalanceSearch {
         memorySlope * moreMemory * (2 * (this.#memory[host]! - memoryMean) + moreMemory) +
         cpuSlope * moreCpu * (2 * (this.#cpu[host]! - cpuMean) + moreCpu)
       if (added >= least || host === from || !occupancy.hasRoom(item, host)) continue
-      if (!unruled && !this.#mayGo(item, host)) continue
+      if (!unruled && !this.#mayGo(mover, host)) continue
       least = added
       best = host
     }
@@ -195,13 +195,12 @@ export class BalanceSearch {
   }
 
   /** No rule against it, and no wish spoilt that was fulfilled at home. */
-  #mayGo(item: Item, host: number): boolean {
+  #mayGo({ item, home }: Mover, host: number): boolean {
     const occupancy = this.#occupancy
     const from = occupancy.lift(item)
     occupancy.prepare(item)
     const may =
-      occupancy.admits(item, host) &&
-      occupancy.wishCostAt(item, host) <= occupancy.wishCostAt(item, this.#home.get(item)!) + ROUNDING
+      occupancy.admits(item, host) && occupancy.wishCostAt(item, host) <= occupancy.wishCostAt(item, home) + ROUNDING
     occupancy.put(item, from)
     return may
   }
@@ -209,62 +208,61 @@ export class BalanceSearch {
   /** Items that move anyway exchange their destinations while that gains. */
   #betterDestinations(): void {
     const occupancy = this.#occupancy
-    const moved = this.#items.filter((item) => item.place !== this.#home.get(item))
+    const moved = this.#awayFromHome()
     let improved = true
     for (let pass = 0; improved && pass < PASSES_MAX; pass++) {
       improved = false
       for (const [index, one] of moved.entries())
-        for (const other of moved.slice(0, index)) {
-          if (one.place === other.place) continue
-          const bytes = one.memoryBytes - other.memoryBytes
-          const cpus = one.cpus - other.cpus
-          const after = occupancy.spreadAfterShift(one.place, other.place, bytes, cpus)
+        for (let before = 0; before < index; before++) {
+          const other = moved[before]!
+          if (one.item.place === other.item.place) continue
+          const bytes = one.item.memoryBytes - other.item.memoryBytes
+          const cpus = one.item.cpus - other.item.cpus
+          const after = occupancy.spreadAfterShift(one.item.place, other.item.place, bytes, cpus)
           if (after < occupancy.spread() - ROUNDING && this.#exchange(one, other)) improved = true
         }
     }
   }
 
-  #exchange(one: Item, other: Item): boolean {
-    const occupancy = this.#occupancy
-    const [oneHost, otherHost] = [one.place, other.place]
+  #awayFromHome(): Mover[] {
+    return this.#movers.filter(({ item, home }) => item.place !== home)
+  }
+
+  #exchange(one: Mover, other: Mover): boolean {
+    const [oneHost, otherHost] = [one.item.place, other.item.place]
     // Neither may end at home by chance: that would be a move less, and is `dropWeakMoves`' to decide.
-    if (this.#home.get(one) === otherHost || this.#home.get(other) === oneHost) return false
-    occupancy.lift(other)
-    const oneMay = occupancy.hasRoom(one, otherHost) && this.#mayGo(one, otherHost)
-    if (oneMay) {
-      this.#occupancy.lift(one)
-      occupancy.put(one, otherHost)
+    if (one.home === otherHost || other.home === oneHost) return false
+    this.#occupancy.lift(other.item)
+    if (this.#mayGo(one, otherHost)) {
+      this.#occupancy.lift(one.item)
+      this.#occupancy.put(one.item, otherHost)
+      this.#occupancy.put(other.item, otherHost)
+      if (this.#mayGo(other, oneHost)) {
+        this.#occupancy.lift(other.item)
+        this.#occupancy.put(other.item, oneHost)
+        return true
+      }
+      this.#occupancy.lift(one.item)
+      this.#occupancy.put(one.item, oneHost)
+      return false
     }
-    // `mayGo` wants the item on a host: it is put back where it was, which has room no more than before.
-    occupancy.put(other, otherHost)
-    if (oneMay && occupancy.hasRoom(other, oneHost) && this.#mayGo(other, oneHost)) {
-      occupancy.lift(other)
-      occupancy.put(other, oneHost)
-      return true
-    }
-    if (oneMay) {
-      occupancy.lift(one)
-      occupancy.put(one, oneHost)
-    }
+    this.#occupancy.put(other.item, otherHost)
     return false
   }
 
   /** Takes back what gains too little by now, and a share of the moves that gain least for each guest moved. */
   #dropWeakMoves(gainMin: number, share: number): void {
     const occupancy = this.#occupancy
-    const lossOf = (item: Item) =>
-      (occupancy.spreadAfterShift(item.place, this.#home.get(item)!, item.memoryBytes, item.cpus) -
-        occupancy.spread()) /
+    const lossOf = ({ item, home }: Mover) =>
+      (occupancy.spreadAfterShift(item.place, home, item.memoryBytes, item.cpus) - occupancy.spread()) /
       item.members.length
-    const moved = this.#items
-      .filter((item) => item.place !== this.#home.get(item))
-      .map((item) => ({ item, loss: lossOf(item) }))
+    const weakestFirst = this.#awayFromHome()
+      .map((mover) => ({ mover, loss: lossOf(mover) }))
       .toSorted((a, b) => a.loss - b.loss)
-    const dropped = Math.ceil(moved.length * share)
-    for (const [index, { item }] of moved.entries()) {
-      const home = this.#home.get(item)!
-      if (index >= dropped && lossOf(item) >= gainMin) continue
-      if (occupancy.hasRoom(item, home) && this.#mayGo(item, home)) this.#move(item, home)
+    const dropped = Math.ceil(weakestFirst.length * share)
+    for (const [index, { mover }] of weakestFirst.entries()) {
+      if (index >= dropped && lossOf(mover) >= gainMin) continue
+      if (this.#mayGo(mover, mover.home)) this.#move(mover, mover.home)
     }
   }
 
@@ -274,32 +272,38 @@ export class BalanceSearch {
    */
   #inOrder(): BalanceStep[] {
     const occupancy = this.#occupancy
-    const target = new Map(
-      this.#items.filter((item) => item.place !== this.#home.get(item)).map((item) => [item, item.place]),
-    )
+    const open = new Map(this.#awayFromHome().map((mover) => [mover, mover.item.place]))
     // All are lifted before any is put: on the way back two could be in each other's way.
-    for (const item of target.keys()) occupancy.lift(item)
-    for (const item of target.keys()) occupancy.put(item, this.#home.get(item)!)
+    for (const { item } of open.keys()) occupancy.lift(item)
+    for (const { item, home } of open.keys()) occupancy.put(item, home)
     const steps: BalanceStep[] = []
     for (;;) {
-      let best: { item: Item; to: number; after: number } | undefined
-      for (const [item, to] of target) {
+      let best: { mover: Mover; to: number; after: number } | undefined
+      for (const [mover, to] of open) {
+        const { item, unruled } = mover
         if (!occupancy.hasRoom(item, to)) continue
         const after = occupancy.spreadAfterShift(item.place, to, item.memoryBytes, item.cpus)
         if (best !== undefined && after >= best.after) continue
-        if (this.#unruled.has(item) || this.#mayGo(item, to)) best = { item, to, after }
+        if (unruled || this.#mayGo(mover, to)) best = { mover, to, after }
       }
       if (best === undefined) return steps
-      const { item, to, after } = best
-      const from = item.place
-      const gain = occupancy.spread() - after
-      const fills = [occupancy.usedMemory[from]! * this.#perByte[from]!, occupancy.usedMemory[to]! * this.#perByte[to]!]
-      steps.push({ item, from, to, gain, fills: [fills[0]!, fills[1]!], demandedBecause: '' })
-      occupancy.lift(item)
-      occupancy.put(item, to)
-      target.delete(item)
+      const { mover, to, after } = best
+      const from = mover.home
+      const fills = [
+        occupancy.usedMemory[from]! * this.#perByte[from]!,
+        occupancy.usedMemory[to]! * this.#perByte[to]!,
+      ] as const
+      steps.push({ item: mover.item, from, to, gain: occupancy.spread() - after, fills, demandedBecause: '' })
+      occupancy.lift(mover.item)
+      occupancy.put(mover.item, to)
+      open.delete(mover)
     }
   }
+}
+
+/** Guests moved more by that step. Going home takes a move back; from one new place to another costs nothing more. */
+function movesAdded({ item, home }: Mover, to: number): number {
+  return item.members.length * (Number(to !== home) - Number(item.place !== home))
 }
 
 interface LinearModel {
