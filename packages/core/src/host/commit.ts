@@ -2,6 +2,7 @@
 import type { Action, EventDraft } from '../ha/plan.ts'
 import type { ClusterState } from '../model/cluster.ts'
 import { KEYS } from '../model/keys.ts'
+import { withoutGuest } from '../model/rule.ts'
 import type { Compare, Transaction, Write } from '../ports/store.ts'
 import { unreachable } from '../assert.ts'
 
@@ -50,6 +51,14 @@ export function transactionFor(action: Action, events: readonly EventDraft[], co
       unchanged(KEYS.guest(action.guest.id), state.guests.get(action.guest.id)?.revision)
       unchanged(KEYS.grant(action.guest.id), state.grants.get(action.guest.id)?.revision)
       writes.push(...eraseWrites(action))
+      // No new rule can name it: whoever sets one compares the guest's record, which says that it is being deleted.
+      for (const { value: rule, revision } of state.rules.values()) {
+        if (!rule.guests.includes(action.guest.id)) continue
+        unchanged(KEYS.rule(rule.id), revision)
+        const left = withoutGuest(rule, action.guest.id)
+        if (left) put(KEYS.rule(rule.id), left)
+        else writes.push({ kind: 'delete', key: KEYS.rule(rule.id) })
+      }
       break
     case 'finish-operation':
       unchanged(KEYS.operation(action.operation.id), state.operations.get(action.operation.id)?.revision)

@@ -30,5 +30,7 @@ export const KEYS = {
   /** A replica's file that its host must still remove, however long it was away. */
   removal: (host: HostId, volume: VolumeId) => `${PREFIX}removals/${host}/${volume}`,
   rule: (id: RuleId) => `${PREFIX}rules/${id}`,
+  /** Written, and compared, by every change that could bring rules into contradiction: two such changes take turns. */
+  rulesTurn: `${PREFIX}rules-turn`,
   image: (name: string) => `${PREFIX}images/${name}`,
 } as const

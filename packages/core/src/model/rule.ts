@@ -64,3 +64,14 @@ export interface OrderRule extends RuleBase {
 
 export type Rule = TogetherRule | ApartRule | HostsRule | BanRule | OrderRule
 export type RuleKind = Rule['kind']
+
+/** A rule about fewer guests says nothing. */
+export function guestsMin(kind: RuleKind): number {
+  return kind === 'hosts' || kind === 'ban' ? 1 : 2
+}
+
+/** The rule as it stands once a guest is gone; undefined when nothing is left that it could be about. */
+export function withoutGuest(rule: Rule, gone: GuestId): Rule | undefined {
+  const guests = rule.guests.filter((guest) => guest !== gone)
+  return guests.length < guestsMin(rule.kind) ? undefined : { ...rule, guests }
+}
