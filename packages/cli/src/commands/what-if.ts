@@ -1,0 +1,167 @@
+/** `stead what-if`: on the live cluster, or on a file. */
+import { readFileSync } from 'node:fs'
+import type { Command } from 'commander'
+import { parseClusterFile } from '@stead/api/cluster-file.ts'
+import { ENDPOINTS } from '@stead/api/endpoints.ts'
+import { foresightView, type ForesightView, type SuppositionRequest } from '@stead/api/foresight-view.ts'
+import { failure, FailureError } from '@stead/core/errors.ts'
+import { measuredFigures } from '@stead/core/foresight/figures.ts'
+import { foresee, foreseeSingleFailures } from '@stead/core/foresight/foresee.ts'
+import { suppositionOf } from '@stead/core/foresight/request.ts'
+import { stateOf } from '@stead/core/model/cluster-file-state.ts'
+import type { ClusterState } from '@stead/core/model/cluster.ts'
+import { formatTable } from '../output.ts'
+import { badArgument, parseCount, parseSize } from '../quantities.ts'
+import { action, valueOf, type Session, type Terminal } from '../session.ts'
+
+const FILE = ['--file <file>', 'ask it of this cluster file in place of the live cluster'] as const
+
+export function addWhatIfCommands(program: Command, terminal: Terminal): void {
+  const whatIf = program
+    .command('what-if')
+    .description('Say what a failure or a change would do: who goes down, for how long, what moves where and why')
+  const ask = (
+    name: string,
+    description: string,
+    make: (args: readonly string[], options: Options) => SuppositionRequest,
+  ) =>
+    whatIf
+      .command(name)
+      .description(description)
+      .option(...FILE)
+      .action(
+        action(terminal, async (session, args, options) => {
+          const foresight = await foresightOf(session, make(args, options), options['file'])
+          session.print(foresight, () => foresightText(foresight))
+        }),
+      )
+  ask('host-down <host...>', 'These hosts lose their power', ([hosts]) => ({
+    kind: 'host-down',
+    // commander gives the rest of the line as one argument.
+    hosts: hosts as unknown as string[],
+  }))
+  ask('network-down <network>', 'A switch fails, or one cable of it', ([network], { host }) => ({
+    kind: 'network-down',
+    network: networkOf(network),
+    ...(host === undefined ? {} : { host: String(host) }),
+  })).option('--host <host>', 'only the cable of this host')
+  ask('domain-down <domain=name>', 'All hosts of a rack, a power feed, a site fail', ([text = '']) => {
+    const [domain, name, ...more] = text.split('=')
+    if (!domain || !name || more.length > 0) throw badArgument(`\`${text}\` is not a fault domain`, 'Write rack=r1.')
+    return { kind: 'domain-down', domain, name }
+  })
+  ask('storage-down <host>', 'The storage of a host fails', ([host = '']) => ({ kind: 'storage-down', host }))
+  ask('drain <host>', 'A host is drained', ([host = '']) => ({ kind: 'drain', host }))
+  ask('remove-host <host>', 'A host leaves for good', ([host = '']) => ({ kind: 'remove-host', host }))
+  ask('add-guest <name>', 'A guest is added', ([name = ''], { memory, cpus, priority }) => ({
+    kind: 'add-guest',
+    name,
+    memoryBytes: parseSize(String(memory), '--memory'),
+    cpus: parseCount(String(cpus), '--cpus'),
+    ...(priority === undefined ? {} : { priority: Number(priority) }),
+  }))
+    .requiredOption('--memory <size>', 'memory of the guest')
+    .option('--cpus <count>', 'virtual processors', '1')
+    .option('--priority <number>', 'placed before those with less')
+  whatIf
+    .command('every-single-failure')
+    .description(ENDPOINTS['foresight.single-failures'].summary)
+    .option(...FILE)
+    .action(
+      action(terminal, async (session, _args, { file }) => {
+        const { items, skipped } = await singleFailuresOf(session, file)
+        session.print({ items, skipped }, () => singleFailuresText(items, skipped))
+      }),
+    )
+}
+
+type Options = Readonly<Record<string, unknown>>
+
+async function foresightOf(session: Session, suppose: SuppositionRequest, file: unknown): Promise<ForesightView> {
+  if (file === undefined) {
+    const client = await session.client()
+    return valueOf(await client.call(ENDPOINTS['foresight.ask'], { body: { suppose } }))
+  }
+  const state = readClusterFile(String(file))
+  const supposition = valueOf(suppositionOf(state, suppose))
+  return foresightView(foresee(state, supposition, assumedTimes(state)), state)
+}
+
+async function singleFailuresOf(session: Session, file: unknown): Promise<{ items: ForesightView[]; skipped: number }> {
+  if (file === undefined) {
+    const client = await session.client()
+    return valueOf(await client.call(ENDPOINTS['foresight.single-failures']))
+  }
+  const state = readClusterFile(String(file))
+  const { harmful, skipped } = foreseeSingleFailures(state, assumedTimes(state))
+  return { items: harmful.map((one) => foresightView(one, state)), skipped }
+}
+
+/** A file has no past to take times from. */
+function assumedTimes(state: ClusterState) {
+  return { figures: measuredFigures(state, []), wallMs: Date.now() }
+}
+
+function readClusterFile(path: string): ClusterState {
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (cause) {
+    throw new FailureError(failure('not_found', `The file ${path} cannot be read`, { cause }))
+  }
+  return stateOf(valueOf(parseClusterFile(text)))
+}
+
+function networkOf(text: string | undefined): 'lan' | 'san' | 'ran' {
+  if (text === 'lan' || text === 'san' || text === 'ran') return text
+  throw badArgument(`\`${text}\` is not a network`, 'Write lan, san or ran.')
+}
+
+export function foresightText(foresight: ForesightView): string {
+  const { supposition, summary, guests, data, breaches, timeline, figures } = foresight
+  const parts = [`If ${supposition}: ${summary}.\n`]
+  if (guests.length > 0)
+    parts.push(
+      formatTable(guests, [
+        { title: 'GUEST', of: (guest) => guest.name },
+        { title: 'FROM', of: (guest) => guest.from },
+        { title: 'TO', of: (guest) => guest.to },
+        { title: 'DOWN', of: (guest) => (guest.downMs === null ? 'stays down' : seconds(guest.downMs)) },
+        { title: 'WHY', of: (guest) => guest.why },
+      ]),
+    )
+  if (data.length > 0) parts.push(`Data at risk:\n${data.map(({ text }) => `  - ${text}\n`).join('')}`)
+  if (breaches.length > 0)
+    parts.push(`And after that, one more loss:\n${breaches.map(({ text }) => `  - ${text}\n`).join('')}`)
+  if (timeline.length > 1)
+    parts.push(`Timeline:\n${timeline.map(({ atMs, text }) => `  ${seconds(atMs).padStart(8)}  ${text}\n`).join('')}`)
+  const measured = figures.samples.start > 0 ? `median of ${figures.samples.start} starts here` : 'assumed'
+  parts.push(
+    `Times: a loss is recorded after ${seconds(figures.lossMs)}; a start takes ${seconds(figures.startMs)} (${measured}), ` +
+      `then the guest boots.\n`,
+  )
+  return parts.join('\n')
+}
+
+function singleFailuresText(items: readonly ForesightView[], skipped: number): string {
+  const rest = `${skipped} other single failures touch no guest and no data.\n`
+  if (items.length === 0) return rest
+  const table = formatTable(items, [
+    { title: 'IF', of: (one) => one.supposition },
+    { title: 'DOWN', of: (one) => one.guests.filter((guest) => guest.interruptions > 0).length },
+    { title: 'LONGEST', of: (one) => longest(one) },
+    { title: 'STAY DOWN', of: (one) => one.guests.filter((guest) => guest.to === null).length },
+    { title: 'ONE COPY LEFT', of: (one) => one.data.filter(({ risk }) => risk === 'last-copy').length },
+    { title: 'SO', of: (one) => one.summary },
+  ])
+  return `${table}\n${rest}`
+}
+
+function longest({ guests }: ForesightView): string {
+  const times = guests.flatMap(({ downMs, interruptions }) => (downMs !== null && interruptions > 0 ? [downMs] : []))
+  return times.length === 0 ? '-' : seconds(Math.max(...times))
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`
+}
