@@ -121,6 +121,21 @@ describe('making room', () => {
   })
 })
 
+describe('making room for a guest that must be with a running one', () => {
+  it('moves that one along when its host has no room for both', () => {
+    const guests = [
+      aGuest('db', { at: 'h1' }),
+      aGuest('fixed', { at: 'h1', movable: false, memoryBytes: 10 * GIB }),
+      aGuest('web'),
+    ]
+    const problem = aProblem([H1, H2], guests, [together('close', ['db', 'web'])])
+    assert.deepEqual(placeGuests(problem).unplaced, ['web'])
+    const placement = placeGuests(problem, { makeRoomMovesMax: 1 })
+    assert.deepEqual(Object.fromEntries(placement.places), { web: 'h2' })
+    assert.deepEqual(placement.moves, [{ guest: 'db', from: 'h1', to: 'h2' }])
+  })
+})
+
 describe('strict rules', () => {
   it('place guests of one group on one host, however they are chained', () => {
     const rules = [together('t1', ['a', 'b']), together('t2', ['b', 'c'])]

@@ -124,12 +124,15 @@ class Planner {
 
   #makeRoom(item: Item): boolean {
     if (this.#search(item)) return true
-    if (this.#movesMax === 0 || this.#runningMayMove) return false
-    this.#runningMayMove = true
-    const { guests, placeOf } = this.#occupancy.problem
-    const running = runningItems(this.#occupancy, (guest) => placeOf[guest] !== NOWHERE && guests[guest]!.movable)
-    this.#room.addRunning(running, this.#movesMax)
-    return this.#search(item)
+    if (this.#movesMax === 0) return false
+    if (!this.#runningMayMove) {
+      this.#runningMayMove = true
+      const { guests, placeOf } = this.#occupancy.problem
+      const running = runningItems(this.#occupancy, (guest) => placeOf[guest] !== NOWHERE && guests[guest]!.movable)
+      this.#room.addRunning(running, this.#movesMax)
+      if (this.#search(item)) return true
+    }
+    return this.#room.findWithUnit(item)
   }
 
   #search(item: Item): boolean {

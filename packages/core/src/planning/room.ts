@@ -5,7 +5,7 @@
  */
 import { NOWHERE } from './compiled.ts'
 import { Effort } from './effort.ts'
-import type { Item } from './item.ts'
+import { makeItem, type Item } from './item.ts'
 import type { Occupancy } from './occupancy.ts'
 
 /** How many items may make way for one another in a row. */
@@ -80,6 +80,24 @@ export class RoomSearch {
     const found = this.#settle(item, CHAIN_MAX) || (this.#isSmall() && this.#searchCompletely(item))
     if (found) this.#planned++
     return found
+  }
+
+  /** Puts the item on a host that has room for it and for the running ones that it must be with, and moves those. */
+  findWithUnit(item: Item): boolean {
+    const occupancy = this.#occupancy
+    const partner = item.unit && [...this.#home.keys()].find(({ unit }) => unit === item.unit)
+    if (partner === undefined || partner.place === NOWHERE || !this.#mayLeave(partner)) return false
+    this.#journal.length = 0
+    this.#move(partner, NOWHERE)
+    const host = bestHost(occupancy, makeItem(occupancy.problem, [...item.members, ...partner.members]))
+    if (host === NOWHERE) {
+      this.#undo(0)
+      return false
+    }
+    this.#move(partner, host)
+    this.#move(item, host)
+    this.#planned++
+    return true
   }
 
   #isSmall(): boolean {
