@@ -25,6 +25,7 @@ import { readConsole } from './console-log.ts'
 import { EtcdMemberHost } from './etcd/etcd-member.ts'
 import { watchMembership } from './etcd/membership-watch.ts'
 import { GuardianFence } from './guardian/guardian-fence.ts'
+import { DecisionHistory } from './decision-history.ts'
 import { History } from './history.ts'
 import { keepHouse } from './housekeeping.ts'
 import { startApiServer } from './http/api-server.ts'
@@ -110,6 +111,7 @@ async function main(configPath: string | undefined): Promise<void> {
   const mirror = new ClusterMirror(recordDecoder, log)
   const history = new History(join(config.stateDir, 'history.sqlite'), log)
   mirror.onBatch((batch) => history.take(batch))
+  const decisions = new DecisionHistory(join(config.stateDir, 'decisions.sqlite'), log)
   const peers = new Peers(self, mirror, config.clusterKey)
   const blobs = new BlobStore(join(config.stateDir, 'blobs'), (blob) => peers.fetchBlob(blob))
   const volumes = new QsdVolumeHost({
@@ -142,6 +144,7 @@ async function main(configPath: string | undefined): Promise<void> {
     legWatch: new LegProbe(),
     blobPath: (blob) => blobs.ensure(blob),
     events,
+    keepDecision: (id, input, plan) => decisions.keep(id, input, plan),
     clock,
     random: realRandom,
     log,
@@ -228,6 +231,7 @@ async function main(configPath: string | undefined): Promise<void> {
   fence.close()
   await Promise.all([store.close(), member.close()])
   history.close()
+  decisions.close()
 }
 
 /** The epoch that the cluster has granted, read linearizably: what decides whom this host serves. */

@@ -280,6 +280,7 @@ export const decisionSchema = z.object({
   epoch,
   decidedAt: wallMs('When it was decided'),
   coordinator: z.string().describe('The host that decided'),
+  plan: z.string().exactOptional().describe('Of which plan it was part: `stead replay PLAN`'),
   facts: z.array(z.string()).describe('What was known, one sentence each'),
   candidates: z.array(candidateSchema),
 })

@@ -137,6 +137,7 @@ export class SupposedCluster {
     const plan = decide({
       state: this.state,
       self,
+      planId: 'supposed',
       verdicts: new Map([...this.state.hosts.keys()].map((id) => [id, this.#isLiving(id) ? 'heard' : 'suspected'])),
       bootIds: new Map(
         [...this.state.hosts.keys()].map((id) => [id, this.state.statuses.get(id)?.value.bootId ?? `boot-${id}`]),

@@ -142,6 +142,7 @@ export class ClusterFixture {
     return {
       state: this.state,
       self: self as HostId,
+      planId: 'plan-1',
       verdicts,
       bootIds: this.bootIds,
       wallMs: 1_000_000,

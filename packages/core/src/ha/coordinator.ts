@@ -24,6 +24,8 @@ export type Verdict = 'heard' | 'silent-here' | 'suspected'
 export interface CoordinatorInput {
   readonly state: ClusterState
   readonly self: HostId
+  /** Under which the decisions of this plan are kept (`stead replay`). */
+  readonly planId: string
   readonly verdicts: ReadonlyMap<HostId, Verdict>
   /** The boot id that each heard host reports in its heartbeats. */
   readonly bootIds: ReadonlyMap<HostId, string>
@@ -60,17 +62,20 @@ class Round {
   againInMs: number | undefined
   readonly #input: CoordinatorInput
   readonly #lostNow: ReadonlySet<HostId>
+  /** Recorded lost, and heard again: its agent goes on with what it was granted. */
+  readonly #backNow: ReadonlySet<HostId>
   readonly #starting: Starting[] = []
   readonly #departures: Departures
 
   constructor(input: CoordinatorInput) {
     this.#input = input
     this.actions.push(...judgeHosts(input))
-    this.#lostNow = new Set(
+    const judged = (state: 'lost' | 'online') =>
       this.actions.flatMap(({ action }) =>
-        action.kind === 'host-status' && action.status.state === 'lost' ? [action.host] : [],
-      ),
-    )
+        action.kind === 'host-status' && action.status.state === state ? [action.host] : [],
+      )
+    this.#lostNow = new Set(judged('lost'))
+    this.#backNow = new Set(judged('online'))
     this.#departures = new Departures(input.state, this.#isUp)
     for (const { value: guest } of byImportance(input.state)) this.#consider(guest)
   }
@@ -117,6 +122,7 @@ class Round {
   }
 
   #isLost(host: HostId): boolean {
+    if (this.#backNow.has(host)) return false
     return this.#lostNow.has(host) || this.#input.state.statuses.get(host)?.value.state === 'lost'
   }
 
@@ -145,7 +151,7 @@ class Round {
     const chosen = placement.places.get(guest.id)
     if (chosen === undefined)
       return this.#wait(guest, this.#waitDecision(starting, 'room', 'no host can take it now', candidates))
-    const { state, wallMs, self } = this.#input
+    const { state, wallMs, self, planId } = this.#input
     const serving = this.#servingPlans(starting, chosen).filter((plan) => plan.kind === 'serve')
     const recovering = isActive(previous)
     const failures = state.observations.get(guest.id)?.value.failures ?? 0
@@ -167,6 +173,7 @@ class Round {
       epoch,
       decidedAt: wallMs,
       coordinator: self,
+      plan: planId,
       facts: [...factsOf(previous, this.#input), ...serving.flatMap((plan) => plan.facts)],
       candidates,
     }
@@ -206,7 +213,7 @@ class Round {
     outcome: string,
     candidates: readonly Candidate[] = [],
   ): Decision {
-    const { wallMs, self } = this.#input
+    const { wallMs, self, planId } = this.#input
     return {
       guest: guest.name,
       action: 'wait',
@@ -215,6 +222,7 @@ class Round {
       epoch: previous?.epoch ?? 0,
       decidedAt: wallMs,
       coordinator: self,
+      plan: planId,
       facts: factsOf(previous, this.#input),
       candidates,
     }

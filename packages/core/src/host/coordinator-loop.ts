@@ -5,8 +5,8 @@
  * same time; the claim's revision, which every transaction compares, lets only one of them act.
  */
 import { coordinatorByOrder, hostVerdicts, silentToMajority } from '../ha/detection.ts'
-import { decide, type Verdict } from '../ha/coordinator.ts'
-import type { PlannedAction } from '../ha/plan.ts'
+import { decide, type CoordinatorInput, type Verdict } from '../ha/coordinator.ts'
+import type { Plan, PlannedAction } from '../ha/plan.ts'
 import { objectionTo } from '../ha/safety.ts'
 import type { ClusterState } from '../model/cluster.ts'
 import type { HostStatus } from '../model/host.ts'
@@ -40,6 +40,7 @@ export interface CoordinatorLoopOptions {
   readonly clock: Clock
   readonly log: Log
   readonly detectionMs: number
+  readonly keepDecision?: (id: string, input: CoordinatorInput, plan: Plan) => void
 }
 
 export class CoordinatorLoop {
@@ -49,6 +50,8 @@ export class CoordinatorLoop {
   readonly #rest: WakeableSleep
   readonly #suspected = new Set<HostId>()
   #coordinating = false
+  #plans = 0
+  #startedAt: string | undefined
   #workSinceMs: number | undefined
 
   constructor(options: CoordinatorLoopOptions) {
@@ -101,7 +104,8 @@ export class CoordinatorLoop {
         id === self ? (state.hosts.get(id)?.value.bootId ?? '') : (view.peers[id]?.bootId ?? ''),
       ]),
     )
-    const plan = decide({
+    const input: CoordinatorInput = {
+      planId: this.#nextPlanId(),
       state,
       self,
       verdicts,
@@ -109,7 +113,8 @@ export class CoordinatorLoop {
       wallMs: this.#options.clock.wallMs(),
       pausedRetries: this.#pacer.pauses(state),
       runningForMs: this.#runningTimes.of(state),
-    })
+    }
+    const plan = decide(input)
     if (holder !== self && !isVacant && !this.#isNeglected(plan.actions.length > 0)) {
       this.#coordinating = false
       return IDLE_MS
@@ -117,10 +122,18 @@ export class CoordinatorLoop {
     const claim = await this.#claim(state)
     if (claim === undefined) return STORE_AWAY_MS
     const outcome = await this.#execute(plan.actions, state, claim)
-    if (outcome !== 'done') log.debug('a plan was not committed whole', { outcome })
+    if (outcome === 'done') this.#options.keepDecision?.(input.planId, input, plan)
+    else log.debug('a plan was not committed whole', { outcome })
     if (outcome === 'store-away') return STORE_AWAY_MS
     if (outcome === 'conflict') return CONFLICT_MS
     return Math.min(IDLE_MS, plan.againInMs ?? IDLE_MS)
+  }
+
+  /** Names the host that keeps the decision; unique over its restarts. */
+  #nextPlanId(): string {
+    const { self, clock } = this.#options
+    this.#plans += 1
+    return `${self}.${(this.#startedAt ??= Math.floor(clock.wallMs()).toString(36))}.${this.#plans}`
   }
 
   /**

@@ -18,9 +18,19 @@ export async function runHostAgent(
   { context, role, detectionMs }: HostAgentOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  const { self, store, mirror, fence, events, clock, log } = context
+  const { self, store, mirror, fence, events, clock, log, keepDecision } = context
   const following = mirror.follow(store, signal)
-  const coordinator = new CoordinatorLoop({ self, store, mirror, fence, events, clock, log, detectionMs })
+  const coordinator = new CoordinatorLoop({
+    self,
+    store,
+    mirror,
+    fence,
+    events,
+    clock,
+    log,
+    detectionMs,
+    ...(keepDecision ? { keepDecision } : {}),
+  })
   const loops = [
     following,
     coordinator.run(signal),

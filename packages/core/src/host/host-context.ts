@@ -1,4 +1,6 @@
 /** What the parts of one host's agent share: who it is, and its ports. */
+import type { CoordinatorInput } from '../ha/coordinator.ts'
+import type { Plan } from '../ha/plan.ts'
 import type { ClusterState } from '../model/cluster.ts'
 import type { NetworkRole } from '../model/host.ts'
 import type { BlobId, HostId } from '../model/ids.ts'
@@ -27,6 +29,8 @@ export interface HostContext {
   /** Path of a blob on this host, fetched from another host when it is missing here. */
   readonly blobPath: (blob: BlobId) => Promise<Result<string>>
   readonly events: EventWriter
+  /** Keeps what was decided and from what, for a replay; nobody waits for it. */
+  readonly keepDecision?: (id: string, input: CoordinatorInput, plan: Plan) => void
   readonly clock: Clock
   readonly random: Random
   readonly log: Log

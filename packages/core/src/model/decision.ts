@@ -8,6 +8,8 @@ export interface Decision {
   readonly epoch: number
   readonly decidedAt: number
   readonly coordinator: string
+  /** Of which plan it was part: `stead replay PLAN`. */
+  readonly plan?: string
   /** What was known, one sentence each. */
   readonly facts: readonly string[]
   readonly candidates: readonly Candidate[]
