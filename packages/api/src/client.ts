@@ -7,6 +7,7 @@ import { failure, type Failure, type FailureCode } from '@stead/core/errors.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { CallInput, Endpoint, ItemOf, ResponseOf, UploadSource } from './endpoint.ts'
 import { failureFromProblem, problemSchema } from './errors.ts'
+import { FORESEEN_HEADER, FORESIGHT_MEDIA_TYPE, WHAT_IF_HEADER, type ForeseenView } from './foresight-view.ts'
 import { parseServerSentEvents } from './server-sent-events.ts'
 import { type ApiTarget, type Transport, type TransportResponse } from './transport.ts'
 
@@ -27,6 +28,10 @@ export interface ClientOptions {
   /** How long to go on while every host says that it cannot decide now, as during a failover. Default 8000. */
   readonly patienceMs?: number
   readonly headersTimeoutMs?: number
+  /** Nothing is changed: requests that would are answered with the failure `foreseen`, a `ForeseenView` as its cause. */
+  readonly whatIf?: boolean
+  /** The token of what was foreseen, where the cluster's policy demands it. */
+  readonly foreseen?: string
 }
 
 export interface CallOptions {
@@ -145,6 +150,7 @@ export class Client {
         if (options.signal?.aborted) return fail(failure('timeout', 'The request was given up'))
         try {
           const response = await this.#options.transport.send(target, request())
+          if (response.headers['content-type'] === FORESIGHT_MEDIA_TYPE) return fail(await readForeseen(response))
           if (response.status < 400) return ok({ target, content: await read(response) })
           const problem = await readProblem(response)
           if (!ANOTHER_HOST_MAY_KNOW.has(problem.code)) return fail(problem)
@@ -170,6 +176,8 @@ export class Client {
     if (endpoint.method !== 'GET' && endpoint.method !== 'HEAD') {
       headers['idempotency-key'] = options.idempotencyKey ?? crypto.randomUUID()
     }
+    if (isChange(endpoint) && this.#options.whatIf) headers[WHAT_IF_HEADER] = 'yes'
+    if (isChange(endpoint) && this.#options.foreseen !== undefined) headers[FORESEEN_HEADER] = this.#options.foreseen
     if (options.ifMatch !== undefined) headers['if-match'] = `"${options.ifMatch}"`
     if (endpoint.body) headers['content-type'] = 'application/json'
     if (input.upload) {
@@ -187,6 +195,10 @@ export class Client {
       ...(input.upload ? { body: input.upload.open() } : endpoint.body ? { body: JSON.stringify(input.body) } : {}),
     })
   }
+}
+
+function isChange({ method, whatIf }: Endpoint): boolean {
+  return method !== 'GET' && method !== 'HEAD' && whatIf !== 'harmless'
 }
 
 export function createClient(options: ClientOptions): Client {
@@ -219,6 +231,11 @@ async function readText(body: AsyncIterable<Uint8Array>): Promise<string> {
   let text = ''
   for await (const chunk of body) text += decoder.decode(chunk, { stream: true })
   return text + decoder.decode()
+}
+
+async function readForeseen(response: TransportResponse): Promise<Failure> {
+  const view = JSON.parse(await readText(withoutSilence(response.body, STREAM_SILENCE_MS))) as ForeseenView
+  return failure('foreseen', view.summary, { cause: view })
 }
 
 async function readProblem(response: TransportResponse): Promise<Failure> {

@@ -3,9 +3,12 @@ import type { z } from 'zod'
 
 export const PERMISSIONS = [
   'cluster.view',
+  'cluster.configure',
   'cluster.failover',
   'host.view',
+  'host.configure',
   'host.drain',
+  'host.shutdown',
   'guest.view',
   'guest.create',
   'guest.operate',
@@ -17,6 +20,8 @@ export const PERMISSIONS = [
   'operation.view',
   'image.view',
   'image.manage',
+  'rule.view',
+  'rule.manage',
 ] as const
 export type Permission = (typeof PERMISSIONS)[number]
 
@@ -44,6 +49,11 @@ export interface Endpoint {
   readonly status: 200 | 201 | 202 | 204
   /** How long a client waits for the first byte of the answer before it asks another host, ms; short when absent. */
   readonly answerWithinMs?: number
+  /**
+   * Whether `--what-if` can foresee the change; it can when absent. `none`: it is refused then. `harmless`: it changes
+   * nothing that matters and is done all the same.
+   */
+  readonly whatIf?: 'none' | 'harmless'
   /** Answers with an operation that goes on after the response. */
   readonly long?: true
 }

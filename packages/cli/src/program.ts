@@ -3,11 +3,13 @@ import { Command, CommanderError } from 'commander'
 import { FAILURES } from '@stead/core/errors.ts'
 import { addBenchCommands } from './commands/bench.ts'
 import { addClusterCommands } from './commands/cluster.ts'
+import { addDecisionCommands } from './commands/decision.ts'
 import { addExplainCommands } from './commands/explain.ts'
 import { addHistoryCommands } from './commands/history.ts'
 import { addImageCommands } from './commands/image.ts'
 import { addVmCommands } from './commands/vm.ts'
 import { addVolumeCommands } from './commands/volume.ts'
+import { addWhatIfCommands } from './commands/what-if.ts'
 import { processTerminal, report, type Terminal } from './session.ts'
 
 /** Without actions that end the process: usage errors are thrown, see `runProgram`. */
@@ -26,7 +28,9 @@ export function buildProgram(terminal: Terminal = processTerminal): Command {
   addHistoryCommands(program, terminal)
   addImageCommands(program, terminal)
   addExplainCommands(program, terminal)
+  addDecisionCommands(program, terminal)
   addBenchCommands(program, terminal)
+  addWhatIfCommands(program, terminal)
   for (const leaf of leavesOf(program)) addSharedOptions(leaf)
   return program
 }
@@ -57,5 +61,7 @@ function addSharedOptions(command: Command): void {
     .option('--no-wait', 'do not wait until the work is done')
     .option('--wait', 'wait until the work is done (the default)')
     .option('--timeout <duration>', 'how long to wait: 30s, 2m', '60s')
+    .option('--what-if', 'change nothing; show what it would do')
+    .option('--foreseen <token>', 'as --what-if showed it, where the policy demands it')
     .option('--explain', 'print the reasons of the last decision as well')
 }

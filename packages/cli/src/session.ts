@@ -2,10 +2,12 @@
 import type { Command } from 'commander'
 import { createClient, type Client } from '@stead/api/client.ts'
 import { problemFromFailure } from '@stead/api/errors.ts'
+import type { ForeseenView } from '@stead/api/foresight-view.ts'
 import type { Transport } from '@stead/api/transport.ts'
 import { failure, FailureError, FAILURES, hintOf, type Failure } from '@stead/core/errors.ts'
 import type { Result } from '@stead/core/result.ts'
 import { readContext } from './context.ts'
+import { foresightText } from './foresight-text.ts'
 import { formatStructured, type OutputFormat } from './output.ts'
 import { badArgument, parseDuration } from './quantities.ts'
 import { unixTransport } from './unix-transport.ts'
@@ -44,6 +46,8 @@ interface SharedOptions {
   readonly wait?: boolean
   readonly timeout?: string
   readonly explain?: boolean
+  readonly whatIf?: boolean
+  readonly foreseen?: string
 }
 
 export class Session {
@@ -52,6 +56,7 @@ export class Session {
   readonly wait: boolean
   readonly waitTimeoutMs: number
   readonly explain: boolean
+  readonly #foresight: { readonly whatIf?: boolean; readonly foreseen?: string }
   readonly #interrupted = new AbortController()
 
   constructor(terminal: Terminal, options: SharedOptions) {
@@ -60,6 +65,8 @@ export class Session {
     this.wait = options.wait ?? true
     this.waitTimeoutMs = parseDuration(options.timeout ?? '60s', '--timeout')
     this.explain = options.explain ?? false
+    const { whatIf, foreseen } = options
+    this.#foresight = { ...(whatIf ? { whatIf } : {}), ...(foreseen === undefined ? {} : { foreseen }) }
   }
 
   /** Aborted by Ctrl-C. */
@@ -76,6 +83,7 @@ export class Session {
     return createClient({
       targets: endpoints,
       transport: this.terminal.transport,
+      ...this.#foresight,
       ...(token === undefined ? {} : { token }),
     })
   }
@@ -132,6 +140,7 @@ export function report(terminal: Terminal, error: unknown, json: boolean): void 
     error instanceof FailureError
       ? error.failure
       : failure('internal', error instanceof Error ? error.message : String(error), { cause: error })
+  if (value.code === 'foreseen') return reportForeseen(terminal, value.cause as ForeseenView, json)
   terminal.setExitCode(error instanceof Interrupted ? INTERRUPTED_EXIT_CODE : FAILURES[value.code].exit)
   if (json) {
     terminal.stdout.write(`${JSON.stringify(problemFromFailure(value), null, 2)}\n`)
@@ -139,6 +148,12 @@ export function report(terminal: Terminal, error: unknown, json: boolean): void 
   }
   terminal.stderr.write(`error: ${value.message}\n`)
   terminal.stderr.write(`hint: ${hintOf(value)}\n`)
+}
+
+/** The answer to `--what-if`: nothing was done, and that is what was asked for. */
+function reportForeseen(terminal: Terminal, view: ForeseenView, json: boolean): void {
+  if (json) terminal.stdout.write(`${JSON.stringify(view, null, 2)}\n`)
+  else terminal.stdout.write(`${foresightText(view)}\nNothing was changed. Token of this outcome: ${view.token}\n`)
 }
 
 /** Ctrl-C while the cluster worked: the work goes on. */

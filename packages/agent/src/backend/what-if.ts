@@ -1,12 +1,20 @@
 /** "What if?" on the live records. */
-import { foresightView, type ForesightView, type SuppositionRequest } from '@stead/api/foresight-view.ts'
+import { createHash } from 'node:crypto'
+import {
+  foresightView,
+  type ForeseenView,
+  type ForesightView,
+  type SuppositionRequest,
+} from '@stead/api/foresight-view.ts'
+import { failure } from '@stead/core/errors.ts'
 import { measuredFigures, type Figures } from '@stead/core/foresight/figures.ts'
 import { foresee, foreseeSingleFailures } from '@stead/core/foresight/foresee.ts'
 import { suppositionOf } from '@stead/core/foresight/request.ts'
 import type { ClusterState } from '@stead/core/model/cluster.ts'
-import { ok, type Result } from '@stead/core/result.ts'
+import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { History } from '../history.ts'
 import type { ApiBackend } from '../http/backend.ts'
+import type { Change } from './change.ts'
 import type { Desk } from './desk.ts'
 
 /** Enough of the past for medians, not so much that an old cluster's answer would be of its first year. */
@@ -21,6 +29,48 @@ export function whatIfEndpoints(desk: Desk): Pick<ApiBackend, 'foresight.ask' | 
     'foresight.single-failures': async () =>
       desk.loaded((state) => ok(everySingleFailure(state, figuresOf(state, history), clock.wallMs()))),
   }
+}
+
+/** The change is made up and foreseen, not made. The answer is the failure `foreseen`, since nothing was done. */
+export async function foreseeChange(
+  desk: Desk,
+  make: () => Result<Change> | Promise<Result<Change>>,
+): Promise<Result<never>> {
+  const change = await make()
+  if (!change.ok) return change
+  const view = foreseenView(desk, change.value)
+  return fail(failure('foreseen', view.summary, { cause: view }))
+}
+
+/** For clusters whose policy demands it: what the change does must be what the client has seen. */
+export function requireForeseen(desk: Desk, change: Change, shown: string | undefined): Result<void> {
+  const { token, summary } = foreseenView(desk, change)
+  if (shown === token) return ok()
+  const why = shown === undefined ? '' : ' It would now do something else than what was foreseen.'
+  return fail(failure('what_if_required', `The cluster's policy demands a look first.${why} It would mean: ${summary}`))
+}
+
+function foreseenView(desk: Desk, change: Change): ForeseenView {
+  const { state } = desk
+  const supposition = { kind: 'change', summary: inWords(change), writes: change.writes } as const
+  const figures = figuresOf(state, desk.context.history)
+  const view = foresightView(foresee(state, supposition, { figures, wallMs: desk.context.clock.wallMs() }), state)
+  return { ...view, token: tokenOf(view) }
+}
+
+function inWords({ kind, events }: Change): string {
+  return events[0]?.message ?? `${kind} is done`
+}
+
+/** Stands for the outcome: who goes where and what is at risk; not for times, which differ at each look. */
+function tokenOf({ guests, data, breaches, canDecide }: ForesightView): string {
+  const outcome = [
+    guests.map(({ name, from, to, interruptions }) => [name, from, to, interruptions]),
+    data.map(({ text }) => text),
+    breaches.map(({ text }) => text),
+    canDecide,
+  ]
+  return createHash('sha256').update(JSON.stringify(outcome)).digest('hex').slice(0, 16)
 }
 
 export function figuresOf(state: ClusterState, history: History): Figures {

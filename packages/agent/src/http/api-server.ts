@@ -6,6 +6,7 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import { chmod, rm } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import { FORESEEN_HEADER, FORESIGHT_MEDIA_TYPE, WHAT_IF_HEADER } from '@stead/api/foresight-view.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { Endpoint } from '@stead/api/endpoint.ts'
 import { describeIssues } from '@stead/api/issues.ts'
@@ -171,9 +172,13 @@ async function answer(
   if (!endpoint.query && Object.keys(request.query as object).length > 0) {
     throw new FailureError(failure('bad_request', `${endpoint.method} ${endpoint.path} takes no query`))
   }
+  if (context.whatIf && endpoint.whatIf === 'none')
+    throw new FailureError(failure('bad_request', `What ${endpoint.id} would do cannot be foreseen`))
   const result = await handler(input, context)
   // What is left of a refused upload is not read: the connection ends with the answer.
   if (endpoint.upload && !request.raw.readableEnded) reply.header('connection', 'close')
+  if (!result.ok && result.error.code === 'foreseen')
+    return reply.code(200).type(FORESIGHT_MEDIA_TYPE).send(JSON.stringify(result.error.cause))
   if (!result.ok) return sendProblem(reply, result.error)
   reply.code(endpoint.status)
   const value = result.value
@@ -238,6 +243,7 @@ function contextOf(
   reply.raw.once('close', () => gone.abort())
   const key = request.headers['idempotency-key']
   const ifMatch = request.headers['if-match']
+  const foreseen = request.headers[FORESEEN_HEADER]
   if (typeof key === 'string' && (key === '' || key.length > KEY_LENGTH_MAX)) {
     throw new FailureError(failure('bad_request', `The Idempotency-Key must have 1 to ${KEY_LENGTH_MAX} characters`))
   }
@@ -245,6 +251,8 @@ function contextOf(
     via,
     signal: AbortSignal.any([gone.signal, closing]),
     ...(typeof key === 'string' ? { idempotencyKey: key } : {}),
+    ...(request.headers[WHAT_IF_HEADER] === undefined ? {} : { whatIf: true }),
+    ...(typeof foreseen === 'string' ? { foreseen } : {}),
     ...(ifMatch === undefined ? {} : { ifMatch: ifMatch.replace(/^(W\/)?"|"$/g, '') }),
   }
 }

@@ -9,6 +9,10 @@ export interface RequestContext {
   readonly idempotencyKey?: string
   /** The revision that the record must still have, decimal; otherwise `changed_meanwhile`. */
   readonly ifMatch?: string
+  /** Nothing is to be changed: the answer is what the change would do. */
+  readonly whatIf?: true
+  /** The token of what the client has foreseen of this change. */
+  readonly foreseen?: string
   /** Aborted when the client has gone. */
   readonly signal: AbortSignal
   /** How the client came. */

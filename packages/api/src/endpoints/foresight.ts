@@ -5,6 +5,7 @@ import { foresightSchema, foresightsSchema, suppositionSchema } from '../foresig
 export const FORESIGHT_ENDPOINTS = {
   'foresight.ask': endpoint({
     id: 'foresight.ask',
+    whatIf: 'harmless',
     method: 'POST',
     path: '/v1/what-if',
     summary: 'Say what a failure or a change would do',

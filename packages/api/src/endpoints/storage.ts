@@ -29,6 +29,7 @@ export const STORAGE_ENDPOINTS = {
   }),
   'blob.put': endpoint({
     id: 'blob.put',
+    whatIf: 'harmless',
     method: 'PUT',
     path: '/v1/blobs/{digest}',
     summary: 'Upload a file under the digest of its content',
@@ -59,6 +60,7 @@ export const STORAGE_ENDPOINTS = {
   }),
   'image.import': endpoint({
     id: 'image.import',
+    whatIf: 'none',
     method: 'POST',
     path: '/v1/images',
     summary: 'Make a disk image of an uploaded file',
@@ -75,6 +77,7 @@ export const STORAGE_ENDPOINTS = {
   }),
   'image.delete': endpoint({
     id: 'image.delete',
+    whatIf: 'none',
     method: 'DELETE',
     path: '/v1/images/{image}',
     summary: 'Delete an image',

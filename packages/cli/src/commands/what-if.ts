@@ -10,6 +10,7 @@ import { foresee, foreseeSingleFailures } from '@stead/core/foresight/foresee.ts
 import { suppositionOf } from '@stead/core/foresight/request.ts'
 import { stateOf } from '@stead/core/model/cluster-file-state.ts'
 import type { ClusterState } from '@stead/core/model/cluster.ts'
+import { foresightText, seconds } from '../foresight-text.ts'
 import { formatTable } from '../output.ts'
 import { badArgument, parseCount, parseSize } from '../quantities.ts'
 import { action, valueOf, type Session, type Terminal } from '../session.ts'
@@ -117,32 +118,6 @@ function networkOf(text: string | undefined): 'lan' | 'san' | 'ran' {
   throw badArgument(`\`${text}\` is not a network`, 'Write lan, san or ran.')
 }
 
-export function foresightText(foresight: ForesightView): string {
-  const { supposition, summary, guests, data, breaches, timeline, figures } = foresight
-  const parts = [`If ${supposition}: ${summary}.\n`]
-  if (guests.length > 0)
-    parts.push(
-      formatTable(guests, [
-        { title: 'GUEST', of: (guest) => guest.name },
-        { title: 'FROM', of: (guest) => guest.from },
-        { title: 'TO', of: (guest) => guest.to },
-        { title: 'DOWN', of: (guest) => (guest.downMs === null ? 'stays down' : seconds(guest.downMs)) },
-        { title: 'WHY', of: (guest) => guest.why },
-      ]),
-    )
-  if (data.length > 0) parts.push(`Data at risk:\n${data.map(({ text }) => `  - ${text}\n`).join('')}`)
-  if (breaches.length > 0)
-    parts.push(`And after that, one more loss:\n${breaches.map(({ text }) => `  - ${text}\n`).join('')}`)
-  if (timeline.length > 1)
-    parts.push(`Timeline:\n${timeline.map(({ atMs, text }) => `  ${seconds(atMs).padStart(8)}  ${text}\n`).join('')}`)
-  const measured = figures.samples.start > 0 ? `median of ${figures.samples.start} starts here` : 'assumed'
-  parts.push(
-    `Times: a loss is recorded after ${seconds(figures.lossMs)}; a start takes ${seconds(figures.startMs)} (${measured}), ` +
-      `then the guest boots.\n`,
-  )
-  return parts.join('\n')
-}
-
 function singleFailuresText(items: readonly ForesightView[], skipped: number): string {
   const rest = `${skipped} other single failures touch no guest and no data.\n`
   if (items.length === 0) return rest
@@ -160,8 +135,4 @@ function singleFailuresText(items: readonly ForesightView[], skipped: number): s
 function longest({ guests }: ForesightView): string {
   const times = guests.flatMap(({ downMs, interruptions }) => (downMs !== null && interruptions > 0 ? [downMs] : []))
   return times.length === 0 ? '-' : seconds(Math.max(...times))
-}
-
-function seconds(ms: number): string {
-  return `${(ms / 1000).toFixed(1)} s`
 }

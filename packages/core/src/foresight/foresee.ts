@@ -153,7 +153,11 @@ function applyWish(cluster: SupposedCluster, supposition: Supposition): void {
     case 'delete-rule':
       return cluster.write([{ kind: 'delete', key: KEYS.rule(supposition.rule) }])
     case 'change':
-      return cluster.write(supposition.writes)
+      cluster.write(supposition.writes)
+      // How long disks take to be made is another question than where their guest will run.
+      for (const { value: volume } of cluster.state.volumes.values())
+        if (!volume.ready) cluster.put(KEYS.volume(volume.id), { ...volume, ready: true })
+      return
     default:
   }
 }
