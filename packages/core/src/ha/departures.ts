@@ -126,7 +126,8 @@ export class Departures {
   #evenedOut(movesMax: number): Recall | undefined {
     if (movesMax === 0) return undefined
     const [move] = balance(this.#problem(new Set()), { movesMax }).moves
-    return move && this.#recallById(move.guest, move.why)
+    const found = move && this.#recallById(move.guest, move.why)
+    return found && { ...found, forBalance: true }
   }
 
   #problem(needing: ReadonlySet<GuestId>) {

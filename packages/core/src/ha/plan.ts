@@ -29,7 +29,13 @@ export type Action =
       /** The host whose newer data the administrator gave up, when this grant does that. */
       readonly acceptedLoss?: HostId
     }
-  | { readonly kind: 'recall'; readonly guest: Guest; readonly grant: Grant }
+  | {
+      readonly kind: 'recall'
+      readonly guest: Guest
+      readonly grant: Grant
+      /** Only to even out the hosts: there are limits to how often. */
+      readonly forBalance?: true
+    }
   /** The run's host is gone and the guest need not run: the grant is released as unclean. */
   | { readonly kind: 'release-lost'; readonly guest: Guest; readonly grant: Grant }
   | { readonly kind: 'explain'; readonly guest: GuestId; readonly decision: Decision }

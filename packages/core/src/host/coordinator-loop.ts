@@ -17,6 +17,7 @@ import type { Fence } from '../ports/fence.ts'
 import type { Log } from '../ports/log.ts'
 import type { Store } from '../ports/store.ts'
 import type { ClusterMirror } from './cluster-mirror.ts'
+import { BalancingWatch } from './balancing-watch.ts'
 import { transactionFor } from './commit.ts'
 import type { EventWriter } from './event-writer.ts'
 import { WakeableSleep } from '../wakeable-sleep.ts'
@@ -47,6 +48,7 @@ export class CoordinatorLoop {
   readonly #options: CoordinatorLoopOptions
   readonly #pacer: RestartPacer
   readonly #runningTimes: RunningTimes
+  readonly #balancing: BalancingWatch
   readonly #rest: WakeableSleep
   readonly #suspected = new Set<HostId>()
   #coordinating = false
@@ -58,6 +60,7 @@ export class CoordinatorLoop {
     this.#options = options
     this.#pacer = new RestartPacer(options.clock)
     this.#runningTimes = new RunningTimes(options.clock)
+    this.#balancing = new BalancingWatch(options.clock)
     this.#rest = new WakeableSleep(options.clock)
   }
 
@@ -104,6 +107,8 @@ export class CoordinatorLoop {
         id === self ? (state.hosts.get(id)?.value.bootId ?? '') : (view.peers[id]?.bootId ?? ''),
       ]),
     )
+    const isUp = (id: HostId) =>
+      state.statuses.get(id)?.value.state === 'online' && (id === self || verdicts.get(id) === 'heard')
     const input: CoordinatorInput = {
       planId: this.#nextPlanId(),
       state,
@@ -113,6 +118,7 @@ export class CoordinatorLoop {
       wallMs: this.#options.clock.wallMs(),
       pausedRetries: this.#pacer.pauses(state),
       runningForMs: this.#runningTimes.of(state),
+      balancingMovesMax: holder === self ? this.#balancing.movesMax(state, isUp) : 0,
     }
     const plan = decide(input)
     if (holder !== self && !isVacant && !this.#isNeglected(plan.actions.length > 0)) {
@@ -122,6 +128,8 @@ export class CoordinatorLoop {
     const claim = await this.#claim(state)
     if (claim === undefined) return STORE_AWAY_MS
     const outcome = await this.#execute(plan.actions, state, claim)
+    if (outcome === 'done' && plan.actions.some(({ action }) => action.kind === 'recall' && action.forBalance))
+      this.#balancing.moved()
     if (outcome === 'done') this.#options.keepDecision?.(input.planId, input, plan)
     else log.debug('a plan was not committed whole', { outcome })
     if (outcome === 'store-away') return STORE_AWAY_MS
