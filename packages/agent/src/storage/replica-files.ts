@@ -54,17 +54,14 @@ export async function allocate(pool: PoolConfig, volume: VolumeId, sizeBytes: nu
     if (sizeBytes > room) return fail(noCapacity(pool, sizeBytes, room))
     // `--posix` writes zeros where the file system cannot allocate.
     await run('fallocate', ['--posix', '--length', String(sizeBytes), path], { timeout: ALLOCATE_TIMEOUT_MS })
-    return ok(path)
+    // util-linux 2.38 says nothing and exits with 0 when `posix_fallocate` fails; the file is then shorter or empty.
+    if ((await stat(path)).size === sizeBytes) return ok(path)
+    await rm(path, { force: true })
+    return fail(diskFull(pool))
   } catch (cause) {
     await rm(path, { force: true })
-    const isFull = /No space left|ENOSPC/.test(String((cause as { stderr?: string }).stderr ?? cause))
-    if (isFull)
-      return fail(
-        failure('no_capacity', `The file system of pool ${pool.name} is full`, {
-          cause,
-          hint: 'Free space there, or choose another pool',
-        }),
-      )
+    if (/No space left|ENOSPC/.test(String((cause as { stderr?: string }).stderr ?? cause)))
+      return fail(diskFull(pool, cause))
     return fail(
       failure('storage', `No replica could be allocated in pool ${pool.name}: ${(cause as Error).message}`, { cause }),
     )
@@ -166,6 +163,11 @@ function noCapacity(pool: PoolConfig, wanted: number, room: number) {
   return failure('no_capacity', `Pool ${pool.name} has room for ${Math.max(0, room)} bytes, ${wanted} are wanted`, {
     hint,
   })
+}
+
+function diskFull(pool: PoolConfig, cause?: unknown) {
+  const hint = 'Free space there, or choose another pool'
+  return failure('no_capacity', `The file system of pool ${pool.name} is full`, { hint, cause })
 }
 
 async function syncFolder(path: string): Promise<void> {
