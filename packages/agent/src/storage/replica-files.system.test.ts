@@ -35,7 +35,8 @@ if (inside !== undefined) {
       { encoding: 'utf8', timeout: 30_000, env: { ...process.env, NODE_TEST_CONTEXT: undefined } },
     )
     const { said, files } = JSON.parse(output) as { said: string[]; files: string[] }
-    assert.deepEqual(said, ['no_capacity: The file system of pool default is full', 'ok'])
-    assert.equal(files.length, 1, files.join(' '))
+    // Of two that fill it together, both may be told so.
+    assert(said.includes('no_capacity: The file system of pool default is full'), said.join('; '))
+    assert.equal(files.length, said.filter((answer) => answer === 'ok').length, files.join(' '))
   })
 }
