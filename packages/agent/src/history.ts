@@ -74,6 +74,21 @@ export class History {
     return rows.map((row) => JSON.parse(String(row['event'])) as ClusterEvent).toReversed()
   }
 
+  find(id: string): ClusterEvent | undefined {
+    const row = this.#database.prepare('SELECT event FROM events WHERE id = ?').get(id)
+    return row && (JSON.parse(String(row['event'])) as ClusterEvent)
+  }
+
+  /** The events that came before this one, oldest first, `limit` at most. */
+  before(id: string, limit: number): ClusterEvent[] {
+    const rows = this.#database
+      .prepare(
+        'SELECT event FROM events WHERE sequence < (SELECT sequence FROM events WHERE id = ?) ORDER BY sequence DESC LIMIT ?',
+      )
+      .all(id, limit)
+    return rows.map((row) => JSON.parse(String(row['event'])) as ClusterEvent).toReversed()
+  }
+
   onEvent(listener: (event: ClusterEvent) => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)

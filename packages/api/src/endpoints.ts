@@ -1,13 +1,21 @@
 /** The API: every endpoint, by id. Routes, OpenAPI, the typed client and the command line's help follow from it. */
 import { CLUSTER_ENDPOINTS } from './endpoints/cluster.ts'
+import { DECISION_ENDPOINTS } from './endpoints/decisions.ts'
+import { FORESIGHT_ENDPOINTS } from './endpoints/foresight.ts'
 import { GUEST_ENDPOINTS } from './endpoints/guests.ts'
+import { POLICY_ENDPOINTS } from './endpoints/policy.ts'
+import { RULE_ENDPOINTS } from './endpoints/rules.ts'
 import { STORAGE_ENDPOINTS } from './endpoints/storage.ts'
 import type { Endpoint } from './endpoint.ts'
 
 export const ENDPOINTS = {
   ...CLUSTER_ENDPOINTS,
+  ...DECISION_ENDPOINTS,
+  ...FORESIGHT_ENDPOINTS,
   ...GUEST_ENDPOINTS,
   ...STORAGE_ENDPOINTS,
+  ...RULE_ENDPOINTS,
+  ...POLICY_ENDPOINTS,
 } as const
 
 export type EndpointId = keyof typeof ENDPOINTS

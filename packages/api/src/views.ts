@@ -1,6 +1,6 @@
 /** What the API shows: the responses' schemas. Fields are stable; new ones may be added. */
 import { z } from 'zod'
-import { decisionSchema, haSchema, operationSchema } from './records.ts'
+import { clusterPolicySchema, decisionSchema, eventSchema, haSchema, operationSchema } from './records.ts'
 
 const revision = z.string().describe("The store's revision of the record, decimal; also sent as ETag")
 
@@ -58,6 +58,11 @@ export const guestViewSchema = z.object({
   preferredHost: z.string().nullable(),
   epoch: z.number().int().describe('0 when no run was ever granted'),
   ha: haSchema,
+  priority: z.number().int().describe('Placed and recovered before those with less'),
+  maxRestart: z.number().int().describe('Further tries on the host where a run failed'),
+  maxRelocate: z.number().int().describe('Other hosts that are tried after that'),
+  failback: z.boolean().describe('Whether it returns to the hosts that a rule prefers'),
+  moveTo: z.string().nullable().describe('The host that it was asked to move to; null once it is there'),
   protection: protectionSchema,
   memoryBytes: z.number().int(),
   cpus: z.number().int(),
@@ -89,6 +94,8 @@ export const hostViewSchema = z.object({
   role: z.enum(['compute', 'witness']),
   coordinator: z.boolean().describe('It decides for the cluster at the moment'),
   maintenance: z.boolean(),
+  shutdown: z.enum(['power-off', 'reboot']).nullable().describe('How it is being shut down in order; null: it is not'),
+  faultDomains: z.record(z.string(), z.string()).describe('What it can fail with, by kind: `rack`: `r1`'),
   addresses: z.record(z.string(), z.string()).describe('IP address by network role: lan, san, ran'),
   cpuCount: z.number().int(),
   memoryBytes: z.number().int(),
@@ -136,6 +143,11 @@ export const explanationSchema = z.object({
   state: guestStateSchema,
   reason: z.string(),
   decision: decisionSchema.nullable().describe('The last decision about the guest; null when there was none'),
+  smallestChange: z
+    .string()
+    .nullable()
+    .describe('The smallest single change that would alter where it is; null when no single one was found'),
+  otherChanges: z.array(z.string()).describe('Others that would do alone as well'),
 })
 export type Explanation = z.output<typeof explanationSchema>
 
@@ -153,3 +165,103 @@ export const placementSchema = z.object({
   decision: decisionSchema,
 })
 export type Placement = z.output<typeof placementSchema>
+
+export const moveTargetsSchema = z.object({
+  guest: z.string(),
+  targets: z
+    .array(
+      z.object({
+        host: z.string(),
+        possible: z.boolean(),
+        current: z.boolean().describe('It is there now'),
+        reason: z.string().describe('Why it cannot; empty when it can'),
+        merits: z.array(z.string()).describe('What speaks for the host'),
+      }),
+    )
+    .describe('The best first'),
+})
+export type MoveTargets = z.output<typeof moveTargetsSchema>
+
+export const hostExplanationSchema = z.object({
+  name: z.string(),
+  state: hostViewSchema.shape.state,
+  reason: z.string(),
+  since: z.string().nullable(),
+  facts: z.array(z.string()).describe('What is known of it, one sentence each'),
+  guests: z.array(
+    z.object({
+      name: z.string(),
+      state: guestStateSchema,
+      meaning: z.string().describe('What the state of the host means for the guest, or what its loss would mean'),
+    }),
+  ),
+  events: z.array(eventSchema).describe('The last ones about it, oldest first'),
+})
+export type HostExplanation = z.output<typeof hostExplanationSchema>
+
+export const eventExplanationSchema = z.object({
+  event: eventSchema,
+  decision: decisionSchema
+    .nullable()
+    .describe('The decision that it tells of; null when there was none, or it is not known any more'),
+  note: z.string().describe('Why there is no decision; empty when there is one'),
+  before: z.array(eventSchema).describe('What happened to the same subject and to hosts shortly before, oldest first'),
+})
+export type EventExplanation = z.output<typeof eventExplanationSchema>
+
+export const ruleViewSchema = z.object({
+  name: z.string(),
+  kind: z.enum(['together', 'apart', 'hosts', 'ban', 'order']),
+  guests: z.array(z.string()).describe("Guests' names, of `order` in that order"),
+  strict: z.boolean().describe('False: a wish, weighed against others'),
+  across: z.string().nullable().describe('Of `apart`: `host`, or a kind of fault domain'),
+  hosts: z
+    .array(z.object({ host: z.string(), priority: z.number().int() }))
+    .describe('Of `hosts` and `ban`; the highest priority that is available wins'),
+  readyAfterMs: z.number().nullable().describe('Of `order`: how long a guest must have run to count as ready, ms'),
+  mode: z.enum(['required', 'optional']).nullable().describe('Of `order`'),
+  text: z.string().describe('What it demands, in one sentence'),
+  comment: z.string(),
+  revision,
+})
+export type RuleView = z.output<typeof ruleViewSchema>
+
+export const policyViewSchema = clusterPolicySchema.extend({ revision })
+export type PolicyView = z.output<typeof policyViewSchema>
+
+export const clusterCheckSchema = z.object({
+  ok: z.boolean().describe('No breach, no violation, no contradiction'),
+  admission: z.object({
+    hostFailures: z.number().int().describe('Losses at a time that the policy wants to be survived'),
+    checked: z.number().int().describe('Losses that were planned'),
+    possible: z.number().int().describe('How many there are'),
+    note: z.string().describe('Why nothing was planned; empty when it was'),
+    breaches: z.array(
+      z.object({
+        lost: z.array(z.string()),
+        text: z.string().describe('"if h2 died now, g7 (16 GiB) would have no place"'),
+        unplaced: z.array(z.object({ guest: z.string(), reason: z.string() })),
+      }),
+    ),
+  }),
+  violations: z
+    .array(z.object({ guest: z.string(), host: z.string(), rules: z.array(z.string()), why: z.string() }))
+    .describe('Guests that could not be put today where they run'),
+  contradictions: z.array(z.string()).describe('Rules that cannot all be kept, with the proof'),
+  balance: z.object({
+    mode: z.enum(['off', 'recommend', 'automatic']),
+    score: z.number().describe('How unevenly the hosts are filled; 0 is perfectly even'),
+    scoreAfter: z.number().describe('The same after the moves'),
+    moves: z.array(
+      z.object({
+        guest: z.string(),
+        from: z.string(),
+        to: z.string(),
+        gain: z.number().describe('What the move takes off the score'),
+        bytes: z.number().describe('Memory that would be copied'),
+        why: z.string(),
+      }),
+    ),
+  }),
+})
+export type ClusterCheck = z.output<typeof clusterCheckSchema>

@@ -47,6 +47,24 @@ export const FAILURES = {
     title: 'No host or pool can hold this',
     hint: 'Ask for less, or free or add room',
   },
+  admission: {
+    status: 409,
+    exit: 6,
+    title: 'After a loss, guests would have no place',
+    hint: 'Free or add room first; `--accept-breach` makes the change all the same',
+  },
+  foreseen: {
+    status: 200,
+    exit: 0,
+    title: 'What would happen; nothing was changed',
+    hint: 'Leave out --what-if to make the change',
+  },
+  what_if_required: {
+    status: 428,
+    exit: 5,
+    title: 'Changes are taken only from somebody who has seen what they will do',
+    hint: 'Repeat the command with --what-if, then with --foreseen and the token that it shows',
+  },
   invalid_image: { status: 422, exit: 6, title: 'The file cannot be used', hint: 'Check the file, or make it again' },
   waits_for_host: {
     status: 409,

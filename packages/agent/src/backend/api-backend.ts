@@ -1,10 +1,15 @@
 /** The agent's answer to each endpoint of the API; the work is in the files beside this one, by noun. */
 import type { ApiBackend } from '../http/backend.ts'
 import { Desk, type BackendContext } from './desk.ts'
+import { decisionEndpoints } from './decision-endpoints.ts'
+import { explainEndpoints } from './explain-endpoints.ts'
 import { guestEndpoints } from './guest-endpoints.ts'
 import { historyEndpoints } from './history-endpoints.ts'
 import { hostEndpoints } from './host-endpoints.ts'
+import { policyEndpoints } from './policy-endpoints.ts'
+import { ruleEndpoints } from './rule-endpoints.ts'
 import { storageEndpoints } from './storage-endpoints.ts'
+import { whatIfEndpoints } from './what-if.ts'
 
 export function createApiBackend(context: BackendContext): ApiBackend {
   const desk = new Desk(context)
@@ -13,5 +18,10 @@ export function createApiBackend(context: BackendContext): ApiBackend {
     ...guestEndpoints(desk),
     ...storageEndpoints(desk),
     ...historyEndpoints(desk),
+    ...ruleEndpoints(desk),
+    ...policyEndpoints(desk),
+    ...explainEndpoints(desk),
+    ...decisionEndpoints(desk),
+    ...whatIfEndpoints(desk),
   }
 }

@@ -2,7 +2,7 @@
  * Where every request is dealt with: the records as this host's copy has them, looked up by name, and changes to them
  * that can be repeated. Reads come from the copy, so that any host answers.
  */
-import { failure } from '@stead/core/errors.ts'
+import { failure, type Failure } from '@stead/core/errors.ts'
 import type { Verdict } from '@stead/core/ha/coordinator.ts'
 import type { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
 import type { EventWriter } from '@stead/core/host/event-writer.ts'
@@ -17,9 +17,12 @@ import type { Log } from '@stead/core/ports/log.ts'
 import type { Store } from '@stead/core/ports/store.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { BlobStore } from '../blobs/blob-store.ts'
+import type { ClusterDecisions } from '../cluster-decisions.ts'
 import type { History } from '../history.ts'
 import type { RequestContext } from '../http/backend.ts'
+import { admitChange } from './admission-check.ts'
 import { commitChange, type Change } from './change.ts'
+import { foreseeChange, requireForeseen } from './what-if.ts'
 import { operationView, type ViewContext } from './views.ts'
 
 const OWN_COPY_MS = 1_000
@@ -30,6 +33,7 @@ export interface BackendContext {
   readonly mirror: ClusterMirror
   readonly events: EventWriter
   readonly history: History
+  readonly decisions: Pick<ClusterDecisions, 'list' | 'find'>
   readonly blobs: BlobStore
   readonly clock: Clock
   readonly random: Random
@@ -104,7 +108,13 @@ export class Desk {
   }
 
   change(request: RequestContext, make: () => Result<Change> | Promise<Result<Change>>): Promise<Result<Operation>> {
-    return commitChange(this.context, request.idempotencyKey, make)
+    if (request.whatIf) return foreseeChange(this, make)
+    return commitChange(this.context, request.idempotencyKey, async () => {
+      const change = await make()
+      if (!change.ok || !this.state.clusterPolicy?.value.whatIfRequired) return change
+      const seen = requireForeseen(this, change.value, request.foreseen)
+      return seen.ok ? change : seen
+    })
   }
 
   changeGuest(
@@ -112,17 +122,45 @@ export class Desk {
     request: RequestContext,
     make: (guest: Versioned<Guest>) => Result<Change>,
   ): Promise<Result<Operation>> {
-    return this.change(request, () => {
-      const guest = this.findGuest(nameOrId)
-      if (!guest.ok) return guest
-      if (request.ifMatch !== undefined && request.ifMatch !== String(guest.value.revision))
-        return fail(
-          failure('changed_meanwhile', `${guest.value.value.name} was changed meanwhile`, {
-            hint: 'Look at it again, then repeat the change',
-          }),
-        )
-      return make(guest.value)
+    return this.change(request, () => this.#withGuest(nameOrId, request, make))
+  }
+
+  changeGuestAdmitted(
+    nameOrId: string,
+    request: RequestContext,
+    acceptBreach: boolean,
+    make: (guest: Versioned<Guest>) => Result<Change>,
+  ) {
+    return this.changeAdmitted(request, acceptBreach, () => this.#withGuest(nameOrId, request, make))
+  }
+
+  #withGuest(
+    nameOrId: string,
+    request: RequestContext,
+    make: (guest: Versioned<Guest>) => Result<Change>,
+  ): Result<Change> {
+    const guest = this.findGuest(nameOrId)
+    if (!guest.ok) return guest
+    const changed = changedMeanwhile(request, guest.value.revision, guest.value.value.name)
+    return changed ? fail(changed) : make(guest.value)
+  }
+
+  /** A change that the policy of admission may warn of or refuse; see `admitChange`. */
+  async changeAdmitted(
+    request: RequestContext,
+    acceptBreach: boolean,
+    make: () => Result<Change> | Promise<Result<Change>>,
+  ): Promise<Result<{ readonly operation: Operation; readonly warnings: string[] }>> {
+    let warnings: string[] = []
+    const operation = await this.change(request, async () => {
+      const change = await make()
+      if (!change.ok) return change
+      const admitted = admitChange(this.state, change.value.writes, this.isUp, acceptBreach || request.whatIf === true)
+      if (!admitted.ok) return admitted
+      warnings = admitted.value
+      return change
     })
+    return operation.ok ? ok({ operation: operation.value, warnings }) : operation
   }
 
   /** Answers once this host's own copy holds the change: who asks next, here, must find what he has just done. */
@@ -131,6 +169,14 @@ export class Desk {
     await mirror.until((state) => state.operations.has(operation.id), clock.sleep(OWN_COPY_MS))
     return { operation: operationView(this.view(), this.state.operations.get(operation.id)?.value ?? operation) }
   }
+}
+
+/** When the client named the revision that it has seen, and the record has another one now. */
+export function changedMeanwhile(request: RequestContext, revision: bigint, what: string): Failure | undefined {
+  if (request.ifMatch === undefined || request.ifMatch === String(revision)) return undefined
+  return failure('changed_meanwhile', `${what} was changed meanwhile`, {
+    hint: 'Look at it again, then repeat the change',
+  })
 }
 
 /** The records, and what this host knows better of its own guests while the store cannot be told. */

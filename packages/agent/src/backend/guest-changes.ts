@@ -1,11 +1,15 @@
 /** What a user's word about one guest changes in the records. */
+import type { SetGuest } from '@stead/api/endpoints/guests.ts'
 import { failure } from '@stead/core/errors.ts'
+import { problemOf } from '@stead/core/ha/planning-problem.ts'
 import { planServing } from '@stead/core/ha/serving.ts'
 import type { ClusterState, Versioned } from '@stead/core/model/cluster.ts'
-import type { Guest, HaMode } from '@stead/core/model/guest.ts'
+import type { Guest } from '@stead/core/model/guest.ts'
 import type { HostId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
 import { isActive, volumesOf } from '@stead/core/model/records.ts'
+import { sentenceOf } from '@stead/core/planning/objection.ts'
+import { placeGuests } from '@stead/core/planning/place.ts'
 import type { Write } from '@stead/core/ports/store.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { Change } from './change.ts'
@@ -48,20 +52,93 @@ export function deleteChange(known: Versioned<Guest>): Result<Change> {
   return ok(change('vm.delete', known, [put({ ...known.value, desired: 'stopped', forceStop: true, deleting: true })]))
 }
 
-export function setChange(
-  state: ClusterState,
-  known: Versioned<Guest>,
-  body: { readonly ha?: HaMode | undefined },
-): Result<Change> {
+/** Settings that a user may change at any time; `memoryBytes` and `cpus` only while the guest is stopped. */
+export type GuestSettings = Omit<SetGuest, 'acceptBreach'>
+
+export function setChange(state: ClusterState, known: Versioned<Guest>, body: GuestSettings): Result<Change> {
   const { value: guest } = known
-  if (body.ha === undefined)
+  if (guest.deleting) return fail(failure('conflict', `${guest.name} is being deleted`))
+  const { ha, memoryBytes, cpus } = body
+  const settings = Object.fromEntries(
+    SETTINGS.flatMap((name) => (body[name] === undefined ? [] : [[name, body[name]]])),
+  )
+  if (Object.keys(settings).length === 0 && ha === undefined)
     return fail(failure('bad_request', 'Nothing is to be changed', { hint: 'Give at least one setting' }))
-  const desired = body.ha === 'ignored' ? guest.desired : body.ha === 'started' ? 'running' : 'stopped'
+  const runs = isActive(state.grants.get(guest.id)?.value)
+  if ((memoryBytes !== undefined || cpus !== undefined) && (runs || guest.desired === 'running'))
+    return fail(
+      failure('conflict', `${guest.name} must be stopped before its memory or processors are changed`, {
+        hint: `\`stead vm stop ${guest.name}\` first`,
+      }),
+    )
+  const desired = ha === undefined || ha === 'ignored' ? guest.desired : ha === 'started' ? 'running' : 'stopped'
   const kind = desired === guest.desired ? 'vm.set' : desired === 'running' ? 'vm.start' : 'vm.stop'
-  const writes: Write[] = [put({ ...guest, ha: body.ha, desired, forceStop: false })]
-  if (desired === 'running' && !isActive(state.grants.get(guest.id)?.value))
+  const next: Guest = {
+    ...guest,
+    ...settings,
+    ...(ha === undefined ? {} : { ha, desired, forceStop: false }),
+  }
+  const writes: Write[] = [put(next)]
+  if (ha !== undefined && desired === 'running' && !runs)
     writes.push({ kind: 'delete', key: KEYS.observation(guest.id) })
   return ok(change(kind, known, writes))
+}
+
+const SETTINGS = ['priority', 'maxRestart', 'maxRelocate', 'failback', 'memoryBytes', 'cpus'] as const
+
+/**
+ * A guest that runs is asked to move, if the planner lets it run there; one that does not starts there next. The host
+ * is kept as its preference, so that a rule's wish does not call it back at once.
+ */
+export function relocateChange(
+  state: ClusterState,
+  known: Versioned<Guest>,
+  to: HostId,
+  isUp: (host: HostId) => boolean,
+): Result<Change> {
+  const { value: guest } = known
+  if (guest.deleting) return fail(failure('conflict', `${guest.name} is being deleted`))
+  const grant = state.grants.get(guest.id)?.value
+  if (guest.desired === 'stopped' && !isActive(grant))
+    return ok(change('vm.set', known, [put({ ...guest, preferredHost: to })]))
+  if (isActive(grant) && grant.host === to && guest.moveTo === undefined)
+    return fail(failure('conflict', `${guest.name} is on ${to} already`, { hint: 'Name another host' }))
+  if (guest.desired === 'stopped' || (isActive(grant) && grant.state === 'recalled'))
+    return fail(failure('conflict', `${guest.name} is being stopped`, { hint: 'Wait until it has stopped' }))
+  if (isActive(grant) && !isUp(grant.host))
+    return fail(
+      failure('conflict', `${guest.name} cannot be moved off ${grant.host}, which is not online`, {
+        hint: 'It is recovered by itself once the host is recorded lost',
+      }),
+    )
+  const next: Guest = { ...guest, moveTo: to, preferredHost: to }
+  const objection = moveTargets(state, guest, isUp).find(({ host }) => host === to)
+  if (objection?.reason)
+    return fail(
+      failure('conflict', `${guest.name} cannot move to ${to}: ${objection.reason}`, {
+        hint: `\`stead vm move-targets ${guest.name}\` says where it can`,
+      }),
+    )
+  return ok(change('vm.relocate', known, [put(next)]))
+}
+
+export interface MoveTarget {
+  readonly host: HostId
+  /** Why it can't go there; empty when it can. */
+  readonly reason: string
+  readonly merits: readonly string[]
+}
+
+/** Every host judged for the guest as the coordinator would, the best first. */
+export function moveTargets(state: ClusterState, guest: Guest, isUp: (host: HostId) => boolean): MoveTarget[] {
+  const { moveTo: _asked, ...free } = guest
+  const changed = new Map([[guest.id, free]])
+  const placement = placeGuests(problemOf({ state, isUp, needing: new Set([guest.id]), changed }))
+  return placement.judge(guest.id).map(({ host, objection, merits }) => ({
+    host,
+    reason: objection === undefined ? '' : sentenceOf(objection),
+    merits,
+  }))
 }
 
 function freshestStaleCopy(state: ClusterState, guest: Guest): Result<HostId> {

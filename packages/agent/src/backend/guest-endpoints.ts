@@ -1,18 +1,15 @@
 /** Guests: what there is of them, and what users want of them. */
 import type { Failure } from '@stead/core/errors.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
-import type { GuestId } from '@stead/core/model/ids.ts'
-import type { Decision } from '@stead/core/model/decision.ts'
+import { isActive } from '@stead/core/model/records.ts'
 import { fail, ok } from '@stead/core/result.ts'
 import type { ApiBackend } from '../http/backend.ts'
 import { planCreate, type CreatePlan } from './create-plan.ts'
 import type { Change } from './change.ts'
 import type { Desk } from './desk.ts'
-import { deleteChange, setChange, startChange, stopChange } from './guest-changes.ts'
+import { deleteChange, moveTargets, relocateChange, setChange, startChange, stopChange } from './guest-changes.ts'
 import { spreadFiles, viewWithLag } from './storage-endpoints.ts'
-import { guestState, guestView } from './views.ts'
-
-const OWN_COPY_MS = 1_000
+import { cloneDecision, guestView } from './views.ts'
 
 type Answers = Pick<
   ApiBackend,
@@ -24,13 +21,14 @@ type Answers = Pick<
   | 'guest.delete'
   | 'guest.start'
   | 'guest.stop'
+  | 'guest.relocate'
+  | 'guest.move-targets'
   | 'guest.log'
-  | 'guest.explain'
 >
 type CreateBody = Parameters<typeof planCreate>[1]
 
 export function guestEndpoints(desk: Desk): Answers {
-  const { self, store, mirror, blobs, clock, random, verdicts, checkKernel } = desk.context
+  const { self, store, blobs, clock, random, verdicts, checkKernel } = desk.context
 
   const createPlan = (body: CreateBody) =>
     desk.loaded((state) =>
@@ -74,16 +72,16 @@ export function guestEndpoints(desk: Desk): Answers {
         const broken = await checkFiles(body)
         if (broken) return fail(broken)
       }
-      const operation = await desk.change(request, () => {
+      const change = await desk.changeAdmitted(request, body.acceptBreach, () => {
         const plan = createPlan(body)
         return plan.ok ? ok(createChange(plan.value)) : plan
       })
-      if (!operation.ok) return operation
-      const id = operation.value.subject.split('/')[1] ?? ''
+      if (!change.ok) return change
+      const { operation, warnings } = change.value
       return ok({
-        guest: { id, name: body.name },
-        warnings: planned.ok ? [...planned.value.warnings] : [],
-        ...(await desk.started(operation.value)),
+        guest: { id: operation.subject.split('/')[1] ?? '', name: body.name },
+        warnings: [...(planned.ok ? planned.value.warnings : []), ...warnings],
+        ...(await desk.started(operation)),
       })
     },
     'guest.plan': async ({ body }) => {
@@ -102,24 +100,24 @@ export function guestEndpoints(desk: Desk): Answers {
       })
     },
     'guest.set': async ({ params, body }, request) => {
-      const operation = await desk.changeGuest(params.guest, request, (guest) => setChange(desk.state, guest, body))
-      if (!operation.ok) return operation
-      await mirror.until(
-        (state) => (state.guests.get(operation.value.subject.split('/')[1] as GuestId)?.revision ?? 0n) > 0n,
-        clock.sleep(OWN_COPY_MS),
+      const change = await desk.changeGuestAdmitted(params.guest, request, body.acceptBreach, (guest) =>
+        setChange(desk.state, guest, body),
       )
+      if (!change.ok) return change
+      await desk.started(change.value.operation)
       const guest = desk.findGuest(params.guest)
-      return guest.ok ? ok(guestView(desk.view(), guest.value)) : guest
+      return guest.ok ? ok({ ...guestView(desk.view(), guest.value), warnings: change.value.warnings }) : guest
     },
     'guest.delete': async ({ params }, request) => {
       const operation = await desk.changeGuest(params.guest, request, deleteChange)
       return operation.ok ? ok(await desk.started(operation.value)) : operation
     },
     'guest.start': async ({ params, body }, request) => {
-      const operation = await desk.changeGuest(params.guest, request, (guest) =>
+      const change = await desk.changeGuestAdmitted(params.guest, request, body.acceptBreach, (guest) =>
         startChange(desk.state, guest, body.acceptDataLoss),
       )
-      return operation.ok ? ok(await desk.started(operation.value)) : operation
+      if (!change.ok) return change
+      return ok({ ...(await desk.started(change.value.operation)), warnings: change.value.warnings })
     },
     'guest.stop': async ({ params, body }, request) => {
       const operation = await desk.changeGuest(params.guest, request, (guest) =>
@@ -127,25 +125,35 @@ export function guestEndpoints(desk: Desk): Answers {
       )
       return operation.ok ? ok(await desk.started(operation.value)) : operation
     },
+    'guest.relocate': async ({ params, body }, request) => {
+      const operation = await desk.changeGuest(params.guest, request, (guest) => {
+        const host = desk.findHost(body.to)
+        return host.ok ? relocateChange(desk.state, guest, host.value.value.id, desk.isUp) : host
+      })
+      return operation.ok ? ok(await desk.started(operation.value)) : operation
+    },
+    'guest.move-targets': async ({ params }) => {
+      const guest = desk.findGuest(params.guest)
+      if (!guest.ok) return guest
+      const { value } = guest.value
+      const grant = desk.state.grants.get(value.id)?.value
+      const at = isActive(grant) ? grant.host : undefined
+      return ok({
+        guest: value.name,
+        targets: moveTargets(desk.state, value, desk.isUp).map(({ host, reason, merits }) => ({
+          host,
+          possible: reason === '' && host !== at,
+          current: host === at,
+          reason: host === at ? 'it is there' : reason,
+          merits: [...merits],
+        })),
+      })
+    },
     'guest.log': async ({ params, query }, request) => {
       const guest = desk.findGuest(params.guest)
       return guest.ok
         ? desk.context.console(guest.value.value, query.offset ?? 0, query.follow ?? false, request.signal)
         : guest
-    },
-    'guest.explain': async ({ params }) => {
-      const guest = desk.findGuest(params.guest)
-      if (!guest.ok) return guest
-      const { value } = guest.value
-      const decision = desk.state.decisions.get(value.id)?.value
-      const { state, reason } = guestState(desk.view(), value)
-      return ok({
-        name: value.name,
-        id: value.id,
-        state,
-        reason,
-        decision: decision ? cloneDecision(decision) : null,
-      })
     },
   }
 }
@@ -174,14 +182,5 @@ function createChange({ guest, volumes, decision }: CreatePlan): Change {
         message: `${guest.name} is created; ${decision.facts.join('; ') || 'it has no disk'}`,
       },
     ],
-  }
-}
-
-/** As the contract's types want it: nothing in it is read-only. */
-export function cloneDecision(decision: Decision) {
-  return {
-    ...decision,
-    facts: [...decision.facts],
-    candidates: decision.candidates.map((candidate) => ({ ...candidate, merits: [...candidate.merits] })),
   }
 }

@@ -1,43 +1,29 @@
 /** The cluster as a whole and its hosts. */
 import { failure } from '@stead/core/errors.ts'
+import type { Host } from '@stead/core/model/host.ts'
 import type { HostId } from '@stead/core/model/ids.ts'
-import { KEYS } from '@stead/core/model/keys.ts'
-import { fail, ok } from '@stead/core/result.ts'
-import type { ApiBackend, RequestContext } from '../http/backend.ts'
+import { fail, ok, type Result } from '@stead/core/result.ts'
+import type { ApiBackend } from '../http/backend.ts'
+import type { Change } from './change.ts'
 import type { Desk } from './desk.ts'
+import { cancelShutdownChange, maintenanceChange, setChange, shutdownChange } from './host-changes.ts'
+import { readRuleBook } from './rule-plan.ts'
 import { clusterView, hostView } from './views.ts'
 
 type Answers = Pick<
   ApiBackend,
-  'cluster.show' | 'cluster.failover' | 'host.list' | 'host.show' | 'host.drain' | 'host.undrain'
+  | 'cluster.show'
+  | 'cluster.failover'
+  | 'host.list'
+  | 'host.show'
+  | 'host.set'
+  | 'host.drain'
+  | 'host.undrain'
+  | 'host.shutdown'
+  | 'host.cancel-shutdown'
 >
 
 export function hostEndpoints(desk: Desk): Answers {
-  const setMaintenance = (name: string, maintenance: boolean, request: RequestContext) =>
-    desk.change(request, () => {
-      const host = desk.findHost(name)
-      if (!host.ok) return host
-      const { value } = host.value
-      if (value.role === 'witness')
-        return fail(
-          failure('conflict', `${name} is a witness and runs no guests`, { hint: 'There is nothing to drain' }),
-        )
-      const known = desk.state.policies.get(value.id)
-      return ok({
-        kind: maintenance ? 'host.drain' : 'host.undrain',
-        subject: `host/${name}`,
-        compares: [{ key: KEYS.policy(value.id), modRevision: known?.revision ?? 0n }],
-        writes: [{ kind: 'put', key: KEYS.policy(value.id), value: JSON.stringify({ ...known?.value, maintenance }) }],
-        events: [
-          {
-            kind: 'host.maintenance',
-            subject: `host/${name}`,
-            message: maintenance ? `${name} is being drained` : `${name} may run guests again`,
-          },
-        ],
-      })
-    })
-
   return {
     'cluster.show': async () => desk.loaded(() => ok(clusterView(desk.view(), desk.context.self))),
 
@@ -75,13 +61,53 @@ export function hostEndpoints(desk: Desk): Answers {
       const host = desk.findHost(params.host)
       return host.ok ? ok(hostView(desk.view(), host.value)) : host
     },
-    'host.drain': async ({ params }, request) => {
-      const operation = await setMaintenance(params.host, true, request)
-      return operation.ok ? ok(await desk.started(operation.value)) : operation
+    'host.set': async ({ params, body }, request) => {
+      const operation = await desk.change(request, async () => {
+        const book = await readRuleBook(desk.context.store)
+        if (!book.ok) return book
+        const host = desk.findHost(params.host)
+        return host.ok ? setChange(desk.state, host.value.value, body, book.value) : host
+      })
+      if (!operation.ok) return operation
+      await desk.started(operation.value)
+      const host = desk.findHost(params.host)
+      return host.ok ? ok(hostView(desk.view(), host.value)) : host
+    },
+    'host.drain': async ({ params, body }, request) => {
+      const change = await desk.changeAdmitted(request, body.acceptBreach, () =>
+        withGuestHost(desk, params.host, (host) => maintenanceChange(desk.state, host, true)),
+      )
+      if (!change.ok) return change
+      return ok({ ...(await desk.started(change.value.operation)), warnings: change.value.warnings })
     },
     'host.undrain': async ({ params }, request) => {
-      const operation = await setMaintenance(params.host, false, request)
+      const operation = await desk.change(request, () =>
+        withGuestHost(desk, params.host, (host) => maintenanceChange(desk.state, host, false)),
+      )
+      return operation.ok ? ok(await desk.started(operation.value)) : operation
+    },
+    'host.shutdown': async ({ params, body }, request) => {
+      const change = await desk.changeAdmitted(request, body.acceptBreach, () =>
+        withGuestHost(desk, params.host, (host) => shutdownChange(desk.state, host, body.how)),
+      )
+      if (!change.ok) return change
+      return ok({ ...(await desk.started(change.value.operation)), warnings: change.value.warnings })
+    },
+    'host.cancel-shutdown': async ({ params }, request) => {
+      const operation = await desk.change(request, () =>
+        withGuestHost(desk, params.host, (host) => cancelShutdownChange(desk.state, host)),
+      )
       return operation.ok ? ok(await desk.started(operation.value)) : operation
     },
   }
+}
+
+function withGuestHost(desk: Desk, name: string, make: (host: Host) => Result<Change>): Result<Change> {
+  const host = desk.findHost(name)
+  if (!host.ok) return host
+  if (host.value.value.role === 'witness')
+    return fail(
+      failure('conflict', `${name} is a witness and runs no guests`, { hint: 'There is nothing to move off it' }),
+    )
+  return make(host.value.value)
 }

@@ -3,8 +3,9 @@ import type { ClusterView, GuestView, HostView, OperationView, VolumeView } from
 import type { Verdict } from '@stead/core/ha/coordinator.ts'
 import { operationOutcome } from '@stead/core/ha/operations.ts'
 import type { ClusterState, Versioned } from '@stead/core/model/cluster.ts'
-import { failuresMax, type Guest, type GuestState } from '@stead/core/model/guest.ts'
-import type { Host } from '@stead/core/model/host.ts'
+import type { Decision } from '@stead/core/model/decision.ts'
+import { failuresMax, haPolicyOf, type Guest, type GuestState } from '@stead/core/model/guest.ts'
+import type { Host, HostPolicy } from '@stead/core/model/host.ts'
 import type { HostId, VolumeId } from '@stead/core/model/ids.ts'
 import type { Operation } from '@stead/core/model/operation.ts'
 import { grantedMemoryBytes, isActive, promisedPoolBytes, volumesOf } from '@stead/core/model/records.ts'
@@ -35,6 +36,8 @@ export function guestView(context: ViewContext, { value: guest, revision }: Vers
     preferredHost: guest.preferredHost ?? null,
     epoch: grant?.epoch ?? 0,
     ha: guest.ha,
+    ...haPolicyOf(guest),
+    moveTo: guest.moveTo ?? null,
     protection: worst(volumes.map((volume) => volumeProtection(context, volume.value))),
     memoryBytes: guest.memoryBytes,
     cpus: guest.cpus,
@@ -135,9 +138,9 @@ function worst(protections: readonly Protection[]): Protection {
 
 export function hostView({ state, verdicts }: ViewContext, { value: host, revision }: Versioned<Host>): HostView {
   const status = state.statuses.get(host.id)?.value
-  const maintenance = state.policies.get(host.id)?.value.maintenance ?? false
+  const { maintenance, shutdown, faultDomains = {} } = state.policies.get(host.id)?.value ?? { maintenance: false }
   const granted = [...state.grants.values()].filter(({ value: grant }) => isActive(grant) && grant.host === host.id)
-  const { shown, reason } = hostState(status, verdicts.get(host.id), maintenance, granted.length)
+  const { shown, reason } = hostState(status, verdicts.get(host.id), { maintenance, shutdown }, granted.length)
   return {
     name: host.id,
     state: shown,
@@ -146,6 +149,8 @@ export function hostView({ state, verdicts }: ViewContext, { value: host, revisi
     role: host.role,
     coordinator: state.coordinator?.value.host === host.id,
     maintenance,
+    shutdown: shutdown ?? null,
+    faultDomains: { ...faultDomains },
     addresses: { ...host.addresses },
     cpuCount: host.cpuCount,
     memoryBytes: host.memoryBytes,
@@ -165,7 +170,7 @@ export function hostView({ state, verdicts }: ViewContext, { value: host, revisi
 function hostState(
   status: { readonly state: 'online' | 'lost'; readonly reason: string } | undefined,
   verdict: Verdict | undefined,
-  maintenance: boolean,
+  { maintenance, shutdown }: { readonly maintenance: boolean; readonly shutdown: HostPolicy['shutdown'] | undefined },
   guests: number,
 ): { readonly shown: HostView['state']; readonly reason: string } {
   if (!status) return { shown: 'unknown', reason: 'it has not been seen yet' }
@@ -177,7 +182,20 @@ function hostState(
       shown: guests > 0 ? 'draining' : 'maintenance',
       reason: guests > 0 ? `${guests} guests are still there` : '',
     }
+  if (shutdown) {
+    const what = shutdown === 'reboot' ? 'it is to be rebooted' : 'it is to be switched off'
+    return { shown: 'online', reason: guests > 0 ? `${what}; ${guests} guests are still there` : what }
+  }
   return { shown: 'online', reason: '' }
+}
+
+/** As the contract's types want it: nothing in it is read-only. */
+export function cloneDecision(decision: Decision) {
+  return {
+    ...decision,
+    facts: [...decision.facts],
+    candidates: decision.candidates.map((candidate) => ({ ...candidate, merits: [...candidate.merits] })),
+  }
 }
 
 export function operationView({ state }: ViewContext, operation: Operation): OperationView {

@@ -2,10 +2,17 @@ import { z } from 'zod'
 import { EVENT_KINDS } from '@stead/core/model/event.ts'
 import { endpoint } from '../endpoint.ts'
 import { eventSchema } from '../records.ts'
-import { clusterViewSchema, hostViewSchema, operationViewSchema } from '../views.ts'
+import {
+  clusterViewSchema,
+  eventExplanationSchema,
+  hostExplanationSchema,
+  hostViewSchema,
+  operationViewSchema,
+} from '../views.ts'
+import { acceptBreach, started, startedWithWarnings } from './answers.ts'
 import { hostParams, queryBoolean, queryInteger } from './parameters.ts'
 
-const started = z.object({ operation: operationViewSchema })
+const domainLabel = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'must be lower-case letters, digits and dashes')
 
 export const CLUSTER_ENDPOINTS = {
   'cluster.show': endpoint({
@@ -29,6 +36,7 @@ export const CLUSTER_ENDPOINTS = {
     response: started,
     status: 202,
     long: true,
+    whatIf: 'none',
     // The store may have to be started anew, with one member.
     answerWithinMs: 30_000,
   }),
@@ -58,7 +66,8 @@ export const CLUSTER_ENDPOINTS = {
     summary: 'Move all guests off a host and keep it free',
     permission: 'host.drain',
     params: hostParams,
-    response: started,
+    body: z.strictObject({ acceptBreach }),
+    response: startedWithWarnings,
     status: 202,
     long: true,
   }),
@@ -72,6 +81,74 @@ export const CLUSTER_ENDPOINTS = {
     response: started,
     status: 202,
     long: true,
+  }),
+  'host.set': endpoint({
+    id: 'host.set',
+    method: 'PATCH',
+    path: '/v1/hosts/{host}',
+    summary: "Change a host's settings",
+    permission: 'host.configure',
+    params: hostParams,
+    body: z.strictObject({
+      faultDomains: z
+        .record(
+          domainLabel.refine((kind) => kind !== 'host', 'must not be `host`, which is each host by itself'),
+          domainLabel.nullable(),
+        )
+        .optional()
+        .describe('Kind and name of what the host can fail with (`rack`: `r1`); null takes one away, others stay'),
+    }),
+    response: hostViewSchema,
+    status: 200,
+  }),
+  'host.shutdown': endpoint({
+    id: 'host.shutdown',
+    method: 'POST',
+    path: '/v1/hosts/{host}/shutdown',
+    summary: "Stop or move a host's guests as the policy says, so that it may be switched off",
+    permission: 'host.shutdown',
+    params: hostParams,
+    body: z.strictObject({
+      how: z
+        .enum(['power-off', 'reboot'])
+        .default('power-off')
+        .describe('What follows; the policy may tell them apart'),
+      acceptBreach,
+    }),
+    response: startedWithWarnings,
+    status: 202,
+    long: true,
+  }),
+  'host.cancel-shutdown': endpoint({
+    id: 'host.cancel-shutdown',
+    method: 'POST',
+    path: '/v1/hosts/{host}/cancel-shutdown',
+    summary: 'Call off the shutdown of a host',
+    permission: 'host.shutdown',
+    params: hostParams,
+    response: started,
+    status: 202,
+    long: true,
+  }),
+  'host.explain': endpoint({
+    id: 'host.explain',
+    method: 'GET',
+    path: '/v1/hosts/{host}/explanation',
+    summary: "Explain a host's state and what it means for guests",
+    permission: 'host.view',
+    params: hostParams,
+    response: hostExplanationSchema,
+    status: 200,
+  }),
+  'event.explain': endpoint({
+    id: 'event.explain',
+    method: 'GET',
+    path: '/v1/events/{event}/explanation',
+    summary: 'Explain an event: the decision behind it, and what came before',
+    permission: 'event.view',
+    params: z.strictObject({ event: z.string().describe("The event's id") }),
+    response: eventExplanationSchema,
+    status: 200,
   }),
   'event.list': endpoint({
     id: 'event.list',

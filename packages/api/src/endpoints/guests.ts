@@ -1,7 +1,14 @@
 import { z } from 'zod'
 import { endpoint } from '../endpoint.ts'
-import { blobIdSchema, haSchema } from '../records.ts'
-import { explanationSchema, guestViewSchema, operationViewSchema, placementSchema } from '../views.ts'
+import { blobIdSchema, guestSchema, haSchema } from '../records.ts'
+import {
+  explanationSchema,
+  guestViewSchema,
+  moveTargetsSchema,
+  operationViewSchema,
+  placementSchema,
+} from '../views.ts'
+import { acceptBreach, started, startedWithWarnings, warnings } from './answers.ts'
 import { MEBIBYTE, dnsLabel, guestParams, queryBoolean, queryInteger } from './parameters.ts'
 
 const diskSchema = z.strictObject({
@@ -29,25 +36,41 @@ const bootRequestSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('disk') }),
 ])
 
+const memoryBytes = z
+  .number()
+  .int()
+  .min(16 * MEBIBYTE, 'must be at least 16 MiB')
+  .multipleOf(MEBIBYTE, 'must be a multiple of 1 MiB')
+  .describe('Memory, in bytes; a multiple of 1 MiB')
+const cpus = z.number().int().min(1).max(256)
+
 export const createGuestBody = z.strictObject({
   name: dnsLabel.describe('A DNS label, unique in the cluster'),
-  memoryBytes: z
-    .number()
-    .int()
-    .min(16 * MEBIBYTE, 'must be at least 16 MiB')
-    .multipleOf(MEBIBYTE, 'must be a multiple of 1 MiB')
-    .describe('Memory, in bytes; a multiple of 1 MiB'),
-  cpus: z.number().int().min(1).max(256).default(1),
+  memoryBytes,
+  cpus: cpus.default(1),
   disks: z.array(diskSchema).max(16).default([]),
   host: z.string().optional().describe('Where it should run; a preference'),
   boot: bootRequestSchema,
   ha: haSchema.optional().describe('Default: `started` with `start`, else `stopped`'),
   start: z.boolean().default(false).describe('Start it once its disks exist'),
   nic: z.boolean().default(true).describe('A network card on the LAN'),
+  acceptBreach,
 })
 export type CreateGuest = z.output<typeof createGuestBody>
 
-const started = z.object({ operation: operationViewSchema })
+const { priority, maxRestart, maxRelocate, failback } = guestSchema.shape
+
+export const setGuestBody = z.strictObject({
+  ha: haSchema.optional(),
+  priority: priority.unwrap().optional(),
+  maxRestart: maxRestart.unwrap().optional(),
+  maxRelocate: maxRelocate.unwrap().optional(),
+  failback: failback.unwrap().optional(),
+  memoryBytes: memoryBytes.optional().describe('Of a stopped guest only, in bytes; a multiple of 1 MiB'),
+  cpus: cpus.optional().describe('Of a stopped guest only'),
+  acceptBreach,
+})
+export type SetGuest = z.output<typeof setGuestBody>
 
 export const GUEST_ENDPOINTS = {
   'guest.list': endpoint({
@@ -68,7 +91,7 @@ export const GUEST_ENDPOINTS = {
     body: createGuestBody,
     response: z.object({
       guest: z.object({ id: z.string(), name: z.string() }),
-      warnings: z.array(z.string()).describe('What the user should know of it, such as that it is unprotected'),
+      warnings,
       operation: operationViewSchema,
     }),
     status: 202,
@@ -101,8 +124,8 @@ export const GUEST_ENDPOINTS = {
     summary: "Change a guest's settings",
     permission: 'guest.configure',
     params: guestParams,
-    body: z.strictObject({ ha: haSchema.optional() }),
-    response: guestViewSchema,
+    body: setGuestBody,
+    response: guestViewSchema.extend({ warnings }),
     status: 200,
   }),
   'guest.delete': endpoint({
@@ -128,8 +151,9 @@ export const GUEST_ENDPOINTS = {
         .boolean()
         .default(false)
         .describe('Start from a stale copy when no current one can be reached; what was written since is lost'),
+      acceptBreach,
     }),
-    response: started,
+    response: startedWithWarnings,
     status: 202,
     long: true,
   }),
@@ -153,6 +177,28 @@ export const GUEST_ENDPOINTS = {
     response: started,
     status: 202,
     long: true,
+  }),
+  'guest.relocate': endpoint({
+    id: 'guest.relocate',
+    method: 'POST',
+    path: '/v1/guests/{guest}/relocate',
+    summary: 'Move a guest to another host by a restart there',
+    permission: 'guest.operate',
+    params: guestParams,
+    body: z.strictObject({ to: z.string().describe('The host; of a stopped guest where it starts next') }),
+    response: started,
+    status: 202,
+    long: true,
+  }),
+  'guest.move-targets': endpoint({
+    id: 'guest.move-targets',
+    method: 'GET',
+    path: '/v1/guests/{guest}/move-targets',
+    summary: 'Say to which hosts a guest can move, and why not to the others',
+    permission: 'guest.view',
+    params: guestParams,
+    response: moveTargetsSchema,
+    status: 200,
   }),
   'guest.log': endpoint({
     id: 'guest.log',

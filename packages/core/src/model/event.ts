@@ -10,6 +10,8 @@ export const EVENT_KINDS = [
   'host.confirmed-dead',
   'host.fenced-itself',
   'host.maintenance',
+  'host.shutdown',
+  'host.changed',
   'guest.created',
   'guest.deleted',
   'guest.started',
@@ -28,6 +30,11 @@ export const EVENT_KINDS = [
   'resync.finished',
   'resync.failed',
   'data-loss.accepted',
+  'rule.created',
+  'rule.deleted',
+  'policy.changed',
+  'ha.disarmed',
+  'ha.armed',
   'daemon.restarted',
 ] as const
 export type EventKind = (typeof EVENT_KINDS)[number]

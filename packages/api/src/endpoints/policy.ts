@@ -1,0 +1,52 @@
+/** How the cluster decides where nobody says otherwise, and how it stands by that measure. */
+import { z } from 'zod'
+import { endpoint } from '../endpoint.ts'
+import { clusterPolicySchema } from '../records.ts'
+import { clusterCheckSchema, policyViewSchema } from '../views.ts'
+import { warnings } from './answers.ts'
+
+const { shape } = clusterPolicySchema
+
+export const setPolicyBody = z.strictObject({
+  cpuOvercommit: shape.cpuOvercommit.optional(),
+  memoryReserveBytes: shape.memoryReserveBytes.optional(),
+  admission: shape.admission.partial().strict().optional(),
+  balancing: shape.balancing.partial().strict().optional(),
+  shutdown: shape.shutdown.optional(),
+  armed: shape.armed.optional(),
+  whatIfRequired: shape.whatIfRequired.optional(),
+})
+export type SetPolicy = z.output<typeof setPolicyBody>
+
+export const POLICY_ENDPOINTS = {
+  'policy.show': endpoint({
+    id: 'policy.show',
+    method: 'GET',
+    path: '/v1/policy',
+    summary: "Show the cluster's policy",
+    permission: 'cluster.view',
+    response: policyViewSchema,
+    status: 200,
+  }),
+  'policy.set': endpoint({
+    id: 'policy.set',
+    method: 'PATCH',
+    path: '/v1/policy',
+    summary: "Change the cluster's policy",
+    permission: 'cluster.configure',
+    body: setPolicyBody,
+    response: policyViewSchema.extend({ warnings }),
+    status: 200,
+  }),
+  'cluster.check': endpoint({
+    id: 'cluster.check',
+    method: 'GET',
+    path: '/v1/cluster/check',
+    summary: 'Say which losses, rules and loads the cluster would not bear',
+    permission: 'cluster.view',
+    response: clusterCheckSchema,
+    status: 200,
+    // Every loss is planned as recovery would plan it.
+    answerWithinMs: 30_000,
+  }),
+} as const
