@@ -14,6 +14,8 @@ const USAGE = `Usage: ./dev COMMAND
                                          measure (PART: failover, replica, mirror, footprint, times, planner)
   sim fuzz [--seeds N] [--first SEED]    play faults in simulated clusters; prints the seeds that break a promise
   sim repro SEED                         show what happens in one of them
+  sim import FILE... [--sizes FILE] [--out FILE]
+                                         a cluster file of a Pacemaker CIB or of Proxmox VE's HA files
   check                                  types, lint rules and format
   fix                                    format, and mend what the linter can mend
 `
@@ -59,9 +61,16 @@ async function main(args: readonly string[]): Promise<number> {
       return runBench({ parts: wanted, ...flags, ...(rounds === undefined ? {} : { rounds }) })
     }
     case 'sim': {
-      const options = { seeds: { type: 'string' }, first: { type: 'string' } } as const
+      const options = {
+        seeds: { type: 'string' },
+        first: { type: 'string' },
+        sizes: { type: 'string' },
+        out: { type: 'string' },
+      } as const
       const { values, positionals } = parseArgs({ args: rest, options, allowPositionals: true })
       await setup()
+      if (positionals[0] === 'import')
+        return (await import('./sim-import.ts')).runSimImport(positionals.slice(1), values)
       const { runSim } = await import('./sim.ts')
       return runSim(positionals, values)
     }

@@ -7,6 +7,7 @@ import { addDecisionCommands } from './commands/decision.ts'
 import { addExplainCommands } from './commands/explain.ts'
 import { addHistoryCommands } from './commands/history.ts'
 import { addImageCommands } from './commands/image.ts'
+import { addImportCommand } from './commands/import.ts'
 import { addVmCommands } from './commands/vm.ts'
 import { addVolumeCommands } from './commands/volume.ts'
 import { addWhatIfCommands } from './commands/what-if.ts'
@@ -30,6 +31,7 @@ export function buildProgram(terminal: Terminal = processTerminal): Command {
   addExplainCommands(program, terminal)
   addDecisionCommands(program, terminal)
   addBenchCommands(program, terminal)
+  addImportCommand(program, terminal)
   addWhatIfCommands(program, terminal)
   for (const leaf of leavesOf(program)) addSharedOptions(leaf)
   return program
