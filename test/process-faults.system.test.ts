@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, before, suite, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { ClusterEvent } from '@stead/core/model/event.ts'
 import { acknowledgedOn, EventWatch, qemuOf, replaced, resumedAt, signal } from './support/fault-watch.ts'
 import { LabCluster } from './support/lab-cluster.ts'
 
@@ -186,6 +187,10 @@ suite('faults of processes', { timeout: 600_000 }, () => {
       await lab.must('lab', 'mend', home)
       await online(home)
       await whole()
+      await lab.until('the host has told that it fenced itself', async () => {
+        const events = await lab.json<readonly ClusterEvent[]>('event', 'list', '--kind', 'host.fenced-itself')
+        return events.some((event) => event.subject === `host/${home}`)
+      })
     } finally {
       seen.stop()
     }

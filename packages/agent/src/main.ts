@@ -25,6 +25,7 @@ import { readConsole } from './console-log.ts'
 import { EtcdMemberHost } from './etcd/etcd-member.ts'
 import { watchMembership } from './etcd/membership-watch.ts'
 import { GuardianFence } from './guardian/guardian-fence.ts'
+import { ClusterDecisions, decisionCalls } from './cluster-decisions.ts'
 import { DecisionHistory } from './decision-history.ts'
 import { History } from './history.ts'
 import { keepHouse } from './housekeeping.ts'
@@ -73,13 +74,21 @@ async function main(configPath: string | undefined): Promise<void> {
   const member = new EtcdMemberHost(config, clock, log)
   const store = new EtcdStore({ endpoints: member.endpoints(), callTimeoutMs: STORE_CALL_TIMEOUT_MS, clock, log })
   const events = new EventWriter({ store, clock, host: self, bootId, log })
-  const restarted = (name: string) => () =>
+  const restarted = (name: string) => () => {
+    // The deadman ends by itself only where nothing else keeps the guests from running twice.
+    if (name === 'the deadman' && fence.view()?.isolated)
+      events.tell({
+        kind: 'host.fenced-itself',
+        subject: `host/${self}`,
+        message: `${self} was cut off and ended its guests`,
+      })
     events.tell({
       kind: 'daemon.restarted',
       subject: `host/${self}`,
       message: `${name} on ${self} ended and is started again`,
       details: { daemon: name },
     })
+  }
   const etcd = new Companion({
     name: 'etcd',
     helper,
@@ -162,6 +171,10 @@ async function main(configPath: string | undefined): Promise<void> {
     mirror,
     events,
     history,
+    decisions: new ClusterDecisions(decisions, {
+      online: () => peers.online().filter((host) => host !== self),
+      call: (host, name, input) => peers.client(host).callGuest(name, input),
+    }),
     blobs,
     clock,
     random: realRandom,
@@ -189,6 +202,7 @@ async function main(configPath: string | undefined): Promise<void> {
     volumes,
     blobs,
     guestCalls: {
+      ...decisionCalls(decisions),
       'fetch-blobs': async (input) => {
         const digests = Array.isArray(input) ? (input as BlobId[]) : []
         const fetched = await Promise.all(digests.map((digest) => blobs.ensure(digest)))

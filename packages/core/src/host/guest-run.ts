@@ -13,6 +13,7 @@ import { failure } from '../errors.ts'
 import { DiskKeeper } from './disk-keeper.ts'
 import { openDisk } from './disk-opening.ts'
 import type { HostContext } from './host-context.ts'
+import { PauseEvents } from './pause-events.ts'
 import { RunRecords } from './run-records.ts'
 import { yieldToSurvivors } from './surviving-replicas.ts'
 
@@ -40,12 +41,16 @@ export class GuestRun {
   #lookAgain = false
   /** The newest epoch that has ended here: it is never begun again, however late the mirror is. */
   #endedEpoch = 0
+  /** What happened before the start was told to have succeeded: a disk may fail, or QEMU end, at its first breath. */
+  readonly #early: GuestEvent[] = []
+  readonly #pauses: PauseEvents
   #report: { phase: GuestObservation['phase']; reason: string; epoch: number } | undefined
   #reporting = false
 
   constructor(context: HostContext, guest: GuestId) {
     this.#context = context
     this.#guest = guest
+    this.#pauses = new PauseEvents(context.clock, context.events)
   }
 
   /** True when nothing of the guest is here and nothing is under way. */
@@ -63,6 +68,7 @@ export class GuestRun {
 
   onEvent(event: GuestEvent): void {
     const run = this.#run
+    if (!run) this.#early.push(event)
     if (!run || event.epoch !== run.epoch) return
     switch (event.kind) {
       case 'io-error':
@@ -166,6 +172,7 @@ export class GuestRun {
     }
     const { running, disks } = launched.value
     this.#run = this.#newRun(grant.epoch, disks)
+    for (const event of this.#early.splice(0)) this.onEvent(event)
     events.tell({
       kind: 'guest.started',
       subject: `guest/${guest.name}`,
@@ -280,6 +287,9 @@ export class GuestRun {
       }
     }
     if (found.status === 'paused') await guests.resume(this.#guest)
+    // Its own report of the error may have come before anybody listened.
+    if (found.status === 'io-error')
+      for (const { volume } of found.disks) void run.disks.ioError(volume, 'a request failed without an agent', [])
     this.#say(found.status === 'io-error' ? 'paused' : 'running', '', run.epoch)
   }
 
@@ -406,6 +416,8 @@ export class GuestRun {
   /** Reports the newest word only, one at a time, so that an old one can never overtake it. */
   #say(phase: GuestObservation['phase'], reason: string, epoch: number): void {
     this.#report = { phase, reason, epoch }
+    const name = this.#context.mirror.state.guests.get(this.#guest)?.value.name ?? this.#guest
+    this.#pauses.phase(name, phase, reason)
     if (this.#reporting) return
     this.#reporting = true
     void (async () => {
