@@ -11,6 +11,9 @@ import { measuredFigures, type Figures } from '@stead/core/foresight/figures.ts'
 import { foresee, foreseeSingleFailures } from '@stead/core/foresight/foresee.ts'
 import { suppositionOf } from '@stead/core/foresight/request.ts'
 import type { ClusterState } from '@stead/core/model/cluster.ts'
+import type { Guest } from '@stead/core/model/guest.ts'
+import type { GuestId } from '@stead/core/model/ids.ts'
+import { KEYS } from '@stead/core/model/keys.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { History } from '../history.ts'
 import type { ApiBackend } from '../http/backend.ts'
@@ -52,14 +55,19 @@ export function requireForeseen(desk: Desk, change: Change, shown: string | unde
 
 function foreseenView(desk: Desk, change: Change): ForeseenView {
   const { state } = desk
-  const supposition = { kind: 'change', summary: inWords(change), writes: change.writes } as const
+  const supposition = { kind: 'change', summary: inWords(state, change), writes: change.writes } as const
   const figures = figuresOf(state, desk.context.history)
   const view = foresightView(foresee(state, supposition, { figures, wallMs: desk.context.clock.wallMs() }), state)
   return { ...view, token: tokenOf(view) }
 }
 
-function inWords({ kind, events }: Change): string {
-  return events[0]?.message ?? `${kind} is done`
+/** As the command that would make it: `vm stop web`. */
+function inWords(state: ClusterState, { kind, subject, writes }: Change): string {
+  const [, id = ''] = subject.split('/')
+  const made = writes.find((write) => write.kind === 'put' && write.key === KEYS.guest(id as GuestId))
+  const guest =
+    state.guests.get(id as GuestId)?.value ?? (made && (JSON.parse((made as { value: string }).value) as Guest))
+  return `\`${kind.replace('.', ' ')} ${guest?.name ?? id}\` is done`
 }
 
 /** Stands for the outcome: who goes where and what is at risk; not for times, which differ at each look. */

@@ -4,6 +4,7 @@ import { ClusterFixture } from '../ha/cluster-fixture.ts'
 import type { ClusterPolicy } from '../model/cluster-policy.ts'
 import { DEFAULT_POLICY } from '../model/cluster-policy.ts'
 import type { GuestId, HostId } from '../model/ids.ts'
+import { KEYS } from '../model/keys.ts'
 import type { Rule, RuleId } from '../model/rule.ts'
 import { foresee, type Foresight } from './foresee.ts'
 import type { Figures } from './figures.ts'
@@ -161,7 +162,7 @@ suite('what if the administrator', () => {
     const { guests, breaches } = whatIf(cluster, { kind: 'drain', host: 'h2' as HostId })
     assert.deepEqual(
       guests.map(({ name, to, downMs }) => [name, to, downMs]),
-      ['a', 'b', 'c'].map((name) => [name, 'h3', 300]),
+      ['a', 'b', 'c'].map((name) => [name, 'h3', 4_300]),
     )
     assert.deepEqual(breaches, [])
   })
@@ -186,6 +187,16 @@ suite('what if the administrator', () => {
     assert.equal(guests.length, 1)
     assert.notEqual(guests[0]?.to, 'h2')
   })
+})
+
+test('a change that stops a guest: it is down, since that was asked for', () => {
+  const cluster = new ClusterFixture()
+  const guest = running(cluster, 'web', ['h2', 'h3'])
+  const value = JSON.stringify({ ...guest, desired: 'stopped', ha: 'stopped' })
+  const writes = [{ kind: 'put', key: KEYS.guest(guest.id), value }] as const
+  const [foreseen] = whatIf(cluster, { kind: 'change', summary: '`vm stop web` is done', writes }).guests
+  assert.equal(foreseen?.to, undefined)
+  assert.equal(foreseen?.why, 'it was asked to stop')
 })
 
 test('every single failure names hosts, storage, networks, cables and fault domains', () => {

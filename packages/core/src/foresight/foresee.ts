@@ -157,7 +157,7 @@ function applyWish(cluster: SupposedCluster, supposition: Supposition): void {
       // How long disks take to be made is another question than where their guest will run.
       for (const { value: volume } of cluster.state.volumes.values())
         if (!volume.ready) cluster.put(KEYS.volume(volume.id), { ...volume, ready: true })
-      return
+      return cluster.endUnwanted()
     default:
   }
 }
@@ -171,7 +171,7 @@ function guestForesight(
   const guest: Guest | undefined = cluster.state.guests.get(id)?.value ?? before.guests.get(id)?.value
   if (!guest) return []
   const outage = cluster.outages.get(id)
-  const stays = outage?.downSinceMs !== undefined
+  const stays = outage?.downSinceMs !== undefined || !cluster.state.guests.has(id)
   const runsNow = cluster.runs(id) && !stays
   const from = ranBefore ? before.grants.get(id)?.value.host : undefined
   const to = runsNow ? cluster.state.grants.get(id)?.value.host : undefined
@@ -205,7 +205,7 @@ function whyThere(
     const chosen = decision?.candidates.find((candidate) => candidate.chosen)
     return chosen?.merits.join('; ') ?? `it runs on ${to}`
   }
-  if (guest.desired === 'stopped') return 'it is to be stopped'
+  if (guest.desired === 'stopped') return 'it was asked to stop'
   if (guest.ha === 'ignored') return 'HA ignores it: somebody has to start it'
   if (!cluster.canDecide) return 'too few voters of the store are left to decide anything'
   if (decision?.action !== 'wait') return 'it reaches none of its disks until the failure is mended'

@@ -8,7 +8,7 @@ import { transactionFor } from '../host/commit.ts'
 import { applyBatch, type RecordDecoder } from '../model/cluster-reducer.ts'
 import type { ClusterState } from '../model/cluster.ts'
 import type { Grant } from '../model/grant.ts'
-import type { GuestObservation } from '../model/guest.ts'
+import type { Guest, GuestObservation } from '../model/guest.ts'
 import type { GuestId, HostId } from '../model/ids.ts'
 import { KEYS } from '../model/keys.ts'
 import { inSync, isActive, withReplica } from '../model/records.ts'
@@ -151,12 +151,26 @@ export class SupposedCluster {
       this.write(writes)
       for (const { message } of events) this.tell(message)
       if (action.kind === 'grant') this.#schedule(action.grant, 'starts', this.#figures.startMs)
-      if (action.kind === 'recall') {
-        this.tell(`${action.guest.name} is stopped on ${action.grant.host}: ${action.grant.reason}`)
-        this.#schedule(action.grant, 'stops', this.#figures.stopMs)
-      }
+      if (action.kind === 'recall') this.#end(action.guest, action.grant, action.grant.reason)
     }
     return plan.actions.length > 0 ? 0 : plan.againInMs
+  }
+
+  /** Hosts end the guests that nobody wants to run any more. */
+  endUnwanted(): void {
+    for (const { value: guest } of this.state.guests.values()) {
+      const grant = this.state.grants.get(guest.id)?.value
+      const isWanted = guest.desired === 'running' && !guest.deleting
+      if (!isWanted && isActive(grant) && grant.state === 'held' && this.runs(guest.id))
+        this.#end(guest, grant, 'it was asked to stop')
+    }
+  }
+
+  /** From now on it is shutting down, and of no use to anybody. */
+  #end(guest: Guest, grant: Grant, reason: string): void {
+    this.tell(`${guest.name} is stopped on ${grant.host}: ${reason}`)
+    this.interrupt(guest.id)
+    this.#schedule(grant, 'stops', this.#figures.stopMs)
   }
 
   #letHostsAct(): void {
@@ -172,7 +186,6 @@ export class SupposedCluster {
         this.#return(id)
         this.tell(`${guest.name} runs on ${grant.host}`)
       } else {
-        this.interrupt(id)
         const released: Grant = { ...grant, state: 'released', clean: true }
         this.put(KEYS.grant(id), released)
         this.#observe(grant, 'stopped')
