@@ -12,10 +12,12 @@ const USAGE = `Usage: ./dev COMMAND
   test [unit|system] [--filter TEXT]     run the tests (TEXT: part of a file's path, or of a test's name)
   bench [PART|all] [--quick] [--rounds N] [--json] [--write]
                                          measure (PART: failover, replica, mirror, footprint, times, planner)
-  sim fuzz [--seeds N] [--first SEED]    play faults in simulated clusters; prints the seeds that break a promise
-  sim repro SEED                         show what happens in one of them
-  sim import FILE... [--sizes FILE] [--out FILE]
-                                         a cluster file of a Pacemaker CIB or of Proxmox VE's HA files
+  sim fuzz [--seeds N] [--minutes M] [--first SEED|random] [--jobs J] [--out FOLDER]
+                                         play faults in simulated clusters; prints the seeds that break a promise
+  sim repro SEED [--out FOLDER]          show what happens in one of them, and make it smaller
+  sim play FOLDER                        play what such a folder holds
+  sim mutate [RULE] [--seeds N] [--jobs J]
+                                         take each safety rule out and count the seeds until that is caught
   check                                  types, lint rules and format
   fix                                    format, and mend what the linter can mend
 `

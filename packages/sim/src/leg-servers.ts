@@ -15,10 +15,10 @@ export interface LegConnection {
 export interface LegServers {
   connect(leg: Leg, volume: VolumeId): Result<LegConnection>
   close(connection: LegConnection): void
-  /** Calls back once, with false when the connection broke; not at all while the server is silent. */
+  /** Calls back once, with false when it failed or the connection broke; not at all while the server is silent. */
   write(connection: LegConnection, value: number, onEnd: (done: boolean) => void): void
-  /** Whether a flush through the connection would succeed now. */
-  answers(connection: LegConnection): boolean
+  /** As `write`: all writes that were answered before last from then on. */
+  flush(connection: LegConnection, onEnd: (done: boolean) => void): void
   /** The highest number that a read through the connection finds; 0 for none. */
   lastWrite(connection: LegConnection): number
   /** Something changed: guests that write may notice. */

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import type { GuestId, VolumeId } from '@stead/core/model/ids.ts'
 import type { GuestLaunch } from '@stead/core/ports/guest-host.ts'
 import { guestHostContract, type GuestHostHarness, type ServerName } from './contract/guest-host-contract.ts'
-import { MemoryGuestHost, MemoryMachine } from './memory-guest-host.ts'
+import { MemoryGuestHost } from './memory-guest-host.ts'
+import { MemoryMachine } from './memory-machine.ts'
 import { MemoryStorageServers } from './memory-storage-servers.ts'
 
 guestHostContract('in memory', async (): Promise<GuestHostHarness> => {

@@ -49,8 +49,8 @@ export class MemoryStorageServers implements LegServers {
     else this.#held.push({ host: connection.leg.host, execute })
   }
 
-  answers(connection: LegConnection): boolean {
-    return !connection.broken && this.#state(connection.leg.host) === 'up'
+  flush(connection: LegConnection, onEnd: (done: boolean) => void): void {
+    onEnd(!connection.broken && this.#state(connection.leg.host) === 'up')
   }
 
   lastWrite(connection: LegConnection): number {

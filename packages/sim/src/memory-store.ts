@@ -22,6 +22,8 @@ import type { Result } from '@stead/core/result.ts'
 const TRANSACTION_TIMEOUT_MS = 700
 const REPEATABLE_TIMEOUT_MS = 3000
 
+const HELD_LEASE_LOOK_MS = 100
+
 interface Lease {
   readonly ttlMs: number
   expiresAt: number
@@ -49,9 +51,13 @@ export class MemoryStoreServer {
   #frozen = false
   #brokenWatches = 0
   #loseNextAnswer = false
+  #leasesHeld = false
+  readonly #expirySlackMs: number
 
-  constructor(clock: Clock) {
+  /** `expirySlackMs`: how late a lease that has run out is found; etcd looks every half second. */
+  constructor(clock: Clock, { expirySlackMs = 0 }: { readonly expirySlackMs?: number } = {}) {
     this.#clock = clock
+    this.#expirySlackMs = expirySlackMs
   }
 
   client(): Store {
@@ -74,6 +80,16 @@ export class MemoryStoreServer {
   /** The next transaction is executed, but its client sees `store_timeout`. */
   loseNextAnswer(): void {
     this.#loseNextAnswer = true
+  }
+
+  /** While no leader is there to end them, leases live on. A new leader gives each its whole time again. */
+  holdLeases(): void {
+    this.#leasesHeld = true
+  }
+
+  restartLeases(): void {
+    this.#leasesHeld = false
+    for (const lease of this.#leases.values()) lease.expiresAt = this.#clock.monotonicMs() + lease.ttlMs
   }
 
   /** Forgets all history: watches that have not seen all of it get a `resync`. */
@@ -176,6 +192,11 @@ export class MemoryStoreServer {
     return lease.ttlMs
   }
 
+  /** What a lease was granted for; 0 when it is gone. */
+  leaseTtl(id: LeaseId): number {
+    return this.#leases.get(id)?.ttlMs ?? 0
+  }
+
   revokeLease(id: LeaseId): void {
     const lease = this.#leases.get(id)
     if (!lease) return
@@ -188,8 +209,9 @@ export class MemoryStoreServer {
     for (;;) {
       const lease = this.#leases.get(id)
       if (!lease || signal.aborted) return
-      const remainingMs = lease.expiresAt - this.#clock.monotonicMs()
-      if (remainingMs > 0) await pause(this.#clock, remainingMs, signal)
+      const remainingMs = lease.expiresAt + this.#expirySlackMs - this.#clock.monotonicMs()
+      if (this.#leasesHeld) await pause(this.#clock, HELD_LEASE_LOOK_MS, signal)
+      else if (remainingMs > 0) await pause(this.#clock, remainingMs, signal)
       else if (this.#frozen) await this.changed(signal)
       else this.revokeLease(id)
     }

@@ -15,9 +15,9 @@ volumeHostContract('MemoryVolumeHost', async () => {
     const volumes = hosts.get(host)
     return (
       volumes && {
-        write: async (...request) => volumes.writeThrough(...request),
-        read: async (volume, pool, { offset, length }) =>
-          ok(volumes.contentOf(volume, pool)?.slice(offset, offset + length) ?? new Uint8Array()),
+        write: async (...request) => volumes.writeBlockThrough(...request),
+        read: async (volume, pool, block) => ok(volumes.contentOf(volume, pool)?.block(block) ?? new Uint8Array()),
+        flush: async (...request) => volumes.flushThrough(...request),
       }
     )
   }

@@ -15,14 +15,16 @@ import type {
   VolumeHost,
 } from '@stead/core/ports/volume-host.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
+import { equalBlocks, ReplicaContent } from './replica-content.ts'
 
 /** Granularity of bitmaps and digests, as in the real one. */
 export const BLOCK_BYTES = 64 * 1024
 
-/** How a copy reaches the other host's replica: over a network that may be slow, cut or gone. */
+/** How a copy reaches the other host's replica: over a network that may be slow, cut or gone. Blocks end where zeros begin. */
 export interface CopyTarget {
-  write(volume: VolumeId, pool: string, exportName: string, offset: number, bytes: Uint8Array): Promise<Result<void>>
-  read(volume: VolumeId, pool: string, range: ByteRange): Promise<Result<Uint8Array>>
+  write(volume: VolumeId, pool: string, exportName: string, block: number, bytes: Uint8Array): Promise<Result<void>>
+  read(volume: VolumeId, pool: string, block: number): Promise<Result<Uint8Array>>
+  flush(volume: VolumeId, pool: string, exportName: string): Promise<Result<void>>
 }
 
 export interface MemoryVolumeHostOptions {
@@ -30,6 +32,8 @@ export interface MemoryVolumeHostOptions {
   /** Names of the pools. */
   readonly pools: readonly string[]
   readonly capacityBytes: number
+  /** What one bit of a dirty bitmap stands for; `BLOCK_BYTES` when absent. */
+  readonly blockBytes?: number
   /** The granted epoch of the volume's guest and whether the record calls this replica in-sync, read linearizably. */
   readonly readEpoch: (volume: VolumeId) => Promise<Result<{ readonly epoch: number; readonly inSync: boolean }>>
   readonly copyTarget: (host: string) => CopyTarget | undefined
@@ -44,22 +48,32 @@ interface Bitmap {
   recording: boolean
 }
 
+interface Export {
+  readonly epoch: number
+  readonly sync: boolean
+  /** Tells it from an earlier one of the same name: connections to that one are dead. */
+  readonly instance: number
+}
+
 interface Replica {
   readonly sizeBytes: number
-  readonly content: Uint8Array
+  readonly content: ReplicaContent
   readonly bitmaps: Map<string, Bitmap>
   /** Export name to the epoch it carries. */
-  readonly exports: Map<string, { readonly epoch: number; readonly sync: boolean }>
+  readonly exports: Map<string, Export>
 }
 
 type Purpose = 'serve' | 'rejoin' | 'overwrite' | 'copy-from'
 
 export class MemoryVolumeHost implements VolumeHost {
   readonly #options: MemoryVolumeHostOptions
+  readonly #blockBytes: number
   readonly #replicas = new Map<string, Replica>()
+  #nextInstance = 1
 
   constructor(options: MemoryVolumeHostOptions) {
     this.#options = options
+    this.#blockBytes = options.blockBytes ?? BLOCK_BYTES
   }
 
   /** The storage daemon ends: exports and bitmaps are gone, the content stays. */
@@ -70,8 +84,9 @@ export class MemoryVolumeHost implements VolumeHost {
     }
   }
 
-  hasExport(volume: VolumeId, pool: string, exportName: string): boolean {
-    return this.#replicas.get(`${pool}/${volume}`)?.exports.has(exportName) ?? false
+  /** Which export of that name it is; undefined when there is none. */
+  exportInstance(volume: VolumeId, pool: string, exportName: string): number | undefined {
+    return this.#replicas.get(`${pool}/${volume}`)?.exports.get(exportName)?.instance
   }
 
   /** What a client of the export writes; `storage` once the export is revoked. */
@@ -80,12 +95,32 @@ export class MemoryVolumeHost implements VolumeHost {
     if (!replica.ok) return replica
     if (offset < 0 || offset + bytes.length > replica.value.sizeBytes)
       return fail(failure('storage', 'The write is beyond the end'))
-    replica.value.content.set(bytes, offset)
-    const last = Math.floor((offset + Math.max(bytes.length, 1) - 1) / BLOCK_BYTES)
-    for (const bitmap of replica.value.bitmaps.values()) {
-      if (!bitmap.recording) continue
-      for (let block = Math.floor(offset / BLOCK_BYTES); block <= last; block++) bitmap.dirty.add(block)
-    }
+    replica.value.content.write(offset, bytes)
+    const last = Math.floor((offset + Math.max(bytes.length, 1) - 1) / this.#blockBytes)
+    for (let block = Math.floor(offset / this.#blockBytes); block <= last; block++) markDirty(replica.value, block)
+    return ok()
+  }
+
+  /** A whole block, as a resync writes it: the bytes, then zeros. */
+  writeBlockThrough(
+    volume: VolumeId,
+    pool: string,
+    exportName: string,
+    block: number,
+    bytes: Uint8Array,
+  ): Result<void> {
+    const replica = this.#served(volume, pool, exportName)
+    if (!replica.ok) return replica
+    replica.value.content.setBlock(block, bytes)
+    markDirty(replica.value, block)
+    return ok()
+  }
+
+  /** What a client of the export flushes: all that the replica has been sent lasts from now on. */
+  flushThrough(volume: VolumeId, pool: string, exportName: string): Result<void> {
+    const replica = this.#served(volume, pool, exportName)
+    if (!replica.ok) return replica
+    replica.value.content.flush()
     return ok()
   }
 
@@ -96,8 +131,14 @@ export class MemoryVolumeHost implements VolumeHost {
   }
 
   /** What the replica holds, not copied: for those who only look. Undefined when there is none. */
-  contentOf(volume: VolumeId, pool: string): Uint8Array | undefined {
+  contentOf(volume: VolumeId, pool: string): ReplicaContent | undefined {
     return this.#replicas.get(`${pool}/${volume}`)?.content
+  }
+
+  /** The host loses its power: what was not flushed is kept or not, as chance has it. */
+  losePower(isKept: () => boolean): void {
+    this.loseDaemon()
+    for (const { content } of this.#replicas.values()) content.losePower(isKept)
   }
 
   async createReplica(
@@ -115,8 +156,9 @@ export class MemoryVolumeHost implements VolumeHost {
       return fail(failure('invalid_image', `${this.#options.host} has no raw blob ${content.blob}`))
     if (start && start.length > spec.sizeBytes)
       return fail(failure('invalid_image', 'The image is larger than the disk'))
-    const bytes = new Uint8Array(spec.sizeBytes)
-    if (start) bytes.set(start)
+    const bytes = new ReplicaContent(spec.sizeBytes, this.#blockBytes)
+    if (start) bytes.write(0, start)
+    bytes.flush()
     this.#replicas.set(key, { sizeBytes: spec.sizeBytes, content: bytes, bitmaps: new Map(), exports: new Map() })
     return ok()
   }
@@ -138,7 +180,7 @@ export class MemoryVolumeHost implements VolumeHost {
     const isServed = replica.exports.has(exportName)
     const revoked = revoke(replica, (name) => name !== exportName)
     const bitmapIsNew = !(isServed && replica.bitmaps.has(syncPoint)) && ensureRecording(replica, syncPoint)
-    replica.exports.set(exportName, { epoch, sync: false })
+    if (!isServed) replica.exports.set(exportName, { epoch, sync: false, instance: this.#nextInstance++ })
     return ok({ ...this.#address(exportName), bitmapIsNew, revoked })
   }
 
@@ -147,7 +189,7 @@ export class MemoryVolumeHost implements VolumeHost {
     if (!found.ok) return found
     const exportName = `vol-${request.volume}-e${request.epoch}-sync`
     revoke(found.value, () => true)
-    found.value.exports.set(exportName, { epoch: request.epoch, sync: true })
+    found.value.exports.set(exportName, { epoch: request.epoch, sync: true, instance: this.#nextInstance++ })
     return ok(this.#address(exportName))
   }
 
@@ -167,7 +209,7 @@ export class MemoryVolumeHost implements VolumeHost {
     const { sizeBytes, bitmaps, exports } = found.value
     const infos = [...bitmaps].map(([name, bitmap]): BitmapInfo => ({
       name,
-      dirtyBytes: bitmap.dirty.size * BLOCK_BYTES,
+      dirtyBytes: bitmap.dirty.size * this.#blockBytes,
       recording: bitmap.recording,
     }))
     return ok({ volume, pool, sizeBytes, bitmaps: infos, exports: [...exports.keys()] })
@@ -210,7 +252,9 @@ export class MemoryVolumeHost implements VolumeHost {
     const found = this.#find(volume, pool)
     if (!found.ok) return found
     const dirty = found.value.bitmaps.get(bitmap)?.dirty
-    return dirty ? ok(rangesOf(dirty, found.value.sizeBytes)) : fail(failure('storage', `There is no bitmap ${bitmap}`))
+    return dirty
+      ? ok(rangesOf(dirty, found.value.sizeBytes, this.#blockBytes))
+      : fail(failure('storage', `There is no bitmap ${bitmap}`))
   }
 
   async copy(
@@ -225,28 +269,28 @@ export class MemoryVolumeHost implements VolumeHost {
     if (!peer) return fail(failure('host_unreachable', `The host ${target.host} cannot be reached`))
     const selected = this.#selected(found.value, select)
     if (!selected.ok) return selected
-    const blocks = new Set<number>()
-    for (const block of selected.value) {
-      if (!compare) blocks.add(block)
-      else {
-        const range = rangesOf(new Set([block]), found.value.sizeBytes)[0]
-        if (!range) continue
-        const theirs = await peer.read(volume, target.pool, range)
+    const { content } = found.value
+    const blocks: number[] = []
+    for (const block of [...selected.value].sort((a, b) => a - b)) {
+      if (compare) {
+        const theirs = await peer.read(volume, target.pool, block)
         if (!theirs.ok) return theirs
-        if (!equalBytes(theirs.value, found.value.content, range.offset)) blocks.add(block)
+        if (equalBlocks(theirs.value, content.block(block))) continue
       }
+      blocks.push(block)
     }
-    const ranges = rangesOf(blocks, found.value.sizeBytes)
-    const totalBytes = ranges.reduce((sum, range) => sum + range.length, 0)
+    const lengthOf = (block: number) => Math.min(this.#blockBytes, content.sizeBytes - block * this.#blockBytes)
+    const totalBytes = blocks.reduce((sum, block) => sum + lengthOf(block), 0)
     let copiedBytes = 0
-    for (const range of ranges) {
+    for (const block of blocks) {
       if (signal.aborted) return fail(failure('conflict', 'The copy was stopped', { cause: signal.reason }))
-      const bytes = found.value.content.slice(range.offset, range.offset + range.length)
-      const written = await peer.write(volume, target.pool, target.exportName, range.offset, bytes)
+      const written = await peer.write(volume, target.pool, target.exportName, block, content.block(block))
       if (!written.ok) return written
-      copiedBytes += range.length
+      copiedBytes += lengthOf(block)
       onProgress({ copiedBytes, totalBytes })
     }
+    const flushed = await peer.flush(volume, target.pool, target.exportName)
+    if (!flushed.ok) return flushed
     return signal.aborted ? fail(failure('conflict', 'The copy was stopped')) : ok({ copiedBytes, totalBytes })
   }
 
@@ -266,7 +310,7 @@ export class MemoryVolumeHost implements VolumeHost {
   #selected(replica: Replica, select: CopyRequest['select']): Result<ReadonlySet<number>> {
     const blocks = new Set<number>()
     if (select === 'all') {
-      for (let block = 0; block * BLOCK_BYTES < replica.sizeBytes; block++) blocks.add(block)
+      for (let block = 0; block * this.#blockBytes < replica.sizeBytes; block++) blocks.add(block)
       return ok(blocks)
     }
     const bitmap = replica.bitmaps.get(select.bitmap)
@@ -274,7 +318,7 @@ export class MemoryVolumeHost implements VolumeHost {
     if (bitmap.recording) return fail(failure('conflict', `The bitmap ${select.bitmap} still records`))
     for (const block of bitmap.dirty) blocks.add(block)
     for (const { offset, length } of select.extra) {
-      for (let at = Math.floor(offset / BLOCK_BYTES); at * BLOCK_BYTES < offset + length; at++) blocks.add(at)
+      for (let at = Math.floor(offset / this.#blockBytes); at * this.#blockBytes < offset + length; at++) blocks.add(at)
     }
     return ok(blocks)
   }
@@ -342,25 +386,22 @@ function ensureRecording({ bitmaps }: Replica, name: string): boolean {
   return true
 }
 
-function revoke(
-  replica: Replica,
-  which: (name: string, carried: { readonly epoch: number; readonly sync: boolean }) => boolean,
-): readonly string[] {
+function revoke(replica: Replica, which: (name: string, carried: Export) => boolean): readonly string[] {
   const names = [...replica.exports].filter(([name, carried]) => which(name, carried)).map(([name]) => name)
   for (const name of names) replica.exports.delete(name)
   return names
 }
 
-function equalBytes(bytes: Uint8Array, content: Uint8Array, offset: number): boolean {
-  return bytes.every((byte, at) => byte === content[offset + at])
+function markDirty({ bitmaps }: Replica, block: number): void {
+  for (const bitmap of bitmaps.values()) if (bitmap.recording) bitmap.dirty.add(block)
 }
 
 /** Neighbouring blocks as one range; the last one ends with the volume. */
-function rangesOf(blocks: ReadonlySet<number>, sizeBytes: number): readonly ByteRange[] {
+function rangesOf(blocks: ReadonlySet<number>, sizeBytes: number, blockBytes: number): readonly ByteRange[] {
   const ranges: { offset: number; length: number }[] = []
   for (const block of [...blocks].sort((a, b) => a - b)) {
-    const offset = block * BLOCK_BYTES
-    const length = Math.min(BLOCK_BYTES, sizeBytes - offset)
+    const offset = block * blockBytes
+    const length = Math.min(blockBytes, sizeBytes - offset)
     const last = ranges.at(-1)
     if (last && last.offset + last.length === offset) last.length += length
     else ranges.push({ offset, length })

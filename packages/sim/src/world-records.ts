@@ -1,21 +1,16 @@
-/** The records that a world starts with. */
+/** The records that a world starts with, and those that its users write. */
 import type { ClusterSettings } from '@stead/core/model/cluster.ts'
 import type { Guest } from '@stead/core/model/guest.ts'
-import type { Host } from '@stead/core/model/host.ts'
+import type { Host, HostRole } from '@stead/core/model/host.ts'
 import type { GuestId, HostId, VolumeId } from '@stead/core/model/ids.ts'
 import type { Volume } from '@stead/core/model/volume.ts'
-import { BLOCK_BYTES } from './memory-volume-host.ts'
-import { POOL, SLOTS } from './world-storage.ts'
+import type { Timing } from './world-guardian.ts'
+import { POOL, SLOTS, WORLD_BLOCK_BYTES } from './world-storage.ts'
 
-const GIB = 2 ** 30
+export const GUEST_MEMORY_BYTES = 2 ** 30
 
-export const SETTINGS: ClusterSettings = {
-  id: 'world',
-  name: 'world',
-  detectionMs: 1_000,
-  heartbeatIntervalMs: 100,
-  leaseTtlMs: 3_000,
-  createdAt: 0,
+export function settingsRecord({ detectionMs, heartbeatIntervalMs, leaseTtlMs }: Timing): ClusterSettings {
+  return { id: 'world', name: 'world', detectionMs, heartbeatIntervalMs, leaseTtlMs, createdAt: 0 }
 }
 
 export function guestId(name: string): GuestId {
@@ -26,41 +21,55 @@ export function volumeId(name: string): VolumeId {
   return `volume${name}` as VolumeId
 }
 
-export function hostRecord(id: HostId, order: number, bootId: string): Host {
+export interface HostRecordOptions {
+  readonly id: HostId
+  readonly order: number
+  readonly role: HostRole
+  readonly bootId: string
+  readonly memoryBytes: number
+  readonly poolBytes: number
+}
+
+export function hostRecord({ id, order, role, bootId, memoryBytes, poolBytes }: HostRecordOptions): Host {
+  const isCompute = role === 'compute'
   return {
     id,
-    role: 'compute',
+    role,
     order,
     addresses: { lan: `10.66.0.${order}`, san: `10.77.0.${order}`, ran: `10.88.0.${order}` },
     agentPort: 8444,
-    pools: [{ name: POOL, path: '/pool', capacityBytes: GIB }],
-    cpuCount: 2,
-    memoryBytes: 8 * GIB,
+    pools: isCompute ? [{ name: POOL, path: '/pool', capacityBytes: poolBytes }] : [],
+    cpuCount: 8,
+    memoryBytes,
     bootId,
-    accelerator: 'kvm',
+    accelerator: isCompute ? 'kvm' : 'none',
   }
 }
 
-/** A guest that is to run, with one disk whose replicas are in sync. */
-export function guestRecords(
-  name: string,
-  createdAt: number,
-  replicas: readonly HostId[],
-): { readonly guest: Guest; readonly volume: Volume } {
+/** A guest that is to run, with one disk. `generation` tells its disk from that of a deleted guest of the same name. */
+export function guestRecords(options: {
+  readonly name: string
+  readonly createdAt: number
+  readonly replicas: readonly HostId[]
+  readonly ready: boolean
+  readonly generation?: number
+}): { readonly guest: Guest; readonly volume: Volume } {
+  const { name, createdAt, replicas, ready, generation = 0 } = options
+  const id = guestId(name)
   const volume: Volume = {
-    id: volumeId(name),
-    guest: guestId(name),
+    id: generation === 0 ? volumeId(name) : volumeId(`${name}${generation}`),
+    guest: id,
     name: 'disk0',
-    sizeBytes: SLOTS * BLOCK_BYTES,
-    ready: true,
+    sizeBytes: SLOTS * WORLD_BLOCK_BYTES,
+    ready,
     replicas: replicas.map((host) => ({ host, pool: POOL, state: 'in-sync' })),
     syncPoint: 'sp-0',
   }
   const guest: Guest = {
-    id: guestId(name),
+    id,
     name,
     kind: 'vm',
-    memoryBytes: GIB,
+    memoryBytes: GUEST_MEMORY_BYTES,
     cpus: 1,
     boot: { kind: 'disk' },
     volumes: [volume.id],

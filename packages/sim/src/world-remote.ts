@@ -1,14 +1,14 @@
 /**
  * Another host's replicas, as a simulated agent calls them over the network: late, or not at all, or done without an
- * answer. A call that a frozen host has received is executed when it wakes up.
+ * answer. A call that a standing host has received is executed when it goes on.
  */
 import { failure } from '@stead/core/errors.ts'
 import type { HostId } from '@stead/core/model/ids.ts'
 import type { VolumeHost } from '@stead/core/ports/volume-host.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
-import type { AgentLife } from './agent-life.ts'
-import type { VirtualClock } from './virtual-clock.ts'
 import type { CopyTarget, MemoryVolumeHost } from './memory-volume-host.ts'
+import type { ProcessLife } from './process-life.ts'
+import type { VirtualClock } from './virtual-clock.ts'
 import type { WorldNetwork } from './world-network.ts'
 import type { WorldStorage } from './world-storage.ts'
 
@@ -18,16 +18,17 @@ const CALL_MS = 3_000
 const COPY_SILENCE_MS = 5_000
 const LOOK_MS = 100
 const COPY_GIVEN_UP_MS = 2_000
+/** What a daemon's control socket is given to answer. */
+const DAEMON_PATIENCE_MS = 10_000
 
 export interface RemoteCallOptions {
   readonly from: HostId
   readonly to: HostId
   readonly network: WorldNetwork
   readonly clock: VirtualClock
-  readonly latency: () => Promise<void>
-  readonly callerLife: AgentLife
+  readonly callerLife: ProcessLife
   /** The agent that serves the call; undefined while none runs there. */
-  readonly served: () => { readonly volumes: VolumeHost; readonly life: AgentLife } | undefined
+  readonly served: () => { readonly volumes: VolumeHost; readonly life: ProcessLife } | undefined
 }
 
 export function remoteVolumes(options: RemoteCallOptions): VolumeHost {
@@ -38,10 +39,11 @@ export function remoteVolumes(options: RemoteCallOptions): VolumeHost {
 }
 
 async function call(options: RemoteCallOptions, method: keyof VolumeHost, args: unknown[]): Promise<Result<unknown>> {
-  const { from, to, network, clock, latency } = options
+  const { from, to, network, clock } = options
   const unreachable = (why: string) => fail(failure('host_unreachable', `${to} ${why}`))
-  await latency()
-  if (!network.connectedAnyhow(from, to)) {
+  await clock.sleep(network.delayMs(from, to, 'san'))
+  // A connection that is kept open carries a request over a cable that no longer brings the answer.
+  if (!network.passesAnyhow(from, to)) {
     await clock.sleep(CONNECT_MS)
     return unreachable('cannot be reached')
   }
@@ -53,7 +55,7 @@ async function call(options: RemoteCallOptions, method: keyof VolumeHost, args: 
   void serving.then(() => (isAnswered = true))
   while (!isAnswered && silentMs < limitMs) {
     await Promise.race([serving, clock.sleep(LOOK_MS)])
-    const isQuiet = method !== 'copy' || !network.hears(from, to) || options.served() === undefined
+    const isQuiet = method !== 'copy' || !hears(network, from, to) || options.served() === undefined
     silentMs = isQuiet ? silentMs + LOOK_MS : 0
   }
   if (!isAnswered) {
@@ -62,10 +64,14 @@ async function call(options: RemoteCallOptions, method: keyof VolumeHost, args: 
   }
   const answer = await serving
   if (answer === undefined) return unreachable('refuses the connection')
-  await latency()
-  if (network.hears(from, to)) return answer
+  await clock.sleep(network.delayMs(to, from, 'san'))
+  if (network.presence(to) === 'on' && network.passesAnyhow(to, from)) return answer
   await clock.sleep(limitMs)
   return unreachable('does not answer')
+}
+
+function hears(network: WorldNetwork, listener: HostId, speaker: HostId): boolean {
+  return network.presence(speaker) === 'on' && network.passesAnyhow(speaker, listener)
 }
 
 /** What happens at the other end; undefined when nobody listens there. */
@@ -79,24 +85,42 @@ async function serve(
   while (network.presence(to) === 'frozen') await network.changed()
   const agent = served()
   if (!agent) return undefined
-  const abort = () => givenUp.abort(new Error('the caller is gone'))
-  callerLife.onEnd(abort)
+  callerLife.onEnd(() => givenUp.abort(new Error('the caller is gone')))
   const given = args.map((arg) => (arg instanceof AbortSignal ? AbortSignal.any([arg, givenUp.signal]) : arg))
   const work = agent.volumes[method] as (...given: unknown[]) => Promise<Result<unknown>>
   const ended = new Promise<undefined>((resolve) => agent.life.onEnd(() => resolve(undefined)))
-  return Promise.race([agent.life.receive(work.apply(agent.volumes, given)), ended])
+  const begun = new Promise<void>((resolve) => agent.life.whenRunning(resolve))
+  return Promise.race([agent.life.receive(begun.then(() => work.apply(agent.volumes, given))), ended])
 }
 
-/** While the storage daemon is down, its own host's calls for replicas fail too. */
-export function guardedByDaemon(volumes: MemoryVolumeHost, isUp: () => boolean): MemoryVolumeHost {
+/** A host's replicas as its own agent reaches them: through a daemon that may be down or stand still, on a bad disk. */
+export function throughDaemon(
+  volumes: MemoryVolumeHost,
+  host: HostId,
+  storage: WorldStorage,
+  clock: VirtualClock,
+): VolumeHost {
+  const daemonAnswers = async (): Promise<Result<void>> => {
+    const sinceMs = clock.monotonicMs()
+    while (storage.daemon(host) === 'paused' && clock.monotonicMs() - sinceMs < DAEMON_PATIENCE_MS)
+      await clock.sleep(LOOK_MS)
+    if (storage.daemon(host) === 'up') return ok()
+    return fail(failure('storage', 'The storage daemon does not answer'))
+  }
   return new Proxy(volumes, {
     get: (target, method) => {
       const member: unknown = Reflect.get(target, method)
       if (typeof member !== 'function') return member
-      return async (...args: unknown[]) =>
-        isUp()
-          ? ((member as (...given: unknown[]) => unknown).apply(target, args) as unknown)
-          : fail(failure('storage', 'The storage daemon does not run'))
+      return async (...args: unknown[]) => {
+        const answers = await daemonAnswers()
+        if (!answers.ok) return answers
+        const disk = storage.disk(host)
+        if (method === 'createReplica' && disk === 'full')
+          return fail(failure('no_capacity', 'No space left on the device'))
+        if (disk === 'fails' && (method === 'createReplica' || method === 'copy' || method === 'digests'))
+          return fail(failure('storage', 'Input/output error'))
+        return (member as (...given: unknown[]) => unknown).apply(target, args)
+      }
     },
   })
 }
@@ -107,26 +131,22 @@ export interface CopyTargetOptions {
   readonly clock: VirtualClock
   readonly network: WorldNetwork
   readonly storage: WorldStorage
-  readonly latency: () => Promise<void>
   readonly volumes: MemoryVolumeHost
 }
 
 /** What a resync writes to: the other host's export, reached over the network between replicas. */
-export function copyTarget({ from, to, clock, network, storage, latency, volumes }: CopyTargetOptions): CopyTarget {
-  const passes = async () => {
-    await latency()
-    const connected = network.hears(from, to) && network.connected(from, to, 'ran')
-    return connected && storage.isDaemonUp(to) && storage.isDaemonUp(from)
-  }
-  const unreachable = async () => {
+export function copyTarget({ from, to, clock, network, storage, volumes }: CopyTargetOptions): CopyTarget {
+  const isInOrder = (host: HostId) =>
+    network.presence(host) === 'on' && storage.daemon(host) === 'up' && ['ok', 'full'].includes(storage.disk(host))
+  const through = async <T>(work: () => Result<T>): Promise<Result<T>> => {
+    await clock.sleep(0.2 + network.delayMs(from, to, 'ran'))
+    if (network.linked(from, to, 'ran') && isInOrder(to) && isInOrder(from)) return work()
     await clock.sleep(COPY_GIVEN_UP_MS)
     return fail(failure('host_unreachable', `${to} does not take the copy`))
   }
   return {
-    write: async (...request) => ((await passes()) ? volumes.writeThrough(...request) : unreachable()),
-    read: async (volume, pool, { offset, length }) =>
-      (await passes())
-        ? ok(volumes.contentOf(volume, pool)?.slice(offset, offset + length) ?? new Uint8Array())
-        : unreachable(),
+    write: (...request) => through(() => volumes.writeBlockThrough(...request)),
+    read: (volume, pool, block) => through(() => ok(volumes.contentOf(volume, pool)?.block(block) ?? new Uint8Array())),
+    flush: (...request) => through(() => volumes.flushThrough(...request)),
   }
 }

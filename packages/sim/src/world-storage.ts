@@ -1,15 +1,15 @@
 /**
  * The disks of a simulated cluster: each host's replicas behind a storage daemon, and the connections through which
  * guests write to them over the world's network. A request takes time on its way there and back, so that a fault can
- * strike when one replica has a write and the other has not.
+ * strike when one replica has a write and the other has not. Daemons die or stand still, disks fail, hang or fill up.
  */
 import { failure } from '@stead/core/errors.ts'
 import type { HostId, VolumeId } from '@stead/core/model/ids.ts'
 import type { Leg } from '@stead/core/ports/guest-host.ts'
-import type { LegHealth, LegWatch } from '@stead/core/ports/leg-watch.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { breakConnection, type LegConnection, type LegServers } from './leg-servers.ts'
-import { BLOCK_BYTES, type MemoryVolumeHost } from './memory-volume-host.ts'
+import type { MemoryVolumeHost } from './memory-volume-host.ts'
+import type { ReplicaContent } from './replica-content.ts'
 import type { SeededRandom } from './seeded-random.ts'
 import type { VirtualClock } from './virtual-clock.ts'
 import type { WorldNetwork } from './world-network.ts'
@@ -17,13 +17,33 @@ import type { WorldNetwork } from './world-network.ts'
 export const POOL = 'default'
 /** Blocks of a volume; write number N goes to block N modulo this. */
 export const SLOTS = 12
-const REQUEST_MS_MAX = 12
-const WATCH_INTERVAL_MS = 200
-const UNRESPONSIVE_MS = 900
+/**
+ * One bit of the world's bitmaps stands for 128 of the real one's 64 KiB. So a guest that has written to eight of its
+ * twelve blocks has passed the threshold of a bitmap rotation, and a resync takes several passes.
+ */
+export const WORLD_BLOCK_BYTES = 8 << 20
+const DISK_MS_SPREAD = 6
 
+export type DiskState = 'ok' | 'fails' | 'hangs' | 'full'
+type DaemonState = 'up' | 'paused' | 'down'
 export type Reach = 'answers' | 'silent' | 'refuses'
 
+interface Server {
+  daemon: DaemonState
+  disk: DiskState
+  /** Changes with each start: a connection to an earlier one is dead. */
+  generation: number
+}
+
+interface Connection extends LegConnection {
+  readonly client: HostId
+  readonly generation: number
+  /** Of the export that it was made to. */
+  readonly instance: number | undefined
+}
+
 export interface WorldStorageOptions {
+  readonly hosts: readonly HostId[]
   readonly clock: VirtualClock
   readonly random: SeededRandom
   readonly network: WorldNetwork
@@ -34,40 +54,58 @@ export interface WorldStorageOptions {
 
 export class WorldStorage {
   readonly #options: WorldStorageOptions
-  readonly #downDaemons = new Set<HostId>()
-  readonly #connections = new Map<LegConnection, HostId>()
+  readonly #servers = new Map<HostId, Server>()
+  readonly #connections = new Set<Connection>()
+  readonly #listeners = new Set<() => void>()
 
   constructor(options: WorldStorageOptions) {
     this.#options = options
+    for (const host of options.hosts) this.#servers.set(host, { daemon: 'up', disk: 'ok', generation: 1 })
+    options.network.onChange(() => this.#changed())
   }
 
-  isDaemonUp(host: HostId): boolean {
-    return !this.#downDaemons.has(host)
+  daemon(host: HostId): DaemonState {
+    return this.#server(host).daemon
   }
 
-  /** The daemon ends: its clients see it at once, where a cable leads there. */
+  disk(host: HostId): DiskState {
+    return this.#server(host).disk
+  }
+
+  /** The daemon ends: its clients see it at once, where cables lead there. */
   stopDaemon(host: HostId): void {
-    this.#downDaemons.add(host)
+    this.#server(host).daemon = 'down'
     this.#options.volumesOf(host).loseDaemon()
-    for (const [connection, client] of this.#connections)
-      if (connection.leg.host === host && this.reach(client, host) === 'refuses') breakConnection(connection)
+    for (const connection of this.#connections)
+      if (connection.leg.host === host && this.reach(connection.client, host) === 'refuses') breakConnection(connection)
+    this.#changed()
   }
 
+  /** After a daemon's end or its host's: whoever was connected learns of it when he can be reached. */
   startDaemon(host: HostId): void {
-    this.#downDaemons.delete(host)
+    const server = this.#server(host)
+    server.daemon = 'up'
+    server.generation += 1
+    this.#changed()
   }
 
-  /** The host was off: whoever was connected learns of it now. */
-  startAfresh(host: HostId): void {
-    this.startDaemon(host)
-    for (const connection of this.#connections.keys()) if (connection.leg.host === host) breakConnection(connection)
+  pauseDaemon(host: HostId, isPaused: boolean): void {
+    const server = this.#server(host)
+    if (server.daemon !== 'down') server.daemon = isPaused ? 'paused' : 'up'
+    this.#changed()
+  }
+
+  setDisk(host: HostId, state: DiskState): void {
+    this.#server(host).disk = state
+    this.#changed()
   }
 
   /** How a host's daemon behaves towards a client on another host, or on the same. */
   reach(client: HostId, host: HostId): Reach {
     const { network } = this.#options
-    if (!network.connected(client, host, 'san') || network.presence(host) !== 'on') return 'silent'
-    return this.#downDaemons.has(host) ? 'refuses' : 'answers'
+    if (!network.linked(client, host, 'san') || network.presence(host) !== 'on') return 'silent'
+    const { daemon } = this.#server(host)
+    return daemon === 'up' ? 'answers' : daemon === 'down' ? 'refuses' : 'silent'
   }
 
   /** Legs as the guests of one host see them. */
@@ -75,119 +113,155 @@ export class WorldStorage {
     return {
       connect: (leg, volume) => this.#connect(client, leg, volume),
       close: (connection) => {
-        this.#connections.delete(connection)
+        this.#connections.delete(connection as Connection)
         breakConnection(connection)
       },
-      write: (connection, value, onEnd) => this.#write(client, connection, value, onEnd),
-      answers: (connection) =>
-        !connection.broken &&
-        this.reach(client, connection.leg.host as HostId) === 'answers' &&
-        this.#isServed(connection),
-      lastWrite: (connection) =>
-        highestNumber(this.#options.volumesOf(connection.leg.host as HostId).contentOf(connection.volume, POOL)),
+      write: (connection, value, onEnd) => this.#send(connection as Connection, value, onEnd),
+      flush: (connection, onEnd) => this.#send(connection as Connection, 'flush', onEnd),
+      lastWrite: (connection) => Math.max(0, ...this.numbersOn(connection.leg.host as HostId, connection.volume)),
       onChange: (listener) => this.#options.network.onChange(listener),
     }
   }
 
-  watchOf(client: HostId, hostAt: (endpoint: Leg['endpoint']) => HostId): LegWatch {
-    return { watch: (endpoint, onChange) => this.#watch(client, hostAt(endpoint), onChange) }
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** The number in each block of a replica; empty when there is none. */
+  numbersOn(host: HostId, volume: VolumeId): readonly number[] {
+    return numbersIn(this.#options.volumesOf(host).contentOf(volume, POOL))
+  }
+
+  /** What a loss of power would leave in each block, in the worst case. */
+  flushedNumbersOn(host: HostId, volume: VolumeId): readonly number[] {
+    const content = this.#options.volumesOf(host).contentOf(volume, POOL)
+    return content ? Array.from({ length: SLOTS }, (_, slot) => numberIn(content.flushedBlock(slot))) : []
+  }
+
+  #server(host: HostId): Server {
+    const server = this.#servers.get(host)
+    if (!server) throw new Error(`there is no host ${host}`)
+    return server
+  }
+
+  #changed(): void {
+    for (const listener of [...this.#listeners]) listener()
+  }
+
+  #nextChange(): Promise<void> {
+    return new Promise((resolve) => {
+      const off = this.onChange(() => {
+        off()
+        resolve()
+      })
+    })
   }
 
   #connect(client: HostId, leg: Leg, volume: VolumeId): Result<LegConnection> {
-    const connection: LegConnection = { leg, volume, broken: false, attached: false, inFlight: new Set() }
-    if (this.reach(client, leg.host as HostId) !== 'answers' || !this.#isServed(connection))
+    const host = leg.host as HostId
+    const { generation } = this.#server(host)
+    const instance = this.#options.volumesOf(host).exportInstance(volume, POOL, leg.exportName)
+    const state = { broken: false, attached: false, inFlight: new Set<never>() }
+    const connection: Connection = { leg, volume, client, generation, instance, ...state }
+    if (this.reach(client, host) !== 'answers' || instance === undefined)
       return fail(failure('host_unreachable', `The replica on ${leg.host} does not answer`))
-    this.#connections.set(connection, client)
+    this.#connections.add(connection)
     return ok(connection)
   }
 
-  #isServed({ leg, volume }: LegConnection): boolean {
-    return this.#options.volumesOf(leg.host as HostId).hasExport(volume, POOL, leg.exportName)
-  }
-
-  #write(client: HostId, connection: LegConnection, value: number, onEnd: (done: boolean) => void): void {
-    const { clock, random } = this.#options
+  #send(connection: Connection, request: number | 'flush', onEnd: (done: boolean) => void): void {
+    const { clock, random, network } = this.#options
     if (connection.broken) return onEnd(false)
     const end = (done: boolean) => {
       if (connection.inFlight.delete(end)) onEnd(done)
     }
     connection.inFlight.add(end)
-    clock.after(random.fraction() * REQUEST_MS_MAX, () => void this.#deliver(client, connection, value, end))
-  }
-
-  async #deliver(
-    client: HostId,
-    connection: LegConnection,
-    value: number,
-    end: (done: boolean) => void,
-  ): Promise<void> {
-    const { clock, random, network } = this.#options
     const host = connection.leg.host as HostId
-    while (this.reach(client, host) === 'silent') {
-      // What lies in a frozen server's socket is executed when it wakes up, whether or not the client still waits;
-      // what is still on this side of a cut cable goes with the connection.
-      const isOnItsWay = connection.broken && !network.connected(client, host, 'san')
-      if (isOnItsWay || network.presence(host) === 'off') return
-      await network.changed()
-    }
-    const written = this.#writeBlock(client, connection, value)
-    if (!written) {
-      this.#connections.delete(connection)
-      return breakConnection(connection)
-    }
-    await clock.sleep(random.fraction() * REQUEST_MS_MAX)
-    while (this.reach(client, host) === 'silent' && !connection.broken) await network.changed()
-    end(true)
+    const ms = network.delayMs(connection.client, host, 'san') + random.fraction() * DISK_MS_SPREAD
+    clock.after(ms, () => {
+      // The usual case, without a promise: everything is in order at both ends.
+      if (this.#isServing(connection)) return this.#serve(connection, request, end)
+      void this.#deliver(connection, request, end)
+    })
   }
 
-  #writeBlock(client: HostId, { leg, volume }: LegConnection, value: number): boolean {
+  #isServing({ client, leg, generation }: Connection): boolean {
     const host = leg.host as HostId
-    if (this.#downDaemons.has(host)) return false
-    const bytes = new Uint8Array(8)
-    new DataView(bytes.buffer).setFloat64(0, value)
-    const written = this.#options
-      .volumesOf(host)
-      .writeThrough(volume, POOL, leg.exportName, (value % SLOTS) * BLOCK_BYTES, bytes)
-    if (written.ok) this.#options.onWritten(client, host, volume, leg.exportName)
-    return written.ok
+    const server = this.#server(host)
+    return this.reach(client, host) === 'answers' && server.disk !== 'hangs' && server.generation === generation
   }
 
-  #watch(client: HostId, host: HostId, onChange: (health: LegHealth) => void): () => void {
-    const { clock, network } = this.#options
-    let told: LegHealth | undefined
-    let isOver = false
-    let silentMs = 0
-    const look = () => {
-      if (isOver) return
-      // A frozen observer sees nothing, and begins anew when it wakes up.
-      if (network.presence(client) !== 'on') silentMs = 0
-      else {
-        const reach = this.reach(client, host)
-        silentMs = reach === 'silent' ? silentMs + WATCH_INTERVAL_MS : 0
-        const health =
-          reach === 'refuses'
-            ? 'refused'
-            : reach === 'answers'
-              ? 'alive'
-              : silentMs >= UNRESPONSIVE_MS
-                ? 'unresponsive'
-                : told
-        if (health !== undefined && health !== told) onChange((told = health))
+  async #deliver(connection: Connection, request: number | 'flush', end: (done: boolean) => void): Promise<void> {
+    const { network } = this.#options
+    const host = connection.leg.host as HostId
+    let isThere = false
+    for (;;) {
+      const server = this.#server(host)
+      isThere ||= network.passes(connection.client, host, 'san')
+      // What lies in a standing server's socket is executed when it goes on, whether or not the client still waits;
+      // what is still on this side of a cut cable goes with the connection.
+      if (connection.broken && !isThere) return
+      // What a host had received is gone with its power; the client goes on sending, until somebody answers.
+      if (network.presence(host) === 'off') isThere = false
+      const isRunning = network.presence(host) === 'on' && server.daemon !== 'paused'
+      if (isThere && isRunning) {
+        if (server.daemon === 'down' || server.generation !== connection.generation) return this.#refuse(connection)
+        if (server.disk !== 'hangs') return this.#serve(connection, request, end)
       }
-      clock.after(WATCH_INTERVAL_MS, look)
+      await this.#nextChange()
     }
-    clock.after(1, look)
-    return () => (isOver = true)
+  }
+
+  /** The connection belongs to a daemon that is gone: the client learns it as soon as a packet reaches it. */
+  async #refuse(connection: Connection): Promise<void> {
+    const host = connection.leg.host as HostId
+    while (!connection.broken && !this.#options.network.passes(host, connection.client, 'san')) await this.#nextChange()
+    this.#connections.delete(connection)
+    breakConnection(connection)
+  }
+
+  #serve(connection: Connection, request: number | 'flush', end: (done: boolean) => void): void {
+    const { clock, random, network, volumesOf, onWritten } = this.#options
+    const { leg, volume, client } = connection
+    const host = leg.host as HostId
+    const present = volumesOf(host).exportInstance(volume, POOL, leg.exportName)
+    if (present === undefined || present !== connection.instance) return void this.#refuse(connection)
+    const isRefused = this.#server(host).disk === 'fails'
+    const done = isRefused
+      ? fail(failure('storage', 'Input/output error'))
+      : request === 'flush'
+        ? volumesOf(host).flushThrough(volume, POOL, leg.exportName)
+        : volumesOf(host).writeThrough(volume, POOL, leg.exportName, offsetOf(request), bytesOf(request))
+    if (done.ok && request !== 'flush') onWritten(client, host, volume, leg.exportName)
+    clock.after(random.fraction() * DISK_MS_SPREAD + network.delayMs(host, client, 'san'), () => {
+      if (connection.broken || this.reach(client, host) !== 'silent') end(done.ok)
+      else void this.#answerLater(connection, () => end(done.ok))
+    })
+  }
+
+  async #answerLater(connection: Connection, end: () => void): Promise<void> {
+    const host = connection.leg.host as HostId
+    while (!connection.broken && this.reach(connection.client, host) === 'silent') await this.#nextChange()
+    if (this.#server(host).generation !== connection.generation) return this.#refuse(connection)
+    end()
   }
 }
 
-/** The number in each slot of a replica. */
-export function numbersIn(content: Uint8Array | undefined): readonly number[] {
-  if (!content) return []
-  const view = new DataView(content.buffer, content.byteOffset)
-  return Array.from({ length: SLOTS }, (_, slot) => view.getFloat64(slot * BLOCK_BYTES))
+function offsetOf(value: number): number {
+  return (value % SLOTS) * WORLD_BLOCK_BYTES
 }
 
-function highestNumber(content: Uint8Array | undefined): number {
-  return Math.max(0, ...numbersIn(content))
+function bytesOf(value: number): Uint8Array {
+  const bytes = new Uint8Array(8)
+  new DataView(bytes.buffer).setFloat64(0, value)
+  return bytes
+}
+
+function numbersIn(content: ReplicaContent | undefined): readonly number[] {
+  return content ? Array.from({ length: SLOTS }, (_, slot) => numberIn(content.block(slot))) : []
+}
+
+function numberIn(block: Uint8Array): number {
+  return block.length < 8 ? 0 : new DataView(block.buffer, block.byteOffset).getFloat64(0)
 }

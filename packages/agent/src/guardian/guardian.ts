@@ -2,27 +2,17 @@
  * The guardian: heartbeats, lease and deadman of one host, in a small process of its own. The agent's event loop may
  * block (10,000 rows of JSON take 30 ms) or end; this one must not.
  */
-import { hostVerdicts } from '@stead/core/ha/detection.ts'
-import { deadmanDecision, type SelfFencingDecision } from '@stead/core/ha/self-fencing.ts'
+import { GuardianRound } from '@stead/core/ha/guardian-round.ts'
+import type { SelfFencingDecision } from '@stead/core/ha/self-fencing.ts'
+import { LeaseKeeper, type LeaseStore } from '@stead/core/host/lease-keeper.ts'
 import type { Clock } from '@stead/core/ports/clock.ts'
 import type { HeartbeatView } from '@stead/core/ports/fence.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import { ControlServer, type GuardianUpdate } from './control-server.ts'
 import type { Deadman } from './deadman-client.ts'
 import type { GuardianConfig, GuardianPeer } from './guardian-config.ts'
-import { encodeHeartbeat, HeartbeatReader, PacketKey } from './heartbeat-packet.ts'
+import { bootTag, encodeHeartbeat, HeartbeatReader, PacketKey } from './heartbeat-packet.ts'
 import { HeartbeatSockets } from './heartbeat-sockets.ts'
-import type { LeaseStore } from './lease-gateway.ts'
-import { LeaseKeeper } from './lease-keeper.ts'
-import { PeerTable } from './peer-table.ts'
-
-/** A subscriber hears from the guardian at least every so many heartbeats; silence means that it is gone. */
-export const HEARTBEATS_PER_PUSH_MAX = 5
-
-/** A peer that was not heard for so many rounds is in doubt. */
-const CALM_ROUNDS = 2
-/** In doubt heartbeats go out on all networks and so many times as often: the observers agree the sooner. */
-const HASTE = 4
 
 export interface GuardianDependencies {
   readonly store: LeaseStore
@@ -36,15 +26,12 @@ export class Guardian {
   readonly #config: GuardianConfig
   readonly #dependencies: GuardianDependencies
   readonly #key: PacketKey
-  readonly #table: PeerTable
+  readonly #round: GuardianRound
   readonly #lease: LeaseKeeper
   #peers: readonly GuardianPeer[]
-  #detectionMs: number
   #sockets: HeartbeatSockets | undefined
   #control: ControlServer | undefined
   #timer: NodeJS.Timeout | undefined
-  #pushedState = ''
-  #ticksSincePush = 0
   #decisionKind: SelfFencingDecision['kind'] | undefined
 
   private constructor(config: GuardianConfig, dependencies: GuardianDependencies) {
@@ -53,10 +40,9 @@ export class Guardian {
     this.#dependencies = dependencies
     this.#key = new PacketKey(Buffer.from(config.clusterKey, 'hex'))
     this.#peers = config.peers.filter((peer) => peer.id !== config.hostId)
-    this.#detectionMs = config.detectionMs
-    const { hostId, bootId, heartbeatIntervalMs, detectionMs } = config
-    this.#table = new PeerTable({ hostId, bootId, heartbeatIntervalMs, detectionMs, startedAt: clock.monotonicMs() })
-    this.#table.setPeers(this.#peers.map((peer) => peer.id))
+    const { bootId } = config
+    this.#round = new GuardianRound({ ...config, bootTag, startedAt: clock.monotonicMs() })
+    this.#round.setPeers(this.#peers.map((peer) => peer.id))
     this.#lease = new LeaseKeeper({ store, clock, log, ttlMs: config.leaseTtlMs, key: config.leaseKey, bootId })
   }
 
@@ -68,8 +54,7 @@ export class Guardian {
   }
 
   view(): HeartbeatView {
-    const now = this.#dependencies.clock.monotonicMs()
-    return this.#viewAt(now, this.#decide(now))
+    return this.#round.view(this.#dependencies.clock.monotonicMs(), this.#lease.sentAt)
   }
 
   /** Leaves the deadman armed and the lease alive: a successor has their remaining time to take over. */
@@ -96,7 +81,7 @@ export class Guardian {
       log,
       onPacket: (network, packet) => {
         const heartbeat = reader.read(packet)
-        if (heartbeat) this.#table.receive(network, heartbeat, clock.monotonicMs())
+        if (heartbeat) this.#round.table.receive(network, heartbeat, clock.monotonicMs())
       },
     })
     this.#lease.start()
@@ -106,11 +91,8 @@ export class Guardian {
   #tick(): void {
     const { clock, deadman, log } = this.#dependencies
     const now = clock.monotonicMs()
-    this.#table.tick(now)
-    const isCalm = this.#isCalm(now)
-    this.#lease.setUrgent(!isCalm)
-
-    const decision = this.#decide(now)
+    const { decision, heartbeat, on, isLeaseUrgent, nextInMs, view, isDue } = this.#round.beat(now, this.#lease.sentAt)
+    this.#lease.setUrgent(isLeaseUrgent)
     if (decision.kind === 'renew' && decision.until !== undefined) deadman.renew(decision.until)
     if (decision.kind !== this.#decisionKind) {
       const { kind, reason, isolated } = decision
@@ -118,69 +100,17 @@ export class Guardian {
       log[kind === 'renew' ? 'info' : 'warn'](report, { reason, isolated })
       this.#decisionKind = kind
     }
-
-    if (this.#peers.length > 0) {
-      const packet = encodeHeartbeat(this.#table.makeHeartbeat(now), this.#key)
-      this.#sockets?.send(packet, this.#peers, isCalm ? 'next-network' : 'all-networks')
-    }
-    this.#pushIfDue(this.#viewAt(now, decision))
-    const { heartbeatIntervalMs } = this.#config
-    this.#timer = setTimeout(() => this.#tick(), isCalm ? heartbeatIntervalMs : heartbeatIntervalMs / HASTE)
-  }
-
-  /** Every peer was heard a moment ago: nobody needs more than the usual from us. */
-  #isCalm(now: number): boolean {
-    const limitMs = CALM_ROUNDS * this.#config.heartbeatIntervalMs
-    return this.#peers.every((peer) => this.#table.heardWithin(peer.id, limitMs, now))
-  }
-
-  #pushIfDue(view: HeartbeatView): void {
-    const state = this.#summarize(view)
-    if (state === this.#pushedState && ++this.#ticksSincePush < HEARTBEATS_PER_PUSH_MAX) return
-    this.#pushedState = state
-    this.#ticksSincePush = 0
-    this.#control?.push(view)
-  }
-
-  /** What a subscriber should hear of at once when it changes. */
-  #summarize(view: HeartbeatView): string {
-    const self = this.#config.hostId
-    const members = [self, ...this.#peers.map((peer) => peer.id)]
-    const verdicts = hostVerdicts({ self, view, members, detectionMs: this.#detectionMs })
-    const boots = this.#peers.map((peer) => view.peers[peer.id]?.bootId)
-    return [view.isolated, view.stalled, ...verdicts.values(), ...boots].join(' ')
-  }
-
-  #decide(now: number): SelfFencingDecision {
-    return deadmanDecision({
-      now,
-      leaseSentAt: this.#lease.sentAt,
-      contactSentAt: this.#table.contactSentAt,
-      peerCount: this.#table.peerCount,
-      leaseTtlMs: this.#config.leaseTtlMs,
-      marginMs: this.#config.marginMs,
-      detectionMs: this.#detectionMs,
-    })
-  }
-
-  #viewAt(now: number, decision: SelfFencingDecision): HeartbeatView {
-    const { isolated, fencesItself, until } = decision
-    const hasDeadline = fencesItself && until !== undefined
-    return this.#table.view(now, { isolated, ...(hasDeadline ? { deadlineInMs: Math.round(until - now) } : {}) })
+    if (heartbeat) this.#sockets?.send(encodeHeartbeat(heartbeat, this.#key), this.#peers, on)
+    if (isDue) this.#control?.push(view)
+    this.#timer = setTimeout(() => this.#tick(), nextInMs)
   }
 
   #update(update: GuardianUpdate): void {
     if (update.peers) {
       this.#peers = update.peers.filter((peer) => peer.id !== this.#config.hostId)
-      this.#table.setPeers(this.#peers.map((peer) => peer.id))
+      this.#round.setPeers(this.#peers.map((peer) => peer.id))
     }
-    if (update.detectionMs !== undefined) {
-      this.#detectionMs = update.detectionMs
-      this.#table.setDetectionMs(update.detectionMs)
-    }
-    this.#dependencies.log.info('updated', {
-      peers: this.#peers.map((peer) => peer.id),
-      detectionMs: this.#detectionMs,
-    })
+    if (update.detectionMs !== undefined) this.#round.setDetectionMs(update.detectionMs)
+    this.#dependencies.log.info('updated', { ...update, peers: this.#peers.map((peer) => peer.id) })
   }
 }

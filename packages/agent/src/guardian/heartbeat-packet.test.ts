@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { createHmac } from 'node:crypto'
 import { test } from 'node:test'
-import { decodeHeartbeat, encodeHeartbeat, HeartbeatReader, PacketKey, type Heartbeat } from './heartbeat-packet.ts'
+import type { Heartbeat } from '@stead/core/ha/heartbeat.ts'
+import { decodeHeartbeat, encodeHeartbeat, HeartbeatReader, PacketKey } from './heartbeat-packet.ts'
 
 const KEY = new PacketKey(Buffer.alloc(32, 7))
 const HEARTBEAT: Heartbeat = {

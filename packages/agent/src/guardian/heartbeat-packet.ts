@@ -5,32 +5,13 @@
  * boot, and a peer that repeats it tells the sender *when* it was last heard by the sender's own clock.
  */
 import { hash, timingSafeEqual } from 'node:crypto'
+import type { Echo, Heartbeat, Statement } from '@stead/core/ha/heartbeat.ts'
 
 const MAC_BYTES = 16
 const SHA256_BLOCK_BYTES = 64
 const SHA256_BYTES = 32
 /** Packets of different senders that may arrive between the copies of one. */
 const RECENT_MAX = 8
-
-/** What the sender knows of one other host. */
-export interface Statement {
-  /** Ms since the sender heard it on its best network; -1: no opinion. */
-  readonly silenceMs: number
-  /** Stamps last received from that host, newest boot last: `seq` and the boot's tag. At most two. */
-  readonly echoes: readonly Echo[]
-}
-
-export interface Echo {
-  readonly seq: number
-  readonly bootTag: string
-}
-
-export interface Heartbeat {
-  readonly from: string
-  readonly bootId: string
-  readonly seq: number
-  readonly statements: ReadonlyMap<string, Statement>
-}
 
 /** Eight characters that stand for a boot id inside packets. */
 export function bootTag(bootId: string): string {

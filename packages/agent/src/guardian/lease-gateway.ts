@@ -7,14 +7,12 @@
  */
 import { assert } from '@stead/core/assert.ts'
 import { failure } from '@stead/core/errors.ts'
+import type { LeaseStore } from '@stead/core/host/lease-keeper.ts'
 import type { Clock } from '@stead/core/ports/clock.ts'
 import type { Log } from '@stead/core/ports/log.ts'
-import type { LeaseId, Store, StoreEntry, Transaction, TransactionOutcome } from '@stead/core/ports/store.ts'
+import type { LeaseId, StoreEntry, Transaction, TransactionOutcome } from '@stead/core/ports/store.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { Agent, request } from '../http/node-http.ts'
-
-/** What the lease keeper needs of a store. */
-export type LeaseStore = Pick<Store, 'grantLease' | 'keepLease' | 'get' | 'transact' | 'close'>
 
 export interface LeaseGatewayOptions {
   /** `10.1.0.1:2379`; the local member first. */

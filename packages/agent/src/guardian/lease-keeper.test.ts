@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { failure } from '@stead/core/errors.ts'
+import { LeaseKeeper } from '@stead/core/host/lease-keeper.ts'
 import type { LeaseId, Store, StoreEntry } from '@stead/core/ports/store.ts'
 import { fail, ok } from '@stead/core/result.ts'
-import { LeaseKeeper } from './lease-keeper.ts'
 import { lineLog } from './line-log.ts'
 import { realClock } from '../real-clock.ts'
 

@@ -12,8 +12,10 @@ import { deadmanDecision, type SelfFencingDecision } from './self-fencing.ts'
 /** A subscriber hears from the guardian at least every so many heartbeats; silence means that it is gone. */
 export const HEARTBEATS_PER_PUSH_MAX = 5
 
-/** A peer that was not heard for so many rounds is reason enough to speak on all networks. */
+/** A peer that was not heard for so many rounds is in doubt. */
 const CALM_ROUNDS = 2
+/** In doubt heartbeats go out on all networks and so many times as often: the observers agree the sooner. */
+const HASTE = 4
 
 export interface GuardianRoundOptions extends PeerTableOptions {
   readonly leaseTtlMs: number
@@ -27,6 +29,10 @@ export interface GuardianBeat {
   readonly heartbeat: Heartbeat | undefined
   /** While every peer was heard a moment ago the networks take turns; else every heartbeat goes out on all. */
   readonly on: 'next-network' | 'all-networks'
+  /** The lease is the only evidence that this host is not cut off: it is to be renewed soon. */
+  readonly isLeaseUrgent: boolean
+  /** When the next beat is due. */
+  readonly nextInMs: number
   readonly view: HeartbeatView
   /** Whether the view says something new, or has not been told for long. */
   readonly isDue: boolean
@@ -63,10 +69,14 @@ export class GuardianRound {
     const decision = this.#decide(now, leaseSentAt)
     const heartbeat = this.#peers.length > 0 ? this.table.makeHeartbeat(now) : undefined
     const view = this.#viewAt(now, decision)
+    const isCalm = this.#isCalm(now)
+    const { heartbeatIntervalMs } = this.#options
     return {
       decision,
       heartbeat,
-      on: this.#isCalm(now) ? 'next-network' : 'all-networks',
+      on: isCalm ? 'next-network' : 'all-networks',
+      isLeaseUrgent: !isCalm,
+      nextInMs: isCalm ? heartbeatIntervalMs : heartbeatIntervalMs / HASTE,
       view,
       isDue: this.#isDue(view),
     }
@@ -93,6 +103,7 @@ export class GuardianRound {
     return this.table.view(now, { isolated, ...(hasDeadline ? { deadlineInMs: Math.round(until - now) } : {}) })
   }
 
+  /** Every peer was heard a moment ago: nobody needs more than the usual from us. */
   #isCalm(now: number): boolean {
     const limitMs = CALM_ROUNDS * this.#options.heartbeatIntervalMs
     return this.#peers.every((peer) => this.table.heardWithin(peer, limitMs, now))

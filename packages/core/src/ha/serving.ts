@@ -63,6 +63,9 @@ export function planServing(
     planned = withReplica(planned, replica.host, (old) => ({ ...old, state: 'stale', stale }))
   }
   for (const replica of planned.replicas) {
+    const { stale: known } = replica
+    if (known && !wasClean)
+      planned = withReplica(planned, replica.host, (old) => ({ ...old, stale: afterUncleanEnd(known) }))
     if (replica.state !== 'syncing') continue
     // It may already have been a leg of the guest without the record saying so: after an unclean end it may hold
     // writes that no source has, and nobody's bitmap tells which.
@@ -76,6 +79,15 @@ export function planServing(
     planned = withReplica(planned, replica.host, (found) => ({ ...found, state: 'stale', stale }))
   }
   return { kind: 'serve', volume: planned, serving: inSync(planned).map((replica) => replica.host), facts }
+}
+
+/**
+ * What is known of a replica that lost its leg in a run that then ended without its last flush. The writes that were in
+ * flight when the leg was dropped were to be written again elsewhere; if the run ended before that, only this replica
+ * may have them, and no bitmap of the source names them.
+ */
+export function afterUncleanEnd(stale: Staleness): Staleness {
+  return stale.cause === 'leg-lost' ? { ...stale, cause: 'run-lost' } : stale
 }
 
 function whyNotServing(

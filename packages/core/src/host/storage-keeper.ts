@@ -2,6 +2,7 @@
  * The storage side of one host: takes replicas away from runs that are over, removes what was deleted, and brings
  * the replicas of stopped guests up to date (a running guest's own host does that for it).
  */
+import { afterUncleanEnd } from '../ha/serving.ts'
 import type { Grant } from '../model/grant.ts'
 import type { VolumeId } from '../model/ids.ts'
 import type { ClusterState } from '../model/cluster.ts'
@@ -88,8 +89,10 @@ export class StorageKeeper {
     const source = inSync(volume)[0]
     if (source?.host !== self || clock.monotonicMs() < (this.#notBefore.get(volume.id) ?? 0)) return
     const isUp = (host: Volume['replicas'][number]['host']) => state.statuses.get(host)?.value.state === 'online'
-    const target = volume.replicas.find((replica) => replica.state !== 'in-sync' && isUp(replica.host))
-    if (target) this.#once(`resync ${volume.id}`, () => this.#resync(volume, grant, source, target, signal))
+    const found = volume.replicas.find((replica) => replica.state !== 'in-sync' && isUp(replica.host))
+    if (!found) return
+    const target = found.stale && !grant.clean ? { ...found, stale: afterUncleanEnd(found.stale) } : found
+    this.#once(`resync ${volume.id}`, () => this.#resync(volume, grant, source, target, signal))
   }
 
   async #resync(

@@ -5,11 +5,13 @@
  * leader that was just cut off from its followers still answers keepalives for up to an election timeout. It also
  * shows when somebody has deleted the key.
  */
-import type { Clock } from '@stead/core/ports/clock.ts'
-import type { Log } from '@stead/core/ports/log.ts'
-import type { LeaseId } from '@stead/core/ports/store.ts'
-import { WakeableSleep } from '@stead/core/wakeable-sleep.ts'
-import type { LeaseStore } from './lease-gateway.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { Log } from '../ports/log.ts'
+import type { LeaseId, Store } from '../ports/store.ts'
+import { WakeableSleep } from '../wakeable-sleep.ts'
+
+/** What the lease keeper needs of a store. */
+export type LeaseStore = Pick<Store, 'grantLease' | 'keepLease' | 'get' | 'transact' | 'close'>
 
 export interface LeaseKeeperOptions {
   readonly store: LeaseStore

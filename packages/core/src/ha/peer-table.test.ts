@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { hostVerdicts } from '@stead/core/ha/detection.ts'
-import type { HostId } from '@stead/core/model/ids.ts'
-import type { Heartbeat } from './heartbeat-packet.ts'
+import { hostVerdicts } from './detection.ts'
+import type { HostId } from '../model/ids.ts'
+import type { Heartbeat } from './heartbeat.ts'
 import { PeerTable } from './peer-table.ts'
 
 const id = (name: string) => name as HostId
@@ -13,6 +13,7 @@ function table(hostId: string, bootId: string, startedAt: number, peers: string[
   const made = new PeerTable({
     hostId: id(hostId),
     bootId,
+    bootTag: (id) => id,
     heartbeatIntervalMs: INTERVAL_MS,
     detectionMs: DETECTION_MS,
     startedAt,

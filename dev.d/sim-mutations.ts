@@ -1,0 +1,154 @@
+/** Each safety rule, and the change of the code that takes it out. The texts must be found: else the table has rotted. */
+import type { SourceEdit } from './sim-worker.ts'
+
+export interface Mutation {
+  readonly rule: string
+  readonly edits: readonly SourceEdit[]
+}
+
+const HOST = 'packages/core/src/host'
+const HA = 'packages/core/src/ha'
+const SIM = 'packages/sim/src'
+
+export const MUTATIONS: readonly Mutation[] = [
+  {
+    rule: 'record-before-continue',
+    edits: [
+      {
+        file: `${HOST}/disk-keeper.ts`,
+        text: 'const recorded = await records.markStale(volume, host, stale)',
+        by: "const recorded = { kind: 'recorded' } as { kind: string }; void records.markStale(volume, host, stale)",
+      },
+    ],
+  },
+  {
+    rule: 'hard-revocation',
+    edits: [
+      {
+        file: `${HOST}/storage-keeper.ts`,
+        text: 'const revoked = await volumesOn(self).revokeBelow(volume.id, pool, grant.epoch)',
+        by: 'const revoked = { ok: true as const, value: [] as readonly string[] }',
+      },
+    ],
+  },
+  {
+    rule: 'parent-check',
+    edits: [
+      {
+        file: `${HOST}/commit.ts`,
+        text: 'const compares: Compare[] = [{ key: KEYS.coordinator, modRevision: context.claimRevision }]',
+        by: 'const compares: Compare[] = []',
+      },
+    ],
+  },
+  {
+    rule: 'self-fencing',
+    edits: [
+      {
+        file: `${SIM}/world-guardian.ts`,
+        text: 'this.#cancelTimer = clock.after(leftMs, () => {',
+        by: 'if (leftMs > 0) return\n    this.#cancelTimer = clock.after(leftMs, () => {',
+      },
+    ],
+  },
+  {
+    rule: 'deadline-margin',
+    edits: [
+      {
+        file: `${HA}/self-fencing.ts`,
+        text: 'const grantMs = leaseTtlMs - marginMs',
+        by: 'const grantMs = leaseTtlMs + 0 * marginMs',
+      },
+    ],
+  },
+  {
+    rule: 'evidence-dated-at-sending',
+    edits: [
+      {
+        file: `${HA}/peer-table.ts`,
+        text: 'if (confirmedAt !== undefined) this.#contactSentAt = Math.max(this.#contactSentAt ?? -Infinity, confirmedAt)',
+        by: 'if (confirmedAt !== undefined) this.#contactSentAt = now',
+      },
+    ],
+  },
+  {
+    rule: 'rotation-after-flush',
+    edits: [
+      {
+        file: `${HOST}/disk-keeper.ts`,
+        text: 'const flushed = await this.#surgery.run(() => context.guests.drainAndFlush(guest, volume.id))',
+        by: 'const flushed = { ok: true }',
+      },
+    ],
+  },
+  {
+    rule: 'union-of-both-bitmaps',
+    edits: [
+      {
+        file: `${HOST}/resync.ts`,
+        text: "if (target.stale?.cause !== 'run-lost') return ok([])",
+        by: "if (target.stale?.cause !== 'never') return ok([])",
+      },
+    ],
+  },
+  {
+    rule: 'serving-only-current-replicas',
+    edits: [
+      {
+        file: `${HOST}/disk-opening.ts`,
+        text: 'const replicas = inSync(volume).toSorted(',
+        by: 'const replicas = volume.replicas.toSorted(',
+      },
+      {
+        file: `${SIM}/memory-volume-host.ts`,
+        text: "if ((purpose === 'serve' || purpose === 'copy-from') && !inSync)",
+        by: "if ((purpose === 'serve' || purpose === 'copy-from') && !inSync && purpose === 'copy-from')",
+      },
+    ],
+  },
+  {
+    rule: 'epoch-refused-at-open',
+    edits: [{ file: `${SIM}/memory-volume-host.ts`, text: 'if (epoch < newest) return', by: 'if (epoch < 0) return' }],
+  },
+  {
+    rule: 'one-source-after-an-unclean-end',
+    edits: [
+      {
+        file: `${HA}/serving.ts`,
+        text: 'if (wasClean) return undefined\n',
+        by: 'if (wasClean || isUsable) return undefined\n',
+      },
+      {
+        file: `${HA}/safety.ts`,
+        text: 'if (!wasClean && serving.length > 1) return',
+        by: 'if (!wasClean && serving.length > 9) return',
+      },
+    ],
+  },
+  {
+    rule: 'in-flight-writes-of-a-dropped-leg',
+    edits: [
+      {
+        file: `${HA}/serving.ts`,
+        text: "return stale.cause === 'leg-lost' ? { ...stale, cause: 'run-lost' } : stale",
+        by: 'return stale',
+      },
+    ],
+  },
+  {
+    rule: 'surviving-replicas-first',
+    edits: [
+      {
+        file: `${HOST}/guest-run.ts`,
+        text: 'await yieldToSurvivors(this.#context, guest, mine)',
+        by: 'void yieldToSurvivors',
+      },
+    ],
+  },
+  {
+    rule: 'copy-only-from-a-living-leg',
+    edits: [
+      { file: `${HOST}/resync.ts`, text: 'if (!run.isCurrent()) return fail', by: 'if (signal.aborted) return fail' },
+    ],
+  },
+]

@@ -1,0 +1,78 @@
+/**
+ * A guest that could run, runs; and one that runs gets on with its work. Asked only when nothing was done to the world
+ * for a while: by then the healthy part of the cluster must have found its way.
+ */
+import { FAILURES_MAX } from '@stead/core/ha/coordinator.ts'
+import type { Guest, GuestObservation } from '@stead/core/model/guest.ts'
+import type { HostId, VolumeId } from '@stead/core/model/ids.ts'
+import { KEYS } from '@stead/core/model/keys.ts'
+import { inSync } from '@stead/core/model/records.ts'
+import type { Volume } from '@stead/core/model/volume.ts'
+import { hasRoom, soundPart } from '../world-health.ts'
+import type { World } from '../world.ts'
+
+/** From the last fault to a running guest: detection, election, start, and two failed tries with their pauses. */
+const REST_MS = 20_000
+/** A disk whose guest runs and writes all the time has written within this time. */
+const STILL_MS = 10_000
+
+export class Availability {
+  readonly #world: World
+  /** Of each disk of a running process: how far its guest has got, and since when. */
+  readonly #progress = new Map<string, { readonly acknowledged: number; readonly sinceMs: number }>()
+
+  constructor(world: World) {
+    this.#world = world
+  }
+
+  /** To be called about every second. */
+  look(): void {
+    const { clock, changedAtMs } = this.#world
+    this.#noteProgress()
+    if (clock.monotonicMs() - changedAtMs < REST_MS) return
+    const healthy = soundPart(this.#world)
+    if (healthy.size * 2 <= this.#world.hostIds.length) return
+    for (const guest of this.#world.guests()) this.#judge(guest, healthy)
+  }
+
+  #judge(guest: Guest, healthy: ReadonlySet<HostId>): void {
+    const { checks, clock } = this.#world
+    if (guest.desired !== 'running' || guest.ha !== 'started' || guest.deleting) return
+    if (!this.#couldRun(guest, healthy)) return
+    const host = this.#world.grant(guest.name)?.host
+    if (!this.#world.isRunning(guest.name)) {
+      checks.violate(`${guest.name} could run, and does not for ${REST_MS} ms after the last fault`)
+      return
+    }
+    const disks = this.#world.hostOf(guest.id)?.machine.processes.get(guest.id)?.disks.keys() ?? []
+    for (const volume of disks) {
+      const progress = this.#progress.get(`${guest.id} ${volume}`)
+      if (progress && clock.monotonicMs() - progress.sinceMs > STILL_MS)
+        checks.violate(
+          `${guest.name} runs on ${host} and has written nothing to ${volume} for ${Math.round(clock.monotonicMs() - progress.sinceMs)} ms`,
+        )
+    }
+  }
+
+  #couldRun({ id, volumes }: Guest, healthy: ReadonlySet<HostId>): boolean {
+    const record = <T>(key: string) => this.#world.record<T>(key)
+    if ((record<GuestObservation>(KEYS.observation(id))?.failures ?? 0) >= FAILURES_MAX) return false
+    const hasData = volumes.every((volume: VolumeId) => {
+      const known = record<Volume>(KEYS.volume(volume))
+      return known?.ready === true && inSync(known).some((replica) => healthy.has(replica.host))
+    })
+    // Its present host counts as room: it takes no more there than it has.
+    return hasData && [...healthy].some((host) => hasRoom(this.#world, host, id))
+  }
+
+  #noteProgress(): void {
+    const nowMs = this.#world.clock.monotonicMs()
+    for (const host of this.#world.hosts)
+      for (const { launch, disks } of host.processes)
+        for (const [volume, { acknowledged }] of disks) {
+          const key = `${launch.guest} ${volume}`
+          if (this.#progress.get(key)?.acknowledged !== acknowledged)
+            this.#progress.set(key, { acknowledged, sinceMs: nowMs })
+        }
+  }
+}

@@ -1,0 +1,199 @@
+/**
+ * No write is lost. What a guest flushed stays as long as one replica is called current. What it was told is written,
+ * but has not flushed, outlives any single failure, and may go when another one comes on top of a loss of power.
+ */
+import type { Grant } from '@stead/core/model/grant.ts'
+import type { HostId, VolumeId } from '@stead/core/model/ids.ts'
+import { KEYS } from '@stead/core/model/keys.ts'
+import { inSync } from '@stead/core/model/records.ts'
+import type { Volume } from '@stead/core/model/volume.ts'
+import type { Disk, Process } from '../memory-machine.ts'
+import { SLOTS } from '../world-storage.ts'
+import type { Evidence } from './evidence.ts'
+
+interface Promised {
+  /** By block: the highest number that the guest was told is written. */
+  readonly written: number[]
+  /** By block: the highest number that the guest was told lasts. */
+  readonly flushed: number[]
+  /** Hosts that have lost their power with a current replica; until it is called stale, or a run has begun with it. */
+  readonly undoneOn: Set<HostId>
+}
+
+export class KeptWrites {
+  readonly #evidence: Evidence
+  readonly #promised = new Map<VolumeId, Promised>()
+  #acknowledged = 0
+
+  constructor(evidence: Evidence) {
+    this.#evidence = evidence
+  }
+
+  /** How many writes guests were told are done. */
+  get acknowledged(): number {
+    return this.#acknowledged
+  }
+
+  watch(volume: VolumeId): void {
+    const zeros = () => Array.from({ length: SLOTS }, () => 0)
+    this.#promised.set(volume, { written: zeros(), flushed: zeros(), undoneOn: new Set() })
+  }
+
+  forget(volume: VolumeId): void {
+    this.#promised.delete(volume)
+  }
+
+  highestOf(volume: VolumeId): number {
+    return Math.max(0, ...(this.#promised.get(volume)?.written ?? []))
+  }
+
+  /** A run begins: all it can read is what was promised, the same on all its legs. */
+  started(host: HostId, { launch, disks }: Process): void {
+    for (const [volume, { connections }] of disks) {
+      const promised = this.#promised.get(volume)
+      const [first, ...others] = connections
+      if (!promised || !first) continue
+      const numbers = this.#evidence.numbersOn(first.leg.host as HostId, volume)
+      for (const other of others) this.#sameOn(volume, first.leg.host, other.leg.host, 'a run begins, but')
+      for (const [slot, value] of promised.written.entries())
+        if ((numbers[slot] ?? 0) < value)
+          return this.#evidence.violate(
+            `${launch.name} begins on ${host} at epoch ${launch.epoch} with ${numbers[slot]} in block ${slot} of ${volume} on ${first.leg.host}, but ${value} was acknowledged`,
+          )
+      for (const { leg } of connections) promised.undoneOn.delete(leg.host as HostId)
+    }
+  }
+
+  acknowledge({ volume, acknowledged }: Disk): void {
+    this.#acknowledged += 1
+    const promised = this.#promised.get(volume)
+    if (!promised) return
+    const slot = acknowledged % SLOTS
+    promised.written[slot] = Math.max(promised.written[slot] ?? 0, acknowledged)
+    for (const host of this.#currentHosts(volume, promised)) this.#holds(volume, host, slot, acknowledged)
+  }
+
+  /** `upTo`: the last write that was done when the flush was sent. */
+  flushed({ volume }: Disk, upTo: number): void {
+    const promised = this.#promised.get(volume)
+    if (!promised) return
+    for (const [slot, written] of promised.written.entries()) {
+      // Numbers grow by one from block to block: this is the last one that went to this block before the flush.
+      const last = upTo - ((((upTo - slot) % SLOTS) + SLOTS) % SLOTS)
+      promised.flushed[slot] = Math.max(promised.flushed[slot] ?? 0, Math.min(written, last))
+    }
+    for (const host of this.#currentHosts(volume, promised)) {
+      const lasting = this.#evidence.flushedNumbersOn(host, volume)
+      const slot = promised.flushed.findIndex((value, at) => (lasting[at] ?? 0) < value)
+      if (slot >= 0)
+        this.#evidence.violate(
+          `write ${promised.flushed[slot]} of ${volume} was flushed, but the current replica on ${host} could lose it`,
+        )
+    }
+  }
+
+  /** A run is over. If a current replica's host has lost its power before that, two failures came together. */
+  ended({ disks }: Process): void {
+    for (const volume of disks.keys()) {
+      const promised = this.#promised.get(volume)
+      if (promised && promised.undoneOn.size > 0) giveUpUnflushed(promised)
+    }
+  }
+
+  /** Called when what the host's disks had not flushed is gone. `written`: by runs that lived until this moment. */
+  powerLost(host: HostId, written: ReadonlySet<VolumeId>): void {
+    for (const [volume, promised] of this.#promised) {
+      const record = this.#evidence.record<Volume>(KEYS.volume(volume))
+      const current = record ? inSync(record).map((replica) => replica.host) : []
+      if (!current.includes(host)) continue
+      promised.undoneOn.add(host)
+      const own = this.#evidence.numbersOn(host, volume)
+      const slot = promised.flushed.findIndex((value, at) => (own[at] ?? 0) < value)
+      if (slot >= 0)
+        return this.#evidence.violate(
+          `the loss of ${host} has lost write ${promised.flushed[slot]} of ${volume}, which was flushed`,
+        )
+      const isSingle = this.#evidence.soundHosts().size === this.#evidence.hostIds.length - 1
+      const isEverywhere = current.every((each) => promised.undoneOn.has(each))
+      if (isEverywhere || !isSingle || !written.has(volume)) giveUpUnflushed(promised)
+    }
+  }
+
+  /** Disks that have suffered a loss of power and not recovered from it. */
+  suspects(): readonly VolumeId[] {
+    return [...this.#promised].filter(([, { undoneOn }]) => undoneOn.size > 0).map(([volume]) => volume)
+  }
+
+  /** Something was broken: for disks that have suffered a loss of power already it is a second failure. */
+  struck(suspects: readonly VolumeId[]): void {
+    for (const volume of suspects) {
+      const promised = this.#promised.get(volume)
+      if (promised) giveUpUnflushed(promised)
+    }
+  }
+
+  /** Every replica that the record calls current holds what was promised; legs of a resting disk are equal. */
+  look(): void {
+    for (const [volume, promised] of this.#promised)
+      for (const host of this.#currentHosts(volume, promised)) {
+        const numbers = this.#evidence.numbersOn(host, volume)
+        const slot = promised.written.findIndex((value, at) => (numbers[at] ?? 0) < value)
+        if (slot >= 0) this.#holds(volume, host, slot, promised.written[slot] ?? 0)
+      }
+    for (const host of this.#evidence.hostIds)
+      for (const process of this.#evidence.processesOn(host)) this.#lookAtLegs(process)
+  }
+
+  /** For a moment at which nobody writes: all current replicas hold the same. */
+  allEqual(volume: VolumeId): void {
+    const record = this.#evidence.record<Volume>(KEYS.volume(volume))
+    const [first, ...others] = record ? inSync(record) : []
+    if (first) for (const other of others) this.#sameOn(volume, first.host, other.host, 'at rest,')
+  }
+
+  #lookAtLegs({ disks, launch }: Process): void {
+    // A deposed run may not know yet that its legs were taken away.
+    const newest = this.#evidence.record<Grant>(KEYS.grant(launch.guest))?.epoch
+    if (newest !== launch.epoch) return
+    for (const [volume, disk] of disks) {
+      if (disk.pending || disk.failed) continue
+      const undoneOn = this.#promised.get(volume)?.undoneOn
+      const [first, ...others] = disk.connections.filter(
+        ({ attached, broken, leg }) => attached && !broken && !undoneOn?.has(leg.host as HostId),
+      )
+      if (first)
+        for (const other of others) this.#sameOn(volume, first.leg.host, other.leg.host, `while ${launch.name} runs,`)
+    }
+  }
+
+  #sameOn(volume: VolumeId, host: string, other: string, when: string): void {
+    const expected = this.#evidence.numbersOn(host as HostId, volume)
+    const found = this.#evidence.numbersOn(other as HostId, volume)
+    if (expected.every((value, slot) => value === found[slot])) return
+    this.#evidence.violate(
+      `${when} the replicas of ${volume} differ: ${host} holds ${expected.join(' ')}, ${other} holds ${found.join(' ')}`,
+    )
+  }
+
+  #holds(volume: VolumeId, host: HostId, slot: number, value: number): void {
+    const found = this.#evidence.numbersOn(host, volume)[slot] ?? 0
+    if (found < value)
+      this.#evidence.violate(
+        `write ${value} of ${volume} was acknowledged, but the current replica on ${host} holds ${found} there`,
+      )
+  }
+
+  /** Without those that a loss of power has set back: they are found out when they are opened, and not before. */
+  #currentHosts(volume: VolumeId, { undoneOn }: Promised): readonly HostId[] {
+    const record = this.#evidence.record<Volume>(KEYS.volume(volume))
+    if (!record) return []
+    const current = inSync(record).map((replica) => replica.host)
+    if (undoneOn.size === 0) return current
+    for (const host of undoneOn) if (!current.includes(host)) undoneOn.delete(host)
+    return current.filter((host) => !undoneOn.has(host))
+  }
+}
+
+function giveUpUnflushed({ written, flushed }: Promised): void {
+  for (const [slot, value] of flushed.entries()) written[slot] = value
+}

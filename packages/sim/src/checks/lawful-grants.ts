@@ -1,0 +1,58 @@
+/**
+ * Grants come from the coordinator of that moment, grow by one, and promise no host more memory than it has. Looks at
+ * everything that is committed.
+ */
+import type { CoordinatorClaim } from '@stead/core/model/cluster.ts'
+import type { Grant } from '@stead/core/model/grant.ts'
+import type { Guest } from '@stead/core/model/guest.ts'
+import type { Host } from '@stead/core/model/host.ts'
+import type { HostId } from '@stead/core/model/ids.ts'
+import { KEYS, PREFIX } from '@stead/core/model/keys.ts'
+import { isActive } from '@stead/core/model/records.ts'
+import type { Transaction } from '@stead/core/ports/store.ts'
+import type { Evidence } from './evidence.ts'
+
+const GRANTS = `${PREFIX}grants/`
+const STATUSES = `${PREFIX}statuses/`
+
+export class LawfulGrants {
+  readonly #evidence: Evidence
+  readonly #grants = new Map<string, Grant>()
+  /** Who coordinated before the transaction at hand. */
+  #coordinator: HostId | undefined
+
+  constructor(evidence: Evidence) {
+    this.#evidence = evidence
+  }
+
+  committed(client: HostId, { writes }: Transaction): void {
+    for (const write of writes) {
+      if (write.kind !== 'put') {
+        if (write.kind === 'delete' && write.key.startsWith(GRANTS)) this.#grants.delete(write.key)
+      } else if (write.key.startsWith(GRANTS)) this.#granted(client, write.key, JSON.parse(write.value) as Grant)
+      else if (write.key.startsWith(STATUSES)) this.#decided(client, write.key)
+    }
+    this.#coordinator = this.#evidence.record<CoordinatorClaim>(KEYS.coordinator)?.host
+  }
+
+  #granted(client: HostId, key: string, grant: Grant): void {
+    const old = this.#grants.get(key)
+    this.#grants.set(key, grant)
+    if (old?.epoch === grant.epoch) return
+    const { violate, record } = this.#evidence
+    const what = `${grant.guest} was granted to ${grant.host} at epoch ${grant.epoch}`
+    this.#decided(client, key)
+    if (grant.epoch !== (old?.epoch ?? 0) + 1) violate(`${what} after epoch ${old?.epoch ?? 0}`)
+    const host = record<Host>(KEYS.host(grant.host))
+    if (host?.role !== 'compute') violate(`${what}, which runs no guests`)
+    let bytes = 0
+    for (const each of this.#grants.values())
+      if (each.host === grant.host && isActive(each)) bytes += record<Guest>(KEYS.guest(each.guest))?.memoryBytes ?? 0
+    if (host && bytes > host.memoryBytes) violate(`${what}: its guests now take ${bytes} of ${host.memoryBytes} bytes`)
+  }
+
+  #decided(client: HostId, key: string): void {
+    if (client !== this.#coordinator)
+      this.#evidence.violate(`${client} wrote ${key} while ${this.#coordinator ?? 'nobody'} was the coordinator`)
+  }
+}

@@ -1,0 +1,191 @@
+/** A cluster and all that is done to it, drawn from a seed: apart from the world's own chance, so that it can be shrunk. */
+import { NETWORK_ROLES } from '@stead/core/model/host.ts'
+import type { CommandVerb, FaultCommand } from './fault-commands.ts'
+import { SeededRandom } from './seeded-random.ts'
+import type { WorldOptions } from './world.ts'
+
+export interface FaultPlan {
+  readonly world: WorldOptions
+  readonly commands: readonly FaultCommand[]
+}
+
+/** Keeps the faults of a seed apart from the chance within its world. */
+const FAULT_SALT = 0x5eed
+const START_MS = 3_000
+const ROUNDS = [3, 8] as const
+const DWELL_MS_MAX = 6_000
+const REST_MS_MAX = 4_000
+/** Now and then a fault lasts so long that the rest of the cluster must have settled without the lost part. */
+const LONG_SHARE = 0.1
+const LONG_MS_MAX = 30_000
+/** Real clocks drift by less than 200 ppm; some worlds have far worse ones. */
+const DRIFT_PPM = 200
+const BAD_DRIFT_PPM = 10_000
+const BAD_DRIFT_SHARE = 0.1
+
+interface Shape {
+  readonly hosts: number
+  readonly witness: boolean
+}
+const SHAPES: readonly Shape[] = [
+  { hosts: 3, witness: false },
+  { hosts: 3, witness: false },
+  { hosts: 2, witness: true },
+  { hosts: 2, witness: true },
+  { hosts: 5, witness: false },
+]
+
+export function planFaults(seed: number): FaultPlan {
+  return new Planner(seed).plan()
+}
+
+class Planner {
+  readonly #seed: number
+  readonly #random: SeededRandom
+  readonly #commands: FaultCommand[] = []
+  readonly #compute: readonly string[]
+  readonly #all: readonly string[]
+  readonly #shape: Shape
+  readonly #guests: Record<string, readonly string[]> = {}
+  #names: string[] = []
+  #nowMs = START_MS
+
+  constructor(seed: number) {
+    this.#seed = seed
+    this.#random = new SeededRandom(seed ^ FAULT_SALT)
+    this.#shape = this.#random.pick(SHAPES)
+    this.#compute = Array.from({ length: this.#shape.hosts }, (_, index) => `h${index + 1}`)
+    this.#all = this.#shape.witness ? [...this.#compute, 'witness'] : this.#compute
+  }
+
+  plan(): FaultPlan {
+    const random = this.#random
+    for (let count = random.between(1, 4); count > 0; count--) this.#guests[`g${count}`] = this.#replicas()
+    this.#names = Object.keys(this.#guests)
+    const driftPpm = random.fraction() < BAD_DRIFT_SHARE ? BAD_DRIFT_PPM : DRIFT_PPM
+    for (const host of this.#all)
+      this.#add(0, 'drift', host, String(Math.round((random.fraction() * 2 - 1) * driftPpm)))
+    for (let rounds = random.between(...ROUNDS); rounds > 0; rounds--) this.#round()
+    return {
+      world: {
+        seed: this.#seed,
+        ...this.#shape,
+        guests: this.#guests,
+        memoryGuests: random.pick([2, 3, 8]),
+        writeMs: random.pick([20, 60, 200]),
+      },
+      commands: this.#commands.toSorted((a, b) => a.atMs - b.atMs),
+    }
+  }
+
+  /** One to three faults, a while of suffering, then everything is healed. */
+  #round(): void {
+    const random = this.#random
+    const startMs = this.#nowMs
+    if (random.fraction() < 0.25) this.#userAct(startMs + random.fraction() * DWELL_MS_MAX)
+    for (let faults = random.pick([1, 1, 1, 2, 2, 3]); faults > 0; faults--) {
+      this.#strike(this.#nowMs)
+      this.#nowMs += random.fraction() * random.pick([50, 500, 2_000])
+    }
+    this.#nowMs += random.fraction() * (random.fraction() < LONG_SHARE ? LONG_MS_MAX : DWELL_MS_MAX)
+    this.#add(this.#nowMs, 'heal')
+    this.#nowMs += random.fraction() * (random.fraction() < LONG_SHARE ? LONG_MS_MAX / 2 : REST_MS_MAX)
+  }
+
+  #strike(atMs: number): void {
+    const random = this.#random
+    const host = random.pick(this.#all)
+    const other = random.pick(this.#all.filter((each) => each !== host))
+    const store = random.pick(this.#compute)
+    const role = random.pick(NETWORK_ROLES)
+    const shortly = atMs + random.fraction() * random.pick([300, 1_500, 4_000])
+    const choices: readonly (() => void)[] = [
+      () => this.#add(atMs, 'power-off', host),
+      () => this.#for(atMs, shortly, ['power-off', host], ['power-on', host]),
+      () => this.#for(atMs, shortly, ['freeze', host], ['thaw', host]),
+      () => this.#add(atMs, 'freeze', host),
+      () => this.#add(atMs, 'cut', host),
+      () => this.#add(atMs, 'cut', host, role),
+      () => this.#add(atMs, random.pick(['cut-out', 'cut-in'] as const), host),
+      () => this.#add(atMs, random.pick(['cut-out', 'cut-in'] as const), host, role),
+      () => this.#add(atMs, 'cut-between', host, other),
+      () => this.#add(atMs, 'cut-between', host, other, role),
+      () => this.#add(atMs, 'cut-one-way', host, other),
+      () => this.#add(atMs, 'cut-network', role),
+      () => this.#for(atMs, shortly, ['cut', host], ['mend', host]),
+      () => this.#add(atMs, 'impair', host, role, String(random.between(0, 400)), random.fraction().toFixed(2), '0.3'),
+      () => {
+        for (const each of NETWORK_ROLES)
+          this.#add(
+            atMs,
+            'impair',
+            host,
+            each,
+            String(random.between(0, 400)),
+            (random.fraction() * 0.6).toFixed(2),
+            '0.3',
+          )
+      },
+      () => this.#add(atMs, 'kill-agent', host),
+      () => this.#for(atMs, shortly, ['pause-agent', host], ['resume-agent', host]),
+      () => this.#add(atMs, 'pause-agent', host),
+      () => this.#add(atMs, 'kill-guardian', host),
+      () => this.#for(atMs, shortly, ['pause-guardian', host], ['resume-guardian', host]),
+      () => this.#add(atMs, 'kill-deadman', store),
+      () => this.#add(atMs, 'kill-guests', store),
+      () => this.#add(atMs, 'kill-guest', random.pick(this.#names)),
+      () => this.#add(atMs, 'kill-guest', random.pick(this.#names)),
+      () => this.#add(atMs, 'kill-member', host),
+      () => this.#add(atMs, 'lose-answer'),
+      () => this.#add(atMs, 'compact-store'),
+      () => this.#add(atMs, 'delay-watch', host, String(random.between(100, 5_000))),
+      () => this.#add(atMs, 'kill-daemon', store),
+      () => this.#for(atMs, shortly, ['pause-daemon', store], ['resume-daemon', store]),
+      () => this.#add(atMs, 'pause-daemon', store),
+      () => this.#for(atMs, shortly, ['disk-fails', store], ['mend-disk', store]),
+      () => this.#for(atMs, shortly, ['disk-hangs', store], ['mend-disk', store]),
+      () => this.#add(atMs, 'disk-full', store),
+      () => this.#add(atMs, 'set-wall', host, String(random.between(-3_600_000, 3_600_000))),
+      // All at once: a switch's power, a whole site's.
+      () => {
+        for (const each of this.#all) this.#add(atMs + random.fraction() * 50, 'power-off', each)
+      },
+    ]
+    random.pick(choices)()
+  }
+
+  #userAct(atMs: number): void {
+    const random = this.#random
+    const guest = random.pick(this.#names)
+    const choices: readonly (() => void)[] = [
+      () => {
+        const name = `n${this.#names.length}`
+        this.#names.push(name)
+        this.#add(atMs, 'create', name, ...this.#replicas())
+      },
+      () => this.#add(atMs, 'delete', guest),
+      () => this.#for(atMs, atMs + random.fraction() * 8_000, ['stop', guest], ['start', guest]),
+      () => this.#for(atMs, atMs + random.fraction() * 8_000, ['force-stop', guest], ['start', guest]),
+      () => this.#add(atMs, 'drain', random.pick(this.#compute)),
+    ]
+    random.pick(choices)()
+  }
+
+  #replicas(): readonly string[] {
+    const width = this.#random.pick([1, 2, 2, 2, 2, 3])
+    const left = [...this.#compute]
+    const chosen: string[] = []
+    while (chosen.length < width && left.length > 0)
+      chosen.push(...left.splice(this.#random.between(0, left.length), 1))
+    return chosen
+  }
+
+  #for(fromMs: number, toMs: number, begin: readonly [CommandVerb, string], end: readonly [CommandVerb, string]): void {
+    this.#add(fromMs, ...begin)
+    this.#add(toMs, ...end)
+  }
+
+  #add(atMs: number, verb: CommandVerb, ...args: readonly string[]): void {
+    this.#commands.push({ atMs: Math.round(atMs), verb, args })
+  }
+}

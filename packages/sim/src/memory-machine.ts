@@ -1,0 +1,285 @@
+/**
+ * The guests' processes on one machine: what survives a restart of its agent. A guest writes growing numbers to its
+ * disks, one request at a time; a write is done when all attached legs have it, and a flush when all have flushed. A
+ * request that fails on a leg stops the guest, as `werror=stop` does, and is tried again when it goes on.
+ */
+import type { GuestId, VolumeId } from '@stead/core/model/ids.ts'
+import type { GuestEvent, GuestLaunch, Leg, RunningGuest } from '@stead/core/ports/guest-host.ts'
+import { ok, type Result } from '@stead/core/result.ts'
+import type { LegConnection, LegServers } from './leg-servers.ts'
+
+export interface Disk {
+  readonly volume: VolumeId
+  readonly connections: LegConnection[]
+  /** Number of the last write that the guest was told is done. */
+  acknowledged: number
+  /** A request that failed waits to be tried again. */
+  failed: boolean
+  pending: Request | undefined
+  sinceFlush: number
+  cancelNext: () => void
+}
+
+/** What not all legs have answered yet. */
+interface Request {
+  readonly kind: 'write' | 'flush'
+  readonly waiting: Set<LegConnection>
+  readonly failed: Set<LegConnection>
+}
+
+export interface Process {
+  readonly launch: GuestLaunch
+  readonly pid: number
+  status: RunningGuest['status']
+  readonly disks: ReadonlyMap<VolumeId, Disk>
+}
+
+/** How often a guest of a simulated cluster writes. Without it guests write only when `runGuests` is called. */
+export interface Pace {
+  /** How long the guest rests before its next request. */
+  readonly restMs: (guest: GuestId) => number
+  readonly after: (ms: number, run: () => void) => () => void
+  /** A flush follows so many writes. */
+  readonly writesPerFlush: () => number
+  /** False while the whole machine stands still. */
+  readonly isRunning: () => boolean
+}
+
+export interface MemoryMachineOptions {
+  /** Ends the wait for requests in flight; without it nobody waits for them. */
+  readonly patience?: (what: 'stop' | 'flush') => Promise<void>
+  readonly firstPid?: number
+  readonly pace?: Pace
+  readonly onStart?: (process: Process) => void
+  readonly onEnd?: (process: Process) => void
+  /** The guest was told that this write is done, on all attached legs. */
+  readonly onAcknowledged?: (process: Process, disk: Disk) => void
+  /** All writes up to this number last from now on. */
+  readonly onFlushed?: (process: Process, disk: Disk, upTo: number) => void
+}
+
+export type MemoryBehaviour = 'write' | 'shutdown' | 'reset' | 'idle'
+
+export class MemoryMachine {
+  readonly servers: LegServers
+  readonly processes = new Map<GuestId, Process>()
+  readonly #listeners = new Set<(event: GuestEvent) => void>()
+  readonly #behaviours = new Map<GuestId, MemoryBehaviour>()
+  readonly #options: MemoryMachineOptions
+  readonly #drained = new Set<() => void>()
+  #nextPid: number
+
+  constructor(servers: LegServers, options: MemoryMachineOptions = {}) {
+    this.servers = servers
+    this.#options = options
+    this.#nextPid = options.firstPid ?? 1000
+    if (!options.pace) servers.onChange(() => this.runGuests())
+  }
+
+  behave(guest: GuestId, behaviour: MemoryBehaviour): void {
+    this.#behaviours.set(guest, behaviour)
+  }
+
+  /** Every process dies; nobody is left to tell of it. */
+  powerOff(): void {
+    const processes = [...this.processes.values()]
+    this.processes.clear()
+    this.#listeners.clear()
+    for (const process of processes) {
+      this.#closeDisks(process)
+      this.#options.onEnd?.(process)
+    }
+  }
+
+  acknowledged(guest: GuestId, volume: VolumeId): number {
+    return this.processes.get(guest)?.disks.get(volume)?.acknowledged ?? 0
+  }
+
+  onEvent(listener: (event: GuestEvent) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  spawn(launch: GuestLaunch): Result<Process> {
+    const disks = new Map<VolumeId, Disk>()
+    const process: Process = { launch, pid: this.#nextPid++, status: 'running', disks }
+    for (const { volume, legs } of launch.disks) {
+      const connections: LegConnection[] = []
+      const disk: Disk = {
+        volume,
+        connections,
+        acknowledged: 0,
+        failed: false,
+        pending: undefined,
+        sinceFlush: 0,
+        cancelNext: () => undefined,
+      }
+      disks.set(volume, disk)
+      for (const leg of legs) {
+        const connected = this.servers.connect(leg, volume)
+        if (!connected.ok) {
+          this.#closeDisks(process)
+          return connected
+        }
+        connections.push(Object.assign(connected.value, { attached: true }))
+      }
+      disk.acknowledged = Math.max(...connections.map((connection) => this.servers.lastWrite(connection)))
+    }
+    this.processes.set(launch.guest, process)
+    this.#options.onStart?.(process)
+    const behaviour = this.#behaviours.get(launch.guest)
+    if (behaviour === 'shutdown') void this.shutDown(process)
+    if (behaviour === 'reset') this.#tell({ kind: 'reset', guest: launch.guest, epoch: launch.epoch })
+    this.runGuests()
+    return ok(process)
+  }
+
+  /** The guest's own shutdown: it flushes, then it powers itself off. */
+  async shutDown(process: Process): Promise<void> {
+    // A guest that stands still does not hear anybody.
+    if (process.status !== 'running') return
+    process.status = 'shutdown'
+    const flushed = await this.flushAll(process)
+    if (!flushed && this.processes.get(process.launch.guest) === process) {
+      process.status = 'running'
+      this.runGuests()
+      return
+    }
+    this.end(process, 'guest-shutdown', 'the guest shut down', flushed)
+  }
+
+  /** Waits for what is in flight, then flushes every leg of every disk. True when no leg can miss a write. */
+  async flushAll(process: Process): Promise<boolean> {
+    if (!(await this.drained(process, 'stop'))) return false
+    for (const disk of process.disks.values())
+      if (disk.failed || (await this.flush(process, disk)) !== undefined) return false
+    return true
+  }
+
+  /** Flushes every leg of a disk. Returns the first that could not be flushed. */
+  async flush(process: Process, disk: Disk): Promise<Leg | undefined> {
+    const legs = disk.connections.filter((each) => each.attached)
+    const upTo = disk.acknowledged
+    const over = this.#options.patience?.('flush').then(() => false)
+    const failed = await Promise.all(
+      legs.map(async (connection) => {
+        const done = new Promise<boolean>((resolve) => this.servers.flush(connection, resolve))
+        return (await (over ? Promise.race([done, over]) : done)) ? undefined : connection.leg
+      }),
+    )
+    const bad = failed.find((leg) => leg !== undefined)
+    if (!bad && !disk.failed) this.#options.onFlushed?.(process, disk, upTo)
+    return bad
+  }
+
+  end(process: Process, cause: (GuestEvent & { kind: 'exited' })['cause'], reason: string, flushed = false): void {
+    if (this.processes.get(process.launch.guest) !== process) return
+    this.processes.delete(process.launch.guest)
+    this.#closeDisks(process)
+    this.#options.onEnd?.(process)
+    this.#tell({ kind: 'exited', guest: process.launch.guest, epoch: process.launch.epoch, cause, reason, flushed })
+  }
+
+  crash(guest: GuestId, reason = 'it crashed'): void {
+    const process = this.processes.get(guest)
+    if (process) this.end(process, 'killed', reason)
+  }
+
+  /** Every running guest that writes goes on now, and by itself from then on when there is a pace. */
+  runGuests(): void {
+    for (const process of [...this.processes.values()]) {
+      if ((this.#behaviours.get(process.launch.guest) ?? 'write') !== 'write') continue
+      for (const disk of process.disks.values()) this.#next(process, disk)
+    }
+  }
+
+  /** Tells again of a guest that is stopped by an I/O error. */
+  repeatIoErrors(process: Process, listener: (event: GuestEvent) => void): void {
+    for (const disk of process.disks.values()) if (disk.failed) listener(ioError(process, disk.volume, []))
+  }
+
+  /** True when no request is in flight any more; false when they did not end in time. */
+  async drained(process: Process, what: 'stop' | 'flush'): Promise<boolean> {
+    const { patience } = this.#options
+    const isBusy = () => [...process.disks.values()].some((disk) => disk.pending !== undefined)
+    if (!patience || !isBusy()) return true
+    let isOver = false
+    const over = patience(what).then(() => (isOver = true))
+    while (isBusy() && !isOver) {
+      const ended = new Promise<void>((resolve) => this.#drained.add(resolve))
+      await Promise.race([ended, over])
+    }
+    return !isBusy()
+  }
+
+  #next(process: Process, disk: Disk): void {
+    const { pace } = this.#options
+    if (process.status !== 'running' || disk.pending || (pace && !pace.isRunning())) return
+    disk.cancelNext()
+    const isFlush = pace !== undefined && disk.sinceFlush >= pace.writesPerFlush()
+    this.#request(process, disk, isFlush ? 'flush' : 'write')
+  }
+
+  #request(process: Process, disk: Disk, kind: Request['kind']): void {
+    const legs = disk.connections.filter((connection) => connection.attached)
+    const next = disk.acknowledged + 1
+    const request: Request = { kind, waiting: new Set(legs), failed: new Set() }
+    disk.pending = request
+    for (const leg of legs) {
+      const onEnd = (done: boolean) => {
+        if (!request.waiting.delete(leg)) return
+        if (!done) request.failed.add(leg)
+        if (request.waiting.size === 0) this.#completed(process, disk, request, next)
+      }
+      if (kind === 'write') this.servers.write(leg, next, onEnd)
+      else this.servers.flush(leg, onEnd)
+    }
+  }
+
+  #completed(process: Process, disk: Disk, { kind, failed }: Request, value: number): void {
+    disk.pending = undefined
+    for (const wake of this.#drained) wake()
+    this.#drained.clear()
+    // Nobody is left who could be told.
+    if (this.processes.get(process.launch.guest) !== process) return
+    if (failed.size > 0) {
+      if (process.status === 'running') process.status = 'io-error'
+      disk.failed = true
+      this.#tell(
+        ioError(
+          process,
+          disk.volume,
+          [...failed].map((leg) => leg.leg.host),
+        ),
+      )
+      return
+    }
+    disk.failed = false
+    if (kind === 'write') {
+      disk.acknowledged = value
+      disk.sinceFlush += 1
+      this.#options.onAcknowledged?.(process, disk)
+    } else {
+      disk.sinceFlush = 0
+      this.#options.onFlushed?.(process, disk, disk.acknowledged)
+    }
+    const { pace } = this.#options
+    if (pace) disk.cancelNext = pace.after(pace.restMs(process.launch.guest), () => this.#next(process, disk))
+  }
+
+  #closeDisks(process: Process): void {
+    for (const disk of process.disks.values()) {
+      disk.cancelNext()
+      for (const connection of disk.connections) this.servers.close(connection)
+    }
+  }
+
+  #tell(event: GuestEvent): void {
+    for (const listener of [...this.#listeners]) listener(event)
+  }
+}
+
+function ioError(process: Process, volume: VolumeId, hosts: readonly string[]): GuestEvent {
+  const { guest, epoch } = process.launch
+  return { kind: 'io-error', guest, epoch, volume, reason: 'A write failed: Input/output error', hosts }
+}

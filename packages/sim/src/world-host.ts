@@ -1,0 +1,427 @@
+/**
+ * One simulated host: its clock, its storage daemon, its guests' processes, its guardian, and the agent that runs the
+ * real core over all this. What a real host's agent keeps running is started again here by the same hand.
+ */
+import { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
+import { EventWriter } from '@stead/core/host/event-writer.ts'
+import { runHostAgent } from '@stead/core/host/host-agent.ts'
+import type { HostContext } from '@stead/core/host/host-context.ts'
+import type { RecordDecoder } from '@stead/core/model/cluster-reducer.ts'
+import type { ClusterState } from '@stead/core/model/cluster.ts'
+import type { Grant } from '@stead/core/model/grant.ts'
+import type { HostRole } from '@stead/core/model/host.ts'
+import type { HostId, VolumeId } from '@stead/core/model/ids.ts'
+import { KEYS } from '@stead/core/model/keys.ts'
+import { replicaOn } from '@stead/core/model/records.ts'
+import type { Volume } from '@stead/core/model/volume.ts'
+import { failure } from '@stead/core/errors.ts'
+import type { GuestLaunch, RunningGuest } from '@stead/core/ports/guest-host.ts'
+import type { Log } from '@stead/core/ports/log.ts'
+import type { NetworkHost } from '@stead/core/ports/network-host.ts'
+import type { Store } from '@stead/core/ports/store.ts'
+import { fail, ok, type Result } from '@stead/core/result.ts'
+import { EtcdClient } from './etcd-client.ts'
+import { HostClock } from './host-clock.ts'
+import { MemoryGuestHost } from './memory-guest-host.ts'
+import { MemoryMachine, type Pace, type Process } from './memory-machine.ts'
+import { MemoryVolumeHost } from './memory-volume-host.ts'
+import { ProcessLife } from './process-life.ts'
+import type { SeededRandom } from './seeded-random.ts'
+import type { VirtualClock } from './virtual-clock.ts'
+import type { WorldChecks } from './checks/world-checks.ts'
+import type { WorldEtcd } from './world-etcd.ts'
+import { WorldGuardian, type Timing } from './world-guardian.ts'
+import { worldLegWatch } from './world-leg-watch.ts'
+import { worldLog } from './world-log.ts'
+import type { WorldNetwork } from './world-network.ts'
+import { hostRecord } from './world-records.ts'
+import { copyTarget, remoteVolumes, throughDaemon } from './world-remote.ts'
+import { POOL, WORLD_BLOCK_BYTES, type WorldStorage } from './world-storage.ts'
+
+const AGENT_RESTART_MS = 700
+const DAEMON_RESTART_MS = 300
+/** A daemon that stands still is killed when three questions, two seconds each, stayed without an answer. */
+const DAEMON_HUNG_MS = 7_000
+const GUARDIAN_RESTART_MS = 600
+const DEADMAN_RESTART_MS = 300
+const MEMBER_RESTART_MS = 1_000
+/** How often the agent looks at what it keeps running. */
+const SUPERVISION_MS = 250
+const LATENCY_MS_MAX = 3
+const QEMU_START_MS_MIN = 50
+const QEMU_START_MS_SPREAD = 150
+const PATIENCE_MS = { stop: 10_000, flush: 30_000 } as const
+const PIDS_PER_HOST = 10_000
+
+/** What a host shares with all others. */
+export interface HostSurroundings {
+  readonly clock: VirtualClock
+  readonly random: SeededRandom
+  readonly network: WorldNetwork
+  readonly storage: WorldStorage
+  readonly etcd: WorldEtcd
+  readonly checks: WorldChecks
+  readonly timing: Timing
+  readonly logLines: string[]
+  readonly hostIds: readonly HostId[]
+  readonly poolBytes: number
+  readonly memoryBytes: number
+  readonly pace: Omit<Pace, 'isRunning' | 'after'>
+  readonly host: (id: HostId) => WorldHost
+}
+
+interface Agent {
+  readonly life: ProcessLife
+  readonly mirror: ClusterMirror
+}
+
+export class WorldHost {
+  readonly id: HostId
+  readonly order: number
+  readonly role: HostRole
+  readonly clock: HostClock
+  readonly machine: MemoryMachine
+  readonly volumes: MemoryVolumeHost
+  readonly guardian: WorldGuardian
+  readonly #around: HostSurroundings
+  readonly #log: Log
+  #agent: Agent | undefined
+  #boots = 1
+  #agentPaused = false
+  #guardianPaused = false
+  #watchHeldUntilMs = 0
+
+  constructor(id: HostId, order: number, role: HostRole, around: HostSurroundings) {
+    this.id = id
+    this.order = order
+    this.role = role
+    this.#around = around
+    const { clock, random, network, storage, checks, timing, hostIds } = around
+    this.clock = new HostClock(clock)
+    this.#log = worldLog(id, clock, around.logLines, (fault) => checks.violate(fault))
+    this.machine = new MemoryMachine(storage.legsOf(id), {
+      patience: (what) => clock.sleep(PATIENCE_MS[what]),
+      firstPid: order * PIDS_PER_HOST,
+      pace: {
+        ...around.pace,
+        after: (ms, run) => clock.after(ms, run),
+        isRunning: () => network.presence(id) === 'on',
+      },
+      onStart: (process) => checks.started(id, process),
+      onEnd: (process) => checks.ended(id, process),
+      onAcknowledged: (_, disk) => checks.writes.acknowledge(disk),
+      onFlushed: (_, disk, upTo) => checks.writes.flushed(disk, upTo),
+    })
+    this.volumes = new MemoryVolumeHost({
+      host: id,
+      pools: [POOL],
+      capacityBytes: around.poolBytes,
+      blockBytes: WORLD_BLOCK_BYTES,
+      readEpoch: (volume) => this.#readEpoch(volume),
+      copyTarget: (to) =>
+        copyTarget({ from: id, to: to as HostId, clock, network, storage, volumes: around.host(to as HostId).volumes }),
+      digest: async () => '',
+    })
+    this.guardian = new WorldGuardian({
+      self: id,
+      hosts: hostIds,
+      timing,
+      clock: this.clock,
+      random,
+      network,
+      log: this.#log,
+      bootId: () => this.#bootId,
+      storeFor: (life) => this.#storeOf(life),
+      peer: (host) => around.host(host).guardian,
+      onFired: () => this.#deadmanFired(),
+    })
+  }
+
+  get isOn(): boolean {
+    return this.#around.network.presence(this.id) === 'on'
+  }
+
+  /** An agent runs here and does not stand still. */
+  get hasRunningAgent(): boolean {
+    return this.isOn && this.#agent !== undefined && !this.#agent.life.isPaused
+  }
+
+  get processes(): Iterable<Process> {
+    return this.machine.processes.values()
+  }
+
+  /** What the agent believes; undefined while none runs. */
+  get belief(): ClusterState | undefined {
+    return this.#agent?.mirror.state
+  }
+
+  start(): void {
+    this.guardian.start()
+    this.startAgent()
+  }
+
+  powerOff(): void {
+    const { network, storage, checks, random, hostIds, host } = this.#around
+    if (network.presence(this.id) === 'off') return
+    const written = new Set(
+      hostIds.map(host).flatMap((each) => [...each.processes].flatMap((process) => [...process.disks.keys()])),
+    )
+    network.setPresence(this.id, 'off')
+    this.#endAgent()
+    this.guardian.powerOff()
+    this.machine.powerOff()
+    storage.stopDaemon(this.id)
+    this.volumes.losePower(() => random.fraction() < 0.5)
+    checks.writes.powerLost(this.id, written)
+    checks.writers.disturbed(this.id)
+  }
+
+  powerOn(): void {
+    const { network, storage } = this.#around
+    if (network.presence(this.id) !== 'off') return
+    this.#boots += 1
+    this.#agentPaused = false
+    this.#guardianPaused = false
+    this.clock.boot()
+    storage.startDaemon(this.id)
+    network.setPresence(this.id, 'on')
+    this.guardian.startDeadman()
+    this.guardian.start()
+    this.startAgent()
+  }
+
+  freeze(): void {
+    if (!this.isOn) return
+    this.#around.network.setPresence(this.id, 'frozen')
+    this.#syncPauses()
+  }
+
+  thaw(): void {
+    const { network, checks } = this.#around
+    if (network.presence(this.id) !== 'frozen') return
+    network.setPresence(this.id, 'on')
+    checks.writers.disturbed(this.id)
+    this.machine.runGuests()
+    this.#syncPauses()
+  }
+
+  setAgentPaused(isPaused: boolean): void {
+    this.#agentPaused = isPaused
+    this.#around.checks.writers.disturbed(this.id)
+    this.#syncPauses()
+  }
+
+  setGuardianPaused(isPaused: boolean): void {
+    this.#guardianPaused = isPaused
+    this.#syncPauses()
+  }
+
+  killAgent(): void {
+    if (!this.#agent) return
+    this.#endAgent()
+    this.#around.checks.writers.disturbed(this.id)
+    const boots = this.#boots
+    this.#around.clock.after(AGENT_RESTART_MS, () => {
+      if (this.#boots === boots && !this.#agent && this.#around.network.presence(this.id) !== 'off') this.startAgent()
+    })
+  }
+
+  killGuardian(): void {
+    this.guardian.end()
+    this.#whenAgentRuns(GUARDIAN_RESTART_MS, () => this.guardian.start(this.#guardianPaused))
+  }
+
+  killDaemon(): void {
+    const { network, storage, checks } = this.#around
+    if (network.presence(this.id) === 'off' || storage.daemon(this.id) === 'down') return
+    storage.stopDaemon(this.id)
+    checks.writers.disturbed(this.id)
+    this.#whenAgentRuns(DAEMON_RESTART_MS, () => storage.startDaemon(this.id))
+  }
+
+  pauseDaemon(isPaused: boolean): void {
+    const { storage, checks } = this.#around
+    storage.pauseDaemon(this.id, isPaused)
+    checks.writers.disturbed(this.id)
+    if (isPaused)
+      this.#whenAgentRuns(DAEMON_HUNG_MS, () => {
+        if (storage.daemon(this.id) === 'paused') this.killDaemon()
+      })
+  }
+
+  killMember(): void {
+    const { etcd } = this.#around
+    etcd.stopMember(this.id)
+    this.#whenAgentRuns(MEMBER_RESTART_MS, () => etcd.startMember(this.id))
+  }
+
+  killGuests(reason: string): void {
+    for (const guest of this.machine.processes.keys()) this.machine.crash(guest, reason)
+  }
+
+  /** The agent learns of no change for so long. */
+  delayWatch(ms: number): void {
+    this.#watchHeldUntilMs = this.#around.clock.monotonicMs() + ms
+    this.#around.checks.writers.disturbed(this.id)
+  }
+
+  close(): void {
+    this.#endAgent()
+    this.guardian.end()
+  }
+
+  startAgent(): void {
+    const { clock, network, checks, timing, random, hostIds, storage, memoryBytes, poolBytes } = this.#around
+    const life = new ProcessLife()
+    const ownClock = this.clock.ofProcess(life)
+    const store = this.#storeOf(life)
+    const mirror = new ClusterMirror(TRUSTING_DECODER, this.#log)
+    this.#agent = { life, mirror }
+    this.#syncPauses()
+    const latency = () => clock.sleep(random.fraction() * LATENCY_MS_MAX)
+    const own = life.bind(throughDaemon(this.volumes, this.id, storage, clock), latency)
+    const remotes = new Map(
+      hostIds.map((to) => {
+        const served = () => this.#around.host(to).served()
+        return [to, life.bind(remoteVolumes({ from: this.id, to, network, clock, callerLife: life, served }))]
+      }),
+    )
+    const events = new EventWriter({ store, clock: ownClock, host: this.id, bootId: this.#bootId, log: this.#log })
+    const context: HostContext = {
+      self: this.id,
+      store,
+      mirror,
+      fence: life.bind<WorldGuardian>(this.guardian),
+      guests: life.bind(new WorldGuests(this.machine, this.guardian, this.#around), latency),
+      volumesOn: (id) => (id === this.id ? own : (remotes.get(id) ?? own)),
+      network: NO_TAPS,
+      legWatch: life.bind(
+        worldLegWatch({
+          client: this.id,
+          clock,
+          random,
+          network,
+          storage,
+          hostAt: (endpoint) => this.#hostAt(endpoint),
+        }),
+      ),
+      blobPath: async (blob) => ok(`/blobs/${blob}`),
+      events,
+      clock: ownClock,
+      random,
+      log: this.#log,
+    }
+    let known: ClusterState['grants'] | undefined
+    mirror.onChange((state) => {
+      if (state.grants === known) return
+      known = state.grants
+      const grants: Grant[] = [...state.grants.values()].map(({ value }) => value)
+      checks.writers.learned(this.id, grants, (grant) => state.guests.get(grant.guest)?.value.volumes ?? [])
+    })
+    const record = hostRecord({
+      id: this.id,
+      order: this.order,
+      role: this.role,
+      bootId: this.#bootId,
+      memoryBytes,
+      poolBytes,
+    })
+    const running = async () => {
+      const write = { kind: 'put', key: KEYS.host(this.id), value: JSON.stringify(record) } as const
+      while (!(await store.transact({ compares: [], writes: [write] })).ok) await ownClock.sleep(100)
+      const { detectionMs } = timing
+      await runHostAgent({ context, role: this.role, detectionMs }, new AbortController().signal)
+    }
+    running().catch((error: unknown) =>
+      checks.violate(`the agent of ${this.id} crashed: ${error instanceof Error ? error.stack : String(error)}`),
+    )
+  }
+
+  /** What this host's agent serves to others; undefined while none runs. */
+  served(): ReturnType<Parameters<typeof remoteVolumes>[0]['served']> {
+    const agent = this.#agent
+    if (!agent || this.role === 'witness') return undefined
+    const { storage, clock } = this.#around
+    return { volumes: throughDaemon(this.volumes, this.id, storage, clock), life: agent.life }
+  }
+
+  get #bootId(): string {
+    return `${this.id}-boot-${this.#boots}`
+  }
+
+  #endAgent(): void {
+    this.#agent?.life.end()
+    this.#agent = undefined
+  }
+
+  #syncPauses(): void {
+    const isFrozen = this.#around.network.presence(this.id) === 'frozen'
+    this.guardian.setPaused(isFrozen || this.#guardianPaused)
+    if (isFrozen || this.#agentPaused) this.#agent?.life.pause()
+    else this.#agent?.life.resume()
+  }
+
+  /** Does what a running agent does by itself after a while; not before there is one, and not after a reboot. */
+  #whenAgentRuns(afterMs: number, work: () => void): void {
+    const boots = this.#boots
+    const look = (): void => {
+      if (this.#boots !== boots || this.#around.network.presence(this.id) === 'off') return
+      if (this.hasRunningAgent) work()
+      else this.#around.clock.after(SUPERVISION_MS, look)
+    }
+    this.#around.clock.after(afterMs, look)
+  }
+
+  #deadmanFired(): void {
+    this.killGuests('the deadman has ended it')
+    this.#whenAgentRuns(DEADMAN_RESTART_MS, () => this.guardian.startDeadman())
+  }
+
+  #storeOf(life: ProcessLife): Store {
+    const { etcd, network, clock } = this.#around
+    const watchHeldUntilMs = () => this.#watchHeldUntilMs
+    return new EtcdClient({ host: this.id, etcd, network, clock, life, watchHeldUntilMs })
+  }
+
+  /** As the agent does it: two linearizable reads. Each is true when it is made, and old when it arrives. */
+  async #readEpoch(volume: VolumeId): Promise<Result<{ readonly epoch: number; readonly inSync: boolean }>> {
+    const store = this.#storeOf(this.#agent?.life ?? new ProcessLife())
+    const entry = await store.get(KEYS.volume(volume))
+    if (!entry.ok) return entry
+    if (!entry.value) return fail(failure('not_found', `There is no volume ${volume}`))
+    const record = JSON.parse(entry.value.value) as Volume
+    const grant = await store.get(KEYS.grant(record.guest))
+    if (!grant.ok) return grant
+    const epoch = grant.value ? (JSON.parse(grant.value.value) as Grant).epoch : 0
+    return ok({ epoch, inSync: replicaOn(record, this.id)?.state === 'in-sync' })
+  }
+
+  #hostAt(endpoint: { readonly kind: string; readonly address?: string }): HostId {
+    if (endpoint.address === '127.0.0.1') return this.id
+    return this.#around.hostIds[Number(endpoint.address?.split('.').at(-1)) - 1] ?? this.id
+  }
+}
+
+/** QEMU takes its time to start, and needs the namespace in which guests live. */
+class WorldGuests extends MemoryGuestHost {
+  readonly #guardian: WorldGuardian
+  readonly #around: HostSurroundings
+
+  constructor(machine: MemoryMachine, guardian: WorldGuardian, around: HostSurroundings) {
+    super(machine)
+    this.#guardian = guardian
+    this.#around = around
+  }
+
+  override async start(launch: GuestLaunch): Promise<Result<RunningGuest>> {
+    const { clock, random } = this.#around
+    await clock.sleep(QEMU_START_MS_MIN + QEMU_START_MS_SPREAD * random.fraction())
+    if (!this.#guardian.hasNamespace) return fail(failure('hypervisor', 'The deadman does not run'))
+    return super.start(launch)
+  }
+}
+
+const NO_TAPS: NetworkHost = { ensureTap: async () => ok('tap0'), removeTaps: async () => ok() }
+
+/** The world writes only records of its own: they need no check. */
+const TRUSTING_DECODER = new Proxy({}, { get: () => (json: unknown) => ok(json) }) as RecordDecoder
