@@ -1,0 +1,158 @@
+/** The API's back end for tests: on records that a `ClusterFixture` holds, in a store of memory, without any daemon. */
+import type { TestContext } from 'node:test'
+import { recordDecoder } from '@stead/api/records.ts'
+import { ALL_ENDPOINTS } from '@stead/api/endpoints.ts'
+import type { ResponseOf } from '@stead/api/endpoint.ts'
+import type { EndpointOf } from '@stead/api/endpoints.ts'
+import type { Failure } from '@stead/core/errors.ts'
+import type { ClusterFixture } from '@stead/core/ha/cluster-fixture.ts'
+import { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
+import { EventWriter } from '@stead/core/host/event-writer.ts'
+import type { ClusterEvent } from '@stead/core/model/event.ts'
+import type { HostId } from '@stead/core/model/ids.ts'
+import { KEYS, PREFIX } from '@stead/core/model/keys.ts'
+import type { Log } from '@stead/core/ports/log.ts'
+import type { Store } from '@stead/core/ports/store.ts'
+import { ok, type Result } from '@stead/core/result.ts'
+import { MemoryStoreServer } from '@stead/sim/memory-store.ts'
+import { History } from '../history.ts'
+import type { ApiBackend, BackendId, RequestContext } from '../http/backend.ts'
+import { realClock, realRandom } from '../real-clock.ts'
+import { createApiBackend } from './api-backend.ts'
+
+const COLLECTIONS = [
+  'hosts',
+  'statuses',
+  'policies',
+  'guests',
+  'grants',
+  'volumes',
+  'observations',
+  'decisions',
+  'rules',
+] as const
+
+const silent: Log = { debug() {}, info() {}, warn() {}, error() {}, with: () => silent }
+
+export class TestBackend {
+  readonly store: Store
+  readonly mirror: ClusterMirror
+  readonly #history: History
+  readonly #backend: ApiBackend
+
+  private constructor(cluster: ClusterFixture, store: Store, mirror: ClusterMirror, history: History) {
+    this.store = store
+    this.mirror = mirror
+    this.#history = history
+    const self = 'h1' as HostId
+    const events = new EventWriter({ store, clock: realClock, host: self, bootId: 'boot', log: silent })
+    this.#backend = createApiBackend({
+      self,
+      store,
+      mirror,
+      events,
+      history,
+      decisions: { list: async () => ok([]), find: async () => ok(undefined) } as never,
+      blobs: { ensure: async () => ok('/blob'), find: () => '/blob', put: async () => ok() } as never,
+      clock: realClock,
+      random: realRandom,
+      log: silent,
+      verdicts: () => cluster.verdicts,
+      lagBytes: async () => undefined,
+      console: async () => ok((async function* () {})()),
+      checkKernel: async () => ok(),
+      checkImage: async () => ok({ virtualSizeBytes: 0 }),
+      spreadBlobs: async () => {},
+      confirmDead: async () => ok(),
+    })
+  }
+
+  static async start(context: TestContext, cluster: ClusterFixture): Promise<TestBackend> {
+    const server = new MemoryStoreServer(realClock)
+    const store = server.client()
+    await store.transact({
+      compares: [],
+      writes: COLLECTIONS.flatMap((name) =>
+        [...cluster.state[name]].map(([id, { value }]) => ({
+          kind: 'put' as const,
+          key: `${PREFIX}${name}/${id}`,
+          value: JSON.stringify(value),
+        })),
+      ),
+    })
+    const policy = cluster.state.clusterPolicy?.value
+    if (policy) await put(store, KEYS.clusterPolicy, policy)
+    const mirror = new ClusterMirror(recordDecoder, silent)
+    const history = new History(':memory:', silent)
+    mirror.onBatch((batch) => history.take(batch))
+    const stopping = new AbortController()
+    const following = mirror.follow(store, stopping.signal)
+    context.after(async () => {
+      stopping.abort()
+      server.close()
+      await following
+      history.close()
+    })
+    await mirror.until(() => true, realClock.sleep(5_000))
+    return new TestBackend(cluster, store, mirror, history)
+  }
+
+  /** The answer; the input as a client sends it, defaults filled in by the contract. */
+  async call<Id extends BackendId>(
+    id: Id,
+    input: { readonly params?: object; readonly query?: object; readonly body?: object } = {},
+    request: Partial<RequestContext> = {},
+  ): Promise<Result<ResponseOf<EndpointOf<Id>>>> {
+    const endpoint = ALL_ENDPOINTS.find((one) => one.id === id)!
+    const parsed = {
+      params: endpoint.params?.parse(input.params ?? {}),
+      query: endpoint.query?.parse(input.query ?? {}),
+      body: endpoint.body?.parse(input.body ?? {}),
+    }
+    const context: RequestContext = { signal: new AbortController().signal, via: 'unix', ...request }
+    const handler = this.#backend[id] as unknown as (...all: unknown[]) => Promise<Result<never>>
+    return handler(parsed, context)
+  }
+
+  /** `call`, when it is to succeed. */
+  async must<Id extends BackendId>(
+    id: Id,
+    input: Parameters<TestBackend['call']>[1] = {},
+  ): Promise<ResponseOf<EndpointOf<Id>>> {
+    const answer = await this.call(id, input)
+    if (!answer.ok) throw new Error(`${answer.error.code}: ${answer.error.message}`)
+    return answer.value
+  }
+
+  async refused<Id extends BackendId>(id: Id, input: Parameters<TestBackend['call']>[1] = {}): Promise<Failure> {
+    const answer = await this.call(id, input)
+    if (answer.ok) throw new Error(`${id} was not refused: ${JSON.stringify(answer.value)}`)
+    return answer.error
+  }
+
+  async put(key: string, value: unknown): Promise<void> {
+    const revision = await put(this.store, key, value)
+    // The copy follows the store a moment later.
+    await this.mirror.until(() => this.#hasSeen(key, revision), realClock.sleep(5_000))
+  }
+
+  /** The events that were told so far, newest last. */
+  events(): readonly ClusterEvent[] {
+    return this.#history.list({ limit: 1_000 })
+  }
+
+  #hasSeen(key: string, revision: bigint): boolean {
+    const [collection = '', id = ''] = key.slice(PREFIX.length).split('/')
+    const state = this.mirror.state as unknown as Record<string, ReadonlyMap<string, { revision: bigint }>>
+    return (state[collection]?.get(id)?.revision ?? 0n) >= revision
+  }
+}
+
+async function put(store: Store, key: string, value: unknown): Promise<bigint> {
+  const outcome = await store.transact({
+    compares: [],
+    writes: [{ kind: 'put', key, value: JSON.stringify(value) }],
+  })
+  if (!outcome.ok) throw new Error(outcome.error.message)
+  return outcome.value.revision
+}
