@@ -86,6 +86,28 @@ describe('contradictions in rules', () => {
     ])
   })
 
+  it('name twenty where there are more, and count the others', () => {
+    const many = Array.from({ length: 30 }, (_, index) => aGuest(`g${index}`))
+    const names = many.map(({ name }) => name)
+    const proofOf = (...rules: Rule[]) => contradictionsIn(rules, many, HOSTS)[0]?.proof ?? ''
+    const split = [onHosts('a', ['g0'], ['h1'], true), onHosts('b', ['g1'], ['h2'], true)]
+    assert.match(
+      proofOf(together('t', names), ...split),
+      /^g0, .*, g19 and 10 others must be together \(rule t\), but g0 may/,
+    )
+    assert.match(proofOf(inOrder('o', [...names, 'g0'])), /: g0 before .* before g19 before … before g0 \(rule o\)$/)
+  })
+
+  it('are looked for in chains of ten thousand rules as well', () => {
+    const many = Array.from({ length: 10_000 }, (_, index) => aGuest(`g${index}`))
+    const chain = many.slice(1).map(({ name }, index) => together(`t${index}`, [`g${index}`, name]))
+    const bans = many.map((_, index) => banned(`b${index}`, ['g1'], ['h1']))
+    assert.deepEqual(contradictionsIn([...chain, ...bans], many, HOSTS), [])
+    const [found] = contradictionsIn([...chain, apart('x', ['g0', 'g9999'])], many, HOSTS)
+    assert.equal(found?.kind, 'together-and-apart')
+    assert.equal(found?.rules.length, 10_000)
+  })
+
   it('leave wishes alone', () => {
     const wished = [
       together('t', ['web1', 'web2']),

@@ -6,6 +6,9 @@ import type { GuestId, HostId } from '../model/ids.ts'
 import type { ApartRule, Rule, RuleId } from '../model/rule.ts'
 import { orderCycleIn } from './order-cycle.ts'
 
+/** A proof that names hundreds is read by nobody. */
+const NAMED_MAX = 20
+
 export interface Contradiction {
   readonly kind: 'unknown' | 'together-and-apart' | 'no-host' | 'no-common-host' | 'too-few-domains' | 'order-cycle'
   readonly rules: readonly RuleId[]
@@ -62,12 +65,20 @@ function unknownNamesIn(
   return proofs.map((proof) => ({ kind: 'unknown', rules: [rule.id], proof }))
 }
 
-/** Guests that strict rules keep together, and the hosts that strict rules leave for all of them. */
+/** Guests that strict rules keep together. Grows while the rules are read. */
 interface Group {
-  readonly guests: ReadonlySet<GuestId>
+  readonly guests: Set<GuestId>
   /** `together` rules that join them. */
-  readonly joinedBy: ReadonlySet<RuleId>
+  readonly joinedBy: Set<RuleId>
 }
+
+/** The hosts that strict rules leave: of `only`, where there is one, all that are not banned. */
+interface Limits {
+  readonly banned: ReadonlySet<HostId>
+  readonly only: ReadonlySet<HostId> | undefined
+}
+
+const NO_LIMITS: Limits = { banned: new Set(), only: undefined }
 
 /** Which hosts the strict rules leave to each guest. */
 class Allowances {
@@ -77,13 +88,19 @@ class Allowances {
   readonly #groupOf = new Map<GuestId, Group>()
   /** Kind -> all domains of that kind. */
   readonly #allDomains = new Map<string, readonly string[]>()
+  readonly #limitsOf = new Map<Group, Limits>()
 
   constructor(rules: readonly Rule[], hosts: readonly RuledHost[], nameOf: (id: GuestId) => string) {
     this.hosts = hosts
     this.nameOf = nameOf
     for (const rule of rules) {
-      if (rule.kind === 'ban' || (rule.kind === 'hosts' && rule.strict))
-        for (const guest of new Set(rule.guests)) this.#rulesOf.set(guest, [...(this.#rulesOf.get(guest) ?? []), rule])
+      if (rule.kind === 'ban' || (rule.kind === 'hosts' && rule.strict)) {
+        for (const guest of new Set(rule.guests)) {
+          const known = this.#rulesOf.get(guest)
+          if (known === undefined) this.#rulesOf.set(guest, [rule])
+          else known.push(rule)
+        }
+      }
       if (rule.kind === 'together' && rule.strict) this.#join(rule.guests, rule.id)
     }
   }
@@ -92,22 +109,13 @@ class Allowances {
     return this.#groupOf.get(guest) ?? { guests: new Set([guest]), joinedBy: new Set() }
   }
 
-  /** Hosts left to a guest and to all that must be with it. */
-  allowedHosts(guest: GuestId): readonly RuledHost[] {
-    const members = [...this.groupOf(guest).guests]
-    return this.hosts.filter(({ id }) => members.every((member) => this.#allows(member, id)))
-  }
-
   /** Of one kind, left to a guest and to all that must be with it. */
   allowedDomains(guest: GuestId, across: string): readonly string[] {
-    if (this.#isLimited(guest)) return domainsOf(this.allowedHosts(guest), across)
+    const limits = this.#groupLimits(this.groupOf(guest))
+    if (limits !== NO_LIMITS) return domainsOf(this.#hostsWithin(limits), across)
     const all = this.#allDomains.get(across) ?? domainsOf(this.hosts, across)
     this.#allDomains.set(across, all)
     return all
-  }
-
-  #isLimited(guest: GuestId): boolean {
-    return [...this.groupOf(guest).guests].some((member) => this.#rulesOf.has(member))
   }
 
   /** Rules that limit the hosts of a guest and of those that must be with it. */
@@ -119,10 +127,14 @@ class Allowances {
 
   contradictions(): Contradiction[] {
     const found: Contradiction[] = []
-    for (const guest of this.#rulesOf.keys()) {
-      const rules = this.#rulesOf.get(guest) ?? []
-      if (this.hosts.some(({ id }) => this.#allows(guest, id))) continue
-      const limits = rules.map((rule) => limitInWords(rule)).join(', and ')
+    const homeless = new Set<GuestId>()
+    for (const [guest, rules] of this.#rulesOf) {
+      if (this.#hostsWithin(limitsIn(rules)).length > 0) continue
+      homeless.add(guest)
+      const limits = rules
+        .slice(0, NAMED_MAX)
+        .map((rule) => limitInWords(rule))
+        .join(', and ')
       found.push({
         kind: 'no-host',
         rules: rules.map(({ id }) => id),
@@ -130,15 +142,17 @@ class Allowances {
       })
     }
     for (const group of new Set(this.#groupOf.values())) {
-      const [first] = group.guests
-      if (first === undefined || this.allowedHosts(first).length > 0) continue
       const members = [...group.guests]
-      if (members.some((member) => !this.hosts.some(({ id }) => this.#allows(member, id)))) continue
-      const limits = members.flatMap((member) => {
-        const limited = this.#rulesOf.get(member) ?? []
-        const allowed = this.hosts.filter(({ id }) => this.#allows(member, id)).map(({ id }) => id)
-        const by = rulesInWords(limited.map(({ id }) => id))
-        return limited.length === 0 ? [] : [`${this.nameOf(member)} may run only on ${list(allowed)} (${by})`]
+      const [first] = members
+      if (first === undefined || this.#hostsWithin(this.#groupLimits(group)).length > 0) continue
+      if (members.some((member) => homeless.has(member))) continue
+      const limited = members.flatMap((member) => {
+        const rules = this.#rulesOf.get(member)
+        return rules === undefined ? [] : [{ member, rules }]
+      })
+      const limits = limited.slice(0, NAMED_MAX).map(({ member, rules }) => {
+        const allowed = this.#hostsWithin(limitsIn(rules)).map(({ id }) => id)
+        return `${this.nameOf(member)} may run only on ${list(allowed)} (${rulesInWords(rules.map(({ id }) => id))})`
       })
       found.push({
         kind: 'no-common-host',
@@ -149,21 +163,45 @@ class Allowances {
     return found
   }
 
-  #allows(guest: GuestId, host: HostId): boolean {
-    return (this.#rulesOf.get(guest) ?? []).every((rule) => {
-      if (rule.kind === 'ban') return !rule.hosts.includes(host)
-      return rule.kind !== 'hosts' || rule.hosts.some((ranked) => ranked.host === host)
-    })
+  #groupLimits(group: Group): Limits {
+    const known = this.#limitsOf.get(group)
+    if (known !== undefined) return known
+    const limits = limitsIn([...group.guests].flatMap((member) => this.#rulesOf.get(member) ?? []))
+    // That of a guest by itself is made anew with each question.
+    if (group.guests.size > 1) this.#limitsOf.set(group, limits)
+    return limits
   }
 
-  #join(guests: readonly GuestId[], rule: RuleId): void {
-    const groups = guests.map((guest) => this.groupOf(guest))
-    const joined: Group = {
-      guests: new Set(groups.flatMap((group) => [...group.guests])),
-      joinedBy: new Set([...groups.flatMap((group) => [...group.joinedBy]), rule]),
-    }
-    for (const guest of joined.guests) this.#groupOf.set(guest, joined)
+  #hostsWithin({ banned, only }: Limits): readonly RuledHost[] {
+    return this.hosts.filter(({ id }) => !banned.has(id) && only?.has(id) !== false)
   }
+
+  /** The smaller group goes into the larger one, so that a long chain of rules is joined in no time. */
+  #join(guests: readonly GuestId[], rule: RuleId): void {
+    const groups = [...new Set(guests.map((guest) => this.groupOf(guest)))]
+    const [largest, ...others] = groups.toSorted((a, b) => b.guests.size - a.guests.size)
+    if (largest === undefined) return
+    for (const other of others) {
+      for (const guest of other.guests) largest.guests.add(guest)
+      for (const id of other.joinedBy) largest.joinedBy.add(id)
+      for (const guest of other.guests) this.#groupOf.set(guest, largest)
+    }
+    largest.joinedBy.add(rule)
+    for (const guest of guests) this.#groupOf.set(guest, largest)
+  }
+}
+
+function limitsIn(rules: readonly Rule[]): Limits {
+  if (rules.length === 0) return NO_LIMITS
+  const banned = new Set<HostId>()
+  let only: ReadonlySet<HostId> | undefined
+  for (const rule of rules) {
+    if (rule.kind === 'ban') for (const host of rule.hosts) banned.add(host)
+    if (rule.kind !== 'hosts') continue
+    const named = new Set(rule.hosts.map(({ host }) => host))
+    only = only === undefined ? named : new Set([...only].filter((host) => named.has(host)))
+  }
+  return { banned, only }
 }
 
 /** A host without such a domain is one of its own, and must not be taken for a rack of the same name. */
@@ -173,17 +211,19 @@ function domainsOf(hosts: readonly RuledHost[], across: string): string[] {
 
 function apartContradictions(rule: ApartRule, allowances: Allowances): Contradiction[] {
   const guests = [...new Set(rule.guests)]
-  for (const [index, one] of guests.entries()) {
-    const group = allowances.groupOf(one)
-    const other = guests.slice(index + 1).find((guest) => group.guests.has(guest))
-    if (other === undefined) continue
+  const membersOf = new Map<Group, GuestId[]>()
+  for (const guest of guests) {
+    const group = allowances.groupOf(guest)
+    membersOf.set(group, [...(membersOf.get(group) ?? []), guest])
+  }
+  for (const [{ joinedBy }, [one, other]] of membersOf) {
+    if (one === undefined || other === undefined) continue
     const [first, second] = [allowances.nameOf(one), allowances.nameOf(other)]
-    const joinedBy = [...group.joinedBy]
     return [
       {
         kind: 'together-and-apart',
         rules: [...joinedBy, rule.id],
-        proof: `${first} and ${second} must be together (${rulesInWords(joinedBy)}) and apart (rule ${rule.id})`,
+        proof: `${first} and ${second} must be together (${rulesInWords([...joinedBy])}) and apart (rule ${rule.id})`,
       },
     ]
   }
@@ -210,21 +250,32 @@ function apartContradictions(rule: ApartRule, allowances: Allowances): Contradic
  */
 function guestsWithTooFewDomains(
   rule: ApartRule,
-  guests: readonly GuestId[],
+  all: readonly GuestId[],
   allowances: Allowances,
 ): { guests: GuestId[]; domains: string[] } | undefined {
-  const choices = new Map(guests.map((guest) => [guest, allowances.allowedDomains(guest, rule.across)]))
+  const choices = new Map(all.map((guest) => [guest, allowances.allowedDomains(guest, rule.across)]))
+  const choicesOf = (guest: GuestId) => choices.get(guest) ?? []
+  // Whoever may choose among as many domains as there are guests finds one in the end, whatever the others take.
+  let guests = all
+  for (let before = Infinity; guests.length < before;) {
+    before = guests.length
+    guests = guests.filter((guest) => choicesOf(guest).length < before)
+  }
   const takenBy = new Map<string, GuestId>()
   for (const guest of guests) {
     const reached = new Set<string>()
     const tried = new Set<GuestId>()
     const settle = (one: GuestId): boolean => {
       tried.add(one)
-      for (const domain of choices.get(one) ?? []) {
+      const free = choicesOf(one).find((domain) => !takenBy.has(domain))
+      if (free !== undefined) {
+        takenBy.set(free, one)
+        return true
+      }
+      for (const domain of choicesOf(one)) {
         if (reached.has(domain)) continue
         reached.add(domain)
-        const holder = takenBy.get(domain)
-        if (holder !== undefined && !settle(holder)) continue
+        if (!settle(takenBy.get(domain)!)) continue
         takenBy.set(domain, one)
         return true
       }
@@ -244,8 +295,9 @@ function guestsWithTooFewDomains(
 function orderContradictions(rules: readonly Rule[], nameOf: (id: GuestId) => string): Contradiction[] {
   const cycle = orderCycleIn(rules)
   if (cycle === undefined) return []
-  const [first] = cycle.guests
-  const around = [...cycle.guests, first!].map(nameOf).join(' before ')
+  const names = cycle.guests.map(nameOf)
+  const shown = names.length > NAMED_MAX ? [...names.slice(0, NAMED_MAX), '…'] : names
+  const around = [...shown, names[0]].join(' before ')
   return [
     {
       kind: 'order-cycle',
@@ -267,5 +319,6 @@ function rulesInWords(rules: readonly RuleId[]): string {
 
 function list(words: readonly string[]): string {
   if (words.length === 0) return 'none'
+  if (words.length > NAMED_MAX) return `${words.slice(0, NAMED_MAX).join(', ')} and ${words.length - NAMED_MAX} others`
   return words.length === 1 ? (words[0] ?? '') : `${words.slice(0, -1).join(', ')} and ${words.at(-1)}`
 }
