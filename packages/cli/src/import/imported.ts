@@ -1,9 +1,11 @@
 /** What every import gives: a cluster file, and what of the source has no place in it. */
 import { checkClusterFile } from '@stead/api/cluster-file.ts'
+import { failure } from '@stead/core/errors.ts'
 import type { ClusterFile } from '@stead/core/model/cluster-file.ts'
 import type { GuestId, HostId } from '@stead/core/model/ids.ts'
+import type { RuleId } from '@stead/core/model/rule.ts'
 import { contradictionsIn } from '@stead/core/planning/contradictions.ts'
-import { ok, type Result } from '@stead/core/result.ts'
+import { fail, ok, type Result } from '@stead/core/result.ts'
 
 export interface LeftOut {
   /** `meta attribute failure-timeout`. */
@@ -39,6 +41,9 @@ export class LeftOutList {
   }
 }
 
+/** More circles than this are no slip, and each must be looked for anew. */
+const CIRCLES_MAX = 100
+
 /**
  * The import as `parseClusterFile` takes it. Other products take rules that can't all be kept and decide by themselves
  * which one wins; here the later of them are left out, with the proof. Fails with `bad_request` when the source holds
@@ -47,12 +52,14 @@ export class LeftOutList {
 export function finishImport(file: ClusterFile, leftOut: LeftOutList): Result<Imported> {
   const guests = file.guests.map((guest) => ({ id: guest.name as GuestId, name: guest.name }))
   const hosts = file.hosts.map((host) => ({ id: host.name as HostId, faultDomains: host.faultDomains ?? {} }))
+  const places = new Map(file.rules.map(({ id }, index) => [id, index]))
   let { rules } = file
-  for (;;) {
+  for (let round = 0; ; round++) {
     const found = contradictionsIn(rules, guests, hosts)
     if (found.length === 0) break
-    const places = new Map(rules.map(({ id }, index) => [id, index]))
-    const dropped = new Set<string>()
+    // Only circles are found one by one; all others are told at once, and dropping a rule makes no new ones.
+    if (round > CIRCLES_MAX) return fail(failure('bad_request', `The rules contradict each other: ${found[0]?.proof}`))
+    const dropped = new Set<RuleId>()
     for (const { rules: named, proof } of found) {
       // Already solved by dropping another one of them.
       if (named.some((id) => dropped.has(id))) continue
