@@ -35,6 +35,13 @@ export interface LabOptions {
 
 let serial = 0
 
+interface CreateOptions {
+  readonly replicas?: number
+  readonly host?: string
+  readonly disk?: string
+  readonly start?: boolean
+}
+
 export class LabCluster {
   readonly id: string
   readonly #folder: string
@@ -143,21 +150,24 @@ export class LabCluster {
   }
 
   /** A guest that appends numbered, synced records to its disk for ever, one each `intervalMs`. */
-  async createRecorder(
+  createRecorder(name: string, { intervalMs = 50, ...options }: CreateOptions & { readonly intervalMs?: number } = {}) {
+    return this.#create(name, `record:${intervalMs}`, options)
+  }
+
+  /** A guest that boots and does nothing. */
+  createIdle(name: string, options: CreateOptions = {}) {
+    return this.#create(name, 'idle', { disk: '16MiB', ...options })
+  }
+
+  async #create(
     name: string,
-    options: {
-      readonly replicas?: number
-      readonly host?: string
-      readonly intervalMs?: number
-      readonly disk?: string
-      readonly start?: boolean
-    } = {},
+    does: string,
+    { replicas = 2, host, disk = '96MiB', start = true }: CreateOptions,
   ): Promise<CommandResult> {
-    const { replicas = 2, host, intervalMs = 50, disk = '96MiB', start = true } = options
     const created = await this.run(
       ...['vm', 'create', name, '--memory', '128MiB', '--cpus', '1', '--disk', disk, '--replicas', String(replicas)],
       ...['--kernel', join(GUEST, 'kernel', 'vmlinuz'), '--initrd', join(GUEST, 'initrd.img')],
-      ...['--append', `console=ttyS0 quiet panic=-1 stead.run=record:${intervalMs}`],
+      ...['--append', `console=ttyS0 quiet panic=-1 stead.run=${does}`],
       ...(host === undefined ? [] : ['--host', host]),
       ...(start ? ['--start'] : []),
     )

@@ -6,8 +6,9 @@ import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import { foresightView, type ForesightView, type SuppositionRequest } from '@stead/api/foresight-view.ts'
 import { failure, FailureError } from '@stead/core/errors.ts'
 import { measuredFigures } from '@stead/core/foresight/figures.ts'
-import { foresee, foreseeSingleFailures } from '@stead/core/foresight/foresee.ts'
+import { foresee, worstFirst } from '@stead/core/foresight/foresee.ts'
 import { suppositionOf } from '@stead/core/foresight/request.ts'
+import { singleFailures } from '@stead/core/foresight/supposition.ts'
 import { stateOf } from '@stead/core/model/cluster-file-state.ts'
 import type { ClusterState } from '@stead/core/model/cluster.ts'
 import { foresightText, seconds } from '../foresight-text.ts'
@@ -94,8 +95,9 @@ async function singleFailuresOf(session: Session, file: unknown): Promise<{ item
     return valueOf(await client.call(ENDPOINTS['foresight.single-failures']))
   }
   const state = readClusterFile(String(file))
-  const { harmful, skipped } = foreseeSingleFailures(state, assumedTimes(state))
-  return { items: harmful.map((one) => foresightView(one, state)), skipped }
+  const all = singleFailures(state).map((failure) => foresee(state, failure, assumedTimes(state)))
+  const items = worstFirst(all)
+  return { items: items.map((one) => foresightView(one, state)), skipped: all.length - items.length }
 }
 
 /** A file has no past to take times from. */

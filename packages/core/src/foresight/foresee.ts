@@ -13,7 +13,7 @@ import { admission, type AdmissionBreach } from '../planning/admission.ts'
 import { clusterPolicyOf, problemOf } from '../ha/planning-problem.ts'
 import type { Figures } from './figures.ts'
 import { SupposedCluster, type Happening } from './supposed-cluster.ts'
-import { describeSupposition, hostsDown, isLegCut, list, singleFailures, type Supposition } from './supposition.ts'
+import { describeSupposition, hostsDown, isLegCut, list, type Supposition } from './supposition.ts'
 
 export interface GuestForesight {
   readonly guest: GuestId
@@ -93,14 +93,9 @@ export function foresee(before: ClusterState, supposition: Supposition, options:
   }
 }
 
-/** Each failure of a single thing that touches something, the worst first. */
-export function foreseeSingleFailures(
-  state: ClusterState,
-  options: ForeseeOptions,
-): { readonly harmful: readonly Foresight[]; readonly skipped: number } {
-  const all = singleFailures(state).map((failure) => foresee(state, failure, options))
-  const harmful = all.filter((one) => harmOf(one) > 0)
-  return { harmful: harmful.toSorted((a, b) => harmOf(b) - harmOf(a)), skipped: all.length - harmful.length }
+/** Those that touch something, the worst first. */
+export function worstFirst(foresights: readonly Foresight[]): Foresight[] {
+  return foresights.filter((one) => harmOf(one) > 0).toSorted((a, b) => harmOf(b) - harmOf(a))
 }
 
 /** Guests that stay down count most, then those that are interrupted, then data with one copy. */
