@@ -18,6 +18,8 @@ const USAGE = `Usage: ./dev COMMAND
   sim play FOLDER                        play what such a folder holds
   sim mutate [RULE] [--seeds N] [--jobs J]
                                          take each safety rule out and count the seeds until that is caught
+  sim import FILE... [--sizes FILE] [--out FILE]
+                                         a cluster file of a Pacemaker CIB or of Proxmox VE's HA files
   check                                  types, lint rules and format
   fix                                    format, and mend what the linter can mend
 `
@@ -67,6 +69,8 @@ async function main(args: readonly string[]): Promise<number> {
         seeds: { type: 'string' },
         first: { type: 'string' },
         sizes: { type: 'string' },
+        minutes: { type: 'string' },
+        jobs: { type: 'string' },
         out: { type: 'string' },
       } as const
       const { values, positionals } = parseArgs({ args: rest, options, allowPositionals: true })

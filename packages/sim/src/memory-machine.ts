@@ -216,7 +216,8 @@ export class MemoryMachine {
     const { pace } = this.#options
     if (process.status !== 'running' || disk.pending || (pace && !pace.isRunning())) return
     disk.cancelNext()
-    const isFlush = pace !== undefined && disk.sinceFlush >= pace.writesPerFlush()
+    // What failed is tried again before anything else.
+    const isFlush = pace !== undefined && !disk.failed && disk.sinceFlush >= pace.writesPerFlush()
     this.#request(process, disk, isFlush ? 'flush' : 'write')
   }
 

@@ -82,6 +82,7 @@ export class DiskKeeper {
           guest: this.#options.guest,
           cause: resumed.error,
         })
+      else this.#options.onPhase('running', '')
       return
     }
     for (const host of lost) await this.legTrouble(volume, host, reason)
