@@ -42,7 +42,7 @@ export class LeftOutList {
 }
 
 /** More circles than this are no slip, and each must be looked for anew. */
-const CIRCLES_MAX = 100
+const CIRCLES_MAX = 20
 
 /**
  * The import as `parseClusterFile` takes it. Other products take rules that can't all be kept and decide by themselves

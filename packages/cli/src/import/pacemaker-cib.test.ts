@@ -318,6 +318,25 @@ test('what is no CIB is refused', () => {
   assert.match(refusal(cib({ resources: vm('a', huge) })), /guests\[0\]\.memoryBytes: must be a whole number above 0/)
 })
 
+test('more primitives than a cluster file has guests are refused by their number', () => {
+  const result = importPacemakerCib(cib({ resources: '<primitive id="p"/>'.repeat(100_001) }))
+  assert.equal(!result.ok && result.error.message, 'The CIB has 100,001 primitives, at most 100,000 are taken')
+})
+
+test('orders that go in circles without end are refused with the first', () => {
+  const ids = Array.from({ length: 60 }, (_, index) => `p${index}`)
+  const circle = (one: string, other: string) =>
+    `<rsc_order id="${one}-x" first="${one}" then="${other}"/><rsc_order id="${other}-x" first="${other}" then="${one}"/>`
+  const constraints = ids.flatMap((id, index) => (index % 2 === 0 ? circle(id, `p${index + 1}`) : [])).join('')
+  const result = importPacemakerCib(cib({ resources: vms(...ids), constraints }))
+  assert.match(result.ok ? '' : result.error.message, /^The rules contradict each other: the order goes in a circle: /)
+  const few = imported(cib({ resources: vms('a', 'b', 'c'), constraints: circle('a', 'b') }))
+  assert.deepEqual(
+    few.file.rules.map(({ id }) => id),
+    ['a-x'],
+  )
+})
+
 test('a damaged CIB is imported or refused, whatever is damaged', () => {
   const text = fixture('two-nodes.xml')
   const place = fc.nat(text.length)

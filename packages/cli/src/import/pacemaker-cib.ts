@@ -2,17 +2,23 @@
  * A Pacemaker CIB as a cluster file. Written after "Pacemaker Explained": scores, constraints, utilization and the
  * status section. Docs for administrators: docs/operating/import.md.
  */
-import { CLUSTER_FILE_FORMAT, type ClusterFile, type FileGuest } from '@stead/core/model/cluster-file.ts'
+import { failure } from '@stead/core/errors.ts'
+import {
+  CLUSTER_FILE_FORMAT,
+  CLUSTER_FILE_LIMITS,
+  type ClusterFile,
+  type FileGuest,
+} from '@stead/core/model/cluster-file.ts'
 import type { ClusterPolicy } from '@stead/core/model/cluster-policy.ts'
 import type { GuestId } from '@stead/core/model/ids.ts'
-import type { Result } from '@stead/core/result.ts'
+import { fail, type Result } from '@stead/core/result.ts'
 import { colocationAttributes, constraintRules } from './cib-constraints.ts'
 import { at, isTrue, readCib, type CibDocument } from './cib-document.ts'
 import { placesInStatus, readCibHosts, type CibHosts } from './cib-hosts.ts'
 import { locationRules, type LocationRules } from './cib-locations.ts'
 import { CibResourceReader, type CibResources } from './cib-resources.ts'
 import { finishImport, LeftOutList, NameBook, type Imported } from './imported.ts'
-import { childOf } from './xml-tree.ts'
+import { childOf, type XmlElement } from './xml-tree.ts'
 
 /** Options that say nothing about what runs where, or that are read below. */
 const QUIET_OPTIONS =
@@ -24,6 +30,14 @@ export function importPacemakerCib(text: string): Result<Imported> {
   const read = readCib(text, leftOut)
   if (!read.ok) return read
   const cib = read.value
+  // Said before any of them is looked at.
+  const primitives = countOf(childOf(cib.configuration, 'resources'), 'primitive')
+  if (primitives > CLUSTER_FILE_LIMITS.guests) {
+    const most = CLUSTER_FILE_LIMITS.guests.toLocaleString('en')
+    return fail(
+      failure('bad_request', `The CIB has ${primitives.toLocaleString('en')} primitives, at most ${most} are taken`),
+    )
+  }
   const options = cib.pairsOf(childOf(cib.configuration, 'crm_config'), 'cluster_property_set')
   const ruleIds = new NameBook()
   const hosts = readCibHosts(cib, new NameBook(), colocationAttributes(cib))
@@ -47,6 +61,10 @@ export function importPacemakerCib(text: string): Result<Imported> {
   remarkOptions(options, leftOut)
   remarkParts(cib)
   return finishImport(file, leftOut)
+}
+
+function countOf(element: XmlElement | undefined, name: string): number {
+  return element?.children.reduce((sum, child) => sum + (child.name === name ? 1 : countOf(child, name)), 0) ?? 0
 }
 
 /**
