@@ -150,7 +150,8 @@ export class Client {
         if (options.signal?.aborted) return fail(failure('timeout', 'The request was given up'))
         try {
           const response = await this.#options.transport.send(target, request())
-          if (response.headers['content-type']?.startsWith(FORESIGHT_MEDIA_TYPE)) return fail(await readForeseen(response))
+          if (response.headers['content-type']?.startsWith(FORESIGHT_MEDIA_TYPE))
+            return fail(await readForeseen(response))
           if (response.status < 400) return ok({ target, content: await read(response) })
           const problem = await readProblem(response)
           if (!ANOTHER_HOST_MAY_KNOW.has(problem.code)) return fail(problem)
