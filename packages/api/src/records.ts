@@ -290,7 +290,7 @@ export const eventSchema = z.object({
   time: z.string().describe("ISO 8601, UTC, from the reporting host's wall clock"),
   monotonicMs: z.number().describe("The reporting host's monotonic clock, ms"),
   kind: z.enum(EVENT_KINDS),
-  subject: z.string().describe('`host/<name>`, `guest/<name>`, `volume/<id>` or `cluster`'),
+  subject: z.string().describe('`host/<name>`, `guest/<name>`, `volume/<id>`, `rule/<name>` or `cluster`'),
   message: z.string(),
   host: z.string().describe('Who reports'),
   details: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).exactOptional(),

@@ -6,8 +6,11 @@ import { addClusterCommands } from './commands/cluster.ts'
 import { addDecisionCommands } from './commands/decision.ts'
 import { addExplainCommands } from './commands/explain.ts'
 import { addHistoryCommands } from './commands/history.ts'
+import { addHostCommands } from './commands/host.ts'
 import { addImageCommands } from './commands/image.ts'
 import { addImportCommand } from './commands/import.ts'
+import { addPolicyCommands } from './commands/policy.ts'
+import { addRuleCommands } from './commands/rule.ts'
 import { addVmCommands } from './commands/vm.ts'
 import { addVolumeCommands } from './commands/volume.ts'
 import { addWhatIfCommands } from './commands/what-if.ts'
@@ -25,6 +28,9 @@ export function buildProgram(terminal: Terminal = processTerminal): Command {
     .showHelpAfterError('hint: add --help to see the arguments')
   addVmCommands(program, terminal)
   addClusterCommands(program, terminal)
+  addHostCommands(program, terminal)
+  addRuleCommands(program, terminal)
+  addPolicyCommands(program, terminal)
   addVolumeCommands(program, terminal)
   addHistoryCommands(program, terminal)
   addImageCommands(program, terminal)

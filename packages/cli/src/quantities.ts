@@ -61,6 +61,11 @@ export function parseCount(text: string, what: string): number {
   throw badArgument(`${what}: \`${text}\` is not a whole number`)
 }
 
+export function parseFraction(text: string, what: string): number {
+  if (/^\d+(\.\d+)?$/.test(text)) return Number(text)
+  throw badArgument(`${what}: \`${text}\` is not a number`, 'Write 4 or 0.3.')
+}
+
 export function badArgument(message: string, hint?: string): FailureError {
   return new FailureError(failure('bad_request', message, hint === undefined ? {} : { hint }))
 }

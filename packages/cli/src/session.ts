@@ -96,6 +96,11 @@ export class Session {
   note(text: string): void {
     this.terminal.stderr.write(`${text}\n`)
   }
+
+  /** What comes with an answer that is no failure. */
+  warn(warnings: readonly string[]): void {
+    for (const warning of warnings) this.note(`warning: ${warning}`)
+  }
 }
 
 function outputFormat(options: SharedOptions): OutputFormat {

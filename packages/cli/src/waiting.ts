@@ -42,6 +42,12 @@ export async function settle(session: Session, client: Client, started: Operatio
   }
 }
 
+/** Says how long work ended, or that it goes on. */
+export function finished(session: Session, operation: OperationView, done: string): void {
+  const text = operation.state === 'succeeded' ? done : `begun, see \`stead operation show ${operation.id}\``
+  session.print(operation, () => `${text}\n`)
+}
+
 const TRANSIENT: ReadonlySet<string> = new Set(['no_quorum', 'store_timeout', 'host_unreachable'])
 
 function failureOf(operation: OperationView) {

@@ -1,14 +1,15 @@
 import type { Command } from 'commander'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
-import type { HostView, OperationView } from '@stead/api/views.ts'
+import type { ClusterCheck } from '@stead/api/views.ts'
 import { formatFields, formatTable } from '../output.ts'
 import { formatSize } from '../quantities.ts'
 import { action, valueOf, type Session, type Terminal } from '../session.ts'
-import { settle } from '../waiting.ts'
+import { finished, settle } from '../waiting.ts'
 
 export function addClusterCommands(program: Command, terminal: Terminal): void {
   const cluster = program.command('cluster').description('The cluster as a whole')
   cluster.command('show').description(ENDPOINTS['cluster.show'].summary).action(action(terminal, showCluster))
+  cluster.command('check').description(ENDPOINTS['cluster.check'].summary).action(action(terminal, checkCluster))
   program
     .command('failover')
     .description(ENDPOINTS['cluster.failover'].summary)
@@ -21,45 +22,6 @@ export function addClusterCommands(program: Command, terminal: Terminal): void {
         finished(session, await settle(session, client, answer.operation), `host ${confirmDead} confirmed dead`)
       }),
     )
-  addHostCommands(program, terminal)
-}
-
-function addHostCommands(program: Command, terminal: Terminal): void {
-  const host = program.command('host').description('Hosts')
-  const name = ['<host>', "the host's name"] as const
-  host.command('list').description(ENDPOINTS['host.list'].summary).action(action(terminal, listHosts))
-  host
-    .command('show')
-    .description(ENDPOINTS['host.show'].summary)
-    .argument(...name)
-    .action(
-      action(terminal, async (session, [id = '']) => {
-        const client = await session.client()
-        const view = valueOf(await client.call(ENDPOINTS['host.show'], { params: { host: id } }))
-        session.print(view, () => hostText(view))
-      }),
-    )
-  for (const [verb, done] of [
-    ['drain', 'drained'],
-    ['undrain', 'may run guests again'],
-  ] as const) {
-    host
-      .command(verb)
-      .description(ENDPOINTS[`host.${verb}`].summary)
-      .argument(...name)
-      .action(
-        action(terminal, async (session, [id = '']) => {
-          const client = await session.client()
-          const answer = valueOf(await client.call(ENDPOINTS[`host.${verb}`], { params: { host: id } }))
-          finished(session, await settle(session, client, answer.operation), `host ${id} ${done}`)
-        }),
-      )
-  }
-}
-
-function finished(session: Session, operation: OperationView, done: string): void {
-  const text = operation.state === 'succeeded' ? done : `begun, see \`stead operation show ${operation.id}\``
-  session.print(operation, () => `${text}\n`)
 }
 
 async function showCluster(session: Session): Promise<void> {
@@ -82,53 +44,55 @@ async function showCluster(session: Session): Promise<void> {
   })
 }
 
-async function listHosts(session: Session): Promise<void> {
+/** Of `cluster check` when it found something; documented in docs/operating/cli.md. */
+export const FOUND_EXIT_CODE = 11
+
+async function checkCluster(session: Session): Promise<void> {
   const client = await session.client()
-  const { items } = valueOf(await client.call(ENDPOINTS['host.list']))
-  session.print(items, () =>
-    formatTable<HostView>(items, [
-      { title: 'NAME', of: (host) => (host.coordinator ? `${host.name} *` : host.name) },
-      { title: 'STATE', of: (host) => host.state },
-      { title: 'ROLE', of: (host) => host.role },
-      { title: 'GUESTS', of: (host) => host.guests.length },
-      { title: 'MEMORY', of: (host) => `${formatSize(host.memoryGrantedBytes)} of ${formatSize(host.memoryBytes)}` },
-      { title: 'CPUS', of: (host) => host.cpuCount },
-      { title: 'ACCELERATOR', of: (host) => host.accelerator },
-      { title: 'REASON', of: (host) => host.reason },
-    ]),
-  )
-  if (session.format !== 'table') return
-  // The list itself is what was asked for; that the cluster could not be shown as well would be said by the next command.
-  const cluster = await client.call(ENDPOINTS['cluster.show'])
-  if (cluster.ok) for (const warning of cluster.value.warnings) session.note(`warning: ${warning}`)
+  const check = valueOf(await client.call(ENDPOINTS['cluster.check']))
+  session.print(check, () => checkText(check))
+  if (!check.ok) session.terminal.setExitCode(FOUND_EXIT_CODE)
 }
 
-function hostText(view: HostView): string {
-  const fields = formatFields([
-    ['name', view.name],
-    ['state', view.state],
-    ['reason', view.reason],
-    ['since', view.since],
-    ['role', view.role],
-    ['coordinator', view.coordinator ? 'yes' : 'no'],
-    ['maintenance', view.maintenance ? 'yes' : 'no'],
-    [
-      'addresses',
-      Object.entries(view.addresses)
-        .map(([role, address]) => `${role} ${address}`)
-        .join(', '),
-    ],
-    ['memory', `${formatSize(view.memoryGrantedBytes)} of ${formatSize(view.memoryBytes)}`],
-    ['cpus', view.cpuCount],
-    ['accelerator', view.accelerator],
-    ['guests', view.guests.join(', ')],
-    ['boot id', view.bootId],
-  ])
-  if (view.pools.length === 0) return fields
-  const pools = formatTable(view.pools, [
-    { title: 'POOL', of: (pool) => pool.name },
-    { title: 'ALLOCATED', of: (pool) => formatSize(pool.allocatedBytes) },
-    { title: 'CAPACITY', of: (pool) => formatSize(pool.capacityBytes) },
-  ])
-  return `${fields}\n${pools}`
+function checkText({ admission, violations, contradictions, balance }: ClusterCheck): string {
+  const hosts = admission.hostFailures === 1 ? 'any one host' : `any ${admission.hostFailures} hosts`
+  const planned =
+    admission.checked === admission.possible
+      ? ''
+      : ` (${admission.checked} of ${admission.possible} losses were planned)`
+  const losses =
+    admission.note !== ''
+      ? `Losses: not checked, ${admission.note}\n`
+      : admission.breaches.length === 0
+        ? `Losses: every guest would have a place after the loss of ${hosts}${planned}\n`
+        : `Losses that guests would not survive${planned}:\n${lines(admission.breaches.flatMap(breachLines))}`
+  const broken = [
+    ...violations.map(({ guest, host, why }) => `${guest} on ${host}: ${why}`),
+    ...contradictions.map((proof) => `these cannot all be kept: ${proof}`),
+  ]
+  const rules = broken.length === 0 ? 'Rules: all are kept\n' : `Rules that are broken:\n${lines(broken)}`
+  const score = `the hosts are filled ${balance.score.toFixed(3)} unevenly`
+  const moves =
+    balance.moves.length === 0
+      ? `Balance (${balance.mode}): ${score}; no move would gain enough\n`
+      : `Balance (${balance.mode}): ${score}; these moves would make it ${balance.scoreAfter.toFixed(3)}:\n${formatTable(
+          balance.moves,
+          [
+            { title: 'GUEST', of: (move) => move.guest },
+            { title: 'FROM', of: (move) => move.from },
+            { title: 'TO', of: (move) => move.to },
+            { title: 'GAIN', of: (move) => move.gain.toFixed(3) },
+            { title: 'MEMORY', of: (move) => formatSize(Math.round(move.bytes)) },
+            { title: 'WHY', of: (move) => move.why },
+          ],
+        )}`
+  return `${losses}${rules}${moves}`
+}
+
+function breachLines({ text, unplaced }: ClusterCheck['admission']['breaches'][number]): string[] {
+  return [text, ...unplaced.map(({ guest, reason }) => `  ${guest}: ${reason}`)]
+}
+
+function lines(texts: readonly string[]): string {
+  return texts.map((text) => `  ${text}\n`).join('')
 }

@@ -1,7 +1,8 @@
 import type { Command } from 'commander'
 import type { Client } from '@stead/api/client.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
-import type { Explanation } from '@stead/api/views.ts'
+import type { EventExplanation, Explanation, HostExplanation } from '@stead/api/views.ts'
+import { eventLine } from '../event-line.ts'
 import { formatTable } from '../output.ts'
 import { action, valueOf, type Session, type Terminal } from '../session.ts'
 
@@ -18,6 +19,28 @@ export function addExplainCommands(program: Command, terminal: Terminal): void {
         session.print(explanation, () => explanationText(explanation))
       }),
     )
+  explain
+    .command('host')
+    .description(ENDPOINTS['host.explain'].summary)
+    .argument('<host>', "the host's name")
+    .action(
+      action(terminal, async (session, [host = '']) => {
+        const client = await session.client()
+        const explanation = valueOf(await client.call(ENDPOINTS['host.explain'], { params: { host } }))
+        session.print(explanation, () => hostExplanationText(explanation))
+      }),
+    )
+  explain
+    .command('event')
+    .description(ENDPOINTS['event.explain'].summary)
+    .argument('<event>', "the event's id, as `stead event list --json` shows it")
+    .action(
+      action(terminal, async (session, [event = '']) => {
+        const client = await session.client()
+        const explanation = valueOf(await client.call(ENDPOINTS['event.explain'], { params: { event } }))
+        session.print(explanation, () => eventExplanationText(explanation))
+      }),
+    )
 }
 
 /** For `--explain`: on stderr when stdout carries data for a program. */
@@ -30,9 +53,35 @@ export async function printExplanation(session: Session, client: Client, guest: 
 }
 
 function explanationText(explanation: Explanation): string {
-  const { name, state, reason, decision } = explanation
+  const { name, state, reason, decision, smallestChange, otherChanges } = explanation
   const head = `${name} is ${state}${reason === '' ? '' : `: ${reason}`}\n`
-  return decision === null ? `${head}\nNothing was decided about it yet.\n` : `${head}\n${decisionText(decision)}`
+  const decided = decision === null ? 'Nothing was decided about it yet.\n' : decisionText(decision)
+  const others = otherChanges.map((change) => `  or ${change}\n`).join('')
+  const change =
+    smallestChange === null ? '' : `\nThe smallest change that would alter it:\n  ${smallestChange}\n${others}`
+  return `${head}\n${decided}${change}`
+}
+
+function hostExplanationText({ name, state, reason, since, facts, guests, events }: HostExplanation): string {
+  const head = `${name} is ${state}${reason === '' ? '' : `: ${reason}`}${since === null ? '' : ` (since ${since})`}\n`
+  const known = facts.map((fact) => `  - ${fact}\n`).join('')
+  const table =
+    guests.length === 0
+      ? 'No guest is there.\n'
+      : formatTable(guests, [
+          { title: 'GUEST', of: (guest) => guest.name },
+          { title: 'STATE', of: (guest) => guest.state },
+          { title: 'WHAT IT MEANS', of: (guest) => guest.meaning },
+        ])
+  const last = events.length === 0 ? '' : `\nLast events:\n${events.map(eventLine).join('')}`
+  return `${head}${known}\n${table}${last}`
+}
+
+function eventExplanationText({ event, decision, note, before }: EventExplanation): string {
+  const details = Object.entries(event.details ?? {}).map(([name, value]) => `  ${name}: ${value}\n`)
+  const earlier = before.length === 0 ? '' : `\nBefore it:\n${before.map(eventLine).join('')}`
+  const why = decision === null ? `\nNo decision is shown: ${note}.\n` : `\n${decisionText(decision)}`
+  return `${eventLine(event)}  reported by ${event.host}\n${details.join('')}${earlier}${why}`
 }
 
 export function decisionText(decision: NonNullable<Explanation['decision']>): string {

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { OperationView } from '@stead/api/views.ts'
-import type { ClusterEvent } from '@stead/core/model/event.ts'
+import { eventLine } from '../event-line.ts'
 import { formatFields, formatTable } from '../output.ts'
 import { parseCount, parseSince } from '../quantities.ts'
 import { action, valueOf, type Session, type Terminal } from '../session.ts'
@@ -83,8 +83,4 @@ async function listEvents(session: Session, _args: readonly string[], options: R
     // A stream of documents: one JSON document a line, or YAML documents one after another.
     session.terminal.stdout.write(session.format === 'table' ? eventLine(event) : `${JSON.stringify(event)}\n`)
   }
-}
-
-function eventLine(event: ClusterEvent): string {
-  return `${event.time}  ${event.kind.padEnd(20)}  ${event.subject.padEnd(16)}  ${event.message}\n`
 }

@@ -10,6 +10,7 @@ import { badArgument, formatSize, parseCount, parseSize } from '../quantities.ts
 import { action, valueOf, type Session, type Terminal } from '../session.ts'
 import { settle } from '../waiting.ts'
 import { decisionText, printExplanation } from './explain.ts'
+import { ACCEPT_BREACH } from './host.ts'
 import { parseHa } from './vm.ts'
 
 interface CreateOptions {
@@ -25,6 +26,7 @@ interface CreateOptions {
   readonly image?: string
   readonly ha?: string
   readonly start?: boolean
+  readonly acceptBreach?: boolean
   readonly nic: boolean
   readonly dryRun?: boolean
 }
@@ -50,6 +52,7 @@ export function addVmCreate(vm: Command, terminal: Terminal): void {
     .option('--image <name>', 'image that fills the first disk; the guest boots from it')
     .option('--ha <mode>', 'started, stopped or ignored: what the cluster keeps true')
     .option('--start', 'start it once its disks exist')
+    .option(...ACCEPT_BREACH)
     .option('--no-nic', 'no network card')
     .option('--dry-run', 'only say where it would be placed')
     .action(
@@ -68,12 +71,12 @@ async function createGuest(session: Session, name: string, options: CreateOption
   const body = { ...draft, boot: await bootOf(session, client, options) }
   if (options.dryRun) {
     const placement = valueOf(await client.call(ENDPOINTS['guest.plan'], { body }))
-    for (const warning of placement.warnings) session.note(`warning: ${warning}`)
+    session.warn(placement.warnings)
     session.print(placement, () => placementText(name, placement, session.explain))
     return
   }
   const answer = valueOf(await client.call(ENDPOINTS['guest.create'], { body }))
-  for (const warning of answer.warnings) session.note(`warning: ${warning}`)
+  session.warn(answer.warnings)
   const operation = await settle(session, client, answer.operation)
   const began = operation.state !== 'succeeded'
   const text = began
@@ -108,6 +111,7 @@ function bodyOf(name: string, options: CreateOptions): Omit<CreateBody, 'boot'> 
     })),
     start: options.start === true,
     nic: options.nic,
+    ...(options.acceptBreach ? { acceptBreach: true } : {}),
     ...(options.host === undefined ? {} : { host: options.host }),
     ...(options.ha === undefined ? {} : { ha: parseHa(options.ha) }),
   }

@@ -8,8 +8,11 @@ import { badArgument, formatSize, parseDuration } from '../quantities.ts'
 import { action, valueOf, type Session, type Terminal } from '../session.ts'
 import { settle } from '../waiting.ts'
 import { printExplanation } from './explain.ts'
+import { ACCEPT_BREACH } from './host.ts'
 import { REPLICA_COLUMNS } from './volume.ts'
 import { addVmCreate } from './vm-create.ts'
+import { addVmMoves } from './vm-move.ts'
+import { addVmSet } from './vm-set.ts'
 
 const NAME = ['<name>', "the guest's name or id"] as const
 
@@ -28,9 +31,13 @@ export function addVmCommands(program: Command, terminal: Terminal): void {
       '--accept-data-loss',
       'start from a stale copy when no current one can be reached; what was written since is lost',
     )
+    .option(...ACCEPT_BREACH)
     .action(
       action(terminal, async (session, [guest = ''], options) => {
-        const body = { acceptDataLoss: options['acceptDataLoss'] === true }
+        const body = {
+          acceptDataLoss: options['acceptDataLoss'] === true,
+          acceptBreach: options['acceptBreach'] === true,
+        }
         await operate(session, guest, 'started', (client) =>
           client.call(ENDPOINTS['guest.start'], { params: { guest }, body }),
         )
@@ -63,11 +70,8 @@ export function addVmCommands(program: Command, terminal: Terminal): void {
         )
       }),
     )
-  vm.command('set')
-    .description(ENDPOINTS['guest.set'].summary)
-    .argument(...NAME)
-    .option('--ha <mode>', 'started, stopped or ignored')
-    .action(action(terminal, setGuest))
+  addVmSet(vm, terminal)
+  addVmMoves(vm, terminal)
   vm.command('log')
     .description(ENDPOINTS['guest.log'].summary)
     .argument(...NAME)
@@ -109,6 +113,12 @@ export function guestText(view: GuestView): string {
     ['host', view.host],
     ['epoch', view.epoch],
     ['ha', view.ha],
+    ['moves to', view.moveTo],
+    ['priority', view.priority],
+    [
+      'when it fails',
+      `${view.maxRestart} more tries on a host, ${view.maxRelocate} other hosts; ${view.failback ? 'returns' : 'does not return'} to preferred hosts`,
+    ],
     ['protection', [view.protection.level, view.protection.reason].filter(Boolean).join(': ')],
     ['memory', formatSize(view.memoryBytes)],
     ['cpus', view.cpus],
@@ -131,27 +141,17 @@ async function operate(
   session: Session,
   guest: string,
   done: string,
-  send: (client: Client) => Promise<Result<{ readonly operation: OperationView }>>,
+  send: (
+    client: Client,
+  ) => Promise<Result<{ readonly operation: OperationView; readonly warnings?: readonly string[] }>>,
 ): Promise<void> {
   const client = await session.client()
   const answer = valueOf(await send(client))
+  session.warn(answer.warnings ?? [])
   const operation = await settle(session, client, answer.operation)
   const verb = operation.state === 'succeeded' ? done : `${done}: begun, see \`stead operation show ${operation.id}\``
   session.print(operation, () => `vm ${guest} ${verb}\n`)
   if (session.explain) await printExplanation(session, client, guest)
-}
-
-async function setGuest(
-  session: Session,
-  [guest = '']: readonly string[],
-  options: Record<string, unknown>,
-): Promise<void> {
-  const { ha } = options
-  if (typeof ha !== 'string') throw badArgument('Nothing to set', 'Give --ha started, stopped or ignored.')
-  const client = await session.client()
-  const body = { ha: parseHa(ha) }
-  const view = valueOf(await client.call(ENDPOINTS['guest.set'], { params: { guest }, body }))
-  session.print(view, () => guestText(view))
 }
 
 export function parseHa(text: string): 'started' | 'stopped' | 'ignored' {

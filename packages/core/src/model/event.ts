@@ -47,7 +47,7 @@ export interface ClusterEvent {
   /** The reporting host's monotonic clock, ms; comparable between events of one host (and within a lab). */
   readonly monotonicMs: number
   readonly kind: EventKind
-  /** `host/h1`, `guest/web1`, `volume/<id>` or `cluster`. */
+  /** `host/h1`, `guest/web1`, `volume/<id>`, `rule/<name>` or `cluster`. */
   readonly subject: string
   readonly message: string
   /** Who reports. */

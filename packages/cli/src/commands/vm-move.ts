@@ -1,0 +1,47 @@
+import type { Command } from 'commander'
+import { ENDPOINTS } from '@stead/api/endpoints.ts'
+import type { MoveTargets } from '@stead/api/views.ts'
+import { formatTable } from '../output.ts'
+import { action, valueOf, type Terminal } from '../session.ts'
+import { settle } from '../waiting.ts'
+import { printExplanation } from './explain.ts'
+
+const NAME = ['<name>', "the guest's name or id"] as const
+
+export function addVmMoves(vm: Command, terminal: Terminal): void {
+  vm.command('relocate')
+    .description(ENDPOINTS['guest.relocate'].summary)
+    .argument(...NAME)
+    .requiredOption('--to <host>', 'the host; of a stopped guest where it starts next')
+    .action(
+      action(terminal, async (session, [guest = ''], options) => {
+        const to = String(options['to'])
+        const client = await session.client()
+        const answer = valueOf(await client.call(ENDPOINTS['guest.relocate'], { params: { guest }, body: { to } }))
+        const operation = await settle(session, client, answer.operation)
+        const isOver = operation.state === 'succeeded'
+        const done = operation.kind === 'vm.set' ? `starts on ${to} next` : `relocated: ${operation.message}`
+        const text = isOver ? done : `relocated: begun, see \`stead operation show ${operation.id}\``
+        session.print(operation, () => `vm ${guest} ${text}\n`)
+        if (session.explain) await printExplanation(session, client, guest)
+      }),
+    )
+  vm.command('move-targets')
+    .description(ENDPOINTS['guest.move-targets'].summary)
+    .argument(...NAME)
+    .action(
+      action(terminal, async (session, [guest = '']) => {
+        const client = await session.client()
+        const found = valueOf(await client.call(ENDPOINTS['guest.move-targets'], { params: { guest } }))
+        session.print(found, () => targetsText(found))
+      }),
+    )
+}
+
+function targetsText({ targets }: MoveTargets): string {
+  return formatTable(targets, [
+    { title: 'HOST', of: (target) => target.host },
+    { title: 'CAN MOVE', of: (target) => (target.possible ? 'yes' : 'no') },
+    { title: 'WHY', of: (target) => target.reason || target.merits.join('; ') },
+  ])
+}

@@ -1,0 +1,59 @@
+import type { Command } from 'commander'
+import type { CallInput } from '@stead/api/endpoint.ts'
+import { ENDPOINTS } from '@stead/api/endpoints.ts'
+import { badArgument, parseCount, parseSize } from '../quantities.ts'
+import { action, valueOf, type Session, type Terminal } from '../session.ts'
+import { ACCEPT_BREACH } from './host.ts'
+import { guestText, parseHa } from './vm.ts'
+
+type SetBody = CallInput<(typeof ENDPOINTS)['guest.set']>['body']
+
+export function addVmSet(vm: Command, terminal: Terminal): void {
+  vm.command('set')
+    .description(ENDPOINTS['guest.set'].summary)
+    .argument('<name>', "the guest's name or id")
+    .option('--ha <mode>', 'started, stopped or ignored')
+    .option('--priority <n>', 'placed and recovered before those with less; 0 when never set')
+    .option('--max-restart <n>', 'further tries on the host where a run failed')
+    .option('--max-relocate <n>', 'other hosts that are tried after that')
+    .option('--failback', 'return to the hosts that a rule prefers')
+    .option('--no-failback', 'stay where it is')
+    .option('--memory <size>', 'of a stopped guest: 128MiB, 1GiB')
+    .option('--cpus <n>', 'of a stopped guest: virtual processors')
+    .option(...ACCEPT_BREACH)
+    .action(action(terminal, (session, [guest = ''], options) => setGuest(session, guest, bodyOf(options), options)))
+}
+
+function bodyOf(options: Readonly<Record<string, unknown>>): SetBody {
+  const text = (name: string) => (typeof options[name] === 'string' ? options[name] : undefined)
+  const [ha, priority, memory, cpus] = [text('ha'), text('priority'), text('memory'), text('cpus')]
+  const [maxRestart, maxRelocate] = [text('maxRestart'), text('maxRelocate')]
+  if (priority !== undefined && !/^-?\d+$/.test(priority))
+    throw badArgument(`--priority: \`${priority}\` is not a whole number`)
+  const body = {
+    ...(ha === undefined ? {} : { ha: parseHa(ha) }),
+    ...(priority === undefined ? {} : { priority: Number(priority) }),
+    ...(maxRestart === undefined ? {} : { maxRestart: parseCount(maxRestart, '--max-restart') }),
+    ...(maxRelocate === undefined ? {} : { maxRelocate: parseCount(maxRelocate, '--max-relocate') }),
+    ...(typeof options['failback'] === 'boolean' ? { failback: options['failback'] } : {}),
+    ...(memory === undefined ? {} : { memoryBytes: parseSize(memory, '--memory') }),
+    ...(cpus === undefined ? {} : { cpus: parseCount(cpus, '--cpus') }),
+  }
+  if (Object.keys(body).length === 0)
+    throw badArgument('Nothing to set', 'Give --ha started, stopped or ignored, or another setting; see --help.')
+  return body
+}
+
+async function setGuest(
+  session: Session,
+  guest: string,
+  body: SetBody,
+  options: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const client = await session.client()
+  const acceptBreach = options['acceptBreach'] === true
+  const input = { params: { guest }, body: { ...body, acceptBreach } }
+  const { warnings, ...view } = valueOf(await client.call(ENDPOINTS['guest.set'], input))
+  session.warn(warnings)
+  session.print({ ...view, warnings }, () => guestText(view))
+}
