@@ -54,11 +54,29 @@ export const COMMANDS = {
   // What users do.
   create: { args: ['guest', 'host', 'host*'], does: "a guest is created, with its disk's replicas on these hosts" },
   start: { args: ['guest'], does: 'the guest is to run' },
-  stop: { args: ['guest'], does: 'the guest is to be stopped' },
+  stop: { args: ['guest', 'number*'], does: 'the guest is to be stopped; after so many ms by force' },
   'force-stop': { args: ['guest'], does: 'the guest is switched off' },
   delete: { args: ['guest'], does: 'the guest and its disks are removed' },
   drain: { args: ['host'], does: 'the host goes into maintenance: its guests move away' },
   undrain: { args: ['host'], does: 'the host takes guests again' },
+  move: { args: ['guest', 'host'], does: 'the guest is to run there' },
+  ha: { args: ['guest', 'mode'], does: 'what HA keeps true of the guest: started, stopped or ignored' },
+  'set-rule': {
+    args: ['rule', 'kind', 'word*'],
+    does: 'as `web-apart apart strict g1 g2`, `site hosts h1:2,h2 g1`, `no ban h3 g1`, `boot order g1 g2`',
+  },
+  'delete-rule': { args: ['rule'], does: 'the rule is gone' },
+  policy: {
+    args: ['setting', 'word'],
+    does: "one of the cluster's settings, as `shutdown freeze`, `balancing.mode off`",
+  },
+  shutdown: { args: ['host', 'how'], does: 'the host is to be shut down in order: power-off or reboot' },
+  // Guests themselves.
+  'start-fails': {
+    args: ['guest', 'where', 'number*'],
+    does: 'its starts on this host (or `any`) fail: the next so many, or all from now on',
+  },
+  deaf: { args: ['guest'], does: 'it does not hear that it is to shut down' },
   // Everything at once.
   heal: { args: [], does: 'all that was broken is mended, all that was off is on; maintenance ends' },
 } as const satisfies Record<string, { readonly args: readonly string[]; readonly does: string }>

@@ -104,6 +104,8 @@ class Planner {
       () => this.#for(atMs, shortly, ['power-off', host], ['power-on', host]),
       () => this.#for(atMs, shortly, ['freeze', host], ['thaw', host]),
       () => this.#add(atMs, 'freeze', host),
+      // It wakes up after it was given up, and before its guests' time has run out.
+      () => this.#for(atMs, atMs + random.between(1_100, 2_200), ['freeze', store], ['thaw', store]),
       () => this.#add(atMs, 'cut', host),
       () => this.#add(atMs, 'cut', host, role),
       () => this.#add(atMs, random.pick(['cut-out', 'cut-in'] as const), host),

@@ -3,11 +3,13 @@ import { NETWORK_ROLES, type NetworkRole } from '@stead/core/model/host.ts'
 import type { HostId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
 import type { CommandVerb, FaultCommand } from './fault-commands.ts'
+import { askForMove, deleteRule, put, setHaMode, setPolicy, setRule, shutDown, start, stop } from './user-requests.ts'
 import { guestId } from './world-records.ts'
 import type { WorldHost } from './world-host.ts'
 import type { World } from './world.ts'
 
-type Act = (world: World, args: readonly string[]) => void
+/** A user's request returns why it was refused, if it was. */
+type Act = (world: World, args: readonly string[]) => unknown
 
 /** For commands about one host. */
 const onHost =
@@ -71,13 +73,24 @@ const ACTS: Readonly<Record<CommandVerb, Act>> = {
   create: (world, [name = '', ...hosts]) => {
     if (!world.guest(name)) world.addGuest(name, hosts as readonly string[] as readonly HostId[])
   },
-  start: (world, [name = '']) => whileWanted(world, name, { desired: 'running', ha: 'started', forceStop: false }),
-  stop: (world, [name = '']) => whileWanted(world, name, { desired: 'stopped', ha: 'stopped' }),
+  start: (world, [name = '']) => start(world, name),
+  stop: (world, [name = '', ms]) => stop(world, name, ms === undefined ? undefined : Number(ms)),
   'force-stop': (world, [name = '']) =>
     whileWanted(world, name, { desired: 'stopped', ha: 'stopped', forceStop: true }),
   delete: (world, [name = '']) => whileWanted(world, name, { desired: 'stopped', forceStop: true, deleting: true }),
   drain: onHost(({ id }, world) => setMaintenance(world, id, true)),
   undrain: onHost(({ id }, world) => setMaintenance(world, id, false)),
+
+  move: (world, [name = '', to]) => askForMove(world, name, to as HostId),
+  ha: (world, [name = '', mode = '']) => setHaMode(world, name, mode),
+  'set-rule': (world, words) => setRule(world, words),
+  'delete-rule': (world, [id = '']) => deleteRule(world, id),
+  policy: (world, [setting = '', value = '']) => setPolicy(world, setting, value),
+  shutdown: onHost(({ id }, world, [how = '']) => shutDown(world, id, how)),
+
+  'start-fails': ({ guestFaults }, [name = '', where = '', times = 'Infinity']) =>
+    guestFaults.failStarts(guestId(name), where, Number(times)),
+  deaf: ({ guestFaults }, [name = '']) => guestFaults.makeDeaf(guestId(name)),
 
   heal: (world) => {
     for (const host of world.hosts) {
@@ -94,7 +107,8 @@ const ACTS: Readonly<Record<CommandVerb, Act>> = {
 }
 
 export function perform(world: World, { verb, args }: Pick<FaultCommand, 'verb' | 'args'>): void {
-  ACTS[verb](world, args)
+  const refusal = ACTS[verb](world, args)
+  if (typeof refusal === 'string') world.refusals.push(refusal)
 }
 
 /** A guest that is being deleted takes no other wishes. */
@@ -103,5 +117,5 @@ function whileWanted(world: World, name: string, change: Parameters<World['chang
 }
 
 function setMaintenance(world: World, id: HostId, maintenance: boolean): void {
-  world.write({ kind: 'put', key: KEYS.policy(id), value: JSON.stringify({ maintenance }) })
+  put(world, KEYS.policy(id), { ...world.policy(id), maintenance })
 }

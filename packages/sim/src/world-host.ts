@@ -15,14 +15,13 @@ import { KEYS } from '@stead/core/model/keys.ts'
 import { replicaOn } from '@stead/core/model/records.ts'
 import type { Volume } from '@stead/core/model/volume.ts'
 import { failure } from '@stead/core/errors.ts'
-import type { GuestLaunch, RunningGuest } from '@stead/core/ports/guest-host.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import type { NetworkHost } from '@stead/core/ports/network-host.ts'
 import type { Store } from '@stead/core/ports/store.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { EtcdClient } from './etcd-client.ts'
+import type { GuestFaults } from './guest-faults.ts'
 import { HostClock } from './host-clock.ts'
-import { MemoryGuestHost } from './memory-guest-host.ts'
 import { MemoryMachine, type Pace, type Process } from './memory-machine.ts'
 import { MemoryVolumeHost } from './memory-volume-host.ts'
 import { ProcessLife } from './process-life.ts'
@@ -31,12 +30,14 @@ import type { VirtualClock } from './virtual-clock.ts'
 import type { WorldChecks } from './checks/world-checks.ts'
 import type { WorldEtcd } from './world-etcd.ts'
 import { WorldGuardian, type Timing } from './world-guardian.ts'
+import { WorldGuests } from './world-guests.ts'
 import { worldLegWatch } from './world-leg-watch.ts'
 import { worldLog } from './world-log.ts'
 import type { WorldNetwork } from './world-network.ts'
 import { hostRecord } from './world-records.ts'
 import { copyTarget, remoteVolumes, throughDaemon } from './world-remote.ts'
 import { POOL, WORLD_BLOCK_BYTES, type WorldStorage } from './world-storage.ts'
+import type { WorldMachine } from './world.ts'
 
 const AGENT_RESTART_MS = 700
 const DAEMON_RESTART_MS = 300
@@ -48,8 +49,6 @@ const MEMBER_RESTART_MS = 1_000
 /** How often the agent looks at what it keeps running. */
 const SUPERVISION_MS = 250
 const LATENCY_MS_MAX = 3
-const QEMU_START_MS_MIN = 50
-const QEMU_START_MS_SPREAD = 150
 const PATIENCE_MS = { stop: 10_000, flush: 30_000 } as const
 const PIDS_PER_HOST = 10_000
 
@@ -64,8 +63,7 @@ export interface HostSurroundings {
   readonly timing: Timing
   readonly logLines: string[]
   readonly hostIds: readonly HostId[]
-  readonly poolBytes: number
-  readonly memoryBytes: number
+  readonly guestFaults: GuestFaults
   readonly pace: Omit<Pace, 'isRunning' | 'after'>
   readonly host: (id: HostId) => WorldHost
 }
@@ -83,6 +81,7 @@ export class WorldHost {
   readonly machine: MemoryMachine
   readonly volumes: MemoryVolumeHost
   readonly guardian: WorldGuardian
+  readonly #machine: WorldMachine
   readonly #around: HostSurroundings
   readonly #log: Log
   #agent: Agent | undefined
@@ -91,10 +90,12 @@ export class WorldHost {
   #guardianPaused = false
   #watchHeldUntilMs = 0
 
-  constructor(id: HostId, order: number, role: HostRole, around: HostSurroundings) {
+  constructor(machine: WorldMachine, order: number, around: HostSurroundings) {
+    const { id } = machine
     this.id = id
     this.order = order
-    this.role = role
+    this.role = machine.role
+    this.#machine = machine
     this.#around = around
     const { clock, random, network, storage, checks, timing, hostIds } = around
     this.clock = new HostClock(clock)
@@ -115,7 +116,7 @@ export class WorldHost {
     this.volumes = new MemoryVolumeHost({
       host: id,
       pools: [POOL],
-      capacityBytes: around.poolBytes,
+      capacityBytes: machine.poolBytes,
       blockBytes: WORLD_BLOCK_BYTES,
       readEpoch: (volume) => this.#readEpoch(volume),
       copyTarget: (to) =>
@@ -271,7 +272,7 @@ export class WorldHost {
   }
 
   startAgent(): void {
-    const { clock, network, checks, timing, random, hostIds, storage, memoryBytes, poolBytes } = this.#around
+    const { clock, network, checks, timing, random, hostIds, storage } = this.#around
     const life = new ProcessLife()
     const ownClock = this.clock.ofProcess(life)
     const store = this.#storeOf(life)
@@ -292,7 +293,10 @@ export class WorldHost {
       store,
       mirror,
       fence: life.bind<WorldGuardian>(this.guardian),
-      guests: life.bind(new WorldGuests(this.machine, this.guardian, this.#around), latency),
+      guests: life.bind(
+        new WorldGuests({ ...this.#around, host: this.id, machine: this.machine, guardian: this.guardian }),
+        latency,
+      ),
       volumesOn: (id) => (id === this.id ? own : (remotes.get(id) ?? own)),
       network: NO_TAPS,
       legWatch: life.bind(
@@ -323,8 +327,9 @@ export class WorldHost {
       order: this.order,
       role: this.role,
       bootId: this.#bootId,
-      memoryBytes,
-      poolBytes,
+      memoryBytes: this.#machine.memoryBytes,
+      poolBytes: this.#machine.poolBytes,
+      cpuCount: this.#machine.cpuCount,
     })
     const running = async () => {
       const write = { kind: 'put', key: KEYS.host(this.id), value: JSON.stringify(record) } as const
@@ -399,25 +404,6 @@ export class WorldHost {
   #hostAt(endpoint: { readonly kind: string; readonly address?: string }): HostId {
     if (endpoint.address === '127.0.0.1') return this.id
     return this.#around.hostIds[Number(endpoint.address?.split('.').at(-1)) - 1] ?? this.id
-  }
-}
-
-/** QEMU takes its time to start, and needs the namespace in which guests live. */
-class WorldGuests extends MemoryGuestHost {
-  readonly #guardian: WorldGuardian
-  readonly #around: HostSurroundings
-
-  constructor(machine: MemoryMachine, guardian: WorldGuardian, around: HostSurroundings) {
-    super(machine)
-    this.#guardian = guardian
-    this.#around = around
-  }
-
-  override async start(launch: GuestLaunch): Promise<Result<RunningGuest>> {
-    const { clock, random } = this.#around
-    await clock.sleep(QEMU_START_MS_MIN + QEMU_START_MS_SPREAD * random.fraction())
-    if (!this.#guardian.hasNamespace) return fail(failure('hypervisor', 'The deadman does not run'))
-    return super.start(launch)
   }
 }
 

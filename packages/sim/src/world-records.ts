@@ -28,9 +28,10 @@ export interface HostRecordOptions {
   readonly bootId: string
   readonly memoryBytes: number
   readonly poolBytes: number
+  readonly cpuCount: number
 }
 
-export function hostRecord({ id, order, role, bootId, memoryBytes, poolBytes }: HostRecordOptions): Host {
+export function hostRecord({ id, order, role, bootId, memoryBytes, poolBytes, cpuCount }: HostRecordOptions): Host {
   const isCompute = role === 'compute'
   return {
     id,
@@ -39,7 +40,7 @@ export function hostRecord({ id, order, role, bootId, memoryBytes, poolBytes }: 
     addresses: { lan: `10.66.0.${order}`, san: `10.77.0.${order}`, ran: `10.88.0.${order}` },
     agentPort: 8444,
     pools: isCompute ? [{ name: POOL, path: '/pool', capacityBytes: poolBytes }] : [],
-    cpuCount: 8,
+    cpuCount,
     memoryBytes,
     bootId,
     accelerator: isCompute ? 'kvm' : 'none',

@@ -5,13 +5,14 @@
 import type { ClusterEvent } from '@stead/core/model/event.ts'
 import type { Grant } from '@stead/core/model/grant.ts'
 import type { Guest, GuestObservation } from '@stead/core/model/guest.ts'
-import type { HostPolicy } from '@stead/core/model/host.ts'
+import type { HostPolicy, HostRole } from '@stead/core/model/host.ts'
 import type { GuestId, HostId } from '@stead/core/model/ids.ts'
 import { KEYS, PREFIX } from '@stead/core/model/keys.ts'
 import type { Volume } from '@stead/core/model/volume.ts'
 import type { Write } from '@stead/core/ports/store.ts'
 import { WorldChecks } from './checks/world-checks.ts'
 import type { FaultCommand } from './fault-commands.ts'
+import { GuestFaults } from './guest-faults.ts'
 import { SeededRandom } from './seeded-random.ts'
 import { VirtualClock } from './virtual-clock.ts'
 import { perform } from './world-commands.ts'
@@ -26,10 +27,20 @@ import { WorldStorage } from './world-storage.ts'
 /** As the lab has it. The margin is a quarter of the lease's time. */
 const TIMING: Timing = { heartbeatIntervalMs: 100, detectionMs: 1_000, leaseTtlMs: 3_000, marginMs: 750 }
 const MEMORY_GUESTS = 8
-const POOL_BYTES = 64 * 2 ** 30
+const CPUS = 8
+export const POOL_BYTES = 64 * 2 ** 30
 const WRITE_MS = 60
 const WRITES_PER_FLUSH_MAX = 6
 const LOOK_MS = 50
+
+/** One host, where the hosts of a cluster are not all alike. */
+export interface WorldMachine {
+  readonly id: HostId
+  readonly role: HostRole
+  readonly memoryBytes: number
+  readonly cpuCount: number
+  readonly poolBytes: number
+}
 
 export interface WorldOptions {
   readonly seed: number
@@ -41,8 +52,18 @@ export interface WorldOptions {
   readonly guests: Readonly<Record<string, readonly string[]>>
   /** How many guests fit on a host. */
   readonly memoryGuests?: number
+  /** All hosts in the order of succession; instead of `hosts`, `witness` and `memoryGuests`. */
+  readonly machines?: readonly WorldMachine[]
   /** How long a guest rests between two writes, on average, in ms. */
   readonly writeMs?: number
+}
+
+function likeMachines(hosts: number, witness: boolean, memoryGuests: number): readonly WorldMachine[] {
+  const size = { memoryBytes: memoryGuests * GUEST_MEMORY_BYTES, cpuCount: CPUS, poolBytes: POOL_BYTES }
+  const compute = Array.from({ length: hosts }, (_, index): WorldMachine => {
+    return { id: `h${index + 1}` as HostId, role: 'compute', ...size }
+  })
+  return witness ? [...compute, { id: 'witness' as HostId, role: 'witness', ...size }] : compute
 }
 
 export class World {
@@ -52,6 +73,9 @@ export class World {
   readonly etcd: WorldEtcd
   readonly storage: WorldStorage
   readonly checks: WorldChecks
+  readonly guestFaults = new GuestFaults()
+  /** What users asked for and did not get: why, oldest first. */
+  readonly refusals: string[] = []
   /** What was done, and what the agents' logs say, oldest first. */
   readonly log: string[] = []
   readonly hostIds: readonly HostId[]
@@ -68,12 +92,12 @@ export class World {
     witness = false,
     guests,
     memoryGuests = MEMORY_GUESTS,
+    machines = likeMachines(hosts, witness, memoryGuests),
     writeMs = WRITE_MS,
   }: WorldOptions) {
     this.random = new SeededRandom(seed)
     this.memoryGuests = memoryGuests
-    const compute = Array.from({ length: hosts }, (_, index) => `h${index + 1}` as HostId)
-    this.hostIds = witness ? [...compute, 'witness' as HostId] : compute
+    this.hostIds = machines.map(({ id }) => id)
     const { clock, random, hostIds } = this
     this.network = new WorldNetwork({ hosts: hostIds, clock, random })
     this.etcd = new WorldEtcd({
@@ -114,16 +138,15 @@ export class World {
       timing: TIMING,
       logLines: this.log,
       hostIds,
-      poolBytes: POOL_BYTES,
-      memoryBytes: memoryGuests * GUEST_MEMORY_BYTES,
+      guestFaults: this.guestFaults,
       pace: {
         restMs: () => writeMs * 2 * random.fraction(),
         writesPerFlush: () => random.between(1, WRITES_PER_FLUSH_MAX),
       },
       host: (id) => this.host(id),
     }
-    for (const [index, id] of hostIds.entries())
-      this.#hosts.set(id, new WorldHost(id, index + 1, id === 'witness' ? 'witness' : 'compute', around))
+    for (const [index, machine] of machines.entries())
+      this.#hosts.set(machine.id, new WorldHost(machine, index + 1, around))
     this.write({ kind: 'put', key: KEYS.settings, value: JSON.stringify(settingsRecord(TIMING)) })
     for (const [name, replicas] of Object.entries(guests)) this.addGuest(name, replicas as readonly HostId[], true)
     for (const host of this.#hosts.values()) host.start()

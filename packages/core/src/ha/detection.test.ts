@@ -40,6 +40,19 @@ test('a host that is cut off alone hears nobody and suspects nobody', () => {
   })
 })
 
+test('a host that is heard by all and hears nobody is suspected: it has ended its guests by itself', () => {
+  const deaf = peer(50, { a: 1300, b: 1300 })
+  assert.deepEqual(judge('a b c', view({ b: peer(50, { c: 60 }), c: deaf })), { b: 'heard', c: 'suspected' })
+})
+
+test('a host that does not hear one of its peers is not suspected, nor one that does not hear the dead', () => {
+  const halfDeaf = peer(50, { a: 1300, b: 60 })
+  assert.equal(judge('a b c', view({ b: peer(50, { c: 60 }), c: halfDeaf })).c, 'silent-here')
+  const besideTheDead = peer(50, { a: 60, b: 60, d: 5000, e: 5000 })
+  const living = { b: peer(50, { c: 60 }), c: besideTheDead, d: peer(5000), e: peer(5000) }
+  assert.equal(judge('a b c d e', view(living)).c, 'heard')
+})
+
 test('one network that still carries heartbeats is enough', () => {
   const c: PeerView = { ageMs: { lan: 9000, san: 9000, ran: 60 }, bootId: 'b', hears: {} }
   assert.equal(judge('a b c', view({ b: peer(50, { c: 9000 }), c })).c, 'heard')

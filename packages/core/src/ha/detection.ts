@@ -66,6 +66,9 @@ export function majorityOf(voters: number): number {
  * - Two hosts without a witness: 1 is asked, 1 suffices. That is for the screen; nothing can be committed without
  *   the store's quorum.
  *
+ * A host that says of itself that it hears nothing of an observer counts as silent to that observer: what it sends may
+ * arrive while nothing reaches it.
+ *
  * An observer that has just woken up (`stalled`), or that started less than detection + grace ago and never heard
  * the target, calls it heard.
  */
@@ -105,10 +108,28 @@ export function coordinatorByOrder(input: {
   return input.self
 }
 
-function silentHere({ view, detectionMs, startUpGraceMs }: DetectionInput, host: HostId): boolean {
+function silentHere(input: DetectionInput, host: HostId): boolean {
+  const { self, view, detectionMs, startUpGraceMs } = input
   if (view.stalled) return false
   const silence = silenceMs(view, host, startUpGraceMs)
-  return silence !== undefined && silence > detectionMs
+  return (silence !== undefined && silence > detectionMs) || isDeafTo(input, host, self)
+}
+
+/**
+ * True when the host itself says, in heartbeats that do arrive, that it has heard nothing of the observer for the
+ * detection time. A host that still sends but receives nothing has ended its guests by itself; to its peers, who hear
+ * it as ever, it would look alive for as long as the cut lasts.
+ */
+function isDeafTo({ view, detectionMs, startUpGraceMs }: DetectionInput, host: HostId, observer: HostId): boolean {
+  const said = view.peers[host]?.hears[observer]
+  const age = silenceMs(view, host, startUpGraceMs)
+  return said !== undefined && age !== undefined && age <= detectionMs / 2 && said + age > detectionMs
+}
+
+/** A dead observer is heard by nobody: that says nothing about the others. */
+function isHeardHere({ view, detectionMs, startUpGraceMs }: DetectionInput, host: HostId): boolean {
+  const silence = silenceMs(view, host, startUpGraceMs)
+  return silence !== undefined && silence <= detectionMs
 }
 
 /** Whether a majority of all members other than the target, self included, hears nothing of it. */
@@ -121,6 +142,10 @@ function heldSuspected(input: DetectionInput, target: HostId): boolean {
     asked++
     if (observer === self) {
       if (silentHere(input, target)) silent++
+      continue
+    }
+    if (isHeardHere(input, observer) && isDeafTo(input, target, observer)) {
+      silent++
       continue
     }
     const statementAge = silenceMs(view, observer, startUpGraceMs)

@@ -14,6 +14,8 @@ export class ClusterMirror {
   state: ClusterState = emptyClusterState()
   /** False until the first complete content has arrived. */
   loaded = false
+  /** Of the store, as far as this copy goes. */
+  revision = 0n
   /**
    * What this host's own guests do, as far as the store does not hold it (yet, or because it has no majority). Only
    * for showing: nothing is decided by it.
@@ -36,6 +38,7 @@ export class ClusterMirror {
       for (const problem of problems)
         this.#log.error('a record of the store cannot be read and is ignored', { problem })
       this.state = state
+      this.revision = batch.revision
       this.loaded = true
       for (const listener of [...this.#batchListeners]) listener(batch)
       for (const listener of [...this.#listeners]) listener(state)

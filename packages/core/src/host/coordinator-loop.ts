@@ -55,6 +55,11 @@ export class CoordinatorLoop {
   #plans = 0
   #startedAt: string | undefined
   #workSinceMs: number | undefined
+  /**
+   * Newest revision that this host's plans have made. A plan made from an older copy would not know of them: it could
+   * promise a host's memory a second time, to another guest.
+   */
+  #committed = 0n
 
   constructor(options: CoordinatorLoopOptions) {
     this.#options = options
@@ -87,6 +92,7 @@ export class CoordinatorLoop {
     const view = fence.view()
     const { state } = mirror
     if (!mirror.loaded || !view || !state.settings) return IDLE_MS
+    if (mirror.revision < this.#committed) return CONFLICT_MS
     const members = [...state.hosts.values()].map(({ value }) => value).toSorted((a, b) => a.order - b.order)
     const memberIds = members.map((host) => host.id)
     const verdicts = hostVerdicts({ self, view, members: memberIds, detectionMs })
@@ -200,7 +206,9 @@ export class CoordinatorLoop {
     if (!outcome.ok || !outcome.value.committed) return undefined
     this.#workSinceMs = undefined
     this.#coordinating = true
-    return outcome.value.revision
+    // What the coordinator before has done up to now must be known first: the next look decides.
+    this.#committed = outcome.value.revision
+    return undefined
   }
 
   async #execute(
@@ -233,7 +241,9 @@ export class CoordinatorLoop {
           transactionFor(action, drafts, { state, claimRevision: claim, eventWrites: (e) => events.writesFor(e) }),
         )
         if (!outcome.ok) return 'store-away'
-        return outcome.value.committed ? 'done' : 'conflict'
+        if (!outcome.value.committed) return 'conflict'
+        if (outcome.value.revision > this.#committed) this.#committed = outcome.value.revision
+        return 'done'
       }),
     )
     return outcomes.includes('store-away') ? 'store-away' : outcomes.includes('conflict') ? 'conflict' : 'done'

@@ -7,7 +7,7 @@ import type { Process } from '../memory-machine.ts'
 import type { Evidence } from './evidence.ts'
 
 /** From the moment at which a storage host has read a newer grant: how long it may take to cut off older runs. */
-const REVOCATION_MS_MAX = 1_500
+const REVOCATION_MS_MAX = 400
 
 export class OneWriter {
   readonly #evidence: Evidence
