@@ -1,15 +1,13 @@
 /** What a user's word about one guest changes in the records. */
 import type { SetGuest } from '@stead/api/endpoints/guests.ts'
 import { failure } from '@stead/core/errors.ts'
-import { problemOf } from '@stead/core/ha/planning-problem.ts'
+import { objectionToMove } from '@stead/core/ha/move-request.ts'
 import { planServing } from '@stead/core/ha/serving.ts'
 import type { ClusterState, Versioned } from '@stead/core/model/cluster.ts'
 import type { Guest } from '@stead/core/model/guest.ts'
 import type { HostId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
 import { isActive, volumesOf } from '@stead/core/model/records.ts'
-import { sentenceOf } from '@stead/core/planning/objection.ts'
-import { placeGuests } from '@stead/core/planning/place.ts'
 import type { Write } from '@stead/core/ports/store.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { Change } from './change.ts'
@@ -97,48 +95,12 @@ export function relocateChange(
   isUp: (host: HostId) => boolean,
 ): Result<Change> {
   const { value: guest } = known
-  if (guest.deleting) return fail(failure('conflict', `${guest.name} is being deleted`))
-  const grant = state.grants.get(guest.id)?.value
-  if (guest.desired === 'stopped' && !isActive(grant))
-    return ok(change('vm.set', known, [put({ ...guest, preferredHost: to })]))
-  if (isActive(grant) && grant.host === to && guest.moveTo === undefined)
-    return fail(failure('conflict', `${guest.name} is on ${to} already`, { hint: 'Name another host' }))
-  if (guest.desired === 'stopped' || (isActive(grant) && grant.state === 'recalled'))
-    return fail(failure('conflict', `${guest.name} is being stopped`, { hint: 'Wait until it has stopped' }))
-  if (isActive(grant) && !isUp(grant.host))
-    return fail(
-      failure('conflict', `${guest.name} cannot be moved off ${grant.host}, which is not online`, {
-        hint: 'It is recovered by itself once the host is recorded lost',
-      }),
-    )
+  const objection = objectionToMove(state, guest, to, isUp)
+  if (objection) return fail(objection)
+  const runs = guest.desired === 'running' || isActive(state.grants.get(guest.id)?.value)
+  if (!runs) return ok(change('vm.set', known, [put({ ...guest, preferredHost: to })]))
   const next: Guest = { ...guest, moveTo: to, preferredHost: to }
-  const objection = moveTargets(state, guest, isUp).find(({ host }) => host === to)
-  if (objection?.reason)
-    return fail(
-      failure('conflict', `${guest.name} cannot move to ${to}: ${objection.reason}`, {
-        hint: `\`stead vm move-targets ${guest.name}\` says where it can`,
-      }),
-    )
   return ok(change('vm.relocate', known, [put(next)]))
-}
-
-export interface MoveTarget {
-  readonly host: HostId
-  /** Why it can't go there; empty when it can. */
-  readonly reason: string
-  readonly merits: readonly string[]
-}
-
-/** Every host judged for the guest as the coordinator would, the best first. */
-export function moveTargets(state: ClusterState, guest: Guest, isUp: (host: HostId) => boolean): MoveTarget[] {
-  const { moveTo: _asked, ...free } = guest
-  const changed = new Map([[guest.id, free]])
-  const placement = placeGuests(problemOf({ state, isUp, needing: new Set([guest.id]), changed }))
-  return placement.judge(guest.id).map(({ host, objection, merits }) => ({
-    host,
-    reason: objection === undefined ? '' : sentenceOf(objection),
-    merits,
-  }))
 }
 
 function freshestStaleCopy(state: ClusterState, guest: Guest): Result<HostId> {

@@ -1,5 +1,6 @@
 /** Guests: what there is of them, and what users want of them. */
 import type { Failure } from '@stead/core/errors.ts'
+import { moveTargets } from '@stead/core/ha/move-request.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
 import { isActive } from '@stead/core/model/records.ts'
 import { fail, ok } from '@stead/core/result.ts'
@@ -7,7 +8,7 @@ import type { ApiBackend } from '../http/backend.ts'
 import { planCreate, type CreatePlan } from './create-plan.ts'
 import type { Change } from './change.ts'
 import type { Desk } from './desk.ts'
-import { deleteChange, moveTargets, relocateChange, setChange, startChange, stopChange } from './guest-changes.ts'
+import { deleteChange, relocateChange, setChange, startChange, stopChange } from './guest-changes.ts'
 import { spreadFiles, viewWithLag } from './storage-endpoints.ts'
 import { cloneDecision, guestView } from './views.ts'
 

@@ -1,0 +1,59 @@
+/** Whether a user's wish to have a guest elsewhere can be granted: asked before anything is written. */
+import { failure, type Failure } from '../errors.ts'
+import type { ClusterState } from '../model/cluster.ts'
+import type { Guest } from '../model/guest.ts'
+import type { HostId } from '../model/ids.ts'
+import { isActive } from '../model/records.ts'
+import { sentenceOf } from '../planning/objection.ts'
+import { placeGuests } from '../planning/place.ts'
+import { problemOf } from './planning-problem.ts'
+
+/**
+ * Undefined when it can. A guest that is stopped may be asked for anywhere: it starts there next, if it can then. Fails
+ * with `conflict` and a reason in words.
+ */
+export function objectionToMove(
+  state: ClusterState,
+  guest: Guest,
+  to: HostId,
+  isUp: (host: HostId) => boolean,
+): Failure | undefined {
+  const refuse = (message: string, hint?: string) => failure('conflict', message, hint === undefined ? {} : { hint })
+  if (guest.deleting) return refuse(`${guest.name} is being deleted`)
+  const grant = state.grants.get(guest.id)?.value
+  if (guest.desired === 'stopped' && !isActive(grant)) return undefined
+  if (isActive(grant) && grant.host === to && guest.moveTo === undefined)
+    return refuse(`${guest.name} is on ${to} already`, 'Name another host')
+  if (guest.desired === 'stopped' || (isActive(grant) && grant.state === 'recalled'))
+    return refuse(`${guest.name} is being stopped`, 'Wait until it has stopped')
+  if (isActive(grant) && !isUp(grant.host))
+    return refuse(
+      `${guest.name} cannot be moved off ${grant.host}, which is not online`,
+      'It is recovered by itself once the host is recorded lost',
+    )
+  const reason = moveTargets(state, guest, isUp).find(({ host }) => host === to)?.reason
+  if (!reason) return undefined
+  return refuse(
+    `${guest.name} cannot move to ${to}: ${reason}`,
+    `\`stead vm move-targets ${guest.name}\` says where it can`,
+  )
+}
+
+export interface MoveTarget {
+  readonly host: HostId
+  /** Why it can't go there; empty when it can. */
+  readonly reason: string
+  readonly merits: readonly string[]
+}
+
+/** Every host judged for the guest as the coordinator would, the best first. */
+export function moveTargets(state: ClusterState, guest: Guest, isUp: (host: HostId) => boolean): MoveTarget[] {
+  const { moveTo: _asked, ...free } = guest
+  const changed = new Map([[guest.id, free]])
+  const placement = placeGuests(problemOf({ state, isUp, needing: new Set([guest.id]), changed }))
+  return placement.judge(guest.id).map(({ host, objection, merits }) => ({
+    host,
+    reason: objection === undefined ? '' : sentenceOf(objection),
+    merits,
+  }))
+}
