@@ -2,12 +2,11 @@
 import type { HostId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
 import type { ClusterSettings } from '@stead/core/model/cluster.ts'
-import type { Host, HostPolicy } from '@stead/core/model/host.ts'
+import type { Host } from '@stead/core/model/host.ts'
 import type { EventWriter } from '@stead/core/host/event-writer.ts'
 import type { Clock, Random } from '@stead/core/ports/clock.ts'
 import type { Log } from '@stead/core/ports/log.ts'
-import type { Store, Transaction } from '@stead/core/ports/store.ts'
-import { ok, type Result } from '@stead/core/result.ts'
+import type { Store } from '@stead/core/ports/store.ts'
 import type { AgentConfig } from './config.ts'
 
 const RETRY_MS = 200
@@ -34,13 +33,10 @@ export async function register(registration: Registration, signal: AbortSignal):
     if (settings && known.ok) {
       const value = JSON.stringify(hostRecord(registration))
       if (known.value?.value === value) return
-      const booted = await shutdownDone(registration, known.value?.value)
-      const outcome = booted.ok
-        ? await store.transact({
-            compares: [{ key, modRevision: known.value?.modRevision ?? 0n }, ...booted.value.compares],
-            writes: [{ kind: 'put', key, value }, ...booted.value.writes],
-          })
-        : booted
+      const outcome = await store.transact({
+        compares: [{ key, modRevision: known.value?.modRevision ?? 0n }],
+        writes: [{ kind: 'put', key, value }],
+      })
       if (outcome.ok && outcome.value.committed) {
         if (!known.value)
           events.tell({
@@ -55,25 +51,6 @@ export async function register(registration: Registration, signal: AbortSignal):
     complained = true
     await clock.sleep(RETRY_MS, signal)
   }
-}
-
-/** A host that has booted anew has done what its shutdown was for. */
-async function shutdownDone(
-  { config, bootId, store }: Registration,
-  known: string | undefined,
-): Promise<Result<Transaction>> {
-  const nothing = ok({ compares: [], writes: [] })
-  if (known === undefined || (JSON.parse(known) as Host).bootId === bootId) return nothing
-  const key = KEYS.policy(config.hostId as HostId)
-  const entry = await store.get(key)
-  if (!entry.ok) return entry
-  if (!entry.value) return nothing
-  const { shutdown, ...policy } = JSON.parse(entry.value.value) as HostPolicy
-  if (shutdown === undefined) return nothing
-  return ok({
-    compares: [{ key, modRevision: entry.value.modRevision }],
-    writes: [{ kind: 'put', key, value: JSON.stringify(policy) }],
-  })
 }
 
 function hostRecord({ config, bootId, accelerator }: Registration): Host {

@@ -1,5 +1,6 @@
 /** What the heartbeats say of the hosts, as actions that bring the records up to date. */
 import type { ClusterState } from '../model/cluster.ts'
+import type { HostPolicy } from '../model/host.ts'
 import type { HostId } from '../model/ids.ts'
 import type { Verdict } from './coordinator.ts'
 import type { PlannedAction } from './plan.ts'
@@ -34,11 +35,17 @@ export function* judgeHosts(input: HostJudgementInput): Generator<PlannedAction>
       // Shortly after its own start an observer calls everybody heard; without a heartbeat that proves nothing.
       if (!bootId) continue
       if (status?.state === 'online' && status.bootId === bootId) continue
+      // What the shutdown was for has happened, and what waited for the host may go on: in the same step in which the
+      // host can be used again, or those guests would be given another one.
+      const policy: HostPolicy = state.policies.get(host.id)?.value ?? { maintenance: false }
+      const { shutdown, ...policyAfter } = policy
+      const hasBooted = status !== undefined && status.bootId !== bootId
       yield {
         action: {
           kind: 'host-status',
           host: host.id,
           status: { state: 'online', bootId, since: wallMs, reason: 'its heartbeats arrive' },
+          ...(shutdown !== undefined && hasBooted ? { policyAfter } : {}),
         },
         events: [{ kind: 'host.online', subject, message: `${host.id} is online` }],
       }

@@ -3,7 +3,7 @@ import type { Decision } from '../model/decision.ts'
 import type { EventKind } from '../model/event.ts'
 import type { Grant } from '../model/grant.ts'
 import type { Guest } from '../model/guest.ts'
-import type { HostStatus } from '../model/host.ts'
+import type { HostPolicy, HostStatus } from '../model/host.ts'
 import type { GuestId, HostId } from '../model/ids.ts'
 import type { Operation } from '../model/operation.ts'
 import type { Volume } from '../model/volume.ts'
@@ -16,7 +16,13 @@ export interface EventDraft {
 }
 
 export type Action =
-  | { readonly kind: 'host-status'; readonly host: HostId; readonly status: HostStatus }
+  | {
+      readonly kind: 'host-status'
+      readonly host: HostId
+      readonly status: HostStatus
+      /** The host's policy as it must read afterwards, when its boot ends a shutdown. */
+      readonly policyAfter?: HostPolicy
+    }
   | {
       readonly kind: 'grant'
       readonly guest: Guest

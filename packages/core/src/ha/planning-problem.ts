@@ -74,7 +74,8 @@ function planningGuest(
 ): PlanningGuest {
   const { state, needing } = question
   const needsPlace = needing.has(guest.id)
-  const preferred = needsPlace ? preferredHost(state, guest, grant) : undefined
+  const preferred = needsPlace ? guest.preferredHost : undefined
+  const meantFor = needsPlace ? hostMeant(state, guest, grant) : undefined
   return {
     id: guest.id,
     name: guest.name,
@@ -88,17 +89,20 @@ function planningGuest(
     impossible: needsPlace && at !== undefined ? impossibleHosts(state, guest) : {},
     near: needsPlace ? nearHosts(question, guest) : [],
     ...(preferred === undefined ? {} : { preferred }),
+    ...(meantFor === undefined ? {} : { meantFor }),
     failedOn: needsPlace ? (triedHosts(state, guest, grant) ?? []) : [],
     dirtyBytesPerSecond: 0,
   }
 }
 
-/** What somebody asked for, or the host on which it is to be tried again or to which it returns. */
-function preferredHost(state: ClusterState, guest: Guest, grant: Grant | undefined): HostId | undefined {
+/** Of a guest that runs nowhere: where it was to go when it was stopped, or where it is to be tried again. */
+function hostMeant(state: ClusterState, guest: Guest, grant: Grant | undefined): PlanningGuest['meantFor'] {
+  const runs: boolean = isActive(grant)
+  if (runs) return undefined
+  if (guest.moveTo !== undefined) return { host: guest.moveTo, because: 'the host that it was asked to move to' }
+  if (grant?.returns) return { host: grant.host, because: 'the host that it waited for' }
   const failures = state.observations.get(guest.id)?.value.failures ?? 0
-  if (guest.moveTo !== undefined && !isActive(grant)) return guest.moveTo
-  if (grant?.returns || (failures > 0 && !isActive(grant))) return grant?.host
-  return guest.preferredHost
+  return failures > 0 && grant ? { host: grant.host, because: 'the host on which it is tried again' } : undefined
 }
 
 /** While it still runs elsewhere: it is stopped only if the host that was asked for can take it. */

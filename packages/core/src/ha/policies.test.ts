@@ -49,6 +49,16 @@ function hostWish(cluster: ClusterFixture, host: string, shutdown: 'power-off' |
   cluster.state.policies.set(h(host), { value: { maintenance: false, shutdown }, revision: 1n })
 }
 
+function wishFor(guest: Guest, host: string): Rule {
+  return {
+    id: 'wish' as RuleId,
+    kind: 'hosts',
+    guests: [guest.id],
+    hosts: [{ host: h(host), priority: 0 }],
+    strict: false,
+  }
+}
+
 suite('priority', () => {
   test('the more important guest gets the room', () => {
     const cluster = new ClusterFixture(1)
@@ -146,6 +156,39 @@ suite('shutting a host down', () => {
     assert.deepEqual(choices(cluster), ['web runs on h2'])
   })
 
+  test('a shutdown ends with the next boot, in the step in which the host can be used again, and not before', () => {
+    const cluster = new ClusterFixture()
+    policy(cluster, { shutdown: 'freeze' })
+    cluster.grant(cluster.guest('web'), 'h2', { state: 'released', clean: true, returns: true })
+    cluster.state.policies.set(h('h2'), {
+      value: { maintenance: true, shutdown: 'reboot', faultDomains: { rack: 'r1' } },
+      revision: 1n,
+    })
+    cluster.lose('h2')
+    cluster.verdicts.set(h('h2'), 'heard')
+    const statusAction = () =>
+      decide(cluster.input()).actions.flatMap(({ action }) => (action.kind === 'host-status' ? [action] : []))
+    // The same boot is heard again: it was cut off, and has not rebooted yet.
+    assert.deepEqual(
+      statusAction().map(({ status, policyAfter }) => [status.state, policyAfter]),
+      [['online', undefined]],
+    )
+    cluster.bootIds.set(h('h2'), 'boot-h2-2')
+    assert.deepEqual(
+      statusAction().map(({ status, policyAfter }) => [status.bootId, policyAfter]),
+      [['boot-h2-2', { maintenance: true, faultDomains: { rack: 'r1' } }]],
+    )
+    assert(!choices(cluster).some((choice) => choice.includes('runs on')))
+  })
+
+  test('a guest returns to the host that it waited for even where a rule would rather have it elsewhere', () => {
+    const cluster = new ClusterFixture()
+    const guest = cluster.guest('web')
+    cluster.grant(guest, 'h2', { state: 'released', clean: true, returns: true })
+    rule(cluster, wishFor(guest, 'h1'))
+    assert.deepEqual(choices(cluster), ['web runs on h2'])
+  })
+
   test('migrate: they leave first, and only those that another host can take', () => {
     const cluster = new ClusterFixture(2)
     policy(cluster, { shutdown: 'migrate' })
@@ -226,6 +269,27 @@ suite('guests that run where they should not', () => {
     assert(action?.kind === 'grant')
     assert.equal(action.grant.host, 'h3')
     assert.equal(action.guestAfter?.moveTo, undefined)
+  })
+
+  test('it is made against the wish of a rule too, and not undone by failback', () => {
+    const cluster = new ClusterFixture()
+    const guest = running(cluster, 'web', 'h1', { moveTo: h('h3'), preferredHost: h('h3') })
+    rule(cluster, wishFor(guest, 'h1'))
+    cluster.grant(guest, 'h1', { state: 'released', clean: true })
+    assert.deepEqual(choices(cluster), ['web runs on h3'])
+    cluster.guest('web', { preferredHost: h('h3') })
+    cluster.grant(guest, 'h3', { epoch: 2 })
+    cluster.observe(guest, {})
+    assert.deepEqual(choices(cluster), [])
+  })
+
+  test('a guest that was stopped for a move starts elsewhere when the host is lost meanwhile', () => {
+    const cluster = new ClusterFixture()
+    const guest = cluster.guest('web', { moveTo: h('h3') })
+    cluster.grant(guest, 'h1', { state: 'released', clean: true })
+    cluster.lose('h3')
+    assert.equal(choices(cluster).length, 1)
+    assert.match(choices(cluster)[0] ?? '', /web runs on h[12]/)
   })
 
   test('a host without room is not moved to', () => {

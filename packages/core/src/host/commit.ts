@@ -24,6 +24,10 @@ export function transactionFor(action: Action, events: readonly EventDraft[], co
     case 'host-status':
       unchanged(KEYS.status(action.host), state.statuses.get(action.host)?.revision)
       put(KEYS.status(action.host), action.status)
+      if (action.policyAfter) {
+        unchanged(KEYS.policy(action.host), state.policies.get(action.host)?.revision)
+        put(KEYS.policy(action.host), action.policyAfter)
+      }
       break
     case 'grant': {
       const { guest, guestAfter, grant, volumes, decision } = action

@@ -12,6 +12,8 @@ import { NOWHERE, type CompiledProblem, type Unit } from './compiled.ts'
 export const COST = {
   /** It failed there lately. */
   failed: 1e6,
+  /** Not the host that it is meant for next. */
+  astray: 1e5,
   /** A whole wish not fulfilled: the best host of a `hosts` rule, all partners of a `together` or `apart` rule. */
   wish: 1e3,
   /** The disks of all its guests are elsewhere. */
@@ -99,6 +101,7 @@ function costByHost(problem: CompiledProblem, members: readonly number[]): Float
   for (const member of members) {
     const guest = problem.guests[member]!
     for (const host of guest.failedOn) add(all(), problem.hostIndex.get(host), COST.failed)
+    if (guest.meantFor !== undefined) add(all(), problem.hostIndex.get(guest.meantFor.host), -COST.astray)
     for (const host of guest.near) add(all(), problem.hostIndex.get(host), -COST.far / members.length)
     for (const rule of problem.hostRulesOf[member] ?? NONE) {
       if (rule.kind === 'ban') continue

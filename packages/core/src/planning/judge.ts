@@ -108,6 +108,10 @@ function meritsOf(occupancy: Occupancy, item: Item, host: number): string[] {
 
 function wishMerits(problem: CompiledProblem, item: Item, id: HostId): string[] {
   const merits: string[] = []
+  for (const member of item.members) {
+    const { meantFor } = problem.guests[member]!
+    if (meantFor?.host === id) merits.push(meantFor.because)
+  }
   for (const member of item.members)
     for (const rule of problem.hostRulesOf[member] ?? []) {
       if (rule.kind === 'ban') continue

@@ -39,6 +39,8 @@ export interface PlanningGuest {
   readonly near: readonly HostId[]
   /** The host that somebody asked for, or that has it of old; a wish, before those of rules. */
   readonly preferred?: HostId
+  /** The host that it is meant for next, before all wishes: it was stopped to move there, returns there, is retried there. */
+  readonly meantFor?: { readonly host: HostId; readonly because: string }
   /** Hosts on which it failed lately: taken last. */
   readonly failedOn: readonly HostId[]
   /** What a move costs: its memory rewritten by the guest, bytes/s; 0 when not known. */
