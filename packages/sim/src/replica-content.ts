@@ -8,6 +8,8 @@ const EMPTY = new Uint8Array()
 export class ReplicaContent {
   readonly sizeBytes: number
   readonly blockBytes: number
+  /** Grows with every change of what can be read or of what would last. */
+  version = 0
   readonly #blocks = new Map<number, Uint8Array>()
   /** Of each block written since the last flush: what it held then. */
   readonly #unflushed = new Map<number, Uint8Array>()
@@ -29,6 +31,7 @@ export class ReplicaContent {
 
   /** Replaces a whole block: what is given, then zeros. */
   setBlock(index: number, bytes: Uint8Array): void {
+    this.version += 1
     if (!this.#unflushed.has(index)) this.#unflushed.set(index, this.block(index))
     if (bytes.length === 0) this.#blocks.delete(index)
     else this.#blocks.set(index, bytes.slice())
@@ -61,11 +64,13 @@ export class ReplicaContent {
   }
 
   flush(): void {
+    this.version += 1
     this.#unflushed.clear()
   }
 
   /** Each block that was not flushed is kept or undone, as the disk's cache would have it. */
   losePower(isKept: () => boolean): void {
+    this.version += 1
     for (const [index, old] of this.#unflushed) {
       if (isKept()) continue
       if (old.length === 0) this.#blocks.delete(index)

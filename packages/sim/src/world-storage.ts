@@ -42,6 +42,13 @@ interface Connection extends LegConnection {
   readonly instance: number | undefined
 }
 
+interface Numbers {
+  readonly version: number
+  readonly present: readonly number[]
+  readonly lasting: readonly number[]
+}
+const NO_NUMBERS: Numbers = { version: 0, present: [], lasting: [] }
+
 export interface WorldStorageOptions {
   readonly hosts: readonly HostId[]
   readonly clock: VirtualClock
@@ -57,6 +64,7 @@ export class WorldStorage {
   readonly #servers = new Map<HostId, Server>()
   readonly #connections = new Set<Connection>()
   readonly #listeners = new Set<() => void>()
+  readonly #numbers = new WeakMap<ReplicaContent, Numbers>()
 
   constructor(options: WorldStorageOptions) {
     this.#options = options
@@ -130,13 +138,29 @@ export class WorldStorage {
 
   /** The number in each block of a replica; empty when there is none. */
   numbersOn(host: HostId, volume: VolumeId): readonly number[] {
-    return numbersIn(this.#options.volumesOf(host).contentOf(volume, POOL))
+    return this.#read(host, volume).present
   }
 
   /** What a loss of power would leave in each block, in the worst case. */
   flushedNumbersOn(host: HostId, volume: VolumeId): readonly number[] {
+    return this.#read(host, volume).lasting
+  }
+
+  /** Asked for all the time by those who check: read anew only when it has changed. */
+  #read(host: HostId, volume: VolumeId): Numbers {
     const content = this.#options.volumesOf(host).contentOf(volume, POOL)
-    return content ? Array.from({ length: SLOTS }, (_, slot) => numberIn(content.flushedBlock(slot))) : []
+    if (!content) return NO_NUMBERS
+    let numbers = this.#numbers.get(content)
+    if (numbers?.version !== content.version) {
+      const slots = Array.from({ length: SLOTS }, (_, slot) => slot)
+      numbers = {
+        version: content.version,
+        present: slots.map((slot) => numberIn(content.block(slot))),
+        lasting: slots.map((slot) => numberIn(content.flushedBlock(slot))),
+      }
+      this.#numbers.set(content, numbers)
+    }
+    return numbers
   }
 
   #server(host: HostId): Server {
@@ -256,10 +280,6 @@ function bytesOf(value: number): Uint8Array {
   const bytes = new Uint8Array(8)
   new DataView(bytes.buffer).setFloat64(0, value)
   return bytes
-}
-
-function numbersIn(content: ReplicaContent | undefined): readonly number[] {
-  return content ? Array.from({ length: SLOTS }, (_, slot) => numberIn(content.block(slot))) : []
 }
 
 function numberIn(block: Uint8Array): number {

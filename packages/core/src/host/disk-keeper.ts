@@ -89,8 +89,11 @@ export class DiskKeeper {
   }
 
   /** A leg is dead or silent: record, replace by the filler, go on. */
-  legTrouble(volume: VolumeId, host: HostId, reason: string): Promise<void> {
-    return this.#surgery.run(async () => {
+  async legTrouble(volume: VolumeId, host: HostId, reason: string): Promise<void> {
+    // Before this waits for its turn: what is under way on the guest (a flush, which has 30 s) may hang on that very leg.
+    if (this.#disks.get(volume)?.legs.has(host) && !this.#ended.signal.aborted)
+      await this.#options.context.guests.yankLeg(this.#options.guest, volume, host)
+    await this.#surgery.run(async () => {
       const disk = this.#disks.get(volume)
       if (!disk || !disk.legs.has(host) || this.#ended.signal.aborted) return
       const { context, guest, name, epoch, records, onEnd, onPhase } = this.#options
