@@ -1,0 +1,157 @@
+/**
+ * What happened in a scenario, for people and for comparison: under each command what followed it, grouped by what it
+ * is about, so that nothing depends on the milliseconds by which one guest was quicker than another.
+ */
+import type { ClusterEvent } from '@stead/core/model/event.ts'
+import { PREFIX } from '@stead/core/model/keys.ts'
+import type { World } from './world.ts'
+
+/** Times are told as upper bounds, with a fifth to spare: the log stays the same while it is no slower. */
+const BOUNDS_S = [1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1_200, 3_600] as const
+const SPARE = 1.2
+
+interface Entry {
+  readonly subject: string
+  readonly text: string
+}
+
+interface Section {
+  readonly heading: string
+  readonly atMs: number
+  readonly commands: string[]
+  readonly entries: Entry[]
+}
+
+export interface StartedGuest {
+  readonly guest: string
+  readonly host: string
+  readonly epoch: number
+  readonly atMs: number
+}
+
+export class ScenarioLog {
+  /** Starts since the scenario began. */
+  readonly started: StartedGuest[] = []
+  readonly #world: World
+  readonly #startMs: number
+  readonly #sections: Section[] = []
+  #revision: bigint
+  /** Processes that were there at the last look: `guest host epoch`. */
+  #processes: ReadonlyMap<string, { readonly guest: string; readonly host: string; readonly epoch: number }>
+
+  constructor(world: World) {
+    this.#world = world
+    this.#startMs = world.clock.monotonicMs()
+    this.#revision = world.etcd.server.revision
+    this.#processes = this.#present()
+  }
+
+  /** A command was done; several at the same moment share a heading. */
+  command(shown: string): void {
+    const atMs = this.#world.clock.monotonicMs()
+    const last = this.#sections.at(-1)
+    if (last?.atMs === atMs && last.entries.length === 0) last.commands.push(shown)
+    else this.#sections.push({ heading: `@${Math.round(atMs - this.#startMs)}`, atMs, commands: [shown], entries: [] })
+  }
+
+  refused(reason: string): void {
+    this.#add('refusal', `refused: ${reason}`)
+  }
+
+  /** To be called after every event of the world: cheap while nothing has changed. */
+  look(): void {
+    const { server } = this.#world.etcd
+    if (server.revision !== this.#revision) {
+      const changes = server.since(this.#revision + 1n, `${PREFIX}events/`) ?? []
+      this.#revision = server.revision
+      for (const change of changes)
+        if (change.kind === 'put') this.#event(JSON.parse(change.entry.value) as ClusterEvent)
+    }
+    this.#lookAtProcesses()
+  }
+
+  lines(): readonly string[] {
+    return this.#sections.flatMap(({ heading, commands, entries }) => [
+      '',
+      ...commands.map((command) => `${heading} ${command}`),
+      ...grouped(entries).map(({ text }) => `  ${text}`),
+    ])
+  }
+
+  #event(event: ClusterEvent): void {
+    const [kind = '', name = ''] = event.subject.split('/')
+    const text = shown(event, name)
+    if (text === undefined) return
+    if (event.kind !== 'guest.started') return this.#add(event.subject, text)
+    const { host = '', epoch = 0 } = event.details ?? {}
+    this.started.push({ guest: name, host: String(host), epoch: Number(epoch), atMs: this.#world.clock.monotonicMs() })
+    this.#add(`${kind}/${name}`, `${text} ${this.#within()}`)
+  }
+
+  /** A process that ends after its guest was granted anew ends without a word of its host. */
+  #lookAtProcesses(): void {
+    const present = this.#present()
+    for (const [key, { guest, host, epoch }] of this.#processes) {
+      const grant = this.#world.grant(guest)
+      if (present.has(key) || !grant || grant.epoch <= epoch) continue
+      this.#add(`guest/${guest}`, `${guest} ends on ${host}, to which it belongs no more ${this.#within()}`)
+    }
+    this.#processes = present
+  }
+
+  #present() {
+    const found = new Map<string, { readonly guest: string; readonly host: string; readonly epoch: number }>()
+    for (const host of this.#world.hosts)
+      for (const { launch } of host.processes) {
+        const { name, epoch } = launch
+        found.set(`${name} ${host.id} ${epoch}`, { guest: name, host: host.id, epoch })
+      }
+    return found
+  }
+
+  #within(): string {
+    const seconds = ((this.#world.clock.monotonicMs() - (this.#sections.at(-1)?.atMs ?? 0)) / 1_000) * SPARE
+    return `(within ${BOUNDS_S.find((bound) => seconds <= bound) ?? Infinity} s)`
+  }
+
+  #add(subject: string, text: string): void {
+    const section = this.#sections.at(-1)
+    if (section && section.entries.at(-1)?.text !== text) section.entries.push({ subject, text })
+  }
+}
+
+/** Refusals first, then hosts and guests by their names; what is about one of them in the order in which it happened. */
+function grouped(entries: readonly Entry[]): readonly Entry[] {
+  const rank = (subject: string) => ['refusal', 'cluster', 'host', 'guest'].indexOf(subject.split('/')[0] ?? '')
+  return entries.toSorted(
+    (a, b) => rank(a.subject) - rank(b.subject) || a.subject.localeCompare(b.subject, 'en', { numeric: true }),
+  )
+}
+
+/** The event in the log's words; undefined for what only tells how it was done. */
+function shown({ kind, message, details }: ClusterEvent, name: string): string | undefined {
+  switch (kind) {
+    case 'coordinator.elected':
+      return `${name} coordinates`
+    case 'host.lost':
+      return `${name} is lost`
+    case 'host.online':
+      return `${name} is online`
+    case 'grant.committed':
+      return `${name} is granted to ${details?.['host']}: ${message.slice(message.indexOf(': ') + 2)}`
+    case 'guest.started':
+      return `${name} runs on ${details?.['host']}`
+    case 'guest.waiting':
+      return message.replaceAll(/, \d{4}-\d\d-\d\dT[\d:.]+Z/g, '')
+    case 'guest.stopped':
+    case 'guest.exited':
+    case 'guest.failed':
+    case 'guest.deleted':
+    case 'grant.released':
+    case 'data-loss.accepted':
+    case 'host.fenced-itself':
+      return message
+    default:
+      return undefined
+  }
+}
