@@ -82,7 +82,7 @@ const policySchema = z.strictObject({
   whatIfRequired: policy.whatIfRequired.exactOptional(),
 })
 
-const clusterFileSchema = z.strictObject({
+export const clusterFileSchema = z.strictObject({
   format: z.literal(CLUSTER_FILE_FORMAT, `must be "${CLUSTER_FILE_FORMAT}"`),
   name,
   policy: policySchema.exactOptional(),

@@ -6,11 +6,14 @@ import {
   type ForesightView,
   type SuppositionRequest,
 } from '@stead/api/foresight-view.ts'
+import type { ResponseOf } from '@stead/api/endpoint.ts'
+import type { EndpointOf } from '@stead/api/endpoints.ts'
 import { failure } from '@stead/core/errors.ts'
 import { measuredFigures, type Figures } from '@stead/core/foresight/figures.ts'
 import { foresee, worstFirst, type Foresight } from '@stead/core/foresight/foresee.ts'
 import { suppositionOf } from '@stead/core/foresight/request.ts'
 import { singleFailures } from '@stead/core/foresight/supposition.ts'
+import { fileOf } from '@stead/core/model/cluster-file-state.ts'
 import type { ClusterState } from '@stead/core/model/cluster.ts'
 import type { Guest } from '@stead/core/model/guest.ts'
 import type { GuestId } from '@stead/core/model/ids.ts'
@@ -24,9 +27,14 @@ import type { Desk } from './desk.ts'
 /** Enough of the past for medians, not so much that an old cluster's answer would be of its first year. */
 const EVENTS_READ = 2_000
 
-export function whatIfEndpoints(desk: Desk): Pick<ApiBackend, 'foresight.ask' | 'foresight.single-failures'> {
+export function whatIfEndpoints(
+  desk: Desk,
+): Pick<ApiBackend, 'cluster.export' | 'foresight.ask' | 'foresight.single-failures'> {
   const { history, clock } = desk.context
   return {
+    'cluster.export': async () =>
+      desk.loaded((state) => ok(structuredClone(fileOf(state)) as ResponseOf<EndpointOf<'cluster.export'>>)),
+
     'foresight.ask': async ({ body }) =>
       desk.loaded((state) => askForesight(state, figuresOf(state, history), clock.wallMs(), body.suppose)),
 

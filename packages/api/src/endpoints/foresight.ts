@@ -1,8 +1,18 @@
 import { z } from 'zod'
+import { clusterFileSchema } from '../cluster-file.ts'
 import { endpoint } from '../endpoint.ts'
 import { foresightSchema, foresightsSchema, suppositionSchema } from '../foresight-view.ts'
 
 export const FORESIGHT_ENDPOINTS = {
+  'cluster.export': endpoint({
+    id: 'cluster.export',
+    method: 'GET',
+    path: '/v1/cluster/file',
+    summary: 'Print the cluster as a file, to ask "what if" of it elsewhere',
+    permission: 'cluster.view',
+    response: clusterFileSchema,
+    status: 200,
+  }),
   'foresight.ask': endpoint({
     id: 'foresight.ask',
     whatIf: 'harmless',

@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { ClusterCheck } from '@stead/api/views.ts'
+import { clusterFileText } from '../import/import-report.ts'
 import { formatFields, formatTable } from '../output.ts'
 import { formatSize } from '../quantities.ts'
 import { action, valueOf, type Session, type Terminal } from '../session.ts'
@@ -10,6 +11,16 @@ export function addClusterCommands(program: Command, terminal: Terminal): void {
   const cluster = program.command('cluster').description('The cluster as a whole')
   cluster.command('show').description(ENDPOINTS['cluster.show'].summary).action(action(terminal, showCluster))
   cluster.command('check').description(ENDPOINTS['cluster.check'].summary).action(action(terminal, checkCluster))
+  cluster
+    .command('export')
+    .description(ENDPOINTS['cluster.export'].summary)
+    .action(
+      action(terminal, async (session) => {
+        const client = await session.client()
+        const file = valueOf(await client.call(ENDPOINTS['cluster.export']))
+        session.print(file, () => clusterFileText(file))
+      }),
+    )
   program
     .command('failover')
     .description(ENDPOINTS['cluster.failover'].summary)
