@@ -72,7 +72,8 @@ class Planner {
         ...this.#shape,
         guests: this.#guests,
         memoryGuests: random.pick([2, 3, 8]),
-        writeMs: random.pick([20, 60, 200]),
+        writeMs: random.pick([20, 60, 200, 400]),
+        diskMs: random.pick([6, 6, 60]),
       },
       commands: this.#commands.toSorted((a, b) => a.atMs - b.atMs),
     }

@@ -13,6 +13,8 @@ export interface Disk {
   readonly connections: LegConnection[]
   /** Number of the last write that the guest was told is done. */
   acknowledged: number
+  /** How many numbers the run leaves out before its first write, so that it begins at a block of its own. */
+  skip: number
   /** A request that failed waits to be tried again. */
   failed: boolean
   pending: Request | undefined
@@ -41,6 +43,8 @@ export interface Pace {
   readonly after: (ms: number, run: () => void) => () => void
   /** A flush follows so many writes. */
   readonly writesPerFlush: () => number
+  /** Numbers that a run leaves out at first. */
+  readonly skip: () => number
   /** False while the whole machine stands still. */
   readonly isRunning: () => boolean
 }
@@ -109,6 +113,7 @@ export class MemoryMachine {
         volume,
         connections,
         acknowledged: 0,
+        skip: this.#options.pace?.skip() ?? 0,
         failed: false,
         pending: undefined,
         sinceFlush: 0,
@@ -223,7 +228,7 @@ export class MemoryMachine {
 
   #request(process: Process, disk: Disk, kind: Request['kind']): void {
     const legs = disk.connections.filter((connection) => connection.attached)
-    const next = disk.acknowledged + 1
+    const next = disk.acknowledged + 1 + disk.skip
     const request: Request = { kind, waiting: new Set(legs), failed: new Set() }
     disk.pending = request
     for (const leg of legs) {
@@ -258,6 +263,7 @@ export class MemoryMachine {
     disk.failed = false
     if (kind === 'write') {
       disk.acknowledged = value
+      disk.skip = 0
       disk.sinceFlush += 1
       this.#options.onAcknowledged?.(process, disk)
     } else {

@@ -31,7 +31,10 @@ test('hundreds of timers in any order run in order', async () => {
   }
   await clock.advance(2_000)
   assert.equal(ran.length, 500)
-  assert.deepEqual(ran, ran.toSorted((a, b) => a - b))
+  assert.deepEqual(
+    ran,
+    ran.toSorted((a, b) => a - b),
+  )
 })
 
 test('a fast clock counts more and sleeps less; a jump of the wall clock changes neither', async () => {

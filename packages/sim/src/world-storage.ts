@@ -15,14 +15,14 @@ import type { VirtualClock } from './virtual-clock.ts'
 import type { WorldNetwork } from './world-network.ts'
 
 export const POOL = 'default'
-/** Blocks of a volume; write number N goes to block N modulo this. */
+/** Blocks of a volume; write number N goes to block N modulo this, as N and a fraction that tells the epoch. */
 export const SLOTS = 12
 /**
  * One bit of the world's bitmaps stands for 128 of the real one's 64 KiB. So a guest that has written to eight of its
  * twelve blocks has passed the threshold of a bitmap rotation, and a resync takes several passes.
  */
 export const WORLD_BLOCK_BYTES = 8 << 20
-const DISK_MS_SPREAD = 6
+const EPOCHS_MAX = 1_000
 
 export type DiskState = 'ok' | 'fails' | 'hangs' | 'full'
 type DaemonState = 'up' | 'paused' | 'down'
@@ -55,6 +55,8 @@ export interface WorldStorageOptions {
   readonly random: SeededRandom
   readonly network: WorldNetwork
   readonly volumesOf: (host: HostId) => MemoryVolumeHost
+  /** A disk takes up to so long for a request, before it is done and again before that is told. */
+  readonly diskMs: number
   /** A guest's write has reached a replica. */
   readonly onWritten: (writer: HostId, replicaHost: HostId, volume: VolumeId, exportName: string) => void
 }
@@ -126,7 +128,8 @@ export class WorldStorage {
       },
       write: (connection, value, onEnd) => this.#send(connection as Connection, value, onEnd),
       flush: (connection, onEnd) => this.#send(connection as Connection, 'flush', onEnd),
-      lastWrite: (connection) => Math.max(0, ...this.numbersOn(connection.leg.host as HostId, connection.volume)),
+      lastWrite: (connection) =>
+        Math.floor(Math.max(0, ...this.numbersOn(connection.leg.host as HostId, connection.volume))),
       onChange: (listener) => this.#options.network.onChange(listener),
     }
   }
@@ -195,14 +198,14 @@ export class WorldStorage {
   }
 
   #send(connection: Connection, request: number | 'flush', onEnd: (done: boolean) => void): void {
-    const { clock, random, network } = this.#options
+    const { clock, random, network, diskMs } = this.#options
     if (connection.broken) return onEnd(false)
     const end = (done: boolean) => {
       if (connection.inFlight.delete(end)) onEnd(done)
     }
     connection.inFlight.add(end)
     const host = connection.leg.host as HostId
-    const ms = network.delayMs(connection.client, host, 'san') + random.fraction() * DISK_MS_SPREAD
+    const ms = network.delayMs(connection.client, host, 'san') + random.fraction() * diskMs
     clock.after(ms, () => {
       // The usual case, without a promise: everything is in order at both ends.
       if (this.#isServing(connection)) return this.#serve(connection, request, end)
@@ -246,7 +249,7 @@ export class WorldStorage {
   }
 
   #serve(connection: Connection, request: number | 'flush', end: (done: boolean) => void): void {
-    const { clock, random, network, volumesOf, onWritten } = this.#options
+    const { clock, random, network, volumesOf, onWritten, diskMs } = this.#options
     const { leg, volume, client } = connection
     const host = leg.host as HostId
     const present = volumesOf(host).exportInstance(volume, POOL, leg.exportName)
@@ -256,9 +259,15 @@ export class WorldStorage {
       ? fail(failure('storage', 'Input/output error'))
       : request === 'flush'
         ? volumesOf(host).flushThrough(volume, POOL, leg.exportName)
-        : volumesOf(host).writeThrough(volume, POOL, leg.exportName, offsetOf(request), bytesOf(request))
+        : volumesOf(host).writeThrough(
+            volume,
+            POOL,
+            leg.exportName,
+            offsetOf(request),
+            bytesOf(request, leg.exportName),
+          )
     if (done.ok && request !== 'flush') onWritten(client, host, volume, leg.exportName)
-    clock.after(random.fraction() * DISK_MS_SPREAD + network.delayMs(host, client, 'san'), () => {
+    clock.after(random.fraction() * diskMs + network.delayMs(host, client, 'san'), () => {
       if (connection.broken || this.reach(client, host) !== 'silent') end(done.ok)
       else void this.#answerLater(connection, () => end(done.ok))
     })
@@ -276,9 +285,11 @@ function offsetOf(value: number): number {
   return (value % SLOTS) * WORLD_BLOCK_BYTES
 }
 
-function bytesOf(value: number): Uint8Array {
+/** The epoch is part of what is written: the same number of another run is another write. */
+function bytesOf(value: number, exportName: string): Uint8Array {
   const bytes = new Uint8Array(8)
-  new DataView(bytes.buffer).setFloat64(0, value)
+  const epoch = Number(/-e(\d+)/.exec(exportName)?.[1])
+  new DataView(bytes.buffer).setFloat64(0, value + epoch / EPOCHS_MAX)
   return bytes
 }
 

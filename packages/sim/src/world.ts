@@ -22,7 +22,7 @@ import type { Timing } from './world-guardian.ts'
 import { WorldHost, type HostSurroundings } from './world-host.ts'
 import { WorldNetwork } from './world-network.ts'
 import { GUEST_MEMORY_BYTES, guestId, guestRecords, settingsRecord } from './world-records.ts'
-import { WorldStorage } from './world-storage.ts'
+import { SLOTS, WorldStorage } from './world-storage.ts'
 
 /** As the lab has it. The margin is a quarter of the lease's time. */
 const TIMING: Timing = { heartbeatIntervalMs: 100, detectionMs: 1_000, leaseTtlMs: 3_000, marginMs: 750 }
@@ -30,6 +30,7 @@ const MEMORY_GUESTS = 8
 const CPUS = 8
 export const POOL_BYTES = 64 * 2 ** 30
 const WRITE_MS = 60
+const DISK_MS = 6
 const WRITES_PER_FLUSH_MAX = 6
 const LOOK_MS = 50
 
@@ -56,6 +57,8 @@ export interface WorldOptions {
   readonly machines?: readonly WorldMachine[]
   /** How long a guest rests between two writes, on average, in ms. */
   readonly writeMs?: number
+  /** How long a disk may take for half of a request, in ms. */
+  readonly diskMs?: number
 }
 
 function likeMachines(hosts: number, witness: boolean, memoryGuests: number): readonly WorldMachine[] {
@@ -94,6 +97,7 @@ export class World {
     memoryGuests = MEMORY_GUESTS,
     machines = likeMachines(hosts, witness, memoryGuests),
     writeMs = WRITE_MS,
+    diskMs = DISK_MS,
   }: WorldOptions) {
     this.random = new SeededRandom(seed)
     this.memoryGuests = memoryGuests
@@ -112,6 +116,7 @@ export class World {
       clock,
       random,
       network: this.network,
+      diskMs,
       volumesOf: (host) => this.host(host).volumes,
       onWritten: (...written) => this.checks.written(...written),
     })
@@ -142,6 +147,7 @@ export class World {
       pace: {
         restMs: () => writeMs * 2 * random.fraction(),
         writesPerFlush: () => random.between(1, WRITES_PER_FLUSH_MAX),
+        skip: () => random.between(0, SLOTS),
       },
       host: (id) => this.host(id),
     }

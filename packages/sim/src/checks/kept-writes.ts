@@ -14,6 +14,8 @@ import type { Evidence } from './evidence.ts'
 interface Promised {
   /** By block: the highest number that the guest was told is written. */
   readonly written: number[]
+  /** By block: what `written` was before its last change. */
+  readonly before: number[]
   /** By block: the highest number that the guest was told lasts. */
   readonly flushed: number[]
   /** Hosts that have lost their power with a current replica; until it is called stale, or a run has begun with it. */
@@ -36,7 +38,7 @@ export class KeptWrites {
 
   watch(volume: VolumeId): void {
     const zeros = () => Array.from({ length: SLOTS }, () => 0)
-    this.#promised.set(volume, { written: zeros(), flushed: zeros(), undoneOn: new Set() })
+    this.#promised.set(volume, { written: zeros(), before: zeros(), flushed: zeros(), undoneOn: new Set() })
   }
 
   forget(volume: VolumeId): void {
@@ -69,6 +71,7 @@ export class KeptWrites {
     const promised = this.#promised.get(volume)
     if (!promised) return
     const slot = acknowledged % SLOTS
+    promised.before[slot] = promised.written[slot] ?? 0
     promised.written[slot] = Math.max(promised.written[slot] ?? 0, acknowledged)
     for (const host of this.#currentHosts(volume, promised)) this.#holds(volume, host, slot, acknowledged)
   }
@@ -78,9 +81,9 @@ export class KeptWrites {
     const promised = this.#promised.get(volume)
     if (!promised) return
     for (const [slot, written] of promised.written.entries()) {
-      // Numbers grow by one from block to block: this is the last one that went to this block before the flush.
-      const last = upTo - ((((upTo - slot) % SLOTS) + SLOTS) % SLOTS)
-      promised.flushed[slot] = Math.max(promised.flushed[slot] ?? 0, Math.min(written, last))
+      // A write may have been done after the flush was sent: then the one before it is what lasts.
+      const last = written <= upTo ? written : (promised.before[slot] ?? 0)
+      if (last <= upTo) promised.flushed[slot] = Math.max(promised.flushed[slot] ?? 0, last)
     }
     for (const host of this.#currentHosts(volume, promised)) {
       const lasting = this.#evidence.flushedNumbersOn(host, volume)
@@ -194,6 +197,9 @@ export class KeptWrites {
   }
 }
 
-function giveUpUnflushed({ written, flushed }: Promised): void {
-  for (const [slot, value] of flushed.entries()) written[slot] = value
+function giveUpUnflushed({ written, before, flushed }: Promised): void {
+  for (const [slot, value] of flushed.entries()) {
+    written[slot] = value
+    before[slot] = value
+  }
 }
