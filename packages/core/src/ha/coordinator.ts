@@ -65,6 +65,8 @@ class Round {
   /** Recorded lost, and heard again: its agent goes on with what it was granted. */
   readonly #backNow: ReadonlySet<HostId>
   readonly #starting: Starting[] = []
+  /** Their turn is coming: the places of those before them must leave room for them, and be where they can be. */
+  readonly #next: GuestId[] = []
   readonly #departures: Departures
 
   constructor(input: CoordinatorInput) {
@@ -85,7 +87,10 @@ class Round {
     const startable = this.#starting.filter((starting) => this.#hasData(starting))
     const leaving = this.#departures.leaving()
     if (startable.length === 0 && leaving.length === 0) return
-    const needing = new Set([...startable.map(({ guest }) => guest.id), ...leaving.map((guest) => guest.id)])
+    const needing = new Set([
+      ...[...startable.map(({ guest }) => guest), ...leaving].map(({ id }) => id),
+      ...this.#next,
+    ])
     const placement = placeGuests(problemOf({ state: this.#input.state, isUp: this.#isUp, needing }))
     for (const starting of startable) this.#start(starting, placement)
     for (const recall of this.#departures.recallsFor(leaving, placement)) this.#push(recall)
@@ -116,6 +121,7 @@ class Round {
     if (guest.ha === 'ignored' && hostIsLost) return
     const gate = startGate(this.#input, guest, grant)
     if (gate.kind === 'open') this.#starting.push({ guest, previous: grant })
+    if (gate.kind === 'wait' && gate.soon) this.#next.push(guest.id)
     if (gate.kind === 'wait') this.#wait(guest, this.#waitDecision({ guest, previous: grant }, gate.for, gate.reason))
     if ((gate.kind === 'later' || gate.kind === 'wait') && gate.inMs !== undefined)
       this.againInMs = Math.min(this.againInMs ?? Infinity, gate.inMs)

@@ -213,6 +213,49 @@ suite('while HA is disarmed', () => {
   })
 })
 
+suite('guests that start one after another', () => {
+  /** `db`, then `web` on the same host, which may not be where `other` is. */
+  function tiers() {
+    const cluster = new ClusterFixture(2)
+    const [db, web, other] = ['db', 'web', 'other'].map((name) => cluster.guest(name, { memoryBytes: 3 * GIB }))
+    const [pair, ordered] = [
+      [db!.id, web!.id],
+      [db!.id, web!.id],
+    ]
+    rule(cluster, { id: 'pair' as RuleId, kind: 'together', guests: pair, strict: true })
+    rule(cluster, { id: 'order' as RuleId, kind: 'order', guests: ordered, readyAfterMs: 0, mode: 'required' })
+    rule(cluster, {
+      id: 'spread' as RuleId,
+      kind: 'apart',
+      guests: [web!.id, other!.id],
+      strict: true,
+      across: 'host',
+    })
+    rule(cluster, wishFor(other!, 'h1'))
+    return { cluster, db: db!, web: web!, other: other! }
+  }
+
+  test('the place of the later one is kept while it waits', () => {
+    const { cluster, db } = tiers()
+    cluster.grant(db, 'h1')
+    cluster.observe(db, { phase: 'starting' })
+    assert.deepEqual(choices(cluster), [
+      'web waits: it starts after db (rule order), which does not run yet',
+      'other runs on h2',
+    ])
+  })
+
+  test('no place is kept for one whose turn does not come', () => {
+    const { cluster, db } = tiers()
+    cluster.grant(db, 'h1', { state: 'released', clean: false })
+    cluster.observe(db, { phase: 'failed', failures: 6 })
+    assert.deepEqual(choices(cluster), [
+      'web waits: it starts after db (rule order), which does not run yet',
+      'other runs on h1',
+    ])
+  })
+})
+
 suite('guests that run where they should not', () => {
   const apart = (guests: readonly GuestId[]): Rule => ({
     id: 'apart' as RuleId,

@@ -24,7 +24,14 @@ export type Gate =
   /** Opens by itself after this time. */
   | { readonly kind: 'later'; readonly inMs: number }
   /** To be explained. `inMs`: when it may be worth another look although nothing changes. */
-  | { readonly kind: 'wait'; readonly for: 'order' | 'policy'; readonly reason: string; readonly inMs?: number }
+  | {
+      readonly kind: 'wait'
+      readonly for: 'order' | 'policy'
+      readonly reason: string
+      readonly inMs?: number
+      /** Nothing keeps it back but its turn, which is coming: its place is planned together with those before it. */
+      readonly soon?: true
+    }
 
 const OPEN: Gate = { kind: 'open' }
 
@@ -72,6 +79,7 @@ function orderGate({ state, runningForMs }: GateInput, guest: Guest): Gate {
           kind: 'wait',
           for: 'order',
           reason: `it starts after ${earlier.name} (rule ${rule.id}), which does not run yet`,
+          ...(isToRun(state, earlier) ? { soon: true } : {}),
         }
       if (forMs < rule.readyAfterMs)
         return {
@@ -79,6 +87,7 @@ function orderGate({ state, runningForMs }: GateInput, guest: Guest): Gate {
           for: 'order',
           reason: `it starts ${rule.readyAfterMs / 1000} s after ${earlier.name} (rule ${rule.id})`,
           inMs: rule.readyAfterMs - forMs,
+          soon: true,
         }
     }
   }
