@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path'
 import { recordDecoder } from '@stead/api/records.ts'
 import { failure } from '@stead/core/errors.ts'
 import { hostVerdicts } from '@stead/core/ha/detection.ts'
+import { clusterPolicyOf } from '@stead/core/ha/planning-problem.ts'
 import { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
 import { EventWriter } from '@stead/core/host/event-writer.ts'
 import { runHostAgent } from '@stead/core/host/host-agent.ts'
@@ -120,6 +121,11 @@ async function main(configPath: string | undefined): Promise<void> {
   const mirror = new ClusterMirror(recordDecoder, log)
   const history = new History(join(config.stateDir, 'history.sqlite'), log)
   mirror.onBatch((batch) => history.take(batch))
+  let armed = true
+  mirror.onChange((state) => {
+    const wanted = clusterPolicyOf(state).armed
+    if (wanted !== armed) fence.update({ armed: (armed = wanted) })
+  })
   const decisions = new DecisionHistory(join(config.stateDir, 'decisions.sqlite'), log)
   const peers = new Peers(self, mirror, config.clusterKey)
   const blobs = new BlobStore(join(config.stateDir, 'blobs'), (blob) => peers.fetchBlob(blob))

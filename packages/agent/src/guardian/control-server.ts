@@ -12,6 +12,8 @@ const LINE_BYTES_MAX = 1_000_000
 export interface GuardianUpdate {
   readonly peers?: readonly GuardianPeer[]
   readonly detectionMs?: number
+  /** Whether HA is armed: while it is not, this host does not fence itself. */
+  readonly armed?: boolean
 }
 
 export interface ControlServerOptions {
@@ -105,12 +107,13 @@ function parseUpdate(line: string): GuardianUpdate | string {
     return 'not JSON'
   }
   if (typeof value !== 'object' || value === null) return 'not an object'
-  const { peers, detectionMs, ...others } = value as Record<string, unknown>
+  const { peers, detectionMs, armed, ...others } = value as Record<string, unknown>
   const unknown = Object.keys(others)[0]
   if (unknown !== undefined) return `unknown field ${unknown}`
   const fault = peers === undefined ? undefined : findPeersFault(peers)
   if (fault) return fault
   if (detectionMs !== undefined && !(typeof detectionMs === 'number' && detectionMs > 0))
     return 'detectionMs must be positive'
+  if (armed !== undefined && typeof armed !== 'boolean') return 'armed must be true or false'
   return value as GuardianUpdate
 }

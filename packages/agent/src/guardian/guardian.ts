@@ -111,6 +111,7 @@ export class Guardian {
       this.#round.setPeers(this.#peers.map((peer) => peer.id))
     }
     if (update.detectionMs !== undefined) this.#round.setDetectionMs(update.detectionMs)
+    if (update.armed !== undefined) this.#round.setArmed(update.armed)
     this.#dependencies.log.info('updated', { ...update, peers: this.#peers.map((peer) => peer.id) })
   }
 }

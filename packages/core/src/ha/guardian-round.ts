@@ -43,6 +43,7 @@ export class GuardianRound {
   readonly #options: GuardianRoundOptions
   #peers: readonly HostId[] = []
   #detectionMs: number
+  #armed = true
   #toldState = ''
   #beatsSinceTold = 0
 
@@ -61,6 +62,10 @@ export class GuardianRound {
   setDetectionMs(detectionMs: number): void {
     this.#detectionMs = detectionMs
     this.table.setDetectionMs(detectionMs)
+  }
+
+  setArmed(armed: boolean): void {
+    this.#armed = armed
   }
 
   /** One beat. `now`: monotonic ms, as in all of these. `leaseSentAt`: when the newest answered renewal was sent. */
@@ -95,6 +100,7 @@ export class GuardianRound {
       leaseTtlMs: this.#options.leaseTtlMs,
       marginMs: this.#options.marginMs,
       detectionMs: this.#detectionMs,
+      armed: this.#armed,
     })
   }
 

@@ -36,6 +36,17 @@ test('isolated from both: the timer is left to fire', () => {
   assert.ok(decision.isolated)
 })
 
+test('while HA is disarmed nobody can take over, and no host fences itself', () => {
+  const decision = deadmanDecision({ ...BASE, leaseSentAt: 1, contactSentAt: 1, armed: false })
+  assert.deepEqual(decision, {
+    kind: 'renew',
+    until: 102_500,
+    isolated: true,
+    fencesItself: false,
+    reason: 'disarmed',
+  })
+})
+
 test('alone, or one of a pair without witness, a host never fences itself', () => {
   for (const peerCount of [0, 1]) {
     const decision = deadmanDecision({ ...BASE, peerCount, leaseSentAt: undefined, contactSentAt: undefined })

@@ -23,6 +23,9 @@
  * A host with fewer than two peers never fences itself. Alone there is nobody to take over; of a pair without a
  * witness, the other one has no quorum and can take over only after an administrator's `--confirm-dead`. Stopping
  * the survivor's guests because the other host burnt down would turn one loss into two.
+ *
+ * While HA is disarmed no host fences itself. A host that is cut off when HA is armed again does not hear of it and goes
+ * on; its guests may be recovered elsewhere all the same, since storage refuses their older epochs.
  */
 export interface SelfFencingInput {
   /** Monotonic ms, as all moments here. */
@@ -37,6 +40,8 @@ export interface SelfFencingInput {
   /** Reserve for the killing itself; less than the TTL. */
   readonly marginMs: number
   readonly detectionMs: number
+  /** False while HA is disarmed: nobody takes over anything then, and nobody need end. */
+  readonly armed?: boolean
 }
 
 export interface SelfFencingDecision {
@@ -48,7 +53,7 @@ export interface SelfFencingDecision {
   readonly isolated: boolean
   /** False when this host cannot be taken over and so does not fence itself. */
   readonly fencesItself: boolean
-  readonly reason: 'cannot-be-taken-over' | 'lease' | 'contact' | 'deadline-passed' | 'no-evidence'
+  readonly reason: 'cannot-be-taken-over' | 'disarmed' | 'lease' | 'contact' | 'deadline-passed' | 'no-evidence'
 }
 
 /** Fewer peers than this can never outvote this host. */
@@ -61,6 +66,8 @@ export function deadmanDecision(input: SelfFencingInput): SelfFencingDecision {
   if (input.peerCount < PEERS_THAT_CAN_TAKE_OVER) {
     return { kind: 'renew', until: now + grantMs, isolated, fencesItself: false, reason: 'cannot-be-taken-over' }
   }
+  if (input.armed === false)
+    return { kind: 'renew', until: now + grantMs, isolated, fencesItself: false, reason: 'disarmed' }
   const common = { isolated, fencesItself: true }
   // A moment in the future is no evidence: a broken peer repeated something that we have not sent yet.
   const lease = leaseSentAt !== undefined && leaseSentAt <= now ? leaseSentAt : -Infinity
