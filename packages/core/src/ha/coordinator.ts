@@ -65,8 +65,10 @@ class Round {
   /** Recorded lost, and heard again: its agent goes on with what it was granted. */
   readonly #backNow: ReadonlySet<HostId>
   readonly #starting: Starting[] = []
-  /** Their turn is coming: the places of those before them must leave room for them, and be where they can be. */
-  readonly #next: GuestId[] = []
+  /** Guests that wait for their turn, and the guest that each starts after. */
+  readonly #queued = new Map<GuestId, GuestId>()
+  /** Those whose turn is coming: the places of others must leave room for them, and be where they can be. */
+  readonly #next: ReadonlySet<GuestId>
   readonly #departures: Departures
 
   constructor(input: CoordinatorInput) {
@@ -80,6 +82,7 @@ class Round {
     this.#backNow = new Set(judged('online'))
     this.#departures = new Departures(input.state, this.#isUp)
     for (const { value: guest } of byImportance(input.state)) this.#consider(guest)
+    this.#next = this.#turnsToCome()
   }
 
   /** Gives every guest that can be started a place, all in one plan. */
@@ -98,7 +101,7 @@ class Round {
 
   /** Running guests that are not where they should be; nothing of it while others have no place. */
   moveGuests(): void {
-    const isCalm = this.#starting.length === 0 && this.actions.length === 0
+    const isCalm = this.#starting.length === 0 && this.#next.size === 0 && this.actions.length === 0
     for (const recall of this.#departures.endings()) this.#push(recall)
     if (!isCalm) return
     for (const recall of this.#departures.corrections(this.#input.balancingMovesMax ?? 0)) this.#push(recall)
@@ -121,10 +124,30 @@ class Round {
     if (guest.ha === 'ignored' && hostIsLost) return
     const gate = startGate(this.#input, guest, grant)
     if (gate.kind === 'open') this.#starting.push({ guest, previous: grant })
-    if (gate.kind === 'wait' && gate.soon) this.#next.push(guest.id)
+    if (gate.kind === 'wait' && gate.after !== undefined) this.#queued.set(guest.id, gate.after)
     if (gate.kind === 'wait') this.#wait(guest, this.#waitDecision({ guest, previous: grant }, gate.for, gate.reason))
     if ((gate.kind === 'later' || gate.kind === 'wait') && gate.inMs !== undefined)
       this.againInMs = Math.min(this.againInMs ?? Infinity, gate.inMs)
+  }
+
+  /** A queue moves on only where the guest at its head runs or is being started. */
+  #turnsToCome(): ReadonlySet<GuestId> {
+    const runs = (id: GuestId) => {
+      const grant = this.#input.state.grants.get(id)?.value
+      return isActive(grant) && !this.#isLost(grant.host)
+    }
+    const starting = new Set(this.#starting.map(({ guest }) => guest.id))
+    const next = new Set<GuestId>()
+    for (const first of this.#queued.keys()) {
+      const queue = new Set<GuestId>()
+      let id: GuestId | undefined = first
+      while (id !== undefined && this.#queued.has(id) && !queue.has(id)) {
+        queue.add(id)
+        id = this.#queued.get(id)
+      }
+      if (id !== undefined && (runs(id) || starting.has(id))) for (const waiting of queue) next.add(waiting)
+    }
+    return next
   }
 
   #isLost(host: HostId): boolean {

@@ -245,6 +245,17 @@ suite('guests that start one after another', () => {
     ])
   })
 
+  test('nothing is moved for a wish while the turn of another is coming', () => {
+    const { cluster, db, web, other } = tiers()
+    cluster.grant(db, 'h1')
+    cluster.grant(other, 'h2')
+    for (const guest of [db, other]) cluster.observe(guest, {})
+    const [told] = decide(cluster.input()).actions.map(({ action }) => action)
+    assert(told?.kind === 'explain')
+    cluster.state.decisions.set(web.id, { value: told.decision, revision: 1n })
+    assert.deepEqual(choices(cluster), [])
+  })
+
   test('no place is kept for one whose turn does not come', () => {
     const { cluster, db } = tiers()
     cluster.grant(db, 'h1', { state: 'released', clean: false })

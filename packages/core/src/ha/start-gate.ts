@@ -29,8 +29,8 @@ export type Gate =
       readonly for: 'order' | 'policy'
       readonly reason: string
       readonly inMs?: number
-      /** Nothing keeps it back but its turn, which is coming: its place is planned together with those before it. */
-      readonly soon?: true
+      /** Of `order`: the guest that it starts after. */
+      readonly after?: GuestId
     }
 
 const OPEN: Gate = { kind: 'open' }
@@ -79,7 +79,7 @@ function orderGate({ state, runningForMs }: GateInput, guest: Guest): Gate {
           kind: 'wait',
           for: 'order',
           reason: `it starts after ${earlier.name} (rule ${rule.id}), which does not run yet`,
-          ...(isToRun(state, earlier) ? { soon: true } : {}),
+          after: earlierId,
         }
       if (forMs < rule.readyAfterMs)
         return {
@@ -87,7 +87,7 @@ function orderGate({ state, runningForMs }: GateInput, guest: Guest): Gate {
           for: 'order',
           reason: `it starts ${rule.readyAfterMs / 1000} s after ${earlier.name} (rule ${rule.id})`,
           inMs: rule.readyAfterMs - forMs,
-          soon: true,
+          after: earlierId,
         }
     }
   }
