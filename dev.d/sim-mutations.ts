@@ -108,7 +108,10 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     rule: 'epoch-refused-at-open',
-    edits: [{ file: `${SIM}/memory-volume-host.ts`, text: 'if (epoch < newest) return', by: 'if (epoch < 0) return' }],
+    edits: [
+      { file: `${SIM}/memory-volume-host.ts`, text: 'if (epoch < newest) return', by: 'if (epoch < 0) return' },
+      { file: `${SIM}/memory-volume-host.ts`, text: 'return newer ? fail(', by: 'return newer && epoch < 0 ? fail(' },
+    ],
   },
   {
     rule: 'one-source-after-an-unclean-end',

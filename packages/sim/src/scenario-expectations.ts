@@ -78,6 +78,11 @@ export const CONDITIONS: Readonly<Record<string, Condition>> = {
         ? undefined
         : whereAre(world, [subject, ...args]),
   },
+  lives: {
+    takes: 'nothing',
+    means: 'a process of it is there, whether or not it is about to stop',
+    otherwise: ({ world, subject }) => (runsAnywhere(world, subject) ? undefined : whereIs(world, subject)),
+  },
   'runs-nowhere': {
     takes: 'nothing',
     means: 'no process of it is anywhere, whatever it is to be',

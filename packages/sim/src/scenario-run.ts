@@ -1,7 +1,6 @@
 /** Plays a scenario: the real core in a simulated cluster, its commands, and what must hold. */
 import type { ClusterFile } from '@stead/core/model/cluster-file.ts'
-import type { HostPolicy, HostStatus } from '@stead/core/model/host.ts'
-import type { HostId } from '@stead/core/model/ids.ts'
+import type { HostStatus } from '@stead/core/model/host.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
 import { isActive } from '@stead/core/model/records.ts'
 import type { FaultCommand } from './fault-commands.ts'
@@ -9,7 +8,6 @@ import { isSoundlyRunning, unmet, type ScenarioHistory } from './scenario-expect
 import { ScenarioLog } from './scenario-log.ts'
 import { shownCommand, type ScenarioStep } from './scenario-steps.ts'
 import { SCENARIO_START_MS, scenarioWorld } from './scenario-world.ts'
-import { put } from './user-requests.ts'
 import type { World } from './world.ts'
 
 /** From what struck a guest's host to the guest's next run, unless it waits for something. */
@@ -67,7 +65,6 @@ class Play {
   /** Grants that replace a lost host's, by `guest epoch`: when the loss happened. */
   readonly #losses = new Map<string, number>()
   readonly #struckAt = new Map<string, number>()
-  readonly #boots = new Map<HostId, string>()
   #refusals = 0
   #counted = 0
   #lookedAtMs = 0
@@ -80,7 +77,6 @@ class Play {
     this.#epochs = new Map(world.guests().map(({ name }) => [name, world.grant(name)?.epoch ?? 0]))
     this.#homes = new Map(world.guests().flatMap(({ name }) => world.runsOn(name).map((host) => [name, host] as const)))
     this.#grantsSeen = new Map(this.#epochs)
-    for (const id of world.hostIds) this.#boots.set(id, bootOf(world, id))
   }
 
   async advanceTo(ms: number): Promise<void> {
@@ -150,7 +146,6 @@ class Play {
       if (lostAtMs !== undefined) this.#recoveries.push({ guest, tookMs: atMs - lostAtMs })
     }
     this.#counted = this.#log.started.length
-    this.#endShutdowns()
   }
 
   /** A guest is granted anew since its host is lost: what struck that host is where its recovery began. */
@@ -164,23 +159,6 @@ class Play {
       if (sinceMs !== undefined) this.#losses.set(`${name} ${grant.epoch}`, sinceMs)
     }
   }
-
-  /** A host that registers after a boot is not being shut down any more, as its agent says then. */
-  #endShutdowns(): void {
-    for (const id of this.#world.hostIds) {
-      const boot = bootOf(this.#world, id)
-      if (boot === this.#boots.get(id)) continue
-      this.#boots.set(id, boot)
-      const policy: HostPolicy | undefined = this.#world.policy(id)
-      if (policy?.shutdown === undefined) continue
-      const { shutdown: _over, ...rest } = policy
-      put(this.#world, KEYS.policy(id), rest)
-    }
-  }
-}
-
-function bootOf(world: World, id: HostId): string {
-  return world.record<{ readonly bootId: string }>(KEYS.host(id))?.bootId ?? ''
 }
 
 /** Where everything is, in one line. */

@@ -2,6 +2,8 @@
 import { DEFAULT_POLICY } from '@stead/core/model/cluster-policy.ts'
 import { stateOf } from '@stead/core/model/cluster-file-state.ts'
 import type { ClusterFile } from '@stead/core/model/cluster-file.ts'
+import type { CoordinatorClaim } from '@stead/core/model/cluster.ts'
+import type { HostStatus } from '@stead/core/model/host.ts'
 import type { GuestId, HostId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
 import type { Rule } from '@stead/core/model/rule.ts'
@@ -13,7 +15,7 @@ import { POOL_BYTES, World, type WorldMachine } from './world.ts'
 
 /** Every scenario begins at this moment of its world: by then all guests run and every host is heard. */
 export const SCENARIO_START_MS = 20_000
-const SETTLED_MS = SCENARIO_START_MS / 2
+const SETTLED_MS = SCENARIO_START_MS / 4
 
 /**
  * The file must have passed `parseClusterFile`. Disks have the simulator's own size, whatever the file says. Returns
@@ -24,8 +26,17 @@ export async function scenarioWorld(
   seed: number,
 ): Promise<{ world: World; problems: readonly string[] }> {
   const world = new World({ seed, machines: file.hosts.map(machineOf), guests: {} })
-  writeRecords(world, file)
+  writeRules(world, file)
   for (const { name, state } of file.hosts) if (state === 'lost') world.perform({ verb: 'power-off', args: [name] })
+  const present = file.hosts.filter(({ state }) => state !== 'lost')
+  // All are there before the first guest gets its place.
+  await world.until(() => present.every(({ name }) => isOnline(world, name)), SETTLED_MS)
+  // Whichever was quickest at the boot: in a scenario the first host coordinates.
+  const term = world.record<CoordinatorClaim>(KEYS.coordinator)?.term ?? 0
+  const first = present[0]?.name as HostId
+  put(world, KEYS.coordinator, { host: first, term: term + 1 } satisfies CoordinatorClaim)
+  world.checks.grants.committed(first, { compares: [], writes: [] })
+  writeGuests(world, file)
   const homes = file.guests.flatMap(({ name, host, ha }) =>
     host === undefined || ha === 'stopped' ? [] : [{ name, host }],
   )
@@ -57,12 +68,20 @@ function machineOf({
   return { id: name as HostId, role, memoryBytes, cpuCount: cpus, poolBytes }
 }
 
-function writeRecords(world: World, file: ClusterFile): void {
-  const { guests, volumes, policies } = stateOf(file)
+function isOnline(world: World, name: string): boolean {
+  return world.record<HostStatus>(KEYS.status(name as HostId))?.state === 'online'
+}
+
+function writeRules(world: World, file: ClusterFile): void {
+  const { policies } = stateOf(file)
   put(world, KEYS.clusterPolicy, { ...DEFAULT_POLICY, ...file.policy })
   for (const [host, { value }] of policies) put(world, KEYS.policy(host), value)
   for (const rule of file.rules)
     put(world, KEYS.rule(rule.id), { ...rule, guests: rule.guests.map((name) => guestId(name)) } satisfies Rule)
+}
+
+function writeGuests(world: World, file: ClusterFile): void {
+  const { guests, volumes } = stateOf(file)
   for (const { value } of volumes.values()) {
     const volume = { ...value, guest: guestId(value.guest), sizeBytes: SLOTS * WORLD_BLOCK_BYTES }
     for (const { host, pool } of volume.replicas)

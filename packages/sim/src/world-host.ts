@@ -120,7 +120,15 @@ export class WorldHost {
       blockBytes: WORLD_BLOCK_BYTES,
       readEpoch: (volume) => this.#readEpoch(volume),
       copyTarget: (to) =>
-        copyTarget({ from: id, to: to as HostId, clock, network, storage, volumes: around.host(to as HostId).volumes }),
+        copyTarget({
+          from: id,
+          to: to as HostId,
+          clock,
+          network,
+          storage,
+          random,
+          volumes: around.host(to as HostId).volumes,
+        }),
       digest: async () => '',
     })
     this.guardian = new WorldGuardian({

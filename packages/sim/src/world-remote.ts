@@ -8,6 +8,7 @@ import type { VolumeHost } from '@stead/core/ports/volume-host.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { CopyTarget, MemoryVolumeHost } from './memory-volume-host.ts'
 import type { ProcessLife } from './process-life.ts'
+import type { SeededRandom } from './seeded-random.ts'
 import type { VirtualClock } from './virtual-clock.ts'
 import type { WorldNetwork } from './world-network.ts'
 import type { WorldStorage } from './world-storage.ts'
@@ -131,15 +132,16 @@ export interface CopyTargetOptions {
   readonly clock: VirtualClock
   readonly network: WorldNetwork
   readonly storage: WorldStorage
+  readonly random: SeededRandom
   readonly volumes: MemoryVolumeHost
 }
 
 /** What a resync writes to: the other host's export, reached over the network between replicas. */
-export function copyTarget({ from, to, clock, network, storage, volumes }: CopyTargetOptions): CopyTarget {
+export function copyTarget({ from, to, clock, network, storage, random, volumes }: CopyTargetOptions): CopyTarget {
   const isInOrder = (host: HostId) =>
     network.presence(host) === 'on' && storage.daemon(host) === 'up' && ['ok', 'full'].includes(storage.disk(host))
   const through = async <T>(work: () => Result<T>): Promise<Result<T>> => {
-    await clock.sleep(0.2 + network.delayMs(from, to, 'ran'))
+    await clock.sleep(random.fraction() * storage.diskMs + network.delayMs(from, to, 'ran'))
     if (network.linked(from, to, 'ran') && isInOrder(to) && isInOrder(from)) return work()
     await clock.sleep(COPY_GIVEN_UP_MS)
     return fail(failure('host_unreachable', `${to} does not take the copy`))

@@ -74,6 +74,10 @@ export class WorldStorage {
     options.network.onChange(() => this.#changed())
   }
 
+  get diskMs(): number {
+    return this.#options.diskMs
+  }
+
   daemon(host: HostId): DaemonState {
     return this.#server(host).daemon
   }

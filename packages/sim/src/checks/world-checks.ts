@@ -11,7 +11,7 @@ import { OneWriter } from './one-writer.ts'
 import { SelfFencing } from './self-fencing.ts'
 
 const VIOLATIONS_MAX = 20
-const LOOKS_PER_READING = 5
+const LOOKS_PER_READING = 10
 
 export class WorldChecks {
   /** One sentence each; empty in a world in which nothing went wrong. */
