@@ -101,6 +101,35 @@ test('a thawed host suspects nobody, and what queued up meanwhile is no evidence
   assert.equal(verdictsOf(a, 'a', 11_000)['b'], 'heard')
 })
 
+test('hosts that were all alone suspect nobody when they hear each other again', () => {
+  const tables = three()
+  run(tables, 0, 5000)
+  run(tables, 5000, 20_000, () => false)
+  for (let now = 20_000; now < 23_000; now += INTERVAL_MS) {
+    run(tables, now, now + INTERVAL_MS)
+    for (const [name, each] of Object.entries(tables))
+      assert.ok(!Object.values(verdictsOf(each, name, now + 50)).includes('suspected'), `${name} at ${now}`)
+  }
+})
+
+test('hosts that have booted alone suspect nobody when the networks come', () => {
+  const tables = three()
+  run(tables, 0, 20_000, () => false)
+  for (let now = 20_000; now < 25_000; now += INTERVAL_MS) {
+    run(tables, now, now + INTERVAL_MS)
+    for (const [name, each] of Object.entries(tables))
+      assert.ok(!Object.values(verdictsOf(each, name, now + 50)).includes('suspected'), `${name} at ${now}`)
+  }
+})
+
+test('who was alone notices soon that a host has not come back', () => {
+  const tables = three()
+  run(tables, 0, 5000)
+  run(tables, 5000, 20_000, () => false)
+  run(tables, 20_000, 21_300, (from) => from !== 'c')
+  assert.equal(verdictsOf(tables.a, 'a', 21_250)['c'], 'suspected')
+})
+
 test('replayed heartbeats of this boot and of an earlier one are dropped', () => {
   const tables = three()
   const recorded = run(tables, 0, 2000).filter((heartbeat) => heartbeat.from === 'b')

@@ -112,11 +112,7 @@ export class PeerTable {
    */
   tick(now: number): void {
     this.#discarding = this.#isLate(now)
-    if (this.#discarding) {
-      this.#observingSince = now
-      this.#stalledUntil = now + this.#detectionMs / 2
-      for (const peer of this.#peers.values()) peer.hears = {}
-    }
+    if (this.#discarding) this.#observeAfresh(now)
     this.#lastTickAt = now
   }
 
@@ -141,6 +137,7 @@ export class PeerTable {
     if (heartbeat.bootId !== peer.bootId && !this.#greet(peer, heartbeat, confirmedAt, now)) return
     const before = peer.networks.get(network)
     if (before && heartbeat.seq <= before.seq) return
+    if (this.#wasAlone(now)) this.#observeAfresh(now)
     peer.networks.set(network, { seq: heartbeat.seq, arrivedAt: now })
     if (heartbeat.seq > peer.seq) {
       peer.seq = heartbeat.seq
@@ -167,6 +164,25 @@ export class PeerTable {
       observingMs: now - this.#observingSince,
       stalled: now < this.#stalledUntil,
     }
+  }
+
+  /** What is known is out of date: nothing is said for a while, and silence counts from now. */
+  #observeAfresh(now: number): void {
+    this.#observingSince = now
+    this.#stalledUntil = now + this.#detectionMs / 2
+    for (const peer of this.#peers.values()) peer.hears = {}
+  }
+
+  /**
+   * True when nobody was heard for the detection time. When the networks come back, whoever is heard first has nothing
+   * to say but how long it was alone as well: without a new beginning, hosts would hold each other lost and found until
+   * everybody has heard everybody.
+   */
+  #wasAlone(now: number): boolean {
+    let newest = this.#startedAt
+    for (const { networks } of this.#peers.values())
+      for (const { arrivedAt } of networks.values()) newest = Math.max(newest, arrivedAt)
+    return now - newest > this.#detectionMs
   }
 
   #isLate(now: number): boolean {
