@@ -115,6 +115,7 @@ export class CoordinatorLoop {
     )
     const isUp = (id: HostId) =>
       state.statuses.get(id)?.value.state === 'online' && (id === self || verdicts.get(id) === 'heard')
+    const isPresent = (id: HostId) => isUp(id) && bootIds.get(id) === state.statuses.get(id)?.value.bootId
     const input: CoordinatorInput = {
       planId: this.#nextPlanId(),
       state,
@@ -123,7 +124,7 @@ export class CoordinatorLoop {
       bootIds,
       wallMs: this.#options.clock.wallMs(),
       pausedRetries: this.#pacer.pauses(state),
-      runningForMs: this.#runningTimes.of(state),
+      runningForMs: this.#runningTimes.of(state, isPresent),
       balancingMovesMax: holder === self ? this.#balancing.movesMax(state, isUp) : 0,
     }
     const plan = decide(input)

@@ -3,7 +3,7 @@
  * coordinator begins to count anew, which only makes it wait longer.
  */
 import type { ClusterState } from '../model/cluster.ts'
-import type { GuestId } from '../model/ids.ts'
+import type { GuestId, HostId } from '../model/ids.ts'
 import { isActive } from '../model/records.ts'
 import type { Clock } from '../ports/clock.ts'
 
@@ -15,13 +15,17 @@ export class RunningTimes {
     this.#clock = clock
   }
 
-  /** Guests that run, with the time since it was first seen, ms. */
-  of(state: ClusterState): ReadonlyMap<GuestId, number> {
+  /**
+   * Guests that run, with the time since it was first seen, ms. `isPresent`: whether the host is heard now, in the boot
+   * in which the guest was started there; what was last reported from any other host says nothing.
+   */
+  of(state: ClusterState, isPresent: (host: HostId) => boolean): ReadonlyMap<GuestId, number> {
     const nowMs = this.#clock.monotonicMs()
     const times = new Map<GuestId, number>()
     for (const { value: seen } of state.observations.values()) {
       const grant = state.grants.get(seen.guest)?.value
-      const runs = isActive(grant) && grant.epoch === seen.epoch && seen.phase === 'running'
+      const isReported = isActive(grant) && grant.epoch === seen.epoch && seen.phase === 'running'
+      const runs = isReported && isPresent(grant.host)
       const known = this.#since.get(seen.guest)
       if (!runs) this.#since.delete(seen.guest)
       else if (known?.epoch !== seen.epoch) this.#since.set(seen.guest, { epoch: seen.epoch, atMs: nowMs })
