@@ -153,6 +153,18 @@ suite('loss of a host', () => {
     assert.deepEqual(grantsOf(cluster), [], 'the word was given for epoch 2 only')
   })
 
+  test('an ignored guest that has crashed is left alone; one that was never tried is started', () => {
+    const cluster = new ClusterFixture()
+    const crashed = cluster.guest('crashed', { ha: 'ignored' })
+    cluster.grant(crashed, 'h2', { state: 'released' })
+    cluster.observe(crashed, { phase: 'failed', failures: 1 })
+    cluster.guest('fresh', { ha: 'ignored' })
+    const granted = decide(cluster.input()).actions.flatMap(({ action }) =>
+      action.kind === 'grant' ? action.guest.name : [],
+    )
+    assert.deepEqual(granted, ['fresh'])
+  })
+
   test('an ignored guest on a lost host is left alone; a stopping one is released', () => {
     const cluster = new ClusterFixture()
     const ignored = cluster.guest('ignored', { ha: 'ignored' })

@@ -68,8 +68,12 @@ export function haPolicyOf({ priority = 0, maxRestart = 1, maxRelocate = 2, fail
   return { priority, maxRestart, maxRelocate, failback }
 }
 
-/** Failed runs in a row after which the guest is left in `error` until somebody acts. */
+/**
+ * Failed runs in a row after which the guest is left in `error` until somebody acts. One that HA ignores is not tried
+ * again at all.
+ */
 export function failuresMax(guest: Guest): number {
+  if (guest.ha === 'ignored') return 1
   const { maxRestart, maxRelocate } = haPolicyOf(guest)
   return (maxRestart + 1) * (maxRelocate + 1)
 }
