@@ -25,7 +25,7 @@ export function ruleView(state: ClusterState, { value: rule, revision }: Version
   }
 }
 
-export function guestNames(state: ClusterState, rule: Rule): string[] {
+function guestNames(state: ClusterState, rule: Rule): string[] {
   return rule.guests.map((id) => state.guests.get(id)?.value.name ?? id)
 }
 
@@ -63,6 +63,6 @@ function ranked({ hosts }: HostsRule): string {
     .join(', then ')
 }
 
-export function list(words: readonly string[]): string {
+function list(words: readonly string[]): string {
   return words.length < 2 ? (words[0] ?? 'none') : `${words.slice(0, -1).join(', ')} and ${words.at(-1)}`
 }

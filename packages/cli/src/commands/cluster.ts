@@ -56,7 +56,7 @@ async function showCluster(session: Session): Promise<void> {
 }
 
 /** Of `cluster check` when it found something; documented in docs/operating/cli.md. */
-export const FOUND_EXIT_CODE = 11
+const FOUND_EXIT_CODE = 11
 
 async function checkCluster(session: Session): Promise<void> {
   const client = await session.client()
