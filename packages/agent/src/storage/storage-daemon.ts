@@ -3,7 +3,17 @@
  * over QMP, what it serves. QEMU has one NBD server per process; it listens on TCP, for local guests too (measured:
  * a unix socket gives about a fifth more operations per second, a second hop for everybody else costs more).
  */
-import { chownSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import {
+  chownSync,
+  closeSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { failure } from '@stead/core/errors.ts'
@@ -153,6 +163,8 @@ export class StorageDaemon {
         mkdirSync(folder, { recursive: true, mode: 0o700 })
         if (user) chownSync(folder, user.uid, user.gid)
       }
+      writeFileSync(probePath(this.pool), Buffer.alloc(PROBE_FILE_BYTES), { mode: 0o600 })
+      if (user) chownSync(probePath(this.pool), user.uid, user.gid)
       rmSync(this.#qmpPath, { force: true })
     } catch (cause) {
       return fail(
@@ -222,21 +234,45 @@ const DEAD_HINT = 'The agent starts it again by itself; its replicas are brought
  * faster, and so the probe answers for the very loop that serves the volumes.
  */
 function daemonArguments(pool: PoolConfig, qmpPath: string): string[] {
-  // A comma ends a value in QEMU's options; doubled it stands for itself.
-  const escaped = qmpPath.replaceAll(',', ',,')
   return [
     '--nbd-server',
     `addr.type=inet,addr.host=${pool.listenAddress ?? '0.0.0.0'},addr.port=${pool.port},max-connections=0`,
     '--blockdev',
-    'driver=null-co,node-name=probe,read-zeroes=on,size=4096',
+    `driver=file,node-name=probe,filename=${quoted(probePath(pool))},read-only=on,${pastTheCache(probePath(pool))}`,
     '--export',
     `type=nbd,id=${PROBE_EXPORT},node-name=probe,name=${PROBE_EXPORT}`,
     '--chardev',
-    `socket,path=${escaped},server=on,wait=off,id=qmp`,
+    `socket,path=${quoted(qmpPath)},server=on,wait=off,id=qmp`,
     '--monitor',
     'chardev=qmp',
   ]
 }
+
+/** A comma ends a value in QEMU's options; doubled it stands for itself. */
+function quoted(path: string): string {
+  return path.replaceAll(',', ',,')
+}
+
+/**
+ * What the probe reads, past the page cache: so that a disk that no longer answers shows as well as a daemon that does
+ * not. Both leave a guest's writes hanging without an error.
+ */
+function probePath(pool: PoolConfig): string {
+  return join(pool.path, 'probe')
+}
+
+/** Some file systems (tmpfs) know no direct I/O; the probe then answers for the daemon alone. */
+function pastTheCache(path: string): string {
+  try {
+    closeSync(openSync(path, constants.O_RDONLY | constants.O_DIRECT))
+    return 'cache.direct=on,aio=native'
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EINVAL') throw error
+    return 'cache.direct=off,aio=threads'
+  }
+}
+
+const PROBE_FILE_BYTES = 4096
 
 function lastLines(path: string): string {
   try {

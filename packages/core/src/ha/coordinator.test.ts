@@ -179,6 +179,27 @@ suite('loss of a host', () => {
     assert.deepEqual(kinds, [['release-lost', 'stopping']])
   })
 
+  test('what a stopping guest had on the lost host is no source for its next run', () => {
+    const cluster = new ClusterFixture()
+    const { guest, volume } = cluster.guestWithDisk('web', ['h3', 'h2'], { desired: 'stopped' })
+    cluster.grant(guest, 'h3')
+    cluster.lose('h3')
+    const [action] = actionsOf(cluster)
+    assert(action?.kind === 'release-lost')
+    assert.deepEqual(
+      action.volumes.map(({ id, replicas }) => [id, replicas.map(({ state }) => state)]),
+      [[volume.id, ['stale', 'in-sync']]],
+    )
+    // Its disks had not flushed all that the guest was told is written; without another copy there is no choice.
+    const single = new ClusterFixture()
+    const only = single.guestWithDisk('web', ['h3'], { desired: 'stopped' })
+    single.grant(only.guest, 'h3')
+    single.lose('h3')
+    const [released] = actionsOf(single)
+    assert(released?.kind === 'release-lost')
+    assert.deepEqual(released.volumes, [])
+  })
+
   test('a host that only this coordinator does not hear is not lost, and gets no guests', () => {
     const cluster = new ClusterFixture()
     cluster.guestWithDisk('web', ['h2', 'h3'])

@@ -9,6 +9,7 @@ import type { Grant } from '../model/grant.ts'
 import { haPolicyOf, type Guest } from '../model/guest.ts'
 import type { GuestId, HostId } from '../model/ids.ts'
 import { isActive, volumesOf } from '../model/records.ts'
+import type { Volume } from '../model/volume.ts'
 import { placeGuests, type Placement } from '../planning/place.ts'
 import { explainMissingData, factsOf } from './decision-facts.ts'
 import { judgeHosts } from './host-judgement.ts'
@@ -16,7 +17,7 @@ import { Departures } from './departures.ts'
 import { operationOutcome } from './operations.ts'
 import type { Action, Plan, PlannedAction } from './plan.ts'
 import { problemOf } from './planning-problem.ts'
-import { planServing, type ServingPlan } from './serving.ts'
+import { planServing, withoutLostReplicas, type ServingPlan } from './serving.ts'
 import { startGate } from './start-gate.ts'
 
 export type Verdict = 'heard' | 'silent-here' | 'suspected'
@@ -272,6 +273,7 @@ class Round {
         kind: 'release-lost',
         guest,
         grant: { ...grant, state: 'released', clean: false, reason: `${grant.host} is lost` },
+        volumes: this.#volumesWithoutLost(guest, grant),
       },
       {
         kind: 'grant.released',
@@ -280,6 +282,15 @@ class Round {
         details: { epoch: grant.epoch },
       },
     )
+  }
+
+  #volumesWithoutLost(guest: Guest, grant: Grant): readonly Volume[] {
+    const { state, wallMs } = this.#input
+    return guest.volumes.flatMap((id) => {
+      const volume = state.volumes.get(id)?.value
+      const next = volume && withoutLostReplicas(volume, grant.epoch, this.#isUp, wallMs)
+      return next === undefined || next === volume ? [] : [next]
+    })
   }
 
   #erase(guest: Guest): void {

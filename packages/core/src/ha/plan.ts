@@ -43,7 +43,13 @@ export type Action =
       readonly forBalance?: true
     }
   /** The run's host is gone and the guest need not run: the grant is released as unclean. */
-  | { readonly kind: 'release-lost'; readonly guest: Guest; readonly grant: Grant }
+  | {
+      readonly kind: 'release-lost'
+      readonly guest: Guest
+      readonly grant: Grant
+      /** Those of the guest whose replicas on lost hosts are no longer current. */
+      readonly volumes: readonly Volume[]
+    }
   | { readonly kind: 'explain'; readonly guest: GuestId; readonly decision: Decision }
   | { readonly kind: 'erase'; readonly guest: Guest; readonly volumes: readonly Volume[] }
   | { readonly kind: 'finish-operation'; readonly operation: Operation }

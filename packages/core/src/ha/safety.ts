@@ -20,7 +20,10 @@ export function objectionTo(action: Action, state: ClusterState): string | undef
         ? 'a guest that still runs would lose its disks'
         : undefined
     case 'release-lost':
-      return isLost(state, action.grant.host) ? undefined : 'a guest may still run there'
+      if (!isLost(state, action.grant.host)) return 'a guest may still run there'
+      return action.volumes.some((volume) => inSync(volume).length === 0)
+        ? 'a volume would have no current replica'
+        : undefined
     default:
       return undefined
   }

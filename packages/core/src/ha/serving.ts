@@ -82,6 +82,27 @@ export function planServing(
 }
 
 /**
+ * The volume after a run whose host is lost, when no next run says it: replicas on hosts that are down may lack what
+ * their disks had acknowledged and not flushed, and must not be a source once their host is back. Without a current
+ * replica elsewhere nothing is known to be better, and the record stays.
+ */
+export function withoutLostReplicas(
+  volume: Volume,
+  sinceEpoch: number,
+  usable: (host: HostId) => boolean,
+  nowMs: number,
+): Volume {
+  const current = inSync(volume)
+  if (!current.some((replica) => usable(replica.host))) return volume
+  return current
+    .filter((replica) => !usable(replica.host))
+    .reduce((planned, { host }) => {
+      const stale: Staleness = { sinceEpoch, since: nowMs, reason: `${host} is down`, cause: 'unknown' }
+      return withReplica(planned, host, (replica) => ({ ...replica, state: 'stale', stale }))
+    }, volume)
+}
+
+/**
  * What is known of a replica that lost its leg in a run that then ended without its last flush. The writes that were in
  * flight when the leg was dropped were to be written again elsewhere; if the run ended before that, only this replica
  * may have them, and no bitmap of the source names them.

@@ -44,6 +44,10 @@ export function transactionFor(action: Action, events: readonly EventDraft[], co
     }
     case 'recall':
     case 'release-lost':
+      for (const volume of action.kind === 'release-lost' ? action.volumes : []) {
+        unchanged(KEYS.volume(volume.id), state.volumes.get(volume.id)?.revision)
+        put(KEYS.volume(volume.id), volume)
+      }
       unchanged(KEYS.grant(action.guest.id), state.grants.get(action.guest.id)?.revision)
       put(KEYS.grant(action.guest.id), action.grant)
       break
