@@ -214,6 +214,7 @@ export const grantSchema = z.object({
   host: hostId,
   state: z.enum(['held', 'recalled', 'released']),
   clean: z.boolean().describe('Once released: the last write was flushed to every in-sync replica before'),
+  movesTo: hostId.exactOptional().describe('Where it is meant to run next'),
   returns: z.boolean().exactOptional().describe('Ended because the host reboots, to which the guest returns'),
   grantedAt: wallMs('When it was granted'),
   reason: z.string(),

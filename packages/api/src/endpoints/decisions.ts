@@ -32,7 +32,7 @@ export const DECISION_ENDPOINTS = {
       decidedAt: z.string(),
       recorded: z.array(choice).describe('What was decided then'),
       same: z.boolean(),
-      differences: z.array(z.object({ subject: z.string(), then: z.string(), now: z.string() })),
+      differences: z.array(z.object({ subject: z.string(), was: z.string(), isNow: z.string() })),
     }),
     status: 200,
     answerWithinMs: 10_000,

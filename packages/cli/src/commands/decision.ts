@@ -36,8 +36,8 @@ export function addDecisionCommands(program: Command, terminal: Terminal): void 
           if (same) return `${head}Made again with the code that runs now: the same.\n`
           const table = formatTable(differences, [
             { title: 'SUBJECT', of: (one) => one.subject },
-            { title: 'THEN', of: (one) => one.then },
-            { title: 'NOW', of: (one) => one.now },
+            { title: 'THEN', of: (one) => one.was },
+            { title: 'NOW', of: (one) => one.isNow },
           ])
           return `${head}Made again with the code that runs now, it differs:\n${table}`
         })

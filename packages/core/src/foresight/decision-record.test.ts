@@ -34,8 +34,8 @@ test('where the code decides otherwise now, both choices are told', () => {
   const record = stored(recordOf('p1', input, decide(input)))
   const older = { ...record, choices: [{ subject: 'guest/web', choice: 'recover on h1' }] }
   assert.deepEqual(replay(older).differences, [
-    { subject: 'guest/web', then: 'recover on h1', now: 'recover on h3' },
-    { subject: 'host/h2', then: 'nothing', now: 'lost' },
+    { subject: 'guest/web', was: 'recover on h1', isNow: 'recover on h3' },
+    { subject: 'host/h2', was: 'nothing', isNow: 'lost' },
   ])
 })
 

@@ -45,7 +45,7 @@ export interface Replay {
   /** What was decided then. */
   readonly recorded: readonly Choice[]
   /** Subjects on which today's code decides otherwise. */
-  readonly differences: readonly { readonly subject: string; readonly then: string; readonly now: string }[]
+  readonly differences: readonly { readonly subject: string; readonly was: string; readonly isNow: string }[]
 }
 
 /** Undefined for plans that decide nothing about guests: those are made again every moment. */
@@ -68,7 +68,7 @@ export function replay(record: DecisionRecord): Replay {
     recorded: record.choices,
     differences: subjects.flatMap((subject) => {
       const [before, today] = [then.get(subject) ?? NOTHING, now.get(subject) ?? NOTHING]
-      return before === today ? [] : [{ subject, then: before, now: today }]
+      return before === today ? [] : [{ subject, was: before, isNow: today }]
     }),
   }
 }

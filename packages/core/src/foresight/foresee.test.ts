@@ -57,6 +57,17 @@ suite('what if a host goes down', () => {
     assert.equal(summary, '1 guest down for up to 1.4 s; 1 disk left with one copy')
   })
 
+  test('what one more loss would mean after it is told', () => {
+    const cluster = new ClusterFixture(3)
+    running(cluster, 'a', ['h1', 'h2'], 5 * GIB)
+    running(cluster, 'b', ['h2', 'h3'], 5 * GIB)
+    const { breaches } = whatIf(cluster, hostDown('h1'))
+    assert.deepEqual(breaches.map((breach) => breach.text).toSorted(), [
+      'if h2 died now, b (5 GiB) would have no place',
+      'if h3 died now, a (5 GiB) would have no place',
+    ])
+  })
+
   test('the live records are left as they are', () => {
     const cluster = new ClusterFixture()
     running(cluster, 'web', ['h2', 'h3'])

@@ -9,8 +9,8 @@ import type { GuestId, HostId, VolumeId } from '../model/ids.ts'
 import { KEYS } from '../model/keys.ts'
 import { inSync, isActive } from '../model/records.ts'
 import type { Volume } from '../model/volume.ts'
-import { admission, type AdmissionBreach } from '../planning/admission.ts'
-import { clusterPolicyOf, problemOf } from '../ha/planning-problem.ts'
+import type { AdmissionBreach } from '../planning/admission.ts'
+import { breachesMadeBy } from '../ha/loss-admission.ts'
 import type { Figures } from './figures.ts'
 import { SupposedCluster, type Happening } from './supposed-cluster.ts'
 import { describeSupposition, hostsDown, isLegCut, list, type Supposition } from './supposition.ts'
@@ -80,7 +80,8 @@ export function foresee(before: ClusterState, supposition: Supposition, options:
     guestForesight(before, cluster, id, wasRunning.has(id)),
   )
   const data = dataForesight(before, cluster.state, supposition, down)
-  const breaches = newBreaches(before, cluster.state)
+  const isOnlineIn = (state: ClusterState) => (host: HostId) => state.statuses.get(host)?.value.state === 'online'
+  const breaches = breachesMadeBy(before, cluster.state, isOnlineIn(before), isOnlineIn(cluster.state))
   return {
     supposition: describeSupposition(supposition),
     summary: summarize(guests, data, cluster.canDecide),
@@ -234,19 +235,6 @@ function dataForesight(
         : `no current copy of ${guest}'s disk can be reached; it is on ${list(holder)}`
     return [{ volume: volume.id, guest, copiesBefore, copiesAfter, risk, text }]
   })
-}
-
-function newBreaches(before: ClusterState, after: ClusterState): AdmissionBreach[] {
-  const known = new Set(breachesIn(before).map((breach) => breach.text))
-  return breachesIn(after).filter((breach) => !known.has(breach.text))
-}
-
-function breachesIn(state: ClusterState): readonly AdmissionBreach[] {
-  const { hostFailures } = clusterPolicyOf(state).admission
-  const compute = [...state.hosts.values()].filter(({ value }) => value.role === 'compute')
-  if (hostFailures === 0 || compute.length < 2) return []
-  const isUp = (host: HostId) => state.statuses.get(host)?.value.state === 'online'
-  return admission(problemOf({ state, isUp, needing: new Set() }), { hostFailures }).breaches
 }
 
 function summarize(guests: readonly GuestForesight[], data: readonly DataForesight[], canDecide: boolean): string {

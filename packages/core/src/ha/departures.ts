@@ -12,7 +12,7 @@ import { balance } from '../planning/balance.ts'
 import { placeGuests, type Placement } from '../planning/place.ts'
 import type { Action } from './plan.ts'
 import { clusterPolicyOf, problemOf } from './planning-problem.ts'
-import { freezes } from './start-gate.ts'
+import { boundTo, freezes } from './start-gate.ts'
 
 type Recall = Extract<Action, { kind: 'recall' }>
 
@@ -62,7 +62,7 @@ export class Departures {
         const reason = this.#isAskedToMove(guest, grant)
           ? `it was asked to move to ${guest.moveTo}`
           : `${grant.host} is being drained`
-        return recall(guest, grant, reason)
+        return recall(guest, grant, reason, placement.places.get(guest.id))
       })
   }
 
@@ -87,7 +87,7 @@ export class Departures {
   #demandedByRules(): Recall | undefined {
     if (this.#state.rules.size === 0) return undefined
     const [move] = balance(this.#problem(new Set()), { movesMax: 1, rulesOnly: true }).moves
-    return move && this.#recallById(move.guest, `${move.why}; ${move.to} can take it`)
+    return move && this.#recallById(move.guest, `${move.why}; ${move.to} can take it`, move.to)
   }
 
   #failback(): Recall | undefined {
@@ -98,7 +98,8 @@ export class Departures {
       const here = judged.find((one) => one.host === grant.host)
       const best = judged.find((one) => one.chosen)
       if (!best || best.host === grant.host || !here || best.wishCost >= here.wishCost - WISH_GAIN_MIN) continue
-      return recall(guest, grant, `${best.host} is better for it: ${best.merits[0] ?? 'it is what its rules ask for'}`)
+      const merit = best.merits[0] ?? 'it is what its rules ask for'
+      return recall(guest, grant, `${best.host} is better for it: ${merit}`, best.host)
     }
     return undefined
   }
@@ -126,7 +127,7 @@ export class Departures {
   #evenedOut(movesMax: number): Recall | undefined {
     if (movesMax === 0) return undefined
     const [move] = balance(this.#problem(new Set()), { movesMax }).moves
-    const found = move && this.#recallById(move.guest, move.why)
+    const found = move && this.#recallById(move.guest, move.why, move.to)
     return found && { ...found, forBalance: true }
   }
 
@@ -134,9 +135,9 @@ export class Departures {
     return problemOf({ state: this.#state, isUp: this.#isUp, needing })
   }
 
-  #recallById(id: GuestId, reason: string): Recall | undefined {
+  #recallById(id: GuestId, reason: string, movesTo: HostId): Recall | undefined {
     const found = this.#running.find(({ guest }) => guest.id === id)
-    return found && found.guest.ha !== 'ignored' ? recall(found.guest, found.grant, reason) : undefined
+    return found && found.guest.ha !== 'ignored' ? recall(found.guest, found.grant, reason, movesTo) : undefined
   }
 
   #isAskedToMove(guest: Guest, grant: Grant): boolean {
@@ -154,6 +155,7 @@ export class Departures {
 /** A nearer disk alone is no reason to interrupt a guest; a wish of a rule is. */
 const WISH_GAIN_MIN = 10
 
-function recall(guest: Guest, grant: Grant, reason: string): Recall {
-  return { kind: 'recall', guest, grant: { ...grant, state: 'recalled', reason } }
+function recall(guest: Guest, grant: Grant, reason: string, movesTo?: HostId): Recall {
+  const target = movesTo === undefined ? {} : { movesTo }
+  return { kind: 'recall', guest, grant: { ...grant, state: 'recalled', reason, ...target } }
 }

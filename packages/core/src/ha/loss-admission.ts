@@ -48,13 +48,17 @@ export function lossAdmission(state: ClusterState, isUp: (host: HostId) => boole
   })
 }
 
-/** Breaches that a change makes: losses that had no such consequence before, or not for as many guests. */
+/**
+ * Breaches that a change makes: losses that had no such consequence before, or not for as many guests. `isUpAfter`: for
+ * a change that takes hosts away.
+ */
 export function breachesMadeBy(
   before: ClusterState,
   after: ClusterState,
   isUp: (host: HostId) => boolean,
+  isUpAfter = isUp,
 ): readonly AdmissionBreach[] {
-  const made = lossAdmission(after, isUp)?.breaches ?? []
+  const made = lossAdmission(after, isUpAfter)?.breaches ?? []
   if (made.length === 0) return []
   const known = new Map(
     (lossAdmission(before, isUp)?.breaches ?? []).map((breach) => [keyOf(breach), breach.unplaced.length]),

@@ -100,6 +100,7 @@ function hostMeant(state: ClusterState, guest: Guest, grant: Grant | undefined):
   const runs: boolean = isActive(grant)
   if (runs) return undefined
   if (guest.moveTo !== undefined) return { host: guest.moveTo, because: 'the host that it was asked to move to' }
+  if (grant?.movesTo !== undefined) return { host: grant.movesTo, because: 'the host for which it was moved' }
   if (grant?.returns) return { host: grant.host, because: 'the host that it waited for' }
   const failures = state.observations.get(guest.id)?.value.failures ?? 0
   return failures > 0 && grant ? { host: grant.host, because: 'the host on which it is tried again' } : undefined

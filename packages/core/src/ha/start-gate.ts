@@ -33,6 +33,9 @@ export type Gate =
       readonly after?: GuestId
     }
 
+/** News of the others wakes the coordinator sooner. */
+const LOOK_AGAIN_MS = 1_000
+
 const OPEN: Gate = { kind: 'open' }
 
 /** `grant`: the last one; active when its host is lost. */
@@ -49,6 +52,7 @@ export function startGate(input: GateInput, guest: Guest, grant: Grant | undefin
   if (frozen !== undefined) return { kind: 'wait', for: 'policy', reason: frozen }
   const pauseMs = pausedRetries.get(guest.id) ?? 0
   if (!recovering && pauseMs > 0) return { kind: 'later', inMs: pauseMs }
+  if (isMovingWithOthers(state, guest)) return { kind: 'later', inMs: LOOK_AGAIN_MS }
   return orderGate(input, guest)
 }
 
@@ -64,6 +68,25 @@ function whyFrozen(state: ClusterState, grant: Grant | undefined): string | unde
 export function freezes(state: ClusterState, how: 'power-off' | 'reboot'): boolean {
   const { shutdown } = clusterPolicyOf(state)
   return shutdown === 'freeze' || (shutdown === 'conditional' && how === 'reboot')
+}
+
+/** Guests that must be on one host get their next one together, once the last of them has stopped. */
+function isMovingWithOthers(state: ClusterState, guest: Guest): boolean {
+  for (const id of boundTo(state, guest.id))
+    if (id !== guest.id && state.grants.get(id)?.value.state === 'recalled') return true
+  return false
+}
+
+/** The guest, and all that strict rules keep together with it, directly or through others. */
+export function boundTo(state: ClusterState, guest: GuestId): ReadonlySet<GuestId> {
+  const bound = new Set([guest])
+  for (let size = 0; size < bound.size;) {
+    size = bound.size
+    for (const { value: rule } of state.rules.values())
+      if (rule.kind === 'together' && rule.strict && rule.guests.some((id) => bound.has(id)))
+        for (const id of rule.guests) bound.add(id)
+  }
+  return bound
 }
 
 function orderGate({ state, runningForMs }: GateInput, guest: Guest): Gate {

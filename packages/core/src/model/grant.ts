@@ -17,6 +17,8 @@ export interface Grant {
   readonly clean: boolean
   /** Ended because the host reboots, to which the guest returns: it waits for it. */
   readonly returns?: boolean
+  /** The host for which it was recalled: where it is meant to run next, if that can still take it. */
+  readonly movesTo?: HostId
   readonly grantedAt: number
   readonly reason: string
 }

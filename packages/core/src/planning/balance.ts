@@ -26,6 +26,8 @@ export interface BalanceOptions {
 
 export interface BalanceMove {
   readonly guest: GuestId
+  /** All that must move in this step, the guest included: they must stay together. */
+  readonly together: readonly GuestId[]
   readonly from: HostId
   readonly to: HostId
   /** What this step takes off the score; below 0 for one that makes room for a better one. */
@@ -139,6 +141,7 @@ function describe(occupancy: Occupancy, steps: readonly BalanceStep[], bytesPerS
           : `it makes room on ${source} for a move that gains more${together}`
       return {
         guest: guest.id,
+        together: item.members.map((each) => guests[each]!.id),
         from: source,
         to: target,
         gain: gain / item.members.length,
