@@ -77,29 +77,33 @@ export class Departures {
     })
   }
 
-  /** One guest that strict rules, its wishes or an even spread want elsewhere; none while another one moves. */
+  /**
+   * One guest that strict rules, its wishes or an even spread want elsewhere, with those that must stay together with
+   * it; none while others move.
+   */
   corrections(balancingMovesMax: number): Recall[] {
     if (this.#free < RECALLS_AT_ONCE || !clusterPolicyOf(this.#state).armed) return []
-    const found = this.#demandedByRules() ?? this.#failback() ?? this.#evenedOut(balancingMovesMax)
-    return found ? [found] : []
+    return this.#demandedByRules() ?? this.#failback() ?? this.#evenedOut(balancingMovesMax) ?? []
   }
 
-  #demandedByRules(): Recall | undefined {
+  #demandedByRules(): Recall[] | undefined {
     if (this.#state.rules.size === 0) return undefined
-    const [move] = balance(this.#problem(new Set()), { movesMax: 1, rulesOnly: true }).moves
-    return move && this.#recallById(move.guest, `${move.why}; ${move.to} can take it`, move.to)
+    const [move] = balance(this.#problem(new Set()), { rulesOnly: true }).moves
+    return move && this.#recallAll(move.together, `${move.why}; ${move.to} can take it`, move.to)
   }
 
-  #failback(): Recall | undefined {
+  #failback(): Recall[] | undefined {
     for (const { guest, grant } of this.#running) {
       if (guest.ha !== 'started' || !haPolicyOf(guest).failback || !this.#hasOpenWish(guest.id, grant.host)) continue
-      const placement = placeGuests(this.#problem(new Set([guest.id])))
+      const running = new Set(this.#running.map((one) => one.guest.id))
+      const together = [...boundTo(this.#state, guest.id)].filter((id) => running.has(id))
+      const placement = placeGuests(this.#problem(new Set(together)))
       const judged = placement.judge(guest.id)
       const here = judged.find((one) => one.host === grant.host)
       const best = judged.find((one) => one.chosen)
       if (!best || best.host === grant.host || !here || best.wishCost >= here.wishCost - WISH_GAIN_MIN) continue
       const merit = best.merits[0] ?? 'it is what its rules ask for'
-      return recall(guest, grant, `${best.host} is better for it: ${merit}`, best.host)
+      return this.#recallAll(together, `${best.host} is better for it: ${merit}`, best.host)
     }
     return undefined
   }
@@ -124,20 +128,23 @@ export class Departures {
     return false
   }
 
-  #evenedOut(movesMax: number): Recall | undefined {
+  #evenedOut(movesMax: number): Recall[] | undefined {
     if (movesMax === 0) return undefined
     const [move] = balance(this.#problem(new Set()), { movesMax }).moves
-    const found = move && this.#recallById(move.guest, move.why, move.to)
-    return found && { ...found, forBalance: true }
+    const found = move && this.#recallAll(move.together, move.why, move.to)
+    return found?.map((each) => ({ ...each, forBalance: true }))
   }
 
   #problem(needing: ReadonlySet<GuestId>) {
     return problemOf({ state: this.#state, isUp: this.#isUp, needing })
   }
 
-  #recallById(id: GuestId, reason: string, movesTo: HostId): Recall | undefined {
-    const found = this.#running.find(({ guest }) => guest.id === id)
-    return found && found.guest.ha !== 'ignored' ? recall(found.guest, found.grant, reason, movesTo) : undefined
+  /** All of them, or none. */
+  #recallAll(ids: readonly GuestId[], reason: string, movesTo: HostId): Recall[] | undefined {
+    const found = this.#running.filter(({ guest }) => ids.includes(guest.id) && guest.ha !== 'ignored')
+    return found.length < ids.length
+      ? undefined
+      : found.map(({ guest, grant }) => recall(guest, grant, reason, movesTo))
   }
 
   #isAskedToMove(guest: Guest, grant: Grant): boolean {

@@ -300,6 +300,36 @@ suite('guests that run where they should not', () => {
     strict: false,
   })
 
+  test('those that must be together are stopped as one, and start as one once the last has stopped', () => {
+    const cluster = new ClusterFixture()
+    const [one, other] = [running(cluster, 'one', 'h2'), running(cluster, 'other', 'h2')]
+    const guests = [one.id, other.id]
+    rule(cluster, { id: 'pair' as RuleId, kind: 'together', guests, strict: true })
+    rule(cluster, {
+      ...wishFor(one, 'h3'),
+      kind: 'hosts',
+      hosts: [{ host: h('h3'), priority: 0 }],
+      strict: true,
+      guests,
+    })
+    const reason = 'it may not stay on h2: rule wish allows one only on h3; h3 can take it'
+    assert.deepEqual(choices(cluster), [`one leaves h2: ${reason}`, `other leaves h2: ${reason}`])
+    cluster.grant(one, 'h2', { state: 'released', clean: true })
+    cluster.grant(other, 'h2', { state: 'recalled' })
+    assert.deepEqual(choices(cluster), [], 'the first waits for the second')
+    cluster.grant(other, 'h2', { state: 'released', clean: true })
+    assert.deepEqual(choices(cluster), ['one runs on h3', 'other runs on h3'])
+  })
+
+  test('a pair returns together to the host that a rule prefers', () => {
+    const cluster = new ClusterFixture()
+    const [one, other] = [running(cluster, 'one', 'h2'), running(cluster, 'other', 'h2')]
+    rule(cluster, { id: 'pair' as RuleId, kind: 'together', guests: [one.id, other.id], strict: true })
+    rule(cluster, wishFor(one, 'h3'))
+    const reason = 'h3 is better for it: rule wish asks for it first'
+    assert.deepEqual(choices(cluster), [`one leaves h2: ${reason}`, `other leaves h2: ${reason}`])
+  })
+
   test('failback: it returns to the host that its rule prefers as soon as that is there', () => {
     const cluster = new ClusterFixture()
     rule(cluster, prefers(running(cluster, 'web', 'h2')))

@@ -135,8 +135,8 @@ export class CoordinatorLoop {
     const claim = await this.#claim(state)
     if (claim === undefined) return STORE_AWAY_MS
     const outcome = await this.#execute(plan.actions, state, claim)
-    if (outcome === 'done' && plan.actions.some(({ action }) => action.kind === 'recall' && action.forBalance))
-      this.#balancing.moved()
+    if (outcome === 'done')
+      for (const { action } of plan.actions) if (action.kind === 'recall' && action.forBalance) this.#balancing.moved()
     if (outcome === 'done') this.#options.keepDecision?.(input.planId, input, plan)
     else log.debug('a plan was not committed whole', { outcome })
     if (outcome === 'store-away') return STORE_AWAY_MS
