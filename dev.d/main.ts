@@ -16,6 +16,8 @@ const USAGE = `Usage: ./dev COMMAND
                                          play faults in simulated clusters; prints the seeds that break a promise
   sim repro SEED [--out FOLDER]          show what happens in one of them, and make it smaller
   sim play FOLDER                        play what such a folder holds
+  sim scenario NAME|all [--update] [--times] [--seed N]
+                                         play a folder of scenarios/ and compare it with its expected.log
   sim mutate [RULE] [--seeds N] [--jobs J]
                                          take each safety rule out and count the seeds until that is caught
   sim import FILE... [--sizes FILE] [--out FILE]
@@ -72,11 +74,16 @@ async function main(args: readonly string[]): Promise<number> {
         minutes: { type: 'string' },
         jobs: { type: 'string' },
         out: { type: 'string' },
+        update: { type: 'boolean' },
+        times: { type: 'boolean' },
+        seed: { type: 'string' },
       } as const
       const { values, positionals } = parseArgs({ args: rest, options, allowPositionals: true })
       await setup()
       if (positionals[0] === 'import')
         return (await import('./sim-import.ts')).runSimImport(positionals.slice(1), values)
+      if (positionals[0] === 'scenario')
+        return (await import('./sim-scenario.ts')).runScenarios(positionals.slice(1), values)
       const { runSim } = await import('./sim.ts')
       return runSim(positionals, values)
     }

@@ -2,17 +2,25 @@
  * What happened in a scenario, for people and for comparison: under each command what followed it, grouped by what it
  * is about, so that nothing depends on the milliseconds by which one guest was quicker than another.
  */
-import type { ClusterEvent } from '@stead/core/model/event.ts'
-import { PREFIX } from '@stead/core/model/keys.ts'
+import type { ClusterEvent, EventKind } from '@stead/core/model/event.ts'
+import type { Decision } from '@stead/core/model/decision.ts'
+import { KEYS, PREFIX } from '@stead/core/model/keys.ts'
+import { guestId } from './world-records.ts'
 import type { World } from './world.ts'
 
 /** Times are told as upper bounds, with a fifth to spare: the log stays the same while it is no slower. */
 const BOUNDS_S = [1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1_200, 3_600] as const
 const SPARE = 1.2
 
+/** The end of a run is told once it stands in the store; by then the next run may have been granted. */
+const TOLD_AFTERWARDS: ReadonlySet<EventKind> = new Set(['guest.stopped', 'guest.exited', 'guest.failed'])
+const TOLD_LATE_MS = 50
+
 interface Entry {
   readonly subject: string
   readonly text: string
+  /** When it was said, which may be before it was read in the store. */
+  readonly wallMs: number
 }
 
 interface Section {
@@ -34,7 +42,7 @@ export class ScenarioLog {
   readonly started: StartedGuest[] = []
   readonly #world: World
   readonly #startMs: number
-  readonly #sections: Section[] = []
+  readonly #sections: Section[]
   #revision: bigint
   /** Processes that were there at the last look: `guest host epoch`. */
   #processes: ReadonlyMap<string, { readonly guest: string; readonly host: string; readonly epoch: number }>
@@ -42,6 +50,7 @@ export class ScenarioLog {
   constructor(world: World) {
     this.#world = world
     this.#startMs = world.clock.monotonicMs()
+    this.#sections = [{ heading: '@0', atMs: this.#startMs, commands: [], entries: [] }]
     this.#revision = world.etcd.server.revision
     this.#processes = this.#present()
   }
@@ -71,29 +80,38 @@ export class ScenarioLog {
   }
 
   lines(): readonly string[] {
-    return this.#sections.flatMap(({ heading, commands, entries }) => [
-      '',
-      ...commands.map((command) => `${heading} ${command}`),
-      ...grouped(entries).map(({ text }) => `  ${text}`),
-    ])
+    return this.#sections.flatMap(({ heading, commands, entries }) => {
+      if (commands.length === 0 && entries.length === 0) return []
+      const headings = commands.length === 0 ? ['by itself'] : commands
+      return ['', ...headings.map((each) => `${heading} ${each}`), ...grouped(entries).map(({ text }) => `  ${text}`)]
+    })
   }
 
   #event(event: ClusterEvent): void {
     const [kind = '', name = ''] = event.subject.split('/')
-    const text = shown(event, name)
-    if (text === undefined) return
-    if (event.kind !== 'guest.started') return this.#add(event.subject, text)
+    const told = shown(event, name)
+    if (told === undefined) return
+    const text = event.kind === 'guest.waiting' ? told + this.#whyNowhere(name) : told
+    const wallMs = Date.parse(event.time) - (TOLD_AFTERWARDS.has(event.kind) ? TOLD_LATE_MS : 0)
+    if (event.kind !== 'guest.started') return this.#add(event.subject, text, wallMs)
     const { host = '', epoch = 0 } = event.details ?? {}
     this.started.push({ guest: name, host: String(host), epoch: Number(epoch), atMs: this.#world.clock.monotonicMs() })
-    this.#add(`${kind}/${name}`, `${text} ${this.#within()}`)
+    this.#add(`${kind}/${name}`, `${text} ${this.#within()}`, wallMs)
   }
 
-  /** A process that ends after its guest was granted anew ends without a word of its host. */
+  /** What the decision says against each host. */
+  #whyNowhere(name: string): string {
+    const decision = this.#world.record<Decision>(KEYS.decision(guestId(name)))
+    const reasons = decision?.candidates.map(({ host, rejectedBecause }) => `${host}: ${rejectedBecause}`) ?? []
+    return reasons.length === 0 ? '' : ` (${reasons.toSorted().join('; ')})`
+  }
+
+  /** A process that ends after its guest was granted to another host ends without a word of its own. */
   #lookAtProcesses(): void {
     const present = this.#present()
     for (const [key, { guest, host, epoch }] of this.#processes) {
       const grant = this.#world.grant(guest)
-      if (present.has(key) || !grant || grant.epoch <= epoch) continue
+      if (present.has(key) || !grant || grant.epoch <= epoch || grant.host === host) continue
       this.#add(`guest/${guest}`, `${guest} ends on ${host}, to which it belongs no more ${this.#within()}`)
     }
     this.#processes = present
@@ -114,9 +132,9 @@ export class ScenarioLog {
     return `(within ${BOUNDS_S.find((bound) => seconds <= bound) ?? Infinity} s)`
   }
 
-  #add(subject: string, text: string): void {
+  #add(subject: string, text: string, wallMs = this.#world.clock.wallMs()): void {
     const section = this.#sections.at(-1)
-    if (section && section.entries.at(-1)?.text !== text) section.entries.push({ subject, text })
+    if (section && section.entries.at(-1)?.text !== text) section.entries.push({ subject, text, wallMs })
   }
 }
 
@@ -124,7 +142,10 @@ export class ScenarioLog {
 function grouped(entries: readonly Entry[]): readonly Entry[] {
   const rank = (subject: string) => ['refusal', 'cluster', 'host', 'guest'].indexOf(subject.split('/')[0] ?? '')
   return entries.toSorted(
-    (a, b) => rank(a.subject) - rank(b.subject) || a.subject.localeCompare(b.subject, 'en', { numeric: true }),
+    (a, b) =>
+      rank(a.subject) - rank(b.subject) ||
+      a.subject.localeCompare(b.subject, 'en', { numeric: true }) ||
+      a.wallMs - b.wallMs,
   )
 }
 

@@ -26,6 +26,8 @@ export interface Scenario {
 export interface Recovery {
   readonly guest: string
   readonly tookMs: number
+  /** What it had to wait for, by the scenario's own word; undefined when nothing kept it. */
+  readonly waitedFor?: string
 }
 
 export interface ScenarioReport {
@@ -47,7 +49,7 @@ export async function playScenario({ cluster, steps }: Scenario, seed = SEED): P
     await play.advanceTo(SCENARIO_START_MS + step.atMs)
     if (step.kind === 'command') play.command(step.command)
     if (step.kind === 'expect') play.expect(step)
-    if (step.kind === 'may-wait') play.mayWait(step.guest)
+    if (step.kind === 'may-wait') play.mayWait(step)
   }
   const report = await play.finish()
   return { ...report, failures: [...problems, ...report.failures] }
@@ -61,7 +63,7 @@ class Play {
   readonly #homes: ReadonlyMap<string, string>
   readonly #failures: string[] = []
   readonly #recoveries: Recovery[] = []
-  readonly #patient = new Set<string>()
+  readonly #patient = new Map<string, string>()
   /** Grants that replace a lost host's, by `guest epoch`: when the loss happened. */
   readonly #losses = new Map<string, number>()
   readonly #struckAt = new Map<string, number>()
@@ -112,8 +114,8 @@ class Play {
     if (wrong !== undefined) this.#failures.push(`@${atMs} ${wrong}`)
   }
 
-  mayWait(guest: string): void {
-    this.#patient.add(guest)
+  mayWait({ guest, why }: Extract<ScenarioStep, { kind: 'may-wait' }>): void {
+    this.#patient.set(guest, why)
   }
 
   async finish(): Promise<ScenarioReport> {
@@ -129,7 +131,10 @@ class Play {
     return {
       log: [...this.#atFirst, ...this.#log.lines(), '', atLast],
       failures: [...this.#failures, ...checks.violations],
-      recoveries: this.#recoveries,
+      recoveries: this.#recoveries.map((recovery) => {
+        const waitedFor = recovery.tookMs > RECOVERY_MS_MAX ? this.#patient.get(recovery.guest) : undefined
+        return waitedFor === undefined ? recovery : { ...recovery, waitedFor }
+      }),
       virtualMs: endMs - SCENARIO_START_MS,
       details: log,
     }

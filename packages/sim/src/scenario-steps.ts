@@ -14,7 +14,13 @@ export type ScenarioStep =
   | { readonly kind: 'command'; readonly atMs: number; readonly line: number; readonly command: FaultCommand }
   | { readonly kind: 'expect'; readonly atMs: number; readonly line: number; readonly expectation: Expectation }
   /** This guest's recovery waits for something, and may take longer than recoveries may. */
-  | { readonly kind: 'may-wait'; readonly atMs: number; readonly line: number; readonly guest: string }
+  | {
+      readonly kind: 'may-wait'
+      readonly atMs: number
+      readonly line: number
+      readonly guest: string
+      readonly why: string
+    }
 
 /** Fails with `bad_request`, naming the line. Empty lines and those that begin with `#` are left out. */
 export function parseScenarioSteps(text: string): Result<readonly ScenarioStep[]> {
@@ -47,7 +53,7 @@ function parseStep(words: readonly string[], line: number): ScenarioStep | strin
   if (verb === 'may-wait') {
     const [guest, ...why] = args
     if (guest === undefined || why.length === 0) return 'may-wait takes a guest and why it waits'
-    return { kind: 'may-wait', atMs, line, guest }
+    return { kind: 'may-wait', atMs, line, guest, why: why.join(' ') }
   }
   const expectation = parseExpectation(args)
   return typeof expectation === 'string' ? expectation : { kind: 'expect', atMs, line, expectation }
