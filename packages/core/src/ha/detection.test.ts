@@ -53,6 +53,12 @@ test('a host that does not hear one of its peers is not suspected, nor one that 
   assert.equal(judge('a b c d e', view(living)).c, 'heard')
 })
 
+test('who has just booted is not told by his peers that they are gone: they could not hear him before', () => {
+  const before = peer(50, { a: 60_000 })
+  assert.deepEqual(judge('a b', view({ b: before }, { startedMs: 300, observingMs: 300 })), { b: 'heard' })
+  assert.deepEqual(judge('a b', view({ b: before }, { startedMs: 1_300, observingMs: 1_300 })), { b: 'suspected' })
+})
+
 test('one network that still carries heartbeats is enough', () => {
   const c: PeerView = { ageMs: { lan: 9000, san: 9000, ran: 60 }, bootId: 'b', hears: {} }
   assert.equal(judge('a b c', view({ b: peer(50, { c: 9000 }), c })).c, 'heard')

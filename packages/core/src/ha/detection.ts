@@ -120,10 +120,17 @@ function silentHere(input: DetectionInput, host: HostId): boolean {
  * detection time. A host that still sends but receives nothing has ended its guests by itself; to its peers, who hear
  * it as ever, it would look alive for as long as the cut lasts.
  */
-function isDeafTo({ view, detectionMs, startUpGraceMs }: DetectionInput, host: HostId, observer: HostId): boolean {
+function isDeafTo(
+  { self, view, detectionMs, startUpGraceMs }: DetectionInput,
+  host: HostId,
+  observer: HostId,
+): boolean {
   const said = view.peers[host]?.hears[observer]
   const age = silenceMs(view, host, startUpGraceMs)
-  return said !== undefined && age !== undefined && age <= detectionMs / 2 && said + age > detectionMs
+  if (said === undefined || age === undefined || age > detectionMs / 2) return false
+  // That it did not hear us before we were there proves nothing: a host that boots is not told that nobody hears it.
+  const silence = observer === self ? Math.min(said + age, view.observingMs) : said + age
+  return silence > detectionMs
 }
 
 /** A dead observer is heard by nobody: that says nothing about the others. */

@@ -105,6 +105,8 @@ export class CoordinatorLoop {
     const isNext = coordinatorByOrder({ self, order: others, verdicts, silentToMajority: silentToMost }) === self
     if (holder !== self && !isNext) {
       this.#coordinating = false
+      // Another one watches over the coordinator's work now; what was left undone long ago is no neglect.
+      this.#workSinceMs = undefined
       return IDLE_MS
     }
     const bootIds = new Map(
