@@ -6,6 +6,7 @@ import type { ClusterEvent, EventKind } from '@stead/core/model/event.ts'
 import type { Decision } from '@stead/core/model/decision.ts'
 import { KEYS, PREFIX } from '@stead/core/model/keys.ts'
 import { guestId } from './world-records.ts'
+import type { Volume } from '@stead/core/model/volume.ts'
 import type { World } from './world.ts'
 
 /** Times are told as upper bounds, with a fifth to spare: the log stays the same while it is no slower. */
@@ -44,6 +45,7 @@ export class ScenarioLog {
   readonly #startMs: number
   readonly #sections: Section[]
   #revision: bigint
+  #replicas = 'all replicas are in sync'
   /** Processes that were there at the last look: `guest host epoch`. */
   #processes: ReadonlyMap<string, { readonly guest: string; readonly host: string; readonly epoch: number }>
 
@@ -55,8 +57,9 @@ export class ScenarioLog {
     this.#processes = this.#present()
   }
 
-  /** A command was done; several at the same moment share a heading. */
+  /** A command is about to be done; several at the same moment share a heading. */
   command(shown: string): void {
+    this.#noteReplicas()
     const atMs = this.#world.clock.monotonicMs()
     const last = this.#sections.at(-1)
     if (last?.atMs === atMs && last.entries.length === 0) last.commands.push(shown)
@@ -80,6 +83,7 @@ export class ScenarioLog {
   }
 
   lines(): readonly string[] {
+    this.#noteReplicas()
     return this.#sections.flatMap(({ heading, commands, entries }) => {
       if (commands.length === 0 && entries.length === 0) return []
       const headings = commands.length === 0 ? ['by itself'] : commands
@@ -127,6 +131,18 @@ export class ScenarioLog {
     return found
   }
 
+  /** What has become of the replicas since the last heading: at its end, since they come and go in between. */
+  #noteReplicas(): void {
+    const stale = this.#world.guests().flatMap((guest) => {
+      const volumes = guest.volumes.map((id) => this.#world.record<Volume>(KEYS.volume(id)))
+      const hosts = volumes.flatMap((volume) => volume?.replicas.filter(({ state }) => state !== 'in-sync') ?? [])
+      return hosts.map(({ host }) => `${guest.name} on ${host}`)
+    })
+    const text = stale.length === 0 ? 'all replicas are in sync' : `not in sync: ${stale.join(', ')}`
+    if (text !== this.#replicas && this.#sections.length > 0) this.#add('replicas', text)
+    this.#replicas = text
+  }
+
   #within(): string {
     const seconds = ((this.#world.clock.monotonicMs() - (this.#sections.at(-1)?.atMs ?? 0)) / 1_000) * SPARE
     return `(within ${BOUNDS_S.find((bound) => seconds <= bound) ?? Infinity} s)`
@@ -140,7 +156,8 @@ export class ScenarioLog {
 
 /** Refusals first, then hosts and guests by their names; what is about one of them in the order in which it happened. */
 function grouped(entries: readonly Entry[]): readonly Entry[] {
-  const rank = (subject: string) => ['refusal', 'cluster', 'host', 'guest'].indexOf(subject.split('/')[0] ?? '')
+  const rank = (subject: string) =>
+    ['refusal', 'cluster', 'host', 'guest', 'replicas'].indexOf(subject.split('/')[0] ?? '')
   return entries.toSorted(
     (a, b) =>
       rank(a.subject) - rank(b.subject) ||
