@@ -257,7 +257,21 @@ export class MemoryVolumeHost implements VolumeHost {
       : fail(failure('storage', `There is no bitmap ${bitmap}`))
   }
 
+  /** Stops at once when it is told to, though a block may be under way and still arrive. */
   async copy(
+    request: CopyRequest,
+    onProgress: (progress: CopyProgress) => void,
+    signal: AbortSignal,
+  ): Promise<Result<CopyProgress>> {
+    const stopped = new Promise<Result<never>>((resolve) => {
+      const stop = () => resolve(fail(failure('conflict', 'The copy was stopped', { cause: signal.reason })))
+      if (signal.aborted) stop()
+      else signal.addEventListener('abort', stop, { once: true })
+    })
+    return Promise.race([this.#copyBlocks(request, onProgress, signal), stopped])
+  }
+
+  async #copyBlocks(
     request: CopyRequest,
     onProgress: (progress: CopyProgress) => void,
     signal: AbortSignal,

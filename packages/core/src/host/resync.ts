@@ -213,7 +213,9 @@ class Resync {
       void clock.sleep(JOIN_MS_MAX).then(() => this.#late.abort())
       const paused = await guests.pause(guest)
       if (!paused.ok) return paused
-      const passed = await this.#lastPass(dirty, exported.value)
+      // The sync point moves on with this pass: what the other legs have not flushed by then no bitmap would name.
+      const flushed = await guests.drainAndFlush(guest, volume.id)
+      const passed = flushed.ok ? await this.#lastPass(dirty, exported.value) : flushed
       const attached = passed.ok ? await guests.attachLeg(guest, volume.id, target.host) : passed
       if (passed.ok && !attached.ok) {
         run.onBroken(`the replica on ${target.host} could not be attached: ${attached.error.message}`)
