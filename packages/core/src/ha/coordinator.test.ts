@@ -153,6 +153,28 @@ suite('loss of a host', () => {
     assert.deepEqual(grantsOf(cluster), [], 'the word was given for epoch 2 only')
   })
 
+  test('a host counts as up in the boot in which it is heard, and its guests wait for it that long', () => {
+    const cluster = new ClusterFixture()
+    const { guest } = cluster.guestWithDisk('web', ['h2', 'h3'])
+    cluster.grant(guest, 'h3', { state: 'released' })
+    // All hosts have booted anew; of h3 nothing was heard yet, but its agent has registered.
+    const h3 = cluster.state.hosts.get('h3' as HostId)
+    assert(h3)
+    cluster.state.hosts.set('h3' as HostId, { ...h3, value: { ...h3.value, bootId: 'boot-h3-2' } })
+    cluster.bootIds.set('h3' as HostId, '')
+    assert.deepEqual(grantsIn(cluster), [])
+    // It stays silent, and is recorded lost.
+    cluster.lose('h3')
+    assert.deepEqual(grantsIn(cluster), ['web runs on h2'])
+  })
+
+  test('the data of a host that has not been heard in its new boot is not there yet', () => {
+    const cluster = new ClusterFixture()
+    cluster.guestWithDisk('web', ['h3'])
+    cluster.bootIds.set('h3' as HostId, '')
+    assert.deepEqual(grantsIn(cluster), [])
+  })
+
   test('an ignored guest that has crashed is left alone; one that was never tried is started', () => {
     const cluster = new ClusterFixture()
     const crashed = cluster.guest('crashed', { ha: 'ignored' })
@@ -298,3 +320,9 @@ suite('safety', () => {
     assert.match(objectionTo({ ...action, volumes: [none] }, cluster.state) ?? '', /no current replica/)
   })
 })
+
+function grantsIn(cluster: ClusterFixture): string[] {
+  return decide(cluster.input()).actions.flatMap(({ action }) =>
+    action.kind === 'grant' ? `${action.guest.name} runs on ${action.grant.host}` : [],
+  )
+}

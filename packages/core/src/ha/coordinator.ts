@@ -52,6 +52,9 @@ export function decide(input: CoordinatorInput): Plan {
   }
 }
 
+/** News wakes the coordinator sooner. */
+const UNDECIDED_MS = 200
+
 /** A guest that is to run, has no host, and may be given one now. */
 interface Starting {
   readonly guest: Guest
@@ -156,10 +159,17 @@ class Round {
     return this.#lostNow.has(host) || this.#input.state.statuses.get(host)?.value.state === 'lost'
   }
 
-  #isUp = (host: HostId): boolean =>
-    !this.#lostNow.has(host) &&
-    this.#input.state.statuses.get(host)?.value.state === 'online' &&
-    (host === this.#input.self || this.#input.verdicts.get(host) === 'heard')
+  /** Recorded online, and heard in that very boot: after a blackout the records still tell of the time before it. */
+  #isUp = (host: HostId): boolean => {
+    const { state, self, verdicts, bootIds } = this.#input
+    const status = state.statuses.get(host)?.value
+    if (this.#lostNow.has(host) || status?.state !== 'online') return false
+    return host === self || (verdicts.get(host) === 'heard' && bootIds.get(host) === status.bootId)
+  }
+
+  /** Neither lost nor heard yet: the coordinator, or that host, has just begun. */
+  #isUndecided = (host: HostId): boolean =>
+    !this.#isLost(host) && !this.#isUp(host) && this.#input.verdicts.get(host) === 'heard'
 
   #servingPlans({ guest, previous }: Starting, host: HostId | undefined): readonly ServingPlan[] {
     const volumes = volumesOf(this.#input.state, guest) ?? []
@@ -171,6 +181,11 @@ class Round {
   #hasData(starting: Starting): boolean {
     const waiting = this.#servingPlans(starting, undefined).filter((plan) => plan.kind === 'wait')
     if (waiting.length === 0) return true
+    // Whether a host is there is known in a moment: no reason yet to tell anybody that data is missing.
+    if (waiting.some(({ forHosts }) => forHosts.some(this.#isUndecided))) {
+      this.againInMs = Math.min(this.againInMs ?? Infinity, UNDECIDED_MS)
+      return false
+    }
     this.#wait(starting.guest, this.#waitDecision(starting, 'data', explainMissingData(waiting)))
     return false
   }

@@ -5,7 +5,7 @@
 import type { ClusterState } from '../model/cluster.ts'
 import type { Grant } from '../model/grant.ts'
 import { failuresMax, type Guest } from '../model/guest.ts'
-import type { GuestId } from '../model/ids.ts'
+import type { GuestId, HostId } from '../model/ids.ts'
 import { isActive, volumesOf } from '../model/records.ts'
 import { clusterPolicyOf } from './planning-problem.ts'
 
@@ -43,6 +43,7 @@ export function startGate(input: GateInput, guest: Guest, grant: Grant | undefin
   const { state, pausedRetries } = input
   const volumes = volumesOf(state, guest)
   if (!volumes || !volumes.every((volume) => volume.value.ready)) return { kind: 'shut' }
+  const lastHost = grant?.host
   const recovering = isActive(grant)
   const failures = state.observations.get(guest.id)?.value.failures ?? 0
   if (!recovering && failures >= failuresMax(guest)) return { kind: 'shut' }
@@ -52,6 +53,7 @@ export function startGate(input: GateInput, guest: Guest, grant: Grant | undefin
   if (frozen !== undefined) return { kind: 'wait', for: 'policy', reason: frozen }
   const pauseMs = pausedRetries.get(guest.id) ?? 0
   if (!recovering && pauseMs > 0) return { kind: 'later', inMs: pauseMs }
+  if (!recovering && isComingBack(state, lastHost)) return { kind: 'later', inMs: LOOK_AGAIN_MS }
   if (isMovingWithOthers(state, guest)) return { kind: 'later', inMs: LOOK_AGAIN_MS }
   return orderGate(input, guest)
 }
@@ -68,6 +70,16 @@ function whyFrozen(state: ClusterState, grant: Grant | undefined): string | unde
 export function freezes(state: ClusterState, how: 'power-off' | 'reboot'): boolean {
   const { shutdown } = clusterPolicyOf(state)
   return shutdown === 'freeze' || (shutdown === 'conditional' && how === 'reboot')
+}
+
+/**
+ * A host that is recorded online has booted anew, by its own word, and is not heard yet: in a moment its guests can go on
+ * where they were. If it stays silent it is recorded lost, and this ends.
+ */
+function isComingBack(state: ClusterState, host: HostId | undefined): boolean {
+  if (host === undefined) return false
+  const status = state.statuses.get(host)?.value
+  return status?.state === 'online' && status.bootId !== state.hosts.get(host)?.value.bootId
 }
 
 /** Guests that must be on one host get their next one together, once the last of them has stopped. */
