@@ -81,18 +81,18 @@ export const CONDITIONS: Readonly<Record<string, Condition>> = {
   lives: {
     takes: 'nothing',
     means: 'a process of it is there, whether or not it is about to stop',
-    otherwise: ({ world, subject }) => (runsAnywhere(world, subject) ? undefined : whereIs(world, subject)),
+    otherwise: ({ world, subject }) => (hasProcess(world, subject) ? undefined : whereIs(world, subject)),
   },
   'runs-nowhere': {
     takes: 'nothing',
     means: 'no process of it is anywhere, whatever it is to be',
-    otherwise: ({ world, subject }) => (runsAnywhere(world, subject) ? whereIs(world, subject) : undefined),
+    otherwise: ({ world, subject }) => (hasProcess(world, subject) ? whereIs(world, subject) : undefined),
   },
   stopped: {
     takes: 'nothing',
     means: 'it is to be stopped, and is',
     otherwise: ({ world, subject }) =>
-      world.guest(subject)?.desired === 'stopped' && !isActive(world.grant(subject)) && !runsAnywhere(world, subject)
+      world.guest(subject)?.desired === 'stopped' && !isActive(world.grant(subject)) && !hasProcess(world, subject)
         ? undefined
         : whereIs(world, subject),
   },
@@ -101,7 +101,7 @@ export const CONDITIONS: Readonly<Record<string, Condition>> = {
     means: 'it runs nowhere, and waits for data, room, order or policy',
     otherwise: ({ world, subject, args }) => {
       const decision = world.record<Decision>(KEYS.decision(guestId(subject)))
-      const isWaiting = decision?.action === 'wait' && decision.waitsFor === args[0] && !runsAnywhere(world, subject)
+      const isWaiting = decision?.action === 'wait' && decision.waitsFor === args[0] && !hasProcess(world, subject)
       return isWaiting ? undefined : `${whereIs(world, subject)}; the last decision: ${decision?.outcome ?? 'none'}`
     },
   },
@@ -245,8 +245,9 @@ function areTogether(world: World, one: string, other: string): boolean {
   return host !== undefined && host === hostOf(world, other)
 }
 
-function runsAnywhere(world: World, name: string): boolean {
-  return world.runsOn(name).length > 0
+/** It may stand still there all the same. */
+function hasProcess(world: World, name: string): boolean {
+  return world.hostOf(guestId(name)) !== undefined
 }
 
 function whereIs(world: World, name: string): string {
