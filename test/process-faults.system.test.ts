@@ -1,5 +1,6 @@
 /** The processes of a host die or hang, one by one and together: guests outlive all but those that guard them. */
 import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
 import { after, before, suite, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ClusterEvent } from '@stead/core/model/event.ts'
@@ -86,6 +87,14 @@ suite('faults of processes', { timeout: 600_000 }, () => {
     await goesOnUndisturbed(async () => {
       await signal(lab, remote, 'qsd')
       await watch.until('replica.stale', { host: remote })
+    })
+  })
+
+  test('the agent hangs: the guardian ends it, and the next one takes care of the guest, which does not notice', async () => {
+    await goesOnUndisturbed(async () => {
+      const hanging = await signal(lab, 'h1', 'agent', 'STOP')
+      await lab.until('it is gone', async () => hanging.every((pid) => !existsSync(`/proc/${pid}`)), 60_000)
+      await replaced(lab, 'h1', 'agent', hanging)
     })
   })
 

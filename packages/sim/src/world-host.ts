@@ -18,6 +18,7 @@ import { failure } from '@stead/core/errors.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import type { NetworkHost } from '@stead/core/ports/network-host.ts'
 import type { Store } from '@stead/core/ports/store.ts'
+import type { VolumeHost } from '@stead/core/ports/volume-host.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { EtcdClient } from './etcd-client.ts'
 import type { GuestFaults } from './guest-faults.ts'
@@ -40,6 +41,8 @@ import { POOL, WORLD_BLOCK_BYTES, type WorldStorage } from './world-storage.ts'
 import type { WorldMachine } from './world.ts'
 
 const AGENT_RESTART_MS = 700
+/** The guardian ends an agent that has said nothing for so long. */
+const AGENT_HANGS_MS = 10_000
 const DAEMON_RESTART_MS = 300
 /** A daemon that stands still is killed when three questions, two seconds each, stayed without an answer. */
 const DAEMON_HUNG_MS = 7_000
@@ -64,6 +67,8 @@ export interface HostSurroundings {
   readonly logLines: string[]
   readonly hostIds: readonly HostId[]
   readonly guestFaults: GuestFaults
+  /** A storage host takes up to so long before it begins to open a replica. */
+  readonly openMs: number
   readonly pace: Omit<Pace, 'isRunning' | 'after'>
   readonly host: (id: HostId) => WorldHost
 }
@@ -218,6 +223,14 @@ export class WorldHost {
     this.#agentPaused = isPaused
     this.#around.checks.writers.disturbed(this.id)
     this.#syncPauses()
+    if (!isPaused) return
+    const hanging = this.#agent
+    this.#around.clock.after(AGENT_HANGS_MS, () => {
+      // The guardian ends it, unless it stands still itself.
+      if (!this.#agentPaused || this.#agent !== hanging || this.#guardianPaused) return
+      this.#agentPaused = false
+      this.killAgent()
+    })
   }
 
   setGuardianPaused(isPaused: boolean): void {
@@ -288,7 +301,7 @@ export class WorldHost {
     this.#agent = { life, mirror }
     this.#syncPauses()
     const latency = () => clock.sleep(random.fraction() * LATENCY_MS_MAX)
-    const own = life.bind(throughDaemon(this.volumes, this.id, storage, clock), latency)
+    const own = life.bind(this.#throughDaemon(life), latency)
     const remotes = new Map(
       hostIds.map((to) => {
         const served = () => this.#around.host(to).served()
@@ -354,8 +367,13 @@ export class WorldHost {
   served(): ReturnType<Parameters<typeof remoteVolumes>[0]['served']> {
     const agent = this.#agent
     if (!agent || this.role === 'witness') return undefined
-    const { storage, clock } = this.#around
-    return { volumes: throughDaemon(this.volumes, this.id, storage, clock), life: agent.life }
+    return { volumes: this.#throughDaemon(agent.life), life: agent.life }
+  }
+
+  #throughDaemon(life: ProcessLife): VolumeHost {
+    const { storage, clock, random, openMs } = this.#around
+    const beforeOpening = () => (openMs === 0 ? undefined : life.receive(clock.sleep(random.fraction() * openMs)))
+    return throughDaemon({ volumes: this.volumes, host: this.id, storage, clock, beforeOpening })
   }
 
   get #bootId(): string {

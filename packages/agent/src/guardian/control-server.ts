@@ -3,6 +3,7 @@ import { rmSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
 import type { HeartbeatView } from '@stead/core/ports/fence.ts'
 import type { Log } from '@stead/core/ports/log.ts'
+import type { DetachedProcess } from '../process/detached.ts'
 import { findPeersFault, type GuardianPeer } from './guardian-config.ts'
 
 /** A subscriber that reads this little is hung; it is dropped and may come again. */
@@ -14,6 +15,8 @@ export interface GuardianUpdate {
   readonly detectionMs?: number
   /** Whether HA is armed: while it is not, this host does not fence itself. */
   readonly armed?: boolean
+  /** The agent's sign of life: who it is. */
+  readonly agent?: DetachedProcess
 }
 
 export interface ControlServerOptions {
@@ -98,6 +101,12 @@ export class ControlServer {
   }
 }
 
+function isProcess(value: unknown): value is DetachedProcess {
+  if (typeof value !== 'object' || value === null) return false
+  const { pid, startTime } = value as Record<string, unknown>
+  return Number.isSafeInteger(pid) && typeof startTime === 'string'
+}
+
 /** The update, or what is wrong with it. */
 function parseUpdate(line: string): GuardianUpdate | string {
   let value: unknown
@@ -107,13 +116,14 @@ function parseUpdate(line: string): GuardianUpdate | string {
     return 'not JSON'
   }
   if (typeof value !== 'object' || value === null) return 'not an object'
-  const { peers, detectionMs, armed, ...others } = value as Record<string, unknown>
+  const { peers, detectionMs, armed, agent, ...others } = value as Record<string, unknown>
   const unknown = Object.keys(others)[0]
   if (unknown !== undefined) return `unknown field ${unknown}`
   const fault = peers === undefined ? undefined : findPeersFault(peers)
   if (fault) return fault
   if (detectionMs !== undefined && !(typeof detectionMs === 'number' && detectionMs > 0))
     return 'detectionMs must be positive'
+  if (agent !== undefined && !isProcess(agent)) return 'agent must have pid and startTime'
   if (armed !== undefined && typeof armed !== 'boolean') return 'armed must be true or false'
   return value as GuardianUpdate
 }

@@ -4,7 +4,8 @@ import { connect, type Socket } from 'node:net'
 import type { Clock } from '@stead/core/ports/clock.ts'
 import type { Fence, HeartbeatView } from '@stead/core/ports/fence.ts'
 import type { Log } from '@stead/core/ports/log.ts'
-import { isAlive } from '../process/detached.ts'
+import { isAlive, readStat } from '../process/detached.ts'
+import { AGENT_SIGN_MS } from './agent-watch.ts'
 import type { GuardianUpdate } from './control-server.ts'
 
 const RECONNECT_MS = 200
@@ -34,10 +35,12 @@ export class GuardianFence implements Fence {
   #viewAt = -Infinity
   #update: GuardianUpdate = {}
   #trouble = ''
+  readonly #signs: NodeJS.Timeout
 
   constructor(options: GuardianFenceOptions) {
     this.#options = options
     this.#open()
+    this.#signs = setInterval(() => this.#sayAlive(), AGENT_SIGN_MS)
   }
 
   view(): HeartbeatView | undefined {
@@ -71,9 +74,16 @@ export class GuardianFence implements Fence {
 
   close(): void {
     this.#closed = true
+    clearInterval(this.#signs)
     clearTimeout(this.#retry)
     this.#socket?.destroy()
     this.#listeners.clear()
+  }
+
+  /** From this process's event loop: when that hangs, nothing is said. */
+  #sayAlive(): void {
+    const startTime = readStat(process.pid)?.startTime
+    if (startTime !== undefined) this.#socket?.write(`${JSON.stringify({ agent: { pid: process.pid, startTime } })}\n`)
   }
 
   #open(): void {

@@ -8,6 +8,7 @@ import { LeaseKeeper, type LeaseStore } from '@stead/core/host/lease-keeper.ts'
 import type { Clock } from '@stead/core/ports/clock.ts'
 import type { HeartbeatView } from '@stead/core/ports/fence.ts'
 import type { Log } from '@stead/core/ports/log.ts'
+import { AgentWatch } from './agent-watch.ts'
 import { ControlServer, type GuardianUpdate } from './control-server.ts'
 import type { Deadman } from './deadman-client.ts'
 import type { GuardianConfig, GuardianPeer } from './guardian-config.ts'
@@ -28,6 +29,7 @@ export class Guardian {
   readonly #key: PacketKey
   readonly #round: GuardianRound
   readonly #lease: LeaseKeeper
+  readonly #agent: AgentWatch
   #peers: readonly GuardianPeer[]
   #sockets: HeartbeatSockets | undefined
   #control: ControlServer | undefined
@@ -39,6 +41,7 @@ export class Guardian {
     this.#config = config
     this.#dependencies = dependencies
     this.#key = new PacketKey(Buffer.from(config.clusterKey, 'hex'))
+    this.#agent = new AgentWatch(log)
     this.#peers = config.peers.filter((peer) => peer.id !== config.hostId)
     const { bootId } = config
     this.#round = new GuardianRound({ ...config, bootTag, startedAt: clock.monotonicMs() })
@@ -91,6 +94,7 @@ export class Guardian {
   #tick(): void {
     const { clock, deadman, log } = this.#dependencies
     const now = clock.monotonicMs()
+    this.#agent.look(now)
     const { decision, heartbeat, on, isLeaseUrgent, nextInMs, view, isDue } = this.#round.beat(now, this.#lease.sentAt)
     this.#lease.setUrgent(isLeaseUrgent)
     if (decision.kind === 'renew' && decision.until !== undefined) deadman.renew(decision.until)
@@ -106,6 +110,7 @@ export class Guardian {
   }
 
   #update(update: GuardianUpdate): void {
+    if (update.agent) return this.#agent.alive(update.agent, this.#dependencies.clock.monotonicMs())
     if (update.peers) {
       this.#peers = update.peers.filter((peer) => peer.id !== this.#config.hostId)
       this.#round.setPeers(this.#peers.map((peer) => peer.id))
