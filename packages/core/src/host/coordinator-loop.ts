@@ -55,6 +55,7 @@ export class CoordinatorLoop {
   #plans = 0
   #startedAt: string | undefined
   #workSinceMs: number | undefined
+  #vacantSinceMs: number | undefined
   /**
    * Newest revision that this host's plans have made. A plan made from an older copy would not know of them: it could
    * promise a host's memory a second time, to another guest.
@@ -102,7 +103,11 @@ export class CoordinatorLoop {
       holder === undefined || !state.hosts.has(holder) || (holder !== self && verdicts.get(holder) === 'suspected')
     const others = memberIds.filter((id) => id !== holder)
     const silentToMost = silentToMajority({ self, view, members: memberIds, detectionMs })
-    const isNext = coordinatorByOrder({ self, order: others, verdicts, silentToMajority: silentToMost }) === self
+    let order = others
+    const firstOf = () => coordinatorByOrder({ self, order, verdicts, silentToMajority: silentToMost })
+    for (let idle = this.#idleSuccessors(isVacant); idle > 0 && firstOf() !== self; idle--)
+      order = order.filter((id) => id !== firstOf())
+    const isNext = firstOf() === self
     if (holder !== self && !isNext) {
       this.#coordinating = false
       // Another one watches over the coordinator's work now; what was left undone long ago is no neglect.
@@ -151,6 +156,17 @@ export class CoordinatorLoop {
     const { self, clock } = this.#options
     this.#plans += 1
     return `${self}.${(this.#startedAt ??= Math.floor(clock.wallMs()).toString(36))}.${this.#plans}`
+  }
+
+  /**
+   * How many hosts of the order must be passed over: their heartbeats arrive, yet they have let the claim lie while
+   * nobody held it, since their agents hang. One for each time that a coordinator may leave work undone.
+   */
+  #idleSuccessors(isVacant: boolean): number {
+    const nowMs = this.#options.clock.monotonicMs()
+    if (!isVacant) this.#vacantSinceMs = undefined
+    else this.#vacantSinceMs ??= nowMs
+    return this.#vacantSinceMs === undefined ? 0 : Math.floor((nowMs - this.#vacantSinceMs) / NEGLECT_MS)
   }
 
   /**
