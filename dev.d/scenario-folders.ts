@@ -13,6 +13,8 @@ export interface PlayedScenario extends ScenarioReport {
   readonly name: string
   /** The first line of its README, without the name. */
   readonly title: string
+  /** It re-expresses one of the regression suite that the others are compared with. */
+  readonly isCarried: boolean
   /** Against `expected.log`; undefined when they agree. */
   readonly differences: readonly LogDifference[] | undefined
 }
@@ -32,11 +34,13 @@ export async function playFolder(name: string, seed?: number): Promise<PlayedSce
   if (!steps.ok) throw new DevFailure(`scenarios/${name}/commands: ${steps.error.message}`)
   const report = await playScenario({ cluster: cluster.value, steps: steps.value }, seed)
   const expected = existsSync(join(SCENARIOS, name, 'expected.log')) ? read(name, 'expected.log') : ''
-  const [heading = ''] = read(name, 'README.md').split('\n')
+  const readme = read(name, 'README.md')
+  const [heading = ''] = readme.split('\n')
   return {
     ...report,
     name,
     title: heading.replace(/^# [^:]*: /, ''),
+    isCarried: /^\*\*Source\.\*\* the regression suite/m.test(readme),
     differences: differencesIn(expected.trimEnd().split('\n'), report.log),
   }
 }

@@ -13,6 +13,10 @@ import type { World } from './world.ts'
 /** From what struck a guest's host to the guest's next run, unless it waits for something. */
 export const RECOVERY_MS_MAX = 5_000
 const SEED = 1
+/** Commands that a recovery may begin with. */
+const STRIKING = /^(power-off|freeze|cut|impair|kill|pause|disk-(fails|hangs))/
+/** Where the loss of a host has no command of its own. */
+const ANYTHING = ''
 const LOOK_MS = 20
 /** What happened in the last moment is told a moment later. */
 const LAST_WORDS_MS = 1_000
@@ -95,8 +99,8 @@ class Play {
 
   command(command: FaultCommand): void {
     this.#log.command(shownCommand(command))
-    this.#struckAt.set(command.args[0] ?? '', this.#world.clock.monotonicMs())
-    this.#struckAt.set('', this.#world.clock.monotonicMs())
+    if (STRIKING.test(command.verb))
+      for (const struck of [...command.args, ANYTHING]) this.#struckAt.set(struck, this.#world.clock.monotonicMs())
     this.#refusals = this.#world.refusals.length
     this.#world.perform(command)
     for (const reason of this.#world.refusals.slice(this.#refusals)) this.#log.refused(reason)
@@ -160,7 +164,7 @@ class Play {
       if (!grant || (this.#grantsSeen.get(name) ?? 0) >= grant.epoch) continue
       this.#grantsSeen.set(name, grant.epoch)
       const lost = grant.reason.endsWith(' is lost') ? grant.reason.split(' ')[0] : undefined
-      const sinceMs = lost === undefined ? undefined : (this.#struckAt.get(lost) ?? this.#struckAt.get(''))
+      const sinceMs = lost === undefined ? undefined : (this.#struckAt.get(lost) ?? this.#struckAt.get(ANYTHING))
       if (sinceMs !== undefined) this.#losses.set(`${name} ${grant.epoch}`, sinceMs)
     }
   }
