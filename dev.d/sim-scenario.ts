@@ -38,9 +38,9 @@ export async function runScenarios(words: readonly string[], options: ScenarioOp
   if (options.times === true) write(timesTable(played))
   const passed = played.filter((one) => hasPassed(one, options.update === true))
   const took = seconds(performance.now() - startedMs)
-  const virtualHours = played.reduce((sum, { virtualMs }) => sum + virtualMs, 0) / 3_600_000
+  const virtualMinutes = played.reduce((sum, { virtualMs }) => sum + virtualMs, 0) / 60_000
   write(
-    `${passed.length} of ${played.length} scenarios passed; ${virtualHours.toFixed(1)} hours of a cluster's life in ${took} s\n`,
+    `${passed.length} of ${played.length} scenarios passed; ${virtualMinutes.toFixed(1)} minutes of a cluster's life in ${took} s\n`,
   )
   return passed.length === played.length ? 0 : 1
 }
