@@ -93,6 +93,7 @@ export class GuardianFence implements Fence {
     socket.on('connect', () => {
       this.#socket = socket
       this.#trouble = ''
+      this.#sayAlive()
       if (Object.keys(this.#update).length > 0) socket.write(`${JSON.stringify(this.#update)}\n`)
     })
     socket.on('data', (chunk: string) => {
