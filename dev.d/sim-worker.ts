@@ -38,7 +38,9 @@ if (work.edits.length > 0)
       const path = url.startsWith('file:') ? fileURLToPath(url) : ''
       const edits = isAbsolute(path) ? work.edits.filter((edit) => path.endsWith(`/${edit.file}`)) : []
       if (edits.length === 0) return loaded
-      let source = String(loaded.source)
+      // Source files are text to Node's loader, or bytes of it.
+      let source =
+        typeof loaded.source === 'string' ? loaded.source : Buffer.from(loaded.source as Uint8Array).toString()
       for (const { text, by } of edits) source = source.replace(text, () => by)
       return { ...loaded, source }
     },

@@ -60,7 +60,7 @@ test('a rule that contradicts another is refused with the proof, and nothing is 
 test('of two contradictory rules that are set at once one is refused', async (context) => {
   const backend = await threeGuests(context)
   const answers = await Promise.all([together, apart].map((body) => backend.call('rule.create', { body })))
-  assert.deepEqual(answers.map(({ ok }) => ok).toSorted(), [false, true])
+  assert.equal(answers.filter(({ ok }) => ok).length, 1)
   assert.equal(answers.flatMap((one) => (one.ok ? [] : [one.error.code]))[0], 'conflict')
   assert.equal((await backend.store.range(KEYS.rule('' as RuleId))).ok, true)
   assert.equal(backend.mirror.state.rules.size, 1)

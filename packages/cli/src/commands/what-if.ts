@@ -33,7 +33,7 @@ export function addWhatIfCommands(program: Command, terminal: Terminal): void {
       .option(...FILE)
       .action(
         action(terminal, async (session, args, options) => {
-          const foresight = await foresightOf(session, make(args, options), options['file'])
+          const foresight = await foresightOf(session, make(args, options as Options), (options as Options)['file'])
           session.print(foresight, () => foresightText(foresight))
         }),
       )
@@ -45,7 +45,7 @@ export function addWhatIfCommands(program: Command, terminal: Terminal): void {
   ask('network-down <network>', 'A switch fails, or one cable of it', ([network], { host }) => ({
     kind: 'network-down',
     network: networkOf(network),
-    ...(host === undefined ? {} : { host: String(host) }),
+    ...(host === undefined ? {} : { host }),
   })).option('--host <host>', 'only the cable of this host')
   ask('domain-down <domain=name>', 'All hosts of a rack, a power feed, a site fail', ([text = '']) => {
     const [domain, name, ...more] = text.split('=')
@@ -70,31 +70,38 @@ export function addWhatIfCommands(program: Command, terminal: Terminal): void {
     .description(ENDPOINTS['foresight.single-failures'].summary)
     .option(...FILE)
     .action(
-      action(terminal, async (session, _args, { file }) => {
-        const { items, skipped } = await singleFailuresOf(session, file)
+      action(terminal, async (session, _args, options) => {
+        const { items, skipped } = await singleFailuresOf(session, (options as Options)['file'])
         session.print({ items, skipped }, () => singleFailuresText(items, skipped))
       }),
     )
 }
 
-type Options = Readonly<Record<string, unknown>>
+type Options = Readonly<Record<string, string | undefined>>
 
-async function foresightOf(session: Session, suppose: SuppositionRequest, file: unknown): Promise<ForesightView> {
+async function foresightOf(
+  session: Session,
+  suppose: SuppositionRequest,
+  file: string | undefined,
+): Promise<ForesightView> {
   if (file === undefined) {
     const client = await session.client()
     return valueOf(await client.call(ENDPOINTS['foresight.ask'], { body: { suppose } }))
   }
-  const state = readClusterFile(String(file))
+  const state = readClusterFile(file)
   const supposition = valueOf(suppositionOf(state, suppose))
   return foresightView(foresee(state, supposition, assumedTimes(state)), state)
 }
 
-async function singleFailuresOf(session: Session, file: unknown): Promise<{ items: ForesightView[]; skipped: number }> {
+async function singleFailuresOf(
+  session: Session,
+  file: string | undefined,
+): Promise<{ items: ForesightView[]; skipped: number }> {
   if (file === undefined) {
     const client = await session.client()
     return valueOf(await client.call(ENDPOINTS['foresight.single-failures']))
   }
-  const state = readClusterFile(String(file))
+  const state = readClusterFile(file)
   const all = singleFailures(state).map((failure) => foresee(state, failure, assumedTimes(state)))
   const items = worstFirst(all)
   return { items: items.map((one) => foresightView(one, state)), skipped: all.length - items.length }
