@@ -22,20 +22,22 @@ export async function mutate({ only, first, seeds, jobs }: MutateOptions): Promi
   const chosen = MUTATIONS.filter((mutation) => only === undefined || mutation.rule === only)
   if (chosen.length === 0)
     throw new DevFailure(`there is no rule ${only}: ${MUTATIONS.map((each) => each.rule).join(', ')}`)
-  for (const { rule, edits } of chosen)
-    for (const { file, text } of edits)
+  for (const { rule, edits, redundantWith } of chosen)
+    for (const { file, text } of [...edits, ...(redundantWith?.edits ?? [])])
       if (readFileSync(join(ROOT, file), 'utf8').split(text).length !== 2)
         throw new DevFailure(`${rule}: ${file} does not hold exactly once: ${text}`)
   process.stdout.write('| rule taken out | seeds until caught | caught by |\n|---|---|---|\n')
   let missed = 0
-  for (const { rule, edits } of chosen) {
+  for (const { rule, edits: own, redundantWith } of chosen) {
+    const edits = [...own, ...(redundantWith?.edits ?? [])]
+    const name = redundantWith ? `${rule}, and ${redundantWith.line}` : rule
     let caught: { readonly seed: number; readonly violation: string } | undefined
     await playInThreads({ first, seeds, limitMs: LIMIT_MS, untilCaught: true, edits }, jobs, ({ seed, violations }) => {
       const [violation] = violations
       if (violation !== undefined && (!caught || seed < caught.seed)) caught = { seed, violation }
     })
     if (!caught) missed += 1
-    const row = caught ? [rule, caught.seed - first + 1, caught.violation] : [rule, `not by ${seeds}`, '']
+    const row = caught ? [name, caught.seed - first + 1, caught.violation] : [name, `not by ${seeds}`, '']
     process.stdout.write(`| ${row.join(' | ')} |\n`)
   }
   return missed === 0 ? 0 : 1

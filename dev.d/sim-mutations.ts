@@ -4,6 +4,8 @@ import type { SourceEdit } from './sim-worker.ts'
 export interface Mutation {
   readonly rule: string
   readonly edits: readonly SourceEdit[]
+  /** Another line that stops by itself all that this rule would: it is taken out as well, or nothing could be seen. */
+  readonly redundantWith?: { readonly line: string; readonly edits: readonly SourceEdit[] }
 }
 
 const HOST = 'packages/core/src/host'
@@ -153,5 +155,15 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       { file: `${HOST}/resync.ts`, text: 'if (!run.isCurrent()) return fail', by: 'if (signal.aborted) return fail' },
     ],
+    redundantWith: {
+      line: "the storage host's refusal to copy from a replica that is not in sync",
+      edits: [
+        {
+          file: `${SIM}/memory-volume-host.ts`,
+          text: "if ((purpose === 'serve' || purpose === 'copy-from') && !inSync)",
+          by: "if (purpose === 'serve' && !inSync)",
+        },
+      ],
+    },
   },
 ]

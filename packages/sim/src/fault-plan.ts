@@ -84,6 +84,7 @@ class Planner {
         memoryGuests: random.pick([2, 3, 8]),
         writeMs: random.pick([20, 60, 200, 400]),
         diskMs: random.pick([6, 6, 60]),
+        openMs: random.pick([0, 0, 200, 2_000, 2_000]),
       },
       commands: this.#commands.toSorted((a, b) => a.atMs - b.atMs),
     }
@@ -155,8 +156,49 @@ class Planner {
       () => {
         for (const each of this.#all) this.#add(atMs + random.fraction() * 50, 'power-off', each)
       },
+      () => this.#overtakeStart(atMs),
+      () => this.#loseSourceOfCopy(),
+      () => this.#loseWriteInFlight(atMs, store),
     ]
     random.pick(choices)()
+  }
+
+  /**
+   * A host is given up while it opens its guest's only replica, on another host: the next run may have it first. With
+   * several replicas the records stop the older run, since the newer one calls all but one of them stale.
+   */
+  #overtakeStart(atMs: number): void {
+    const random = this.#random
+    const [guest, [store] = []] = Object.entries(this.#guests).find(([, replicas]) => replicas.length === 1) ?? []
+    if (guest === undefined) return
+    const runner = random.pick(this.#compute.filter((each) => each !== store))
+    const others = this.#compute.filter((each) => each !== runner)
+    const startMs = atMs + 1_000
+    this.#for(atMs, startMs, ['force-stop', guest], ['start', guest])
+    for (const other of others) this.#for(startMs - 100, startMs + 100, ['drain', other], ['undrain', other])
+    const pausedMs = startMs - random.fraction() * 900
+    this.#for(pausedMs, pausedMs + 4_000, ['pause-guardian', runner], ['resume-guardian', runner])
+    this.#nowMs = Math.max(this.#nowMs, startMs + 2_500)
+  }
+
+  /** A replica comes back, and the one that it is copied from is dropped meanwhile, but can still be read. */
+  #loseSourceOfCopy(): void {
+    const random = this.#random
+    const replicas = Object.values(this.#guests).find(({ length }) => length === 3)
+    if (!replicas) return
+    const target = random.pick(replicas)
+    const source = random.pick(replicas.filter((each) => each !== target))
+    this.#add(this.#nowMs, 'kill-daemon', target)
+    this.#nowMs += random.fraction() * 2_000
+    this.#add(this.#nowMs, 'cut', source, 'san')
+  }
+
+  /** A write reaches one replica only, and that one is dropped before the other is found to be silent. */
+  #loseWriteInFlight(atMs: number, store: string): void {
+    const survivor = this.#random.pick(this.#compute.filter((each) => each !== store))
+    this.#add(atMs, 'cut', survivor, 'san')
+    this.#nowMs += this.#random.fraction() * 900
+    this.#add(this.#nowMs, 'kill-daemon', store)
   }
 
   #userAct(atMs: number): void {

@@ -15,7 +15,7 @@ import type {
   VolumeHost,
 } from '@stead/core/ports/volume-host.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
-import { equalBlocks, ReplicaContent } from './replica-content.ts'
+import { equalBlocks, rangesOf, ReplicaContent } from './replica-content.ts'
 
 /** Granularity of bitmaps and digests, as in the real one. */
 export const BLOCK_BYTES = 64 * 1024
@@ -408,17 +408,4 @@ function revoke(replica: Replica, which: (name: string, carried: Export) => bool
 
 function markDirty({ bitmaps }: Replica, block: number): void {
   for (const bitmap of bitmaps.values()) if (bitmap.recording) bitmap.dirty.add(block)
-}
-
-/** Neighbouring blocks as one range; the last one ends with the volume. */
-function rangesOf(blocks: ReadonlySet<number>, sizeBytes: number, blockBytes: number): readonly ByteRange[] {
-  const ranges: { offset: number; length: number }[] = []
-  for (const block of [...blocks].sort((a, b) => a - b)) {
-    const offset = block * blockBytes
-    const length = Math.min(blockBytes, sizeBytes - offset)
-    const last = ranges.at(-1)
-    if (last && last.offset + last.length === offset) last.length += length
-    else ranges.push({ offset, length })
-  }
-  return ranges
 }

@@ -3,6 +3,8 @@
  * from its cache, and only a flush makes them last. Blocks are stored without the zeros at their end, so that a large
  * disk with little on it costs little.
  */
+import type { ByteRange } from '@stead/core/ports/volume-host.ts'
+
 const EMPTY = new Uint8Array()
 
 export class ReplicaContent {
@@ -90,4 +92,17 @@ export function equalBlocks(a: Uint8Array, b: Uint8Array): boolean {
   const [short, long] = a.length < b.length ? [a, b] : [b, a]
   for (let at = 0; at < long.length; at++) if ((short[at] ?? 0) !== long[at]) return false
   return true
+}
+
+/** Neighbouring blocks as one range; the last one ends with the volume. */
+export function rangesOf(blocks: ReadonlySet<number>, sizeBytes: number, blockBytes: number): readonly ByteRange[] {
+  const ranges: { offset: number; length: number }[] = []
+  for (const block of [...blocks].sort((a, b) => a - b)) {
+    const offset = block * blockBytes
+    const length = Math.min(blockBytes, sizeBytes - offset)
+    const last = ranges.at(-1)
+    if (last && last.offset + last.length === offset) last.length += length
+    else ranges.push({ offset, length })
+  }
+  return ranges
 }

@@ -18,7 +18,6 @@ import { failure } from '@stead/core/errors.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import type { NetworkHost } from '@stead/core/ports/network-host.ts'
 import type { Store } from '@stead/core/ports/store.ts'
-import type { VolumeHost } from '@stead/core/ports/volume-host.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { EtcdClient } from './etcd-client.ts'
 import type { GuestFaults } from './guest-faults.ts'
@@ -301,7 +300,7 @@ export class WorldHost {
     this.#agent = { life, mirror }
     this.#syncPauses()
     const latency = () => clock.sleep(random.fraction() * LATENCY_MS_MAX)
-    const own = life.bind(this.#throughDaemon(life), latency)
+    const own = life.bind(throughDaemon({ ...this.#around, volumes: this.volumes, host: this.id, life }), latency)
     const remotes = new Map(
       hostIds.map((to) => {
         const served = () => this.#around.host(to).served()
@@ -367,13 +366,8 @@ export class WorldHost {
   served(): ReturnType<Parameters<typeof remoteVolumes>[0]['served']> {
     const agent = this.#agent
     if (!agent || this.role === 'witness') return undefined
-    return { volumes: this.#throughDaemon(agent.life), life: agent.life }
-  }
-
-  #throughDaemon(life: ProcessLife): VolumeHost {
-    const { storage, clock, random, openMs } = this.#around
-    const beforeOpening = () => (openMs === 0 ? undefined : life.receive(clock.sleep(random.fraction() * openMs)))
-    return throughDaemon({ volumes: this.volumes, host: this.id, storage, clock, beforeOpening })
+    const { life } = agent
+    return { volumes: throughDaemon({ ...this.#around, volumes: this.volumes, host: this.id, life }), life }
   }
 
   get #bootId(): string {

@@ -94,13 +94,21 @@ async function serve(
   return Promise.race([agent.life.receive(begun.then(() => work.apply(agent.volumes, given))), ended])
 }
 
+export interface DaemonOptions {
+  readonly volumes: MemoryVolumeHost
+  readonly host: HostId
+  readonly storage: WorldStorage
+  readonly clock: VirtualClock
+  readonly random: SeededRandom
+  /** Of the agent through which it is reached. */
+  readonly life: ProcessLife
+  /** An order to open a replica waits up to so long before the grant is read. */
+  readonly openMs: number
+}
+
 /** A host's replicas as its own agent reaches them: through a daemon that may be down or stand still, on a bad disk. */
-export function throughDaemon(
-  volumes: MemoryVolumeHost,
-  host: HostId,
-  storage: WorldStorage,
-  clock: VirtualClock,
-): VolumeHost {
+export function throughDaemon(options: DaemonOptions): VolumeHost {
+  const { volumes, host, storage, clock, random, life, openMs } = options
   const daemonAnswers = async (): Promise<Result<void>> => {
     const sinceMs = clock.monotonicMs()
     while (storage.daemon(host) === 'paused' && clock.monotonicMs() - sinceMs < DAEMON_PATIENCE_MS)
@@ -113,6 +121,8 @@ export function throughDaemon(
       const member: unknown = Reflect.get(target, method)
       if (typeof member !== 'function') return member
       return async (...args: unknown[]) => {
+        if (openMs > 0 && (method === 'exportToGuest' || method === 'exportAsTarget'))
+          await life.receive(clock.sleep(random.fraction() * openMs))
         const answers = await daemonAnswers()
         if (!answers.ok) return answers
         const disk = storage.disk(host)

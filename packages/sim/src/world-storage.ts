@@ -15,8 +15,14 @@ import type { VirtualClock } from './virtual-clock.ts'
 import type { WorldNetwork } from './world-network.ts'
 
 export const POOL = 'default'
-/** Blocks of a volume; write number N goes to block N modulo this, as N and a fraction that tells the epoch. */
+/** Blocks of a volume. */
 export const SLOTS = 12
+/**
+ * So many writes stay within so many neighbouring blocks, then the next ones have their turn: what a run does not write
+ * again for a while is what a resync may forget.
+ */
+export const STRETCH_WRITES = 6
+const STRETCH_SLOTS = 3
 /**
  * One bit of the world's bitmaps stands for 128 of the real one's 64 KiB. So a guest that has written to eight of its
  * twelve blocks has passed the threshold of a bitmap rotation, and a resync takes several passes.
@@ -285,8 +291,13 @@ export class WorldStorage {
   }
 }
 
+/** The block that write number `value` goes to, as the number and a fraction that tells the epoch. */
+export function slotOf(value: number): number {
+  return (Math.floor(value / STRETCH_WRITES) * STRETCH_SLOTS + (value % STRETCH_SLOTS)) % SLOTS
+}
+
 function offsetOf(value: number): number {
-  return (value % SLOTS) * WORLD_BLOCK_BYTES
+  return slotOf(value) * WORLD_BLOCK_BYTES
 }
 
 /** The epoch is part of what is written: the same number of another run is another write. */

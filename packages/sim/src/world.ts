@@ -22,7 +22,7 @@ import type { Timing } from './world-guardian.ts'
 import { WorldHost, type HostSurroundings } from './world-host.ts'
 import { WorldNetwork } from './world-network.ts'
 import { GUEST_MEMORY_BYTES, guestId, guestRecords, settingsRecord } from './world-records.ts'
-import { SLOTS, WorldStorage } from './world-storage.ts'
+import { STRETCH_WRITES, WorldStorage } from './world-storage.ts'
 
 /** As the lab has it. The margin is a quarter of the lease's time. */
 const TIMING: Timing = { heartbeatIntervalMs: 100, detectionMs: 1_000, leaseTtlMs: 3_000, marginMs: 750 }
@@ -32,6 +32,8 @@ export const POOL_BYTES = 64 * 2 ** 30
 const WRITE_MS = 60
 const DISK_MS = 6
 const WRITES_PER_FLUSH_MAX = 6
+/** A run begins in the stretch of the one before it, or in one of the next four. */
+const SKIPPED_MAX = 4 * STRETCH_WRITES
 const LOOK_MS = 50
 
 /** One host, where the hosts of a cluster are not all alike. */
@@ -59,6 +61,8 @@ export interface WorldOptions {
   readonly writeMs?: number
   /** How long a disk may take for half of a request, in ms. */
   readonly diskMs?: number
+  /** How long a storage host may take before it begins to open a replica, in ms: a newer grant may overtake that. */
+  readonly openMs?: number
 }
 
 function likeMachines(hosts: number, witness: boolean, memoryGuests: number): readonly WorldMachine[] {
@@ -98,6 +102,7 @@ export class World {
     machines = likeMachines(hosts, witness, memoryGuests),
     writeMs = WRITE_MS,
     diskMs = DISK_MS,
+    openMs = 0,
   }: WorldOptions) {
     this.random = new SeededRandom(seed)
     this.memoryGuests = memoryGuests
@@ -142,12 +147,13 @@ export class World {
       checks: this.checks,
       timing: TIMING,
       logLines: this.log,
+      openMs,
       hostIds,
       guestFaults: this.guestFaults,
       pace: {
         restMs: () => writeMs * 2 * random.fraction(),
         writesPerFlush: () => random.between(1, WRITES_PER_FLUSH_MAX),
-        skip: () => random.between(0, SLOTS),
+        skip: () => random.between(0, SKIPPED_MAX),
       },
       host: (id) => this.host(id),
     }

@@ -13,6 +13,8 @@ import type { World } from '../world.ts'
 
 /** From the last fault to a running guest: detection, election, start, and two failed tries with their pauses. */
 const REST_MS = 20_000
+/** A replica that comes back may stop its guest for 1.5 s, however long ago the last fault was. */
+const JOIN_MS = 3_000
 /** A disk whose guest runs and writes all the time has written within this time. */
 const STILL_MS = 10_000
 
@@ -20,6 +22,9 @@ export class Availability {
   readonly #world: World
   /** Of each disk of a running process: how far its guest has got, and since when. */
   readonly #progress = new Map<string, { readonly acknowledged: number; readonly sinceMs: number }>()
+
+  /** Guests that were found not running, and since when. */
+  readonly #standing = new Map<string, number>()
 
   constructor(world: World) {
     this.#world = world
@@ -29,7 +34,7 @@ export class Availability {
   look(): void {
     const { clock, changedAtMs } = this.#world
     this.#noteProgress()
-    if (clock.monotonicMs() - changedAtMs < REST_MS) return
+    if (clock.monotonicMs() - changedAtMs < REST_MS) return this.#standing.clear()
     const healthy = soundPart(this.#world)
     if (healthy.size * 2 <= this.#world.hostIds.length) return
     for (const guest of this.#world.guests()) this.#judge(guest, healthy)
@@ -41,9 +46,13 @@ export class Availability {
     if (!this.#couldRun(guest, healthy)) return
     const host = this.#world.grant(guest.name)?.host
     if (!this.#world.isRunning(guest.name)) {
-      checks.violate(`${guest.name} could run, and does not for ${REST_MS} ms after the last fault`)
+      const sinceMs = this.#standing.get(guest.id) ?? clock.monotonicMs()
+      this.#standing.set(guest.id, sinceMs)
+      if (clock.monotonicMs() - sinceMs >= JOIN_MS)
+        checks.violate(`${guest.name} could run, and does not for ${REST_MS} ms after the last fault`)
       return
     }
+    this.#standing.delete(guest.id)
     const disks = this.#world.hostOf(guest.id)?.machine.processes.get(guest.id)?.disks.keys() ?? []
     for (const volume of disks) {
       const progress = this.#progress.get(`${guest.id} ${volume}`)

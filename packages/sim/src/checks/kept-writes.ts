@@ -8,7 +8,7 @@ import { KEYS } from '@stead/core/model/keys.ts'
 import { inSync } from '@stead/core/model/records.ts'
 import type { Volume } from '@stead/core/model/volume.ts'
 import type { Disk, Process } from '../memory-machine.ts'
-import { SLOTS } from '../world-storage.ts'
+import { slotOf, SLOTS } from '../world-storage.ts'
 import type { Evidence } from './evidence.ts'
 
 interface Promised {
@@ -70,7 +70,7 @@ export class KeptWrites {
     this.#acknowledged += 1
     const promised = this.#promised.get(volume)
     if (!promised) return
-    const slot = acknowledged % SLOTS
+    const slot = slotOf(acknowledged)
     promised.before[slot] = promised.written[slot] ?? 0
     promised.written[slot] = Math.max(promised.written[slot] ?? 0, acknowledged)
     for (const host of this.#currentHosts(volume, promised)) this.#holds(volume, host, slot, acknowledged)
