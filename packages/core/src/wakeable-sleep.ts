@@ -19,7 +19,8 @@ export class WakeableSleep {
   async sleep(ms: number, signal?: AbortSignal): Promise<void> {
     if (!this.#woken && !signal?.aborted) {
       const ending = new AbortController()
-      this.#end = () => ending.abort()
+      // A reason of its own: the default one is an error, with a stack that nobody reads.
+      this.#end = () => ending.abort('woken')
       signal?.addEventListener('abort', this.#end)
       await this.#clock.sleep(ms, ending.signal)
       signal?.removeEventListener('abort', this.#end)

@@ -359,7 +359,8 @@ class MemoryStore implements Store {
     while (!condition() && !signal.aborted && this.#clock.monotonicMs() < deadline) {
       await Promise.race([timer, this.#server.changed(signal)])
     }
-    over.abort()
+    // A reason of its own: the default one is an error whose stack costs more than all the rest of this.
+    over.abort('over')
     return condition()
   }
 }
