@@ -79,7 +79,10 @@ export class RunRecords {
       const read = await this.#read<GuestObservation>(KEYS.observation(this.#guest))
       if (read.kind === 'deposed') return read
       const outcome = await this.#context.store.transact({
-        compares: [{ key: KEYS.grant(this.#guest), modRevision: read.grant.revision }],
+        compares: [
+          { key: KEYS.grant(this.#guest), modRevision: read.grant.revision },
+          { key: KEYS.observation(this.#guest), modRevision: read.record?.revision ?? 0n },
+        ],
         writes: [this.#observation('starting', '', failures)],
       })
       if (outcome.ok && outcome.value.committed) return { kind: 'recorded', value: undefined }
@@ -104,7 +107,9 @@ export class RunRecords {
 
   /**
    * Says what the guest does now, trying again until it is said, or until there is something newer to say. The record
-   * belongs to the run that holds the grant: a host that comes back must not talk over the one that took its place.
+   * belongs to the run that holds the grant: a host that comes back must not talk over the one that took its place. Nor
+   * may an earlier word come after a later one: one whose answer was lost may still be on its way by another member of
+   * the store, so each compares the record that it replaces.
    */
   async observe(
     phase: GuestObservation['phase'],
@@ -118,21 +123,27 @@ export class RunRecords {
     mirror.unreported.set(this.#guest, { observation, failed: false })
     let complained = false
     for (;;) {
-      const entry = await store.get(KEYS.grant(this.#guest))
+      const [entry, before] = await Promise.all([
+        store.get(KEYS.grant(this.#guest)),
+        store.get(KEYS.observation(this.#guest)),
+      ])
       const grant = entry.ok && entry.value ? parsed<Grant>(entry.value) : undefined
       const isOver = entry.ok && !(grant && this.#isOurs(grant.value))
       const outcome =
-        isOver || !grant
+        isOver || !grant || !before.ok
           ? undefined
           : await store.transact({
-              compares: [{ key: KEYS.grant(this.#guest), modRevision: grant.revision }],
+              compares: [
+                { key: KEYS.grant(this.#guest), modRevision: grant.revision },
+                { key: KEYS.observation(this.#guest), modRevision: before.value?.modRevision ?? 0n },
+              ],
               writes: [write],
             })
       if (isOver || (outcome?.ok && outcome.value.committed)) {
         mirror.unreported.delete(this.#guest)
         return
       }
-      const problem = entry.ok ? (outcome?.ok ? undefined : outcome?.error) : entry.error
+      const problem = !entry.ok ? entry.error : !before.ok ? before.error : outcome?.ok ? undefined : outcome?.error
       if (problem) {
         mirror.unreported.set(this.#guest, { observation, failed: true })
         if (!complained)
