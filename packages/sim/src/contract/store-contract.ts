@@ -295,14 +295,11 @@ export function storeContract(name: string, make: () => Promise<StoreFixture>): 
     const store = client()
     const watch = new WatchRecorder(client(), prefix)
     await eventually(passTime, 'the content', async () => watch.batches.length > 0)
-    await commit(store, put(`${prefix}before`, '1'))
-    const heal = await killLeader()
-    const create: Transaction = {
-      compares: [{ key: `${prefix}after`, modRevision: 0n }],
-      writes: [put(`${prefix}after`, '1')],
-    }
     // A repeated creation ends committed, or finds what an earlier try has committed.
-    await eventually(passTime, 'a write', async () => (await store.transact(create)).ok)
+    const create = (key: string): Transaction => ({ compares: [{ key, modRevision: 0n }], writes: [put(key, '1')] })
+    await eventually(passTime, 'a write', async () => (await store.transact(create(`${prefix}before`))).ok)
+    const heal = await killLeader()
+    await eventually(passTime, 'another write', async () => (await store.transact(create(`${prefix}after`))).ok)
     await eventually(passTime, 'the change', async () => watch.changes().length === 2)
     assert.deepEqual(watch.changes().map(text), [`${prefix}before=1`, `${prefix}after=1`])
     await heal()
