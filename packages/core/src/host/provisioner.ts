@@ -76,11 +76,12 @@ export class Provisioner {
     }
     const known = mirror.state.volumes.get(volume.id)
     this.#since.delete(volume.id)
-    // Deleted meanwhile: writing it now would bring a record back that nobody ever removes.
-    if (!known) return
+    // Deleted meanwhile: writing it now would bring a record back that nobody ever removes. Ready already, by another
+    // coordinator: its guest may run, and what this one read before says nothing of replicas that it went on without.
+    if (!known || known.value.ready) return
     await store.transact({
       compares: [{ key: KEYS.volume(volume.id), modRevision: known.revision }],
-      writes: [{ kind: 'put', key: KEYS.volume(volume.id), value: JSON.stringify({ ...volume, ready: true }) }],
+      writes: [{ kind: 'put', key: KEYS.volume(volume.id), value: JSON.stringify({ ...known.value, ready: true }) }],
     })
   }
 
