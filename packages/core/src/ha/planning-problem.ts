@@ -103,7 +103,8 @@ function hostMeant(state: ClusterState, guest: Guest, grant: Grant | undefined):
   if (grant?.movesTo !== undefined) return { host: grant.movesTo, because: 'the host for which it was moved' }
   if (grant?.returns) return { host: grant.host, because: 'the host that it waited for' }
   const failures = state.observations.get(guest.id)?.value.failures ?? 0
-  return failures > 0 && grant ? { host: grant.host, because: 'the host on which it is tried again' } : undefined
+  const hasTriesThere = failures % (haPolicyOf(guest).maxRestart + 1) !== 0
+  return hasTriesThere && grant ? { host: grant.host, because: 'the host on which it is tried again' } : undefined
 }
 
 /** While it still runs elsewhere: it is stopped only if the host that was asked for can take it. */

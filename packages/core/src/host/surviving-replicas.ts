@@ -4,10 +4,15 @@
  */
 import type { Grant } from '../model/grant.ts'
 import type { Guest } from '../model/guest.ts'
-import { inSync, replicaOn, volumesOf } from '../model/records.ts'
+import type { VolumeId } from '../model/ids.ts'
+import { KEYS } from '../model/keys.ts'
+import { inSync, replicaOn } from '../model/records.ts'
 import type { Replica, Volume } from '../model/volume.ts'
 import type { HostContext } from './host-context.ts'
+import { exportNameOf } from './disk-keeper.ts'
 import { RunRecords } from './run-records.ts'
+
+const RETRY_MS = 100
 
 /**
  * Calls this host's replicas stale where its storage daemon has not lived through the run and another current one's
@@ -15,13 +20,15 @@ import { RunRecords } from './run-records.ts'
  * known to be better, and the guest need not wait for another host.
  */
 export async function yieldToSurvivors(context: HostContext, guest: Guest, grant: Grant): Promise<void> {
-  const { self, mirror, clock } = context
+  const { self, clock } = context
   const records = new RunRecords(context, guest.id, grant.epoch)
-  for (const { value: volume } of volumesOf(mirror.state, guest) ?? []) {
+  for (const id of guest.volumes) {
+    const volume = await currentRecord(context, id)
+    if (!volume) continue
     const own = replicaOn(volume, self)
-    if (own?.state !== 'in-sync' || (await hasLivedThrough(context, volume, own))) continue
+    if (own?.state !== 'in-sync' || (await hasLivedThrough(context, volume, own, grant.epoch))) continue
     const others = inSync(volume).filter((replica) => replica !== own)
-    const survived = await Promise.all(others.map((replica) => hasLivedThrough(context, volume, replica)))
+    const survived = await Promise.all(others.map((replica) => hasLivedThrough(context, volume, replica, grant.epoch)))
     if (!survived.includes(true)) continue
     await records.markStale(volume.id, self, {
       sinceEpoch: grant.epoch,
@@ -32,8 +39,30 @@ export async function yieldToSurvivors(context: HostContext, guest: Guest, grant
   }
 }
 
-/** A daemon keeps its bitmaps in memory: one that has the sync point's has run since then. */
-async function hasLivedThrough({ volumesOn }: HostContext, volume: Volume, { host, pool }: Replica): Promise<boolean> {
+/**
+ * As the store has it, not as this host's copy does: that may lag behind, and not yet know of a replica that became
+ * current shortly before. Patient while the store is away: nothing can be decided before.
+ */
+async function currentRecord({ store, clock }: HostContext, id: VolumeId): Promise<Volume | undefined> {
+  for (;;) {
+    const entry = await store.get(KEYS.volume(id))
+    if (entry.ok) return entry.value && (JSON.parse(entry.value.value) as Volume)
+    await clock.sleep(RETRY_MS)
+  }
+}
+
+/**
+ * A daemon keeps exports and bitmaps in memory: one that still has the run's export, or the sync point's bitmap, has not
+ * been restarted since. (A leg that joined while another replica was stale has a bitmap of another name.)
+ */
+async function hasLivedThrough(
+  { volumesOn }: HostContext,
+  volume: Volume,
+  { host, pool }: Replica,
+  epoch: number,
+): Promise<boolean> {
   const info = await volumesOn(host).inspect(volume.id, pool)
-  return info.ok && info.value.bitmaps.some((bitmap) => bitmap.name === volume.syncPoint)
+  if (!info.ok) return false
+  const { exports, bitmaps } = info.value
+  return exports.includes(exportNameOf(volume.id, epoch)) || bitmaps.some((bitmap) => bitmap.name === volume.syncPoint)
 }
