@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, before, suite, test } from 'node:test'
 import type { ClusterView } from '@stead/api/views.ts'
-import { FAILURES_MAX } from '@stead/core/ha/coordinator.ts'
+import { failuresMax, type Guest } from '@stead/core/model/guest.ts'
 import { acknowledgedOn, assertSameFiles, EventWatch, resumedAt, signal } from './support/fault-watch.ts'
 import { LabCluster } from './support/lab-cluster.ts'
 import { MirroredGuest, testReplicaLoss } from './support/mirrored-guest.ts'
@@ -97,10 +97,11 @@ suite('loss of replicas', { timeout: 600_000 }, () => {
     await lab.must('lab', 'cut', bystander, 'san')
     await watch.until('guest.failed')
     const told = acknowledgedOn(lab, away, id)
-    // More often than a guest that fails by itself would be tried.
+    // More often than a guest that fails by itself would be tried, by the default policy.
+    const triesMax = failuresMax({ ha: 'started' } as Guest)
     await lab.until(
       'it was tried often',
-      async () => (await watch.all()).filter((event) => event.kind === 'guest.failed').length > FAILURES_MAX,
+      async () => (await watch.all()).filter((event) => event.kind === 'guest.failed').length > triesMax,
       90_000,
     )
     assert.notEqual((await lab.guest(SINGLE)).state, 'error')

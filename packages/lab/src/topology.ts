@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { failure } from '@stead/core/errors.ts'
+import { storeVoters } from '@stead/core/ha/store-voters.ts'
 import { NETWORK_ROLES } from '@stead/core/model/host.ts'
 import type { HostRole, NetworkRole } from '@stead/core/model/host.ts'
 import { fail, ok } from '@stead/core/result.ts'
@@ -69,12 +70,7 @@ function hostSpec(id: string, role: HostRole, number: number): LabHostSpec {
 
 /** etcd's voters: an odd number where the hosts allow it, and always the witness when two hosts need a third voice. */
 export function etcdMembers(hosts: readonly LabHostSpec[]): readonly string[] {
-  const compute = hosts.filter((host) => host.role === 'compute').map((host) => host.id)
-  const witness = hosts.filter((host) => host.role === 'witness').map((host) => host.id)
-  const voters = compute.length + witness.length
-  const size = compute.length === 1 ? 1 : voters >= 5 ? 5 : voters >= 3 ? 3 : 2
-  if (size === 1) return compute
-  return [...compute.slice(0, size - witness.length), ...witness]
+  return storeVoters(hosts).map((host) => host.id)
 }
 
 /** CIDR of a host (or of anything else with an address) on a network. */

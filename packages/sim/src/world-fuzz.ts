@@ -1,6 +1,5 @@
 /** Worlds full of faults, each drawn from a seed: what goes wrong in one goes wrong again with the same seed. */
-import { FAILURES_MAX } from '@stead/core/ha/coordinator.ts'
-import type { Guest, GuestObservation } from '@stead/core/model/guest.ts'
+import { failuresMax, type Guest, type GuestObservation } from '@stead/core/model/guest.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
 import { isActive } from '@stead/core/model/records.ts'
 import { Availability } from './checks/availability.ts'
@@ -87,7 +86,7 @@ function isAtRest(world: World, guest: Guest): boolean {
   const isActiveNow = isActive(world.grant(guest.name))
   const isAsWanted = guest.desired === 'stopped' ? !isActiveNow : world.isRunning(guest.name)
   const hasPlace = world.hostIds.some((id) => hasRoom(world, id, guest.id))
-  const isLeftAlone = !isActiveNow && (failures >= FAILURES_MAX || !hasPlace)
+  const isLeftAlone = !isActiveNow && (failures >= failuresMax(guest) || !hasPlace)
   return (isAsWanted || isLeftAlone) && world.isProtected(guest.name)
 }
 

@@ -2,6 +2,7 @@
  * A cluster in one process and in virtual time: hosts that run the real core (`runHostAgent`, the guardian's round) over
  * simulated ports. All chance comes from the seed, so that a world replays exactly.
  */
+import { storeVoters } from '@stead/core/ha/store-voters.ts'
 import type { ClusterEvent } from '@stead/core/model/event.ts'
 import type { Grant } from '@stead/core/model/grant.ts'
 import type { Guest, GuestObservation } from '@stead/core/model/guest.ts'
@@ -110,7 +111,7 @@ export class World {
     const { clock, random, hostIds } = this
     this.network = new WorldNetwork({ hosts: hostIds, clock, random })
     this.etcd = new WorldEtcd({
-      members: hostIds.length > 5 ? hostIds.slice(0, 5) : hostIds,
+      members: storeVoters(machines).map(({ id }) => id),
       clock,
       random,
       network: this.network,

@@ -128,7 +128,7 @@ function loseLegs(cluster: SupposedCluster, supposition: Supposition, running: R
       cluster.interrupt(volume.guest)
       continue
     }
-    cluster.pause(volume.guest, 0)
+    cluster.touch(volume.guest)
     for (const replica of cut) {
       cluster.loseReplica(volume, replica.host, describeSupposition(supposition))
       cluster.tell(`${name} goes on without its copy on ${replica.host}`)

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import type { HostId } from '../model/ids.ts'
 import { ClusterFixture } from './cluster-fixture.ts'
-import { decide, FAILURES_MAX } from './coordinator.ts'
+import { failuresMax } from '../model/guest.ts'
+import { decide } from './coordinator.ts'
 import type { Action } from './plan.ts'
 import { objectionTo } from './safety.ts'
 
@@ -67,7 +68,7 @@ suite('starting guests', () => {
     cluster.guest('off', { desired: 'stopped', ha: 'stopped' })
     const broken = cluster.guest('broken')
     cluster.grant(broken, 'h1', { state: 'released' })
-    cluster.observe(broken, { failures: FAILURES_MAX, phase: 'stopped' })
+    cluster.observe(broken, { failures: failuresMax(broken), phase: 'stopped' })
     assert.deepEqual(actionsOf(cluster), [])
   })
 

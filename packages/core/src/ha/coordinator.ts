@@ -39,9 +39,6 @@ export interface CoordinatorInput {
   readonly balancingMovesMax?: number
 }
 
-/** Failed runs in a row after which a guest with the default policy is left in `error`. */
-export const FAILURES_MAX = 6
-
 export function decide(input: CoordinatorInput): Plan {
   const round = new Round(input)
   round.startGuests()

@@ -2,8 +2,7 @@
  * A guest that could run, runs; and one that runs gets on with its work. Asked only when nothing was done to the world
  * for a while: by then the healthy part of the cluster must have found its way.
  */
-import { FAILURES_MAX } from '@stead/core/ha/coordinator.ts'
-import type { Guest, GuestObservation } from '@stead/core/model/guest.ts'
+import { failuresMax, type Guest, type GuestObservation } from '@stead/core/model/guest.ts'
 import type { HostId, VolumeId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
 import { inSync } from '@stead/core/model/records.ts'
@@ -63,9 +62,10 @@ export class Availability {
     }
   }
 
-  #couldRun({ id, volumes }: Guest, healthy: ReadonlySet<HostId>): boolean {
+  #couldRun(guest: Guest, healthy: ReadonlySet<HostId>): boolean {
+    const { id, volumes } = guest
     const record = <T>(key: string) => this.#world.record<T>(key)
-    if ((record<GuestObservation>(KEYS.observation(id))?.failures ?? 0) >= FAILURES_MAX) return false
+    if ((record<GuestObservation>(KEYS.observation(id))?.failures ?? 0) >= failuresMax(guest)) return false
     const hasData = volumes.every((volume: VolumeId) => {
       const known = record<Volume>(KEYS.volume(volume))
       return known?.ready === true && inSync(known).some((replica) => healthy.has(replica.host))
