@@ -2,13 +2,14 @@
  * What this host decided as coordinator and from what, for `stead replay`. Kept on the host that decided: it is large,
  * and nothing depends on it. A file of its own, so that the events stay small.
  */
-import { DatabaseSync } from 'node:sqlite'
+import type { DatabaseSync } from 'node:sqlite'
 import { promisify } from 'node:util'
 import { deflateRaw, inflateRaw } from 'node:zlib'
 import { recordOf, type Choice, type DecisionRecord } from '@stead/core/foresight/decision-record.ts'
 import type { CoordinatorInput } from '@stead/core/ha/coordinator.ts'
 import type { Plan } from '@stead/core/ha/plan.ts'
 import type { Log } from '@stead/core/ports/log.ts'
+import { openHistoryDatabase } from './history-database.ts'
 
 const deflate = promisify(deflateRaw)
 const inflate = promisify(inflateRaw)
@@ -32,10 +33,9 @@ export class DecisionHistory {
 
   constructor(path: string, log: Log) {
     this.#log = log
-    this.#database = new DatabaseSync(path)
-    this.#database.exec(`
-      PRAGMA journal_mode = WAL;
-      PRAGMA synchronous = NORMAL;
+    this.#database = openHistoryDatabase(
+      path,
+      `
       CREATE TABLE IF NOT EXISTS decisions (
         sequence INTEGER PRIMARY KEY,
         id TEXT NOT NULL UNIQUE,
@@ -43,7 +43,8 @@ export class DecisionHistory {
         choices TEXT NOT NULL,
         record BLOB NOT NULL
       );
-    `)
+      `,
+    )
   }
 
   /** Takes the record now and stores it soon: the plan does not wait for it. */

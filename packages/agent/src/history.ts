@@ -2,12 +2,13 @@
  * What happened in the cluster, kept on every host: the store's outbox holds only the newest events, this file the
  * rest. SQLite comes with Node; one table, ordered by arrival (the store's order), which no clock can change.
  */
-import { DatabaseSync } from 'node:sqlite'
+import type { DatabaseSync } from 'node:sqlite'
 import { decodeEvent } from '@stead/api/records.ts'
 import type { ClusterEvent } from '@stead/core/model/event.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import type { StoreEntry, WatchBatch } from '@stead/core/ports/store.ts'
+import { openHistoryDatabase } from './history-database.ts'
 
 const EVENTS_MAX = 200_000
 
@@ -25,10 +26,9 @@ export class History {
 
   constructor(path: string, log: Log) {
     this.#log = log
-    this.#database = new DatabaseSync(path)
-    this.#database.exec(`
-      PRAGMA journal_mode = WAL;
-      PRAGMA synchronous = NORMAL;
+    this.#database = openHistoryDatabase(
+      path,
+      `
       CREATE TABLE IF NOT EXISTS events (
         sequence INTEGER PRIMARY KEY,
         id TEXT NOT NULL UNIQUE,
@@ -37,7 +37,8 @@ export class History {
         event TEXT NOT NULL
       );
       CREATE INDEX IF NOT EXISTS events_by_time ON events (time);
-    `)
+      `,
+    )
   }
 
   /** Takes the events out of what the store's watch delivers; those known already are left. */
