@@ -1,0 +1,69 @@
+/**
+ * Port: moving a running guest's memory from one host to another. The real implementation drives QEMU's migration. It
+ * decides nothing: whose the guest is, is said by the grant, and only `GuestRun` and `Arrival` know when which step may
+ * be taken (docs/internals/migration.md).
+ */
+import type { GuestId } from '../model/ids.ts'
+import type { Result } from '../result.ts'
+import type { GuestLaunch, RunningGuest } from './guest-host.ts'
+
+/** Where a waiting QEMU listens, and the key that both ends must have. */
+export interface ArrivalEndpoint {
+  readonly address: string
+  readonly port: number
+  /** Pre-shared key of the TLS connection, 64 hexadecimal digits, used once. Never written into a record or a log. */
+  readonly secret: string
+}
+
+export interface MigrationLimits {
+  /** What the memory's stream may take; 0: as much as there is. */
+  readonly bandwidthBytesPerSecond: number
+  /** How long the guest may stand still by what QEMU forecasts. */
+  readonly downtimeMs: number
+  /** Let the guest go on at the destination before all of its memory is there, when it does not converge otherwise. */
+  readonly postCopy: boolean
+}
+
+export interface MigrationProgress {
+  readonly phase: 'setup' | 'copying' | 'standing-still' | 'post-copy' | 'completed' | 'failed' | 'none'
+  readonly totalBytes: number
+  readonly transferredBytes: number
+  readonly remainingBytes: number
+  /** How much memory the guest changes in a second; 0 while unknown. */
+  readonly dirtyBytesPerSecond: number
+  readonly bandwidthBytesPerSecond: number
+  /** How far the guest's processors are slowed down so that the copy converges, percent. */
+  readonly throttlePercent: number
+  /** How long it will stand still, by QEMU's own forecast. */
+  readonly expectedDowntimeMs: number
+  /** How many times the memory was gone through. */
+  readonly passes: number
+  readonly error?: string
+}
+
+export interface GuestMigration {
+  /**
+   * Destination: starts a QEMU that waits for the guest at a free port of `address`. Its disks are open and untouched
+   * until the guest has arrived. A failure leaves nothing behind.
+   */
+  receive(launch: GuestLaunch, at: { readonly address: string; readonly secret: string }): Promise<Result<ArrivalEndpoint>>
+  /** Destination: resolves once the guest runs here (or stands still after an error of a disk); fails when it never will. */
+  awaitArrival(guest: GuestId, timeoutMs: number): Promise<Result<RunningGuest>>
+  /** Source: what the guest runs with now, hot-plugged parts included: the destination's machine must be the same. */
+  launchOf(guest: GuestId): Promise<Result<GuestLaunch>>
+  /**
+   * Source: begins to copy the memory; the guest runs on. When nearly all is there, QEMU stops the guest, waits for its
+   * disks and flushes them, and stands still until `complete` or `cancel`.
+   */
+  send(guest: GuestId, to: ArrivalEndpoint, limits: MigrationLimits): Promise<Result<void>>
+  /** Source. `none` when no migration was begun since the start of QEMU. */
+  progress(guest: GuestId): Promise<Result<MigrationProgress>>
+  /** Source: from here on the memory that is still missing follows the guest. After it a failure ends the guest. */
+  startPostCopy(guest: GuestId): Promise<Result<void>>
+  /** Source: breaks the connection of every leg for good, so that this QEMU can never write again. The guest must stand still. */
+  relinquishDisks(guest: GuestId): Promise<Result<void>>
+  /** Source: lets the guest go. Resolves when the destination has all of it, with the figures; then QEMU is to be killed. */
+  complete(guest: GuestId): Promise<Result<MigrationProgress & { readonly downtimeMs: number }>>
+  /** Source: stops copying; the guest runs on here. Harmless when nothing is under way; impossible after `complete`. */
+  cancel(guest: GuestId): Promise<Result<void>>
+}
