@@ -56,6 +56,11 @@ export interface GuestMigration {
    * disks and flushes them, and stands still until `complete` or `cancel`.
    */
   send(guest: GuestId, to: ArrivalEndpoint, limits: MigrationLimits): Promise<Result<void>>
+  /**
+   * Source: resolves in the moment in which the guest stands still at the switch, its disks flushed; fails when the copy
+   * has failed or `signal` was aborted, which ends only the waiting.
+   */
+  awaitStandstill(guest: GuestId, signal: AbortSignal): Promise<Result<void>>
   /** Source. `none` when no migration was begun since the start of QEMU. */
   progress(guest: GuestId): Promise<Result<MigrationProgress>>
   /** Source: from here on the memory that is still missing follows the guest. After it a failure ends the guest. */
