@@ -39,6 +39,7 @@ import { Companion } from './process/companion.ts'
 import { guardianCompanions } from './process/guardian-companions.ts'
 import { detectAccelerator } from './qemu/accelerator.ts'
 import { checkImage, checkKernel } from './qemu/blob-check.ts'
+import { newestMachineType } from './qemu/machine-type.ts'
 import { QemuGuestHost } from './qemu/qemu-guest-host.ts'
 import { realClock, realRandom } from './real-clock.ts'
 import { register } from './registration.ts'
@@ -232,6 +233,8 @@ async function main(configPath: string | undefined): Promise<void> {
     config.role === 'compute'
       ? await detectAccelerator({ log, ...(config.guestUser ? { user: config.guestUser } : {}) })
       : 'none'
+  // Asked now, so that the first start need not wait for the answer.
+  if (config.role === 'compute') void newestMachineType()
   await register({ config, bootId, accelerator, store, events, clock, random: realRandom, log }, signal)
   work.push(runHostAgent({ context, role: config.role, detectionMs: config.detectionMs }, signal))
   const isKnown = (guest: string) => !mirror.loaded || mirror.state.guests.has(guest as GuestId)

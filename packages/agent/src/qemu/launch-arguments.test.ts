@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { GuestId, VolumeId } from '@stead/core/model/ids.ts'
 import type { GuestLaunch } from '@stead/core/ports/guest-host.ts'
-import { newDiskRecord } from './block-graph.ts'
 import { launchArguments } from './launch-arguments.ts'
+import { newLaunchRecord } from './launch-record.ts'
 
 const launch: GuestLaunch = {
   guest: '2f0c5c0e-7a55-4f0e-8d6e-1f6d8f6f4b10' as GuestId,
@@ -24,10 +24,8 @@ const launch: GuestLaunch = {
   accelerator: 'tcg',
 }
 const paths = { qmpSocket: '/run/qmp.sock', consoleLog: '/log/console.log' }
-const argumentsOf = (changes: Partial<GuestLaunch> = {}) => {
-  const changed = { ...launch, ...changes }
-  return launchArguments(changed, changed.disks.map(newDiskRecord), paths)
-}
+const argumentsOf = (changes: Partial<GuestLaunch> = {}) =>
+  launchArguments(newLaunchRecord({ ...launch, ...changes }, 'pc-q35-10.0', 0), paths)
 const valuesOf = (args: readonly string[], option: string) => args.filter((_, index) => args[index - 1] === option)
 
 describe('the command line of QEMU', () => {
@@ -68,5 +66,22 @@ describe('the command line of QEMU', () => {
   it('opens the prepared tap and runs no script', () => {
     assert.deepEqual(valuesOf(argumentsOf(), '-netdev'), ['tap,id=net0,ifname=st2f0c5c0e0,script=no,downscript=no'])
     assert.deepEqual(valuesOf(argumentsOf({ nics: [] }), '-netdev'), [])
+  })
+
+  it('makes the machine that the record names', () => {
+    assert.match(valuesOf(argumentsOf(), '-machine')[0] ?? '', /^pc-q35-10\.0,/)
+  })
+
+  it('gives every device a place of its own, which depends on nothing but its number', () => {
+    const disks = [0, 3].map((slot) => ({ ...launch.disks[0]!, volume: `${slot}` as VolumeId, slot }))
+    const nics = [1, 3].map((slot) => ({ ...launch.nics[0]!, slot }))
+    const devices = valuesOf(argumentsOf({ disks, nics }), '-device')
+    const placeOf = (id: string) =>
+      /,bus=([^,]*)(,addr=([^,]*))?/.exec(devices.find((device) => device.includes(`id=${id},`)) ?? '')
+    const busOf = (id: string) => placeOf(id)?.[1]
+    assert.deepEqual(['disk0', 'disk3', 'nic1', 'nic3'].map(busOf), ['port0', 'port3', 'port13', 'port15'])
+    for (const device of devices) assert.match(device, /,bus=/, 'nothing is left to QEMU')
+    const places = devices.map((device) => /,bus=.*?(,addr=[^,]*|,|$)/.exec(device)?.[0])
+    assert.equal(new Set(places).size, places.length, places.join(' '))
   })
 })

@@ -1,6 +1,8 @@
 /** The command line of a guest's QEMU: a pure function of what was ordered and where its files are. */
-import type { GuestLaunch } from '@stead/core/ports/guest-host.ts'
+import type { GuestLaunch, LaunchNic } from '@stead/core/ports/guest-host.ts'
 import { BLOCK_OPTIONS, deviceId, diskBlockdevs, topNode, type DiskRecord } from './block-graph.ts'
+import type { LaunchRecord } from './launch-record.ts'
+import { diskPort, nicPort, platformPlace, rootPorts } from './pci-places.ts'
 
 export interface GuestPaths {
   readonly qmpSocket: string
@@ -13,9 +15,11 @@ const SANDBOX = 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecont
 /** TCG's translation cache. The default is up to 1 GiB a guest; 64 MiB costs a small guest nothing that was measured. */
 const TCG_CACHE_MIB = 64
 
-export function launchArguments(launch: GuestLaunch, disks: readonly DiskRecord[], paths: GuestPaths): string[] {
+/** The same record makes the same machine, device by device and place by place, on whichever host. */
+export function launchArguments(record: LaunchRecord, paths: GuestPaths): string[] {
+  const { launch, disks } = record
   return [
-    ...machineArguments(launch),
+    ...machineArguments(launch, record.machine ?? 'q35'),
     ...bootArguments(launch),
     ...[
       '-chardev',
@@ -24,23 +28,18 @@ export function launchArguments(launch: GuestLaunch, disks: readonly DiskRecord[
       'chardev=qmp,mode=control',
     ],
     ...['-chardev', `file,id=console,path=${escaped(paths.consoleLog)},append=on`, '-serial', 'chardev:console'],
-    ...['-object', 'rng-builtin,id=rng0', '-device', 'virtio-rng-pci,id=rng,rng=rng0'],
+    ...rootPorts().flatMap((port) => ['-device', port]),
+    ...['-object', 'rng-builtin,id=rng0', '-device', `virtio-rng-pci,id=rng,rng=rng0,${platformPlace('rng')}`],
     ...diskArguments(launch, disks),
-    ...launch.nics.flatMap((nic, index) => [
-      '-netdev',
-      `tap,id=net${index},ifname=${nic.tap},script=no,downscript=no`,
-      '-device',
-      // No option ROM: a guest never boots from the network.
-      `virtio-net-pci,id=nic${index},netdev=net${index},mac=${nic.mac},romfile=`,
-    ]),
+    ...launch.nics.flatMap((nic, position) => nicArguments(nic, nic.slot ?? position)),
   ]
 }
 
-function machineArguments(launch: GuestLaunch): string[] {
+function machineArguments(launch: GuestLaunch, machine: string): string[] {
   const kvm = launch.accelerator === 'kvm'
   return [
     ...['-name', `guest=${escaped(launch.name)},debug-threads=on`, '-uuid', launch.guest],
-    ...['-machine', 'q35,usb=off,vmport=off,hpet=off,dump-guest-core=off'],
+    ...['-machine', `${machine},usb=off,vmport=off,hpet=off,dump-guest-core=off`],
     ...['-accel', kvm ? 'kvm' : `tcg,thread=multi,tb-size=${TCG_CACHE_MIB}`, '-cpu', kvm ? 'host' : 'max'],
     ...['-smp', String(launch.cpus), '-m', `size=${Math.ceil(launch.memoryBytes / 1024)}k`],
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-sandbox', SANDBOX, '-msg', 'timestamp=on'],
@@ -62,13 +61,23 @@ function diskArguments(launch: GuestLaunch, disks: readonly DiskRecord[]): strin
       ...diskBlockdevs(disk).flatMap((blockdev) => ['-blockdev', JSON.stringify(blockdev)]),
       '-device',
       [
-        `virtio-blk-pci,id=${deviceId(disk.index)},drive=${topNode(disk.index)},werror=stop,rerror=stop`,
+        `virtio-blk-pci,id=${deviceId(disk.index)},bus=${diskPort(disk.index)},drive=${topNode(disk.index)},werror=stop,rerror=stop`,
         // The guest finds its disks by volume: /dev/disk/by-id/virtio-<first 20 characters>.
         `serial=${disk.volume.slice(0, 20)}`,
         ...(iothread ? ['iothread=block-io'] : []),
         ...(launch.boot.kind === 'disk' && disk.index === 0 ? ['bootindex=1'] : []),
       ].join(','),
     ]),
+  ]
+}
+
+function nicArguments(nic: LaunchNic, slot: number): string[] {
+  return [
+    '-netdev',
+    `tap,id=net${slot},ifname=${nic.tap},script=no,downscript=no`,
+    '-device',
+    // No option ROM: a guest never boots from the network.
+    `virtio-net-pci,id=nic${slot},bus=${nicPort(slot)},netdev=net${slot},mac=${nic.mac},romfile=`,
   ]
 }
 

@@ -18,6 +18,11 @@ export interface LaunchRecord {
   readonly version: 1
   readonly launch: GuestLaunch
   readonly disks: readonly DiskRecord[]
+  /**
+   * The versioned machine that QEMU was told to be, `pc-q35-10.0`: a migration's destination makes the same. Absent: it
+   * was started before places were fixed, and has no ports for hot-plug.
+   */
+  readonly machine?: string
   /** Wall clock, ms; for people. */
   readonly startedAt: number
 }
@@ -53,8 +58,9 @@ export function guestFolder(guestsFolder: string, guest: string): GuestFolder {
   }
 }
 
-export function newLaunchRecord(launch: GuestLaunch, wallMs: number): LaunchRecord {
-  return { version: 1, launch, disks: launch.disks.map(newDiskRecord), startedAt: wallMs }
+export function newLaunchRecord(launch: GuestLaunch, machine: string, wallMs: number): LaunchRecord {
+  const disks = launch.disks.map((disk, position) => newDiskRecord(disk, disk.slot ?? position))
+  return { version: 1, launch, machine, disks, startedAt: wallMs }
 }
 
 /**

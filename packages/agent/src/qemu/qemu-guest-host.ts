@@ -20,6 +20,7 @@ import {
   type GuestFolder,
   type LaunchRecord,
 } from './launch-record.ts'
+import { newestMachineType } from './machine-type.ts'
 import { probeNbdServer } from './leg-probe.ts'
 import { QemuGuest } from './running-guest.ts'
 
@@ -75,13 +76,15 @@ export class QemuGuestHost implements GuestHost {
     if (!checked.ok) return checked
     const prepared = prepareFolder(folder, this.#options.user)
     if (!prepared.ok) return prepared
-    const record = newLaunchRecord(launch, Date.now())
+    const machine = await newestMachineType(this.#options.qemu)
+    if (!machine.ok) return machine
+    const record = newLaunchRecord(launch, machine.value, Date.now())
     const written = writeLaunchRecord(folder, record)
     if (!written.ok) return written
     const namespacePid = await this.#options.namespacePid?.()
     const started = await startDetached(this.#options.helper, {
       command: this.#options.qemu ?? 'qemu-system-x86_64',
-      args: launchArguments(launch, record.disks, folder),
+      args: launchArguments(record, folder),
       pidFile: folder.pidFile,
       stdoutPath: folder.stdoutLog,
       stderrPath: folder.stderrLog,

@@ -48,7 +48,7 @@ export const createGuestBody = z.strictObject({
   name: dnsLabel.describe('A DNS label, unique in the cluster'),
   memoryBytes,
   cpus: cpus.default(1),
-  disks: z.array(diskSchema).max(16).default([]),
+  disks: z.array(diskSchema).max(12).default([]),
   host: z.string().optional().describe('Where it should run; a preference'),
   boot: bootRequestSchema,
   ha: haSchema.optional().describe('Default: `started` with `start`, else `stopped`'),

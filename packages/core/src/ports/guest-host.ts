@@ -25,6 +25,14 @@ export interface GuestDisk {
   readonly legs: readonly Leg[]
   /** How many replicas the volume has; missing legs are held open by a filler that refuses reads. */
   readonly width: number
+  /** The number of the disk, which decides its place in the machine; absent: its position in the list. */
+  readonly slot?: number
+}
+
+export interface LaunchNic extends Nic {
+  readonly tap: string
+  /** The number of the card, which decides its place in the machine; absent: its position in the list. */
+  readonly slot?: number
 }
 
 export interface GuestLaunch {
@@ -37,7 +45,7 @@ export interface GuestLaunch {
     | { readonly kind: 'kernel'; readonly kernelPath: string; readonly initrdPath?: string; readonly append: string }
     | { readonly kind: 'disk' }
   readonly disks: readonly GuestDisk[]
-  readonly nics: readonly (Nic & { readonly tap: string })[]
+  readonly nics: readonly LaunchNic[]
   readonly accelerator: 'kvm' | 'tcg'
 }
 
