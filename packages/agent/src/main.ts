@@ -18,6 +18,7 @@ import type { Volume } from '@stead/core/model/volume.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { createApiBackend } from './backend/api-backend.ts'
 import { confirmDead } from './backend/confirm-dead.ts'
+import { askGuestAgent, guestAgentCalls } from './backend/guest-agent-endpoints.ts'
 import { openConsole } from './backend/guest-console.ts'
 import { BlobStore } from './blobs/blob-store.ts'
 import { loadConfig } from './config.ts'
@@ -155,6 +156,7 @@ async function main(configPath: string | undefined): Promise<void> {
     mirror,
     fence,
     guests,
+    guestAgent: guests.agent,
     volumesOn: (host) => (host === self ? volumes : peers.volumes(host)),
     network: new LinuxNetworkHost(config.guestUser ? { user: config.guestUser } : {}),
     legWatch: new LegProbe(),
@@ -189,6 +191,7 @@ async function main(configPath: string | undefined): Promise<void> {
     verdicts,
     lagBytes: (volume) => lagBytes(context, volume),
     console: (guest, offset, follow, gone) => openConsole(context, peers, { guest, offset, follow }, gone),
+    guestAgentOf: askGuestAgent(context, peers),
     checkKernel,
     checkImage,
     spreadBlobs: async (digests) => {
@@ -210,6 +213,7 @@ async function main(configPath: string | undefined): Promise<void> {
     blobs,
     guestCalls: {
       ...decisionCalls(decisions),
+      ...guestAgentCalls(context),
       'fetch-blobs': async (input) => {
         const digests = Array.isArray(input) ? (input as BlobId[]) : []
         const fetched = await Promise.all(digests.map((digest) => blobs.ensure(digest)))

@@ -15,6 +15,7 @@ export const PERMISSIONS = [
   'guest.configure',
   'guest.delete',
   'guest.console',
+  'guest.execute',
   'volume.view',
   'event.view',
   'operation.view',

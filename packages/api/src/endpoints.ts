@@ -2,6 +2,7 @@
 import { CLUSTER_ENDPOINTS } from './endpoints/cluster.ts'
 import { DECISION_ENDPOINTS } from './endpoints/decisions.ts'
 import { FORESIGHT_ENDPOINTS } from './endpoints/foresight.ts'
+import { GUEST_AGENT_ENDPOINTS } from './endpoints/guest-agent.ts'
 import { GUEST_ENDPOINTS } from './endpoints/guests.ts'
 import { POLICY_ENDPOINTS } from './endpoints/policy.ts'
 import { RULE_ENDPOINTS } from './endpoints/rules.ts'
@@ -13,6 +14,7 @@ export const ENDPOINTS = {
   ...DECISION_ENDPOINTS,
   ...FORESIGHT_ENDPOINTS,
   ...GUEST_ENDPOINTS,
+  ...GUEST_AGENT_ENDPOINTS,
   ...STORAGE_ENDPOINTS,
   ...RULE_ENDPOINTS,
   ...POLICY_ENDPOINTS,

@@ -190,6 +190,9 @@ export const guestSchema = z.object({
   maxRestart: wholeNumber().max(100).exactOptional().describe('Further tries on the host where a run failed'),
   maxRelocate: wholeNumber().max(100).exactOptional().describe('Other hosts that are tried after that'),
   failback: z.boolean().exactOptional().describe('Whether it returns to the hosts that a rule prefers'),
+  agent: z
+    .object({ execute: z.boolean().describe('Programs may be run in it from outside, by its agent') })
+    .exactOptional(),
   preferredHost: hostId.exactOptional(),
   acceptDataLoss: z.object({ host: hostId, atEpoch: epoch }).exactOptional(),
   moveTo: hostId.exactOptional().describe('Asked to be moved there'),

@@ -73,6 +73,11 @@ export const guestViewSchema = z.object({
     append: z.string().exactOptional(),
   }),
   nics: z.array(z.object({ mac: z.string(), network: z.string() })),
+  agent: z.object({ execute: z.boolean().describe('Programs may be run in it from outside, by its agent') }),
+  addresses: z
+    .array(z.string())
+    .nullable()
+    .describe('As its agent tells them, with prefix length; null in lists and while it does not say'),
   volumes: z.array(
     z.object({
       id: z.string(),

@@ -108,6 +108,12 @@ export const FAILURES = {
     title: 'The hypervisor refused',
     hint: "See the agent's log on the guest's host",
   },
+  no_guest_agent: {
+    status: 409,
+    exit: 5,
+    title: 'No agent answers inside the guest',
+    hint: 'Install and start qemu-guest-agent in the guest; a guest that is still booting has none yet',
+  },
   storage: {
     status: 500,
     exit: 9,

@@ -30,8 +30,10 @@ export const GUEST_APPEND = 'console=ttyS0 quiet panic=-1'
 /** In this order; one that is built into the kernel has no file. `virtio_ring` must come before `virtio`. */
 const MODULES = [
   ...['virtio_ring', 'virtio', 'virtio_pci_legacy_dev', 'virtio_pci_modern_dev', 'virtio_pci', 'virtio_blk'],
-  ...['failover', 'net_failover', 'virtio_net', 'evdev', 'button'],
+  ...['failover', 'net_failover', 'virtio_net', 'evdev', 'button', 'virtio_console'],
 ]
+/** In the image too, for guests that load them themselves. */
+const SPARE_MODULES = ['efivarfs']
 
 const INIT = `#!/bin/busybox sh
 export PATH=/bin
@@ -92,9 +94,12 @@ export async function buildGuestImage(repository: string): Promise<Result<GuestI
   const cache = join(repository, '.cache', 'guest')
   mkdirSync(cache, { recursive: true })
   const kernelFolder = join(cache, 'kernel')
-  if (!existsSync(join(kernelFolder, 'vmlinuz'))) {
+  const taken = join(kernelFolder, 'modules.list')
+  const wanted = [...MODULES, ...SPARE_MODULES].join('\n')
+  if (!existsSync(taken) || readFileSync(taken, 'utf8') !== wanted) {
     const fetched = await fetchKernel(cache, kernelFolder)
     if (!fetched.ok) return fetched
+    writeWhole(taken, wanted)
   }
   const recorder = join(repository, '.native', 'bin', 'recorder')
   if (!existsSync(recorder))
@@ -174,7 +179,7 @@ async function copyModules(root: string, target: string): Promise<Result<void>> 
     ['lib', 'usr/lib'].map((folder) => join(root, folder, 'modules')).find((folder) => existsSync(folder)) ?? root
   for (const path of readdirSync(lib, { recursive: true, encoding: 'utf8' })) {
     const [, name, packed] = /^(.*)\.ko(\.xz)?$/.exec(basename(path)) ?? []
-    if (name === undefined || !MODULES.includes(name)) continue
+    if (name === undefined || !(MODULES.includes(name) || SPARE_MODULES.includes(name))) continue
     const to = join(target, `${name}.ko${packed ?? ''}`)
     renameSync(join(lib, path), to)
     // Debian 13 packs its modules, which busybox's insmod cannot read.

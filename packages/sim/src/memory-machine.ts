@@ -33,6 +33,8 @@ export interface Process {
   readonly launch: GuestLaunch
   readonly pid: number
   status: RunningGuest['status']
+  /** Its agent holds the writes of its file systems back. */
+  isFrozen?: boolean
   readonly disks: ReadonlyMap<VolumeId, Disk>
 }
 
@@ -219,7 +221,7 @@ export class MemoryMachine {
 
   #next(process: Process, disk: Disk): void {
     const { pace } = this.#options
-    if (process.status !== 'running' || disk.pending || (pace && !pace.isRunning())) return
+    if (process.status !== 'running' || process.isFrozen || disk.pending || (pace && !pace.isRunning())) return
     disk.cancelNext()
     // What failed is tried again before anything else.
     const isFlush = pace !== undefined && !disk.failed && disk.sinceFlush >= pace.writesPerFlush()

@@ -22,6 +22,7 @@ import { fail, ok, type Result } from '@stead/core/result.ts'
 import { EtcdClient } from './etcd-client.ts'
 import type { GuestFaults } from './guest-faults.ts'
 import { HostClock } from './host-clock.ts'
+import { MemoryGuestAgent } from './memory-guest-agent.ts'
 import { MemoryMachine, type Pace, type Process } from './memory-machine.ts'
 import { MemoryVolumeHost } from './memory-volume-host.ts'
 import { ProcessLife } from './process-life.ts'
@@ -317,6 +318,7 @@ export class WorldHost {
         new WorldGuests({ ...this.#around, host: this.id, machine: this.machine, guardian: this.guardian }),
         latency,
       ),
+      guestAgent: life.bind(new MemoryGuestAgent({ machine: this.machine, clock: ownClock }), latency),
       volumesOn: (id) => (id === this.id ? own : (remotes.get(id) ?? own)),
       network: NO_TAPS,
       legWatch: life.bind(

@@ -3,6 +3,7 @@ import type { ApiBackend } from '../http/backend.ts'
 import { Desk, type BackendContext } from './desk.ts'
 import { decisionEndpoints } from './decision-endpoints.ts'
 import { explainEndpoints } from './explain-endpoints.ts'
+import { guestAgentEndpoints } from './guest-agent-endpoints.ts'
 import { guestEndpoints } from './guest-endpoints.ts'
 import { historyEndpoints } from './history-endpoints.ts'
 import { hostEndpoints } from './host-endpoints.ts'
@@ -16,6 +17,7 @@ export function createApiBackend(context: BackendContext): ApiBackend {
   return {
     ...hostEndpoints(desk),
     ...guestEndpoints(desk),
+    ...guestAgentEndpoints(desk),
     ...storageEndpoints(desk),
     ...historyEndpoints(desk),
     ...ruleEndpoints(desk),

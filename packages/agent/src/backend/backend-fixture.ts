@@ -4,7 +4,7 @@ import { recordDecoder } from '@stead/api/records.ts'
 import { ALL_ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { ResponseOf } from '@stead/api/endpoint.ts'
 import type { EndpointOf } from '@stead/api/endpoints.ts'
-import type { Failure } from '@stead/core/errors.ts'
+import { failure, type Failure } from '@stead/core/errors.ts'
 import type { ClusterFixture } from '@stead/core/ha/cluster-fixture.ts'
 import { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
 import { EventWriter } from '@stead/core/host/event-writer.ts'
@@ -13,7 +13,7 @@ import type { HostId } from '@stead/core/model/ids.ts'
 import { KEYS, PREFIX } from '@stead/core/model/keys.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import type { Store } from '@stead/core/ports/store.ts'
-import { ok, type Result } from '@stead/core/result.ts'
+import { fail, ok, type Result } from '@stead/core/result.ts'
 import { MemoryStoreServer } from '@stead/sim/memory-store.ts'
 import { History } from '../history.ts'
 import type { ApiBackend, BackendId, RequestContext } from '../http/backend.ts'
@@ -54,6 +54,7 @@ export class TestBackend {
       history,
       decisions: { list: async () => ok([]), find: async () => ok(undefined) } as never,
       blobs: { ensure: async () => ok('/blob'), find: () => '/blob', put: async () => ok() } as never,
+      guestAgentOf: () => ({ interfaces: async () => fail(failure('no_guest_agent', 'none')) }) as never,
       clock: realClock,
       random: realRandom,
       log: silent,

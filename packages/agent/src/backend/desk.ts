@@ -23,6 +23,7 @@ import type { RequestContext } from '../http/backend.ts'
 import { admitChange } from './admission-check.ts'
 import { commitChange, type Change } from './change.ts'
 import { foreseeChange, requireForeseen } from './what-if.ts'
+import type { AskableAgent } from './guest-agent-endpoints.ts'
 import { operationView, type ViewContext } from './views.ts'
 
 const OWN_COPY_MS = 1_000
@@ -48,6 +49,8 @@ export interface BackendContext {
     follow: boolean,
     signal: AbortSignal,
   ) => Promise<Result<AsyncIterable<Uint8Array>>>
+  /** The agent inside the guest, asked on the host where the guest runs. */
+  readonly guestAgentOf: (guest: Guest) => AskableAgent
   readonly checkKernel: (path: string) => Promise<Result<unknown>>
   readonly checkImage: (path: string, format: 'raw' | 'qcow2') => Promise<Result<{ readonly virtualSizeBytes: number }>>
   /** Has every host that is up fetch these files, so that a failover finds them. */

@@ -82,7 +82,7 @@ export function setChange(state: ClusterState, known: Versioned<Guest>, body: Gu
   return ok(change(kind, known, writes))
 }
 
-const SETTINGS = ['priority', 'maxRestart', 'maxRelocate', 'failback', 'memoryBytes', 'cpus'] as const
+const SETTINGS = ['priority', 'maxRestart', 'maxRelocate', 'failback', 'agent', 'memoryBytes', 'cpus'] as const
 
 /**
  * A guest that runs is asked to move, if the planner lets it run there; one that does not starts there next. The host

@@ -8,6 +8,7 @@ import type { ApiBackend } from '../http/backend.ts'
 import { planCreate, type CreatePlan } from './create-plan.ts'
 import type { Change } from './change.ts'
 import type { Desk } from './desk.ts'
+import { addressesOf } from './guest-agent-endpoints.ts'
 import { deleteChange, relocateChange, setChange, startChange, stopChange } from './guest-changes.ts'
 import { spreadFiles, viewWithLag } from './storage-endpoints.ts'
 import { cloneDecision, guestView } from './views.ts'
@@ -60,7 +61,11 @@ export function guestEndpoints(desk: Desk): Answers {
     'guest.show': async ({ params }) => {
       const guest = desk.findGuest(params.guest)
       if (!guest.ok) return guest
-      return ok(guestView(await viewWithLag(desk, guest.value.value.volumes), guest.value))
+      const [context, addresses] = await Promise.all([
+        viewWithLag(desk, guest.value.value.volumes),
+        addressesOf(desk, guest.value.value),
+      ])
+      return ok({ ...guestView(context, guest.value), addresses })
     },
     'guest.create': async ({ body }, request) => {
       const planned = createPlan(body)

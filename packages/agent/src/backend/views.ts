@@ -43,6 +43,8 @@ export function guestView(context: ViewContext, { value: guest, revision }: Vers
     cpus: guest.cpus,
     boot: guest.boot,
     nics: [...guest.nics],
+    agent: { execute: guest.agent?.execute ?? false },
+    addresses: null,
     volumes: volumes.map(({ value: volume }) => ({
       id: volume.id,
       name: volume.name,

@@ -23,7 +23,7 @@ const launch: GuestLaunch = {
   nics: [{ mac: '52:54:00:00:00:01', network: 'lan', tap: 'st2f0c5c0e0' }],
   accelerator: 'tcg',
 }
-const paths = { qmpSocket: '/run/qmp.sock', consoleLog: '/log/console.log' }
+const paths = { qmpSocket: '/run/qmp.sock', consoleLog: '/log/console.log', agentSocket: '/run/agent,.sock' }
 const argumentsOf = (changes: Partial<GuestLaunch> = {}) =>
   launchArguments(newLaunchRecord({ ...launch, ...changes }, 'pc-q35-10.0', 0), paths)
 const valuesOf = (args: readonly string[], option: string) => args.filter((_, index) => args[index - 1] === option)
@@ -51,6 +51,12 @@ describe('the command line of QEMU', () => {
     const disk = argumentsOf({ boot: { kind: 'disk' } })
     assert.deepEqual(valuesOf(disk, '-kernel'), [])
     assert.ok(valuesOf(disk, '-device').some((value) => value.endsWith('bootindex=1')))
+  })
+
+  it('gives the guest a channel for its agent', () => {
+    assert.ok(valuesOf(argumentsOf(), '-chardev').includes('socket,id=agent,path=/run/agent,,.sock,server=on,wait=off'))
+    const port = valuesOf(argumentsOf(), '-device').find((device) => device.startsWith('virtserialport'))
+    assert.match(port ?? '', /chardev=agent,name=org\.qemu\.guest_agent\.0$/)
   })
 
   it('passes names with commas through the option parser', () => {

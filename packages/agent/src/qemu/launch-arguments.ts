@@ -7,6 +7,7 @@ import { diskPort, nicPort, platformPlace, rootPorts } from './pci-places.ts'
 export interface GuestPaths {
   readonly qmpSocket: string
   readonly consoleLog: string
+  readonly agentSocket: string
 }
 
 /** QEMU's seccomp filter; works only when the process starts unprivileged already (`-run-with user=` is denied by it). */
@@ -14,6 +15,8 @@ const SANDBOX = 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecont
 
 /** TCG's translation cache. The default is up to 1 GiB a guest; 64 MiB costs a small guest nothing that was measured. */
 const TCG_CACHE_MIB = 64
+
+export const AGENT_CHARDEV = 'agent'
 
 /** The same record makes the same machine, device by device and place by place, on whichever host. */
 export function launchArguments(record: LaunchRecord, paths: GuestPaths): string[] {
@@ -29,6 +32,7 @@ export function launchArguments(record: LaunchRecord, paths: GuestPaths): string
     ],
     ...['-chardev', `file,id=console,path=${escaped(paths.consoleLog)},append=on`, '-serial', 'chardev:console'],
     ...rootPorts().flatMap((port) => ['-device', port]),
+    ...agentArguments(paths),
     ...['-object', 'rng-builtin,id=rng0', '-device', `virtio-rng-pci,id=rng,rng=rng0,${platformPlace('rng')}`],
     ...diskArguments(launch, disks),
     ...launch.nics.flatMap((nic, position) => nicArguments(nic, nic.slot ?? position)),
@@ -51,6 +55,15 @@ function machineArguments(launch: GuestLaunch, machine: string): string[] {
 function bootArguments({ boot }: GuestLaunch): string[] {
   if (boot.kind === 'disk') return []
   return ['-kernel', boot.kernelPath, ...(boot.initrdPath ? ['-initrd', boot.initrdPath] : []), '-append', boot.append]
+}
+
+/** The channel of the agent inside the guest, under the name by which qemu-ga looks for it. */
+function agentArguments({ agentSocket }: GuestPaths): string[] {
+  return [
+    ...['-chardev', `socket,id=${AGENT_CHARDEV},path=${escaped(agentSocket)},server=on,wait=off`],
+    ...['-device', `virtio-serial-pci,id=serial,${platformPlace('serial')}`],
+    ...['-device', `virtserialport,id=agent-port,bus=serial.0,chardev=${AGENT_CHARDEV},name=org.qemu.guest_agent.0`],
+  ]
 }
 
 function diskArguments(launch: GuestLaunch, disks: readonly DiskRecord[]): string[] {

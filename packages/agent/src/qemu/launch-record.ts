@@ -3,7 +3,8 @@
  *
  *   launch.json   what was started and which node belongs to which host's leg; written before QEMU starts
  *   qemu.pid      pid and start time of the process
- *   run/          owned by the guests' user: QEMU creates `qmp.sock` in it
+ *   run/          owned by the guests' user: QEMU creates `qmp.sock` in it, and `agent.sock` of the guest's agent
+ *   frozen        while the guest's file systems are frozen; see `QemuGuestAgent`
  *   console.log   serial console of the present boot; console.1.log: of the one before
  *   stderr.log    what QEMU itself says
  */
@@ -33,6 +34,8 @@ export interface GuestFolder {
   readonly pidFile: string
   readonly runFolder: string
   readonly qmpSocket: string
+  readonly agentSocket: string
+  readonly frozenNote: string
   readonly consoleLog: string
   readonly previousConsoleLog: string
   readonly stdoutLog: string
@@ -51,6 +54,8 @@ export function guestFolder(guestsFolder: string, guest: string): GuestFolder {
     pidFile: join(path, 'qemu.pid'),
     runFolder,
     qmpSocket: join(runFolder, 'qmp.sock'),
+    agentSocket: join(runFolder, 'agent.sock'),
+    frozenNote: join(path, 'frozen'),
     consoleLog: join(path, 'console.log'),
     previousConsoleLog: join(path, 'console.1.log'),
     stdoutLog: join(path, 'stdout.log'),
@@ -71,9 +76,9 @@ export function prepareFolder(
   folder: GuestFolder,
   user: { readonly uid: number; readonly gid: number } | undefined,
 ): Result<void> {
-  if (Buffer.byteLength(folder.qmpSocket) > SOCKET_PATH_BYTES_MAX) {
+  if (Buffer.byteLength(folder.agentSocket) > SOCKET_PATH_BYTES_MAX) {
     return fail(
-      failure('internal', `The path ${folder.qmpSocket} is too long for a unix socket`, {
+      failure('internal', `The path ${folder.agentSocket} is too long for a unix socket`, {
         hint: 'Use a state folder with a shorter path',
       }),
     )
@@ -82,7 +87,7 @@ export function prepareFolder(
     mkdirSync(folder.path, { recursive: true, mode: 0o755 })
     rmSync(folder.runFolder, { recursive: true, force: true })
     mkdirSync(folder.runFolder, { mode: 0o700 })
-    rmSync(folder.pidFile, { force: true })
+    for (const path of [folder.pidFile, folder.frozenNote]) rmSync(path, { force: true })
     rotate(folder.consoleLog, folder.previousConsoleLog)
     closeSync(openSync(folder.consoleLog, 'w', 0o640))
     if (user) for (const path of [folder.runFolder, folder.consoleLog]) chownSync(path, user.uid, user.gid)
@@ -137,7 +142,7 @@ export function readLaunchRecord(folder: GuestFolder): Result<LaunchRecord | und
 }
 
 export function removeLaunchRecord(folder: GuestFolder): void {
-  for (const path of [folder.launchFile, folder.pidFile]) rmSync(path, { force: true })
+  for (const path of [folder.launchFile, folder.pidFile, folder.frozenNote]) rmSync(path, { force: true })
 }
 
 /** The last lines that QEMU wrote to its standard error, for the reason of a failure. */

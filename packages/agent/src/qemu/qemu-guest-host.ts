@@ -21,6 +21,7 @@ import {
   type LaunchRecord,
 } from './launch-record.ts'
 import { newestMachineType } from './machine-type.ts'
+import { QemuGuestAgent } from './qemu-guest-agent.ts'
 import { probeNbdServer } from './leg-probe.ts'
 import { QemuGuest } from './running-guest.ts'
 
@@ -38,6 +39,7 @@ export interface QemuGuestHostOptions {
 }
 
 export class QemuGuestHost implements GuestHost {
+  readonly agent: QemuGuestAgent
   readonly #options: QemuGuestHostOptions
   readonly #running = new Map<GuestId, QemuGuest>()
   readonly #listeners = new Set<(event: GuestEvent) => void>()
@@ -46,6 +48,11 @@ export class QemuGuestHost implements GuestHost {
 
   constructor(options: QemuGuestHostOptions) {
     this.#options = options
+    this.agent = new QemuGuestAgent({
+      folder: (guest) => this.#folder(guest),
+      isListening: (guest) => this.#with(guest, (running) => running.isAgentListening()),
+      log: options.log,
+    })
   }
 
   start(launch: GuestLaunch): Promise<Result<RunningGuest>> {
@@ -112,8 +119,10 @@ export class QemuGuestHost implements GuestHost {
     return running
   }
 
+  /** By the agent inside the guest where there is one, which also hears when nobody heeds the power button. */
   async requestShutdown(guest: GuestId): Promise<Result<void>> {
-    return this.#with(guest, (running) => running.requestShutdown())
+    const asked = await this.agent.shutdown(guest)
+    return asked.ok ? asked : this.#with(guest, (running) => running.requestShutdown())
   }
 
   quit(guest: GuestId): Promise<Result<{ readonly flushed: boolean }>> {
@@ -169,6 +178,7 @@ export class QemuGuestHost implements GuestHost {
     }
     // After adopt() has returned, so that its caller knows the guest when the event comes.
     setImmediate(() => void guest.catchUp())
+    void this.agent.thawLeftover(id)
     return inspected.value
   }
 
@@ -230,6 +240,7 @@ export class QemuGuestHost implements GuestHost {
 
   /** Disconnects from every QEMU; the guests run on. */
   close(): void {
+    this.agent.close()
     for (const guest of this.#running.values()) guest.dispose()
     this.#running.clear()
   }

@@ -17,6 +17,7 @@ import {
   type GuestFolder,
   type LaunchRecord,
 } from './launch-record.ts'
+import { AGENT_CHARDEV } from './launch-arguments.ts'
 import { IoErrors } from './io-errors.ts'
 import { drainAndFlushDisk, queryGraph, type Monitor } from './mirror-surgery.ts'
 import { QmpClient, type QmpEvent } from './qmp.ts'
@@ -134,8 +135,18 @@ export class QemuGuest {
     return { guest: this.guest, epoch: this.epoch, pid: this.process.pid }
   }
 
+  /** The power button. */
   requestShutdown(): Promise<Result<void>> {
     return this.#run('system_powerdown')
+  }
+
+  /** Whether something in the guest holds its end of the agent's channel open. */
+  async isAgentListening(): Promise<Result<boolean>> {
+    const monitor = this.#connected()
+    if (!monitor.ok) return monitor
+    const reply = await monitor.value.execute<readonly CharacterDevice[]>('query-chardev')
+    if (!reply.ok) return reply
+    return ok(reply.value.some((device) => device.label === AGENT_CHARDEV && device['frontend-open']))
   }
 
   pause(): Promise<Result<void>> {
@@ -292,6 +303,11 @@ export class QemuGuest {
 
 function legHosts(disks: readonly GuestDisk[]): RunningGuest['legs'] {
   return new Map(disks.map((disk) => [disk.volume, disk.legs.map((leg) => leg.host)]))
+}
+
+interface CharacterDevice {
+  readonly label: string
+  readonly 'frontend-open': boolean
 }
 
 interface QemuStatus {

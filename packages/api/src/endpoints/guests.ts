@@ -58,7 +58,7 @@ export const createGuestBody = z.strictObject({
 })
 export type CreateGuest = z.output<typeof createGuestBody>
 
-const { priority, maxRestart, maxRelocate, failback } = guestSchema.shape
+const { priority, maxRestart, maxRelocate, failback, agent } = guestSchema.shape
 
 export const setGuestBody = z.strictObject({
   ha: haSchema.optional(),
@@ -66,6 +66,7 @@ export const setGuestBody = z.strictObject({
   maxRestart: maxRestart.unwrap().optional(),
   maxRelocate: maxRelocate.unwrap().optional(),
   failback: failback.unwrap().optional(),
+  agent: agent.unwrap().optional(),
   memoryBytes: memoryBytes.optional().describe('Of a stopped guest only, in bytes; a multiple of 1 MiB'),
   cpus: cpus.optional().describe('Of a stopped guest only'),
   acceptBreach,

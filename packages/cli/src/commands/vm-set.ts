@@ -20,6 +20,8 @@ export function addVmSet(vm: Command, terminal: Terminal): void {
     .option('--no-failback', 'stay where it is')
     .option('--memory <size>', 'of a stopped guest: 128MiB, 1GiB')
     .option('--cpus <n>', 'of a stopped guest: virtual processors')
+    .option('--agent-exec', 'let programs be run in it from outside, by its agent')
+    .option('--no-agent-exec', 'do not')
     .option(...ACCEPT_BREACH)
     .action(action(terminal, (session, [guest = ''], options) => setGuest(session, guest, bodyOf(options), options)))
 }
@@ -36,6 +38,7 @@ function bodyOf(options: Readonly<Record<string, unknown>>): SetBody {
     ...(maxRestart === undefined ? {} : { maxRestart: parseCount(maxRestart, '--max-restart') }),
     ...(maxRelocate === undefined ? {} : { maxRelocate: parseCount(maxRelocate, '--max-relocate') }),
     ...(typeof options['failback'] === 'boolean' ? { failback: options['failback'] } : {}),
+    ...(typeof options['agentExec'] === 'boolean' ? { agent: { execute: options['agentExec'] } } : {}),
     ...(memory === undefined ? {} : { memoryBytes: parseSize(memory, '--memory') }),
     ...(cpus === undefined ? {} : { cpus: parseCount(cpus, '--cpus') }),
   }

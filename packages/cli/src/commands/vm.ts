@@ -10,6 +10,7 @@ import { settle } from '../waiting.ts'
 import { printExplanation } from './explain.ts'
 import { ACCEPT_BREACH } from './host.ts'
 import { REPLICA_COLUMNS } from './volume.ts'
+import { addVmAgent } from './vm-agent.ts'
 import { addVmCreate } from './vm-create.ts'
 import { addVmMoves } from './vm-move.ts'
 import { addVmSet } from './vm-set.ts'
@@ -72,6 +73,7 @@ export function addVmCommands(program: Command, terminal: Terminal): void {
     )
   addVmSet(vm, terminal)
   addVmMoves(vm, terminal)
+  addVmAgent(vm, terminal)
   vm.command('log')
     .description(ENDPOINTS['guest.log'].summary)
     .argument(...NAME)
@@ -124,6 +126,8 @@ export function guestText(view: GuestView): string {
     ['cpus', view.cpus],
     ['boot', view.boot.kind],
     ['nics', view.nics.map((nic) => `${nic.network} ${nic.mac}`).join(', ')],
+    ['addresses', view.addresses?.join(', ') ?? null],
+    ['agent', view.agent.execute ? 'may run programs' : null],
     ['created', view.createdAt],
   ])
   const replicas = view.volumes.flatMap((volume) => volume.replicas.map((replica) => ({ volume, ...replica })))

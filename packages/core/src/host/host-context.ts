@@ -6,6 +6,7 @@ import type { NetworkRole } from '../model/host.ts'
 import type { BlobId, HostId } from '../model/ids.ts'
 import type { Clock, Random } from '../ports/clock.ts'
 import type { Fence } from '../ports/fence.ts'
+import type { GuestAgent } from '../ports/guest-agent.ts'
 import type { GuestHost, Leg } from '../ports/guest-host.ts'
 import type { LegWatch } from '../ports/leg-watch.ts'
 import type { Log } from '../ports/log.ts'
@@ -22,6 +23,7 @@ export interface HostContext {
   readonly mirror: ClusterMirror
   readonly fence: Fence
   readonly guests: GuestHost
+  readonly guestAgent: GuestAgent
   /** The replicas of any host: the local implementation for this one, a remote one for the others. */
   readonly volumesOn: (host: HostId) => VolumeHost
   readonly network: NetworkHost

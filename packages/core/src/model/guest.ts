@@ -43,6 +43,8 @@ export interface Guest {
   readonly maxRestart?: number
   readonly maxRelocate?: number
   readonly failback?: boolean
+  /** What those outside may do through its agent; nothing but ask when absent. */
+  readonly agent?: { readonly execute: boolean }
   /** A host that the user asked for; kept as a preference. */
   readonly preferredHost?: HostId
   /** `start --accept-data-loss` names the epoch whose loss was accepted; one use. */

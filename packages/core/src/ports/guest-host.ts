@@ -84,7 +84,7 @@ export type GuestEvent =
 export interface GuestHost {
   /** Returns when QEMU runs and its disks are open. A running older epoch of the guest is killed first. */
   start(launch: GuestLaunch): Promise<Result<RunningGuest>>
-  /** Asks the guest to shut down (ACPI); resolves at once. */
+  /** Asks the guest to shut down, by its agent or by the power button; resolves at once. */
   requestShutdown(guest: GuestId): Promise<Result<void>>
   /** Flushes the disks and quits QEMU. True when every flush succeeded: the end is clean. */
   quit(guest: GuestId): Promise<Result<{ readonly flushed: boolean }>>
