@@ -2,13 +2,14 @@ import { createHash } from 'node:crypto'
 import { failure } from '@stead/core/errors.ts'
 import type { BlobId, VolumeId } from '@stead/core/model/ids.ts'
 import { fail, ok } from '@stead/core/result.ts'
-import { volumeHostContract, type VolumeHostSide } from './contract/volume-host-contract.ts'
+import { replicaSnapshotsContract } from './contract/replica-snapshots-contract.ts'
+import { volumeHostContract, type RecordedState, type VolumeHostSide } from './contract/volume-host-contract.ts'
 import { MemoryVolumeHost, type CopyTarget } from './memory-volume-host.ts'
 
 const POOL = 'pool'
 const CAPACITY_BYTES = 2 ** 30
 
-volumeHostContract('MemoryVolumeHost', async () => {
+const makeFixture = async () => {
   const blobs = new Map<BlobId, Uint8Array>()
   const hosts = new Map<string, MemoryVolumeHost>()
   const copyTarget = (host: string): CopyTarget | undefined => {
@@ -22,7 +23,7 @@ volumeHostContract('MemoryVolumeHost', async () => {
     )
   }
   const make = (host: string): VolumeHostSide => {
-    const records = new Map<VolumeId, { epoch: number; inSync: boolean }>()
+    const records = new Map<VolumeId, RecordedState>()
     const volumes = new MemoryVolumeHost({
       host,
       pools: [POOL],
@@ -31,6 +32,7 @@ volumeHostContract('MemoryVolumeHost', async () => {
         const record = records.get(volume)
         return record ? ok(record) : fail(failure('not_found', `No record of ${volume}`))
       },
+      readRollBack: async (volume) => ok(records.get(volume)?.rollBackTo),
       copyTarget,
       blob: (id) => blobs.get(id),
       digest: async (bytes) => createHash('sha256').update(bytes).digest('base64'),
@@ -68,4 +70,7 @@ volumeHostContract('MemoryVolumeHost', async () => {
     addBlob,
     close: async () => undefined,
   }
-})
+}
+
+volumeHostContract('MemoryVolumeHost', makeFixture)
+replicaSnapshotsContract('MemoryVolumeHost', makeFixture)

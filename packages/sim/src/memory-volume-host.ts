@@ -4,6 +4,7 @@
  */
 import { failure } from '@stead/core/errors.ts'
 import type { BlobId, VolumeId } from '@stead/core/model/ids.ts'
+import type { SnapshotId } from '@stead/core/model/snapshot.ts'
 import type {
   BitmapInfo,
   ByteRange,
@@ -15,6 +16,7 @@ import type {
   VolumeHost,
 } from '@stead/core/ports/volume-host.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
+import { forgetPrepared, forgetUnsealed, MemorySnapshots, type SnapshottedReplica } from './memory-snapshots.ts'
 import { equalBlocks, rangesOf, ReplicaContent } from './replica-content.ts'
 
 /** Granularity of bitmaps and digests, as in the real one. */
@@ -36,6 +38,8 @@ export interface MemoryVolumeHostOptions {
   readonly blockBytes?: number
   /** The granted epoch of the volume's guest and whether the record calls this replica in-sync, read linearizably. */
   readonly readEpoch: (volume: VolumeId) => Promise<Result<{ readonly epoch: number; readonly inSync: boolean }>>
+  /** The snapshot that the volume's record wants it rolled back to. Absent: none ever. */
+  readonly readRollBack?: (volume: VolumeId) => Promise<Result<SnapshotId | undefined>>
   readonly copyTarget: (host: string) => CopyTarget | undefined
   /** The raw content of a blob that new replicas may start from. */
   readonly blob?: (id: BlobId) => Uint8Array | undefined
@@ -55,9 +59,7 @@ interface Export {
   readonly instance: number
 }
 
-interface Replica {
-  readonly sizeBytes: number
-  readonly content: ReplicaContent
+interface Replica extends SnapshottedReplica {
   readonly bitmaps: Map<string, Bitmap>
   /** Export name to the epoch it carries. */
   readonly exports: Map<string, Export>
@@ -69,11 +71,23 @@ export class MemoryVolumeHost implements VolumeHost {
   readonly #options: MemoryVolumeHostOptions
   readonly #blockBytes: number
   readonly #replicas = new Map<string, Replica>()
+  readonly #snapshots: MemorySnapshots
   #nextInstance = 1
 
   constructor(options: MemoryVolumeHostOptions) {
     this.#options = options
     this.#blockBytes = options.blockBytes ?? BLOCK_BYTES
+    this.#snapshots = new MemorySnapshots({
+      find: (volume, pool) => this.#find(volume, pool),
+      all: () => this.#replicas,
+      hasRoom: (bytes) => this.#hasRoom(bytes),
+      revokeAll: (volume, pool) => {
+        const replica = this.#replicas.get(`${pool}/${volume}`)
+        replica?.exports.clear()
+        replica?.bitmaps.clear()
+      },
+      readTarget: async (volume) => options.readRollBack?.(volume) ?? ok(undefined),
+    })
   }
 
   /** The storage daemon ends: exports and bitmaps are gone, the content stays. */
@@ -81,6 +95,7 @@ export class MemoryVolumeHost implements VolumeHost {
     for (const replica of this.#replicas.values()) {
       replica.bitmaps.clear()
       replica.exports.clear()
+      forgetPrepared(replica)
     }
   }
 
@@ -138,7 +153,10 @@ export class MemoryVolumeHost implements VolumeHost {
   /** The host loses its power: what was not flushed is kept or not, as chance has it. */
   losePower(isKept: () => boolean): void {
     this.loseDaemon()
-    for (const { content } of this.#replicas.values()) content.losePower(isKept)
+    for (const replica of this.#replicas.values()) {
+      replica.content.losePower(isKept)
+      forgetUnsealed(replica)
+    }
   }
 
   async createReplica(
@@ -149,8 +167,7 @@ export class MemoryVolumeHost implements VolumeHost {
     const present = this.#replicas.get(key)
     if (present?.sizeBytes === spec.sizeBytes) return ok()
     if (present) return fail(failure('conflict', `Volume ${spec.volume} exists with ${present.sizeBytes} bytes`))
-    const taken = [...this.#replicas.values()].reduce((sum, replica) => sum + replica.sizeBytes, 0)
-    if (taken + spec.sizeBytes > this.#options.capacityBytes) return fail(failure('no_capacity', 'The pool is full'))
+    if (!this.#hasRoom(spec.sizeBytes)) return fail(failure('no_capacity', 'The pool is full'))
     const start = content?.format === 'raw' ? this.#options.blob?.(content.blob) : undefined
     if (content && !start)
       return fail(failure('invalid_image', `${this.#options.host} has no raw blob ${content.blob}`))
@@ -159,7 +176,9 @@ export class MemoryVolumeHost implements VolumeHost {
     const bytes = new ReplicaContent(spec.sizeBytes, this.#blockBytes)
     if (start) bytes.write(0, start)
     bytes.flush()
-    this.#replicas.set(key, { sizeBytes: spec.sizeBytes, content: bytes, bitmaps: new Map(), exports: new Map() })
+    const { sizeBytes } = spec
+    const fresh = { sizeBytes, content: bytes, bitmaps: new Map(), exports: new Map(), kept: [], debtBytes: 0 }
+    this.#replicas.set(key, fresh)
     return ok()
   }
 
@@ -319,6 +338,41 @@ export class MemoryVolumeHost implements VolumeHost {
       digests.push(await this.#options.digest(found.value.content.slice(offset, Math.min(end, offset + BLOCK_BYTES))))
     }
     return ok(digests)
+  }
+
+  prepareSnapshot(...request: Parameters<VolumeHost['prepareSnapshot']>): ReturnType<VolumeHost['prepareSnapshot']> {
+    return this.#snapshots.prepareSnapshot(...request)
+  }
+
+  cutSnapshot(...request: Parameters<VolumeHost['cutSnapshot']>): ReturnType<VolumeHost['cutSnapshot']> {
+    return this.#snapshots.cutSnapshot(...request)
+  }
+
+  sealSnapshot(...request: Parameters<VolumeHost['sealSnapshot']>): ReturnType<VolumeHost['sealSnapshot']> {
+    return this.#snapshots.sealSnapshot(...request)
+  }
+
+  releaseSnapshot(...request: Parameters<VolumeHost['releaseSnapshot']>): ReturnType<VolumeHost['releaseSnapshot']> {
+    return this.#snapshots.releaseSnapshot(...request)
+  }
+
+  mergeLayers(...request: Parameters<VolumeHost['mergeLayers']>): ReturnType<VolumeHost['mergeLayers']> {
+    return this.#snapshots.mergeLayers(...request)
+  }
+
+  rollBackReplica(...request: Parameters<VolumeHost['rollBackReplica']>): ReturnType<VolumeHost['rollBackReplica']> {
+    return this.#snapshots.rollBackReplica(...request)
+  }
+
+  heldSnapshots(...request: Parameters<VolumeHost['heldSnapshots']>): ReturnType<VolumeHost['heldSnapshots']> {
+    return this.#snapshots.heldSnapshots(...request)
+  }
+
+  /** Each snapshot may come to take as much as its volume. */
+  #hasRoom(bytes: number): boolean {
+    let taken = 0
+    for (const { sizeBytes, kept } of this.#replicas.values()) taken += sizeBytes * (1 + kept.length)
+    return taken + bytes <= this.#options.capacityBytes
   }
 
   #selected(replica: Replica, select: CopyRequest['select']): Result<ReadonlySet<number>> {

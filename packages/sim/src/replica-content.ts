@@ -81,6 +81,21 @@ export class ReplicaContent {
     this.#unflushed.clear()
   }
 
+  /** As it is now, flushed. */
+  copy(): ReplicaContent {
+    const copy = new ReplicaContent(this.sizeBytes, this.blockBytes)
+    for (const [index, bytes] of this.#blocks) copy.#blocks.set(index, bytes)
+    return copy
+  }
+
+  /** Holds from now on, flushed, what the other one does. */
+  become(other: ReplicaContent): void {
+    this.version += 1
+    this.#blocks.clear()
+    this.#unflushed.clear()
+    for (const [index, bytes] of other.#blocks) this.#blocks.set(index, bytes)
+  }
+
   equals(other: ReplicaContent): boolean {
     const indexes = new Set([...this.#blocks.keys(), ...other.#blocks.keys()])
     return [...indexes].every((index) => equalBlocks(this.block(index), other.block(index)))

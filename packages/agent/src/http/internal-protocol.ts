@@ -18,6 +18,13 @@ export const VOLUME_METHODS = [
   'mergeBitmap',
   'dirtyRanges',
   'digests',
+  'prepareSnapshot',
+  'cutSnapshot',
+  'sealSnapshot',
+  'releaseSnapshot',
+  'mergeLayers',
+  'rollBackReplica',
+  'heldSnapshots',
 ] as const satisfies readonly Exclude<keyof VolumeHost, 'copy'>[]
 export type VolumeMethod = (typeof VOLUME_METHODS)[number]
 

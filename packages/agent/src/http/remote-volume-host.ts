@@ -11,6 +11,8 @@ const LONG_CALLS_MS: Readonly<Partial<Record<VolumeMethod, number>>> = {
   createReplica: 300_000,
   digests: 15_000,
   dirtyRanges: 10_000,
+  prepareSnapshot: 30_000,
+  rollBackReplica: 60_000,
 }
 
 type Arguments<Method extends VolumeMethod> = Parameters<VolumeHost[Method]>
@@ -65,6 +67,27 @@ export class RemoteVolumeHost implements VolumeHost {
   }
   digests(...args: Arguments<'digests'>) {
     return this.#call('digests', args)
+  }
+  prepareSnapshot(...args: Arguments<'prepareSnapshot'>) {
+    return this.#call('prepareSnapshot', args)
+  }
+  cutSnapshot(...args: Arguments<'cutSnapshot'>) {
+    return this.#call('cutSnapshot', args)
+  }
+  sealSnapshot(...args: Arguments<'sealSnapshot'>) {
+    return this.#call('sealSnapshot', args)
+  }
+  releaseSnapshot(...args: Arguments<'releaseSnapshot'>) {
+    return this.#call('releaseSnapshot', args)
+  }
+  mergeLayers(...args: Arguments<'mergeLayers'>) {
+    return this.#call('mergeLayers', args)
+  }
+  rollBackReplica(...args: Arguments<'rollBackReplica'>) {
+    return this.#call('rollBackReplica', args)
+  }
+  heldSnapshots(...args: Arguments<'heldSnapshots'>) {
+    return this.#call('heldSnapshots', args)
   }
 
   /** Takes as long as it takes, but not longer than 5 s without a sign of life of the source host. */

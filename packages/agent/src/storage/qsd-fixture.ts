@@ -8,7 +8,12 @@ import { failure } from '@stead/core/errors.ts'
 import type { BlobId, VolumeId } from '@stead/core/model/ids.ts'
 import type { ExportAddress } from '@stead/core/ports/volume-host.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
-import type { ExportClient, VolumeHostFixture, VolumeHostSide } from '@stead/sim/contract/volume-host-contract.ts'
+import type {
+  ExportClient,
+  RecordedState,
+  VolumeHostFixture,
+  VolumeHostSide,
+} from '@stead/sim/contract/volume-host-contract.ts'
 import { NbdClient } from '../nbd/nbd-client.ts'
 import { QsdVolumeHost } from './qsd-volume-host.ts'
 
@@ -33,7 +38,7 @@ export async function makeQsdFixture(capacityBytes = 2 ** 40): Promise<QsdFixtur
   const blobs = new Map<string, string>()
   const hosts: QsdVolumeHost[] = []
   const make = async (host: string, other: () => QsdVolumeHost): Promise<QsdSide> => {
-    const records = new Map<VolumeId, { epoch: number; inSync: boolean }>()
+    const records = new Map<VolumeId, RecordedState>()
     const port = await freePort()
     const open = () => {
       const volumes = new QsdVolumeHost({
@@ -43,6 +48,7 @@ export async function makeQsdFixture(capacityBytes = 2 ** 40): Promise<QsdFixtur
           const record = records.get(volume)
           return record ? ok(record) : fail(failure('not_found', `No record of ${volume}`))
         },
+        readRollBack: async (volume) => ok(records.get(volume)?.rollBackTo),
         blobPath: async (blob) => ok(blobs.get(blob) ?? ''),
         remoteDigests: (_, volume, pool, range) => other().digests(volume, pool, range),
       })

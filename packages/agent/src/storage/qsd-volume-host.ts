@@ -1,6 +1,7 @@
 /** The port `VolumeHost` on this host's own pools, each served by one qemu-storage-daemon. */
 import { failure } from '@stead/core/errors.ts'
 import type { BlobId, VolumeId } from '@stead/core/model/ids.ts'
+import type { SnapshotId } from '@stead/core/model/snapshot.ts'
 import type {
   ByteRange,
   CopyProgress,
@@ -15,11 +16,13 @@ import { NbdClient } from '../nbd/nbd-client.ts'
 import { BITMAP_DIRTY } from '../nbd/nbd-protocol.ts'
 import { ALLOCATION, blockDigests } from './block-digests.ts'
 import { BLOCK_BYTES, normalizeRanges } from './byte-ranges.ts'
+import { cleanAfterDeadAgent } from './dead-agent-leftovers.ts'
 import { KeyedLock } from './keyed-lock.ts'
+import { LocalReplicaSnapshots } from './replica-snapshots.ts'
 import { copyBlocks } from './replica-copy.ts'
 import { allocate, discard, fill, publish, removeFiles, replicaPath, replicaSize } from './replica-files.ts'
 import { StorageDaemon, type PoolConfig } from './storage-daemon.ts'
-import { cleanAfterDeadAgent, VolumeNode } from './volume-node.ts'
+import { VolumeNode } from './volume-node.ts'
 
 /**
  * A linearizable read of what the cluster granted: the newest epoch of the volume's guest, and whether this host's
@@ -38,6 +41,8 @@ export interface QsdVolumeHostOptions {
    * deleted and its removal done; the file that it made would never be removed. Absent: every volume is wanted.
    */
   readonly isWanted?: (volume: VolumeId) => Promise<Result<boolean>>
+  /** The snapshot that the volume's record wants it rolled back to, read linearizably. Absent: none ever. */
+  readonly readRollBack?: (volume: VolumeId) => Promise<Result<SnapshotId | undefined>>
   /** Path of a blob on this host. */
   readonly blobPath: (blob: BlobId) => Promise<Result<string>>
   /** `digests` of the replica on another host. */
@@ -59,6 +64,7 @@ export class QsdVolumeHost implements VolumeHost {
   readonly #daemons: ReadonlyMap<string, StorageDaemon>
   readonly #lock = new KeyedLock()
   readonly #cleaned = new WeakSet<StorageDaemon>()
+  readonly #snapshots: LocalReplicaSnapshots
 
   constructor(options: QsdVolumeHostOptions) {
     this.#options = options
@@ -66,6 +72,19 @@ export class QsdVolumeHost implements VolumeHost {
     this.#daemons = new Map(
       options.pools.map((pool) => [pool.name, new StorageDaemon({ pool, helper, ...(user ? { user } : {}) })]),
     )
+    this.#snapshots = new LocalReplicaSnapshots({
+      pools: options.pools,
+      ...(user ? { user } : {}),
+      lock: this.#lock,
+      readTarget: async (volume) => options.readRollBack?.(volume) ?? ok(undefined),
+      withPlace: (volume, pool, task) =>
+        this.#withReplica(volume, pool, async (place) => {
+          const opened = await place.node.open()
+          if (!opened.ok) return opened
+          const size = await this.#sizeOf(place.path, volume, pool)
+          return size.ok ? task({ ...place, sizeBytes: size.value }) : size
+        }),
+    })
   }
 
   /** Adopts or starts the pool's daemon. After a start its exports and bitmaps are gone. */
@@ -144,14 +163,8 @@ export class QsdVolumeHost implements VolumeHost {
         const place = this.#place(volume, pool)
         if (!place.ok) return place
         const { node, daemon } = place.value
-        if (!daemon.absent) {
-          const exports = await node.exports()
-          if (!exports.ok) return exports
-          const ended = await node.deleteExports(exports.value)
-          if (!ended.ok) return ended
-          const closed = await node.close()
-          if (!closed.ok) return closed
-        }
+        const ended = daemon.absent ? ok() : await this.#snapshots.endAll(volume, daemon, node)
+        if (!ended.ok) return ended
         return removeFiles(place.value.pool, volume)
       }),
     )
@@ -173,6 +186,8 @@ export class QsdVolumeHost implements VolumeHost {
       if (!revoked.ok) return revoked
       const opened = await node.open()
       if (!opened.ok) return opened
+      const settled = await this.#snapshots.settleCollapse(volume, daemon, node)
+      if (!settled.ok) return settled
       const isServed = exports.value.some(({ name }) => name === exportName)
       const present = await node.bitmap(syncPoint)
       if (!present.ok) return present
@@ -198,6 +213,8 @@ export class QsdVolumeHost implements VolumeHost {
       if (!revoked.ok) return revoked
       const opened = await node.open()
       if (!opened.ok) return opened
+      const settled = await this.#snapshots.settleCollapse(volume, daemon, node)
+      if (!settled.ok) return settled
       const exportName = node.syncExport(epoch)
       const added = await node.addExport(exportName, { writable: true })
       return added.ok ? ok(addressOf(daemon, exportName)) : added
@@ -343,6 +360,34 @@ export class QsdVolumeHost implements VolumeHost {
       }
       return blockDigests(client, { offset: range.offset, length })
     })
+  }
+
+  prepareSnapshot(...[volume, pool, snapshot]: Parameters<VolumeHost['prepareSnapshot']>): Promise<Result<void>> {
+    return this.#snapshots.prepareSnapshot(volume, pool, snapshot)
+  }
+
+  cutSnapshot(...[volume, pool, snapshot]: Parameters<VolumeHost['cutSnapshot']>): Promise<Result<void>> {
+    return this.#snapshots.cutSnapshot(volume, pool, snapshot)
+  }
+
+  sealSnapshot(...[volume, pool, snapshot]: Parameters<VolumeHost['sealSnapshot']>): Promise<Result<void>> {
+    return this.#snapshots.sealSnapshot(volume, pool, snapshot)
+  }
+
+  releaseSnapshot(...[volume, pool, snapshot]: Parameters<VolumeHost['releaseSnapshot']>): Promise<Result<void>> {
+    return this.#snapshots.releaseSnapshot(volume, pool, snapshot)
+  }
+
+  mergeLayers(volume: VolumeId, pool: string): Promise<Result<void>> {
+    return this.#snapshots.mergeLayers(volume, pool)
+  }
+
+  rollBackReplica(...[volume, pool, snapshot]: Parameters<VolumeHost['rollBackReplica']>): Promise<Result<void>> {
+    return this.#snapshots.rollBackReplica(volume, pool, snapshot)
+  }
+
+  heldSnapshots(): ReturnType<VolumeHost['heldSnapshots']> {
+    return this.#snapshots.heldSnapshots()
   }
 
   async #requireFrozen(volume: VolumeId, pool: string, bitmap: string): Promise<Result<void>> {

@@ -136,7 +136,9 @@ export async function removeFiles(pool: PoolConfig, volume: VolumeId): Promise<R
   const path = replicaPath(pool, volume)
   try {
     await rm(path, { force: true })
-    await rm(`${path}.new`, { force: true })
+    // The layers and clones of its snapshots, and what was left half made.
+    for (const name of await readdir(pool.path))
+      if (name.startsWith(`${volume}.`)) await rm(join(pool.path, name), { force: true })
     await syncFolder(pool.path)
     return ok()
   } catch (cause) {
@@ -147,30 +149,63 @@ export async function removeFiles(pool: PoolConfig, volume: VolumeId): Promise<R
   }
 }
 
-async function roomIn(pool: PoolConfig): Promise<number> {
+/**
+ * Bytes that may still be promised. A layer counts with what is allocated for it; a volume with clones twice, since each
+ * block that is written again takes a new one.
+ */
+export async function roomIn(pool: PoolConfig): Promise<number> {
   let used = 0
-  for (const name of await readdir(pool.path)) {
-    if (!/\.raw(\.new)?$/.test(name)) continue
-    const found = await replicaSize(join(pool.path, name))
-    if (found.ok) used += found.value ?? 0
+  let unshared = 0
+  const names = await readdir(pool.path)
+  const cloned = new Set(names.flatMap((name) => /^(\w+)\.snap-\w+\.raw$/.exec(name)?.[1] ?? []))
+  for (const name of names) {
+    const volume = /^(\w+)\.raw(\.new)?$/.exec(name)?.[1]
+    if (volume !== undefined) {
+      const found = await replicaSize(join(pool.path, name))
+      const size = found.ok ? (found.value ?? 0) : 0
+      used += size
+      if (cloned.has(volume)) unshared += size
+    } else if (name.endsWith('.qcow2')) used += await allocatedBytes(join(pool.path, name))
   }
   const { bavail, bsize } = await statfs(pool.path)
-  return Math.min(pool.capacityBytes - used, bavail * bsize)
+  return Math.min(pool.capacityBytes - used, bavail * bsize) - unshared
 }
 
-function noCapacity(pool: PoolConfig, wanted: number, room: number) {
+/** Volumes of the pool that consist of more than their raw file. */
+export async function layeredVolumes(pool: PoolConfig): Promise<readonly VolumeId[]> {
+  try {
+    const names = await readdir(pool.path)
+    return names.flatMap((name) => (/^(\w+)\.layers\.json$/.exec(name)?.[1] ?? []) as VolumeId[])
+  } catch (cause) {
+    // Before its first replica a pool has no folder.
+    if (isAbsent(cause)) return []
+    throw cause
+  }
+}
+
+async function allocatedBytes(path: string): Promise<number> {
+  try {
+    return (await stat(path)).blocks * 512
+  } catch (cause) {
+    // Merged and removed meanwhile.
+    if (isAbsent(cause)) return 0
+    throw cause
+  }
+}
+
+export function noCapacity(pool: PoolConfig, wanted: number, room: number) {
   const hint = 'Free space, raise the capacity of the pool, or choose another one'
   return failure('no_capacity', `Pool ${pool.name} has room for ${Math.max(0, room)} bytes, ${wanted} are wanted`, {
     hint,
   })
 }
 
-function diskFull(pool: PoolConfig, cause?: unknown) {
+export function diskFull(pool: PoolConfig, cause?: unknown) {
   const hint = 'Free space there, or choose another pool'
   return failure('no_capacity', `The file system of pool ${pool.name} is full`, { hint, cause })
 }
 
-async function syncFolder(path: string): Promise<void> {
+export async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r')
   try {
     await folder.sync()
@@ -179,7 +214,7 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
-function isAbsent(cause: unknown): boolean {
+export function isAbsent(cause: unknown): boolean {
   return (cause as NodeJS.ErrnoException).code === 'ENOENT'
 }
 

@@ -44,6 +44,9 @@ export interface StorageDaemonOptions {
 /** Read-only, 4 KiB of zeros, always there: who reads it learns whether the daemon lives. */
 export const PROBE_EXPORT = 'probe'
 
+/** A throttle group without any limit: of what QEMU calls a filter, the one that changes nothing. See `VolumeNode`. */
+export const NO_LIMIT = 'no-limit'
+
 const START_TIMEOUT_MS = 5_000
 const ADOPT_TIMEOUT_MS = 2_000
 /** Node and Linux cut or refuse longer unix socket paths. */
@@ -144,6 +147,8 @@ export class StorageDaemon {
         }),
       )
     }
+    // One that an older agent started has none yet; a second of that name is refused.
+    await connected.value.execute('object-add', { 'qom-type': 'throttle-group', id: NO_LIMIT })
     this.#watch(connected.value, found)
     return ok({ adopted: true })
   }
@@ -241,6 +246,7 @@ function daemonArguments(pool: PoolConfig, qmpPath: string): string[] {
     `driver=file,node-name=probe,filename=${quoted(probePath(pool))},read-only=on,${pastTheCache(probePath(pool))}`,
     '--export',
     `type=nbd,id=${PROBE_EXPORT},node-name=probe,name=${PROBE_EXPORT}`,
+    ...['--object', `throttle-group,id=${NO_LIMIT}`],
     '--chardev',
     `socket,path=${quoted(qmpPath)},server=on,wait=off,id=qmp`,
     '--monitor',

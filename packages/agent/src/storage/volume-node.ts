@@ -1,22 +1,37 @@
 /**
  * One volume inside a pool's storage daemon: its block node, dirty bitmaps and exports. Nothing is remembered here;
  * each question goes to the daemon, so that a restarted agent sees what really is.
+ *
+ * Exports and bitmaps are on the topmost node, which stays when a snapshot puts a layer under it. It is a filter (a
+ * throttle without limits), since QEMU's commit job must find the layers by looking through it.
  */
 import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import { assert } from '@stead/core/assert.ts'
 import { failure } from '@stead/core/errors.ts'
 import type { VolumeId } from '@stead/core/model/ids.ts'
 import type { BitmapInfo } from '@stead/core/ports/volume-host.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { BLOCK_BYTES } from './byte-ranges.ts'
-import type { StorageDaemon } from './storage-daemon.ts'
+import { readStack } from './layer-files.ts'
+import type { Layer } from './layer-stack.ts'
+import type { QemuBlockGraph } from '../qemu/block-graph.ts'
+import { NO_LIMIT, type StorageDaemon } from './storage-daemon.ts'
 
 /** How long the end of an export may take; measured: a millisecond or two. */
 const EXPORT_END_TIMEOUT_MS = 5_000
-/** Bitmaps and exports of this prefix live as long as one reading of the volume. */
-const SNAPSHOT_PREFIX = 'read-'
+/** Of bitmaps and exports that live as long as one reading. */
+export const SNAPSHOT_PREFIX = 'read-'
 
-interface NamedNode {
+interface GraphNode {
+  readonly name: string
+  /** Another node uses it. */
+  readonly hasParent: boolean
+}
+
+export interface NamedNode {
   readonly 'node-name': string
+  readonly drv: string
   readonly 'dirty-bitmaps'?: readonly { readonly name?: string; readonly count: number; readonly recording: boolean }[]
 }
 
@@ -31,14 +46,16 @@ export class VolumeNode {
   readonly #daemon: StorageDaemon
   readonly #volume: VolumeId
   readonly #path: string
-  /** Node names have at most 31 characters: a UUID's first 30 digits are 120 bits. */
-  readonly #name: string
+  /** Node names have at most 31 characters: a UUID's first 30 digits are 120 bits. `#base`: of the raw file. */
+  readonly topNode: string
+  readonly #base: string
 
   constructor(daemon: StorageDaemon, volume: VolumeId, path: string) {
     this.#daemon = daemon
     this.#volume = volume
     this.#path = path
-    this.#name = `v${volume.slice(0, 30)}`
+    this.topNode = `v${volume.slice(0, 30)}`
+    this.#base = `f${volume.slice(0, 30)}`
   }
 
   guestExport(epoch: number): string {
@@ -57,31 +74,107 @@ export class VolumeNode {
   async open(): Promise<Result<void>> {
     const there = await this.isOpen()
     if (!there.ok || there.value) return there.ok ? ok() : there
+    const stack = await readStack(this.#daemon.pool, this.#volume)
+    if (!stack.ok) return stack
+    const above = stack.value.slice(1)
     let refusal: Result<void> | undefined
-    for (const access of FILE_ACCESS) {
-      const added = await this.#daemon.call('blockdev-add', {
-        driver: 'raw',
-        'node-name': this.#name,
-        file: {
-          driver: 'file',
-          'node-name': `f${this.#volume.slice(0, 30)}`,
-          filename: this.#path,
-          locking: 'on',
-          ...access,
-        },
-      })
-      if (added.ok) return ok()
-      refusal = added
+    // The first twice: what an agent that died half-way has left open is closed in between.
+    for (const access of [FILE_ACCESS[0]!, ...FILE_ACCESS]) {
+      const base = { driver: 'file', 'node-name': this.#base, filename: this.#path, locking: 'on', ...access }
+      const opened = above.length === 0 ? await this.#addTop(base) : await this.#openLayers(base, above, access)
+      if (opened.ok) return opened
+      refusal = opened
+      const closed = await this.close()
+      if (!closed.ok) return closed
     }
     return refusal ?? ok()
   }
 
-  /** Closes the file and forgets the bitmaps. All exports must be gone. */
-  async close(): Promise<Result<void>> {
-    const there = await this.isOpen()
-    if (!there.ok || !there.value) return there.ok ? ok() : there
-    const closed = await this.#daemon.call('blockdev-del', { 'node-name': this.#name })
+  async #openLayers(base: object, above: readonly Layer[], access: FileAccess): Promise<Result<void>> {
+    const added = await this.#addNode({ ...base, 'read-only': true })
+    if (!added.ok) return added
+    let below = this.#base
+    for (const [index, layer] of above.entries()) {
+      const opened = await this.#addLayer(layer, below, index < above.length - 1, access)
+      if (!opened.ok) return opened
+      below = this.layerNode(layer)
+    }
+    return this.#addTop(below)
+  }
+
+  /** Opens a layer's file beside the volume, of which it is not a part yet. */
+  async openLayer(layer: Layer): Promise<Result<void>> {
+    let opened: Result<void> = ok()
+    for (const access of FILE_ACCESS) {
+      opened = await this.#addLayer(layer, null, false, access)
+      if (opened.ok) return opened
+    }
+    return opened
+  }
+
+  /** Puts an open layer on top of `below`, on which the volume stands now: it takes the writes from this moment on. */
+  async putOnTop(layer: Layer, below: Layer): Promise<Result<void>> {
+    const put = await this.#daemon.call('blockdev-snapshot', {
+      node: this.layerNode(below),
+      overlay: this.layerNode(layer),
+    })
+    return put.ok ? ok() : put
+  }
+
+  /** Closes a layer that is no part of the volume. Not open: harmless. */
+  async closeLayer(layer: Layer): Promise<Result<void>> {
+    const state = await this.layerState(layer)
+    if (!state.ok || state.value === 'absent') return state.ok ? ok() : state
+    const closed = await this.#daemon.call('blockdev-del', { 'node-name': this.layerNode(layer) })
     return closed.ok ? ok() : closed
+  }
+
+  /** `beside`: open, and not (or no more) used by the volume. */
+  async layerState(layer: Layer): Promise<Result<'absent' | 'beside' | 'used'>> {
+    const nodes = await this.#nodes()
+    if (!nodes.ok) return nodes
+    const node = nodes.value.find(({ name }) => name === this.layerNode(layer))
+    return ok(!node ? 'absent' : node.hasParent ? 'used' : 'beside')
+  }
+
+  #addLayer(layer: Layer, backing: string | null, isReadOnly: boolean, access: FileAccess): Promise<Result<void>> {
+    const filename = join(this.#daemon.pool.path, layer.file)
+    return this.#addNode({
+      driver: layer.format,
+      'node-name': this.layerNode(layer),
+      'read-only': isReadOnly,
+      backing,
+      file: { driver: 'file', filename, locking: 'on', 'read-only': isReadOnly, ...access },
+    })
+  }
+
+  layerNode(layer: Layer): string {
+    if (layer.format === 'raw') return this.#base
+    const name = /\.([0-9a-f]{12})\.qcow2$/.exec(layer.file)?.[1]
+    assert(name !== undefined, `${layer.file} is no layer's name`)
+    return `o${name}-${this.#volume.slice(0, 16)}`
+  }
+
+  #addTop(file: object | string): Promise<Result<void>> {
+    return this.#addNode({ driver: 'throttle', 'node-name': this.topNode, 'throttle-group': NO_LIMIT, file })
+  }
+
+  async #addNode(options: object): Promise<Result<void>> {
+    const added = await this.#daemon.call('blockdev-add', options)
+    return added.ok ? ok() : added
+  }
+
+  /** Closes all files and forgets the bitmaps. All exports and jobs must be gone. */
+  async close(): Promise<Result<void>> {
+    for (;;) {
+      const nodes = await this.#nodes()
+      if (!nodes.ok) return nodes
+      // From the top down.
+      const next = nodes.value.find((node) => !node.hasParent)
+      if (!next) return ok()
+      const closed = await this.#daemon.call('blockdev-del', { 'node-name': next.name })
+      if (!closed.ok) return closed
+    }
   }
 
   async exports(): Promise<Result<VolumeExport[]>> {
@@ -103,7 +196,7 @@ export class VolumeNode {
       type: 'nbd',
       id: name,
       name,
-      'node-name': this.#name,
+      'node-name': this.topNode,
       writable: how.writable,
       ...(how.bitmaps ? { bitmaps: how.bitmaps } : {}),
     })
@@ -167,20 +260,23 @@ export class VolumeNode {
     const others = all.value.filter((each) => each.name !== name)
     if (present && others.some((each) => each.recording)) {
       const merged = await this.#transaction([
-        { type: 'block-dirty-bitmap-enable', data: { node: this.#name, name } },
+        { type: 'block-dirty-bitmap-enable', data: { node: this.topNode, name } },
         {
           type: 'block-dirty-bitmap-merge',
-          data: { node: this.#name, target: name, bitmaps: others.map((each) => each.name) },
+          data: { node: this.topNode, target: name, bitmaps: others.map((each) => each.name) },
         },
-        ...others.map((each) => ({ type: 'block-dirty-bitmap-remove', data: { node: this.#name, name: each.name } })),
+        ...others.map((each) => ({ type: 'block-dirty-bitmap-remove', data: { node: this.topNode, name: each.name } })),
       ])
       return merged.ok ? ok(false) : merged
     }
     // Nothing recorded since it was disabled: what it holds is not all, so it begins anew.
     const added = await this.#transaction(
       present
-        ? ['clear', 'enable'].map((verb) => ({ type: `block-dirty-bitmap-${verb}`, data: { node: this.#name, name } }))
-        : [{ type: 'block-dirty-bitmap-add', data: { node: this.#name, name, granularity: BLOCK_BYTES } }],
+        ? ['clear', 'enable'].map((verb) => ({
+            type: `block-dirty-bitmap-${verb}`,
+            data: { node: this.topNode, name },
+          }))
+        : [{ type: 'block-dirty-bitmap-add', data: { node: this.topNode, name, granularity: BLOCK_BYTES } }],
     )
     return added.ok ? ok(true) : added
   }
@@ -192,21 +288,21 @@ export class VolumeNode {
     // Repeated: its first time did all of it, being one transaction.
     if (isRecording(name) && (disable === undefined || isRecording(disable) === false)) return ok()
     return this.#transaction([
-      { type: 'block-dirty-bitmap-add', data: { node: this.#name, name, granularity: BLOCK_BYTES } },
+      { type: 'block-dirty-bitmap-add', data: { node: this.topNode, name, granularity: BLOCK_BYTES } },
       ...(disable === undefined
         ? []
-        : [{ type: 'block-dirty-bitmap-disable', data: { node: this.#name, name: disable } }]),
+        : [{ type: 'block-dirty-bitmap-disable', data: { node: this.topNode, name: disable } }]),
     ])
   }
 
   removeBitmap(name: string): Promise<Result<void>> {
-    return this.#transaction([{ type: 'block-dirty-bitmap-remove', data: { node: this.#name, name } }])
+    return this.#transaction([{ type: 'block-dirty-bitmap-remove', data: { node: this.topNode, name } }])
   }
 
   mergeBitmap(from: string, into: string): Promise<Result<void>> {
     return this.#transaction([
-      { type: 'block-dirty-bitmap-merge', data: { node: this.#name, target: into, bitmaps: [from] } },
-      { type: 'block-dirty-bitmap-remove', data: { node: this.#name, name: from } },
+      { type: 'block-dirty-bitmap-merge', data: { node: this.topNode, target: into, bitmaps: [from] } },
+      { type: 'block-dirty-bitmap-remove', data: { node: this.topNode, name: from } },
     ])
   }
 
@@ -223,9 +319,9 @@ export class VolumeNode {
       const copied = await this.#transaction([
         {
           type: 'block-dirty-bitmap-add',
-          data: { node: this.#name, name: mark, granularity: BLOCK_BYTES, disabled: true },
+          data: { node: this.topNode, name: mark, granularity: BLOCK_BYTES, disabled: true },
         },
-        { type: 'block-dirty-bitmap-merge', data: { node: this.#name, target: mark, bitmaps: [bitmap] } },
+        { type: 'block-dirty-bitmap-merge', data: { node: this.topNode, target: mark, bitmaps: [bitmap] } },
       ])
       if (!copied.ok) return copied
     }
@@ -245,9 +341,35 @@ export class VolumeNode {
     return ok({ exportName, close, ...(bitmap === undefined ? {} : { context: `qemu:dirty-bitmap:${mark}` }) })
   }
 
+  /** The volume's nodes that have names of ours, and how they hang together. */
+  async #nodes(): Promise<Result<readonly GraphNode[]>> {
+    const reply = await this.#daemon.call<QemuBlockGraph>('x-debug-query-block-graph')
+    if (!reply.ok) return reply
+    const { nodes, edges } = reply.value
+    const tail = `-${this.#volume.slice(0, 16)}`
+    const drivers = new Set(nodes.filter(({ type }) => type === 'block-driver').map(({ id }) => id))
+    return ok(
+      nodes
+        .filter(
+          ({ name, type }) =>
+            type === 'block-driver' &&
+            (name === this.topNode || name === this.#base || (name.startsWith('o') && name.endsWith(tail))),
+        )
+        .map(({ id, name }) => ({
+          name,
+          hasParent: edges.some(({ child, parent }) => child === id && drivers.has(parent)),
+        })),
+    )
+  }
+
+  async driver(): Promise<Result<string | undefined>> {
+    const node = await this.#query()
+    return node.ok ? ok(node.value?.drv) : node
+  }
+
   async #query(): Promise<Result<NamedNode | undefined>> {
     const reply = await this.#daemon.call<readonly NamedNode[]>('query-named-block-nodes', { flat: true })
-    return reply.ok ? ok(reply.value.find((node) => node['node-name'] === this.#name)) : reply
+    return reply.ok ? ok(reply.value.find((node) => node['node-name'] === this.topNode)) : reply
   }
 
   async #transaction(actions: readonly object[]): Promise<Result<void>> {
@@ -260,36 +382,19 @@ export class VolumeNode {
  * In the order of preference. Linux AIO was the fastest or as fast as any on the disks tried and costs least CPU; a
  * file system without O_DIRECT (tmpfs before Linux 6.6) refuses it and gets threads.
  */
-const FILE_ACCESS = [
+const FILE_ACCESS: readonly FileAccess[] = [
   { aio: 'native', cache: { direct: true } },
   { aio: 'threads', cache: { direct: true } },
   { aio: 'threads', cache: { direct: false } },
-] as const
+]
+
+interface FileAccess {
+  readonly aio: 'native' | 'threads'
+  readonly cache: { readonly direct: boolean }
+}
 
 function describeExport(name: string, rest: string): VolumeExport {
   const match = /^e(\d+)(-sync)?$/.exec(rest)
   if (!match) return { name, role: 'read' }
   return { name, epoch: Number(match[1]), role: match[2] ? 'sync' : 'guest' }
-}
-
-/** Removes reading exports and bitmap copies that an agent left behind when it died. */
-export async function cleanAfterDeadAgent(daemon: StorageDaemon): Promise<Result<void>> {
-  const exports = await daemon.call<readonly { readonly id: string }[]>('query-block-exports')
-  if (!exports.ok) return exports
-  for (const { id } of exports.value) {
-    const volume = /^vol-(.+)-read-[0-9a-f]{12}$/.exec(id)?.[1]
-    if (volume === undefined) continue
-    const ended = await new VolumeNode(daemon, volume as VolumeId, '').deleteExport(id)
-    if (!ended.ok) return ended
-  }
-  const nodes = await daemon.call<readonly NamedNode[]>('query-named-block-nodes', { flat: true })
-  if (!nodes.ok) return nodes
-  for (const node of nodes.value) {
-    for (const { name } of node['dirty-bitmaps'] ?? []) {
-      if (!name?.startsWith(SNAPSHOT_PREFIX)) continue
-      const removed = await daemon.call('block-dirty-bitmap-remove', { node: node['node-name'], name })
-      if (!removed.ok) return removed
-    }
-  }
-  return ok()
 }

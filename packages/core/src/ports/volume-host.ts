@@ -5,6 +5,7 @@
  */
 import type { BlobId, VolumeId } from '../model/ids.ts'
 import type { Result } from '../result.ts'
+import type { ReplicaSnapshots } from './replica-snapshots.ts'
 
 export interface ReplicaSpec {
   readonly volume: VolumeId
@@ -66,7 +67,7 @@ export interface ByteRange {
   readonly length: number
 }
 
-export interface VolumeHost {
+export interface VolumeHost extends ReplicaSnapshots {
   /** Allocates the replica's whole size, filled with zeros or with `content`. Repeating it is harmless. */
   createReplica(
     spec: ReplicaSpec,

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { createHash, randomUUID } from 'node:crypto'
 import { test, type TestContext } from 'node:test'
 import type { BlobId, VolumeId } from '@stead/core/model/ids.ts'
+import type { SnapshotId } from '@stead/core/model/snapshot.ts'
 import type { CopyRequest, ExportAddress, VolumeHost } from '@stead/core/ports/volume-host.ts'
 import type { Result } from '@stead/core/result.ts'
 
@@ -14,6 +15,13 @@ export interface ExportClient {
   close(): Promise<void>
 }
 
+/** What the store says of a volume and of this host's replica. */
+export interface RecordedState {
+  readonly epoch: number
+  readonly inSync: boolean
+  readonly rollBackTo?: SnapshotId
+}
+
 export interface VolumeHostSide {
   /** Name of the host, as `CopyRequest.target.host` has it. */
   readonly host: string
@@ -21,7 +29,7 @@ export interface VolumeHostSide {
   /** Where the other side's copies reach its exports. */
   readonly address: string
   /** What a linearizable read of the store tells this host from now on. */
-  record(volume: VolumeId, granted: { readonly epoch: number; readonly inSync: boolean }): void
+  record(volume: VolumeId, said: RecordedState): void
   connect(address: ExportAddress): Promise<Result<ExportClient>>
 }
 

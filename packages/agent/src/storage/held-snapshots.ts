@@ -1,0 +1,32 @@
+/** What a replica holds beside its present state, and what of it waits to be merged. */
+import type { VolumeId } from '@stead/core/model/ids.ts'
+import type { HeldSnapshots } from '@stead/core/ports/replica-snapshots.ts'
+import { layerBytes } from './layer-files.ts'
+import { mergeable, type LayerStack } from './layer-stack.ts'
+import type { Clone } from './replica-clones.ts'
+import type { PoolConfig } from './storage-daemon.ts'
+
+export async function describeHeld(
+  pool: PoolConfig,
+  volume: VolumeId,
+  stack: LayerStack,
+  clones: readonly Clone[],
+): Promise<HeldSnapshots> {
+  const snapshots: HeldSnapshots['snapshots'][number][] = clones.map(({ snapshot }) => ({ snapshot }))
+  for (const [index, { holds }] of stack.entries()) {
+    const above = stack[index + 1]
+    if (holds !== undefined && above) snapshots.push({ snapshot: holds, changedBytes: await layerBytes(pool, above) })
+  }
+  let debtBytes = 0
+  for (const { layer } of mergeable(stack)) debtBytes += await layerBytes(pool, layer)
+  const since = Math.min(...mergeable(stack).map((each) => each.since ?? Infinity))
+  return {
+    volume,
+    pool: pool.name,
+    method: stack.length > 1 ? 'layers' : 'clones',
+    snapshots,
+    layers: stack.length - 1,
+    debtBytes,
+    ...(Number.isFinite(since) ? { debtSince: since } : {}),
+  }
+}
