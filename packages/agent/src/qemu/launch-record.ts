@@ -5,6 +5,7 @@
  *   qemu.pid      pid and start time of the process
  *   run/          owned by the guests' user: QEMU creates `qmp.sock` in it, and `agent.sock` of the guest's agent
  *   frozen        while the guest's file systems are frozen; see `QemuGuestAgent`
+ *   migration/    the key of a migration that is under way; QEMU may read it
  *   console.log   serial console of the present boot; console.1.log: of the one before
  *   stderr.log    what QEMU itself says
  */
@@ -36,6 +37,7 @@ export interface GuestFolder {
   readonly qmpSocket: string
   readonly agentSocket: string
   readonly frozenNote: string
+  readonly migrationFolder: string
   readonly consoleLog: string
   readonly previousConsoleLog: string
   readonly stdoutLog: string
@@ -56,6 +58,7 @@ export function guestFolder(guestsFolder: string, guest: string): GuestFolder {
     qmpSocket: join(runFolder, 'qmp.sock'),
     agentSocket: join(runFolder, 'agent.sock'),
     frozenNote: join(path, 'frozen'),
+    migrationFolder: join(path, 'migration'),
     consoleLog: join(path, 'console.log'),
     previousConsoleLog: join(path, 'console.1.log'),
     stdoutLog: join(path, 'stdout.log'),
@@ -142,7 +145,8 @@ export function readLaunchRecord(folder: GuestFolder): Result<LaunchRecord | und
 }
 
 export function removeLaunchRecord(folder: GuestFolder): void {
-  for (const path of [folder.launchFile, folder.pidFile, folder.frozenNote]) rmSync(path, { force: true })
+  for (const path of [folder.launchFile, folder.pidFile, folder.frozenNote, folder.migrationFolder])
+    rmSync(path, { force: true, recursive: true })
 }
 
 /** The last lines that QEMU wrote to its standard error, for the reason of a failure. */

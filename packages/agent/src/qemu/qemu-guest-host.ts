@@ -2,13 +2,15 @@
  * `GuestHost` on QEMU. Each guest has a folder (`launch-record.ts`) and at most one QEMU process; the process
  * outlives the agent and is adopted by the next one.
  */
-import { readdirSync, readFileSync, rmSync } from 'node:fs'
+import { readdirSync, rmSync } from 'node:fs'
 import { failure } from '@stead/core/errors.ts'
 import type { GuestId, VolumeId } from '@stead/core/model/ids.ts'
 import type { GuestEvent, GuestHost, GuestLaunch, Leg, RunningGuest } from '@stead/core/ports/guest-host.ts'
+import type { ArrivalEndpoint, GuestMigration, MigrationLimits } from '@stead/core/ports/guest-migration.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
-import { killDetached, readPidFile, readStat, startDetached, type DetachedProcess } from '../process/detached.ts'
+import { killDetached, startDetached, type DetachedProcess } from '../process/detached.ts'
+import { findProcess } from './guest-process.ts'
 import { launchArguments } from './launch-arguments.ts'
 import {
   guestFolder,
@@ -23,6 +25,7 @@ import {
 import { newestMachineType } from './machine-type.ts'
 import { QemuGuestAgent } from './qemu-guest-agent.ts'
 import { probeNbdServer } from './leg-probe.ts'
+import { INCOMING_ARGUMENTS, type ListenAt } from './migration-destination.ts'
 import { QemuGuest } from './running-guest.ts'
 
 export interface QemuGuestHostOptions {
@@ -38,7 +41,7 @@ export interface QemuGuestHostOptions {
   readonly log: Log
 }
 
-export class QemuGuestHost implements GuestHost {
+export class QemuGuestHost implements GuestHost, GuestMigration {
   readonly agent: QemuGuestAgent
   readonly #options: QemuGuestHostOptions
   readonly #running = new Map<GuestId, QemuGuest>()
@@ -58,15 +61,8 @@ export class QemuGuestHost implements GuestHost {
   start(launch: GuestLaunch): Promise<Result<RunningGuest>> {
     return this.#inTurn(launch.guest, async () => {
       const folder = this.#folder(launch.guest)
-      const earlier = readLaunchRecord(folder)
-      const earlierEpoch =
-        this.#running.get(launch.guest)?.epoch ?? (earlier.ok ? earlier.value?.launch.epoch : undefined)
-      const process = this.#running.get(launch.guest)?.process ?? findProcess(folder)
-      if (process && earlierEpoch !== undefined && earlierEpoch > launch.epoch) {
-        return fail(
-          failure('stale_epoch', `${launch.name} already runs at epoch ${earlierEpoch}, newer than ${launch.epoch}`),
-        )
-      }
+      const newer = this.#newerRun(launch, folder)
+      if (!newer.ok) return newer
       const same = this.#running.get(launch.guest)
       if (same && same.epoch === launch.epoch) return same.inspect()
       // Also a process of this very epoch that nobody adopted: it cannot be known what became of its disks.
@@ -76,14 +72,79 @@ export class QemuGuestHost implements GuestHost {
     })
   }
 
-  async #launch(launch: GuestLaunch, folder: GuestFolder): Promise<Result<RunningGuest>> {
+  receive(launch: GuestLaunch, at: ListenAt): Promise<Result<ArrivalEndpoint>> {
+    return this.#inTurn(launch.guest, async () => {
+      const folder = this.#folder(launch.guest)
+      const newer = this.#newerRun(launch, folder)
+      if (!newer.ok) return newer
+      const killed = await this.#killNow(launch.guest)
+      if (!killed.ok) return killed
+      const waiting = await this.#launch(launch, folder, INCOMING_ARGUMENTS)
+      if (!waiting.ok) return waiting
+      const listening = await this.#with(launch.guest, (guest) => guest.arrival.listen(at))
+      if (!listening.ok) await this.#killNow(launch.guest)
+      return listening
+    })
+  }
+
+  /** Not in turn, as all that may take long: the guest can be killed meanwhile. */
+  awaitArrival(guest: GuestId, timeoutMs: number): Promise<Result<RunningGuest>> {
+    return this.#with(guest, (running) => running.awaitArrival(timeoutMs))
+  }
+
+  launchOf(guest: GuestId): Promise<Result<GuestLaunch>> {
+    return this.#with(guest, (running) => running.launchOf())
+  }
+
+  send(guest: GuestId, to: ArrivalEndpoint, limits: MigrationLimits): Promise<Result<void>> {
+    return this.#inTurn(guest, () => this.#with(guest, (running) => running.departure.send(to, limits)))
+  }
+
+  awaitStandstill(guest: GuestId, signal: AbortSignal): Promise<Result<void>> {
+    return this.#with(guest, (running) => running.departure.awaitStandstill(signal))
+  }
+
+  progress(guest: GuestId): ReturnType<GuestMigration['progress']> {
+    return this.#with(guest, (running) => running.departure.progress())
+  }
+
+  startPostCopy(guest: GuestId): Promise<Result<void>> {
+    return this.#with(guest, (running) => running.departure.startPostCopy())
+  }
+
+  relinquishDisks(guest: GuestId): Promise<Result<void>> {
+    return this.#with(guest, (running) => running.departure.relinquishDisks())
+  }
+
+  complete(guest: GuestId): ReturnType<GuestMigration['complete']> {
+    return this.#with(guest, (running) => running.departure.complete())
+  }
+
+  cancel(guest: GuestId): Promise<Result<void>> {
+    return this.#with(guest, (running) => running.departure.cancel())
+  }
+
+  /** Fails when the guest runs here at a newer epoch than it shall. */
+  #newerRun(launch: GuestLaunch, folder: GuestFolder): Result<void> {
+    const earlier = readLaunchRecord(folder)
+    const epoch = this.#running.get(launch.guest)?.epoch ?? (earlier.ok ? earlier.value?.launch.epoch : undefined)
+    const process = this.#running.get(launch.guest)?.process ?? findProcess(folder)
+    if (!process || epoch === undefined || epoch <= launch.epoch) return ok()
+    return fail(failure('stale_epoch', `${launch.name} already runs at epoch ${epoch}, newer than ${launch.epoch}`))
+  }
+
+  async #launch(
+    launch: GuestLaunch,
+    folder: GuestFolder,
+    moreArguments: readonly string[] = [],
+  ): Promise<Result<RunningGuest>> {
     const log = this.#options.log.with({ guest: launch.guest, name: launch.name, epoch: launch.epoch })
     const began = performance.now()
     const checked = await checkLegs(launch)
     if (!checked.ok) return checked
     const prepared = prepareFolder(folder, this.#options.user)
     if (!prepared.ok) return prepared
-    const machine = await newestMachineType(this.#options.qemu)
+    const machine = launch.machine ? ok(launch.machine) : await newestMachineType(this.#options.qemu)
     if (!machine.ok) return machine
     const record = newLaunchRecord(launch, machine.value, Date.now())
     const written = writeLaunchRecord(folder, record)
@@ -91,7 +152,7 @@ export class QemuGuestHost implements GuestHost {
     const namespacePid = await this.#options.namespacePid?.()
     const started = await startDetached(this.#options.helper, {
       command: this.#options.qemu ?? 'qemu-system-x86_64',
-      args: launchArguments(record, folder),
+      args: [...launchArguments(record, folder), ...moreArguments],
       pidFile: folder.pidFile,
       stdoutPath: folder.stdoutLog,
       stderrPath: folder.stderrLog,
@@ -263,7 +324,10 @@ export class QemuGuestHost implements GuestHost {
     const onGone = () => {
       if (this.#running.get(id) === guest) this.#running.delete(id)
     }
-    const guest: QemuGuest = new QemuGuest({ record, process, folder, log, emit, onGone })
+    const guest: QemuGuest = new QemuGuest({
+      ...{ record, process, folder, log, emit, onGone },
+      ...(this.#options.user ? { user: this.#options.user } : {}),
+    })
     this.#running.set(id, guest)
     return guest
   }
@@ -310,35 +374,6 @@ async function checkLegs(launch: GuestLaunch): Promise<Result<void>> {
       )
   }
   return ok()
-}
-
-/**
- * The guest's QEMU, by its pid file or, when an agent crashed between the start and the pid file, by the socket
- * path in its command line, which no other process has.
- */
-function findProcess(folder: GuestFolder): DetachedProcess | undefined {
-  const named = readPidFile(folder.pidFile)
-  if (named) return named
-  for (const entry of readdirSync('/proc')) {
-    const pid = Number(entry)
-    if (
-      !Number.isInteger(pid) ||
-      !commandLine(pid).some((argument) => argument.startsWith('socket,id=qmp,') && argument.includes(folder.qmpSocket))
-    )
-      continue
-    const stat = readStat(pid)
-    if (stat && stat.state !== 'Z') return { pid, startTime: stat.startTime }
-  }
-  return undefined
-}
-
-function commandLine(pid: number): readonly string[] {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
-  } catch {
-    // It ended meanwhile.
-    return []
-  }
 }
 
 function listFolders(path: string): readonly string[] {

@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { failure } from '@stead/core/errors.ts'
-import type { GuestDisk, GuestEvent, RunningGuest } from '@stead/core/ports/guest-host.ts'
+import type { GuestDisk, GuestEvent, GuestLaunch, RunningGuest } from '@stead/core/ports/guest-host.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { isAlive, killDetached, waitGone, type DetachedProcess } from '../process/detached.ts'
@@ -19,6 +19,8 @@ import {
 } from './launch-record.ts'
 import { AGENT_CHARDEV } from './launch-arguments.ts'
 import { IoErrors } from './io-errors.ts'
+import { MigrationDestination } from './migration-destination.ts'
+import { MigrationSource } from './migration-source.ts'
 import { drainAndFlushDisk, queryGraph, type Monitor } from './mirror-surgery.ts'
 import { QmpClient, type QmpEvent } from './qmp.ts'
 
@@ -29,12 +31,17 @@ const STOP_TIMEOUT_MS = 3_000
 /** From `quit` to the end of the process, before SIGKILL. */
 const QUIT_TIMEOUT_MS = 3_000
 
+/** A QEMU that gives up says why and is gone a moment later. */
+const DYING_TIMEOUT_MS = 1_000
+
 type ExitCause = (GuestEvent & { kind: 'exited' })['cause']
 
 export class QemuGuest {
   readonly process: DetachedProcess
   readonly folder: GuestFolder
   readonly legs: DiskLegs
+  readonly departure: MigrationSource
+  readonly arrival: MigrationDestination
   readonly #log: Log
   readonly #emit: (event: GuestEvent) => void
   readonly #onGone: () => void
@@ -52,6 +59,8 @@ export class QemuGuest {
     readonly record: LaunchRecord
     readonly process: DetachedProcess
     readonly folder: GuestFolder
+    /** Whom QEMU runs as, when not as the agent. */
+    readonly user?: { readonly uid: number; readonly gid: number }
     readonly log: Log
     readonly emit: (event: GuestEvent) => void
     readonly onGone: () => void
@@ -68,6 +77,10 @@ export class QemuGuest {
       monitor: () => this.#connected(),
       log: options.log,
     })
+    const keys = { folder: this.folder, ...(options.user ? { user: options.user } : {}) }
+    const monitor = () => this.#connected()
+    this.departure = new MigrationSource({ ...keys, monitor, disks: () => this.#record.disks })
+    this.arrival = new MigrationDestination({ ...keys, monitor, memoryBytes: this.#record.launch.memoryBytes })
   }
 
   get epoch(): number {
@@ -123,7 +136,46 @@ export class QemuGuest {
     if (!status.ok) return status
     if (!graph.ok) return graph
     const disks = this.#record.disks.map((disk) => attachedDisk(graph.value, disk))
-    return ok({ ...this.#identity(), status: status.value, legs: legHosts(disks), disks })
+    const sending = status.value === 'arriving' ? undefined : await this.departure.sending()
+    return ok({
+      ...this.#identity(),
+      ...{ status: status.value, legs: legHosts(disks), disks },
+      ...(sending === undefined ? {} : { sending }),
+    })
+  }
+
+  /** What it was started with, as it is now. */
+  async launchOf(): Promise<Result<GuestLaunch>> {
+    const { launch, machine } = this.#record
+    if (machine === undefined)
+      return fail(
+        failure('conflict', `${launch.name} was started by an earlier Stead, whose machine no other host can make`, {
+          hint: 'Shut it down and start it again; from then on it can move while it runs',
+        }),
+      )
+    const running = await this.inspect()
+    if (!running.ok) return running
+    // Where a disk was taken out of the middle, the others keep the places that their numbers gave them.
+    const disks = running.value.disks.map((disk, position) => {
+      const slot = this.#record.disks[position]?.index ?? position
+      return slot === position ? disk : { ...disk, slot }
+    })
+    return ok({ ...launch, machine, disks })
+  }
+
+  /** Waits for a guest that comes from another host, then takes it in as it is. */
+  async awaitArrival(timeoutMs: number): Promise<Result<RunningGuest>> {
+    const arrived = await this.arrival.arrived(timeoutMs)
+    if (!arrived.ok) {
+      if (isAlive(this.process) && !this.#monitor?.closed) return arrived
+      await waitGone(this.process, DYING_TIMEOUT_MS)
+      return fail(
+        failure('hypervisor', `QEMU gave up waiting for the guest: ${lastWords(this.folder) || 'it was killed'}`),
+      )
+    }
+    // After the caller has the answer: it may have come with an I/O error, or while it was shutting down.
+    setImmediate(() => void this.catchUp())
+    return this.inspect()
   }
 
   /** What is known of a QEMU that does not answer: nothing about its disks. */
@@ -250,6 +302,10 @@ export class QemuGuest {
         // By an error, by the guest's shutdown, or only because the agent asked: the state tells.
         void this.catchUp()
         break
+      case 'RESUME':
+        // The guest was let go and did not get across: QEMU lets it go on here. It is another host's now.
+        if (this.departure.relinquished) void this.kill()
+        break
       case 'RESET':
         // The host's own reset at machine creation and `quit` are not the guest's.
         if (data['guest'] === true) this.#emit({ kind: 'reset', guest: this.guest, epoch: this.epoch })
@@ -322,4 +378,6 @@ const STATUSES: Readonly<Record<string, RunningGuest['status']>> = {
   prelaunch: 'paused',
   'io-error': 'io-error',
   shutdown: 'shutdown',
+  inmigrate: 'arriving',
+  postmigrate: 'departed',
 }

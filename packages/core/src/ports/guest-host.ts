@@ -5,6 +5,7 @@
 import type { GuestId, VolumeId } from '../model/ids.ts'
 import type { Nic } from '../model/guest.ts'
 import type { Result } from '../result.ts'
+import type { MigrationProgress } from './guest-migration.ts'
 
 /** One leg of a mirrored disk: a replica's export as this guest sees it. */
 export interface Leg {
@@ -47,13 +48,21 @@ export interface GuestLaunch {
   readonly disks: readonly GuestDisk[]
   readonly nics: readonly LaunchNic[]
   readonly accelerator: 'kvm' | 'tcg'
+  /** The hypervisor's versioned machine, `pc-q35-10.0`. Absent: the newest that the host has. */
+  readonly machine?: string
 }
 
 export interface RunningGuest {
   readonly guest: GuestId
   readonly epoch: number
   readonly pid: number
-  readonly status: 'running' | 'paused' | 'io-error' | 'shutdown' | 'other'
+  /**
+   * `arriving`: it waits for its memory from another host, its disks untouched. `departed`: its memory has gone to
+   * another host, and it never runs here again.
+   */
+  readonly status: 'running' | 'paused' | 'io-error' | 'shutdown' | 'arriving' | 'departed' | 'other'
+  /** How far its memory is on the way to another host; absent while none is. It stands still in `standing-still`. */
+  readonly sending?: MigrationProgress['phase']
   /** The legs that the graph really holds now, per volume. */
   readonly legs: ReadonlyMap<VolumeId, readonly string[]>
   /** The disks with the legs that the graph really holds, and where those are served. */

@@ -13,6 +13,10 @@ export interface ArrivalEndpoint {
   readonly port: number
   /** Pre-shared key of the TLS connection, 64 hexadecimal digits, used once. Never written into a record or a log. */
   readonly secret: string
+  /** Streams beside the main one; the destination has chosen. None when absent. */
+  readonly channels?: number
+  /** Why it cannot go on before all of its memory is there; absent: it can. */
+  readonly postCopyRefusal?: string
 }
 
 export interface MigrationLimits {
@@ -44,9 +48,12 @@ export interface MigrationProgress {
 export interface GuestMigration {
   /**
    * Destination: starts a QEMU that waits for the guest at a free port of `address`. Its disks are open and untouched
-   * until the guest has arrived. A failure leaves nothing behind.
+   * until the guest has arrived. A failure leaves nothing behind. `postCopy`: only then `send` may ask for it.
    */
-  receive(launch: GuestLaunch, at: { readonly address: string; readonly secret: string }): Promise<Result<ArrivalEndpoint>>
+  receive(
+    launch: GuestLaunch,
+    at: { readonly address: string; readonly secret: string; readonly postCopy?: boolean },
+  ): Promise<Result<ArrivalEndpoint>>
   /** Destination: resolves once the guest runs here (or stands still after an error of a disk); fails when it never will. */
   awaitArrival(guest: GuestId, timeoutMs: number): Promise<Result<RunningGuest>>
   /** Source: what the guest runs with now, hot-plugged parts included: the destination's machine must be the same. */

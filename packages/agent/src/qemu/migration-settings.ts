@@ -1,0 +1,60 @@
+/**
+ * What both QEMUs of a migration are told before it begins, as pure data. What belongs to the machine must be equal at
+ * both ends, so the destination decides and says so in its endpoint.
+ */
+import type { ArrivalEndpoint, MigrationLimits } from '@stead/core/ports/guest-migration.ts'
+
+/** Percent that a guest's processors are slowed down at first, by which it grows, and at most: it must still answer. */
+const THROTTLE = { initial: 20, increment: 15, max: 95 } as const
+
+/** From here on several streams are worth their threads and their handshakes. */
+const CHANNELS_FROM_BYTES = 4 * 2 ** 30
+const CHANNELS = 4
+
+/** How many streams beside the main one. QEMU 10 cannot combine them with post-copy. */
+export function extraChannels(memoryBytes: number, postCopy: boolean): number {
+  return postCopy || memoryBytes < CHANNELS_FROM_BYTES ? 0 : CHANNELS
+}
+
+/** The argument of `migrate-set-capabilities`. What is off is said too: an earlier migration may have set it. */
+export function capabilities(set: {
+  readonly channels: number
+  readonly postCopy: boolean
+  readonly end: 'source' | 'destination'
+}): {
+  readonly capabilities: readonly { readonly capability: string; readonly state: boolean }[]
+} {
+  const isSource = set.end === 'source'
+  const states: readonly (readonly [capability: string, state: boolean])[] = [
+    ['events', true],
+    // The source hears from the destination that it has everything, or that it failed.
+    ['return-path', true],
+    ['multifd', set.channels > 0],
+    ['postcopy-ram', set.postCopy],
+    // The moment at which the guest stands still and belongs to nobody's writes: the grant changes hands in it.
+    ['pause-before-switchover', isSource],
+    ['auto-converge', isSource],
+  ]
+  return { capabilities: states.map(([capability, state]) => ({ capability, state })) }
+}
+
+export function sourceParameters(limits: MigrationLimits, to: ArrivalEndpoint): Record<string, unknown> {
+  return {
+    'max-bandwidth': limits.bandwidthBytesPerSecond,
+    'max-postcopy-bandwidth': limits.bandwidthBytesPerSecond,
+    'downtime-limit': limits.downtimeMs,
+    'cpu-throttle-initial': THROTTLE.initial,
+    'cpu-throttle-increment': THROTTLE.increment,
+    'max-cpu-throttle': THROTTLE.max,
+    ...channelParameters(to.channels ?? 0),
+  }
+}
+
+export function channelParameters(channels: number): Record<string, unknown> {
+  return channels === 0 ? {} : { 'multifd-channels': channels, 'multifd-compression': 'none' }
+}
+
+/** How QEMU writes an address: `tcp:[::1]:4444`. */
+export function migrationUri(address: string, port: number): string {
+  return `tcp:${address.includes(':') ? `[${address}]` : address}:${port}`
+}

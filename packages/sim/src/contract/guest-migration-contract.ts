@@ -1,0 +1,313 @@
+/**
+ * What every `GuestMigration` must do, written once. A harness brings two hosts, `here` and `there`, whose guests' disks
+ * are on the same storage, and guests that write a growing number which they keep in their memory.
+ */
+import assert from 'node:assert/strict'
+import { afterEach, beforeEach, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { GuestHost, GuestLaunch, RunningGuest } from '@stead/core/ports/guest-host.ts'
+import type {
+  ArrivalEndpoint,
+  GuestMigration,
+  MigrationLimits,
+  MigrationProgress,
+} from '@stead/core/ports/guest-migration.ts'
+import type { Result } from '@stead/core/result.ts'
+import { must } from './guest-host-contract.ts'
+
+export type HostName = 'here' | 'there'
+
+export interface MigrationHost extends GuestHost, GuestMigration {}
+
+export interface GuestMigrationHarness {
+  readonly hosts: Readonly<Record<HostName, MigrationHost>>
+  /** Storage for a new guest, and a launch that uses it at epoch 1. */
+  guest(): Promise<GuestLaunch>
+  /** The same guest at a newer epoch, whose disks are served beside those of the older ones. */
+  open(launch: GuestLaunch, epoch: number): Promise<GuestLaunch>
+  /** Ends what is served of older epochs, with all connections to it. */
+  closeBelow(launch: GuestLaunch, epoch: number): Promise<void>
+  /** Resolves once the guest has had further writes acknowledged there; rejects when it does not write within a bound. */
+  untilWriting(host: HostName, launch: GuestLaunch): Promise<void>
+  /** The highest number that every replica has. */
+  written(launch: GuestLaunch): number
+  /** How many times the guest was seen to boot on that host. */
+  boots(host: HostName, launch: GuestLaunch): number
+  /** Ends the hypervisor's process as a crash would. */
+  crash(host: HostName, running: RunningGuest): Promise<void>
+  /** Another instance over the same processes; the old one hears and says nothing more. */
+  restartAgent(host: HostName): Promise<void>
+  close(): Promise<void>
+}
+
+const ADDRESS = '127.0.0.1'
+const SECRET = 'a0'.repeat(32)
+const FULL_SPEED: MigrationLimits = { bandwidthBytesPerSecond: 0, downtimeMs: 300, postCopy: false }
+/** So slow, and with so short a standstill, that the copying does not end by itself. */
+const SLOWLY: MigrationLimits = { bandwidthBytesPerSecond: 50_000, downtimeMs: 1, postCopy: false }
+const BOUND_MS = 20_000
+const POLL_MS = 5
+
+export function guestMigrationContract(name: string, make: () => Promise<GuestMigrationHarness>): void {
+  describe(`GuestMigration contract: ${name}`, () => {
+    let harness: GuestMigrationHarness
+
+    beforeEach(async () => {
+      harness = await make()
+    })
+    afterEach(() => harness.close())
+
+    const at = (host: HostName): MigrationHost => harness.hosts[host]
+
+    async function running(): Promise<GuestLaunch> {
+      const launch = await harness.guest()
+      must(await at('here').start(launch))
+      await harness.untilWriting('here', launch)
+      return launch
+    }
+
+    /** The guest at `epoch`, awaited at the other host. */
+    async function awaited(
+      launch: GuestLaunch,
+      epoch = 2,
+      from: HostName = 'here',
+    ): Promise<{ readonly next: GuestLaunch; readonly endpoint: ArrivalEndpoint }> {
+      const seen = must(await at(from).launchOf(launch.guest))
+      assert.equal(seen.memoryBytes, launch.memoryBytes)
+      assert.deepEqual(seen.disks, launch.disks)
+      const { disks } = await harness.open(launch, epoch)
+      const next = { ...seen, disks, epoch }
+      const endpoint = must(
+        await at(from === 'here' ? 'there' : 'here').receive(next, { address: ADDRESS, secret: SECRET }),
+      )
+      return { next, endpoint }
+    }
+
+    async function until(
+      host: HostName,
+      { guest }: GuestLaunch,
+      ...phases: readonly MigrationProgress['phase'][]
+    ): Promise<MigrationProgress> {
+      for (const deadline = performance.now() + BOUND_MS; ; await sleep(POLL_MS)) {
+        const progress = must(await at(host).progress(guest))
+        if (phases.includes(progress.phase)) return progress
+        assert.ok(
+          performance.now() < deadline,
+          `${progress.phase} instead of ${phases.join(' or ')}: ${progress.error}`,
+        )
+      }
+    }
+
+    async function standingStill(launch: GuestLaunch): Promise<GuestLaunch> {
+      const { next, endpoint } = await awaited(launch)
+      must(await at('here').send(launch.guest, endpoint, FULL_SPEED))
+      must(await at('here').awaitStandstill(launch.guest, inTime()))
+      return next
+    }
+
+    const inTime = () => AbortSignal.timeout(BOUND_MS)
+
+    async function switchOver(from: HostName, to: HostName, launch: GuestLaunch, epoch: number): Promise<void> {
+      must(await at(from).relinquishDisks(launch.guest))
+      await harness.closeBelow(launch, epoch)
+      const [completed, arrived] = await Promise.all([
+        at(from).complete(launch.guest),
+        at(to).awaitArrival(launch.guest, BOUND_MS),
+      ])
+      assert.equal(must(completed).phase, 'completed')
+      assert.equal(must(arrived).status, 'running')
+      assert.equal(must(arrived).epoch, epoch)
+      assert.equal(must(await at(from).inspect(launch.guest)).status, 'departed')
+      must(await at(from).kill(launch.guest))
+    }
+
+    async function untilGone(host: HostName, launch: GuestLaunch): Promise<void> {
+      for (const deadline = performance.now() + BOUND_MS; ; await sleep(POLL_MS)) {
+        if (!(await at(host).inspect(launch.guest)).ok) return
+        assert.ok(performance.now() < deadline, `the guest does not end ${host}`)
+      }
+    }
+
+    it('moves a guest with its memory and its disks, there and back', async () => {
+      const launch = await running()
+      assert.equal(must(await at('here').progress(launch.guest)).phase, 'none')
+      assert.equal(must(await at('here').inspect(launch.guest)).sending, undefined)
+      const { next, endpoint } = await awaited(launch)
+      assert.equal(must(await at('there').inspect(launch.guest)).status, 'arriving')
+      must(await at('here').send(launch.guest, endpoint, FULL_SPEED))
+      must(await at('here').awaitStandstill(launch.guest, inTime()))
+      const before = harness.written(launch)
+      await switchOver('here', 'there', launch, 2)
+      await harness.untilWriting('there', next)
+      assert.ok(harness.written(launch) > before)
+      assert.equal(harness.boots('there', launch), 0)
+      const progress = must(await at('there').progress(launch.guest))
+      assert.equal(progress.phase, 'none', 'it came, it was not sent')
+
+      const back = await awaited(next, 3, 'there')
+      must(await at('there').send(launch.guest, back.endpoint, FULL_SPEED))
+      must(await at('there').awaitStandstill(launch.guest, inTime()))
+      const beforeReturn = harness.written(launch)
+      assert.ok(beforeReturn > before)
+      await switchOver('there', 'here', launch, 3)
+      await harness.untilWriting('here', back.next)
+      assert.ok(harness.written(launch) > beforeReturn)
+    })
+
+    it('lets nobody write while the guest stands still', async () => {
+      const launch = await running()
+      await standingStill(launch)
+      const found = must(await at('here').inspect(launch.guest))
+      assert.equal(found.sending, 'standing-still')
+      assert.notEqual(found.status, 'running')
+      const before = harness.written(launch)
+      await sleep(POLL_MS)
+      assert.equal(must(await at('there').inspect(launch.guest)).status, 'arriving')
+      assert.equal(harness.written(launch), before)
+    })
+
+    it('goes on where it was when it is called back while it copies', async () => {
+      const launch = await running()
+      const { endpoint } = await awaited(launch)
+      must(await at('here').send(launch.guest, endpoint, SLOWLY))
+      const copying = await until('here', launch, 'copying')
+      assert.ok(copying.totalBytes >= launch.memoryBytes)
+      await harness.untilWriting('here', launch)
+      refused(await at('here').awaitStandstill(launch.guest, AbortSignal.abort()), 'timeout')
+      refused(await at('here').relinquishDisks(launch.guest), 'conflict')
+      refused(await at('here').send(launch.guest, endpoint, FULL_SPEED), 'conflict')
+      must(await at('here').cancel(launch.guest))
+      must(await at('here').cancel(launch.guest))
+      await harness.untilWriting('here', launch)
+      assert.ok(!(await at('there').awaitArrival(launch.guest, BOUND_MS)).ok)
+      await untilGone('there', launch)
+      assert.equal(must(await at('here').inspect(launch.guest)).sending, undefined)
+    })
+
+    it('goes on where it was when it is called back while it stands still, and moves later', async () => {
+      const launch = await running()
+      await standingStill(launch)
+      must(await at('here').cancel(launch.guest))
+      assert.equal(must(await at('here').inspect(launch.guest)).status, 'running')
+      await harness.untilWriting('here', launch)
+      await untilGone('there', launch)
+
+      const { next, endpoint } = await awaited(launch, 3)
+      must(await at('here').send(launch.guest, endpoint, FULL_SPEED))
+      must(await at('here').awaitStandstill(launch.guest, inTime()))
+      await switchOver('here', 'there', launch, 3)
+      await harness.untilWriting('there', next)
+    })
+
+    it('stays where it is when the destination dies while it copies', async () => {
+      const launch = await running()
+      const { endpoint } = await awaited(launch)
+      must(await at('here').send(launch.guest, endpoint, SLOWLY))
+      await until('here', launch, 'copying')
+      await harness.crash('there', must(await at('there').inspect(launch.guest)))
+      assert.ok(!(await at('here').awaitStandstill(launch.guest, inTime())).ok)
+      assert.ok((await until('here', launch, 'failed')).error)
+      must(await at('here').cancel(launch.guest))
+      await harness.untilWriting('here', launch)
+    })
+
+    it('is called back when the destination dies while it stands still', async () => {
+      const launch = await running()
+      await standingStill(launch)
+      await harness.crash('there', must(await at('there').inspect(launch.guest)))
+      assert.ok((await until('here', launch, 'failed')).error)
+      assert.notEqual(must(await at('here').inspect(launch.guest)).status, 'running')
+      must(await at('here').cancel(launch.guest))
+      await harness.untilWriting('here', launch)
+    })
+
+    it('never runs again once it was let go, though the destination died', async () => {
+      const launch = await running()
+      await standingStill(launch)
+      must(await at('here').relinquishDisks(launch.guest))
+      await harness.closeBelow(launch, 2)
+      refused(await at('here').cancel(launch.guest), 'conflict')
+      const before = harness.written(launch)
+      await harness.crash('there', must(await at('there').inspect(launch.guest)))
+      assert.ok(!(await at('here').complete(launch.guest)).ok)
+      await untilGone('here', launch)
+      assert.equal(harness.written(launch), before)
+    })
+
+    for (const phase of ['copying', 'standing-still'] as const) {
+      it(`ends the waiting when the source dies: ${phase}`, async () => {
+        const launch = await running()
+        const { endpoint } = await awaited(launch)
+        must(await at('here').send(launch.guest, endpoint, phase === 'copying' ? SLOWLY : FULL_SPEED))
+        await until('here', launch, phase)
+        const arrival = at('there').awaitArrival(launch.guest, BOUND_MS)
+        await harness.crash('here', must(await at('here').inspect(launch.guest)))
+        assert.ok(!(await arrival).ok)
+        await untilGone('there', launch)
+        assert.equal(harness.boots('there', launch), 0)
+      })
+    }
+
+    it('waits only so long', async () => {
+      const launch = await running()
+      await awaited(launch)
+      refused(await at('there').awaitArrival(launch.guest, POLL_MS), 'timeout')
+      assert.equal(must(await at('there').inspect(launch.guest)).status, 'arriving')
+      must(await at('there').kill(launch.guest))
+      await harness.untilWriting('here', launch)
+    })
+
+    it('takes in only who has the key', async () => {
+      const launch = await running()
+      const { endpoint } = await awaited(launch)
+      must(await at('here').send(launch.guest, { ...endpoint, secret: 'b1'.repeat(32) }, FULL_SPEED))
+      assert.ok((await until('here', launch, 'failed')).error)
+      await harness.untilWriting('here', launch)
+      assert.equal(must(await at('there').inspect(launch.guest)).status, 'arriving')
+      must(await at('here').send(launch.guest, endpoint, FULL_SPEED))
+      must(await at('here').awaitStandstill(launch.guest, inTime()))
+      await switchOver('here', 'there', launch, 2)
+    })
+
+    it('is found by the agents that come after: who stands still, and who waits', async () => {
+      const launch = await running()
+      const next = await standingStill(launch)
+      await harness.restartAgent('here')
+      await harness.restartAgent('there')
+      const [source] = await at('here').adopt()
+      const [destination] = await at('there').adopt()
+      assert.equal(source?.sending, 'standing-still')
+      assert.equal(destination?.status, 'arriving')
+      assert.equal(destination.sending, undefined)
+      await switchOver('here', 'there', launch, 2)
+      await harness.untilWriting('there', next)
+    })
+
+    it('does not receive a guest that runs there at a newer epoch', async () => {
+      const launch = await running()
+      const { next } = await awaited(launch)
+      refused(await at('there').receive({ ...next, epoch: 1 }, { address: ADDRESS, secret: SECRET }), 'stale_epoch')
+    })
+
+    it('knows nothing of a guest that is not there', async () => {
+      const { guest } = await harness.guest()
+      const endpoint = { address: ADDRESS, port: 1, secret: SECRET }
+      for (const call of [
+        at('here').launchOf(guest),
+        at('here').send(guest, endpoint, FULL_SPEED),
+        at('here').progress(guest),
+        at('here').complete(guest),
+        at('here').cancel(guest),
+        at('here').awaitStandstill(guest, inTime()),
+        at('here').relinquishDisks(guest),
+        at('here').awaitArrival(guest, BOUND_MS),
+      ])
+        refused(await call, 'not_found')
+    })
+  })
+}
+
+function refused(result: Result<unknown>, code: string): void {
+  assert.ok(!result.ok, `expected the failure ${code}`)
+  assert.equal(result.error.code, code, result.error.message)
+}
