@@ -17,6 +17,7 @@ import type { Image, Removal, Volume } from '@stead/core/model/volume.ts'
 import { failure } from '@stead/core/errors.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { z } from 'zod'
+import { diskLimitsSchema, hardwareObservationSchema, nicLimitsSchema } from './hardware-records.ts'
 import { describeIssues } from './issues.ts'
 
 /** A brand exists only for the compiler, so the schema is the plain string's. */
@@ -167,6 +168,13 @@ export const haSchema = z
   .enum(['started', 'stopped', 'ignored'])
   .describe('What the cluster keeps true for the guest; `ignored`: the cluster never acts by itself')
 
+export const nicSchema = z.object({
+  mac: z.string(),
+  network: z.literal('lan'),
+  slot: wholeNumber().exactOptional().describe('Its number, which decides its place in the machine'),
+  limits: nicLimitsSchema.exactOptional(),
+})
+
 export const guestSchema = z.object({
   id: guestId,
   name: z.string(),
@@ -175,7 +183,10 @@ export const guestSchema = z.object({
   cpus: wholeNumber(),
   boot: bootSchema,
   volumes: z.array(volumeId),
-  nics: z.array(z.object({ mac: z.string(), network: z.literal('lan') })),
+  memoryMaxBytes: bytes('Memory up to which it can grow while it runs').exactOptional(),
+  cpusMax: wholeNumber().exactOptional().describe('Processors up to which it can grow while it runs'),
+  balloonBytes: bytes('What the balloon should leave it of its memory').exactOptional(),
+  nics: z.array(nicSchema),
   ha: haSchema,
   desired: z.enum(['running', 'stopped']),
   forceStop: z.boolean(),
@@ -209,6 +220,7 @@ export const observationSchema = z.object({
   since: wallMs('When the phase began'),
   failures: wholeNumber().describe("How often it ended by itself since the last user's start, in a row"),
   failedOn: z.array(hostId).exactOptional().describe('Hosts on which that was'),
+  hardware: hardwareObservationSchema.exactOptional(),
 })
 
 export const grantSchema = z.object({
@@ -249,6 +261,13 @@ export const volumeSchema = z.object({
     .describe('What the disk holds at first; zeros when absent'),
   replicas: z.array(replicaSchema),
   syncPoint: z.string().describe('The dirty bitmap kept since all in-sync replicas were equal'),
+  slot: wholeNumber().exactOptional().describe('Its number, which decides its place in the machine'),
+  limits: diskLimitsSchema.exactOptional(),
+  attachment: z
+    .enum(['joining', 'leaving', 'leaving-for-good', 'detached'])
+    .exactOptional()
+    .describe('Absent: part of the guest'),
+  growsTo: bytes('The size that its replicas are being given').exactOptional(),
 })
 
 const failureSummarySchema = z.object({

@@ -21,6 +21,16 @@ guestHostContract('in memory', async (): Promise<GuestHostHarness> => {
   return {
     host: new MemoryGuestHost(machine),
     leg,
+    disk: async (slot) => {
+      const owner = { guest: `d${++guests}` as GuestId }
+      return {
+        volume: `v${guests}` as VolumeId,
+        sizeBytes: 1 << 20,
+        width: 2,
+        legs: (['a', 'b'] as const).map((host) => leg(owner, host)),
+        slot,
+      }
+    },
     guest: async (behaviour, hosts = ['a', 'b']) => {
       const guest = `g${++guests}` as GuestId
       machine.behave(guest, behaviour)

@@ -7,12 +7,14 @@ import type { GuestId, VolumeId } from '@stead/core/model/ids.ts'
 import type { GuestEvent, GuestHost, GuestLaunch, Leg, RunningGuest } from '@stead/core/ports/guest-host.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { breakConnection, type LegConnection } from './leg-servers.ts'
+import { MemoryHardware } from './memory-hardware.ts'
 import type { Disk, MemoryMachine, Process } from './memory-machine.ts'
 
-export class MemoryGuestHost implements GuestHost {
+export class MemoryGuestHost extends MemoryHardware implements GuestHost {
   readonly #machine: MemoryMachine
 
   constructor(machine: MemoryMachine) {
+    super(machine)
     this.#machine = machine
   }
 

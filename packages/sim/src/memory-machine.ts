@@ -4,7 +4,8 @@
  * request that fails on a leg stops the guest, as `werror=stop` does, and is tried again when it goes on.
  */
 import type { GuestId, VolumeId } from '@stead/core/model/ids.ts'
-import type { GuestEvent, GuestLaunch, Leg, RunningGuest } from '@stead/core/ports/guest-host.ts'
+import type { DiskLimits } from '@stead/core/model/hardware.ts'
+import type { GuestDisk, GuestEvent, GuestLaunch, Leg, RunningGuest } from '@stead/core/ports/guest-host.ts'
 import { ok, type Result } from '@stead/core/result.ts'
 import type { LegConnection, LegServers } from './leg-servers.ts'
 
@@ -30,12 +31,13 @@ interface Request {
 }
 
 export interface Process {
-  readonly launch: GuestLaunch
+  launch: GuestLaunch
   readonly pid: number
   status: RunningGuest['status']
   /** Its agent holds the writes of its file systems back. */
   isFrozen?: boolean
-  readonly disks: ReadonlyMap<VolumeId, Disk>
+  readonly disks: Map<VolumeId, Disk>
+  readonly limits: Map<VolumeId, DiskLimits>
 }
 
 /** How often a guest of a simulated cluster writes. Without it guests write only when `runGuests` is called. */
@@ -64,7 +66,7 @@ export interface MemoryMachineOptions {
   readonly onFlushed?: (process: Process, disk: Disk, upTo: number) => void
 }
 
-export type MemoryBehaviour = 'write' | 'shutdown' | 'reset' | 'idle'
+export type MemoryBehaviour = 'write' | 'shutdown' | 'reset' | 'idle' | 'deaf'
 
 export class MemoryMachine {
   readonly servers: LegServers
@@ -108,29 +110,12 @@ export class MemoryMachine {
 
   spawn(launch: GuestLaunch): Result<Process> {
     const disks = new Map<VolumeId, Disk>()
-    const process: Process = { launch, pid: this.#nextPid++, status: 'running', disks }
-    for (const { volume, legs } of launch.disks) {
-      const connections: LegConnection[] = []
-      const disk: Disk = {
-        volume,
-        connections,
-        acknowledged: 0,
-        skip: this.#options.pace?.skip() ?? 0,
-        failed: false,
-        pending: undefined,
-        sinceFlush: 0,
-        cancelNext: () => undefined,
-      }
-      disks.set(volume, disk)
-      for (const leg of legs) {
-        const connected = this.servers.connect(leg, volume)
-        if (!connected.ok) {
-          this.#closeDisks(process)
-          return connected
-        }
-        connections.push(Object.assign(connected.value, { attached: true }))
-      }
-      disk.acknowledged = Math.max(...connections.map((connection) => this.servers.lastWrite(connection)))
+    const process: Process = { launch, pid: this.#nextPid++, status: 'running', disks, limits: new Map() }
+    for (const disk of launch.disks) {
+      const opened = this.openDisk(process, disk)
+      if (opened.ok) continue
+      this.#closeDisks(process)
+      return opened
     }
     this.processes.set(launch.guest, process)
     this.#options.onStart?.(process)
@@ -139,6 +124,46 @@ export class MemoryMachine {
     if (behaviour === 'reset') this.#tell({ kind: 'reset', guest: launch.guest, epoch: launch.epoch })
     this.runGuests()
     return ok(process)
+  }
+
+  /** Connects the legs of a disk and makes it the guest's. */
+  openDisk(process: Process, { volume, legs }: GuestDisk): Result<void> {
+    const connections: LegConnection[] = []
+    const disk: Disk = {
+      volume,
+      connections,
+      acknowledged: 0,
+      skip: this.#options.pace?.skip() ?? 0,
+      failed: false,
+      pending: undefined,
+      sinceFlush: 0,
+      cancelNext: () => undefined,
+    }
+    for (const leg of legs) {
+      const connected = this.servers.connect(leg, volume)
+      if (!connected.ok) {
+        for (const connection of connections) this.servers.close(connection)
+        return connected
+      }
+      connections.push(Object.assign(connected.value, { attached: true }))
+    }
+    disk.acknowledged = Math.max(...connections.map((connection) => this.servers.lastWrite(connection)))
+    process.disks.set(volume, disk)
+    return ok()
+  }
+
+  /** The disk is the guest's no more. */
+  closeDisk(process: Process, volume: VolumeId): void {
+    const disk = process.disks.get(volume)
+    if (!disk) return
+    disk.cancelNext()
+    for (const connection of disk.connections) this.servers.close(connection)
+    process.disks.delete(volume)
+  }
+
+  /** A guest that gives no device back. */
+  isDeaf(guest: GuestId): boolean {
+    return this.#behaviours.get(guest) === 'deaf'
   }
 
   /** The guest's own shutdown: it flushes, then it powers itself off. */

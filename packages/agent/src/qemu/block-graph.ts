@@ -157,6 +157,13 @@ function childNumber(child: QuorumChild): number {
   return Number(/\d+$/.exec(child.childName)?.[0] ?? 0)
 }
 
+/** All nodes that the disk has now, parents before their children: the order in which they can be removed. */
+export function nodesOf(graph: QemuBlockGraph, disk: DiskRecord): readonly string[] {
+  const names = graph.nodes.map((node) => node.name).filter((name) => name.startsWith(`d${disk.index}-`))
+  const rank = (name: string) => (name === topNode(disk.index) ? 0 : name === quorumNode(disk.index) ? 1 : 2)
+  return [...new Set(names)].toSorted((a, b) => rank(a) - rank(b))
+}
+
 /** Fillers of the disk that exist and are not in use. */
 export function spareFillers(graph: QemuBlockGraph, disk: DiskRecord): readonly string[] {
   const used = new Set(childrenOf(graph, disk).map((child) => child.node))
@@ -174,6 +181,7 @@ export function newFillerName(graph: QemuBlockGraph, disk: DiskRecord): string {
 /** The disk with the legs that the graph really holds, in the order of reading. */
 export function attachedDisk(graph: QemuBlockGraph, disk: DiskRecord): GuestDisk {
   const { volume, sizeBytes, width } = disk
-  const legs = new Map(disk.legs.map(({ node, leg }) => [node, leg]))
-  return { volume, sizeBytes, width, legs: childrenOf(graph, disk).flatMap((child) => legs.get(child.node) ?? []) }
+  const known = new Map(disk.legs.map(({ node, leg }) => [node, leg]))
+  const legs = childrenOf(graph, disk).flatMap((child) => known.get(child.node) ?? [])
+  return { volume, sizeBytes, width, legs }
 }

@@ -22,7 +22,7 @@ import { join, resolve } from 'node:path'
 import { after, afterEach, beforeEach, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { GuestId, VolumeId } from '@stead/core/model/ids.ts'
-import type { GuestEvent, GuestHost, GuestLaunch, Leg } from '@stead/core/ports/guest-host.ts'
+import type { GuestDisk, GuestEvent, GuestHost, GuestLaunch, Leg } from '@stead/core/ports/guest-host.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import {
   guestHostContract,
@@ -108,7 +108,8 @@ class Servers {
   async addVolume(volume: string, behaviour: GuestBehaviour): Promise<void> {
     this.#volumes.push(volume)
     for (const name of ['a', 'b'] as const) {
-      writeFileSync(this.image(name, volume), bootSector(behaviour))
+      // What boots from a sector hears of no device that is to be given back.
+      writeFileSync(this.image(name, volume), bootSector(behaviour === 'deaf' ? 'idle' : behaviour))
       truncateSync(this.image(name, volume), DISK_BYTES)
       await this.#export(name, volume)
     }
@@ -204,6 +205,13 @@ class RealHarness implements GuestHostHarness {
     }
     this.#launches.push(launch)
     return launch
+  }
+
+  async disk(slot: number): Promise<GuestDisk & { readonly slot: number }> {
+    const volume = randomUUID().replaceAll('-', '') as VolumeId
+    await this.servers.addVolume(volume, 'idle')
+    const legs = (['a', 'b'] as const).map((host) => this.servers.leg(host, volume))
+    return { volume, sizeBytes: DISK_BYTES, width: 2, legs, slot }
   }
 
   leg(launch: GuestLaunch, server: ServerName): Leg {

@@ -73,25 +73,59 @@ function diskArguments(launch: GuestLaunch, disks: readonly DiskRecord[]): strin
     ...disks.flatMap((disk) => [
       ...diskBlockdevs(disk).flatMap((blockdev) => ['-blockdev', JSON.stringify(blockdev)]),
       '-device',
-      [
-        `virtio-blk-pci,id=${deviceId(disk.index)},bus=${diskPort(disk.index)},drive=${topNode(disk.index)},werror=stop,rerror=stop`,
-        // The guest finds its disks by volume: /dev/disk/by-id/virtio-<first 20 characters>.
-        `serial=${disk.volume.slice(0, 20)}`,
-        ...(iothread ? ['iothread=block-io'] : []),
-        ...(launch.boot.kind === 'disk' && disk.index === 0 ? ['bootindex=1'] : []),
-      ].join(','),
+      optionText({
+        ...diskDevice(disk),
+        ...(iothread ? { iothread: 'block-io' } : {}),
+        ...(launch.boot.kind === 'disk' && disk.index === 0 ? { bootindex: 1 } : {}),
+      }),
     ]),
   ]
 }
 
+/** A disk's device, for `-device` and for `device_add` alike. */
+export function diskDevice(disk: DiskRecord): DeviceOptions {
+  return {
+    driver: 'virtio-blk-pci',
+    id: deviceId(disk.index),
+    bus: diskPort(disk.index),
+    drive: topNode(disk.index),
+    werror: 'stop',
+    rerror: 'stop',
+    // The guest finds its disks by volume: /dev/disk/by-id/virtio-<first 20 characters>.
+    serial: disk.volume.slice(0, 20),
+  }
+}
+
 function nicArguments(nic: LaunchNic, slot: number): string[] {
-  return [
-    '-netdev',
-    `tap,id=net${slot},ifname=${nic.tap},script=no,downscript=no`,
-    '-device',
+  const { type, ...netdev } = nicNetdev(nic, slot)
+  return ['-netdev', optionText({ driver: type, ...netdev }), '-device', optionText(nicDevice(nic, slot))]
+}
+
+export const netdevId = (slot: number): string => `net${slot}`
+export const nicDeviceId = (slot: number): string => `nic${slot}`
+
+/** What carries a card's packets, for `-netdev` and for `netdev_add` alike. */
+export function nicNetdev(nic: LaunchNic, slot: number) {
+  return { type: 'tap', id: netdevId(slot), ifname: nic.tap, script: 'no', downscript: 'no' } as const
+}
+
+/** A card, for `-device` and for `device_add` alike. */
+export function nicDevice(nic: LaunchNic, slot: number): DeviceOptions {
+  return {
+    driver: 'virtio-net-pci',
+    id: nicDeviceId(slot),
+    bus: nicPort(slot),
+    netdev: netdevId(slot),
+    mac: nic.mac,
     // No option ROM: a guest never boots from the network.
-    `virtio-net-pci,id=nic${slot},bus=${nicPort(slot)},netdev=net${slot},mac=${nic.mac},romfile=`,
-  ]
+    romfile: '',
+  }
+}
+
+type DeviceOptions = Readonly<Record<string, string | number>> & { readonly driver: string }
+
+function optionText({ driver, ...options }: DeviceOptions): string {
+  return [driver, ...Object.entries(options).map(([name, value]) => `${name}=${value}`)].join(',')
 }
 
 /** QEMU's option parser reads a doubled comma as a comma. */

@@ -25,6 +25,8 @@ export interface LaunchRecord {
    * was started before places were fixed, and has no ports for hot-plug.
    */
   readonly machine?: string
+  /** Disks that are being plugged in or taken down: their nodes may exist in part. */
+  readonly unfinished?: readonly DiskRecord[]
   /** Wall clock, ms; for people. */
   readonly startedAt: number
 }

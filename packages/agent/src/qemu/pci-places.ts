@@ -10,6 +10,7 @@
  * docs/internals/hardware.md.
  */
 import { assert } from '@stead/core/assert.ts'
+import { DISK_SLOTS, NIC_SLOTS } from '@stead/core/model/hardware.ts'
 
 /** What sits on the root bus itself and cannot be unplugged. A number is never given to another kind of device. */
 export const PLATFORM_SLOTS = {
@@ -25,10 +26,8 @@ export const PLATFORM_SLOTS = {
 
 export type PlatformDevice = keyof typeof PLATFORM_SLOTS
 
-/** Root ports for disks are the first ones, those for NICs follow. What they cost at boot: docs/internals/hardware.md. */
-export const DISK_SLOTS = 12
-export const NIC_SLOTS = 4
-export const ROOT_PORTS = DISK_SLOTS + NIC_SLOTS
+/** Those for disks are the first ones, those for NICs follow. What they cost at boot: docs/internals/hardware.md. */
+const ROOT_PORTS = DISK_SLOTS + NIC_SLOTS
 
 const FIRST_PORT_SLOT = 0x02
 const FUNCTIONS = 8

@@ -4,8 +4,9 @@
  */
 import { readdirSync, rmSync } from 'node:fs'
 import { failure } from '@stead/core/errors.ts'
+import type { DiskLimits } from '@stead/core/model/hardware.ts'
 import type { GuestId, VolumeId } from '@stead/core/model/ids.ts'
-import type { GuestEvent, GuestHost, GuestLaunch, Leg, RunningGuest } from '@stead/core/ports/guest-host.ts'
+import type { GuestDisk, GuestEvent, GuestHost, GuestLaunch, Leg, RunningGuest } from '@stead/core/ports/guest-host.ts'
 import type { ArrivalEndpoint, GuestMigration, MigrationLimits } from '@stead/core/ports/guest-migration.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
@@ -140,7 +141,7 @@ export class QemuGuestHost implements GuestHost, GuestMigration {
   ): Promise<Result<RunningGuest>> {
     const log = this.#options.log.with({ guest: launch.guest, name: launch.name, epoch: launch.epoch })
     const began = performance.now()
-    const checked = await checkLegs(launch)
+    const checked = await checkLegs(launch.disks)
     if (!checked.ok) return checked
     const prepared = prepareFolder(folder, this.#options.user)
     if (!prepared.ok) return prepared
@@ -231,7 +232,7 @@ export class QemuGuestHost implements GuestHost, GuestMigration {
     }
     const guest = this.#track(record.value, process, folder, log)
     const connected = await guest.connect(2_000)
-    const inspected = connected.ok ? await guest.inspect() : connected
+    const inspected = connected.ok ? await guest.settled() : connected
     if (!inspected.ok) {
       log.warn('an adopted QEMU does not answer', { pid: process.pid, error: inspected.error })
       void guest.reconnect()
@@ -274,6 +275,38 @@ export class QemuGuestHost implements GuestHost, GuestMigration {
 
   discardLeg(guest: GuestId, volume: VolumeId, host: string): Promise<Result<void>> {
     return this.#inTurn(guest, () => this.#with(guest, (running) => running.legs.discard(volume, host)))
+  }
+
+  hardware(guest: GuestId) {
+    return this.#with(guest, (running) => running.devices.facts())
+  }
+
+  async addDisk(guest: GuestId, disk: Parameters<GuestHost['addDisk']>[1]): Promise<Result<void>> {
+    const checked = await checkLegs([disk])
+    if (!checked.ok) return checked
+    return this.#inTurn(guest, () => this.#with(guest, (running) => running.devices.addDisk(disk)))
+  }
+
+  async removeDisk(guest: GuestId, volume: VolumeId): Promise<Result<{ readonly flushed: boolean }>> {
+    // Not in turn while it waits for the guest: a leg that fails meanwhile must be dealt with.
+    const unplugged = await this.#with(guest, (running) => running.devices.unplugDisk(volume))
+    if (!unplugged.ok) return unplugged
+    return this.#inTurn(guest, () => this.#with(guest, (running) => running.devices.takeDownDisk(volume)))
+  }
+
+  limitDisk(guest: GuestId, volume: VolumeId, limits: DiskLimits): Promise<Result<void>> {
+    return this.#with(guest, (running) => running.devices.limitDisk(volume, limits))
+  }
+
+  addNic(guest: GuestId, nic: Parameters<GuestHost['addNic']>[1]): Promise<Result<void>> {
+    return this.#inTurn(guest, () => this.#with(guest, (running) => running.devices.addNic(nic)))
+  }
+
+  async removeNic(guest: GuestId, slot: number): Promise<Result<void>> {
+    const unplugged = await this.#with(guest, (running) => running.devices.unplugNic(slot))
+    if (!unplugged.ok) return unplugged
+    const settled = await this.#inTurn(guest, () => this.#with(guest, (running) => running.devices.settle()))
+    return settled.ok ? ok() : settled
   }
 
   drainAndFlush(guest: GuestId, volume: VolumeId): Promise<Result<void>> {
@@ -357,15 +390,15 @@ export class QemuGuestHost implements GuestHost, GuestMigration {
 }
 
 /** Every leg's server must answer before QEMU is started: a hung one would hang the whole start. */
-async function checkLegs(launch: GuestLaunch): Promise<Result<void>> {
-  for (const disk of launch.disks) {
+async function checkLegs(disks: readonly GuestDisk[]): Promise<Result<void>> {
+  for (const disk of disks) {
     if (disk.legs.length === 0 || disk.legs.length > disk.width) {
       return fail(
         failure('bad_request', `Volume ${disk.volume} has ${disk.legs.length} legs for ${disk.width} replicas`),
       )
     }
   }
-  const legs = launch.disks.flatMap((disk) => disk.legs)
+  const legs = disks.flatMap((disk) => disk.legs)
   const probes = await Promise.all(legs.map((leg) => probeNbdServer(leg.endpoint)))
   for (const [index, probe] of probes.entries()) {
     if (!probe.ok)

@@ -10,6 +10,7 @@ import { fail, ok, type Result } from '@stead/core/result.ts'
 import { isAlive, killDetached, waitGone, type DetachedProcess } from '../process/detached.ts'
 import { attachedDisk, type DiskRecord } from './block-graph.ts'
 import { DiskLegs } from './disk-legs.ts'
+import { GuestDevices } from './guest-devices.ts'
 import {
   lastWords,
   removeLaunchRecord,
@@ -42,6 +43,7 @@ export class QemuGuest {
   readonly legs: DiskLegs
   readonly departure: MigrationSource
   readonly arrival: MigrationDestination
+  readonly devices: GuestDevices
   readonly #log: Log
   readonly #emit: (event: GuestEvent) => void
   readonly #onGone: () => void
@@ -81,6 +83,12 @@ export class QemuGuest {
     const monitor = () => this.#connected()
     this.departure = new MigrationSource({ ...keys, monitor, disks: () => this.#record.disks })
     this.arrival = new MigrationDestination({ ...keys, monitor, memoryBytes: this.#record.launch.memoryBytes })
+    this.devices = new GuestDevices({
+      record: () => this.#record,
+      save: (record) => this.#save(record),
+      monitor: () => this.#connected(),
+      log: options.log,
+    })
   }
 
   get epoch(): number {
@@ -178,6 +186,13 @@ export class QemuGuest {
     return this.inspect()
   }
 
+  /** After another agent's death: first finishes or undoes what it had begun to plug in. */
+  async settled(): Promise<Result<RunningGuest>> {
+    const settled = this.#record.machine === undefined ? ok() : await this.devices.settle()
+    if (!settled.ok) this.#log.warn('half-made devices could not be looked after', { error: settled.error })
+    return this.inspect()
+  }
+
   /** What is known of a QEMU that does not answer: nothing about its disks. */
   inspectSilent(): RunningGuest {
     return { ...this.#identity(), status: 'other', legs: new Map(), disks: [] }
@@ -269,11 +284,13 @@ export class QemuGuest {
   }
 
   #saveDisk(disk: DiskRecord): Result<void> {
-    this.#record = {
-      ...this.#record,
-      disks: this.#record.disks.map((each) => (each.index === disk.index ? disk : each)),
-    }
-    return writeLaunchRecord(this.folder, this.#record)
+    const disks = this.#record.disks.map((each) => (each.index === disk.index ? disk : each))
+    return this.#save({ ...this.#record, disks })
+  }
+
+  #save(record: LaunchRecord): Result<void> {
+    this.#record = record
+    return writeLaunchRecord(this.folder, record)
   }
 
   async #status(monitor: Monitor): Promise<Result<RunningGuest['status']>> {

@@ -1,3 +1,4 @@
+import type { HardwareObservation, NicLimits } from './hardware.ts'
 import type { BlobId, GuestId, HostId, VolumeId } from './ids.ts'
 
 /** HA vocabulary of the field: what the cluster keeps true for the guest. `ignored`: the cluster never acts by itself. */
@@ -18,6 +19,9 @@ export interface Nic {
   readonly mac: string
   /** The bridge's role; only `lan` carries guests. */
   readonly network: 'lan'
+  /** The number of the card, which decides its place in the machine; absent: its position in the list. */
+  readonly slot?: number
+  readonly limits?: NicLimits
 }
 
 /** What the administrator wants of a guest. */
@@ -27,6 +31,11 @@ export interface Guest {
   readonly kind: 'vm'
   readonly memoryBytes: number
   readonly cpus: number
+  /** Up to what it can grow while it runs; see `memoryMaxOf`, `cpusMaxOf`. */
+  readonly memoryMaxBytes?: number
+  readonly cpusMax?: number
+  /** What the balloon should leave it of its memory; all when absent. */
+  readonly balloonBytes?: number
   readonly boot: KernelBoot | DiskBoot
   readonly volumes: readonly VolumeId[]
   readonly nics: readonly Nic[]
@@ -93,6 +102,8 @@ export interface GuestObservation {
   readonly failures: number
   /** Hosts on which that was; absent while there was none. */
   readonly failedOn?: readonly HostId[]
+  /** Absent until its host has looked. */
+  readonly hardware?: HardwareObservation
 }
 
 /** What `vm list` shows. */

@@ -1,3 +1,4 @@
+import type { DiskLimits } from './hardware.ts'
 import type { BlobId, GuestId, HostId, VolumeId } from './ids.ts'
 
 export interface Replica {
@@ -38,6 +39,16 @@ export interface Volume {
    * replicas were equal and flushed. It is not rotated while any replica is stale.
    */
   readonly syncPoint: string
+  /** The number of the disk, which decides its place in the machine; absent: its position among the guest's disks. */
+  readonly slot?: number
+  readonly limits?: DiskLimits
+  /**
+   * `joining`: being made for a guest that it is not yet part of. `leaving`, `leaving-for-good`: the guest is to give it
+   * back, after which it is kept or deleted. `detached`: kept, of no guest; `guest` is the last one. Absent: the guest's.
+   */
+  readonly attachment?: 'joining' | 'leaving' | 'leaving-for-good' | 'detached'
+  /** The size that its replicas are being given. */
+  readonly growsTo?: number
 }
 
 /** Left by a deletion for each replica; the replica's host removes the file, then the record. */

@@ -5,6 +5,7 @@
 import type { GuestId, VolumeId } from '../model/ids.ts'
 import type { Nic } from '../model/guest.ts'
 import type { Result } from '../result.ts'
+import type { GuestHardware } from './guest-hardware.ts'
 import type { MigrationProgress } from './guest-migration.ts'
 
 /** One leg of a mirrored disk: a replica's export as this guest sees it. */
@@ -32,8 +33,6 @@ export interface GuestDisk {
 
 export interface LaunchNic extends Nic {
   readonly tap: string
-  /** The number of the card, which decides its place in the machine; absent: its position in the list. */
-  readonly slot?: number
 }
 
 export interface GuestLaunch {
@@ -90,7 +89,7 @@ export type GuestEvent =
     }
   | { readonly kind: 'reset'; readonly guest: GuestId; readonly epoch: number }
 
-export interface GuestHost {
+export interface GuestHost extends GuestHardware {
   /** Returns when QEMU runs and its disks are open. A running older epoch of the guest is killed first. */
   start(launch: GuestLaunch): Promise<Result<RunningGuest>>
   /** Asks the guest to shut down, by its agent or by the power button; resolves at once. */

@@ -5,14 +5,20 @@
 import assert from 'node:assert/strict'
 import { inspect } from 'node:util'
 import { afterEach, beforeEach, describe, it } from 'node:test'
-import type { GuestEvent, GuestHost, GuestLaunch, Leg, RunningGuest } from '@stead/core/ports/guest-host.ts'
+import type { GuestDisk, GuestEvent, GuestHost, GuestLaunch, Leg, RunningGuest } from '@stead/core/ports/guest-host.ts'
+import type { VolumeId } from '@stead/core/model/ids.ts'
 import type { Result } from '@stead/core/result.ts'
 
-/** `write`: writes to its first disk without end. `shutdown`, `reset`: does so right after boot. `idle`: nothing. */
-export type GuestBehaviour = 'write' | 'shutdown' | 'reset' | 'idle'
+/**
+ * `write`: writes to its first disk without end. `shutdown`, `reset`: does so right after boot. `idle`: nothing. `deaf`:
+ * nothing, and it gives no device back.
+ */
+export type GuestBehaviour = 'write' | 'shutdown' | 'reset' | 'idle' | 'deaf'
 
 export interface GuestHostHarness {
   readonly host: GuestHost
+  /** Storage for one more disk of a guest, with legs on both servers. */
+  disk(slot: number): Promise<GuestDisk & { readonly slot: number }>
   /** Storage for a new guest on both servers, and a launch that uses it with the legs of `hosts`. Epoch 1. */
   guest(behaviour: GuestBehaviour, hosts?: readonly ServerName[]): Promise<GuestLaunch>
   /** A leg of the guest's first disk on that server. */
@@ -279,6 +285,74 @@ export function guestHostContract(name: string, make: () => Promise<GuestHostHar
       must(await third.kill(launch.guest))
     })
 
+    it('plugs a disk into a running guest, which is then like its others', async () => {
+      const launch = await harness.guest('write')
+      must(await host.start(launch))
+      const disk = await harness.disk(3)
+      must(await host.addDisk(launch.guest, disk))
+      must(await host.addDisk(launch.guest, disk))
+      refused(await host.addDisk(launch.guest, await harness.disk(3)), 'conflict')
+      const facts = must(await host.hardware(launch.guest))
+      assert.deepEqual(
+        facts.disks.map(({ volume, slot }) => ({ volume, slot })),
+        [
+          { volume: volumeOf(launch), slot: 0 },
+          { volume: disk.volume, slot: 3 },
+        ],
+      )
+      assert.deepEqual(must(await host.inspect(launch.guest)).legs.get(disk.volume), ['a', 'b'])
+      must(await host.drainAndFlush(launch.guest, disk.volume))
+      must(await host.pause(launch.guest))
+      must(await host.dropLeg(launch.guest, disk.volume, 'b'))
+      must(await host.resume(launch.guest))
+      const second = await harness.restartAgent()
+      const [adopted] = await second.adopt()
+      assert.deepEqual(adopted?.legs.get(disk.volume), ['a'])
+      assert.equal(must(await second.hardware(launch.guest)).disks.length, 2)
+      await harness.untilWriting(launch)
+      assert.deepEqual(must(await second.quit(launch.guest)), { flushed: true })
+    })
+
+    it('leaves nothing of a disk whose leg does not answer', async () => {
+      const launch = await harness.guest('write')
+      must(await host.start(launch))
+      const disk = await harness.disk(1)
+      const [leg] = disk.legs
+      assert.ok(leg)
+      await harness.killServer('b')
+      assert.ok(!(await host.addDisk(launch.guest, disk)).ok)
+      assert.equal(must(await host.hardware(launch.guest)).disks.length, 1)
+      must(await host.addDisk(launch.guest, { ...disk, legs: [leg] }))
+      assert.deepEqual(must(await host.inspect(launch.guest)).legs.get(disk.volume), ['a'])
+    })
+
+    it('does not take a disk away from a guest that holds on to it', async () => {
+      const launch = await harness.guest('deaf')
+      must(await host.start(launch))
+      const disk = await harness.disk(1)
+      must(await host.addDisk(launch.guest, disk))
+      refused(await host.removeDisk(launch.guest, disk.volume), 'conflict')
+      refused(await host.removeDisk(launch.guest, disk.volume), 'conflict')
+      assert.equal(must(await host.hardware(launch.guest)).disks.length, 2)
+      assert.deepEqual(must(await host.removeDisk(launch.guest, 'unknown' as VolumeId)), { flushed: true })
+    })
+
+    it('limits a disk, changes the limits and lifts them', async () => {
+      const launch = await harness.guest('write')
+      must(await host.start(launch))
+      const inForce = async () => must(await host.hardware(launch.guest)).disks[0]?.limits
+      assert.deepEqual(await inForce(), {})
+      for (const limits of [
+        { operationsPerSecond: 500, burstOperationsPerSecond: 1000, burstSeconds: 5 },
+        { bytesPerSecond: 1 << 20 },
+        {},
+      ]) {
+        must(await host.limitDisk(launch.guest, volumeOf(launch), limits))
+        assert.deepEqual(await inForce(), limits)
+        await harness.untilWriting(launch)
+      }
+    })
+
     it('knows nothing of a guest that does not run', async () => {
       const launch = await harness.guest('idle')
       const { guest } = launch
@@ -292,6 +366,7 @@ export function guestHostContract(name: string, make: () => Promise<GuestHostHar
         refused(await call, 'not_found')
       }
       refused(await host.drainAndFlush(launch.guest, volumeOf(launch)), 'not_found')
+      refused(await host.hardware(guest), 'not_found')
     })
   })
 }

@@ -1,0 +1,266 @@
+/**
+ * Devices that come and go in one running QEMU: disks and network cards, and the limits of disks. The launch record is
+ * changed with the machine, so that a later agent, or a migration's destination, finds the same in both.
+ *
+ * A disk that is being built or taken down stands in the record's `unfinished` list: whatever moment an agent died at,
+ * `settle` sees whether the device is there, and finishes or removes the rest.
+ */
+import { failure } from '@stead/core/errors.ts'
+import type { VolumeId } from '@stead/core/model/ids.ts'
+import type { DiskLimits } from '@stead/core/model/hardware.ts'
+import type { HardwareFacts } from '@stead/core/ports/guest-hardware.ts'
+import type { GuestDisk, LaunchNic } from '@stead/core/ports/guest-host.ts'
+import type { Log } from '@stead/core/ports/log.ts'
+import { fail, ok, type Result } from '@stead/core/result.ts'
+import { deviceId, diskBlockdevs, newDiskRecord, nodesOf, topNode, type DiskRecord } from './block-graph.ts'
+import type { LaunchRecord } from './launch-record.ts'
+import { diskDevice, nicDevice, nicDeviceId, nicNetdev, netdevId } from './launch-arguments.ts'
+import { limitsFrom, throttleArguments, type BlockDeviceInfo } from './disk-throttle.ts'
+import { drainAndFlushDisk, queryGraph, yankNode } from './mirror-surgery.ts'
+import type { QmpClient } from './qmp.ts'
+
+/** A guest that runs gives a device back within some tens of milliseconds; one that boots does so later. */
+const UNPLUG_PATIENCE_MS = 4_000
+
+export interface GuestDevicesOptions {
+  readonly record: () => LaunchRecord
+  /** Puts a changed record on disk. */
+  readonly save: (record: LaunchRecord) => Result<void>
+  /** Fails while QEMU does not answer. */
+  readonly monitor: () => Result<QmpClient>
+  readonly log: Log
+}
+
+export class GuestDevices {
+  readonly #options: GuestDevicesOptions
+
+  constructor(options: GuestDevicesOptions) {
+    this.#options = options
+  }
+
+  async facts(): Promise<Result<HardwareFacts>> {
+    const monitor = this.#options.monitor()
+    if (!monitor.ok) return monitor
+    const blocks = await monitor.value.execute<readonly BlockDeviceInfo[]>('query-block')
+    if (!blocks.ok) return blocks
+    const { launch, disks, machine } = this.#options.record()
+    return ok({
+      hotPlug: machine !== undefined,
+      disks: disks.map((disk) => ({
+        volume: disk.volume,
+        slot: disk.index,
+        sizeBytes: disk.sizeBytes,
+        limits: limitsFrom(blocks.value.find((block) => block.inserted?.['node-name'] === topNode(disk.index))),
+      })),
+      nics: launch.nics.map((nic, position) => ({ slot: nic.slot ?? position, mac: nic.mac })),
+      memoryBytes: launch.memoryBytes,
+      memoryMaxBytes: launch.memoryBytes,
+      cpus: launch.cpus,
+      cpusMax: launch.cpus,
+    })
+  }
+
+  async addDisk(disk: GuestDisk & { readonly slot: number }): Promise<Result<void>> {
+    const settled = await this.settle()
+    if (!settled.ok) return settled
+    const monitor = settled.value
+    const { disks } = this.#options.record()
+    if (disks.some((each) => each.volume === disk.volume)) return ok()
+    if (disks.some((each) => each.index === disk.slot))
+      return fail(failure('conflict', `The place of disk ${disk.slot} is taken`))
+    const record = newDiskRecord(disk, disk.slot)
+    const noted = this.#change((launch) => ({ ...launch, unfinished: [...(launch.unfinished ?? []), record] }))
+    if (!noted.ok) return noted
+    const built = await this.#build(monitor, record)
+    if (!built.ok) {
+      await this.settle()
+      return built
+    }
+    return this.#finished(record, disk)
+  }
+
+  async #build(monitor: QmpClient, disk: DiskRecord): Promise<Result<void>> {
+    for (const blockdev of diskBlockdevs(disk)) {
+      const added = await monitor.execute('blockdev-add', blockdev)
+      if (!added.ok) return added
+    }
+    const added = await monitor.execute('device_add', diskDevice(disk))
+    return added.ok ? ok() : added
+  }
+
+  #finished(record: DiskRecord, disk: GuestDisk): Result<void> {
+    return this.#change((launch) => ({
+      ...launch,
+      launch: { ...launch.launch, disks: [...launch.launch.disks, disk] },
+      disks: [...launch.disks, record],
+      unfinished: (launch.unfinished ?? []).filter((each) => each !== record),
+    }))
+  }
+
+  /** Asks the guest for the disk and waits. Everything else may be done to the guest meanwhile. */
+  async unplugDisk(volume: VolumeId): Promise<Result<void>> {
+    const disk = this.#options.record().disks.find((each) => each.volume === volume)
+    return disk ? this.#unplug(deviceId(disk.index), `disk ${disk.index}`) : ok()
+  }
+
+  /** Closes the legs of a disk that the guest has given back. True when all of them were flushed. */
+  async takeDownDisk(volume: VolumeId): Promise<Result<{ readonly flushed: boolean }>> {
+    const monitor = this.#options.monitor()
+    if (!monitor.ok) return monitor
+    const disk = this.#options.record().disks.find((each) => each.volume === volume)
+    if (!disk) return ok({ flushed: true })
+    const plugged = await this.#plugged(monitor.value)
+    if (!plugged.ok) return plugged
+    if (plugged.value.has(deviceId(disk.index))) return fail(failure('conflict', 'The guest has the disk again'))
+    const flushed = await drainAndFlushDisk(monitor.value, disk)
+    if (!flushed.ok) this.#options.log.warn(flushed.error.message, { volume })
+    const settled = await this.settle()
+    return settled.ok ? ok({ flushed: flushed.ok }) : settled
+  }
+
+  async limitDisk(volume: VolumeId, limits: DiskLimits): Promise<Result<void>> {
+    const monitor = this.#options.monitor()
+    if (!monitor.ok) return monitor
+    const disk = this.#options.record().disks.find((each) => each.volume === volume)
+    if (!disk) return fail(failure('not_found', `The guest has no disk ${volume}`))
+    const set = await monitor.value.execute('block_set_io_throttle', throttleArguments(disk.index, limits))
+    return set.ok ? ok() : set
+  }
+
+  async addNic(nic: LaunchNic & { readonly slot: number }): Promise<Result<void>> {
+    const settled = await this.settle()
+    if (!settled.ok) return settled
+    const monitor = settled.value
+    const present = this.#options.record().launch.nics.find((each, position) => (each.slot ?? position) === nic.slot)
+    if (present)
+      return present.mac === nic.mac ? ok() : fail(failure('conflict', `The place of NIC ${nic.slot} is taken`))
+    const noted = this.#changeNics((nics) => [...nics, nic])
+    if (!noted.ok) return noted
+    const backed = await monitor.execute('netdev_add', nicNetdev(nic, nic.slot))
+    const added = backed.ok ? await monitor.execute('device_add', nicDevice(nic, nic.slot)) : backed
+    if (added.ok) return ok()
+    await this.settle()
+    return added
+  }
+
+  /** Asks the guest for the card and waits; `settle` removes the rest. */
+  unplugNic(slot: number): Promise<Result<void>> {
+    return this.#unplug(nicDeviceId(slot), `NIC ${slot}`)
+  }
+
+  /**
+   * Makes record and machine agree after work that was cut short, by an agent's death or by a refusal: the device
+   * decides. Returns the monitor, since nothing can be done without it.
+   */
+  async settle(): Promise<Result<QmpClient>> {
+    const monitor = this.#options.monitor()
+    if (!monitor.ok) return monitor
+    const { disks, unfinished = [], launch, machine } = this.#options.record()
+    if (machine === undefined)
+      return fail(
+        failure('conflict', 'The guest runs on a machine without places for further devices', {
+          hint: 'They appear at its next start',
+        }),
+      )
+    const plugged = await this.#plugged(monitor.value)
+    if (!plugged.ok) return plugged
+    const has = (disk: DiskRecord) => plugged.value.has(deviceId(disk.index))
+    const nics = launch.nics.filter((nic, position) => plugged.value.has(nicDeviceId(nic.slot ?? position)))
+    for (const [position, nic] of launch.nics.entries()) {
+      if (nics.includes(nic)) continue
+      const removed = await monitor.value.execute('netdev_del', { id: netdevId(nic.slot ?? position) })
+      if (!removed.ok && !/not found/.test(removed.error.message)) return removed
+    }
+    const gone = [...disks, ...unfinished].filter((disk) => !has(disk))
+    const there = [...disks, ...unfinished].filter(has)
+    if (gone.length === 0 && there.length === disks.length && nics.length === launch.nics.length) return monitor
+    const known = new Set(there.map((disk) => disk.volume))
+    const noted = this.#change((record) => ({
+      ...record,
+      launch: {
+        ...record.launch,
+        disks: [
+          ...record.launch.disks.filter((disk) => known.has(disk.volume)),
+          ...unfinished.filter(has).map(launchDisk),
+        ],
+        nics: record.launch.nics.map(withSlot).filter((nic) => nics.some((each) => each.mac === nic.mac)),
+      },
+      disks: there,
+      unfinished: gone,
+    }))
+    if (!noted.ok) return noted
+    for (const disk of gone) {
+      const removed = await this.#removeNodes(monitor.value, disk)
+      if (!removed.ok) return removed
+    }
+    const done = this.#change((record) => ({ ...record, unfinished: [] }))
+    return done.ok ? monitor : done
+  }
+
+  /** From the top down; a node that is not there is fine. */
+  async #removeNodes(monitor: QmpClient, disk: DiskRecord): Promise<Result<void>> {
+    const graph = await queryGraph(monitor)
+    if (!graph.ok) return graph
+    for (const node of nodesOf(graph.value, disk)) {
+      // A leg whose server hangs would be waited for, by all of QEMU.
+      if (disk.legs.some((leg) => leg.node === node)) await yankNode(monitor, node)
+      const removed = await monitor.execute('blockdev-del', { 'node-name': node })
+      if (!removed.ok) return removed
+    }
+    return ok()
+  }
+
+  async #unplug(device: string, what: string): Promise<Result<void>> {
+    const monitor = this.#options.monitor()
+    if (!monitor.ok) return monitor
+    const before = await this.#plugged(monitor.value)
+    if (!before.ok) return before
+    if (!before.value.has(device)) return ok()
+    const answered = monitor.value.waitFor(
+      ({ event, data }) =>
+        (event === 'DEVICE_DELETED' || event === 'DEVICE_UNPLUG_GUEST_ERROR') && data['device'] === device,
+      UNPLUG_PATIENCE_MS,
+    )
+    const asked = await monitor.value.execute('device_del', { id: device })
+    if (!asked.ok && !/in the process of unplug/.test(asked.error.message)) return asked
+    const answer = await answered
+    if (answer?.event === 'DEVICE_UNPLUG_GUEST_ERROR')
+      return fail(failure('conflict', `The guest refuses to give ${what} back`, { hint: 'See the guest’s own log' }))
+    const after = await this.#plugged(monitor.value)
+    if (!after.ok) return after
+    if (!after.value.has(device)) return ok()
+    return fail(
+      failure('conflict', `The guest has not given ${what} back yet`, {
+        hint: 'It does so once its system runs and does not use it; it is asked again',
+      }),
+    )
+  }
+
+  /** Ids of all devices that have one. */
+  async #plugged(monitor: QmpClient): Promise<Result<ReadonlySet<string>>> {
+    const listed = await monitor.execute<readonly { readonly name: string }[]>('qom-list', {
+      path: '/machine/peripheral',
+    })
+    return listed.ok ? ok(new Set(listed.value.map((each) => each.name))) : listed
+  }
+
+  #changeNics(change: (nics: readonly LaunchNic[]) => readonly LaunchNic[]): Result<void> {
+    return this.#change((record) => ({
+      ...record,
+      launch: { ...record.launch, nics: change(record.launch.nics.map(withSlot)) },
+    }))
+  }
+
+  #change(change: (record: LaunchRecord) => LaunchRecord): Result<void> {
+    return this.#options.save(change(this.#options.record()))
+  }
+}
+
+/** Written out, since a card's position changes when one before it goes. */
+function withSlot(nic: LaunchNic, position: number): LaunchNic {
+  return { ...nic, slot: nic.slot ?? position }
+}
+
+function launchDisk({ volume, sizeBytes, width, legs, index }: DiskRecord): GuestDisk {
+  return { volume, sizeBytes, width, legs: legs.map(({ leg }) => leg), slot: index }
+}
