@@ -30,12 +30,12 @@ const LINES_MAX = 400
 const TEST_LINES_MAX = 500
 /** Longer ones, with the length that they must not exceed and the reason. */
 const LONG_FILES: Readonly<Record<string, readonly [lines: number, reason: string]>> = {
-  'packages/core/src/host/guest-run.ts': [440, 'one actor; its steps share its state and are read together'],
+  'packages/core/src/host/guest-run.ts': [480, 'one actor; its steps share its state and are read together'],
   'packages/agent/src/nbd/nbd-client.ts': [430, 'one protocol state machine'],
   'packages/agent/src/storage/qsd-volume-host.ts': [560, 'the whole port VolumeHost, one method after the other'],
   'packages/sim/src/memory-store.ts': [410, 'one simulated etcd server and its client'],
   'packages/sim/src/memory-volume-host.ts': [475, 'the whole port VolumeHost, one method after the other'],
-  'packages/sim/src/world-host.ts': [435, 'one simulated machine: whatever happens to it reaches all of its parts'],
+  'packages/sim/src/world-host.ts': [470, 'one simulated machine: whatever happens to it reaches all of its parts'],
 }
 
 /** Files that a process is started with, or that a tool loads: nothing imports them. */

@@ -5,14 +5,15 @@ import { dirname, join } from 'node:path'
 import { recordDecoder } from '@stead/api/records.ts'
 import { failure } from '@stead/core/errors.ts'
 import { hostVerdicts } from '@stead/core/ha/detection.ts'
+import { replicaGrantOf, type ReplicaGrant } from '@stead/core/ha/export-gate.ts'
 import { clusterPolicyOf } from '@stead/core/ha/planning-problem.ts'
+import { Arrivals } from '@stead/core/host/arrivals.ts'
 import { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
 import { EventWriter } from '@stead/core/host/event-writer.ts'
 import { runHostAgent } from '@stead/core/host/host-agent.ts'
 import type { HostContext } from '@stead/core/host/host-context.ts'
 import type { BlobId, GuestId, HostId, VolumeId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
-import { replicaOn } from '@stead/core/model/records.ts'
 import type { Grant } from '@stead/core/model/grant.ts'
 import type { Volume } from '@stead/core/model/volume.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
@@ -33,12 +34,13 @@ import { History } from './history.ts'
 import { keepHouse } from './housekeeping.ts'
 import { startApiServer } from './http/api-server.ts'
 import { startInternalServer } from './http/internal-server.ts'
+import { arrivalCalls, remoteArrivals } from './http/remote-arrivals.ts'
 import { jsonLog } from './json-log.ts'
 import { LinuxNetworkHost } from './network/linux-network-host.ts'
 import { Peers } from './peers.ts'
 import { Companion } from './process/companion.ts'
 import { guardianCompanions } from './process/guardian-companions.ts'
-import { detectAccelerator } from './qemu/accelerator.ts'
+import { detectAccelerator, detectQemuVersion } from './qemu/accelerator.ts'
 import { checkImage, checkKernel } from './qemu/blob-check.ts'
 import { newestMachineType } from './qemu/machine-type.ts'
 import { QemuGuestHost } from './qemu/qemu-guest-host.ts'
@@ -157,6 +159,8 @@ async function main(configPath: string | undefined): Promise<void> {
     fence,
     guests,
     guestAgent: guests.agent,
+    migration: guests,
+    arrivalsOn: (host) => (host === self ? arrivals : remoteArrivals(peers.client(host))),
     volumesOn: (host) => (host === self ? volumes : peers.volumes(host)),
     network: new LinuxNetworkHost(config.guestUser ? { user: config.guestUser } : {}),
     legWatch: new LegProbe(),
@@ -167,6 +171,8 @@ async function main(configPath: string | undefined): Promise<void> {
     random: realRandom,
     log,
   }
+
+  const arrivals: Arrivals = new Arrivals(context)
 
   const verdicts = () => {
     const view = fence.view()
@@ -214,6 +220,7 @@ async function main(configPath: string | undefined): Promise<void> {
     guestCalls: {
       ...decisionCalls(decisions),
       ...guestAgentCalls(context),
+      ...arrivalCalls(arrivals),
       'fetch-blobs': async (input) => {
         const digests = Array.isArray(input) ? (input as BlobId[]) : []
         const fetched = await Promise.all(digests.map((digest) => blobs.ensure(digest)))
@@ -239,8 +246,9 @@ async function main(configPath: string | undefined): Promise<void> {
       : 'none'
   // Asked now, so that the first start need not wait for the answer.
   if (config.role === 'compute') void newestMachineType()
-  await register({ config, bootId, accelerator, store, events, clock, random: realRandom, log }, signal)
-  work.push(runHostAgent({ context, role: config.role, detectionMs: config.detectionMs }, signal))
+  const qemuVersion = config.role === 'compute' ? await detectQemuVersion() : undefined
+  await register({ config, bootId, accelerator, qemuVersion, store, events, clock, random: realRandom, log }, signal)
+  work.push(runHostAgent({ context, arrivals, role: config.role, detectionMs: config.detectionMs }, signal))
   const isKnown = (guest: string) => !mirror.loaded || mirror.state.guests.has(guest as GuestId)
   const forget = (guest: string) => guests.forget(guest as GuestId)
   const folders = { path: join(config.stateDir, 'guests'), isKnown, forget }
@@ -262,19 +270,15 @@ async function main(configPath: string | undefined): Promise<void> {
 }
 
 /** The epoch that the cluster has granted, read linearizably: what decides whom this host serves. */
-async function readEpoch(
-  store: EtcdStore,
-  self: HostId,
-  id: VolumeId,
-): Promise<Result<{ readonly epoch: number; readonly inSync: boolean }>> {
+async function readEpoch(store: EtcdStore, self: HostId, id: VolumeId): Promise<Result<ReplicaGrant>> {
   const entry = await store.get(KEYS.volume(id))
   if (!entry.ok) return entry
   if (!entry.value) return fail(failure('not_found', `There is no volume ${id}`))
   const volume = JSON.parse(entry.value.value) as Volume
   const granted = await store.get(KEYS.grant(volume.guest))
   if (!granted.ok) return granted
-  const epoch = granted.value ? (JSON.parse(granted.value.value) as Grant).epoch : 0
-  return ok({ epoch, inSync: replicaOn(volume, self)?.state === 'in-sync' })
+  const grant = granted.value ? (JSON.parse(granted.value.value) as Grant) : undefined
+  return ok(replicaGrantOf(grant, volume, self))
 }
 
 /** Guests start only where the deadman reaches them; while it is being restarted, they wait. */

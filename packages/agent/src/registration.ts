@@ -15,6 +15,7 @@ export interface Registration {
   readonly config: AgentConfig
   readonly bootId: string
   readonly accelerator: Host['accelerator']
+  readonly qemuVersion: string | undefined
   readonly store: Store
   readonly events: EventWriter
   readonly clock: Clock
@@ -53,7 +54,7 @@ export async function register(registration: Registration, signal: AbortSignal):
   }
 }
 
-function hostRecord({ config, bootId, accelerator }: Registration): Host {
+function hostRecord({ config, bootId, accelerator, qemuVersion }: Registration): Host {
   return {
     id: config.hostId as HostId,
     role: config.role,
@@ -65,6 +66,7 @@ function hostRecord({ config, bootId, accelerator }: Registration): Host {
     memoryBytes: config.capacity.memoryBytes,
     bootId,
     accelerator: config.role === 'witness' ? 'none' : accelerator,
+    ...(qemuVersion === undefined ? {} : { qemuVersion }),
   }
 }
 

@@ -78,6 +78,7 @@ const policySchema = z.strictObject({
   admission: policy.admission.exactOptional(),
   balancing: policy.balancing.exactOptional(),
   shutdown: policy.shutdown.exactOptional(),
+  migration: policy.migration,
   armed: policy.armed.exactOptional(),
   whatIfRequired: policy.whatIfRequired.exactOptional(),
 })

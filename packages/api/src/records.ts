@@ -70,6 +70,7 @@ export const hostSchema = z.object({
   memoryBytes: bytes("The host's memory"),
   bootId: z.string().describe('Changes with each boot of the host'),
   accelerator: z.enum(['kvm', 'tcg', 'none']),
+  qemuVersion: z.string().exactOptional().describe('Decides between which hosts guests move live'),
 })
 
 export const statusSchema = z.object({
@@ -110,6 +111,16 @@ export const clusterPolicySchema = z.object({
   shutdown: z
     .enum(['failover', 'freeze', 'migrate', 'conditional'])
     .describe("What becomes of a host's guests when it is shut down in order"),
+  migration: z
+    .object({
+      bandwidthBytesPerSecond: z.number().min(0).max(1e12).describe('What one live move may take; 0: no limit'),
+      downtimeMs: z.number().min(1).max(10_000).describe('How long a guest may stand still at its end, by forecast'),
+      postCopy: z
+        .boolean()
+        .describe('Let a guest go on before all its memory is there when the copy does not converge'),
+    })
+    .exactOptional()
+    .describe('Live moves'),
   armed: z.boolean().describe('False: nothing is started, moved or recovered unless somebody asks for it'),
   whatIfRequired: z.boolean().describe('True: a change is taken only from somebody who has seen what it will do'),
 })
@@ -207,8 +218,22 @@ export const guestSchema = z.object({
   preferredHost: hostId.exactOptional(),
   acceptDataLoss: z.object({ host: hostId, atEpoch: epoch }).exactOptional(),
   moveTo: hostId.exactOptional().describe('Asked to be moved there'),
+  moveHow: z.enum(['live', 'restart']).exactOptional().describe('How; by a stop and a start when absent'),
+  cancelledHandover: epoch.exactOptional().describe('The hand-over that a user has called off'),
   deleting: z.boolean(),
   createdAt: wallMs('When it was created'),
+})
+
+export const migrationReportSchema = z.object({
+  to: hostId,
+  since: wallMs('When it began'),
+  totalBytes: wholeNumber(),
+  transferredBytes: wholeNumber(),
+  remainingBytes: wholeNumber(),
+  dirtyBytesPerSecond: z.number().describe('How much memory the guest changes'),
+  bandwidthBytesPerSecond: z.number(),
+  throttlePercent: z.number().describe('How far the guest is slowed down so that the copy converges'),
+  expectedDowntimeMs: z.number(),
 })
 
 export const observationSchema = z.object({
@@ -221,6 +246,7 @@ export const observationSchema = z.object({
   failures: wholeNumber().describe("How often it ended by itself since the last user's start, in a row"),
   failedOn: z.array(hostId).exactOptional().describe('Hosts on which that was'),
   hardware: hardwareObservationSchema.exactOptional(),
+  migration: migrationReportSchema.exactOptional().describe('How far its move to another host has come'),
 })
 
 export const grantSchema = z.object({
@@ -231,6 +257,16 @@ export const grantSchema = z.object({
   clean: z.boolean().describe('Once released: the last write was flushed to every in-sync replica before'),
   movesTo: hostId.exactOptional().describe('Where it is meant to run next'),
   returns: z.boolean().exactOptional().describe('Ended because the host reboots, to which the guest returns'),
+  handover: z
+    .object({ to: hostId, epoch, reason: z.string(), since: wallMs('When it was begun') })
+    .exactOptional()
+    .describe("The guest's memory is on its way to another host"),
+  spentEpoch: epoch.exactOptional().describe('Promised to a hand-over that came to nothing'),
+  cameFrom: hostId.exactOptional().describe('The host from which it came over without a boot'),
+  failedHandover: z
+    .object({ to: hostId, reason: z.string(), at: wallMs('When it failed'), times: wholeNumber() })
+    .exactOptional()
+    .describe('The last try to move it live, when that failed'),
   grantedAt: wallMs('When it was granted'),
   reason: z.string(),
 })

@@ -3,6 +3,13 @@
  * processes. What a guest or a resync does through an export is done here by `writeThrough`.
  */
 import { failure } from '@stead/core/errors.ts'
+import {
+  isStillServed,
+  objectionToOpening,
+  objectionToServed,
+  type Purpose,
+  type ReplicaGrant,
+} from '@stead/core/ha/export-gate.ts'
 import type { BlobId, VolumeId } from '@stead/core/model/ids.ts'
 import type { SnapshotId } from '@stead/core/model/snapshot.ts'
 import type {
@@ -37,9 +44,9 @@ export interface MemoryVolumeHostOptions {
   /** What one bit of a dirty bitmap stands for; `BLOCK_BYTES` when absent. */
   readonly blockBytes?: number
   /** The granted epoch of the volume's guest and whether the record calls this replica in-sync, read linearizably. */
-  readonly readEpoch: (volume: VolumeId) => Promise<Result<{ readonly epoch: number; readonly inSync: boolean }>>
   /** The snapshot that the volume's record wants it rolled back to. Absent: none ever. */
   readonly readRollBack?: (volume: VolumeId) => Promise<Result<SnapshotId | undefined>>
+  readonly readEpoch: (volume: VolumeId) => Promise<Result<ReplicaGrant>>
   readonly copyTarget: (host: string) => CopyTarget | undefined
   /** The raw content of a blob that new replicas may start from. */
   readonly blob?: (id: BlobId) => Uint8Array | undefined
@@ -64,8 +71,6 @@ interface Replica extends SnapshottedReplica {
   /** Export name to the epoch it carries. */
   readonly exports: Map<string, Export>
 }
-
-type Purpose = 'serve' | 'rejoin' | 'overwrite' | 'copy-from'
 
 export class MemoryVolumeHost implements VolumeHost {
   readonly #options: MemoryVolumeHostOptions
@@ -194,10 +199,10 @@ export class MemoryVolumeHost implements VolumeHost {
     const { volume, epoch, syncPoint, rejoining } = request
     const found = await this.#openAt(request, rejoining ? 'rejoin' : 'serve')
     if (!found.ok) return found
-    const replica = found.value
+    const { replica, granted } = found.value
     const exportName = `vol-${volume}-e${epoch}`
     const isServed = replica.exports.has(exportName)
-    const revoked = revoke(replica, (name) => name !== exportName)
+    const revoked = revoke(replica, (_, carried) => carried.sync || !isStillServed(granted, carried.epoch))
     const bitmapIsNew = !(isServed && replica.bitmaps.has(syncPoint)) && ensureRecording(replica, syncPoint)
     if (!isServed) replica.exports.set(exportName, { epoch, sync: false, instance: this.#nextInstance++ })
     return ok({ ...this.#address(exportName), bitmapIsNew, revoked })
@@ -207,8 +212,9 @@ export class MemoryVolumeHost implements VolumeHost {
     const found = await this.#openAt(request, 'overwrite')
     if (!found.ok) return found
     const exportName = `vol-${request.volume}-e${request.epoch}-sync`
-    revoke(found.value, () => true)
-    found.value.exports.set(exportName, { epoch: request.epoch, sync: true, instance: this.#nextInstance++ })
+    const { replica } = found.value
+    revoke(replica, () => true)
+    replica.exports.set(exportName, { epoch: request.epoch, sync: true, instance: this.#nextInstance++ })
     return ok(this.#address(exportName))
   }
 
@@ -300,9 +306,9 @@ export class MemoryVolumeHost implements VolumeHost {
     if (!found.ok) return found
     const peer = this.#options.copyTarget(target.host)
     if (!peer) return fail(failure('host_unreachable', `The host ${target.host} cannot be reached`))
-    const selected = this.#selected(found.value, select)
+    const selected = this.#selected(found.value.replica, select)
     if (!selected.ok) return selected
-    const { content } = found.value
+    const { content } = found.value.replica
     const blocks: number[] = []
     for (const block of [...selected.value].sort((a, b) => a - b)) {
       if (compare) {
@@ -394,24 +400,20 @@ export class MemoryVolumeHost implements VolumeHost {
   async #openAt(
     request: { readonly volume: VolumeId; readonly pool: string; readonly epoch: number },
     purpose: Purpose,
-  ): Promise<Result<Replica>> {
+  ): Promise<Result<{ readonly replica: Replica; readonly granted: ReplicaGrant }>> {
     const { volume, pool, epoch } = request
     // The volume must be here before and after the store was asked: a daemon may end meanwhile.
     const before = this.#find(volume, pool)
     if (!before.ok) return before
     const granted = await this.#options.readEpoch(volume)
     if (!granted.ok) return granted
-    const { epoch: newest, inSync } = granted.value
-    if (epoch < newest) return fail(failure('stale_epoch', `Epoch ${newest} is granted; ${epoch} is older`))
-    if (epoch > newest) return fail(failure('conflict', `Epoch ${epoch} was never granted; the newest is ${newest}`))
-    if ((purpose === 'serve' || purpose === 'copy-from') && !inSync)
-      return fail(failure('replica_not_current', `The replica on ${this.#options.host} is not in-sync`))
-    if (purpose === 'overwrite' && inSync)
-      return fail(failure('conflict', `The replica on ${this.#options.host} is in sync and is not overwritten`))
+    const objection = objectionToOpening(volume, granted.value, epoch, purpose)
+    if (objection) return fail(objection)
     const found = this.#find(volume, pool)
     if (!found.ok) return found
-    const newer = [...found.value.exports.values()].find((each) => each.epoch > epoch)
-    return newer ? fail(failure('stale_epoch', `Epoch ${newer.epoch} is served already`)) : found
+    const served = [...found.value.exports.values()].map((each) => each.epoch)
+    const outdated = objectionToServed(volume, granted.value, epoch, served)
+    return outdated ? fail(outdated) : ok({ replica: found.value, granted: granted.value })
   }
 
   #served(volume: VolumeId, pool: string, exportName: string): Result<Replica> {

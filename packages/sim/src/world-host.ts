@@ -2,8 +2,10 @@
  * One simulated host: its clock, its storage daemon, its guests' processes, its guardian, and the agent that runs the
  * real core over all this. What a real host's agent keeps running is started again here by the same hand.
  */
+import { Arrivals, type ArrivalHost } from '@stead/core/host/arrivals.ts'
 import { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
 import { EventWriter } from '@stead/core/host/event-writer.ts'
+import { NO_MIGRATION } from '@stead/core/host/no-migration.ts'
 import { runHostAgent } from '@stead/core/host/host-agent.ts'
 import type { HostContext } from '@stead/core/host/host-context.ts'
 import type { RecordDecoder } from '@stead/core/model/cluster-reducer.ts'
@@ -12,12 +14,13 @@ import type { Grant } from '@stead/core/model/grant.ts'
 import type { HostRole } from '@stead/core/model/host.ts'
 import type { HostId, VolumeId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
-import { replicaOn } from '@stead/core/model/records.ts'
 import type { Volume } from '@stead/core/model/volume.ts'
 import { failure } from '@stead/core/errors.ts'
+import { replicaGrantOf, type ReplicaGrant } from '@stead/core/ha/export-gate.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import type { NetworkHost } from '@stead/core/ports/network-host.ts'
 import type { Store } from '@stead/core/ports/store.ts'
+import type { VolumeHost } from '@stead/core/ports/volume-host.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { EtcdClient } from './etcd-client.ts'
 import type { GuestFaults } from './guest-faults.ts'
@@ -36,7 +39,7 @@ import { worldLegWatch } from './world-leg-watch.ts'
 import { worldLog } from './world-log.ts'
 import type { WorldNetwork } from './world-network.ts'
 import { hostRecord } from './world-records.ts'
-import { copyTarget, remoteVolumes, throughDaemon } from './world-remote.ts'
+import { copyTarget, remoteService, throughDaemon } from './world-remote.ts'
 import { POOL, WORLD_BLOCK_BYTES, type WorldStorage } from './world-storage.ts'
 import type { WorldMachine } from './world.ts'
 
@@ -54,6 +57,8 @@ const SUPERVISION_MS = 250
 const LATENCY_MS_MAX = 3
 const PATIENCE_MS = { stop: 10_000, flush: 30_000 } as const
 const PIDS_PER_HOST = 10_000
+/** Another host starts a hypervisor and opens disks for a guest that is to come. */
+const PREPARE_MS_MAX = 20_000
 
 /** What a host shares with all others. */
 export interface HostSurroundings {
@@ -76,6 +81,7 @@ export interface HostSurroundings {
 interface Agent {
   readonly life: ProcessLife
   readonly mirror: ClusterMirror
+  readonly arrivals: Arrivals
 }
 
 export class WorldHost {
@@ -298,14 +304,15 @@ export class WorldHost {
     const ownClock = this.clock.ofProcess(life)
     const store = this.#storeOf(life)
     const mirror = new ClusterMirror(TRUSTING_DECODER, this.#log)
-    this.#agent = { life, mirror }
-    this.#syncPauses()
     const latency = () => clock.sleep(random.fraction() * LATENCY_MS_MAX)
     const own = life.bind(throughDaemon({ ...this.#around, volumes: this.volumes, host: this.id, life }), latency)
     const remotes = new Map(
       hostIds.map((to) => {
-        const served = () => this.#around.host(to).served()
-        return [to, life.bind(remoteVolumes({ from: this.id, to, network, clock, callerLife: life, served }))]
+        const there = { from: this.id, to, network, clock, callerLife: life }
+        const volumes = remoteService<VolumeHost>({ ...there, served: () => this.#around.host(to).servedVolumes() })
+        const served = () => this.#around.host(to).servedArrivals()
+        const arrivals = remoteService<ArrivalHost>({ ...there, served, limitMs: PREPARE_MS_MAX })
+        return [to, { volumes: life.bind(volumes), arrivals: life.bind(arrivals) }]
       }),
     )
     const events = new EventWriter({ store, clock: ownClock, host: this.id, bootId: this.#bootId, log: this.#log })
@@ -319,7 +326,9 @@ export class WorldHost {
         latency,
       ),
       guestAgent: life.bind(new MemoryGuestAgent({ machine: this.machine, clock: ownClock }), latency),
-      volumesOn: (id) => (id === this.id ? own : (remotes.get(id) ?? own)),
+      migration: NO_MIGRATION,
+      arrivalsOn: (id) => remotes.get(id)?.arrivals ?? arrivals,
+      volumesOn: (id) => (id === this.id ? own : (remotes.get(id)?.volumes ?? own)),
       network: NO_TAPS,
       legWatch: life.bind(
         worldLegWatch({
@@ -337,6 +346,9 @@ export class WorldHost {
       random,
       log: this.#log,
     }
+    const arrivals: Arrivals = new Arrivals(context)
+    this.#agent = { life, mirror, arrivals }
+    this.#syncPauses()
     let known: ClusterState['grants'] | undefined
     mirror.onChange((state) => {
       if (state.grants === known) return
@@ -357,19 +369,24 @@ export class WorldHost {
       const write = { kind: 'put', key: KEYS.host(this.id), value: JSON.stringify(record) } as const
       while (!(await store.transact({ compares: [], writes: [write] })).ok) await ownClock.sleep(100)
       const { detectionMs } = timing
-      await runHostAgent({ context, role: this.role, detectionMs }, new AbortController().signal)
+      await runHostAgent({ context, arrivals, role: this.role, detectionMs }, new AbortController().signal)
     }
     running().catch((error: unknown) =>
       checks.violate(`the agent of ${this.id} crashed: ${error instanceof Error ? error.stack : String(error)}`),
     )
   }
 
-  /** What this host's agent serves to others; undefined while none runs. */
-  served(): ReturnType<Parameters<typeof remoteVolumes>[0]['served']> {
+  /** The replicas as this host's agent serves them to others; undefined while none runs. */
+  servedVolumes(): { readonly service: VolumeHost; readonly life: ProcessLife } | undefined {
     const agent = this.#agent
     if (!agent || this.role === 'witness') return undefined
     const { life } = agent
-    return { volumes: throughDaemon({ ...this.#around, volumes: this.volumes, host: this.id, life }), life }
+    return { service: throughDaemon({ ...this.#around, volumes: this.volumes, host: this.id, life }), life }
+  }
+
+  servedArrivals(): { readonly service: ArrivalHost; readonly life: ProcessLife } | undefined {
+    const agent = this.#agent
+    return agent && this.role !== 'witness' ? { service: agent.arrivals, life: agent.life } : undefined
   }
 
   get #bootId(): string {
@@ -411,7 +428,7 @@ export class WorldHost {
   }
 
   /** As the agent does it: two linearizable reads. Each is true when it is made, and old when it arrives. */
-  async #readEpoch(volume: VolumeId): Promise<Result<{ readonly epoch: number; readonly inSync: boolean }>> {
+  async #readEpoch(volume: VolumeId): Promise<Result<ReplicaGrant>> {
     const store = this.#storeOf(this.#agent?.life ?? new ProcessLife())
     const entry = await store.get(KEYS.volume(volume))
     if (!entry.ok) return entry
@@ -419,8 +436,8 @@ export class WorldHost {
     const record = JSON.parse(entry.value.value) as Volume
     const grant = await store.get(KEYS.grant(record.guest))
     if (!grant.ok) return grant
-    const epoch = grant.value ? (JSON.parse(grant.value.value) as Grant).epoch : 0
-    return ok({ epoch, inSync: replicaOn(record, this.id)?.state === 'in-sync' })
+    const granted = grant.value ? (JSON.parse(grant.value.value) as Grant) : undefined
+    return ok(replicaGrantOf(granted, record, this.id))
   }
 
   #hostAt(endpoint: { readonly kind: string; readonly address?: string }): HostId {

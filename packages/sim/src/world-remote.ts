@@ -1,5 +1,5 @@
 /**
- * Another host's replicas, as a simulated agent calls them over the network: late, or not at all, or done without an
+ * What another host serves, as a simulated agent calls it over the network: late, or not at all, or done without an
  * answer. A call that a standing host has received is executed when it goes on.
  */
 import { failure } from '@stead/core/errors.ts'
@@ -22,24 +22,31 @@ const COPY_GIVEN_UP_MS = 2_000
 /** What a daemon's control socket is given to answer. */
 const DAEMON_PATIENCE_MS = 10_000
 
-export interface RemoteCallOptions {
+export interface RemoteCallOptions<T extends object> {
   readonly from: HostId
   readonly to: HostId
   readonly network: WorldNetwork
   readonly clock: VirtualClock
   readonly callerLife: ProcessLife
   /** The agent that serves the call; undefined while none runs there. */
-  readonly served: () => { readonly volumes: VolumeHost; readonly life: ProcessLife } | undefined
+  readonly served: () => { readonly service: T; readonly life: ProcessLife } | undefined
+  /** How long a call may take; 3 s when absent. */
+  readonly limitMs?: number
 }
 
-export function remoteVolumes(options: RemoteCallOptions): VolumeHost {
-  return new Proxy({} as VolumeHost, {
+/** An object with the service's methods, each of which is a call to the other host. */
+export function remoteService<T extends object>(options: RemoteCallOptions<T>): T {
+  return new Proxy({} as T, {
     get: (_, method) =>
-      method === 'then' ? undefined : (...args: unknown[]) => call(options, method as keyof VolumeHost, args),
+      method === 'then' ? undefined : (...args: unknown[]) => call(options, method as keyof T, args),
   })
 }
 
-async function call(options: RemoteCallOptions, method: keyof VolumeHost, args: unknown[]): Promise<Result<unknown>> {
+async function call<T extends object>(
+  options: RemoteCallOptions<T>,
+  method: keyof T,
+  args: unknown[],
+): Promise<Result<unknown>> {
   const { from, to, network, clock } = options
   const unreachable = (why: string) => fail(failure('host_unreachable', `${to} ${why}`))
   await clock.sleep(network.delayMs(from, to, 'san'))
@@ -50,7 +57,7 @@ async function call(options: RemoteCallOptions, method: keyof VolumeHost, args: 
   }
   const givenUp = new AbortController()
   const serving = serve(options, method, args, givenUp)
-  const limitMs = method === 'copy' ? COPY_SILENCE_MS : CALL_MS
+  const limitMs = method === 'copy' ? COPY_SILENCE_MS : (options.limitMs ?? CALL_MS)
   let silentMs = 0
   let isAnswered = false
   void serving.then(() => (isAnswered = true))
@@ -76,9 +83,9 @@ function hears(network: WorldNetwork, listener: HostId, speaker: HostId): boolea
 }
 
 /** What happens at the other end; undefined when nobody listens there. */
-async function serve(
-  options: RemoteCallOptions,
-  method: keyof VolumeHost,
+async function serve<T extends object>(
+  options: RemoteCallOptions<T>,
+  method: keyof T,
   args: unknown[],
   givenUp: AbortController,
 ): Promise<Result<unknown> | undefined> {
@@ -88,10 +95,10 @@ async function serve(
   if (!agent) return undefined
   callerLife.onEnd(() => givenUp.abort(new Error('the caller is gone')))
   const given = args.map((arg) => (arg instanceof AbortSignal ? AbortSignal.any([arg, givenUp.signal]) : arg))
-  const work = agent.volumes[method] as (...given: unknown[]) => Promise<Result<unknown>>
+  const work = agent.service[method] as (...given: unknown[]) => Promise<Result<unknown>>
   const ended = new Promise<undefined>((resolve) => agent.life.onEnd(() => resolve(undefined)))
   const begun = new Promise<void>((resolve) => agent.life.whenRunning(resolve))
-  return Promise.race([agent.life.receive(begun.then(() => work.apply(agent.volumes, given))), ended])
+  return Promise.race([agent.life.receive(begun.then(() => work.apply(agent.service, given))), ended])
 }
 
 export interface DaemonOptions {

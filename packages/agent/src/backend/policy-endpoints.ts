@@ -4,7 +4,7 @@ import { failure } from '@stead/core/errors.ts'
 import { guestsNeedingPlace, lossAdmission } from '@stead/core/ha/loss-admission.ts'
 import { clusterPolicyOf, problemOf } from '@stead/core/ha/planning-problem.ts'
 import type { EventDraft } from '@stead/core/ha/plan.ts'
-import type { ClusterPolicy } from '@stead/core/model/cluster-policy.ts'
+import { DEFAULT_MIGRATION, type ClusterPolicy } from '@stead/core/model/cluster-policy.ts'
 import type { ClusterState } from '@stead/core/model/cluster.ts'
 import type { GuestId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
@@ -67,12 +67,16 @@ function setChange(desk: Desk, body: SetPolicy, request: RequestContext): Result
   })
 }
 
-function merged(policy: ClusterPolicy, { admission = {}, balancing = {}, ...rest }: SetPolicy): ClusterPolicy {
+function merged(
+  policy: ClusterPolicy,
+  { admission = {}, balancing = {}, migration, ...rest }: SetPolicy,
+): ClusterPolicy {
   return {
     ...policy,
     ...said(rest),
     admission: { ...policy.admission, ...said(admission) },
     balancing: { ...policy.balancing, ...said(balancing) },
+    ...(migration ? { migration: { ...(policy.migration ?? DEFAULT_MIGRATION), ...said(migration) } } : {}),
   }
 }
 

@@ -2,8 +2,9 @@
  * KVM or emulation? `/dev/kvm` may exist and not work (nested without support, no permission for the guests' user),
  * so the answer needs both: the CPU's flags, and a virtual machine that really runs its firmware.
  */
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { promisify } from 'node:util'
 import type { Log } from '@stead/core/ports/log.ts'
 
 export type Accelerator = 'kvm' | 'tcg'
@@ -38,6 +39,17 @@ async function probe(options: AcceleratorProbeOptions): Promise<Accelerator> {
     reason: failed,
   })
   return 'tcg'
+}
+
+/** Such as `10.0.2`; undefined when QEMU is not there or does not say. */
+export async function detectQemuVersion(qemu = 'qemu-system-x86_64'): Promise<string | undefined> {
+  try {
+    const { stdout } = await promisify(execFile)(qemu, ['--version'], { timeout: BOOT_TEST_MS })
+    return /version (\d+(?:\.\d+)+)/.exec(stdout)?.[1]
+  } catch {
+    // The guests' starts will say what is wrong with it.
+    return undefined
+  }
 }
 
 /** Reads /proc/cpuinfo's text. */

@@ -1,5 +1,12 @@
 /** The port `VolumeHost` on this host's own pools, each served by one qemu-storage-daemon. */
 import { failure } from '@stead/core/errors.ts'
+import {
+  isStillServed,
+  objectionToOpening,
+  objectionToServed,
+  type Purpose,
+  type ReplicaGrant,
+} from '@stead/core/ha/export-gate.ts'
 import type { BlobId, VolumeId } from '@stead/core/model/ids.ts'
 import type { SnapshotId } from '@stead/core/model/snapshot.ts'
 import type {
@@ -24,11 +31,8 @@ import { allocate, discard, fill, publish, removeFiles, replicaPath, replicaSize
 import { StorageDaemon, type PoolConfig } from './storage-daemon.ts'
 import { VolumeNode } from './volume-node.ts'
 
-/**
- * A linearizable read of what the cluster granted: the newest epoch of the volume's guest, and whether this host's
- * replica is in-sync in the record.
- */
-export type EpochReader = (volume: VolumeId) => Promise<Result<{ readonly epoch: number; readonly inSync: boolean }>>
+/** A linearizable read of what the cluster has granted for this host's replica. */
+export type EpochReader = (volume: VolumeId) => Promise<Result<ReplicaGrant>>
 
 export interface QsdVolumeHostOptions {
   readonly pools: readonly PoolConfig[]
@@ -53,9 +57,6 @@ export interface QsdVolumeHostOptions {
     range: ByteRange,
   ) => Promise<Result<readonly string[]>>
 }
-
-/** What a caller wants to do with the replica decides what the record must say of it. */
-type Purpose = 'serve' | 'rejoin' | 'overwrite' | 'copy-from'
 
 const TIMEOUTS = { connectTimeoutMs: 2_000, timeoutMs: 10_000 } as const
 
@@ -177,11 +178,13 @@ export class QsdVolumeHost implements VolumeHost {
       if (!allowed.ok) return allowed
       const exports = await node.exports()
       if (!exports.ok) return exports
-      const newer = exports.value.find((each) => (each.epoch ?? 0) > epoch)
-      if (newer) return fail(staleEpoch(volume, epoch, newer.epoch ?? 0))
+      const outdated = objectionToServed(volume, allowed.value, epoch, epochsOf(exports.value))
+      if (outdated) return fail(outdated)
       const exportName = node.guestExport(epoch)
       const revoked = await node.deleteExports(
-        exports.value.filter(({ name, role }) => role === 'sync' || (role === 'guest' && name !== exportName)),
+        exports.value.filter(
+          (each) => each.role === 'sync' || (each.role === 'guest' && !isStillServed(allowed.value, each.epoch ?? 0)),
+        ),
       )
       if (!revoked.ok) return revoked
       const opened = await node.open()
@@ -206,8 +209,8 @@ export class QsdVolumeHost implements VolumeHost {
       if (!allowed.ok) return allowed
       const exports = await node.exports()
       if (!exports.ok) return exports
-      const newer = exports.value.find((each) => (each.epoch ?? 0) > epoch)
-      if (newer) return fail(staleEpoch(volume, epoch, newer.epoch ?? 0))
+      const outdated = objectionToServed(volume, allowed.value, epoch, epochsOf(exports.value))
+      if (outdated) return fail(outdated)
       // One of the same name too: an earlier copy may still have requests in flight.
       const revoked = await node.deleteExports(exports.value)
       if (!revoked.ok) return revoked
@@ -455,29 +458,11 @@ export class QsdVolumeHost implements VolumeHost {
     })
   }
 
-  /** The host that holds the data decides by its own read of the store, never by what the caller claims. */
-  async #authorize(volume: VolumeId, epoch: number, purpose: Purpose): Promise<Result<void>> {
+  async #authorize(volume: VolumeId, epoch: number, purpose: Purpose): Promise<Result<ReplicaGrant>> {
     const granted = await this.#options.readEpoch(volume)
     if (!granted.ok) return granted
-    if (epoch < granted.value.epoch) return fail(staleEpoch(volume, epoch, granted.value.epoch))
-    if (epoch > granted.value.epoch)
-      return fail(
-        failure(
-          'conflict',
-          `Epoch ${epoch} of volume ${volume} was never granted; the newest is ${granted.value.epoch}`,
-        ),
-      )
-    const { inSync } = granted.value
-    if ((purpose === 'serve' || purpose === 'copy-from') && !inSync) {
-      return fail(
-        failure('replica_not_current', `The replica of volume ${volume} on this host is not in sync`, {
-          hint: 'It is brought up to date as soon as a current replica can be reached',
-        }),
-      )
-    }
-    if (purpose === 'overwrite' && inSync)
-      return fail(failure('conflict', `The replica of volume ${volume} on this host is in sync and is not overwritten`))
-    return ok()
+    const objection = objectionToOpening(volume, granted.value, epoch, purpose)
+    return objection ? fail(objection) : granted
   }
 
   #place(volume: VolumeId, poolName: string): Result<Place> {
@@ -523,10 +508,10 @@ async function dirtyExtents(client: NbdClient, context: string): Promise<Result<
     : extents
 }
 
-function addressOf(daemon: StorageDaemon, exportName: string): ExportAddress {
-  return { exportName, loopback: daemon.loopback, port: daemon.pool.port }
+function epochsOf(exports: readonly { readonly epoch?: number | undefined }[]): number[] {
+  return exports.flatMap(({ epoch }) => epoch ?? [])
 }
 
-function staleEpoch(volume: VolumeId, epoch: number, granted: number) {
-  return failure('stale_epoch', `Epoch ${epoch} of volume ${volume} is over; ${granted} has been granted`)
+function addressOf(daemon: StorageDaemon, exportName: string): ExportAddress {
+  return { exportName, loopback: daemon.loopback, port: daemon.pool.port }
 }

@@ -13,6 +13,7 @@ export const setPolicyBody = z.strictObject({
   admission: shape.admission.partial().strict().optional(),
   balancing: shape.balancing.partial().strict().optional(),
   shutdown: shape.shutdown.optional(),
+  migration: shape.migration.unwrap().partial().strict().optional(),
   armed: shape.armed.optional(),
   whatIfRequired: shape.whatIfRequired.optional(),
 })

@@ -1,6 +1,7 @@
 /** `stead policy` and `stead ha`: how the cluster decides where nobody says otherwise. */
 import { Option, type Command } from 'commander'
 import type { CallInput } from '@stead/api/endpoint.ts'
+import { DEFAULT_MIGRATION } from '@stead/core/model/cluster-policy.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { PolicyView } from '@stead/api/views.ts'
 import { formatFields } from '../output.ts'
@@ -39,6 +40,14 @@ export function addPolicyCommands(program: Command, terminal: Terminal): void {
         'freeze',
         'migrate',
         'conditional',
+      ]),
+    )
+    .option('--migration-bandwidth <size>', 'what one live move may take in a second; 0: as much as there is')
+    .option('--migration-downtime <time>', 'how long a guest may stand still at the end of a live move')
+    .addOption(
+      choice('--migration-post-copy <whether>', 'let a guest go on before all its memory is there when it must', [
+        'true',
+        'false',
       ]),
     )
     .addOption(
@@ -80,12 +89,18 @@ function bodyOf(options: Readonly<Record<string, unknown>>): PolicyBody {
     ...given('balancingHold', 'holdMs', (text) => parseDuration(text, '--balancing-hold')),
     ...given('movesPerHour', 'movesPerHourMax', (text) => parseCount(text, '--moves-per-hour')),
   }
+  const migration = {
+    ...given('migrationBandwidth', 'bandwidthBytesPerSecond', (text) => parseSize(text, '--migration-bandwidth')),
+    ...given('migrationDowntime', 'downtimeMs', (text) => parseDuration(text, '--migration-downtime')),
+    ...given('migrationPostCopy', 'postCopy', (text) => text === 'true'),
+  }
   const body = {
     ...given('cpuOvercommit', 'cpuOvercommit', (text) => parseFraction(text, '--cpu-overcommit')),
     ...given('memoryReserve', 'memoryReserveBytes', (text) => parseSize(text, '--memory-reserve')),
     ...given('shutdown', 'shutdown', word),
     ...(Object.keys(admission).length === 0 ? {} : { admission }),
     ...(Object.keys(balancing).length === 0 ? {} : { balancing }),
+    ...(Object.keys(migration).length === 0 ? {} : { migration }),
     ...given('whatIfRequired', 'whatIfRequired', (text) => text === 'true'),
   }
   if (Object.keys(body).length === 0)
@@ -101,7 +116,8 @@ async function setPolicy(session: Session, body: PolicyBody): Promise<void> {
 }
 
 function policyText(view: PolicyView): string {
-  const { admission, balancing } = view
+  const { admission, balancing, migration = DEFAULT_MIGRATION } = view
+  const { bandwidthBytesPerSecond, downtimeMs, postCopy } = migration
   return formatFields([
     ['ha', view.armed ? 'armed' : 'disarmed: nothing is recovered or moved by itself'],
     ['cpu overcommit', view.cpuOvercommit],
@@ -113,6 +129,12 @@ function policyText(view: PolicyView): string {
     ['balancing ends', `below ${balancing.scoreGoal}`],
     ['moves per hour', balancing.movesPerHourMax],
     ['shutdown', view.shutdown],
+    [
+      'live moves take',
+      bandwidthBytesPerSecond === 0 ? 'as much as there is' : `${formatSize(bandwidthBytesPerSecond)}/s`,
+    ],
+    ['live moves stop a guest', `for ${downtimeMs} ms at most, by forecast`],
+    ['post-copy', postCopy ? 'when a copy does not converge' : 'never'],
     ['what-if required', view.whatIfRequired ? 'yes' : 'no'],
   ])
 }

@@ -90,6 +90,11 @@ function choiceOf(action: Action): Choice | undefined {
       return { subject: `guest/${action.decision.guest}`, choice: `wait: ${action.decision.outcome}` }
     case 'recall':
       return { subject: `guest/${action.guest.name}`, choice: `leave ${action.grant.host}: ${action.grant.reason}` }
+    case 'hand-over':
+      return {
+        subject: `guest/${action.guest.name}`,
+        choice: `move live from ${action.grant.host} to ${action.grant.handover?.to}: ${action.grant.handover?.reason}`,
+      }
     case 'release-lost':
       return { subject: `guest/${action.guest.name}`, choice: 'release its grant on a lost host' }
     case 'erase':

@@ -153,6 +153,7 @@ export class SupposedCluster {
       for (const { message } of events) this.tell(message)
       if (action.kind === 'grant') this.#schedule(action.grant, 'starts', this.#figures.startMs)
       if (action.kind === 'recall') this.#end(action.guest, action.grant, action.grant.reason)
+      if (action.kind === 'hand-over') this.#moveLive(action.guest, action.grant)
     }
     return plan.actions.length > 0 ? 0 : plan.againInMs
   }
@@ -165,6 +166,18 @@ export class SupposedCluster {
       if (!isWanted && isActive(grant) && grant.state === 'held' && this.runs(guest.id))
         this.#end(guest, grant, 'it was asked to stop')
     }
+  }
+
+  /** Its clients notice nothing: it runs there in the next moment. */
+  #moveLive(guest: Guest, { handover, ...grant }: Grant): void {
+    if (!handover) return
+    this.tell(`${guest.name} moves live from ${grant.host} to ${handover.to}: ${handover.reason}`)
+    this.touch(guest.id)
+    const moved: Grant = { ...grant, host: handover.to, epoch: handover.epoch, cameFrom: grant.host }
+    const { moveTo: _to, moveHow: _how, ...settled } = guest
+    this.put(KEYS.grant(guest.id), moved)
+    if (guest.moveTo !== undefined) this.put(KEYS.guest(guest.id), settled)
+    this.#observe(moved, 'running')
   }
 
   /** From now on it is shutting down, and of no use to anybody. */

@@ -5,7 +5,7 @@
  */
 import type { Candidate, Decision } from '../model/decision.ts'
 import type { ClusterState } from '../model/cluster.ts'
-import type { Grant } from '../model/grant.ts'
+import { newestEpoch, withoutHandover, type Grant } from '../model/grant.ts'
 import { haPolicyOf, type Guest } from '../model/guest.ts'
 import type { GuestId, HostId } from '../model/ids.ts'
 import { isActive, volumesOf } from '../model/records.ts'
@@ -43,6 +43,7 @@ export function decide(input: CoordinatorInput): Plan {
   const round = new Round(input)
   round.startGuests()
   round.moveGuests()
+  round.lookAgainForMoves()
   return {
     actions: [...round.actions, ...finishOperations(input)],
     ...(round.againInMs === undefined ? {} : { againInMs: round.againInMs }),
@@ -81,7 +82,7 @@ class Round {
       )
     this.#lostNow = new Set(judged('lost'))
     this.#backNow = new Set(judged('online'))
-    this.#departures = new Departures(input.state, this.#isUp)
+    this.#departures = new Departures(input.state, this.#isUp, input.wallMs)
     for (const { value: guest } of byImportance(input.state)) this.#consider(guest)
     this.#next = this.#turnsToCome()
   }
@@ -97,7 +98,7 @@ class Round {
     ])
     const placement = placeGuests(problemOf({ state: this.#input.state, isUp: this.#isUp, needing }))
     for (const starting of startable) this.#start(starting, placement)
-    for (const recall of this.#departures.recallsFor(leaving, placement)) this.#push(recall)
+    for (const move of this.#departures.movesFor(leaving, placement)) this.#push(move)
   }
 
   /** Running guests that are not where they should be; nothing of it while others have no place. */
@@ -105,7 +106,12 @@ class Round {
     const isCalm = this.#starting.length === 0 && this.#next.size === 0 && this.actions.length === 0
     for (const recall of this.#departures.endings()) this.#push(recall)
     if (!isCalm) return
-    for (const recall of this.#departures.corrections(this.#input.balancingMovesMax ?? 0)) this.#push(recall)
+    for (const move of this.#departures.corrections(this.#input.balancingMovesMax ?? 0)) this.#push(move)
+  }
+
+  lookAgainForMoves(): void {
+    const { againInMs } = this.#departures
+    if (againInMs !== undefined) this.againInMs = Math.min(this.againInMs ?? Infinity, againInMs)
   }
 
   #consider(guest: Guest): void {
@@ -197,7 +203,7 @@ class Round {
     const serving = this.#servingPlans(starting, chosen).filter((plan) => plan.kind === 'serve')
     const recovering = isActive(previous)
     const failures = state.observations.get(guest.id)?.value.failures ?? 0
-    const epoch = (previous?.epoch ?? 0) + 1
+    const epoch = newestEpoch(previous) + 1
     const why = recovering ? `${previous.host} is lost` : failures > 0 ? 'its last run failed' : 'it is to run'
     const grant: Grant = {
       guest: guest.id,
@@ -220,7 +226,7 @@ class Round {
       candidates,
     }
     const loss = acceptedLoss(guest, previous)
-    const { moveTo, ...settled } = guest
+    const { moveTo, moveHow: _how, ...settled } = guest
     this.#push(
       {
         kind: 'grant',
@@ -284,7 +290,7 @@ class Round {
       {
         kind: 'release-lost',
         guest,
-        grant: { ...grant, state: 'released', clean: false, reason: `${grant.host} is lost` },
+        grant: { ...withoutHandover(grant), state: 'released', clean: false, reason: `${grant.host} is lost` },
         volumes: this.#volumesWithoutLost(guest, grant),
       },
       {

@@ -1,23 +1,25 @@
 /**
  * Guests that run and are to run elsewhere: their hosts are drained or shut down, somebody asked for a move, a rule
- * changed, or the hosts are to be evened out. Until guests move live, a move is a stop and a start, so each is made
- * only when its new place is known. An evacuation is planned whole before the first guest is stopped.
+ * changed, or the hosts are to be evened out. They go live where they can, else by a stop and a start; each goes only
+ * when its new place is known. An evacuation is planned whole before the first guest moves.
  */
 import type { ClusterState } from '../model/cluster.ts'
-import type { Grant } from '../model/grant.ts'
+import { newestEpoch, type Grant } from '../model/grant.ts'
 import { haPolicyOf, type Guest } from '../model/guest.ts'
 import type { GuestId, HostId } from '../model/ids.ts'
 import { isActive } from '../model/records.ts'
 import { balance } from '../planning/balance.ts'
 import { placeGuests, type Placement } from '../planning/place.ts'
 import type { Action } from './plan.ts'
+import { objectionBetween, objectionToLiveMove, pauseBeforeNextTry } from './live-move.ts'
 import { clusterPolicyOf, problemOf } from './planning-problem.ts'
 import { boundTo, freezes } from './start-gate.ts'
 
 type Recall = Extract<Action, { kind: 'recall' }>
+type Leave = Recall | Extract<Action, { kind: 'hand-over' }>
 
-/** Guests that are moved off hosts at the same time. */
-const RECALLS_AT_ONCE = 2
+/** Guests that are moved off hosts at the same time: for live moves the network is the limit, not their number. */
+const MOVES_AT_ONCE = 2
 
 interface Running {
   readonly guest: Guest
@@ -28,17 +30,22 @@ export class Departures {
   readonly #state: ClusterState
   readonly #isUp: (host: HostId) => boolean
   readonly #running: readonly Running[]
-  /** How many more may be stopped for a move now. */
+  readonly #wallMs: number
+  /** How many more may begin a move now. */
   readonly #free: number
+  /** Until the first of those whose last move failed may be tried again, ms. */
+  againInMs: number | undefined
 
-  constructor(state: ClusterState, isUp: (host: HostId) => boolean) {
+  constructor(state: ClusterState, isUp: (host: HostId) => boolean, wallMs: number) {
     this.#state = state
     this.#isUp = isUp
+    this.#wallMs = wallMs
     const grants = [...state.grants.values()].map(({ value }) => value).filter(isActive)
-    this.#free = RECALLS_AT_ONCE - grants.filter((grant) => grant.state === 'recalled').length
+    this.#free = MOVES_AT_ONCE - grants.filter((grant) => grant.state === 'recalled' || grant.handover).length
     this.#running = grants.flatMap((grant): Running[] => {
       const guest = state.guests.get(grant.guest)?.value
-      const isMovable = guest && grant.state === 'held' && guest.desired === 'running' && !guest.deleting
+      const isMovable =
+        guest && grant.state === 'held' && !grant.handover && guest.desired === 'running' && !guest.deleting
       return isMovable && isUp(grant.host) ? [{ guest, grant }] : []
     })
   }
@@ -48,11 +55,12 @@ export class Departures {
     if (this.#free <= 0) return []
     return this.#running
       .filter(({ guest, grant }) => this.#isAskedToMove(guest, grant) || this.#isDrained(grant.host))
+      .filter(({ guest, grant }) => !this.#mustWait(guest, grant))
       .map(({ guest }) => guest)
   }
 
-  /** Stops those that have a place to go to, a few at a time. */
-  recallsFor(leaving: readonly Guest[], placement: Placement): Recall[] {
+  /** Moves those that have a place to go to, a few at a time. */
+  movesFor(leaving: readonly Guest[], placement: Placement): Leave[] {
     // Stopping a guest that no other host can take would only make it worse; the drain says that it waits.
     return leaving
       .filter((guest) => placement.places.has(guest.id))
@@ -62,8 +70,33 @@ export class Departures {
         const reason = this.#isAskedToMove(guest, grant)
           ? `it was asked to move to ${guest.moveTo}`
           : `${grant.host} is being drained`
-        return recall(guest, grant, reason, placement.places.get(guest.id))
+        return this.#move(guest, grant, reason, placement.places.get(guest.id)!)
       })
+  }
+
+  /** Live, where nothing speaks against it and the user did not ask for a restart. */
+  #move(guest: Guest, grant: Grant, reason: string, to: HostId): Leave {
+    if (this.#isAskedToMove(guest, grant) && guest.moveHow !== 'live') return recall(guest, grant, reason, to)
+    if (!this.#canMoveLive(guest, grant, to)) return recall(guest, grant, reason, to)
+    const { failedHandover: _earlier, ...rest } = grant
+    const kept = guest.moveTo === undefined && grant.failedHandover ? { failedHandover: grant.failedHandover } : {}
+    const handover = { to, epoch: newestEpoch(grant) + 1, reason, since: this.#wallMs }
+    return { kind: 'hand-over', guest, grant: { ...rest, ...kept, handover } }
+  }
+
+  #canMoveLive(guest: Guest, grant: Grant, to: HostId): boolean {
+    const { hosts } = this.#state
+    const [from, target] = [hosts.get(grant.host)?.value, hosts.get(to)?.value]
+    if (!from || !target || objectionToLiveMove(this.#state, guest, grant) !== '') return false
+    return objectionBetween(from, target) === ''
+  }
+
+  /** A live move has just failed: the next try waits, and a restart is no answer to it unless somebody asks for one. */
+  #mustWait(guest: Guest, grant: Grant): boolean {
+    if (this.#isAskedToMove(guest, grant)) return false
+    const pauseMs = pauseBeforeNextTry(grant, this.#wallMs)
+    if (pauseMs > 0) this.againInMs = Math.min(this.againInMs ?? Infinity, pauseMs)
+    return pauseMs > 0
   }
 
   /** Stops guests whose host goes whether they have another place or not. */
@@ -81,18 +114,18 @@ export class Departures {
    * One guest that strict rules, its wishes or an even spread want elsewhere, with those that must stay together with
    * it; none while others move.
    */
-  corrections(balancingMovesMax: number): Recall[] {
-    if (this.#free < RECALLS_AT_ONCE || !clusterPolicyOf(this.#state).armed) return []
+  corrections(balancingMovesMax: number): Leave[] {
+    if (this.#free < MOVES_AT_ONCE || !clusterPolicyOf(this.#state).armed) return []
     return this.#demandedByRules() ?? this.#failback() ?? this.#evenedOut(balancingMovesMax) ?? []
   }
 
-  #demandedByRules(): Recall[] | undefined {
+  #demandedByRules(): Leave[] | undefined {
     if (this.#state.rules.size === 0) return undefined
     const [move] = balance(this.#problem(new Set()), { rulesOnly: true }).moves
-    return move && this.#recallAll(move.together, `${move.why}; ${move.to} can take it`, move.to)
+    return move && this.#moveAll(move.together, `${move.why}; ${move.to} can take it`, move.to)
   }
 
-  #failback(): Recall[] | undefined {
+  #failback(): Leave[] | undefined {
     for (const { guest, grant } of this.#running) {
       if (guest.ha !== 'started' || !haPolicyOf(guest).failback || !this.#hasOpenWish(guest.id, grant.host)) continue
       const running = new Set(this.#running.map((one) => one.guest.id))
@@ -103,7 +136,7 @@ export class Departures {
       const best = judged.find((one) => one.chosen)
       if (!best || best.host === grant.host || !here || best.wishCost >= here.wishCost - WISH_GAIN_MIN) continue
       const merit = best.merits[0] ?? 'it is what its rules ask for'
-      return this.#recallAll(together, `${best.host} is better for it: ${merit}`, best.host)
+      return this.#moveAll(together, `${best.host} is better for it: ${merit}`, best.host)
     }
     return undefined
   }
@@ -128,10 +161,10 @@ export class Departures {
     return false
   }
 
-  #evenedOut(movesMax: number): Recall[] | undefined {
+  #evenedOut(movesMax: number): Leave[] | undefined {
     if (movesMax === 0) return undefined
     const [move] = balance(this.#problem(new Set()), { movesMax }).moves
-    const found = move && this.#recallAll(move.together, move.why, move.to)
+    const found = move && this.#moveAll(move.together, move.why, move.to)
     return found?.map((each) => ({ ...each, forBalance: true }))
   }
 
@@ -140,11 +173,10 @@ export class Departures {
   }
 
   /** All of them, or none. */
-  #recallAll(ids: readonly GuestId[], reason: string, movesTo: HostId): Recall[] | undefined {
+  #moveAll(ids: readonly GuestId[], reason: string, to: HostId): Leave[] | undefined {
     const found = this.#running.filter(({ guest }) => ids.includes(guest.id) && guest.ha !== 'ignored')
-    return found.length < ids.length
-      ? undefined
-      : found.map(({ guest, grant }) => recall(guest, grant, reason, movesTo))
+    if (found.length < ids.length || found.some(({ guest, grant }) => this.#mustWait(guest, grant))) return undefined
+    return found.map(({ guest, grant }) => this.#move(guest, grant, reason, to))
   }
 
   #isAskedToMove(guest: Guest, grant: Grant): boolean {

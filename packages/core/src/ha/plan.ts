@@ -42,6 +42,8 @@ export type Action =
       /** Only to even out the hosts: there are limits to how often. */
       readonly forBalance?: true
     }
+  /** The guest moves while it runs: its host may begin to copy its memory to the one that the grant's hand-over names. */
+  | { readonly kind: 'hand-over'; readonly guest: Guest; readonly grant: Grant; readonly forBalance?: true }
   /** The run's host is gone and the guest need not run: the grant is released as unclean. */
   | {
       readonly kind: 'release-lost'

@@ -1,11 +1,12 @@
 /** The question of placement as the records pose it. */
 import type { ClusterState } from '../model/cluster.ts'
-import { DEFAULT_POLICY, type ClusterPolicy } from '../model/cluster-policy.ts'
+import { DEFAULT_MIGRATION, DEFAULT_POLICY, type ClusterPolicy, type MigrationPolicy } from '../model/cluster-policy.ts'
 import type { Grant } from '../model/grant.ts'
 import { haPolicyOf, type Guest } from '../model/guest.ts'
 import type { Host } from '../model/host.ts'
 import type { GuestId, HostId } from '../model/ids.ts'
 import { inSync, isActive, volumesOf } from '../model/records.ts'
+import { unfitForLiveMove } from './live-move.ts'
 import type { PlanningGuest, PlanningHost, PlanningProblem } from '../planning/problem.ts'
 
 export interface ProblemQuestion {
@@ -22,6 +23,10 @@ export function clusterPolicyOf(state: ClusterState): ClusterPolicy {
   return state.clusterPolicy?.value ?? DEFAULT_POLICY
 }
 
+export function migrationPolicyOf(state: ClusterState): MigrationPolicy {
+  return clusterPolicyOf(state).migration ?? DEFAULT_MIGRATION
+}
+
 export function problemOf(question: ProblemQuestion): PlanningProblem {
   const { state, needing, changed } = question
   const policy = clusterPolicyOf(state)
@@ -32,7 +37,10 @@ export function problemOf(question: ProblemQuestion): PlanningProblem {
     const grant = state.grants.get(guest.id)?.value
     const at = isActive(grant) && question.isUp(grant.host) ? grant.host : undefined
     if (at === undefined && !needing.has(guest.id)) return
-    guests.push(planningGuest(question, guest, grant, at))
+    // On its way it takes room on both hosts; the rules are asked for where it is going to be.
+    const arrivesAt = at === undefined ? undefined : grant?.handover?.to
+    guests.push(planningGuest(question, guest, grant, arrivesAt ?? at))
+    if (arrivesAt !== undefined) guests.push(leavingRoom(guest, at))
   }
   for (const { value } of state.guests.values()) add(changed?.get(value.id) ?? value)
   for (const guest of changed?.values() ?? []) if (!known.has(guest.id)) add(guest)
@@ -85,12 +93,31 @@ function planningGuest(
     priority: haPolicyOf(guest).priority,
     at,
     needsPlace,
-    movable: guest.ha === 'started' && guest.desired === 'running' && grant?.state === 'held',
+    movable: guest.ha === 'started' && guest.desired === 'running' && grant?.state === 'held' && !grant.handover,
     impossible: needsPlace && at !== undefined ? impossibleHosts(state, guest) : {},
     near: needsPlace ? nearHosts(question, guest) : [],
     ...(preferred === undefined ? {} : { preferred }),
     ...(meantFor === undefined ? {} : { meantFor }),
     failedOn: needsPlace ? (triedHosts(state, guest, grant) ?? []) : [],
+    dirtyBytesPerSecond: 0,
+  }
+}
+
+/** What a guest that moves live still takes on the host that it leaves. */
+function leavingRoom({ id, name, memoryBytes, cpus }: Guest, at: HostId | undefined): PlanningGuest {
+  return {
+    id: `${id}-leaving` as GuestId,
+    name,
+    memoryBytes,
+    cpus,
+    devices: {},
+    priority: 0,
+    at,
+    needsPlace: false,
+    movable: false,
+    impossible: {},
+    near: [],
+    failedOn: [],
     dirtyBytesPerSecond: 0,
   }
 }
@@ -107,9 +134,14 @@ function hostMeant(state: ClusterState, guest: Guest, grant: Grant | undefined):
   return hasTriesThere && grant ? { host: grant.host, because: 'the host on which it is tried again' } : undefined
 }
 
-/** While it still runs elsewhere: it is stopped only if the host that was asked for can take it. */
+/** While it still runs elsewhere: it leaves only for the host that was asked for, and live only where that is possible. */
 function impossibleHosts(state: ClusterState, guest: Guest): Record<HostId, string> {
+  const at = state.grants.get(guest.id)?.value.host
   if (guest.moveTo === undefined) return {}
+  if (guest.moveHow === 'live' && at !== undefined) {
+    const unfit = unfitForLiveMove(state, at)
+    if (unfit[guest.moveTo] !== undefined) return unfit
+  }
   const reason = `it was asked to move to ${guest.moveTo}`
   const others = [...state.hosts.keys()].filter((host) => host !== guest.moveTo)
   return Object.fromEntries(others.map((host) => [host, reason]))

@@ -4,6 +4,7 @@
  * write. Each rule names the harm. It runs in production and in the simulator.
  */
 import type { ClusterState } from '../model/cluster.ts'
+import { newestEpoch } from '../model/grant.ts'
 import type { HostId } from '../model/ids.ts'
 import { inSync, isActive, replicaOn } from '../model/records.ts'
 import type { Volume } from '../model/volume.ts'
@@ -14,6 +15,8 @@ export function objectionTo(action: Action, state: ClusterState): string | undef
   switch (action.kind) {
     case 'grant':
       return objectionToGrant(action, state)
+    case 'hand-over':
+      return objectionToHandover(action, state)
     case 'erase':
       return isActive(state.grants.get(action.guest.id)?.value) &&
         !isLost(state, state.grants.get(action.guest.id)!.value.host)
@@ -32,8 +35,8 @@ export function objectionTo(action: Action, state: ClusterState): string | undef
 function objectionToGrant(action: Extract<Action, { kind: 'grant' }>, state: ClusterState): string | undefined {
   const { grant, volumes } = action
   const old = state.grants.get(grant.guest)?.value
-  if (grant.epoch !== (old?.epoch ?? 0) + 1)
-    return `epochs grow by one: ${old?.epoch ?? 0} is followed by ${grant.epoch}`
+  if (grant.epoch !== newestEpoch(old) + 1)
+    return `epochs grow by one: ${newestEpoch(old)} is followed by ${grant.epoch}`
   if (isActive(old) && !isLost(state, old.host))
     return `${old.host} holds the guest at epoch ${old.epoch} and is not lost`
   const host = state.hosts.get(grant.host)?.value
@@ -49,6 +52,24 @@ function objectionToGrant(action: Extract<Action, { kind: 'grant' }>, state: Clu
     if (objection) return objection
   }
   return undefined
+}
+
+/** It may promise the next epoch to another host, and change nothing else. */
+function objectionToHandover(
+  { grant, guest }: Extract<Action, { kind: 'hand-over' }>,
+  state: ClusterState,
+): string | undefined {
+  const old = state.grants.get(guest.id)?.value
+  const { handover } = grant
+  if (!old || !handover) return 'there is nothing to hand over'
+  if (old.state !== 'held' || old.handover) return `the guest is not simply held by ${old.host}`
+  if (grant.epoch !== old.epoch || grant.host !== old.host || grant.state !== 'held')
+    return 'the guest would change hands before it stands still'
+  if (handover.epoch !== newestEpoch(old) + 1)
+    return `epochs grow by one: ${newestEpoch(old)} is followed by ${handover.epoch}`
+  const host = state.hosts.get(handover.to)?.value
+  if (!host || host.role === 'witness' || handover.to === old.host) return `${handover.to} cannot take it over`
+  return isLost(state, handover.to) ? `${handover.to} is lost` : undefined
 }
 
 function objectionToVolume(

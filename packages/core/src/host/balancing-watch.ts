@@ -67,7 +67,7 @@ function isRecovering(state: ClusterState): boolean {
   for (const { value: guest } of state.guests.values()) {
     if (guest.desired !== 'running' || guest.ha !== 'started') continue
     const grant = state.grants.get(guest.id)?.value
-    if (!isActive(grant) || grant.state === 'recalled') return true
+    if (!isActive(grant) || grant.state === 'recalled' || grant.handover) return true
   }
   return false
 }

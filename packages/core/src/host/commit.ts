@@ -42,6 +42,12 @@ export function transactionFor(action: Action, events: readonly EventDraft[], co
       put(KEYS.decision(guest.id), decision)
       break
     }
+    case 'hand-over':
+      // What the guest is now decides whether it may move live; it must not have changed since.
+      unchanged(KEYS.guest(action.guest.id), state.guests.get(action.guest.id)?.revision)
+      unchanged(KEYS.grant(action.guest.id), state.grants.get(action.guest.id)?.revision)
+      put(KEYS.grant(action.guest.id), action.grant)
+      break
     case 'recall':
     case 'release-lost':
       for (const volume of action.kind === 'release-lost' ? action.volumes : []) {

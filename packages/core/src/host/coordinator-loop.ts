@@ -143,7 +143,8 @@ export class CoordinatorLoop {
     if (claim === undefined) return STORE_AWAY_MS
     const outcome = await this.#execute(plan.actions, state, claim)
     if (outcome === 'done')
-      for (const { action } of plan.actions) if (action.kind === 'recall' && action.forBalance) this.#balancing.moved()
+      for (const { action } of plan.actions)
+        if ((action.kind === 'recall' || action.kind === 'hand-over') && action.forBalance) this.#balancing.moved()
     if (outcome === 'done') this.#options.keepDecision?.(input.planId, input, plan)
     else log.debug('a plan was not committed whole', { outcome })
     if (outcome === 'store-away') return STORE_AWAY_MS

@@ -19,6 +19,7 @@ const RESYNC_RETRY_MS = [500, 1_000, 2_000, 5_000, 10_000] as const
 /** The sync point moves on when this much is dirty since the last one: what a crash may make us copy is bounded. */
 const ROTATE_BYTES = 64 << 20
 const ROTATE_CHECK_MS = 5_000
+const HOLD_LOOK_MS = 5
 
 export interface DiskKeeperOptions {
   readonly context: HostContext
@@ -30,6 +31,8 @@ export interface DiskKeeperOptions {
   /** The run cannot go on: this host is deposed, or no current leg is left. */
   readonly onEnd: (reason: string, deposed: boolean) => void
   readonly onPhase: (phase: 'running' | 'paused', reason: string) => void
+  /** Before anything is done about a failing disk: resolves once no move of the guest is in the way of it. */
+  readonly interruptMove?: (reason: string) => Promise<void>
 }
 
 interface Disk {
@@ -46,6 +49,8 @@ export class DiskKeeper {
   readonly #disks = new Map<VolumeId, Disk>()
   readonly #surgery = new SerialQueue()
   readonly #ended = new AbortController()
+  /** Aborted while the guest is about to move: nothing may become current that its destination does not have. */
+  #held = new AbortController()
 
   constructor(options: DiskKeeperOptions) {
     this.#options = options
@@ -68,10 +73,31 @@ export class DiskKeeper {
     for (const disk of this.#disks.values()) for (const leg of disk.legs.values()) leg.stopWatch()
   }
 
+  /** The replicas that the disk writes to now. */
+  legsOf(volume: VolumeId): readonly HostId[] {
+    return [...(this.#disks.get(volume)?.legs.keys() ?? [])]
+  }
+
+  /** From here until `release` no replica is brought back and no sync point moves; what was under way has ended. */
+  async hold(): Promise<void> {
+    this.#held.abort('the guest is about to move')
+    const { clock } = this.#options.context
+    while ([...this.#disks.values()].some(({ resyncing }) => resyncing) && !this.#ended.signal.aborted)
+      await clock.sleep(HOLD_LOOK_MS)
+    // A surgery that had begun ends too; one that begins now is the loss of a leg, which interrupts the move.
+    await this.#surgery.run(async () => undefined)
+  }
+
+  release(): void {
+    this.#held = new AbortController()
+  }
+
   /** QEMU stopped the guest because a request failed. `suspects` are the legs that QEMU blamed. */
   async ioError(volume: VolumeId, reason: string, suspects: readonly HostId[]): Promise<void> {
     const disk = this.#disks.get(volume)
     if (!disk || this.#ended.signal.aborted) return
+    await this.#options.interruptMove?.(reason)
+    if (this.#ended.signal.aborted) return
     const blamed = suspects.filter((host) => disk.legs.has(host))
     const lost = blamed.length > 0 ? blamed : await this.#findDeadLegs(disk)
     if (lost.length === 0) {
@@ -93,6 +119,7 @@ export class DiskKeeper {
     // Before this waits for its turn: what is under way on the guest (a flush, which has 30 s) may hang on that very leg.
     if (this.#disks.get(volume)?.legs.has(host) && !this.#ended.signal.aborted)
       await this.#options.context.guests.yankLeg(this.#options.guest, volume, host)
+    await this.#options.interruptMove?.(`its replica on ${host} failed: ${reason}`)
     await this.#surgery.run(async () => {
       const disk = this.#disks.get(volume)
       if (!disk || !disk.legs.has(host) || this.#ended.signal.aborted) return
@@ -131,7 +158,7 @@ export class DiskKeeper {
   /** Called now and then: starts what is due. */
   tick(): void {
     for (const disk of this.#disks.values()) {
-      if (disk.resyncing || this.#ended.signal.aborted) continue
+      if (disk.resyncing || this.#ended.signal.aborted || this.#held.signal.aborted) continue
       const volume = this.#options.context.mirror.state.volumes.get(disk.volume)?.value
       if (!volume) continue
       const target = volume.replicas.find(
@@ -225,7 +252,7 @@ export class DiskKeeper {
       epoch,
       source,
       target,
-      signal: this.#ended.signal,
+      signal: AbortSignal.any([this.#ended.signal, this.#held.signal]),
       run: {
         guest,
         isCurrent: () => disk.legs.has(source.host),

@@ -4,16 +4,17 @@
  * or whether the agent was restarted in between.
  */
 import type { Grant } from '../model/grant.ts'
-import { failuresMax, type Guest, type GuestObservation } from '../model/guest.ts'
+import { failuresMax, type Guest, type GuestObservation, type MigrationReport } from '../model/guest.ts'
 import type { GuestId, HostId } from '../model/ids.ts'
-import { inSync, volumesOf } from '../model/records.ts'
-import type { GuestDisk, GuestEvent, GuestLaunch, RunningGuest } from '../ports/guest-host.ts'
-import { fail, ok, type Result } from '../result.ts'
-import { failure } from '../errors.ts'
+import { inSync } from '../model/records.ts'
+import type { GuestDisk, GuestEvent, RunningGuest } from '../ports/guest-host.ts'
+import type { Arrivals } from './arrivals.ts'
+import { Departure, type DepartureOutcome } from './departure.ts'
+import { takeBackHandover } from './handover-records.ts'
 import { DiskKeeper } from './disk-keeper.ts'
-import { openDisk } from './disk-opening.ts'
 import type { HostContext } from './host-context.ts'
-import { PauseEvents } from './pause-events.ts'
+import { launchGuest } from './guest-launch.ts'
+import { GuestReport } from './guest-report.ts'
 import { RunRecords } from './run-records.ts'
 import { yieldToSurvivors } from './surviving-replicas.ts'
 
@@ -23,18 +24,23 @@ const SHUTDOWN_PATIENCE_MS = 30_000
 const SHUTDOWN_REPEAT_MS = 3_000
 /** A run that lasted this long proves that earlier failures are over. */
 const STABLE_MS = 60_000
+/** From the grant to a guest that runs here, of one that came over live: its last state is sent in that time. */
+const ARRIVAL_MS_MAX = 20_000
 
 interface Run {
   readonly epoch: number
   readonly records: RunRecords
   readonly disks: DiskKeeper
   readonly startedMs: number
+  /** Its move to another host; the outcome once that is over. */
+  departure?: { readonly move: Departure; readonly epoch: number; outcome?: DepartureOutcome }
   exit?: Extract<GuestEvent, { kind: 'exited' }>
   end?: { readonly reason: string; readonly deposed: boolean }
 }
 
 export class GuestRun {
   readonly #context: HostContext
+  readonly #arrivals: Arrivals
   readonly #guest: GuestId
   #run: Run | undefined
   #looking = false
@@ -43,14 +49,13 @@ export class GuestRun {
   #endedEpoch = 0
   /** What happened before the start was told to have succeeded: a disk may fail, or QEMU end, at its first breath. */
   readonly #early: GuestEvent[] = []
-  readonly #pauses: PauseEvents
-  #report: { phase: GuestObservation['phase']; reason: string; epoch: number } | undefined
-  #reporting = false
+  readonly #report: GuestReport
 
-  constructor(context: HostContext, guest: GuestId) {
+  constructor(context: HostContext, arrivals: Arrivals, guest: GuestId) {
     this.#context = context
+    this.#arrivals = arrivals
     this.#guest = guest
-    this.#pauses = new PauseEvents(context.clock, context.events)
+    this.#report = new GuestReport(context, guest, () => this.#failures())
   }
 
   /** True when nothing of the guest is here and nothing is under way. */
@@ -61,9 +66,26 @@ export class GuestRun {
   /** The guest was found running by a restarted agent. */
   async adopt(found: RunningGuest): Promise<void> {
     this.#context.log.info('found a running guest', { guest: this.#guest, epoch: found.epoch, pid: found.pid })
-    this.#run = this.#newRun(found.epoch, found.disks)
-    await this.#heal(found)
+    const run = (this.#run = this.#newRun(found.epoch, found.disks))
+    const grant = this.#context.mirror.state.grants.get(this.#guest)?.value
+    // A guest that was handed over, or lost to a newer grant, must not be let go on here; the look ends it.
+    if (grant && grant.epoch > found.epoch) return this.look()
+    if (found.status === 'arriving') void this.#arrive(run)
+    else {
+      await this.#endMoveOfEarlierAgent(run, grant)
+      await this.#heal(found)
+    }
     this.look()
+  }
+
+  /** Nobody knows how far it was; before its transaction it is harmless to begin anew. */
+  async #endMoveOfEarlierAgent(run: Run, grant: Grant | undefined): Promise<void> {
+    const { migration, self } = this.#context
+    const cancelled = await migration.cancel(this.#guest)
+    if (!cancelled.ok)
+      run.end = { reason: `its move could not be called off: ${cancelled.error.message}`, deposed: false }
+    if (cancelled.ok && grant?.handover && grant.epoch === run.epoch)
+      await takeBackHandover(this.#context, this.#guest, grant.handover.epoch, `the agent of ${self} was restarted`)
   }
 
   onEvent(event: GuestEvent): void {
@@ -122,14 +144,29 @@ export class GuestRun {
     if (run) {
       // The mirror may be behind the store; only a newer grant than ours proves that ours is over.
       const superseded = !grant || grant.epoch > run.epoch || (grant.epoch === run.epoch && !mine)
+      if (run.departure && !run.departure.outcome) {
+        // The newer grant may be the one that the move itself has written: then it is not over yet.
+        const isItsOwn = grant?.epoch === run.departure.epoch && grant.cameFrom === self
+        if (!superseded || isItsOwn) return this.#whileLeaving(run, run.departure.move, guest, grant)
+        run.departure.move.drop()
+      }
+      if (run.departure?.outcome?.kind === 'gone') return this.#left(run)
       if (superseded || run.end?.deposed) return this.#abandon(run)
       if (!guest || grant.epoch < run.epoch) return
       if (run.exit) return this.#ended(run, run.exit)
       if (run.end) return this.#giveUp(run, run.end.reason)
       if (wantsStop(guest, grant)) return this.#stop(run, guest, grant)
+      if (grant.handover) this.#depart(run, guest, grant, grant.handover)
       return
     }
     if (!mine || !guest || mine.epoch <= this.#endedEpoch) return
+    const arriving = this.#arrivals.take(this.#guest, mine.epoch)
+    if (arriving) {
+      void this.#arrive((this.#run = this.#newRun(mine.epoch, arriving)))
+      for (const event of this.#early.splice(0)) this.onEvent(event)
+      this.#lookAgain = true
+      return
+    }
     const seen = mirror.state.observations.get(this.#guest)?.value
     if (seen?.host === self && seen.epoch === mine.epoch) {
       // This epoch was begun by an earlier life of the agent and its QEMU is gone: writes may have been in flight.
@@ -153,7 +190,7 @@ export class GuestRun {
       this.#endedEpoch = grant.epoch
       return
     }
-    const launched = await this.#launch(guest, grant, records)
+    const launched = await launchGuest(this.#context, guest, grant, records)
     if (!launched.ok) {
       this.#endedEpoch = grant.epoch
       if (launched.error.code === 'stale_epoch') return
@@ -183,58 +220,6 @@ export class GuestRun {
     this.#lookAgain = true
   }
 
-  async #launch(
-    guest: Guest,
-    grant: Grant,
-    records: RunRecords,
-  ): Promise<Result<{ running: RunningGuest; disks: readonly GuestDisk[] }> & { readonly ran?: boolean }> {
-    const { mirror, network, guests, blobPath, self } = this.#context
-    const volumes = volumesOf(mirror.state, guest)
-    if (!volumes) return fail(failure('internal', 'A volume of the guest has no record'))
-    const opened = await Promise.all(volumes.map((volume) => openDisk(this.#context, grant, volume.value, records)))
-    const disks: GuestDisk[] = []
-    for (const disk of opened) {
-      if (!disk.ok) return disk
-      disks.push(disk.value)
-    }
-    const boot = await this.#boot(guest, blobPath)
-    if (!boot.ok) return boot
-    const nics: GuestLaunch['nics'][number][] = []
-    for (const [index, nic] of guest.nics.entries()) {
-      const tap = await network.ensureTap(this.#guest, index, nic)
-      if (!tap.ok) return tap
-      nics.push({ ...nic, tap: tap.value })
-    }
-    const accelerator = mirror.state.hosts.get(self)?.value.accelerator === 'kvm' ? 'kvm' : 'tcg'
-    const running = await guests.start({
-      guest: guest.id,
-      name: guest.name,
-      epoch: grant.epoch,
-      memoryBytes: guest.memoryBytes,
-      cpus: guest.cpus,
-      boot: boot.value,
-      disks,
-      nics,
-      accelerator,
-    })
-    return running.ok ? ok({ running: running.value, disks }) : { ...running, ran: true }
-  }
-
-  async #boot(guest: Guest, blobPath: HostContext['blobPath']): Promise<Result<GuestLaunch['boot']>> {
-    const { boot } = guest
-    if (boot.kind === 'disk') return ok({ kind: 'disk' })
-    const kernel = await blobPath(boot.kernel)
-    if (!kernel.ok) return kernel
-    const initrd = boot.initrd === undefined ? undefined : await blobPath(boot.initrd)
-    if (initrd && !initrd.ok) return initrd
-    return ok({
-      kind: 'kernel',
-      kernelPath: kernel.value,
-      append: boot.append,
-      ...(initrd ? { initrdPath: initrd.value } : {}),
-    })
-  }
-
   #newRun(epoch: number, disks: readonly GuestDisk[]): Run {
     const records = new RunRecords(this.#context, this.#guest, epoch)
     const name = this.#context.mirror.state.guests.get(this.#guest)?.value.name ?? this.#guest
@@ -254,9 +239,63 @@ export class GuestRun {
           this.look()
         },
         onPhase: (phase, reason) => this.#say(phase, reason, epoch),
+        interruptMove: async (reason) => {
+          if (run.departure && !run.departure.outcome) await run.departure.move.callOff(reason)
+        },
       }),
     }
     return run
+  }
+
+  #depart(run: Run, guest: Guest, grant: Grant, handover: NonNullable<Grant['handover']>): void {
+    // A hand-over that was tried and taken back stays visible until the mirror has heard of it.
+    if (run.departure && run.departure.epoch >= handover.epoch) return
+    const onProgress = (report: MigrationReport | undefined) => this.#sayMoving(run, report)
+    const move = new Departure({ context: this.#context, guest, grant, handover, disks: run.disks, onProgress })
+    const departure: NonNullable<Run['departure']> = { move, epoch: handover.epoch }
+    run.departure = departure
+    void (async () => {
+      try {
+        departure.outcome = await move.run()
+      } catch (error) {
+        this.#context.log.error('a move failed in an unexpected way', { guest: this.#guest, error })
+        departure.outcome = { kind: 'broken', reason: 'its move failed in an unexpected way' }
+      }
+      const { outcome } = departure
+      if (outcome.kind === 'broken') run.end = { reason: outcome.reason, deposed: false }
+      if (outcome.kind === 'deposed') run.end = { reason: 'another host was granted the guest', deposed: true }
+      this.look()
+    })()
+  }
+
+  #whileLeaving(run: Run, move: Departure, guest: Guest | undefined, grant: Grant | undefined): void {
+    if (run.exit) void move.callOff('the guest ended')
+    else if (run.end) void move.callOff(run.end.reason)
+    else if (!guest || !grant) return
+    else if (wantsStop(guest, grant)) void move.callOff('it was asked to stop')
+    else if (guest.cancelledHandover === run.departure?.epoch) void move.callOff('the move was called off')
+  }
+
+  /** The guest runs elsewhere by now; what is left of it here has nothing to write and nobody to talk to. */
+  async #left(run: Run): Promise<void> {
+    const killed = await this.#context.guests.kill(this.#guest)
+    if (!killed.ok) throw new Error(killed.error.message, { cause: killed.error })
+    await this.#context.network.removeTaps(this.#guest)
+    this.#endedEpoch = run.epoch
+    this.#run = undefined
+    this.#lookAgain = true
+  }
+
+  /** The grant is ours; the last of the guest's state is on its way, or already here. */
+  async #arrive(run: Run): Promise<void> {
+    const arrived = await this.#context.migration.awaitArrival(this.#guest, ARRIVAL_MS_MAX)
+    if (this.#run !== run) return
+    if (!arrived.ok) {
+      run.end ??= { reason: `it did not come over: ${arrived.error.message}`, deposed: false }
+      return this.look()
+    }
+    await this.#heal(arrived.value)
+    this.look()
   }
 
   /** After an agent's crash the graph and the record may be one step apart; the record's word counts. */
@@ -413,22 +452,12 @@ export class GuestRun {
     return this.#context.mirror.state.guests.get(this.#guest)?.value.name ?? this.#guest
   }
 
-  /** Reports the newest word only, one at a time, so that an old one can never overtake it. */
-  #say(phase: GuestObservation['phase'], reason: string, epoch: number): void {
-    this.#report = { phase, reason, epoch }
-    const name = this.#context.mirror.state.guests.get(this.#guest)?.value.name ?? this.#guest
-    this.#pauses.phase(name, phase, reason)
-    if (this.#reporting) return
-    this.#reporting = true
-    void (async () => {
-      while (this.#report) {
-        const said = this.#report
-        this.#report = undefined
-        const records = new RunRecords(this.#context, this.#guest, said.epoch)
-        await records.observe(said.phase, said.reason, this.#failures(), () => this.#report !== undefined)
-      }
-      this.#reporting = false
-    })()
+  #sayMoving(run: Run, migration: MigrationReport | undefined): void {
+    if (this.#run === run && !run.exit && !run.end) this.#say('running', '', run.epoch, migration)
+  }
+
+  #say(phase: GuestObservation['phase'], reason: string, epoch: number, migration?: MigrationReport): void {
+    this.#report.say({ phase, reason, epoch, ...(migration ? { migration } : {}) })
   }
 }
 

@@ -3,6 +3,7 @@ import type { GuestId } from '../model/ids.ts'
 import { isActive } from '../model/records.ts'
 import type { ClusterState } from '../model/cluster.ts'
 import type { HostContext } from './host-context.ts'
+import type { Arrivals } from './arrivals.ts'
 import { GuestRun } from './guest-run.ts'
 
 /** Changes and events wake the runs at once; this is for pauses that end. */
@@ -10,10 +11,12 @@ const TICK_MS = 1_000
 
 export class GuestRuns {
   readonly #context: HostContext
+  readonly #arrivals: Arrivals
   readonly #runs = new Map<GuestId, GuestRun>()
 
-  constructor(context: HostContext) {
+  constructor(context: HostContext, arrivals: Arrivals) {
     this.#context = context
+    this.#arrivals = arrivals
   }
 
   /** Runs until aborted. Guests are left running: stopping the agent is not stopping the guests. */
@@ -23,6 +26,11 @@ export class GuestRuns {
       const state = mirror.state.guests.has(found.guest)
       if (!state) {
         log.warn('a guest that the cluster does not know is ended', { guest: found.guest })
+        await guests.kill(found.guest)
+        continue
+      }
+      // What waited for a hand-over that is not decided: the agent that began it is gone, and the source tries again.
+      if (found.status === 'arriving' && !this.#isHere(mirror.state, found.guest)) {
         await guests.kill(found.guest)
         continue
       }
@@ -44,6 +52,7 @@ export class GuestRuns {
   }
 
   #look(state: ClusterState): void {
+    this.#arrivals.look(state)
     for (const id of state.grants.keys()) if (this.#isHere(state, id)) this.#of(id)
     for (const run of this.#runs.values()) run.look()
   }
@@ -55,7 +64,7 @@ export class GuestRuns {
 
   #of(id: GuestId): GuestRun {
     let run = this.#runs.get(id)
-    if (!run) this.#runs.set(id, (run = new GuestRun(this.#context, id)))
+    if (!run) this.#runs.set(id, (run = new GuestRun(this.#context, this.#arrivals, id)))
     return run
   }
 }

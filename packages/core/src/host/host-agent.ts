@@ -1,6 +1,7 @@
 /**
  * What an agent does, apart from how it touches the world: the same in production, in the lab and in the simulator.
  */
+import type { Arrivals } from './arrivals.ts'
 import type { HostContext } from './host-context.ts'
 import { CoordinatorLoop } from './coordinator-loop.ts'
 import { GuestRuns } from './guest-runs.ts'
@@ -9,13 +10,14 @@ import { StorageKeeper } from './storage-keeper.ts'
 
 export interface HostAgentOptions {
   readonly context: HostContext
+  readonly arrivals: Arrivals
   readonly role: 'compute' | 'witness'
   readonly detectionMs: number
 }
 
 /** Runs until aborted. Guests, exports and daemons stay: stopping the agent is not stopping the host. */
 export async function runHostAgent(
-  { context, role, detectionMs }: HostAgentOptions,
+  { context, arrivals, role, detectionMs }: HostAgentOptions,
   signal: AbortSignal,
 ): Promise<void> {
   const { self, store, mirror, fence, events, clock, log, keepDecision } = context
@@ -38,7 +40,7 @@ export async function runHostAgent(
   ]
   if (role === 'compute') {
     await untilLoaded(context, signal)
-    loops.push(new GuestRuns(context).run(signal), new StorageKeeper(context).run(signal))
+    loops.push(new GuestRuns(context, arrivals).run(signal), new StorageKeeper(context).run(signal))
   }
   await Promise.all(loops)
 }

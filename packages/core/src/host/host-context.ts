@@ -8,12 +8,14 @@ import type { Clock, Random } from '../ports/clock.ts'
 import type { Fence } from '../ports/fence.ts'
 import type { GuestAgent } from '../ports/guest-agent.ts'
 import type { GuestHost, Leg } from '../ports/guest-host.ts'
+import type { GuestMigration } from '../ports/guest-migration.ts'
 import type { LegWatch } from '../ports/leg-watch.ts'
 import type { Log } from '../ports/log.ts'
 import type { NetworkHost } from '../ports/network-host.ts'
 import type { Store } from '../ports/store.ts'
 import type { ExportAddress, VolumeHost } from '../ports/volume-host.ts'
 import type { Result } from '../result.ts'
+import type { ArrivalHost } from './arrivals.ts'
 import type { ClusterMirror } from './cluster-mirror.ts'
 import type { EventWriter } from './event-writer.ts'
 
@@ -24,6 +26,9 @@ export interface HostContext {
   readonly fence: Fence
   readonly guests: GuestHost
   readonly guestAgent: GuestAgent
+  readonly migration: GuestMigration
+  /** What each host does for guests that come to it live; this one's own too. */
+  readonly arrivalsOn: (host: HostId) => ArrivalHost
   /** The replicas of any host: the local implementation for this one, a remote one for the others. */
   readonly volumesOn: (host: HostId) => VolumeHost
   readonly network: NetworkHost

@@ -4,8 +4,8 @@
  * the caller waits: consistency first.
  */
 import type { Versioned } from '../model/cluster.ts'
-import type { Grant } from '../model/grant.ts'
-import type { GuestObservation } from '../model/guest.ts'
+import { withoutHandover, type Grant } from '../model/grant.ts'
+import type { GuestObservation, MigrationReport } from '../model/guest.ts'
 import type { GuestId, HostId, VolumeId } from '../model/ids.ts'
 import { KEYS } from '../model/keys.ts'
 import { withReplica } from '../model/records.ts'
@@ -94,7 +94,7 @@ export class RunRecords {
     for (;;) {
       const read = await this.#read<GuestObservation>(KEYS.observation(this.#guest))
       if (read.kind === 'deposed') return read
-      const released: Grant = { ...read.grant.value, state: 'released', clean, reason }
+      const released: Grant = { ...withoutHandover(read.grant.value), state: 'released', clean, reason }
       const observation = this.#observation('stopped', reason, failures)
       const outcome = await this.#context.store.transact({
         compares: [{ key: KEYS.grant(this.#guest), modRevision: read.grant.revision }],
@@ -116,9 +116,10 @@ export class RunRecords {
     reason: string,
     failures: number,
     isOutdated: () => boolean,
+    migration?: MigrationReport,
   ): Promise<void> {
     const { mirror, store, log, clock } = this.#context
-    const write = this.#observation(phase, reason, failures)
+    const write = this.#observation(phase, reason, failures, migration)
     const observation = JSON.parse(write.value) as GuestObservation
     mirror.unreported.set(this.#guest, { observation, failed: false })
     let complained = false
@@ -159,7 +160,12 @@ export class RunRecords {
     return grant.epoch === this.#epoch && grant.host === this.#context.self && grant.state !== 'released'
   }
 
-  #observation(phase: GuestObservation['phase'], reason: string, failures: number): Extract<Write, { kind: 'put' }> {
+  #observation(
+    phase: GuestObservation['phase'],
+    reason: string,
+    failures: number,
+    migration?: MigrationReport,
+  ): Extract<Write, { kind: 'put' }> {
     const observation: GuestObservation = {
       guest: this.#guest,
       host: this.#context.self,
@@ -169,6 +175,7 @@ export class RunRecords {
       since: this.#context.clock.wallMs(),
       failures,
       ...this.#failedOn(failures),
+      ...(migration ? { migration } : {}),
     }
     return { kind: 'put', key: KEYS.observation(this.#guest), value: JSON.stringify(observation) }
   }

@@ -9,6 +9,7 @@ import type { ClusterState } from '../model/cluster.ts'
 import { KEYS } from '../model/keys.ts'
 import { inSync, isActive, isWhole, replicaOn, withCurrent } from '../model/records.ts'
 import type { Removal, Volume } from '../model/volume.ts'
+import { exportNameOf } from './disk-keeper.ts'
 import type { HostContext } from './host-context.ts'
 import { dropOldBitmaps, resync } from './resync.ts'
 import { exportRevoked, resyncFinished } from './storage-events.ts'
@@ -20,6 +21,8 @@ export class StorageKeeper {
   readonly #context: HostContext
   /** The newest epoch for which older exports are known to be gone. */
   readonly #revokedBelow = new Map<VolumeId, number>()
+  /** The epoch of the last hand-over that came to nothing and whose export is known to be gone. */
+  readonly #revokedSpent = new Map<VolumeId, number>()
   readonly #busy = new Set<string>()
   readonly #notBefore = new Map<VolumeId, number>()
 
@@ -42,6 +45,9 @@ export class StorageKeeper {
     for (const { value: volume } of state.volumes.values()) {
       const grant = state.grants.get(volume.guest)?.value
       if (!grant || !replicaOn(volume, self)) continue
+      const spent = grant.handover ? undefined : grant.spentEpoch
+      if (spent !== undefined && this.#revokedSpent.get(volume.id) !== spent)
+        this.#once(`revoke spent ${volume.id}`, () => this.#revokeSpent(volume, spent))
       if ((this.#revokedBelow.get(volume.id) ?? 0) < grant.epoch)
         this.#once(`revoke ${volume.id}`, () => this.#revoke(volume, grant))
       if (!isActive(grant) && volume.ready) this.#maybeResync(state, volume, grant, signal)
@@ -71,6 +77,16 @@ export class StorageKeeper {
     events.tell(...revoked.value.map((name) => exportRevoked(volume.id, self, name)))
   }
 
+  /** What a live move had opened beside the run, and nobody needs any more. */
+  async #revokeSpent(volume: Volume, epoch: number): Promise<void> {
+    const { self, volumesOn } = this.#context
+    const pool = replicaOn(volume, self)?.pool
+    if (pool === undefined) return
+    const revoked = await volumesOn(self).revokeExport(volume.id, pool, exportNameOf(volume.id, epoch))
+    if (revoked.ok) this.#revokedSpent.set(volume.id, epoch)
+    else await this.#context.clock.sleep(200)
+  }
+
   async #remove({ volume, pool, host }: Removal): Promise<void> {
     const { self, volumesOn, store, log, clock } = this.#context
     const removed = await volumesOn(self).removeReplica(volume, pool)
@@ -80,6 +96,7 @@ export class StorageKeeper {
       return
     }
     this.#revokedBelow.delete(volume)
+    this.#revokedSpent.delete(volume)
     const done = await store.transact({ compares: [], writes: [{ kind: 'delete', key: KEYS.removal(host, volume) }] })
     if (!done.ok) await clock.sleep(TICK_MS)
   }

@@ -32,11 +32,24 @@ export interface ClusterPolicy {
     readonly movesPerHourMax: number
   }
   readonly shutdown: ShutdownPolicy
+  /** Live moves; `DEFAULT_MIGRATION` when absent. */
+  readonly migration?: MigrationPolicy
   /** False: no guest is started, moved or recovered unless somebody asks for it. */
   readonly armed: boolean
   /** True: a change is taken only from somebody who has seen what it will do. */
   readonly whatIfRequired: boolean
 }
+
+export interface MigrationPolicy {
+  /** What one live move may take of the network; 0: as much as there is. */
+  readonly bandwidthBytesPerSecond: number
+  /** How long a guest may stand still at the end of a live move, by QEMU's forecast, ms. */
+  readonly downtimeMs: number
+  /** Let a guest whose copy does not converge go on at the destination before all its memory is there. */
+  readonly postCopy: boolean
+}
+
+export const DEFAULT_MIGRATION: MigrationPolicy = { bandwidthBytesPerSecond: 0, downtimeMs: 200, postCopy: false }
 
 export const DEFAULT_POLICY: ClusterPolicy = {
   cpuOvercommit: 8,

@@ -21,6 +21,8 @@ export const EVENT_KINDS = [
   'guest.resumed',
   'guest.waiting',
   'guest.failed',
+  'guest.migrated',
+  'guest.migration-failed',
   'grant.committed',
   'grant.released',
   'export.revoked',

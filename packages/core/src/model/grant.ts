@@ -19,6 +19,42 @@ export interface Grant {
   readonly returns?: boolean
   /** The host for which it was recalled: where it is meant to run next, if that can still take it. */
   readonly movesTo?: HostId
+  /** The guest's memory is on its way to another host (docs/internals/migration.md). Only of a held or recalled one. */
+  readonly handover?: Handover
+  /** The newest epoch that was promised to a hand-over which came to nothing; greater than `epoch`. */
+  readonly spentEpoch?: number
+  /** This run did not begin with a boot: the guest came over from that host. */
+  readonly cameFrom?: HostId
+  /** The last try to move it away live, when that failed. */
+  readonly failedHandover?: FailedHandover
   readonly grantedAt: number
   readonly reason: string
+}
+
+/** Lets `to` open the guest's disks at `epoch` beside the run, and no more: whose the guest is, the grant itself says. */
+export interface Handover {
+  readonly to: HostId
+  readonly epoch: number
+  readonly reason: string
+  readonly since: number
+}
+
+export interface FailedHandover {
+  readonly to: HostId
+  readonly reason: string
+  /** Wall clock, ms. */
+  readonly at: number
+  /** In a row, since the run began. */
+  readonly times: number
+}
+
+/** The newest epoch that was ever promised to anybody; 0 before the first. */
+export function newestEpoch(grant: Grant | undefined): number {
+  return grant === undefined ? 0 : Math.max(grant.epoch, grant.spentEpoch ?? 0, grant.handover?.epoch ?? 0)
+}
+
+/** The grant without its hand-over, whose epoch is spent. */
+export function withoutHandover(grant: Grant): Grant {
+  const { handover, ...rest } = grant
+  return handover === undefined ? grant : { ...rest, spentEpoch: handover.epoch }
 }

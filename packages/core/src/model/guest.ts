@@ -58,8 +58,12 @@ export interface Guest {
   readonly preferredHost?: HostId
   /** `start --accept-data-loss` names the epoch whose loss was accepted; one use. */
   readonly acceptDataLoss?: { readonly host: HostId; readonly atEpoch: number }
-  /** Asked to be moved there; gone once it has arrived. */
+  /** Asked to be moved there; gone once it has arrived, or once a live move has failed. */
   readonly moveTo?: HostId
+  /** `live`: without a break, or not at all. `restart`, also when absent: stopped, and started there. */
+  readonly moveHow?: 'live' | 'restart'
+  /** The epoch of a hand-over that a user has called off. */
+  readonly cancelledHandover?: number
   /** Set by delete: the guest is stopped, its volumes removed, then the record goes. */
   readonly deleting: boolean
   readonly createdAt: number
@@ -104,6 +108,22 @@ export interface GuestObservation {
   readonly failedOn?: readonly HostId[]
   /** Absent until its host has looked. */
   readonly hardware?: HardwareObservation
+  /** How far its move to another host has come; absent while it does not move. */
+  readonly migration?: MigrationReport
+}
+
+/** A live move as the source sees it, brought up to date about once a second. */
+export interface MigrationReport {
+  readonly to: HostId
+  readonly since: number
+  readonly totalBytes: number
+  readonly transferredBytes: number
+  readonly remainingBytes: number
+  readonly dirtyBytesPerSecond: number
+  readonly bandwidthBytesPerSecond: number
+  /** How far the guest is slowed down so that the copy converges, percent. */
+  readonly throttlePercent: number
+  readonly expectedDowntimeMs: number
 }
 
 /** What `vm list` shows. */

@@ -29,6 +29,8 @@ export interface Host {
   /** Changes with each boot of the host. */
   readonly bootId: string
   readonly accelerator: 'kvm' | 'tcg' | 'none'
+  /** Version of QEMU, such as `10.0.2`; absent where it is not known. It decides between which hosts guests move live. */
+  readonly qemuVersion?: string
 }
 
 /** What the cluster decided about a host. Written by the coordinator only. */

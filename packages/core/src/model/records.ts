@@ -50,11 +50,12 @@ export function withCurrent(volume: Volume, host: HostId, syncPoint: string): Vo
   return isWhole(next) ? { ...next, syncPoint } : next
 }
 
-/** Memory that the guests granted to a host take, in bytes, without `except`. */
+/** Memory that the guests granted to a host take, and those on their way to it, in bytes, without `except`. */
 export function grantedMemoryBytes(state: ClusterState, host: HostId, except?: GuestId): number {
   let bytes = 0
   for (const { value: grant } of state.grants.values()) {
-    if (!isActive(grant) || grant.host !== host || grant.guest === except) continue
+    if (!isActive(grant) || grant.guest === except) continue
+    if (grant.host !== host && grant.handover?.to !== host) continue
     bytes += state.guests.get(grant.guest)?.value.memoryBytes ?? 0
   }
   return bytes

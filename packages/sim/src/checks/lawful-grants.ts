@@ -3,7 +3,7 @@
  * everything that is committed.
  */
 import type { CoordinatorClaim } from '@stead/core/model/cluster.ts'
-import type { Grant } from '@stead/core/model/grant.ts'
+import { newestEpoch, type Grant } from '@stead/core/model/grant.ts'
 import type { Guest } from '@stead/core/model/guest.ts'
 import type { Host } from '@stead/core/model/host.ts'
 import type { HostId } from '@stead/core/model/ids.ts'
@@ -41,13 +41,20 @@ export class LawfulGrants {
     if (old?.epoch === grant.epoch) return
     const { violate, record } = this.#evidence
     const what = `${grant.guest} was granted to ${grant.host} at epoch ${grant.epoch}`
-    this.#decided(client, key)
-    if (grant.epoch !== (old?.epoch ?? 0) + 1) violate(`${what} after epoch ${old?.epoch ?? 0}`)
+    if (old?.handover?.epoch === grant.epoch) {
+      // A live move was decided by the coordinator; that it has been carried out is said by the host that had the guest.
+      if (client !== old.host || old.handover.to !== grant.host)
+        violate(`${what} by ${client}, but ${old.host} was to hand it over to ${old.handover.to}`)
+    } else {
+      this.#decided(client, key)
+      if (grant.epoch !== newestEpoch(old) + 1) violate(`${what} after epoch ${newestEpoch(old)}`)
+    }
     const host = record<Host>(KEYS.host(grant.host))
     if (host?.role !== 'compute') violate(`${what}, which runs no guests`)
     let bytes = 0
     for (const each of this.#grants.values())
-      if (each.host === grant.host && isActive(each)) bytes += record<Guest>(KEYS.guest(each.guest))?.memoryBytes ?? 0
+      if ((each.host === grant.host || each.handover?.to === grant.host) && isActive(each))
+        bytes += record<Guest>(KEYS.guest(each.guest))?.memoryBytes ?? 0
     if (host && bytes > host.memoryBytes) violate(`${what}: its guests now take ${bytes} of ${host.memoryBytes} bytes`)
   }
 

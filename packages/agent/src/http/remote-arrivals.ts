@@ -1,0 +1,26 @@
+/** What another host does for guests that come to it live, over its internal server. */
+import type { ArrivalHost, ArrivalRequest, Arrivals, PreparedArrival } from '@stead/core/host/arrivals.ts'
+import type { GuestId } from '@stead/core/model/ids.ts'
+import type { Result } from '@stead/core/result.ts'
+import type { HostClient } from './host-client.ts'
+
+/** It starts a hypervisor and opens disks on other hosts. */
+const PREPARE_MS_MAX = 20_000
+
+export function remoteArrivals(client: HostClient): ArrivalHost {
+  return {
+    prepare: async (request) =>
+      (await client.callGuest('prepare-arrival', request, PREPARE_MS_MAX)) as Result<PreparedArrival>,
+    abandon: async (guest, epoch) => (await client.callGuest('abandon-arrival', { guest, epoch })) as Result<void>,
+  }
+}
+
+export function arrivalCalls(arrivals: Arrivals) {
+  return {
+    'prepare-arrival': (input: unknown) => arrivals.prepare(input as ArrivalRequest),
+    'abandon-arrival': (input: unknown) => {
+      const { guest, epoch } = input as { readonly guest: GuestId; readonly epoch: number }
+      return arrivals.abandon(guest, epoch)
+    },
+  }
+}

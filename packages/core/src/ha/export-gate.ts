@@ -1,0 +1,76 @@
+/**
+ * Whether the host that holds a replica may open it for somebody, judged by its own read of the cluster's records and
+ * never by what the caller claims. The same in production and in the simulator.
+ */
+import { failure, type Failure } from '../errors.ts'
+import { newestEpoch, type Grant } from '../model/grant.ts'
+import type { HostId, VolumeId } from '../model/ids.ts'
+import { replicaOn } from '../model/records.ts'
+import type { Volume } from '../model/volume.ts'
+
+/** What the records say of one replica, read linearizably. */
+export interface ReplicaGrant {
+  /** Of the run that has the guest; 0 before the first. */
+  readonly epoch: number
+  /** That of a live move: its destination may open the replica beside the run. */
+  readonly handoverEpoch?: number
+  /** The newest that was ever promised; `epoch` when absent. */
+  readonly newestEpoch?: number
+  readonly inSync: boolean
+}
+
+/** What a caller wants to do with the replica decides what the record must say of it. */
+export type Purpose = 'serve' | 'rejoin' | 'overwrite' | 'copy-from'
+
+export function replicaGrantOf(grant: Grant | undefined, volume: Volume, host: HostId): ReplicaGrant {
+  const handoverEpoch = grant?.handover?.epoch
+  return {
+    epoch: grant?.epoch ?? 0,
+    ...(handoverEpoch === undefined ? {} : { handoverEpoch }),
+    newestEpoch: newestEpoch(grant),
+    inSync: replicaOn(volume, host)?.state === 'in-sync',
+  }
+}
+
+export function objectionToOpening(
+  volume: VolumeId,
+  granted: ReplicaGrant,
+  epoch: number,
+  purpose: Purpose,
+): Failure | undefined {
+  const isHandover = purpose === 'serve' && epoch === granted.handoverEpoch
+  if (epoch < granted.epoch) return staleEpoch(volume, epoch, granted.epoch)
+  if (epoch > granted.epoch && !isHandover) {
+    const newest = granted.newestEpoch ?? granted.epoch
+    if (epoch <= newest) return staleEpoch(volume, epoch, newest)
+    return failure('conflict', `Epoch ${epoch} of volume ${volume} was never granted; the newest is ${newest}`)
+  }
+  if ((purpose === 'serve' || purpose === 'copy-from') && !granted.inSync)
+    return failure('replica_not_current', `The replica of volume ${volume} on this host is not in sync`, {
+      hint: 'It is brought up to date as soon as a current replica can be reached',
+    })
+  if (purpose === 'overwrite' && granted.inSync)
+    return failure('conflict', `The replica of volume ${volume} on this host is in sync and is not overwritten`)
+  return undefined
+}
+
+/** An export that is newer than anything the read knows of: somebody has read a newer grant since. */
+export function objectionToServed(
+  volume: VolumeId,
+  granted: ReplicaGrant,
+  epoch: number,
+  served: readonly number[],
+): Failure | undefined {
+  const newest = granted.newestEpoch ?? granted.epoch
+  const newer = served.find((each) => each > newest)
+  return newer === undefined ? undefined : staleEpoch(volume, epoch, newer)
+}
+
+/** Exports at these epochs stay when another run is served; all others are over, or came to nothing. */
+export function isStillServed({ epoch, handoverEpoch }: ReplicaGrant, exportEpoch: number): boolean {
+  return exportEpoch === epoch || exportEpoch === handoverEpoch
+}
+
+function staleEpoch(volume: VolumeId, epoch: number, granted: number): Failure {
+  return failure('stale_epoch', `Epoch ${epoch} of volume ${volume} is over; ${granted} has been granted`)
+}

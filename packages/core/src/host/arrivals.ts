@@ -1,0 +1,194 @@
+/**
+ * The destination's side of live moves: opens the disks beside the run that is still elsewhere, and keeps a hypervisor
+ * waiting for the guest. Whether the guest ever belongs here is decided by its grant alone; what waits for a hand-over
+ * that is over is ended. docs/internals/migration.md.
+ */
+import { failure } from '../errors.ts'
+import type { ClusterState } from '../model/cluster.ts'
+import type { Grant } from '../model/grant.ts'
+import type { Guest } from '../model/guest.ts'
+import type { GuestId, HostId, VolumeId } from '../model/ids.ts'
+import { migrationPolicyOf } from '../ha/planning-problem.ts'
+import { KEYS } from '../model/keys.ts'
+import { inSync } from '../model/records.ts'
+import type { Volume } from '../model/volume.ts'
+import type { GuestDisk, GuestLaunch } from '../ports/guest-host.ts'
+import type { ArrivalEndpoint } from '../ports/guest-migration.ts'
+import { fail, ok, type Result } from '../result.ts'
+import { guestParts } from './guest-parts.ts'
+import { addressOf, legEndpoint, type HostContext } from './host-context.ts'
+import { SerialQueue } from './serial-queue.ts'
+
+export interface ArrivalRequest {
+  readonly guest: GuestId
+  /** Of the hand-over. */
+  readonly epoch: number
+  /** What the guest runs with now; its disks, taps and files are replaced by this host's own. */
+  readonly launch: GuestLaunch
+  readonly secret: string
+}
+
+export interface PreparedArrival {
+  readonly endpoint: ArrivalEndpoint
+  /** What was opened. The revision is that of the volume's record (a bigint in decimal), which must still be true. */
+  readonly volumes: readonly PreparedVolume[]
+}
+
+export interface PreparedVolume {
+  readonly volume: VolumeId
+  readonly revision: string
+  readonly hosts: readonly HostId[]
+}
+
+/** What one host's agent offers to the host that a guest leaves. */
+export interface ArrivalHost {
+  prepare(request: ArrivalRequest): Promise<Result<PreparedArrival>>
+  /** The move came to nothing. Harmless when nothing waits. */
+  abandon(guest: GuestId, epoch: number): Promise<Result<void>>
+}
+
+interface Waiting {
+  readonly epoch: number
+  readonly disks: readonly GuestDisk[]
+}
+
+export class Arrivals implements ArrivalHost {
+  readonly #context: HostContext
+  readonly #waiting = new Map<GuestId, Waiting>()
+  readonly #turns = new SerialQueue()
+
+  constructor(context: HostContext) {
+    this.#context = context
+  }
+
+  prepare(request: ArrivalRequest): Promise<Result<PreparedArrival>> {
+    return this.#turns.run(() => this.#prepare(request))
+  }
+
+  abandon(guest: GuestId, epoch: number): Promise<Result<void>> {
+    return this.#turns.run(async () => {
+      if (this.#waiting.get(guest)?.epoch === epoch) await this.#end(guest)
+      return ok()
+    })
+  }
+
+  /** The disks of what waits here, once the grant says that the guest is ours at this epoch. */
+  take(guest: GuestId, epoch: number): readonly GuestDisk[] | undefined {
+    const waiting = this.#waiting.get(guest)
+    if (waiting?.epoch !== epoch) return undefined
+    this.#waiting.delete(guest)
+    return waiting.disks
+  }
+
+  /** Ends what waits for a hand-over that the cluster has given up. */
+  look(state: ClusterState): void {
+    for (const [guest, { epoch }] of this.#waiting) {
+      const grant = state.grants.get(guest)?.value
+      if (this.#isAwaited(grant, epoch) || this.#isOurs(grant, epoch)) continue
+      // This host's copy of the records may be behind: what it has not heard of yet is no reason.
+      if (grant && grant.epoch < epoch && grant.handover === undefined && (grant.spentEpoch ?? 0) < epoch) continue
+      void this.abandon(guest, epoch)
+    }
+  }
+
+  #isAwaited(grant: Grant | undefined, epoch: number): boolean {
+    return grant?.handover?.to === this.#context.self && grant.handover.epoch === epoch
+  }
+
+  #isOurs(grant: Grant | undefined, epoch: number): boolean {
+    return grant?.host === this.#context.self && grant.epoch === epoch && grant.state !== 'released'
+  }
+
+  async #prepare({ guest: id, epoch, launch, secret }: ArrivalRequest): Promise<Result<PreparedArrival>> {
+    const { migration, network, mirror, self } = this.#context
+    const guest = await this.#read<Guest>(KEYS.guest(id))
+    if (!guest.ok) return guest
+    const grant = await this.#read<Grant>(KEYS.grant(id))
+    if (!grant.ok) return grant
+    if (!this.#isAwaited(grant.value.value, epoch))
+      return fail(failure('stale_epoch', `${guest.value.value.name} is not on its way here at epoch ${epoch}`))
+    await this.#end(id)
+    const opened = await this.#openDisks(guest.value.value, epoch)
+    if (!opened.ok) return opened
+    const { disks, volumes } = opened.value
+    const parts = await guestParts(this.#context, guest.value.value)
+    if (!parts.ok) return parts
+    const address = addressOf(mirror.state, self, ['ran', 'san', 'lan'])
+    const arrival = await migration.receive(
+      { ...launch, ...parts.value, epoch, disks },
+      {
+        address,
+        secret,
+        postCopy: migrationPolicyOf(mirror.state).postCopy,
+      },
+    )
+    if (!arrival.ok) {
+      await network.removeTaps(id)
+      return arrival
+    }
+    this.#waiting.set(id, { epoch, disks })
+    return ok({ endpoint: arrival.value, volumes })
+  }
+
+  /** Every current replica, beside the run that has them open now; all of them, or the move is not worth beginning. */
+  async #openDisks(
+    guest: Guest,
+    epoch: number,
+  ): Promise<Result<{ readonly disks: readonly GuestDisk[]; readonly volumes: readonly PreparedVolume[] }>> {
+    const opened = await Promise.all(guest.volumes.map((volume) => this.#openDisk(volume, epoch)))
+    const disks: GuestDisk[] = []
+    const volumes: PreparedVolume[] = []
+    for (const one of opened) {
+      if (!one.ok) return one
+      disks.push(one.value.disk)
+      volumes.push(one.value.prepared)
+    }
+    return ok({ disks, volumes })
+  }
+
+  async #openDisk(
+    id: VolumeId,
+    epoch: number,
+  ): Promise<Result<{ readonly disk: GuestDisk; readonly prepared: PreparedVolume }>> {
+    const { self } = this.#context
+    const record = await this.#read<Volume>(KEYS.volume(id))
+    if (!record.ok) return record
+    const { value: volume, revision } = record.value
+    const replicas = inSync(volume).toSorted((a, b) => Number(b.host === self) - Number(a.host === self))
+    const answers = await Promise.all(
+      replicas.map(({ host, pool }) =>
+        this.#context
+          .volumesOn(host)
+          .exportToGuest({ volume: id, pool, epoch, syncPoint: volume.syncPoint, rejoining: false }),
+      ),
+    )
+    const legs: GuestDisk['legs'][number][] = []
+    for (const [index, answer] of answers.entries()) {
+      const { host } = replicas[index]!
+      if (!answer.ok) return answer
+      if (answer.value.bitmapIsNew)
+        return fail(failure('conflict', `The storage daemon of ${host} was restarted while the guest ran`))
+      const { exportName } = answer.value
+      legs.push({ host, endpoint: legEndpoint(this.#context, host, answer.value), exportName, local: host === self })
+    }
+    const disk = { volume: id, sizeBytes: volume.sizeBytes, legs, width: volume.replicas.length }
+    return ok({ disk, prepared: { volume: id, revision, hosts: replicas.map(({ host }) => host) } })
+  }
+
+  async #end(guest: GuestId): Promise<void> {
+    if (!this.#waiting.has(guest)) return
+    const { guests, network, log } = this.#context
+    const killed = await guests.kill(guest)
+    if (!killed.ok) throw new Error(killed.error.message, { cause: killed.error })
+    await network.removeTaps(guest)
+    this.#waiting.delete(guest)
+    log.info('what waited for a guest is ended', { guest })
+  }
+
+  async #read<T>(key: string): Promise<Result<{ readonly value: T; readonly revision: string }>> {
+    const entry = await this.#context.store.get(key)
+    if (!entry.ok) return entry
+    if (!entry.value) return fail(failure('not_found', `There is no record ${key}`))
+    return ok({ value: JSON.parse(entry.value.value) as T, revision: String(entry.value.modRevision) })
+  }
+}

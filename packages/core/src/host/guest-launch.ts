@@ -1,0 +1,43 @@
+/** Starts a guest for a run that has just been granted: its disks at the new epoch, its taps, its files. */
+import { failure } from '../errors.ts'
+import type { Grant } from '../model/grant.ts'
+import type { Guest } from '../model/guest.ts'
+import { volumesOf } from '../model/records.ts'
+import type { GuestDisk, RunningGuest } from '../ports/guest-host.ts'
+import { fail, ok, type Result } from '../result.ts'
+import { openDisk } from './disk-opening.ts'
+import { guestParts } from './guest-parts.ts'
+import type { HostContext } from './host-context.ts'
+import type { RunRecords } from './run-records.ts'
+
+/** `ran`: the hypervisor may have touched the disks before it failed. */
+export async function launchGuest(
+  context: HostContext,
+  guest: Guest,
+  grant: Grant,
+  records: RunRecords,
+): Promise<Result<{ running: RunningGuest; disks: readonly GuestDisk[] }> & { readonly ran?: boolean }> {
+  const { mirror, guests, self } = context
+  const volumes = volumesOf(mirror.state, guest)
+  if (!volumes) return fail(failure('internal', 'A volume of the guest has no record'))
+  const opened = await Promise.all(volumes.map((volume) => openDisk(context, grant, volume.value, records)))
+  const disks: GuestDisk[] = []
+  for (const disk of opened) {
+    if (!disk.ok) return disk
+    disks.push(disk.value)
+  }
+  const parts = await guestParts(context, guest)
+  if (!parts.ok) return parts
+  const accelerator = mirror.state.hosts.get(self)?.value.accelerator === 'kvm' ? 'kvm' : 'tcg'
+  const running = await guests.start({
+    guest: guest.id,
+    name: guest.name,
+    epoch: grant.epoch,
+    memoryBytes: guest.memoryBytes,
+    cpus: guest.cpus,
+    ...parts.value,
+    disks,
+    accelerator,
+  })
+  return running.ok ? ok({ running: running.value, disks }) : { ...running, ran: true }
+}

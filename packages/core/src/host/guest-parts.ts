@@ -1,0 +1,33 @@
+/** What of a guest's launch is this host's own: paths of files and names of taps. */
+import type { Guest } from '../model/guest.ts'
+import type { GuestLaunch } from '../ports/guest-host.ts'
+import { ok, type Result } from '../result.ts'
+import type { HostContext } from './host-context.ts'
+
+export type GuestParts = Pick<GuestLaunch, 'boot' | 'nics'>
+
+export async function guestParts(context: HostContext, guest: Guest): Promise<Result<GuestParts>> {
+  const boot = await bootParts(context, guest)
+  if (!boot.ok) return boot
+  const nics: GuestLaunch['nics'][number][] = []
+  for (const [index, nic] of guest.nics.entries()) {
+    const tap = await context.network.ensureTap(guest.id, index, nic)
+    if (!tap.ok) return tap
+    nics.push({ ...nic, tap: tap.value })
+  }
+  return ok({ boot: boot.value, nics })
+}
+
+async function bootParts({ blobPath }: HostContext, { boot }: Guest): Promise<Result<GuestLaunch['boot']>> {
+  if (boot.kind === 'disk') return ok({ kind: 'disk' })
+  const kernel = await blobPath(boot.kernel)
+  if (!kernel.ok) return kernel
+  const initrd = boot.initrd === undefined ? undefined : await blobPath(boot.initrd)
+  if (initrd && !initrd.ok) return initrd
+  return ok({
+    kind: 'kernel',
+    kernelPath: kernel.value,
+    append: boot.append,
+    ...(initrd ? { initrdPath: initrd.value } : {}),
+  })
+}
