@@ -9,7 +9,7 @@ import { EVENT_KINDS, type ClusterEvent } from '@stead/core/model/event.ts'
 import type { Grant } from '@stead/core/model/grant.ts'
 import type { Guest, GuestObservation } from '@stead/core/model/guest.ts'
 import { NETWORK_ROLES, type Host, type HostPolicy, type HostStatus } from '@stead/core/model/host.ts'
-import type { BlobId, GuestId, HostId, OperationId, VolumeId } from '@stead/core/model/ids.ts'
+import type { BlobId } from '@stead/core/model/ids.ts'
 import type { ClusterPolicy } from '@stead/core/model/cluster-policy.ts'
 import type { Rule, RuleId } from '@stead/core/model/rule.ts'
 import type { Operation } from '@stead/core/model/operation.ts'
@@ -17,22 +17,10 @@ import type { Image, Removal, Volume } from '@stead/core/model/volume.ts'
 import { failure } from '@stead/core/errors.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { z } from 'zod'
-import { diskLimitsSchema, hardwareObservationSchema, nicLimitsSchema } from './hardware-records.ts'
+import { diskLimitsSchema, nicLimitsSchema } from './hardware-records.ts'
 import { describeIssues } from './issues.ts'
-
-/** A brand exists only for the compiler, so the schema is the plain string's. */
-function id<T extends string>(description: string): z.ZodType<T, string> {
-  return z.string().min(1).describe(description) as unknown as z.ZodType<T, string>
-}
-const wholeNumber = () => z.number().int().min(0)
-const bytes = (what: string) => wholeNumber().describe(`${what}, in bytes`)
-const wallMs = (what: string) => z.number().describe(`${what}, milliseconds since 1970, UTC`)
-
-const hostId = id<HostId>("A host's name, a DNS label")
-const guestId = id<GuestId>("A guest's UUID")
-const volumeId = id<VolumeId>("A volume's UUID without dashes")
-const operationId = id<OperationId>("An operation's UUID")
-const epoch = wholeNumber().describe('Grows each time a run of the guest is granted to a host')
+import { bytes, epoch, guestId, hostId, id, operationId, volumeId, wallMs, wholeNumber } from './record-values.ts'
+import { grantSchema, observationSchema } from './run-records.ts'
 
 export const blobIdSchema = z
   .string()
@@ -222,53 +210,6 @@ export const guestSchema = z.object({
   cancelledHandover: epoch.exactOptional().describe('The hand-over that a user has called off'),
   deleting: z.boolean(),
   createdAt: wallMs('When it was created'),
-})
-
-export const migrationReportSchema = z.object({
-  to: hostId,
-  since: wallMs('When it began'),
-  totalBytes: wholeNumber(),
-  transferredBytes: wholeNumber(),
-  remainingBytes: wholeNumber(),
-  dirtyBytesPerSecond: z.number().describe('How much memory the guest changes'),
-  bandwidthBytesPerSecond: z.number(),
-  throttlePercent: z.number().describe('How far the guest is slowed down so that the copy converges'),
-  expectedDowntimeMs: z.number(),
-})
-
-export const observationSchema = z.object({
-  guest: guestId,
-  host: hostId,
-  epoch,
-  phase: z.enum(['starting', 'running', 'paused', 'stopping', 'stopped', 'failed']),
-  reason: z.string().describe('Why it is paused or failed; empty otherwise'),
-  since: wallMs('When the phase began'),
-  failures: wholeNumber().describe("How often it ended by itself since the last user's start, in a row"),
-  failedOn: z.array(hostId).exactOptional().describe('Hosts on which that was'),
-  hardware: hardwareObservationSchema.exactOptional(),
-  migration: migrationReportSchema.exactOptional().describe('How far its move to another host has come'),
-})
-
-export const grantSchema = z.object({
-  guest: guestId,
-  epoch,
-  host: hostId,
-  state: z.enum(['held', 'recalled', 'released']),
-  clean: z.boolean().describe('Once released: the last write was flushed to every in-sync replica before'),
-  movesTo: hostId.exactOptional().describe('Where it is meant to run next'),
-  returns: z.boolean().exactOptional().describe('Ended because the host reboots, to which the guest returns'),
-  handover: z
-    .object({ to: hostId, epoch, reason: z.string(), since: wallMs('When it was begun') })
-    .exactOptional()
-    .describe("The guest's memory is on its way to another host"),
-  spentEpoch: epoch.exactOptional().describe('Promised to a hand-over that came to nothing'),
-  cameFrom: hostId.exactOptional().describe('The host from which it came over without a boot'),
-  failedHandover: z
-    .object({ to: hostId, reason: z.string(), at: wallMs('When it failed'), times: wholeNumber() })
-    .exactOptional()
-    .describe('The last try to move it live, when that failed'),
-  grantedAt: wallMs('When it was granted'),
-  reason: z.string(),
 })
 
 export const stalenessSchema = z.object({
