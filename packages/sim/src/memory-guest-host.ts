@@ -205,14 +205,16 @@ export class MemoryGuestHost extends MemoryHardware implements GuestHost {
   }
 }
 
-function describe(process: Process): RunningGuest {
+export function describe(process: Process): RunningGuest {
   const { guest, epoch } = process.launch
   const disks = process.launch.disks.map((disk) => ({
     ...disk,
     legs: (process.disks.get(disk.volume)?.connections ?? []).filter((each) => each.attached).map((each) => each.leg),
   }))
   const legs = new Map(disks.map((disk) => [disk.volume, disk.legs.map((leg) => leg.host)]))
-  return { guest, epoch, pid: process.pid, status: process.status, legs, disks }
+  const { pid, status, transfer } = process
+  const sending = transfer?.isUnderWay ? { sending: transfer.progress().phase } : {}
+  return { guest, epoch, pid, status, ...sending, legs, disks }
 }
 
 function widthOf(process: Process, volume: VolumeId): number {

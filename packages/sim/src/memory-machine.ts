@@ -8,6 +8,7 @@ import type { DiskLimits } from '@stead/core/model/hardware.ts'
 import type { GuestDisk, GuestEvent, GuestLaunch, Leg, RunningGuest } from '@stead/core/ports/guest-host.ts'
 import { ok, type Result } from '@stead/core/result.ts'
 import type { LegConnection, LegServers } from './leg-servers.ts'
+import type { MemoryTransfer, WaitingPlace } from './memory-transfer.ts'
 
 export interface Disk {
   readonly volume: VolumeId
@@ -38,6 +39,10 @@ export interface Process {
   isFrozen?: boolean
   readonly disks: Map<VolumeId, Disk>
   readonly limits: Map<VolumeId, DiskLimits>
+  /** Of one that began by waiting for its guest from another machine. */
+  waiting?: WaitingPlace
+  /** The last time that its guest's memory was sent to another machine. */
+  transfer?: MemoryTransfer
 }
 
 /** How often a guest of a simulated cluster writes. Without it guests write only when `runGuests` is called. */
@@ -72,6 +77,7 @@ export class MemoryMachine {
   readonly servers: LegServers
   readonly processes = new Map<GuestId, Process>()
   readonly #listeners = new Set<(event: GuestEvent) => void>()
+  readonly #arrivalListeners = new Set<(process: Process) => void>()
   readonly #behaviours = new Map<GuestId, MemoryBehaviour>()
   readonly #options: MemoryMachineOptions
   readonly #drained = new Set<() => void>()
@@ -93,10 +99,7 @@ export class MemoryMachine {
     const processes = [...this.processes.values()]
     this.processes.clear()
     this.#listeners.clear()
-    for (const process of processes) {
-      this.#closeDisks(process)
-      this.#options.onEnd?.(process)
-    }
+    for (const process of processes) this.#close(process)
   }
 
   acknowledged(guest: GuestId, volume: VolumeId): number {
@@ -108,9 +111,16 @@ export class MemoryMachine {
     return () => this.#listeners.delete(listener)
   }
 
-  spawn(launch: GuestLaunch): Result<Process> {
+  /** A guest has come from another machine. */
+  onArrival(listener: (process: Process) => void): () => void {
+    this.#arrivalListeners.add(listener)
+    return () => this.#arrivalListeners.delete(listener)
+  }
+
+  /** `arriving`: nothing runs in it until a guest has come from another machine. */
+  spawn(launch: GuestLaunch, status: 'running' | 'arriving' = 'running'): Result<Process> {
     const disks = new Map<VolumeId, Disk>()
-    const process: Process = { launch, pid: this.#nextPid++, status: 'running', disks, limits: new Map() }
+    const process: Process = { launch, pid: this.#nextPid++, status, disks, limits: new Map() }
     for (const disk of launch.disks) {
       const opened = this.openDisk(process, disk)
       if (opened.ok) continue
@@ -118,12 +128,26 @@ export class MemoryMachine {
       return opened
     }
     this.processes.set(launch.guest, process)
+    if (status === 'arriving') return ok(process)
     this.#options.onStart?.(process)
     const behaviour = this.#behaviours.get(launch.guest)
     if (behaviour === 'shutdown') void this.shutDown(process)
     if (behaviour === 'reset') this.#tell({ kind: 'reset', guest: launch.guest, epoch: launch.epoch })
     this.runGuests()
     return ok(process)
+  }
+
+  /** The guest goes on in `process` where it stood still in `from`: with all that it had in its memory. */
+  arrive(process: Process, from: Process, status: Process['status']): void {
+    for (const [volume, disk] of process.disks) {
+      const known = from.disks.get(volume)
+      if (known) disk.acknowledged = known.acknowledged
+      if (known) disk.sinceFlush = known.sinceFlush
+    }
+    process.status = status
+    this.#options.onStart?.(process)
+    for (const listener of [...this.#arrivalListeners]) listener(process)
+    this.runGuests()
   }
 
   /** Connects the legs of a disk and makes it the guest's. */
@@ -207,8 +231,7 @@ export class MemoryMachine {
   end(process: Process, cause: (GuestEvent & { kind: 'exited' })['cause'], reason: string, flushed = false): void {
     if (this.processes.get(process.launch.guest) !== process) return
     this.processes.delete(process.launch.guest)
-    this.#closeDisks(process)
-    this.#options.onEnd?.(process)
+    this.#close(process)
     this.#tell({ kind: 'exited', guest: process.launch.guest, epoch: process.launch.epoch, cause, reason, flushed })
   }
 
@@ -299,6 +322,12 @@ export class MemoryMachine {
     }
     const { pace } = this.#options
     if (pace) disk.cancelNext = pace.after(pace.restMs(process.launch.guest), () => this.#next(process, disk))
+  }
+
+  #close(process: Process): void {
+    this.#closeDisks(process)
+    // What only waited for a guest has never run one.
+    if (process.status !== 'arriving') this.#options.onEnd?.(process)
   }
 
   #closeDisks(process: Process): void {

@@ -22,6 +22,12 @@ export class MemoryStorageServers implements LegServers {
     for (const listener of [...this.#listeners]) listener()
   }
 
+  /** Nobody gets through it any more. */
+  endExport(exportName: string): void {
+    for (const each of this.#connections) if (each.leg.exportName === exportName) breakConnection(each)
+    for (const listener of [...this.#listeners]) listener()
+  }
+
   connect(leg: Leg, volume: VolumeId): Result<LegConnection> {
     if (this.#state(leg.host) !== 'up')
       return fail(failure('host_unreachable', `The replica on ${leg.host} does not answer`))
@@ -53,8 +59,12 @@ export class MemoryStorageServers implements LegServers {
     onEnd(!connection.broken && this.#state(connection.leg.host) === 'up')
   }
 
-  lastWrite(connection: LegConnection): number {
-    return this.#content.get(`${connection.leg.host}/${connection.volume}`) ?? 0
+  lastWrite({ leg, volume }: LegConnection): number {
+    return this.lastWriteOn(leg.host, volume)
+  }
+
+  lastWriteOn(host: string, volume: VolumeId): number {
+    return this.#content.get(`${host}/${volume}`) ?? 0
   }
 
   onChange(listener: () => void): () => void {

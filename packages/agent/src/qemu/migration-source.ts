@@ -27,6 +27,7 @@ export interface MigrationSourceOptions extends KeyOptions {
 export class MigrationSource {
   readonly #options: MigrationSourceOptions
   #relinquished = false
+  #postCopyRefusal: string | undefined
 
   constructor(options: MigrationSourceOptions) {
     this.#options = options
@@ -38,8 +39,6 @@ export class MigrationSource {
   }
 
   async send(to: ArrivalEndpoint, limits: MigrationLimits): Promise<Result<void>> {
-    if (limits.postCopy && to.postCopyRefusal !== undefined)
-      return fail(failure('conflict', `The destination cannot do post-copy: ${to.postCopyRefusal}`))
     const monitor = this.#options.monitor()
     if (!monitor.ok) return monitor
     const before = await query(monitor.value)
@@ -47,7 +46,9 @@ export class MigrationSource {
     if (isOutgoing(before.value)) return fail(failure('conflict', 'The guest is already on its way to a host'))
     const keyed = await useKey(monitor.value, this.#options, 'client', to.secret)
     if (!keyed.ok) return keyed
-    const set = { channels: to.channels ?? 0, postCopy: limits.postCopy, end: 'source' } as const
+    this.#postCopyRefusal = limits.postCopy ? to.postCopyRefusal : 'it was not asked for when the copy began'
+    const postCopy = this.#postCopyRefusal === undefined
+    const set = { channels: to.channels ?? 0, postCopy, end: 'source' } as const
     for (const [command, args] of [
       ['migrate-set-capabilities', capabilities(set)],
       ['migrate-set-parameters', sourceParameters(limits, to)],
@@ -91,6 +92,8 @@ export class MigrationSource {
   async startPostCopy(): Promise<Result<void>> {
     const monitor = this.#options.monitor()
     if (!monitor.ok) return monitor
+    if (this.#postCopyRefusal !== undefined)
+      return fail(failure('conflict', `Post-copy cannot be done: ${this.#postCopyRefusal}`))
     const started = await monitor.value.execute('migrate-start-postcopy')
     return started.ok ? ok() : started
   }

@@ -26,6 +26,7 @@ import {
   guestMigrationContract,
   type GuestMigrationHarness,
   type HostName,
+  type MigrationHost,
 } from '@stead/sim/contract/guest-migration-contract.ts'
 import { bootSector, lastNumberIn } from './boot-sector.ts'
 import { probeNbdServer } from './leg-probe.ts'
@@ -134,7 +135,7 @@ async function freePort(): Promise<number> {
 class RealHarness implements GuestMigrationHarness {
   readonly folder: string
   readonly servers: readonly Server[]
-  readonly hosts: Record<HostName, QemuGuestHost>
+  readonly qemu: Record<HostName, QemuGuestHost>
   readonly #guests: GuestId[] = []
   readonly #served = new Map<VolumeId, number[]>()
 
@@ -143,7 +144,12 @@ class RealHarness implements GuestMigrationHarness {
     // The guests' user passes through to its sockets.
     chmodSync(this.folder, 0o711)
     this.servers = SERVERS.map((name) => new Server(name, this.folder))
-    this.hosts = { here: this.#newHost('here'), there: this.#newHost('there') }
+    this.qemu = { here: this.#newHost('here'), there: this.#newHost('there') }
+  }
+
+  get hosts(): Readonly<Record<HostName, MigrationHost>> {
+    const { here, there } = this.qemu
+    return { here: { guests: here, migration: here }, there: { guests: there, migration: there } }
   }
 
   #newHost(name: HostName): QemuGuestHost {
@@ -190,7 +196,7 @@ class RealHarness implements GuestMigrationHarness {
   }
 
   console(host: HostName, launch: GuestLaunch): string {
-    const path = this.hosts[host].consoleLogPath(launch.guest)
+    const path = this.qemu[host].consoleLogPath(launch.guest)
     return existsSync(path) ? readFileSync(path, 'latin1') : ''
   }
 
@@ -217,12 +223,12 @@ class RealHarness implements GuestMigrationHarness {
   }
 
   async restartAgent(host: HostName): Promise<void> {
-    this.hosts[host].close()
-    this.hosts[host] = this.#newHost(host)
+    this.qemu[host].close()
+    this.qemu[host] = this.#newHost(host)
   }
 
   async close(): Promise<void> {
-    const hosts = Object.values(this.hosts)
+    const hosts = Object.values(this.qemu)
     const killed = await Promise.all(hosts.flatMap((host) => this.#guests.map((guest) => host.kill(guest))))
     for (const host of hosts) host.close()
     for (const server of this.servers) await server.stop()
@@ -260,7 +266,7 @@ describe('QEMU that waits for a guest', () => {
 
   it('has its key in a file that only it can read, until the guest has come', async () => {
     const launch = await harness.guest()
-    const { here, there } = harness.hosts
+    const { here, there } = harness.qemu
     must(await here.start(launch))
     await harness.untilWriting('here', launch)
     const keyFile = join(harness.folder, 'there', launch.guest, 'migration', 'keys.psk')
@@ -279,13 +285,15 @@ describe('QEMU that waits for a guest', () => {
 
   it('refuses post-copy where the kernel does not allow it, and says why', async () => {
     const launch = await harness.guest()
-    const { here, there } = harness.hosts
+    const { here, there } = harness.qemu
     must(await here.start(launch))
     const at = { address: '127.0.0.1', secret: 'c3'.repeat(32), postCopy: true }
     const endpoint = must(await there.receive(await harness.open(launch, 2), at))
     const limits = { bandwidthBytesPerSecond: 0, downtimeMs: 300, postCopy: true }
-    const sent = await here.send(launch.guest, endpoint, limits)
-    assert.equal(sent.ok, endpoint.postCopyRefusal === undefined)
-    if (!sent.ok) assert.match(sent.error.message, /userfaultfd/)
+    must(await here.send(launch.guest, endpoint, limits))
+    while (must(await here.progress(launch.guest)).phase === 'setup') await sleep(5)
+    const begun = await here.startPostCopy(launch.guest)
+    assert.equal(begun.ok, endpoint.postCopyRefusal === undefined)
+    if (!begun.ok) assert.match(begun.error.message, /userfaultfd/)
   })
 })

@@ -48,7 +48,7 @@ export interface MigrationProgress {
 export interface GuestMigration {
   /**
    * Destination: starts a QEMU that waits for the guest at a free port of `address`. Its disks are open and untouched
-   * until the guest has arrived. A failure leaves nothing behind. `postCopy`: only then `send` may ask for it.
+   * until the guest has arrived. A failure leaves nothing behind. `postCopy`: only then `send` can ask for it.
    */
   receive(
     launch: GuestLaunch,
@@ -70,7 +70,10 @@ export interface GuestMigration {
   awaitStandstill(guest: GuestId, signal: AbortSignal): Promise<Result<void>>
   /** Source. `none` when no migration was begun since the start of QEMU. */
   progress(guest: GuestId): Promise<Result<MigrationProgress>>
-  /** Source: from here on the memory that is still missing follows the guest. After it a failure ends the guest. */
+  /**
+   * Source: from here on the memory that is still missing follows the guest. After it a failure ends the guest. Refused,
+   * with the reason, where the destination's kernel does not allow it; the copy then goes on as before.
+   */
   startPostCopy(guest: GuestId): Promise<Result<void>>
   /** Source: breaks the connection of every leg for good, so that this QEMU can never write again. The guest must stand still. */
   relinquishDisks(guest: GuestId): Promise<Result<void>>

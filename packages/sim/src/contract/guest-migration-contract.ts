@@ -17,7 +17,10 @@ import { must } from './guest-host-contract.ts'
 
 export type HostName = 'here' | 'there'
 
-export interface MigrationHost extends GuestHost, GuestMigration {}
+export interface MigrationHost {
+  readonly guests: GuestHost
+  readonly migration: GuestMigration
+}
 
 export interface GuestMigrationHarness {
   readonly hosts: Readonly<Record<HostName, MigrationHost>>
@@ -61,7 +64,7 @@ export function guestMigrationContract(name: string, make: () => Promise<GuestMi
 
     async function running(): Promise<GuestLaunch> {
       const launch = await harness.guest()
-      must(await at('here').start(launch))
+      must(await at('here').guests.start(launch))
       await harness.untilWriting('here', launch)
       return launch
     }
@@ -72,13 +75,13 @@ export function guestMigrationContract(name: string, make: () => Promise<GuestMi
       epoch = 2,
       from: HostName = 'here',
     ): Promise<{ readonly next: GuestLaunch; readonly endpoint: ArrivalEndpoint }> {
-      const seen = must(await at(from).launchOf(launch.guest))
+      const seen = must(await at(from).migration.launchOf(launch.guest))
       assert.equal(seen.memoryBytes, launch.memoryBytes)
       assert.deepEqual(seen.disks, launch.disks)
       const { disks } = await harness.open(launch, epoch)
       const next = { ...seen, disks, epoch }
       const endpoint = must(
-        await at(from === 'here' ? 'there' : 'here').receive(next, { address: ADDRESS, secret: SECRET }),
+        await at(from === 'here' ? 'there' : 'here').migration.receive(next, { address: ADDRESS, secret: SECRET }),
       )
       return { next, endpoint }
     }
@@ -89,7 +92,7 @@ export function guestMigrationContract(name: string, make: () => Promise<GuestMi
       ...phases: readonly MigrationProgress['phase'][]
     ): Promise<MigrationProgress> {
       for (const deadline = performance.now() + BOUND_MS; ; await sleep(POLL_MS)) {
-        const progress = must(await at(host).progress(guest))
+        const progress = must(await at(host).migration.progress(guest))
         if (phases.includes(progress.phase)) return progress
         assert.ok(
           performance.now() < deadline,
@@ -100,53 +103,53 @@ export function guestMigrationContract(name: string, make: () => Promise<GuestMi
 
     async function standingStill(launch: GuestLaunch): Promise<GuestLaunch> {
       const { next, endpoint } = await awaited(launch)
-      must(await at('here').send(launch.guest, endpoint, FULL_SPEED))
-      must(await at('here').awaitStandstill(launch.guest, inTime()))
+      must(await at('here').migration.send(launch.guest, endpoint, FULL_SPEED))
+      must(await at('here').migration.awaitStandstill(launch.guest, inTime()))
       return next
     }
 
     const inTime = () => AbortSignal.timeout(BOUND_MS)
 
     async function switchOver(from: HostName, to: HostName, launch: GuestLaunch, epoch: number): Promise<void> {
-      must(await at(from).relinquishDisks(launch.guest))
+      must(await at(from).migration.relinquishDisks(launch.guest))
       await harness.closeBelow(launch, epoch)
       const [completed, arrived] = await Promise.all([
-        at(from).complete(launch.guest),
-        at(to).awaitArrival(launch.guest, BOUND_MS),
+        at(from).migration.complete(launch.guest),
+        at(to).migration.awaitArrival(launch.guest, BOUND_MS),
       ])
       assert.equal(must(completed).phase, 'completed')
       assert.equal(must(arrived).status, 'running')
       assert.equal(must(arrived).epoch, epoch)
-      assert.equal(must(await at(from).inspect(launch.guest)).status, 'departed')
-      must(await at(from).kill(launch.guest))
+      assert.equal(must(await at(from).guests.inspect(launch.guest)).status, 'departed')
+      must(await at(from).guests.kill(launch.guest))
     }
 
     async function untilGone(host: HostName, launch: GuestLaunch): Promise<void> {
       for (const deadline = performance.now() + BOUND_MS; ; await sleep(POLL_MS)) {
-        if (!(await at(host).inspect(launch.guest)).ok) return
+        if (!(await at(host).guests.inspect(launch.guest)).ok) return
         assert.ok(performance.now() < deadline, `the guest does not end ${host}`)
       }
     }
 
     it('moves a guest with its memory and its disks, there and back', async () => {
       const launch = await running()
-      assert.equal(must(await at('here').progress(launch.guest)).phase, 'none')
-      assert.equal(must(await at('here').inspect(launch.guest)).sending, undefined)
+      assert.equal(must(await at('here').migration.progress(launch.guest)).phase, 'none')
+      assert.equal(must(await at('here').guests.inspect(launch.guest)).sending, undefined)
       const { next, endpoint } = await awaited(launch)
-      assert.equal(must(await at('there').inspect(launch.guest)).status, 'arriving')
-      must(await at('here').send(launch.guest, endpoint, FULL_SPEED))
-      must(await at('here').awaitStandstill(launch.guest, inTime()))
+      assert.equal(must(await at('there').guests.inspect(launch.guest)).status, 'arriving')
+      must(await at('here').migration.send(launch.guest, endpoint, FULL_SPEED))
+      must(await at('here').migration.awaitStandstill(launch.guest, inTime()))
       const before = harness.written(launch)
       await switchOver('here', 'there', launch, 2)
       await harness.untilWriting('there', next)
       assert.ok(harness.written(launch) > before)
       assert.equal(harness.boots('there', launch), 0)
-      const progress = must(await at('there').progress(launch.guest))
+      const progress = must(await at('there').migration.progress(launch.guest))
       assert.equal(progress.phase, 'none', 'it came, it was not sent')
 
       const back = await awaited(next, 3, 'there')
-      must(await at('there').send(launch.guest, back.endpoint, FULL_SPEED))
-      must(await at('there').awaitStandstill(launch.guest, inTime()))
+      must(await at('there').migration.send(launch.guest, back.endpoint, FULL_SPEED))
+      must(await at('there').migration.awaitStandstill(launch.guest, inTime()))
       const beforeReturn = harness.written(launch)
       assert.ok(beforeReturn > before)
       await switchOver('there', 'here', launch, 3)
@@ -157,44 +160,44 @@ export function guestMigrationContract(name: string, make: () => Promise<GuestMi
     it('lets nobody write while the guest stands still', async () => {
       const launch = await running()
       await standingStill(launch)
-      const found = must(await at('here').inspect(launch.guest))
+      const found = must(await at('here').guests.inspect(launch.guest))
       assert.equal(found.sending, 'standing-still')
       assert.notEqual(found.status, 'running')
       const before = harness.written(launch)
       await sleep(POLL_MS)
-      assert.equal(must(await at('there').inspect(launch.guest)).status, 'arriving')
+      assert.equal(must(await at('there').guests.inspect(launch.guest)).status, 'arriving')
       assert.equal(harness.written(launch), before)
     })
 
     it('goes on where it was when it is called back while it copies', async () => {
       const launch = await running()
       const { endpoint } = await awaited(launch)
-      must(await at('here').send(launch.guest, endpoint, SLOWLY))
+      must(await at('here').migration.send(launch.guest, endpoint, SLOWLY))
       const copying = await until('here', launch, 'copying')
       assert.ok(copying.totalBytes >= launch.memoryBytes)
       await harness.untilWriting('here', launch)
-      refused(await at('here').awaitStandstill(launch.guest, AbortSignal.abort()), 'timeout')
-      refused(await at('here').relinquishDisks(launch.guest), 'conflict')
-      refused(await at('here').send(launch.guest, endpoint, FULL_SPEED), 'conflict')
-      must(await at('here').cancel(launch.guest))
-      must(await at('here').cancel(launch.guest))
+      refused(await at('here').migration.awaitStandstill(launch.guest, AbortSignal.abort()), 'timeout')
+      refused(await at('here').migration.relinquishDisks(launch.guest), 'conflict')
+      refused(await at('here').migration.send(launch.guest, endpoint, FULL_SPEED), 'conflict')
+      must(await at('here').migration.cancel(launch.guest))
+      must(await at('here').migration.cancel(launch.guest))
       await harness.untilWriting('here', launch)
-      assert.ok(!(await at('there').awaitArrival(launch.guest, BOUND_MS)).ok)
+      assert.ok(!(await at('there').migration.awaitArrival(launch.guest, BOUND_MS)).ok)
       await untilGone('there', launch)
-      assert.equal(must(await at('here').inspect(launch.guest)).sending, undefined)
+      assert.equal(must(await at('here').guests.inspect(launch.guest)).sending, undefined)
     })
 
     it('goes on where it was when it is called back while it stands still, and moves later', async () => {
       const launch = await running()
       await standingStill(launch)
-      must(await at('here').cancel(launch.guest))
-      assert.equal(must(await at('here').inspect(launch.guest)).status, 'running')
+      must(await at('here').migration.cancel(launch.guest))
+      assert.equal(must(await at('here').guests.inspect(launch.guest)).status, 'running')
       await harness.untilWriting('here', launch)
       await untilGone('there', launch)
 
       const { next, endpoint } = await awaited(launch, 3)
-      must(await at('here').send(launch.guest, endpoint, FULL_SPEED))
-      must(await at('here').awaitStandstill(launch.guest, inTime()))
+      must(await at('here').migration.send(launch.guest, endpoint, FULL_SPEED))
+      must(await at('here').migration.awaitStandstill(launch.guest, inTime()))
       await switchOver('here', 'there', launch, 3)
       await harness.untilWriting('there', next)
     })
@@ -202,34 +205,34 @@ export function guestMigrationContract(name: string, make: () => Promise<GuestMi
     it('stays where it is when the destination dies while it copies', async () => {
       const launch = await running()
       const { endpoint } = await awaited(launch)
-      must(await at('here').send(launch.guest, endpoint, SLOWLY))
+      must(await at('here').migration.send(launch.guest, endpoint, SLOWLY))
       await until('here', launch, 'copying')
-      await harness.crash('there', must(await at('there').inspect(launch.guest)))
-      assert.ok(!(await at('here').awaitStandstill(launch.guest, inTime())).ok)
+      await harness.crash('there', must(await at('there').guests.inspect(launch.guest)))
+      assert.ok(!(await at('here').migration.awaitStandstill(launch.guest, inTime())).ok)
       assert.ok((await until('here', launch, 'failed')).error)
-      must(await at('here').cancel(launch.guest))
+      must(await at('here').migration.cancel(launch.guest))
       await harness.untilWriting('here', launch)
     })
 
     it('is called back when the destination dies while it stands still', async () => {
       const launch = await running()
       await standingStill(launch)
-      await harness.crash('there', must(await at('there').inspect(launch.guest)))
+      await harness.crash('there', must(await at('there').guests.inspect(launch.guest)))
       assert.ok((await until('here', launch, 'failed')).error)
-      assert.notEqual(must(await at('here').inspect(launch.guest)).status, 'running')
-      must(await at('here').cancel(launch.guest))
+      assert.notEqual(must(await at('here').guests.inspect(launch.guest)).status, 'running')
+      must(await at('here').migration.cancel(launch.guest))
       await harness.untilWriting('here', launch)
     })
 
     it('never runs again once it was let go, though the destination died', async () => {
       const launch = await running()
       await standingStill(launch)
-      must(await at('here').relinquishDisks(launch.guest))
+      must(await at('here').migration.relinquishDisks(launch.guest))
       await harness.closeBelow(launch, 2)
-      refused(await at('here').cancel(launch.guest), 'conflict')
+      refused(await at('here').migration.cancel(launch.guest), 'conflict')
       const before = harness.written(launch)
-      await harness.crash('there', must(await at('there').inspect(launch.guest)))
-      assert.ok(!(await at('here').complete(launch.guest)).ok)
+      await harness.crash('there', must(await at('there').guests.inspect(launch.guest)))
+      assert.ok(!(await at('here').migration.complete(launch.guest)).ok)
       await untilGone('here', launch)
       assert.equal(harness.written(launch), before)
     })
@@ -238,10 +241,10 @@ export function guestMigrationContract(name: string, make: () => Promise<GuestMi
       it(`ends the waiting when the source dies: ${phase}`, async () => {
         const launch = await running()
         const { endpoint } = await awaited(launch)
-        must(await at('here').send(launch.guest, endpoint, phase === 'copying' ? SLOWLY : FULL_SPEED))
+        must(await at('here').migration.send(launch.guest, endpoint, phase === 'copying' ? SLOWLY : FULL_SPEED))
         await until('here', launch, phase)
-        const arrival = at('there').awaitArrival(launch.guest, BOUND_MS)
-        await harness.crash('here', must(await at('here').inspect(launch.guest)))
+        const arrival = at('there').migration.awaitArrival(launch.guest, BOUND_MS)
+        await harness.crash('here', must(await at('here').guests.inspect(launch.guest)))
         assert.ok(!(await arrival).ok)
         await untilGone('there', launch)
         assert.equal(harness.boots('there', launch), 0)
@@ -251,21 +254,21 @@ export function guestMigrationContract(name: string, make: () => Promise<GuestMi
     it('waits only so long', async () => {
       const launch = await running()
       await awaited(launch)
-      refused(await at('there').awaitArrival(launch.guest, POLL_MS), 'timeout')
-      assert.equal(must(await at('there').inspect(launch.guest)).status, 'arriving')
-      must(await at('there').kill(launch.guest))
+      refused(await at('there').migration.awaitArrival(launch.guest, POLL_MS), 'timeout')
+      assert.equal(must(await at('there').guests.inspect(launch.guest)).status, 'arriving')
+      must(await at('there').guests.kill(launch.guest))
       await harness.untilWriting('here', launch)
     })
 
     it('takes in only who has the key', async () => {
       const launch = await running()
       const { endpoint } = await awaited(launch)
-      must(await at('here').send(launch.guest, { ...endpoint, secret: 'b1'.repeat(32) }, FULL_SPEED))
+      must(await at('here').migration.send(launch.guest, { ...endpoint, secret: 'b1'.repeat(32) }, FULL_SPEED))
       assert.ok((await until('here', launch, 'failed')).error)
       await harness.untilWriting('here', launch)
-      assert.equal(must(await at('there').inspect(launch.guest)).status, 'arriving')
-      must(await at('here').send(launch.guest, endpoint, FULL_SPEED))
-      must(await at('here').awaitStandstill(launch.guest, inTime()))
+      assert.equal(must(await at('there').guests.inspect(launch.guest)).status, 'arriving')
+      must(await at('here').migration.send(launch.guest, endpoint, FULL_SPEED))
+      must(await at('here').migration.awaitStandstill(launch.guest, inTime()))
       await switchOver('here', 'there', launch, 2)
     })
 
@@ -274,8 +277,8 @@ export function guestMigrationContract(name: string, make: () => Promise<GuestMi
       const next = await standingStill(launch)
       await harness.restartAgent('here')
       await harness.restartAgent('there')
-      const [source] = await at('here').adopt()
-      const [destination] = await at('there').adopt()
+      const [source] = await at('here').guests.adopt()
+      const [destination] = await at('there').guests.adopt()
       assert.equal(source?.sending, 'standing-still')
       assert.equal(destination?.status, 'arriving')
       assert.equal(destination.sending, undefined)
@@ -286,21 +289,24 @@ export function guestMigrationContract(name: string, make: () => Promise<GuestMi
     it('does not receive a guest that runs there at a newer epoch', async () => {
       const launch = await running()
       const { next } = await awaited(launch)
-      refused(await at('there').receive({ ...next, epoch: 1 }, { address: ADDRESS, secret: SECRET }), 'stale_epoch')
+      refused(
+        await at('there').migration.receive({ ...next, epoch: 1 }, { address: ADDRESS, secret: SECRET }),
+        'stale_epoch',
+      )
     })
 
     it('knows nothing of a guest that is not there', async () => {
       const { guest } = await harness.guest()
       const endpoint = { address: ADDRESS, port: 1, secret: SECRET }
       for (const call of [
-        at('here').launchOf(guest),
-        at('here').send(guest, endpoint, FULL_SPEED),
-        at('here').progress(guest),
-        at('here').complete(guest),
-        at('here').cancel(guest),
-        at('here').awaitStandstill(guest, inTime()),
-        at('here').relinquishDisks(guest),
-        at('here').awaitArrival(guest, BOUND_MS),
+        at('here').migration.launchOf(guest),
+        at('here').migration.send(guest, endpoint, FULL_SPEED),
+        at('here').migration.progress(guest),
+        at('here').migration.complete(guest),
+        at('here').migration.cancel(guest),
+        at('here').migration.awaitStandstill(guest, inTime()),
+        at('here').migration.relinquishDisks(guest),
+        at('here').migration.awaitArrival(guest, BOUND_MS),
       ])
         refused(await call, 'not_found')
     })
