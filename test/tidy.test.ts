@@ -30,7 +30,7 @@ const LINES_MAX = 400
 const TEST_LINES_MAX = 500
 /** Longer ones, with the length that they must not exceed and the reason. */
 const LONG_FILES: Readonly<Record<string, readonly [lines: number, reason: string]>> = {
-  'packages/core/src/host/guest-run.ts': [480, 'one actor; its steps share its state and are read together'],
+  'packages/core/src/host/guest-run.ts': [525, 'one actor; its steps share its state and are read together'],
   'packages/agent/src/nbd/nbd-client.ts': [430, 'one protocol state machine'],
   'packages/agent/src/storage/qsd-volume-host.ts': [560, 'the whole port VolumeHost, one method after the other'],
   'packages/sim/src/memory-store.ts': [410, 'one simulated etcd server and its client'],

@@ -38,6 +38,7 @@ import { arrivalCalls, remoteArrivals } from './http/remote-arrivals.ts'
 import { jsonLog } from './json-log.ts'
 import { LinuxNetworkHost } from './network/linux-network-host.ts'
 import { Peers } from './peers.ts'
+import { HostGuestProbe } from './probe/host-guest-probe.ts'
 import { Companion } from './process/companion.ts'
 import { guardianCompanions } from './process/guardian-companions.ts'
 import { detectAccelerator, detectQemuVersion } from './qemu/accelerator.ts'
@@ -164,6 +165,7 @@ async function main(configPath: string | undefined): Promise<void> {
     volumesOn: (host) => (host === self ? volumes : peers.volumes(host)),
     network: new LinuxNetworkHost(config.guestUser ? { user: config.guestUser } : {}),
     legWatch: new LegProbe(),
+    probe: new HostGuestProbe((guest) => guests.consoleLogPath(guest)),
     blobPath: (blob) => blobs.ensure(blob),
     events,
     keepDecision: (id, input, plan) => decisions.keep(id, input, plan),

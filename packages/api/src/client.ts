@@ -72,8 +72,8 @@ export class Client {
   /** One request and its whole answer. The agent has checked its own response; it is not checked again. */
   async call<E extends Endpoint>(
     endpoint: E,
-    ...[input, options]: unknown extends CallInput<E>
-      ? [input?: object, options?: CallOptions]
+    ...[input, options]: object extends CallInput<E>
+      ? [input?: CallInput<E>, options?: CallOptions]
       : [CallInput<E>, CallOptions?]
   ): Promise<Result<ResponseOf<E>>> {
     const opened = await this.#open(endpoint, (input ?? {}) as AnyInput, options ?? {}, async (response) => {

@@ -10,6 +10,7 @@ import { fail, ok, type Result } from '@stead/core/result.ts'
 import { z } from 'zod'
 import { namingProblemsIn } from './cluster-file-names.ts'
 import { describeIssues } from './issues.ts'
+import { lifecycleSchema } from './lifecycle-records.ts'
 import { jsonProblemIn } from './json-position.ts'
 import { clusterPolicySchema, haSchema, ruleSchema, type Frozen, type Same } from './records.ts'
 import { strictly } from './strictly.ts'
@@ -69,6 +70,7 @@ const guestSchema = z.strictObject({
   maxRestart: amount(0, 100).exactOptional(),
   maxRelocate: amount(0, 100).exactOptional(),
   failback: z.boolean('must be true or false').exactOptional(),
+  lifecycle: strictly(lifecycleSchema).exactOptional(),
 })
 
 const { shape: policy } = strictly(clusterPolicySchema)

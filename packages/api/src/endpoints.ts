@@ -4,6 +4,7 @@ import { DECISION_ENDPOINTS } from './endpoints/decisions.ts'
 import { FORESIGHT_ENDPOINTS } from './endpoints/foresight.ts'
 import { GUEST_AGENT_ENDPOINTS } from './endpoints/guest-agent.ts'
 import { GUEST_ENDPOINTS } from './endpoints/guests.ts'
+import { LIFECYCLE_ENDPOINTS } from './endpoints/lifecycle.ts'
 import { POLICY_ENDPOINTS } from './endpoints/policy.ts'
 import { RULE_ENDPOINTS } from './endpoints/rules.ts'
 import { STORAGE_ENDPOINTS } from './endpoints/storage.ts'
@@ -15,6 +16,7 @@ export const ENDPOINTS = {
   ...FORESIGHT_ENDPOINTS,
   ...GUEST_ENDPOINTS,
   ...GUEST_AGENT_ENDPOINTS,
+  ...LIFECYCLE_ENDPOINTS,
   ...STORAGE_ENDPOINTS,
   ...RULE_ENDPOINTS,
   ...POLICY_ENDPOINTS,

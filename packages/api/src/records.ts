@@ -19,6 +19,7 @@ import { fail, ok, type Result } from '@stead/core/result.ts'
 import { z } from 'zod'
 import { diskLimitsSchema, nicLimitsSchema } from './hardware-records.ts'
 import { describeIssues } from './issues.ts'
+import { lifecycleSchema } from './lifecycle-records.ts'
 import { bytes, epoch, guestId, hostId, id, operationId, volumeId, wallMs, wholeNumber } from './record-values.ts'
 import { grantSchema, observationSchema } from './run-records.ts'
 
@@ -150,6 +151,10 @@ export const ruleSchema = z.discriminatedUnion('kind', [
     mode: z
       .enum(['required', 'optional'])
       .describe('`required`: only while the one before runs; `optional`: only if that one is to run as well'),
+    until: z
+      .enum(['running', 'ready'])
+      .exactOptional()
+      .describe('What the later one waits for; `ready`: that the probe of the one before has found it so'),
   }),
 ])
 
@@ -206,6 +211,7 @@ export const guestSchema = z.object({
   preferredHost: hostId.exactOptional(),
   acceptDataLoss: z.object({ host: hostId, atEpoch: epoch }).exactOptional(),
   moveTo: hostId.exactOptional().describe('Asked to be moved there'),
+  lifecycle: lifecycleSchema.exactOptional(),
   moveHow: z.enum(['live', 'restart']).exactOptional().describe('How; by a stop and a start when absent'),
   cancelledHandover: epoch.exactOptional().describe('The hand-over that a user has called off'),
   deleting: z.boolean(),

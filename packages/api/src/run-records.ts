@@ -1,6 +1,7 @@
 /** Schemas of the records that tell where a guest runs and what it does there. */
 import { z } from 'zod'
 import { hardwareObservationSchema } from './hardware-records.ts'
+import { readinessSchema } from './lifecycle-records.ts'
 import { epoch, guestId, hostId, wallMs, wholeNumber } from './record-values.ts'
 
 export const migrationReportSchema = z.object({
@@ -25,6 +26,8 @@ export const observationSchema = z.object({
   failures: wholeNumber().describe("How often it ended by itself since the last user's start, in a row"),
   failedOn: z.array(hostId).exactOptional().describe('Hosts on which that was'),
   hardware: hardwareObservationSchema.exactOptional(),
+  bootId: z.string().exactOptional().describe("The host's boot in which this was seen"),
+  readiness: readinessSchema.exactOptional().describe('What the probe of a running guest has found'),
   migration: migrationReportSchema.exactOptional().describe('How far its move to another host has come'),
 })
 

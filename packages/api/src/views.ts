@@ -1,5 +1,6 @@
 /** What the API shows: the responses' schemas. Fields are stable; new ones may be added. */
 import { z } from 'zod'
+import { notesSchema, probeSchema, protectedFromSchema, scheduleSchema, tagsSchema } from './lifecycle-records.ts'
 import { clusterPolicySchema, decisionSchema, eventSchema, haSchema, operationSchema } from './records.ts'
 
 const revision = z.string().describe("The store's revision of the record, decimal; also sent as ETag")
@@ -48,6 +49,19 @@ export const guestStateSchema = z.enum([
   'deleting',
 ])
 
+const moment = z.string().nullable().describe('ISO 8601, UTC')
+
+export const scheduleViewSchema = scheduleSchema
+  .pick({ action: true, cron: true, timeZone: true, missed: true })
+  .extend({
+    guest: z.string().describe("The guest's name"),
+    name: z.string().describe('Unique among the schedules of the guest'),
+    nextAt: moment.describe('ISO 8601, UTC: when it is due next; null when it never is'),
+    lastAt: moment.describe('ISO 8601, UTC: when it was last dealt with; null when it never was'),
+    lastOutcome: z.string().describe('`done`, or why nothing was done; empty when it never came'),
+  })
+export type ScheduleView = z.output<typeof scheduleViewSchema>
+
 export const guestViewSchema = z.object({
   name: z.string(),
   id: z.string(),
@@ -86,6 +100,20 @@ export const guestViewSchema = z.object({
       replicas: z.array(replicaViewSchema),
     }),
   ),
+  tags: tagsSchema,
+  notes: notesSchema,
+  autostart: z.boolean().describe('Of a guest that HA ignores: started again where it ran when its host has booted'),
+  protectedFrom: protectedFromSchema,
+  probe: probeSchema.nullable().describe('How it is found out whether it is ready; null: it is not'),
+  readiness: z
+    .object({
+      ready: z.boolean(),
+      since: z.string().describe('ISO 8601, UTC: since when it is so'),
+      reason: z.string().describe('Why it is not ready; empty when it is'),
+    })
+    .nullable()
+    .describe('What the probe has found; null when it has none or does not run'),
+  schedules: z.array(scheduleViewSchema.omit({ guest: true })),
   createdAt: z.string().describe('ISO 8601, UTC'),
   revision,
 })
@@ -225,6 +253,7 @@ export const ruleViewSchema = z.object({
     .describe('Of `hosts` and `ban`; the highest priority that is available wins'),
   readyAfterMs: z.number().nullable().describe('Of `order`: how long a guest must have run to count as ready, ms'),
   mode: z.enum(['required', 'optional']).nullable().describe('Of `order`'),
+  until: z.enum(['running', 'ready']).nullable().describe('Of `order`: what the later guest waits for'),
   text: z.string().describe('What it demands, in one sentence'),
   comment: z.string(),
   revision,

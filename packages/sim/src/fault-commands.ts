@@ -77,6 +77,8 @@ export const COMMANDS = {
     does: 'its starts on this host (or `any`) fail: the next so many, or all from now on',
   },
   deaf: { args: ['guest'], does: 'it does not hear that it is to shut down' },
+  unready: { args: ['guest'], does: 'its probe fails' },
+  'ready-again': { args: ['guest'], does: 'its probe succeeds again' },
   // Everything at once.
   heal: { args: [], does: 'all that was broken is mended, all that was off is on; maintenance ends' },
 } as const satisfies Record<string, { readonly args: readonly string[]; readonly does: string }>

@@ -5,6 +5,7 @@ export class GuestFaults {
   /** By `guest host` (or `guest any`): how many starts still fail. */
   readonly #starts = new Map<string, number>()
   readonly #deaf = new Set<GuestId>()
+  readonly #unready = new Set<GuestId>()
 
   /** `where`: a host's name or `any`. `times` may be infinite; 0 ends it. */
   failStarts(guest: GuestId, where: string, times: number): void {
@@ -20,6 +21,15 @@ export class GuestFaults {
       return true
     }
     return false
+  }
+
+  setUnready(guest: GuestId, isUnready: boolean): void {
+    if (isUnready) this.#unready.add(guest)
+    else this.#unready.delete(guest)
+  }
+
+  isUnready(guest: GuestId): boolean {
+    return this.#unready.has(guest)
   }
 
   makeDeaf(guest: GuestId): void {

@@ -105,6 +105,17 @@ export const CONDITIONS: Readonly<Record<string, Condition>> = {
       return isWaiting ? undefined : `${whereIs(world, subject)}; the last decision: ${decision?.outcome ?? 'none'}`
     },
   },
+  ready: {
+    takes: 'nothing',
+    means: 'its probe has found it ready, in its present run',
+    otherwise: ({ world, subject }) => (isReady(world, subject) ? undefined : whereIs(world, subject)),
+  },
+  'not-ready': {
+    takes: 'nothing',
+    means: 'it runs, and its probe has not found it ready',
+    otherwise: ({ world, subject }) =>
+      isSoundlyRunning(world, subject) && !isReady(world, subject) ? undefined : whereIs(world, subject),
+  },
   'in-error': {
     takes: 'nothing',
     means: 'its tries are used up, and it is left alone',
@@ -234,6 +245,11 @@ export function unmet(
 /** Granted, reported, and really there, on one host alone. */
 export function isSoundlyRunning(world: World, name: string): boolean {
   return world.isRunning(name) && world.runsOn(name).length === 1
+}
+
+function isReady(world: World, name: string): boolean {
+  const seen = world.record<GuestObservation>(KEYS.observation(guestId(name)))
+  return seen?.epoch === world.grant(name)?.epoch && seen?.readiness?.ready === true
 }
 
 function hostOf(world: World, name: string): HostId | undefined {

@@ -181,6 +181,10 @@ function shown({ kind, message, details }: ClusterEvent, name: string): string |
       return `${name} runs on ${details?.['host']}`
     case 'guest.waiting':
       return message.replaceAll(/, \d{4}-\d\d-\d\dT[\d:.]+Z/g, '')
+    case 'guest.ready':
+    case 'guest.unready':
+    case 'schedule.run':
+    case 'schedule.skipped':
     case 'guest.stopped':
     case 'guest.exited':
     case 'guest.failed':

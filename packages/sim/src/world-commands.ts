@@ -92,7 +92,11 @@ const ACTS: Readonly<Record<CommandVerb, Act>> = {
     guestFaults.failStarts(guestId(name), where, Number(times)),
   deaf: ({ guestFaults }, [name = '']) => guestFaults.makeDeaf(guestId(name)),
 
+  unready: ({ guestFaults }, [name = '']) => guestFaults.setUnready(guestId(name), true),
+  'ready-again': ({ guestFaults }, [name = '']) => guestFaults.setUnready(guestId(name), false),
+
   heal: (world) => {
+    for (const { id } of world.guests()) world.guestFaults.setUnready(id, false)
     for (const host of world.hosts) {
       world.network.mend(host.id)
       world.storage.setDisk(host.id, 'ok')

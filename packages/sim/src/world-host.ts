@@ -17,6 +17,7 @@ import { KEYS } from '@stead/core/model/keys.ts'
 import type { Volume } from '@stead/core/model/volume.ts'
 import { failure } from '@stead/core/errors.ts'
 import { replicaGrantOf, type ReplicaGrant } from '@stead/core/ha/export-gate.ts'
+import type { GuestProbe } from '@stead/core/ports/guest-probe.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import type { NetworkHost } from '@stead/core/ports/network-host.ts'
 import type { Store } from '@stead/core/ports/store.ts'
@@ -35,6 +36,7 @@ import type { WorldChecks } from './checks/world-checks.ts'
 import type { WorldEtcd } from './world-etcd.ts'
 import { WorldGuardian, type Timing } from './world-guardian.ts'
 import { WorldGuests } from './world-guests.ts'
+import { WorldProbe } from './world-probe.ts'
 import { worldLegWatch } from './world-leg-watch.ts'
 import { worldLog } from './world-log.ts'
 import type { WorldNetwork } from './world-network.ts'
@@ -330,6 +332,7 @@ export class WorldHost {
       arrivalsOn: (id) => remotes.get(id)?.arrivals ?? arrivals,
       volumesOn: (id) => (id === this.id ? own : (remotes.get(id)?.volumes ?? own)),
       network: NO_TAPS,
+      probe: life.bind<GuestProbe>(new WorldProbe(this.machine, this.#around.guestFaults, clock)),
       legWatch: life.bind(
         worldLegWatch({
           client: this.id,

@@ -7,6 +7,7 @@ import { guestAgentEndpoints } from './guest-agent-endpoints.ts'
 import { guestEndpoints } from './guest-endpoints.ts'
 import { historyEndpoints } from './history-endpoints.ts'
 import { hostEndpoints } from './host-endpoints.ts'
+import { lifecycleEndpoints } from './lifecycle-endpoints.ts'
 import { policyEndpoints } from './policy-endpoints.ts'
 import { ruleEndpoints } from './rule-endpoints.ts'
 import { storageEndpoints } from './storage-endpoints.ts'
@@ -18,6 +19,7 @@ export function createApiBackend(context: BackendContext): ApiBackend {
     ...hostEndpoints(desk),
     ...guestEndpoints(desk),
     ...guestAgentEndpoints(desk),
+    ...lifecycleEndpoints(desk),
     ...storageEndpoints(desk),
     ...historyEndpoints(desk),
     ...ruleEndpoints(desk),

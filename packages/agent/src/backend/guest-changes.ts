@@ -11,6 +11,7 @@ import { isActive, volumesOf } from '@stead/core/model/records.ts'
 import type { Write } from '@stead/core/ports/store.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { Change } from './change.ts'
+import { lifecycleSettings, objectionTo } from './lifecycle-settings.ts'
 
 export function startChange(state: ClusterState, known: Versioned<Guest>, acceptDataLoss: boolean): Result<Change> {
   const { value: guest } = known
@@ -33,8 +34,10 @@ export function startChange(state: ClusterState, known: Versioned<Guest>, accept
   return ok(change('vm.start', known, writes))
 }
 
-export function stopChange(known: Versioned<Guest>, force: boolean, timeoutMs: number | undefined): Change {
+export function stopChange(known: Versioned<Guest>, force: boolean, timeoutMs: number | undefined): Result<Change> {
   const { value: guest } = known
+  const refused = objectionTo(guest, 'stop')
+  if (refused) return fail(refused)
   const { shutdownTimeoutMs: _old, ...rest } = guest
   const next: Guest = {
     ...rest,
@@ -43,10 +46,12 @@ export function stopChange(known: Versioned<Guest>, force: boolean, timeoutMs: n
     ha: guest.ha === 'ignored' ? 'ignored' : 'stopped',
     ...(timeoutMs === undefined ? {} : { shutdownTimeoutMs: timeoutMs }),
   }
-  return change('vm.stop', known, [put(next)])
+  return ok(change('vm.stop', known, [put(next)]))
 }
 
 export function deleteChange(known: Versioned<Guest>): Result<Change> {
+  const refused = objectionTo(known.value, 'delete')
+  if (refused) return fail(refused)
   return ok(change('vm.delete', known, [put({ ...known.value, desired: 'stopped', forceStop: true, deleting: true })]))
 }
 
@@ -57,10 +62,11 @@ export function setChange(state: ClusterState, known: Versioned<Guest>, body: Gu
   const { value: guest } = known
   if (guest.deleting) return fail(failure('conflict', `${guest.name} is being deleted`))
   const { ha, memoryBytes, cpus } = body
+  const lifecycle = lifecycleSettings(body)
   const settings = Object.fromEntries(
     SETTINGS.flatMap((name) => (body[name] === undefined ? [] : [[name, body[name]]])),
   )
-  if (Object.keys(settings).length === 0 && ha === undefined)
+  if (Object.keys(settings).length === 0 && Object.keys(lifecycle).length === 0 && ha === undefined)
     return fail(failure('bad_request', 'Nothing is to be changed', { hint: 'Give at least one setting' }))
   const runs = isActive(state.grants.get(guest.id)?.value)
   if ((memoryBytes !== undefined || cpus !== undefined) && (runs || guest.desired === 'running'))
@@ -71,9 +77,12 @@ export function setChange(state: ClusterState, known: Versioned<Guest>, body: Gu
     )
   const desired = ha === undefined || ha === 'ignored' ? guest.desired : ha === 'started' ? 'running' : 'stopped'
   const kind = desired === guest.desired ? 'vm.set' : desired === 'running' ? 'vm.start' : 'vm.stop'
+  const refused = desired === 'stopped' && guest.desired === 'running' ? objectionTo(guest, 'stop') : undefined
+  if (refused) return fail(refused)
   const next: Guest = {
     ...guest,
     ...settings,
+    ...(Object.keys(lifecycle).length === 0 ? {} : { lifecycle: { ...guest.lifecycle, ...lifecycle } }),
     ...(ha === undefined ? {} : { ha, desired, forceStop: false }),
   }
   const writes: Write[] = [put(next)]
@@ -125,7 +134,7 @@ function freshestStaleCopy(state: ClusterState, guest: Guest): Result<HostId> {
   )
 }
 
-function change(kind: string, { value: guest, revision }: Versioned<Guest>, writes: readonly Write[]): Change {
+export function change(kind: string, { value: guest, revision }: Versioned<Guest>, writes: readonly Write[]): Change {
   return {
     kind,
     subject: `guest/${guest.id}`,
@@ -135,6 +144,6 @@ function change(kind: string, { value: guest, revision }: Versioned<Guest>, writ
   }
 }
 
-function put(guest: Guest): Write {
+export function put(guest: Guest): Write {
   return { kind: 'put', key: KEYS.guest(guest.id), value: JSON.stringify(guest) }
 }

@@ -9,6 +9,7 @@ import { planCreate, type CreatePlan } from './create-plan.ts'
 import type { Change } from './change.ts'
 import type { Desk } from './desk.ts'
 import { addressesOf } from './guest-agent-endpoints.ts'
+import { hasTags } from './lifecycle-settings.ts'
 import { deleteChange, relocateChange, setChange, startChange, stopChange } from './guest-changes.ts'
 import { spreadFiles, viewWithLag } from './storage-endpoints.ts'
 import { cloneDecision, guestView } from './views.ts'
@@ -50,10 +51,11 @@ export function guestEndpoints(desk: Desk): Answers {
   }
 
   return {
-    'guest.list': async () =>
+    'guest.list': async ({ query }) =>
       desk.loaded((state) =>
         ok({
           items: [...state.guests.values()]
+            .filter(({ value }) => hasTags(value, query.tag))
             .map((guest) => guestView(desk.view(), guest))
             .toSorted((a, b) => a.name.localeCompare(b.name)),
         }),
@@ -127,7 +129,7 @@ export function guestEndpoints(desk: Desk): Answers {
     },
     'guest.stop': async ({ params, body }, request) => {
       const operation = await desk.changeGuest(params.guest, request, (guest) =>
-        ok(stopChange(guest, body.force, body.timeoutMs)),
+        stopChange(guest, body.force, body.timeoutMs),
       )
       return operation.ok ? ok(await desk.started(operation.value)) : operation
     },

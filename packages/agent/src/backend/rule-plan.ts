@@ -97,7 +97,7 @@ function recordsOf(body: CreateRule, guests: readonly GuestId[]): Rule[] {
     case 'ban':
       return [{ ...base, kind: 'ban', hosts: body.hosts as HostId[] }]
     case 'order':
-      return [{ ...base, kind: 'order', readyAfterMs: body.readyAfterMs, mode: body.mode }]
+      return [{ ...base, kind: 'order', readyAfterMs: body.readyAfterMs, mode: body.mode, ...untilOf(body) }]
     case 'group':
       return [
         { ...base, kind: 'together', strict: true },
@@ -107,9 +107,14 @@ function recordsOf(body: CreateRule, guests: readonly GuestId[]): Rule[] {
           kind: 'order',
           readyAfterMs: body.readyAfterMs,
           mode: 'required',
+          ...untilOf(body),
         },
       ]
   }
+}
+
+function untilOf({ until }: { readonly until: 'running' | 'ready' }) {
+  return until === 'ready' ? { until } : {}
 }
 
 /** Proofs that were not true before the change, in words. */

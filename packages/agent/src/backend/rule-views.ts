@@ -19,6 +19,7 @@ export function ruleView(state: ClusterState, { value: rule, revision }: Version
           : [],
     readyAfterMs: rule.kind === 'order' ? rule.readyAfterMs : null,
     mode: rule.kind === 'order' ? rule.mode : null,
+    until: rule.kind === 'order' ? (rule.until ?? 'running') : null,
     text: ruleText(rule, guests),
     comment: rule.comment ?? '',
     revision: String(revision),
@@ -45,7 +46,8 @@ function ruleText(rule: Rule, guests: readonly string[]): string {
     case 'order': {
       const after = rule.readyAfterMs === 0 ? '' : `, each ${rule.readyAfterMs / 1000} s after the one before`
       const only = rule.mode === 'required' ? 'only while the one before runs' : 'if the one before is to run as well'
-      return `${guests.join(', then ')}: started in this order${after}, ${only}`
+      const ready = rule.until === 'ready' ? ', each once the one before is ready' : ''
+      return `${guests.join(', then ')}: started in this order${ready}${after}, ${only}`
     }
   }
 }

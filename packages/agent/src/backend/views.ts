@@ -10,6 +10,7 @@ import type { HostId, VolumeId } from '@stead/core/model/ids.ts'
 import type { Operation } from '@stead/core/model/operation.ts'
 import { grantedMemoryBytes, isActive, promisedPoolBytes, volumesOf } from '@stead/core/model/records.ts'
 import type { Volume } from '@stead/core/model/volume.ts'
+import { lifecycleView } from './lifecycle-views.ts'
 
 /** What one agent can add to the records: whom it hears, and what replicas lack. */
 export interface ViewContext {
@@ -51,6 +52,7 @@ export function guestView(context: ViewContext, { value: guest, revision }: Vers
       sizeBytes: volume.sizeBytes,
       replicas: replicaViews(context, volume),
     })),
+    ...lifecycleView(state, guest),
     createdAt: new Date(guest.createdAt).toISOString(),
     revision: String(revision),
   }

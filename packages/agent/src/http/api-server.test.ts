@@ -128,7 +128,7 @@ for (const [what, method, path, body, status, detail, hint] of [
   ['a wrong type', 'POST', '/v1/guests/a/stop', '{"force":"yes"}', 400, /force: /, /openapi/],
   ['malformed JSON', 'POST', '/v1/guests/a/stop', '{', 400, /not JSON/, undefined],
   ['an unknown query', 'GET', '/v1/events?colour=red', '', 400, /colour: unknown field/, /Known fields/],
-  ['a query where none is taken', 'GET', '/v1/guests?x=1', '', 400, /takes no query/, undefined],
+  ['a query where none is taken', 'GET', '/v1/hosts?x=1', '', 400, /takes no query/, undefined],
   ['an unknown route', 'GET', '/v1/nothing', '', 404, /no GET \/v1\/nothing/, /openapi/],
   ['another method', 'PUT', '/v1/guests', '', 404, /no PUT \/v1\/guests/, /openapi/],
   ['a body that is too large', 'POST', '/v1/guests', `"${'x'.repeat(1_100_000)}"`, 400, /too large/, /blobs/],

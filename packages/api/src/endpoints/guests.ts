@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { endpoint } from '../endpoint.ts'
+import { notesSchema, protectedFromSchema, tagSchema, tagsSchema } from '../lifecycle-records.ts'
 import { blobIdSchema, guestSchema, haSchema } from '../records.ts'
 import {
   explanationSchema,
@@ -69,6 +70,10 @@ export const setGuestBody = z.strictObject({
   agent: agent.unwrap().optional(),
   memoryBytes: memoryBytes.optional().describe('Of a stopped guest only, in bytes; a multiple of 1 MiB'),
   cpus: cpus.optional().describe('Of a stopped guest only'),
+  autostart: z.boolean().optional().describe('Of a guest that HA ignores: start it when its host has booted'),
+  protectedFrom: protectedFromSchema.optional().describe('Replaces what there was; empty: nothing'),
+  tags: tagsSchema.optional().describe('Replaces what there was'),
+  notes: notesSchema.optional().describe('Markdown; replaces what there was'),
   acceptBreach,
 })
 export type SetGuest = z.output<typeof setGuestBody>
@@ -80,6 +85,16 @@ export const GUEST_ENDPOINTS = {
     path: '/v1/guests',
     summary: 'List the guests',
     permission: 'guest.view',
+    query: z.strictObject({
+      tag: z
+        .string()
+        .max(2_048)
+        .optional()
+        .describe('Only those that have all of these tags, separated by commas')
+        .refine((text) => text === undefined || text.split(',').every((tag) => tagSchema.safeParse(tag).success), {
+          error: 'must be tags, separated by commas',
+        }),
+    }),
     response: z.object({ items: z.array(guestViewSchema) }),
     status: 200,
   }),

@@ -18,6 +18,7 @@ test('a rule is strict unless it is said otherwise, but for the hosts that a gue
     kind: 'order',
     acceptBreach: false,
     readyAfterMs: 0,
+    until: 'running',
     mode: 'required',
   })
 })

@@ -23,6 +23,10 @@ const shared = {
   acceptBreach,
 }
 const strict = z.boolean().default(true).describe('False: a wish, weighed against others')
+const until = z
+  .enum(['running', 'ready'])
+  .default('running')
+  .describe('What the later one waits for; `ready`: that the probe of the one before, if it has one, found it so')
 const readyAfterMs = z
   .number()
   .int()
@@ -62,13 +66,14 @@ export const createRuleBody = z.discriminatedUnion('kind', [
     ...shared,
     guests: guestNames(2).describe('Each starts once the one before it is ready'),
     readyAfterMs,
+    until,
     mode: z
       .enum(['required', 'optional'])
       .default('required')
       .describe('`required`: only while the one before runs; `optional`: only if that one is to run as well'),
   }),
   z
-    .strictObject({ kind: z.literal('group'), ...shared, guests: guestNames(2), readyAfterMs })
+    .strictObject({ kind: z.literal('group'), ...shared, guests: guestNames(2), readyAfterMs, until })
     .describe('Two rules at once: strictly together under the name, and a required order under the name and `-order`'),
 ])
 export type CreateRule = z.output<typeof createRuleBody>

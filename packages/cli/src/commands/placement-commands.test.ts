@@ -23,9 +23,9 @@ for (const [argv, body] of [
   [['ban', 'r', '--guests', 'a,b', '--hosts', 'h1,h2'], { kind: 'ban', hosts: ['h1', 'h2'] }],
   [
     ['order', 'r', '--guests', 'a,b', '--ready-after', '10s', '--optional'],
-    { kind: 'order', readyAfterMs: 10_000, mode: 'optional' },
+    { kind: 'order', readyAfterMs: 10_000, mode: 'optional', until: 'running' },
   ],
-  [['group', 'r', '--guests', 'a,b'], { kind: 'group', readyAfterMs: 0 }],
+  [['group', 'r', '--guests', 'a,b', '--until', 'ready'], { kind: 'group', readyAfterMs: 0, until: 'ready' }],
 ] as const) {
   test(`rule create ${argv.join(' ')} sends what was said, and shows what was set with its warnings`, async (context) => {
     const { run } = await terminalWith(context, { 'POST /v1/rules': SET })

@@ -85,6 +85,11 @@ function addCreateCommands(create: Command, terminal: Terminal): void {
     'how long a guest must have run to count as ready: 10s',
     '0s',
   ] as const
+  const untilOption = [
+    '--until <what>',
+    'what the later guest waits for: running, or ready by the probe of the one before',
+    'running',
+  ] as const
   const readyAfterMs = (options: Options) => parseDuration(String(options['readyAfter']), '--ready-after')
 
   kind('together', 'All on one host', (options) => ({ strict: options['preferred'] !== true })).option(...preferred)
@@ -107,12 +112,23 @@ function addCreateCommands(create: Command, terminal: Terminal): void {
   kind('order', 'Each starts only once the one before it is ready', (options) => ({
     readyAfterMs: readyAfterMs(options),
     mode: options['optional'] === true ? 'optional' : 'required',
+    until: untilOf(options),
   }))
     .option(...readyAfter)
+    .option(...untilOption)
     .option('--optional', 'wait only for guests that are to run as well')
   kind('group', 'Together on one host and started in this order: two rules, NAME and NAME-order', (options) => ({
     readyAfterMs: readyAfterMs(options),
-  })).option(...readyAfter)
+    until: untilOf(options),
+  }))
+    .option(...readyAfter)
+    .option(...untilOption)
+}
+
+function untilOf(options: Options): 'running' | 'ready' {
+  const { until } = options
+  if (until === 'running' || until === 'ready') return until
+  throw badArgument(`--until: \`${String(until)}\` is not known`, 'Write running or ready.')
 }
 
 async function createRule(session: Session, body: RuleBody): Promise<void> {
@@ -147,6 +163,7 @@ function ruleText(view: RuleView): string {
     ['hosts', view.hosts.map(({ host, priority }) => (view.kind === 'ban' ? host : `${host}:${priority}`)).join(', ')],
     ['ready after', view.readyAfterMs === null ? null : `${view.readyAfterMs / 1000} s`],
     ['mode', view.mode],
+    ['until', view.until],
     ['comment', view.comment],
   ])
 }

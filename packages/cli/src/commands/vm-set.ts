@@ -5,11 +5,13 @@ import { badArgument, parseCount, parseSize } from '../quantities.ts'
 import { action, valueOf, type Session, type Terminal } from '../session.ts'
 import { ACCEPT_BREACH } from './host.ts'
 import { guestText, parseHa } from './vm.ts'
+import { addLifecycleOptions, lifecycleBody } from './vm-lifecycle-options.ts'
 
 type SetBody = CallInput<(typeof ENDPOINTS)['guest.set']>['body']
 
 export function addVmSet(vm: Command, terminal: Terminal): void {
-  vm.command('set')
+  const set = vm
+    .command('set')
     .description(ENDPOINTS['guest.set'].summary)
     .argument('<name>', "the guest's name or id")
     .option('--ha <mode>', 'started, stopped or ignored')
@@ -23,7 +25,9 @@ export function addVmSet(vm: Command, terminal: Terminal): void {
     .option('--agent-exec', 'let programs be run in it from outside, by its agent')
     .option('--no-agent-exec', 'do not')
     .option(...ACCEPT_BREACH)
-    .action(action(terminal, (session, [guest = ''], options) => setGuest(session, guest, bodyOf(options), options)))
+  addLifecycleOptions(set).action(
+    action(terminal, (session, [guest = ''], options) => setGuest(session, guest, bodyOf(options), options)),
+  )
 }
 
 function bodyOf(options: Readonly<Record<string, unknown>>): SetBody {
@@ -41,6 +45,7 @@ function bodyOf(options: Readonly<Record<string, unknown>>): SetBody {
     ...(typeof options['agentExec'] === 'boolean' ? { agent: { execute: options['agentExec'] } } : {}),
     ...(memory === undefined ? {} : { memoryBytes: parseSize(memory, '--memory') }),
     ...(cpus === undefined ? {} : { cpus: parseCount(cpus, '--cpus') }),
+    ...lifecycleBody(options),
   }
   if (Object.keys(body).length === 0)
     throw badArgument('Nothing to set', 'Give --ha started, stopped or ignored, or another setting; see --help.')

@@ -13,6 +13,8 @@ import { REPLICA_COLUMNS } from './volume.ts'
 import { addVmAgent } from './vm-agent.ts'
 import { addVmCreate } from './vm-create.ts'
 import { addVmMoves } from './vm-move.ts'
+import { addVmProbe, checkText, readinessText } from './vm-probe.ts'
+import { addVmSchedule } from './vm-schedule.ts'
 import { addVmSet } from './vm-set.ts'
 
 const NAME = ['<name>', "the guest's name or id"] as const
@@ -20,7 +22,10 @@ const NAME = ['<name>', "the guest's name or id"] as const
 export function addVmCommands(program: Command, terminal: Terminal): void {
   const vm = program.command('vm').description('Virtual machines')
   addVmCreate(vm, terminal)
-  vm.command('list').description(ENDPOINTS['guest.list'].summary).action(action(terminal, listGuests))
+  vm.command('list')
+    .description(ENDPOINTS['guest.list'].summary)
+    .option('--tag <tags>', 'only those that have all of these tags, separated by commas')
+    .action(action(terminal, listGuests))
   vm.command('show')
     .description(ENDPOINTS['guest.show'].summary)
     .argument(...NAME)
@@ -74,6 +79,8 @@ export function addVmCommands(program: Command, terminal: Terminal): void {
   addVmSet(vm, terminal)
   addVmMoves(vm, terminal)
   addVmAgent(vm, terminal)
+  addVmProbe(vm, terminal)
+  addVmSchedule(vm, terminal)
   vm.command('log')
     .description(ENDPOINTS['guest.log'].summary)
     .argument(...NAME)
@@ -81,20 +88,23 @@ export function addVmCommands(program: Command, terminal: Terminal): void {
     .action(action(terminal, printLog))
 }
 
-async function listGuests(session: Session): Promise<void> {
+async function listGuests(session: Session, _: readonly string[], { tag }: Record<string, unknown>): Promise<void> {
   const client = await session.client()
-  const { items } = valueOf(await client.call(ENDPOINTS['guest.list']))
+  const query = typeof tag === 'string' ? { tag } : {}
+  const { items } = valueOf(await client.call(ENDPOINTS['guest.list'], { query }))
   session.print(items, () =>
     formatTable<GuestView>(items, [
       { title: 'NAME', of: (guest) => guest.name },
       { title: 'STATE', of: (guest) => guest.state },
+      { title: 'READY', of: (guest) => (guest.readiness ? (guest.readiness.ready ? 'yes' : 'no') : null) },
       { title: 'HOST', of: (guest) => guest.host },
       { title: 'EPOCH', of: (guest) => guest.epoch },
       { title: 'HA', of: (guest) => guest.ha },
       { title: 'PROTECTION', of: (guest) => guest.protection.level },
       { title: 'MEMORY', of: (guest) => formatSize(guest.memoryBytes) },
       { title: 'CPUS', of: (guest) => guest.cpus },
-      { title: 'REASON', of: (guest) => guest.reason || guest.protection.reason },
+      { title: 'TAGS', of: (guest) => guest.tags.join(',') },
+      { title: 'REASON', of: (guest) => guest.reason || guest.readiness?.reason || guest.protection.reason },
     ]),
   )
 }
@@ -112,6 +122,7 @@ export function guestText(view: GuestView): string {
     ['id', view.id],
     ['state', view.state],
     ['reason', view.reason],
+    ['readiness', view.readiness && readinessText(view.readiness)],
     ['host', view.host],
     ['epoch', view.epoch],
     ['ha', view.ha],
@@ -128,7 +139,13 @@ export function guestText(view: GuestView): string {
     ['nics', view.nics.map((nic) => `${nic.network} ${nic.mac}`).join(', ')],
     ['addresses', view.addresses?.join(', ') ?? null],
     ['agent', view.agent.execute ? 'may run programs' : null],
+    ['tags', view.tags.join(', ')],
+    ['protected from', view.protectedFrom.join(', ')],
+    ['autostart', view.ha === 'ignored' ? (view.autostart ? 'when its host has booted' : 'no') : null],
+    ['probe', view.probe && checkText(view.probe.check)],
+    ['schedules', view.schedules.map((one) => `${one.name} (${one.action} at ${one.cron} ${one.timeZone})`).join(', ')],
     ['created', view.createdAt],
+    ['notes', view.notes],
   ])
   const replicas = view.volumes.flatMap((volume) => volume.replicas.map((replica) => ({ volume, ...replica })))
   if (replicas.length === 0) return fields

@@ -147,7 +147,9 @@ export class SupposedCluster {
       pausedRetries: new Map(),
       runningForMs: new Map([...this.#runningSince].map(([guest, since]) => [guest, this.nowMs - since])),
     })
-    for (const { action, events } of plan.actions) {
+    // The calendar goes on whatever is supposed: what it asks for is no consequence of that.
+    const actions = plan.actions.filter(({ action }) => action.kind !== 'schedule')
+    for (const { action, events } of actions) {
       const { writes } = transactionFor(action, [], { state: this.state, claimRevision: 0n, eventWrites: () => [] })
       this.write(writes)
       for (const { message } of events) this.tell(message)
@@ -155,7 +157,7 @@ export class SupposedCluster {
       if (action.kind === 'recall') this.#end(action.guest, action.grant, action.grant.reason)
       if (action.kind === 'hand-over') this.#moveLive(action.guest, action.grant)
     }
-    return plan.actions.length > 0 ? 0 : plan.againInMs
+    return actions.length > 0 ? 0 : plan.againInMs
   }
 
   /** Hosts end the guests that nobody wants to run any more. */
@@ -210,7 +212,13 @@ export class SupposedCluster {
   #observe(grant: Grant, phase: GuestObservation['phase']): void {
     const { guest, host, epoch } = grant
     const since = this.#wallMs + this.nowMs
-    const observation: GuestObservation = { guest, host, epoch, phase, reason: '', since, failures: 0 }
+    // How long its users must wait beyond its start is not known; that it gets ready is supposed.
+    const isProbed = this.state.guests.get(guest)?.value.lifecycle?.probe !== undefined && phase === 'running'
+    const readiness = isProbed ? { readiness: { ready: true, since, reason: '' } } : {}
+    const observation: GuestObservation = {
+      ...{ guest, host, epoch, phase, reason: '', since, failures: 0 },
+      ...readiness,
+    }
     this.put(KEYS.observation(guest), observation)
   }
 

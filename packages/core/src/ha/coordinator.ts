@@ -17,6 +17,7 @@ import { Departures } from './departures.ts'
 import { operationOutcome } from './operations.ts'
 import type { Action, Plan, PlannedAction } from './plan.ts'
 import { problemOf } from './planning-problem.ts'
+import { scheduledActions } from './scheduled-actions.ts'
 import { planServing, withoutLostReplicas, type ServingPlan } from './serving.ts'
 import { startGate } from './start-gate.ts'
 
@@ -45,7 +46,7 @@ export function decide(input: CoordinatorInput): Plan {
   round.moveGuests()
   round.lookAgainForMoves()
   return {
-    actions: [...round.actions, ...finishOperations(input)],
+    actions: [...round.actions, ...scheduledActions(input.state, input.wallMs), ...finishOperations(input)],
     ...(round.againInMs === undefined ? {} : { againInMs: round.againInMs }),
   }
 }

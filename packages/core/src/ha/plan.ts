@@ -54,6 +54,16 @@ export type Action =
     }
   | { readonly kind: 'explain'; readonly guest: GuestId; readonly decision: Decision }
   | { readonly kind: 'erase'; readonly guest: Guest; readonly volumes: readonly Volume[] }
+  /** A moment of the calendar has come: what is wanted of the guest, and when the next one comes. */
+  | {
+      readonly kind: 'schedule'
+      readonly guest: Guest
+      readonly guestAfter: Guest
+      /** Of a restart. */
+      readonly grantAfter?: Grant
+      /** As a user's start does. */
+      readonly forgetFailures?: boolean
+    }
   | { readonly kind: 'finish-operation'; readonly operation: Operation }
 
 export interface PlannedAction {

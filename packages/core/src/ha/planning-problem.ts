@@ -129,6 +129,8 @@ function hostMeant(state: ClusterState, guest: Guest, grant: Grant | undefined):
   if (guest.moveTo !== undefined) return { host: guest.moveTo, because: 'the host that it was asked to move to' }
   if (grant?.movesTo !== undefined) return { host: grant.movesTo, because: 'the host for which it was moved' }
   if (grant?.returns) return { host: grant.host, because: 'the host that it waited for' }
+  if (guest.ha === 'ignored' && guest.preferredHost === undefined && grant)
+    return { host: grant.host, because: 'the host on which it ran, from which HA does not move it' }
   const failures = state.observations.get(guest.id)?.value.failures ?? 0
   const hasTriesThere = failures % (haPolicyOf(guest).maxRestart + 1) !== 0
   return hasTriesThere && grant ? { host: grant.host, because: 'the host on which it is tried again' } : undefined

@@ -116,6 +116,13 @@ function orderGate({ state, runningForMs }: GateInput, guest: Guest): Gate {
           reason: `it starts after ${earlier.name} (rule ${rule.id}), which does not run yet`,
           after: earlierId,
         }
+      if (rule.until === 'ready' && earlier.lifecycle?.probe && !isReady(state, earlierId))
+        return {
+          kind: 'wait',
+          for: 'order',
+          reason: `it starts after ${earlier.name} (rule ${rule.id}), which runs but is not ready yet`,
+          after: earlierId,
+        }
       if (forMs < rule.readyAfterMs)
         return {
           kind: 'wait',
@@ -127,6 +134,12 @@ function orderGate({ state, runningForMs }: GateInput, guest: Guest): Gate {
     }
   }
   return OPEN
+}
+
+/** By the word of the probe, in the run that was granted last. */
+function isReady(state: ClusterState, id: GuestId): boolean {
+  const seen = state.observations.get(id)?.value
+  return seen?.epoch === state.grants.get(id)?.value.epoch && seen?.readiness?.ready === true
 }
 
 /** Whether it is worth waiting for: it is to run, has tries left, and lacks nothing but its own turn. */

@@ -74,6 +74,13 @@ export function transactionFor(action: Action, events: readonly EventDraft[], co
         else writes.push({ kind: 'delete', key: KEYS.rule(rule.id) })
       }
       break
+    case 'schedule':
+      unchanged(KEYS.guest(action.guest.id), state.guests.get(action.guest.id)?.revision)
+      unchanged(KEYS.grant(action.guest.id), state.grants.get(action.guest.id)?.revision)
+      put(KEYS.guest(action.guest.id), action.guestAfter)
+      if (action.grantAfter) put(KEYS.grant(action.guest.id), action.grantAfter)
+      if (action.forgetFailures) writes.push({ kind: 'delete', key: KEYS.observation(action.guest.id) })
+      break
     case 'finish-operation':
       unchanged(KEYS.operation(action.operation.id), state.operations.get(action.operation.id)?.revision)
       put(KEYS.operation(action.operation.id), action.operation)

@@ -4,7 +4,13 @@
  * or whether the agent was restarted in between.
  */
 import type { Grant } from '../model/grant.ts'
-import { failuresMax, type Guest, type GuestObservation, type MigrationReport } from '../model/guest.ts'
+import {
+  failuresAfterBoot,
+  failuresMax,
+  type Guest,
+  type GuestObservation,
+  type MigrationReport,
+} from '../model/guest.ts'
 import type { GuestId, HostId } from '../model/ids.ts'
 import { inSync } from '../model/records.ts'
 import type { GuestDisk, GuestEvent, RunningGuest } from '../ports/guest-host.ts'
@@ -13,9 +19,10 @@ import { Departure, type DepartureOutcome } from './departure.ts'
 import { takeBackHandover } from './handover-records.ts'
 import { DiskKeeper } from './disk-keeper.ts'
 import type { HostContext } from './host-context.ts'
+import { GuestProbing } from './guest-probing.ts'
 import { launchGuest } from './guest-launch.ts'
 import { GuestReport } from './guest-report.ts'
-import { RunRecords } from './run-records.ts'
+import { bootOf, RunRecords } from './run-records.ts'
 import { yieldToSurvivors } from './surviving-replicas.ts'
 
 /** A guest that has not shut down by itself after this long is switched off. */
@@ -31,11 +38,14 @@ interface Run {
   readonly epoch: number
   readonly records: RunRecords
   readonly disks: DiskKeeper
+  readonly probing: GuestProbing
   readonly startedMs: number
   /** Its move to another host; the outcome once that is over. */
   departure?: { readonly move: Departure; readonly epoch: number; outcome?: DepartureOutcome }
   exit?: Extract<GuestEvent, { kind: 'exited' }>
   end?: { readonly reason: string; readonly deposed: boolean }
+  /** Its probe has failed, and it is to be restarted for that. */
+  unready?: string
 }
 
 export class GuestRun {
@@ -101,6 +111,7 @@ export class GuestRun {
         this.look()
         break
       case 'reset':
+        run.probing.hasRebooted()
         break
     }
   }
@@ -156,6 +167,7 @@ export class GuestRun {
       if (run.exit) return this.#ended(run, run.exit)
       if (run.end) return this.#giveUp(run, run.end.reason)
       if (wantsStop(guest, grant)) return this.#stop(run, guest, grant)
+      if (run.unready !== undefined) return this.#restartUnready(run, run.unready)
       if (grant.handover) this.#depart(run, guest, grant, grant.handover)
       return
     }
@@ -171,7 +183,11 @@ export class GuestRun {
     if (seen?.host === self && seen.epoch === mine.epoch) {
       // This epoch was begun by an earlier life of the agent and its QEMU is gone: writes may have been in flight.
       await yieldToSurvivors(this.#context, guest, mine)
-      await this.#leave(undefined, mine.epoch, false, 'it ended while the agent was away', this.#failures() + 1)
+      const hasBooted = seen.bootId !== undefined && seen.bootId !== bootOf(this.#context)
+      const why = hasBooted ? `${self} lost its power or was booted` : 'it ended while the agent was away'
+      const failures = hasBooted ? failuresAfterBoot(guest, this.#failures()) : this.#failures() + 1
+      this.#tellExit(mine.epoch, why)
+      await this.#leave(undefined, mine.epoch, false, why, failures)
       return
     }
     if (wantsStop(guest, mine)) {
@@ -243,6 +259,19 @@ export class GuestRun {
           if (run.departure && !run.departure.outcome) await run.departure.move.callOff(reason)
         },
       }),
+      probing: new GuestProbing({
+        context: this.#context,
+        guest: this.#guest,
+        epoch,
+        // One that is on its way to another host may be slowed down a great deal.
+        isRunning: () =>
+          this.#report.phaseAt(epoch) === 'running' && !(run.departure && run.departure.outcome === undefined),
+        onChange: (readiness) => this.#report.readiness(readiness, epoch),
+        onRestart: (reason) => {
+          run.unready = reason
+          this.look()
+        },
+      }),
     }
     return run
   }
@@ -278,6 +307,7 @@ export class GuestRun {
 
   /** The guest runs elsewhere by now; what is left of it here has nothing to write and nobody to talk to. */
   async #left(run: Run): Promise<void> {
+    run.probing.end()
     const killed = await this.#context.guests.kill(this.#guest)
     if (!killed.ok) throw new Error(killed.error.message, { cause: killed.error })
     await this.#context.network.removeTaps(this.#guest)
@@ -350,6 +380,7 @@ export class GuestRun {
       await clock.sleep(50)
     }
     run.disks.end()
+    run.probing.end()
     const clean = await this.#switchOff(run)
     this.#endedEpoch = run.epoch
     this.#run = undefined
@@ -380,14 +411,8 @@ export class GuestRun {
 
   /** QEMU ended without being asked. */
   async #ended(run: Run, exit: Extract<GuestEvent, { kind: 'exited' }>): Promise<void> {
-    const { events, self } = this.#context
     const shutDown = exit.cause === 'guest-shutdown'
-    events.tell({
-      kind: 'guest.exited',
-      subject: `guest/${this.#name()}`,
-      message: `${this.#name()} ended on ${self}: ${exit.reason}`,
-      details: { host: self, epoch: run.epoch },
-    })
+    this.#tellExit(run.epoch, exit.reason)
     await this.#leave(
       run,
       run.epoch,
@@ -395,6 +420,16 @@ export class GuestRun {
       shutDown ? 'the guest shut itself down' : exit.reason,
       shutDown ? 0 : this.#failures(run) + 1,
     )
+  }
+
+  #tellExit(epoch: number, reason: string): void {
+    const { events, self } = this.#context
+    events.tell({
+      kind: 'guest.exited',
+      subject: `guest/${this.#name()}`,
+      message: `${this.#name()} ended on ${self}: ${reason}`,
+      details: { host: self, epoch },
+    })
   }
 
   async #giveUp(run: Run, reason: string): Promise<void> {
@@ -408,8 +443,23 @@ export class GuestRun {
     await this.#leave(run, run.epoch, false, reason, this.#storageFailures(run))
   }
 
+  /** It runs and does not do what it is for. Its last writes are flushed all the same, if that still works. */
+  async #restartUnready(run: Run, reason: string): Promise<void> {
+    const { events, self } = this.#context
+    const why = `its probe failed: ${reason}`
+    events.tell({
+      kind: 'guest.failed',
+      subject: `guest/${this.#name()}`,
+      message: `${this.#name()} is ended on ${self} to be restarted: ${why}`,
+      details: { host: self, epoch: run.epoch },
+    })
+    const clean = await this.#switchOff(run)
+    await this.#leave(run, run.epoch, clean, why, this.#failures(run) + 1)
+  }
+
   async #leave(run: Run | undefined, epoch: number, clean: boolean, reason: string, failures: number): Promise<void> {
     run?.disks.end()
+    run?.probing.end()
     const killed = await this.#context.guests.kill(this.#guest)
     if (!killed.ok) throw new Error(killed.error.message, { cause: killed.error })
     this.#endedEpoch = epoch
@@ -423,6 +473,7 @@ export class GuestRun {
   async #abandon(run: Run): Promise<void> {
     const { guests, network, log } = this.#context
     run.disks.end()
+    run.probing.end()
     const killed = await guests.kill(this.#guest)
     if (!killed.ok) throw new Error(killed.error.message, { cause: killed.error })
     await network.removeTaps(this.#guest)
@@ -434,7 +485,8 @@ export class GuestRun {
 
   #failures(run?: Run): number {
     const seen = this.#context.mirror.state.observations.get(this.#guest)?.value
-    if (run && this.#context.clock.monotonicMs() - run.startedMs > STABLE_MS) return 0
+    // A guest that has a probe must have been ready for long: one that only boots each time has proved nothing.
+    if (run && (run.probing.isProven ?? this.#context.clock.monotonicMs() - run.startedMs > STABLE_MS)) return 0
     return seen?.failures ?? 0
   }
 

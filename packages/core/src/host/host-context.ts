@@ -9,6 +9,7 @@ import type { Fence } from '../ports/fence.ts'
 import type { GuestAgent } from '../ports/guest-agent.ts'
 import type { GuestHost, Leg } from '../ports/guest-host.ts'
 import type { GuestMigration } from '../ports/guest-migration.ts'
+import type { GuestProbe } from '../ports/guest-probe.ts'
 import type { LegWatch } from '../ports/leg-watch.ts'
 import type { Log } from '../ports/log.ts'
 import type { NetworkHost } from '../ports/network-host.ts'
@@ -33,6 +34,7 @@ export interface HostContext {
   readonly volumesOn: (host: HostId) => VolumeHost
   readonly network: NetworkHost
   readonly legWatch: LegWatch
+  readonly probe: GuestProbe
   /** Path of a blob on this host, fetched from another host when it is missing here. */
   readonly blobPath: (blob: BlobId) => Promise<Result<string>>
   readonly events: EventWriter

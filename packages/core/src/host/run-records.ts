@@ -5,7 +5,7 @@
  */
 import type { Versioned } from '../model/cluster.ts'
 import { withoutHandover, type Grant } from '../model/grant.ts'
-import type { GuestObservation, MigrationReport } from '../model/guest.ts'
+import type { GuestObservation } from '../model/guest.ts'
 import type { GuestId, HostId, VolumeId } from '../model/ids.ts'
 import { KEYS } from '../model/keys.ts'
 import { withReplica } from '../model/records.ts'
@@ -16,6 +16,9 @@ import type { HostContext } from './host-context.ts'
 const RETRY_MS = 100
 
 export type Recorded<T = void> = { readonly kind: 'recorded'; readonly value: T } | { readonly kind: 'deposed' }
+
+/** What is seen of a run. */
+type Observed = Pick<GuestObservation, 'phase' | 'reason' | 'migration' | 'readiness'>
 
 export class RunRecords {
   readonly #context: HostContext
@@ -83,7 +86,7 @@ export class RunRecords {
           { key: KEYS.grant(this.#guest), modRevision: read.grant.revision },
           { key: KEYS.observation(this.#guest), modRevision: read.record?.revision ?? 0n },
         ],
-        writes: [this.#observation('starting', '', failures)],
+        writes: [this.#observation({ phase: 'starting', reason: '' }, failures)],
       })
       if (outcome.ok && outcome.value.committed) return { kind: 'recorded', value: undefined }
       await this.#context.clock.sleep(outcome.ok ? 1 : RETRY_MS)
@@ -95,7 +98,7 @@ export class RunRecords {
       const read = await this.#read<GuestObservation>(KEYS.observation(this.#guest))
       if (read.kind === 'deposed') return read
       const released: Grant = { ...withoutHandover(read.grant.value), state: 'released', clean, reason }
-      const observation = this.#observation('stopped', reason, failures)
+      const observation = this.#observation({ phase: 'stopped', reason }, failures)
       const outcome = await this.#context.store.transact({
         compares: [{ key: KEYS.grant(this.#guest), modRevision: read.grant.revision }],
         writes: [{ kind: 'put', key: KEYS.grant(this.#guest), value: JSON.stringify(released) }, observation],
@@ -111,15 +114,9 @@ export class RunRecords {
    * may an earlier word come after a later one: one whose answer was lost may still be on its way by another member of
    * the store, so each compares the record that it replaces.
    */
-  async observe(
-    phase: GuestObservation['phase'],
-    reason: string,
-    failures: number,
-    isOutdated: () => boolean,
-    migration?: MigrationReport,
-  ): Promise<void> {
+  async observe(word: Observed, failures: number, isOutdated: () => boolean): Promise<void> {
     const { mirror, store, log, clock } = this.#context
-    const write = this.#observation(phase, reason, failures, migration)
+    const write = this.#observation(word, failures)
     const observation = JSON.parse(write.value) as GuestObservation
     mirror.unreported.set(this.#guest, { observation, failed: false })
     let complained = false
@@ -148,7 +145,11 @@ export class RunRecords {
       if (problem) {
         mirror.unreported.set(this.#guest, { observation, failed: true })
         if (!complained)
-          log.warn("a guest's state could not be reported yet", { guest: this.#guest, phase, cause: problem })
+          log.warn("a guest's state could not be reported yet", {
+            guest: this.#guest,
+            phase: word.phase,
+            cause: problem,
+          })
         complained = true
       }
       if (isOutdated()) return
@@ -160,12 +161,8 @@ export class RunRecords {
     return grant.epoch === this.#epoch && grant.host === this.#context.self && grant.state !== 'released'
   }
 
-  #observation(
-    phase: GuestObservation['phase'],
-    reason: string,
-    failures: number,
-    migration?: MigrationReport,
-  ): Extract<Write, { kind: 'put' }> {
+  #observation({ phase, reason, migration, readiness }: Observed, failures: number): Extract<Write, { kind: 'put' }> {
+    const bootId = bootOf(this.#context)
     const observation: GuestObservation = {
       guest: this.#guest,
       host: this.#context.self,
@@ -176,6 +173,8 @@ export class RunRecords {
       failures,
       ...this.#failedOn(failures),
       ...(migration ? { migration } : {}),
+      ...(bootId === undefined ? {} : { bootId }),
+      ...(readiness ? { readiness } : {}),
     }
     return { kind: 'put', key: KEYS.observation(this.#guest), value: JSON.stringify(observation) }
   }
@@ -208,6 +207,11 @@ export class RunRecords {
       await this.#context.clock.sleep(RETRY_MS)
     }
   }
+}
+
+/** Of this host, as it has registered itself. */
+export function bootOf({ mirror, self }: HostContext): string | undefined {
+  return mirror.state.hosts.get(self)?.value.bootId
 }
 
 function parsed<T>(entry: StoreEntry): Versioned<T> {

@@ -88,7 +88,18 @@ function hostRecord(host: FileHost, order: number, neededBytes: number): Host {
 }
 
 function guestRecord(guest: FileGuest): Guest {
-  const { name, memoryBytes, cpus, host, ha = 'started', priority, maxRestart, maxRelocate, failback } = guest
+  const {
+    name,
+    memoryBytes,
+    cpus,
+    host,
+    ha = 'started',
+    priority,
+    maxRestart,
+    maxRelocate,
+    failback,
+    lifecycle,
+  } = guest
   const isWanted = ha === 'ignored' ? host !== undefined : ha === 'started'
   return {
     id: name as GuestId,
@@ -106,6 +117,7 @@ function guestRecord(guest: FileGuest): Guest {
     ...(maxRestart === undefined ? {} : { maxRestart }),
     ...(maxRelocate === undefined ? {} : { maxRelocate }),
     ...(failback === undefined ? {} : { failback }),
+    ...(lifecycle === undefined ? {} : { lifecycle }),
     deleting: false,
     createdAt: 0,
   }
@@ -178,7 +190,7 @@ function guestOfFile(state: ClusterState, guest: Guest): FileGuest | undefined {
   const volumes = volumesOf(state, guest)
   if (guest.deleting || volumes?.every(({ value }) => value.ready) !== true) return undefined
   const grant = state.grants.get(guest.id)?.value
-  const { priority, maxRestart, maxRelocate, failback } = guest
+  const { priority, maxRestart, maxRelocate, failback, lifecycle } = guest
   const [first, ...more] = volumes.map(({ value }) => diskOfFile(value))
   return {
     name: guest.name,
@@ -192,6 +204,7 @@ function guestOfFile(state: ClusterState, guest: Guest): FileGuest | undefined {
     ...(maxRestart === undefined ? {} : { maxRestart }),
     ...(maxRelocate === undefined ? {} : { maxRelocate }),
     ...(failback === undefined ? {} : { failback }),
+    ...(lifecycle === undefined ? {} : { lifecycle }),
   }
 }
 

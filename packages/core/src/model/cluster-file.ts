@@ -6,6 +6,7 @@
 import type { ClusterPolicy } from './cluster-policy.ts'
 import type { HaMode } from './guest.ts'
 import type { HostRole } from './host.ts'
+import type { GuestLifecycle } from './lifecycle.ts'
 import type { Rule } from './rule.ts'
 
 export const CLUSTER_FILE_FORMAT = 'stead-cluster/1'
@@ -53,6 +54,7 @@ export interface FileGuest {
   readonly maxRestart?: number
   readonly maxRelocate?: number
   readonly failback?: boolean
+  readonly lifecycle?: GuestLifecycle
 }
 
 export interface ClusterFile {

@@ -1,5 +1,7 @@
 import type { HardwareObservation, NicLimits } from './hardware.ts'
 import type { BlobId, GuestId, HostId, VolumeId } from './ids.ts'
+import type { GuestLifecycle } from './lifecycle.ts'
+import type { Readiness } from './probe.ts'
 
 /** HA vocabulary of the field: what the cluster keeps true for the guest. `ignored`: the cluster never acts by itself. */
 export type HaMode = 'started' | 'stopped' | 'ignored'
@@ -64,6 +66,7 @@ export interface Guest {
   readonly moveHow?: 'live' | 'restart'
   /** The epoch of a hand-over that a user has called off. */
   readonly cancelledHandover?: number
+  readonly lifecycle?: GuestLifecycle
   /** Set by delete: the guest is stopped, its volumes removed, then the record goes. */
   readonly deleting: boolean
   readonly createdAt: number
@@ -93,6 +96,15 @@ export function failuresMax(guest: Guest): number {
   return (maxRestart + 1) * (maxRelocate + 1)
 }
 
+/**
+ * How many failed runs to record of a guest whose host booted under it, when `known` were before. That is no fault of
+ * the guest's: such runs slow the next tries down, but alone they never end them, if the guest is to start again at all.
+ */
+export function failuresAfterBoot(guest: Guest, known: number): number {
+  if (guest.ha === 'ignored' && guest.lifecycle?.autostart !== true) return known + 1
+  return Math.max(known, Math.min(known + 1, failuresMax(guest) - 1))
+}
+
 /** What the granted host sees of its guest. Written by that host's agent; older epochs are refused. */
 export interface GuestObservation {
   readonly guest: GuestId
@@ -110,6 +122,10 @@ export interface GuestObservation {
   readonly hardware?: HardwareObservation
   /** How far its move to another host has come; absent while it does not move. */
   readonly migration?: MigrationReport
+  /** The host's boot in which this was seen. */
+  readonly bootId?: string
+  /** Of a running guest that has a probe: what that has found. */
+  readonly readiness?: Readiness
 }
 
 /** A live move as the source sees it, brought up to date about once a second. */

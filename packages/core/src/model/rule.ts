@@ -60,6 +60,8 @@ export interface OrderRule extends RuleBase {
    * that is to run as well.
    */
   readonly mode: 'required' | 'optional'
+  /** What the later guest waits for: that the earlier one runs (when absent), or that its probe has found it ready. */
+  readonly until?: 'running' | 'ready'
 }
 
 export type Rule = TogetherRule | ApartRule | HostsRule | BanRule | OrderRule

@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Guest } from '../model/guest.ts'
+import type { Schedule, ScheduleId } from '../model/schedule.ts'
+import { ClusterFixture } from './cluster-fixture.ts'
+import type { Action } from './plan.ts'
+import { scheduledActions } from './scheduled-actions.ts'
+
+const NOON = Date.parse('2026-05-01T12:00:00Z')
+const DAY_MS = 86_400_000
+const BASE: Schedule = {
+  id: 'daily' as ScheduleId,
+  action: 'stop',
+  cron: '0 12 * * *',
+  timeZone: 'UTC',
+  missed: 'skip',
+  nextAt: NOON,
+}
+
+/** What is done to a guest that runs on h1 (or does not) at this moment. */
+function carriedOut(schedule: Partial<Schedule>, wallMs: number, change: Partial<Guest> = {}) {
+  const cluster = new ClusterFixture(2)
+  const guest = cluster.guest('web', {
+    ...change,
+    lifecycle: { ...change.lifecycle, schedules: [{ ...BASE, ...schedule }] },
+  })
+  if (guest.desired === 'running') cluster.grant(guest, 'h1')
+  const actions = scheduledActions(cluster.state, wallMs)
+  assert(actions.length <= 1)
+  const action = actions[0]?.action as Extract<Action, { kind: 'schedule' }> | undefined
+  return { action, events: actions[0]?.events ?? [], after: action?.guestAfter.lifecycle?.schedules?.[0] }
+}
+
+test('nothing before the moment, the wish and the next moment together at it', () => {
+  assert.equal(carriedOut({}, NOON - 1).action, undefined)
+  const { action, after, events } = carriedOut({}, NOON)
+  assert.deepEqual([action?.guestAfter.desired, action?.guestAfter.ha], ['stopped', 'stopped'])
+  assert.deepEqual([after?.nextAt, after?.lastAt, after?.lastOutcome], [NOON + DAY_MS, NOON, 'done'])
+  assert.deepEqual(
+    events.map(({ kind }) => kind),
+    ['schedule.run'],
+  )
+})
+
+test('a stopped guest is started, and its earlier failures are forgotten', () => {
+  const { action } = carriedOut({ action: 'start' }, NOON, { desired: 'stopped', ha: 'stopped' })
+  assert.deepEqual([action?.guestAfter.desired, action?.guestAfter.ha], ['running', 'started'])
+  assert.equal(action?.forgetFailures, true)
+})
+
+test('a restart recalls the grant and means the same host', () => {
+  const { action } = carriedOut({ action: 'restart' }, NOON)
+  assert.deepEqual([action?.grantAfter?.state, action?.grantAfter?.movesTo], ['recalled', 'h1'])
+  assert.equal(action?.guestAfter.desired, 'running')
+})
+
+for (const [what, schedule, change, why] of [
+  ['a stop of a stopped guest', {}, { desired: 'stopped' }, /stopped already/],
+  ['a start of a running one', { action: 'start' }, {}, /to run already/],
+  ['a restart of a stopped one', { action: 'restart' }, { desired: 'stopped' }, /does not run/],
+  ['a stop of a protected one', {}, { lifecycle: { protectedFrom: ['stop'] } }, /protected/],
+  ['a restart of a protected one', { action: 'restart' }, { lifecycle: { protectedFrom: ['stop'] } }, /protected/],
+] as const)
+  test(`${what} is left out, and the next moment comes all the same`, () => {
+    const { action, after, events } = carriedOut(schedule, NOON, change as Partial<Guest>)
+    assert.equal(action?.grantAfter, undefined)
+    assert.equal(action?.guestAfter.desired, (change as Partial<Guest>).desired ?? 'running')
+    assert.equal(after?.nextAt, NOON + DAY_MS)
+    assert.match(after?.lastOutcome ?? '', why)
+    assert.deepEqual(
+      events.map(({ kind }) => kind),
+      ['schedule.skipped'],
+    )
+  })
+
+test('moments that were missed are left out, or made up for once', () => {
+  const late = NOON + 3 * DAY_MS + 3_600_000
+  const skipped = carriedOut({}, late)
+  assert.equal(skipped.action?.guestAfter.desired, 'running')
+  assert.match(skipped.after?.lastOutcome ?? '', /nobody could act at 2026-05-01T12:00/)
+  const made = carriedOut({ missed: 'run' }, late)
+  assert.equal(made.action?.guestAfter.desired, 'stopped')
+  assert.deepEqual([skipped.after?.nextAt, made.after?.nextAt], [NOON + 4 * DAY_MS, NOON + 4 * DAY_MS])
+})
+
+test('a few seconds late is not missed', () => {
+  assert.equal(carriedOut({}, NOON + 10_000).action?.guestAfter.desired, 'stopped')
+})
+
+test('a clock that was ahead and is set right: the next moment is chosen anew, silently', () => {
+  const { action, after, events } = carriedOut({ lastAt: NOON + 300 * DAY_MS, nextAt: NOON + 301 * DAY_MS }, NOON + 1)
+  assert.equal(action?.guestAfter.desired, 'running')
+  assert.equal(after?.nextAt, NOON + DAY_MS)
+  assert.deepEqual(events, [])
+})
+
+test('a guest that HA ignores stays ignored', () => {
+  assert.equal(carriedOut({}, NOON, { ha: 'ignored' }).action?.guestAfter.ha, 'ignored')
+})

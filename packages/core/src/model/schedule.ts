@@ -1,0 +1,25 @@
+/** What is done to a guest at moments that a calendar names. */
+import type { Branded } from './ids.ts'
+
+/** A DNS label, unique among the guest's schedules: `nightly`. */
+export type ScheduleId = Branded<'ScheduleId'>
+
+export const SCHEDULED_ACTIONS = ['start', 'stop', 'restart'] as const
+export type ScheduledAction = (typeof SCHEDULED_ACTIONS)[number]
+
+export interface Schedule {
+  readonly id: ScheduleId
+  readonly action: ScheduledAction
+  /** Five fields, see `cron.ts`. */
+  readonly cron: string
+  /** IANA name: `Europe/Warsaw`. */
+  readonly timeZone: string
+  /** A moment that passed while nobody could act: `run` does it once, late; `skip` leaves it out. */
+  readonly missed: 'run' | 'skip'
+  /** The moment that comes next, ms since 1970; absent when there is none any more. */
+  readonly nextAt?: number
+  /** When the coordinator last dealt with it, ms since 1970. */
+  readonly lastAt?: number
+  /** What came of that: `done`, or why nothing was done. */
+  readonly lastOutcome?: string
+}
