@@ -37,6 +37,9 @@ import { startInternalServer } from './http/internal-server.ts'
 import { arrivalCalls, remoteArrivals } from './http/remote-arrivals.ts'
 import { jsonLog } from './json-log.ts'
 import { LinuxNetworkHost } from './network/linux-network-host.ts'
+import { ConsoleRouter } from './console/console-router.ts'
+import { ConsoleTickets } from './console/console-tickets.ts'
+import { GuestConsoles } from './console/guest-consoles.ts'
 import { Peers } from './peers.ts'
 import { HostGuestProbe } from './probe/host-guest-probe.ts'
 import { Companion } from './process/companion.ts'
@@ -176,6 +179,13 @@ async function main(configPath: string | undefined): Promise<void> {
 
   const arrivals: Arrivals = new Arrivals(context)
 
+  const consoles = new ConsoleRouter({
+    self,
+    mirror,
+    client: (host) => peers.client(host),
+    here: new GuestConsoles({ consoleOf: (guest) => guests.consoleOf(guest), clock }),
+    tickets: new ConsoleTickets(self, clock),
+  })
   const verdicts = () => {
     const view = fence.view()
     const members = [...mirror.state.hosts.keys()]
@@ -200,6 +210,7 @@ async function main(configPath: string | undefined): Promise<void> {
     lagBytes: (volume) => lagBytes(context, volume),
     console: (guest, offset, follow, gone) => openConsole(context, peers, { guest, offset, follow }, gone),
     guestAgentOf: askGuestAgent(context, peers),
+    consoles,
     checkKernel,
     checkImage,
     spreadBlobs: async (digests) => {
@@ -212,6 +223,7 @@ async function main(configPath: string | undefined): Promise<void> {
     backend,
     log,
     token: config.apiToken,
+    connectConsole: (request) => consoles.connect(request),
   })
   const internal = await startInternalServer({
     hosts: Object.values(config.addresses).filter((address) => address !== undefined),
@@ -223,13 +235,16 @@ async function main(configPath: string | undefined): Promise<void> {
       ...decisionCalls(decisions),
       ...guestAgentCalls(context),
       ...arrivalCalls(arrivals),
+      ...consoles.calls,
       'fetch-blobs': async (input) => {
         const digests = Array.isArray(input) ? (input as BlobId[]) : []
         const fetched = await Promise.all(digests.map((digest) => blobs.ensure(digest)))
         return fetched.find((result) => !result.ok) ?? ok()
       },
     },
+    pipes: consoles.pipes,
     streams: {
+      ...consoles.streams,
       console: async (input, gone) => {
         const { guest, offset, follow } = input as { guest: GuestId; offset: number; follow: boolean }
         return ok(readConsole(guests.consoleLogPath(guest), offset, follow, gone))

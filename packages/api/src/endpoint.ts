@@ -46,8 +46,12 @@ export interface Endpoint {
    */
   readonly streams?: 'text' | 'events'
   readonly item?: z.ZodType
+  /** Of `streams: 'text'`: what the bytes are; plain text when absent. */
+  readonly media?: string
+  /** The request is upgraded to a WebSocket; it authenticates itself by its query, since browsers can send no header. */
+  readonly websocket?: true
   /** HTTP status of success. */
-  readonly status: 200 | 201 | 202 | 204
+  readonly status: 101 | 200 | 201 | 202 | 204
   /** How long a client waits for the first byte of the answer before it asks another host, ms; short when absent. */
   readonly answerWithinMs?: number
   /**

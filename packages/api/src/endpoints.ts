@@ -1,5 +1,6 @@
 /** The API: every endpoint, by id. Routes, OpenAPI, the typed client and the command line's help follow from it. */
 import { CLUSTER_ENDPOINTS } from './endpoints/cluster.ts'
+import { CONSOLE_ENDPOINTS } from './endpoints/consoles.ts'
 import { DECISION_ENDPOINTS } from './endpoints/decisions.ts'
 import { FORESIGHT_ENDPOINTS } from './endpoints/foresight.ts'
 import { GUEST_AGENT_ENDPOINTS } from './endpoints/guest-agent.ts'
@@ -12,6 +13,7 @@ import type { Endpoint } from './endpoint.ts'
 
 export const ENDPOINTS = {
   ...CLUSTER_ENDPOINTS,
+  ...CONSOLE_ENDPOINTS,
   ...DECISION_ENDPOINTS,
   ...FORESIGHT_ENDPOINTS,
   ...GUEST_ENDPOINTS,

@@ -36,6 +36,8 @@ function operationOf(endpoint: Endpoint): Json {
     operationId: endpoint.id,
     summary: endpoint.summary,
     'x-stead-permission': endpoint.permission,
+    // A WebSocket's ticket is all that it shows.
+    ...(endpoint.websocket ? { security: [] } : {}),
     ...(endpoint.long ? { 'x-stead-long': true } : {}),
     parameters: [
       ...parametersOf(endpoint.params, 'path'),
@@ -86,6 +88,8 @@ function requestBodyOf(endpoint: Endpoint): Json {
 
 function responseOf(endpoint: Endpoint): Json {
   if (endpoint.status === 204) return { description: 'Done' }
+  if (endpoint.websocket) return { description: 'A WebSocket; binary messages are the bytes' }
+  if (endpoint.media) return { description: 'Bytes', content: { [endpoint.media]: { schema: { type: 'string' } } } }
   if (endpoint.streams === 'text') {
     return { description: 'Bytes as they came', content: { 'text/plain': { schema: { type: 'string' } } } }
   }

@@ -172,6 +172,10 @@ export const haSchema = z
   .enum(['started', 'stopped', 'ignored'])
   .describe('What the cluster keeps true for the guest; `ignored`: the cluster never acts by itself')
 
+export const displaySchema = z
+  .enum(['none', 'vga'])
+  .describe('`vga`: a screen and a keyboard, seen by VNC; `none`: the serial console only')
+
 export const nicSchema = z.object({
   mac: z.string(),
   network: z.literal('lan'),
@@ -191,6 +195,7 @@ export const guestSchema = z.object({
   cpusMax: wholeNumber().exactOptional().describe('Processors up to which it can grow while it runs'),
   balloonBytes: bytes('What the balloon should leave it of its memory').exactOptional(),
   nics: z.array(nicSchema),
+  display: displaySchema.exactOptional(),
   ha: haSchema,
   desired: z.enum(['running', 'stopped']),
   forceStop: z.boolean(),

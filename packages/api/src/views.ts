@@ -1,7 +1,14 @@
 /** What the API shows: the responses' schemas. Fields are stable; new ones may be added. */
 import { z } from 'zod'
 import { notesSchema, probeSchema, protectedFromSchema, scheduleSchema, tagsSchema } from './lifecycle-records.ts'
-import { clusterPolicySchema, decisionSchema, eventSchema, haSchema, operationSchema } from './records.ts'
+import {
+  clusterPolicySchema,
+  decisionSchema,
+  displaySchema,
+  eventSchema,
+  haSchema,
+  operationSchema,
+} from './records.ts'
 
 const revision = z.string().describe("The store's revision of the record, decimal; also sent as ETag")
 
@@ -92,6 +99,7 @@ export const guestViewSchema = z.object({
     .array(z.string())
     .nullable()
     .describe('As its agent tells them, with prefix length; null in lists and while it does not say'),
+  display: displaySchema,
   volumes: z.array(
     z.object({
       id: z.string(),

@@ -12,11 +12,19 @@ import { formatStructured, type OutputFormat } from './output.ts'
 import { badArgument, parseDuration } from './quantities.ts'
 import { unixTransport } from './unix-transport.ts'
 
+/** What is typed, or piped in. */
+export interface TerminalInput extends AsyncIterable<Buffer> {
+  readonly isTTY?: boolean
+  setRawMode?(raw: boolean): unknown
+  destroy(): unknown
+}
+
 /** The world of the command line; tests give their own. */
 export interface Terminal {
   readonly env: NodeJS.ProcessEnv
   readonly stdout: { write(content: string | Uint8Array): unknown }
   readonly stderr: { write(content: string): unknown; readonly isTTY?: boolean }
+  readonly stdin?: TerminalInput
   readonly transport: Transport
   /** Calls the listener on Ctrl-C until the returned function is called. */
   onInterrupt(listener: () => void): () => void
@@ -27,6 +35,10 @@ export const processTerminal: Terminal = {
   env: process.env,
   stdout: process.stdout,
   stderr: process.stderr,
+  // Not touched before a command reads it: opening it keeps the process alive.
+  get stdin() {
+    return process.stdin
+  },
   transport: unixTransport,
   onInterrupt(listener) {
     process.once('SIGINT', listener)

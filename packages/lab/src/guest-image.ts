@@ -3,7 +3,8 @@
  * `.cache/guest`; the initramfs is built again when what goes into it has changed.
  *
  * Words on the kernel's command line: `stead.run=` takes a comma-separated list of `record:INTERVAL_MS` (the default,
- * every 100 ms), `idle`, `echo` (TCP port 7) and `cmd:BASE64`; `stead.ip=ADDRESS/PREFIX` sets up eth0.
+ * every 100 ms), `idle`, `echo` (TCP port 7), `shell` (on the serial console and on the screen) and `cmd:BASE64`;
+ * `stead.ip=ADDRESS/PREFIX` sets up eth0.
  */
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs'
@@ -69,12 +70,20 @@ disk() {
   return 1
 }
 
+shell() {
+  while [ -c /dev/$1 ]; do
+    setsid sh -c "exec sh -l </dev/$1 >/dev/$1 2>&1"
+    sleep 1
+  done
+}
+
 echo "GUEST ready $(cut -d ' ' -f 1 /proc/uptime)"
 for task in $(echo "$run" | tr , ' '); do
   case $task in
     record:*) disk && recorder append /dev/vda "\${task#record:}" & ;;
     echo) nc -ll -p 7 -e cat & ;;
     cmd:*) echo "\${task#cmd:}" | base64 -d > /run.sh; (sh /run.sh; echo "CMD exit $?") & ;;
+    shell) shell ttyS0 & shell tty1 & ;;
     idle) ;;
     *) echo "GUEST does not know $task" ;;
   esac

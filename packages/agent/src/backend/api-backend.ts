@@ -1,6 +1,7 @@
 /** The agent's answer to each endpoint of the API; the work is in the files beside this one, by noun. */
 import type { ApiBackend } from '../http/backend.ts'
 import { Desk, type BackendContext } from './desk.ts'
+import { consoleEndpoints } from './console-endpoints.ts'
 import { decisionEndpoints } from './decision-endpoints.ts'
 import { explainEndpoints } from './explain-endpoints.ts'
 import { guestAgentEndpoints } from './guest-agent-endpoints.ts'
@@ -20,6 +21,7 @@ export function createApiBackend(context: BackendContext): ApiBackend {
     ...guestEndpoints(desk),
     ...guestAgentEndpoints(desk),
     ...lifecycleEndpoints(desk),
+    ...consoleEndpoints(desk),
     ...storageEndpoints(desk),
     ...historyEndpoints(desk),
     ...ruleEndpoints(desk),

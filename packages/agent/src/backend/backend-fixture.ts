@@ -34,6 +34,8 @@ const COLLECTIONS = [
 
 const silent: Log = { debug() {}, info() {}, warn() {}, error() {}, with: () => silent }
 
+const notHere = () => fail<never>(failure('conflict', 'no guest of this fixture has a console'))
+
 export class TestBackend {
   readonly store: Store
   readonly mirror: ClusterMirror
@@ -61,6 +63,7 @@ export class TestBackend {
       verdicts: () => cluster.verdicts,
       lagBytes: async () => undefined,
       console: async () => ok((async function* () {})()),
+      consoles: { ticket: notHere, paste: async () => notHere(), screenshot: async () => notHere() },
       checkKernel: async () => ok(),
       checkImage: async () => ok({ virtualSizeBytes: 0 }),
       spreadBlobs: async () => {},

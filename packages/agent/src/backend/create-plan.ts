@@ -70,6 +70,7 @@ export function planCreate(context: CreateContext, request: CreateGuest): Result
     boot: bootOf(request.boot),
     volumes: request.disks.map(() => uuid().replaceAll('-', '') as VolumeId),
     nics: request.nic ? [{ mac: macOf(id), network: 'lan' }] : [],
+    ...(request.display === undefined ? {} : { display: request.display }),
     ha,
     desired,
     forceStop: false,

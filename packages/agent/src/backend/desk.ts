@@ -17,6 +17,7 @@ import type { Log } from '@stead/core/ports/log.ts'
 import type { Store } from '@stead/core/ports/store.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { BlobStore } from '../blobs/blob-store.ts'
+import type { ConsoleRouter } from '../console/console-router.ts'
 import type { ClusterDecisions } from '../cluster-decisions.ts'
 import type { History } from '../history.ts'
 import type { RequestContext } from '../http/backend.ts'
@@ -51,6 +52,8 @@ export interface BackendContext {
   ) => Promise<Result<AsyncIterable<Uint8Array>>>
   /** The agent inside the guest, asked on the host where the guest runs. */
   readonly guestAgentOf: (guest: Guest) => AskableAgent
+  /** Screens, keyboards and serial ports of all guests. */
+  readonly consoles: Pick<ConsoleRouter, 'ticket' | 'paste' | 'screenshot'>
   readonly checkKernel: (path: string) => Promise<Result<unknown>>
   readonly checkImage: (path: string, format: 'raw' | 'qcow2') => Promise<Result<{ readonly virtualSizeBytes: number }>>
   /** Has every host that is up fetch these files, so that a failover finds them. */

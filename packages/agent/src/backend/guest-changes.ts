@@ -55,13 +55,13 @@ export function deleteChange(known: Versioned<Guest>): Result<Change> {
   return ok(change('vm.delete', known, [put({ ...known.value, desired: 'stopped', forceStop: true, deleting: true })]))
 }
 
-/** Settings that a user may change at any time; `memoryBytes` and `cpus` only while the guest is stopped. */
+/** Settings that a user may change at any time; those of `STOPPED_ONLY` only while the guest is stopped. */
 export type GuestSettings = Omit<SetGuest, 'acceptBreach'>
 
 export function setChange(state: ClusterState, known: Versioned<Guest>, body: GuestSettings): Result<Change> {
   const { value: guest } = known
   if (guest.deleting) return fail(failure('conflict', `${guest.name} is being deleted`))
-  const { ha, memoryBytes, cpus } = body
+  const { ha } = body
   const lifecycle = lifecycleSettings(body)
   const settings = Object.fromEntries(
     SETTINGS.flatMap((name) => (body[name] === undefined ? [] : [[name, body[name]]])),
@@ -69,9 +69,9 @@ export function setChange(state: ClusterState, known: Versioned<Guest>, body: Gu
   if (Object.keys(settings).length === 0 && Object.keys(lifecycle).length === 0 && ha === undefined)
     return fail(failure('bad_request', 'Nothing is to be changed', { hint: 'Give at least one setting' }))
   const runs = isActive(state.grants.get(guest.id)?.value)
-  if ((memoryBytes !== undefined || cpus !== undefined) && (runs || guest.desired === 'running'))
+  if (STOPPED_ONLY.some((name) => body[name] !== undefined) && (runs || guest.desired === 'running'))
     return fail(
-      failure('conflict', `${guest.name} must be stopped before its memory or processors are changed`, {
+      failure('conflict', `${guest.name} must be stopped before its memory, processors or display are changed`, {
         hint: `\`stead vm stop ${guest.name}\` first`,
       }),
     )
@@ -91,7 +91,8 @@ export function setChange(state: ClusterState, known: Versioned<Guest>, body: Gu
   return ok(change(kind, known, writes))
 }
 
-const SETTINGS = ['priority', 'maxRestart', 'maxRelocate', 'failback', 'agent', 'memoryBytes', 'cpus'] as const
+const STOPPED_ONLY = ['memoryBytes', 'cpus', 'display'] as const
+const SETTINGS = ['priority', 'maxRestart', 'maxRelocate', 'failback', 'agent', ...STOPPED_ONLY] as const
 
 /**
  * A guest that runs is asked to move, if the planner lets it run there; one that does not starts there next. The host

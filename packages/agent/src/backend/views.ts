@@ -46,6 +46,7 @@ export function guestView(context: ViewContext, { value: guest, revision }: Vers
     nics: [...guest.nics],
     agent: { execute: guest.agent?.execute ?? false },
     addresses: null,
+    display: guest.display ?? 'none',
     volumes: volumes.map(({ value: volume }) => ({
       id: volume.id,
       name: volume.name,

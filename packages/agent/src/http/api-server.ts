@@ -13,11 +13,12 @@ import { describeIssues } from '@stead/api/issues.ts'
 import { openApiDocument } from '@stead/api/openapi.ts'
 import { failure, FailureError } from '@stead/core/errors.ts'
 import type { Log } from '@stead/core/ports/log.ts'
-import type { Result } from '@stead/core/result.ts'
+import { fail, type Result } from '@stead/core/result.ts'
 import type { z } from 'zod'
 import type { ApiBackend, RequestContext } from './backend.ts'
 import { digestCheck } from './digest-check.ts'
 import { failureOfThrown, sendProblem } from './problem-reply.ts'
+import { serveWebSockets, type ConnectConsole } from './websocket-server.ts'
 import { byteStream, eventStream, isAsyncIterable } from './streamed-reply.ts'
 
 export type ListenAddress = { readonly unix: string } | { readonly host: string; readonly port: number }
@@ -31,6 +32,8 @@ export interface ApiServerOptions {
   readonly token?: string
   /** Largest file that may be uploaded, bytes. */
   readonly uploadBytesMax?: number
+  /** Absent: no WebSocket is accepted. */
+  readonly connectConsole?: ConnectConsole
 }
 
 export interface ApiServer {
@@ -44,6 +47,8 @@ const JSON_BYTES_MAX = 1024 * 1024
 const UPLOAD_BYTES_MAX = 256 * 1024 ** 3
 /** A client that stops in the middle of a request's head or body does not hold the server. */
 const REQUEST_HEAD_TIMEOUT_MS = 10_000
+
+const UPGRADE_HINT = { hint: 'Connect with a WebSocket client: a request with `Upgrade: websocket`.' }
 
 type Handler = (input: unknown, context: RequestContext) => Promise<Result<unknown>>
 
@@ -135,7 +140,10 @@ function buildServer(options: ApiServerOptions, via: RequestContext['via'], clos
   const backend: Readonly<Record<string, Handler>> = {
     ...(options.backend as unknown as Record<string, Handler>),
     'openapi.show': async () => ({ ok: true, value: openApiDocument() }),
+    'console.connect': async () => fail(failure('bad_request', 'This address is for a WebSocket', UPGRADE_HINT)),
   }
+  const { connectConsole } = options
+  if (connectConsole) serveWebSockets(server.server, connectConsole, closing, options.log)
   for (const endpoint of Object.values(ENDPOINTS) as Endpoint[]) {
     server.route({
       method: endpoint.method,
@@ -185,7 +193,7 @@ async function answer(
   if (isAsyncIterable(value)) {
     reply.header('cache-control', 'no-store')
     if (endpoint.streams === 'events') return reply.type('text/event-stream').send(eventStream(value))
-    return reply.type('text/plain; charset=utf-8').send(byteStream(value))
+    return reply.type(endpoint.media ?? 'text/plain; charset=utf-8').send(byteStream(value))
   }
   if (endpoint.status === 204) return reply.send()
   const revision = (value as { revision?: unknown }).revision

@@ -38,8 +38,8 @@ type ReplyOf<E extends Endpoint> = E extends { readonly streams: 'text' }
 
 type InputOf<E extends Endpoint> = E extends { readonly upload: true } ? ParsedInput<E> & UploadBody : ParsedInput<E>
 
-/** `openapi.show` is answered by the server itself. */
-export type BackendId = Exclude<EndpointId, 'openapi.show'>
+/** `openapi.show` is answered by the server itself, WebSockets by `websocket-server.ts`. */
+export type BackendId = Exclude<EndpointId, 'openapi.show' | 'console.connect'>
 
 export type ApiBackend = {
   readonly [Id in BackendId]: (

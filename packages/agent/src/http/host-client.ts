@@ -3,8 +3,10 @@
  * as a connection that cannot be made, and the next address is tried. Nothing here waits without bound.
  */
 import type { Agent as HttpAgent, IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
 import { failure } from '@stead/core/errors.ts'
 import { fail, type Result } from '@stead/core/result.ts'
+import { connectPipe } from './internal-pipe.ts'
 import { internalBearer } from './internal-protocol.ts'
 import { Agent, request as httpRequest } from './node-http.ts'
 
@@ -73,6 +75,22 @@ export class HostClient {
   /** One of the host's `streams`. */
   stream(name: string, input: unknown, signal: AbortSignal): Promise<Result<IncomingMessage>> {
     return this.#openStream('POST', `/internal/stream/${encodeURIComponent(name)}`, input, signal)
+  }
+
+  /** One of the host's `pipes`: bytes in both directions until either end closes or breaks it. */
+  async pipe(name: string, input: unknown): Promise<Result<Duplex>> {
+    const { port, clusterKey, timeoutMs = CALL_TIMEOUT_MS } = this.#options
+    const limits = { connectTimeoutMs: CONNECT_TIMEOUT_MS, answerTimeoutMs: timeoutMs }
+    const troubles: string[] = []
+    for (const address of [...this.#addresses]) {
+      try {
+        return await connectPipe({ address, port, clusterKey, name, input, ...limits })
+      } catch (error) {
+        this.#distrust(address)
+        troubles.push(`${address}: ${error instanceof Error ? error.message : String(error)}`)
+      }
+    }
+    return fail(this.#unreachable(`cannot be reached (${troubles.join('; ')})`, troubles))
   }
 
   /** The response, whatever it holds; `signal` also ends its body. */

@@ -1,6 +1,6 @@
 /**
- * What a host offers to the other hosts: its replicas (port `VolumeHost`), its blobs, and named calls and streams
- * for its guests. Plain node:http: few routes, trusted callers, no framework in the way of a failover.
+ * What a host offers to the other hosts: its replicas (port `VolumeHost`), its blobs, and named calls, streams and
+ * pipes (`internal-pipe.ts`) for its guests. Plain node:http: few routes, trusted callers, no framework in the way of a failover.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
@@ -10,6 +10,7 @@ import type { Log } from '@stead/core/ports/log.ts'
 import type { CopyRequest, VolumeHost } from '@stead/core/ports/volume-host.ts'
 import { fail, type Result } from '@stead/core/result.ts'
 import { sameSecret } from './api-server.ts'
+import { servePipes, type Pipes } from './internal-pipe.ts'
 import { COPY_HEARTBEAT_MS, internalBearer, resultToJson, VOLUME_METHODS, type CopyLine } from './internal-protocol.ts'
 import { createServer } from './node-http.ts'
 
@@ -26,6 +27,8 @@ export interface InternalServerOptions {
   readonly streams?: Readonly<
     Record<string, (input: unknown, signal: AbortSignal) => Promise<Result<AsyncIterable<Uint8Array>>>>
   >
+  /** Streams of bytes in both directions by name. */
+  readonly pipes?: Pipes
   readonly log: Log
 }
 
@@ -40,7 +43,9 @@ export async function startInternalServer(options: InternalServerOptions): Promi
   const bearer = internalBearer(options.clusterKey)
   const servers: Server[] = []
   let port = options.port
+  const endPipes: (() => void)[] = []
   const close = async () => {
+    for (const end of endPipes) end()
     await Promise.all(
       servers.map((server) => {
         const closed = new Promise<void>((resolve) => server.close(() => resolve()))
@@ -64,6 +69,7 @@ export async function startInternalServer(options: InternalServerOptions): Promi
       })
       // Callers keep connections between calls; the default of 5 s would race with their next call.
       server.keepAliveTimeout = 60_000
+      endPipes.push(servePipes(server, options.pipes ?? {}, options.clusterKey, options.log))
       servers.push(server)
       port = await listen(server, host, port)
     }

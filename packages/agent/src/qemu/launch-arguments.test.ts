@@ -23,7 +23,13 @@ const launch: GuestLaunch = {
   nics: [{ mac: '52:54:00:00:00:01', network: 'lan', tap: 'st2f0c5c0e0' }],
   accelerator: 'tcg',
 }
-const paths = { qmpSocket: '/run/qmp.sock', consoleLog: '/log/console.log', agentSocket: '/run/agent,.sock' }
+const paths = {
+  qmpSocket: '/run/qmp.sock',
+  serialSocket: '/run/tty.sock',
+  vncSocket: '/run/vnc.sock',
+  consoleLog: '/log/console.log',
+  agentSocket: '/run/agent,.sock',
+}
 const argumentsOf = (changes: Partial<GuestLaunch> = {}) =>
   launchArguments(newLaunchRecord({ ...launch, ...changes }, 'pc-q35-10.0', 0), paths)
 const valuesOf = (args: readonly string[], option: string) => args.filter((_, index) => args[index - 1] === option)
@@ -61,6 +67,16 @@ describe('the command line of QEMU', () => {
 
   it('passes names with commas through the option parser', () => {
     assert.deepEqual(valuesOf(argumentsOf(), '-name'), ['guest=web,,1,debug-threads=on'])
+  })
+
+  it('shows the console on sockets in the folder and on no port, and keeps its log', () => {
+    const serial = 'socket,id=console,path=/run/tty.sock,server=on,wait=off,logfile=/log/console.log,logappend=on'
+    assert.ok(valuesOf(argumentsOf(), '-chardev').includes(serial))
+    assert.deepEqual(valuesOf(argumentsOf(), '-vnc'), [], 'no screen unless it is asked for')
+    const vga = argumentsOf({ display: 'vga' })
+    assert.deepEqual(valuesOf(vga, '-vnc'), ['unix:/run/vnc.sock,share=force-shared'])
+    assert.ok(valuesOf(vga, '-device').includes('VGA,id=video,bus=pcie.0,addr=0x1,vgamem_mb=16'))
+    assert.ok(valuesOf(vga, '-device').some((device) => device.startsWith('virtio-tablet-pci')))
   })
 
   it('uses the host processor under KVM only', () => {

@@ -6,6 +6,8 @@ import { diskPort, nicPort, platformPlace, rootPorts } from './pci-places.ts'
 
 export interface GuestPaths {
   readonly qmpSocket: string
+  readonly serialSocket: string
+  readonly vncSocket: string
   readonly consoleLog: string
   readonly agentSocket: string
 }
@@ -30,7 +32,8 @@ export function launchArguments(record: LaunchRecord, paths: GuestPaths): string
       '-mon',
       'chardev=qmp,mode=control',
     ],
-    ...['-chardev', `file,id=console,path=${escaped(paths.consoleLog)},append=on`, '-serial', 'chardev:console'],
+    ...displayArguments(launch, paths),
+    ...serialArguments(paths),
     ...rootPorts().flatMap((port) => ['-device', port]),
     ...agentArguments(paths),
     ...['-object', 'rng-builtin,id=rng0', '-device', `virtio-rng-pci,id=rng,rng=rng0,${platformPlace('rng')}`],
@@ -50,6 +53,27 @@ function machineArguments(launch: GuestLaunch, machine: string): string[] {
     // A guest that shuts down is kept, paused, until its disks are flushed and the agent has seen that they are.
     ...['-action', 'shutdown=pause'],
   ]
+}
+
+/**
+ * A screen, a keyboard (PS/2, which the machine has anyhow and every kernel knows) and a pointer that is where the
+ * viewer's is, where the guest has the driver; else the PS/2 mouse. VNC only on a socket in the guest's own folder.
+ */
+function displayArguments({ display = 'none' }: GuestLaunch, paths: GuestPaths): string[] {
+  if (display === 'none') return []
+  return [
+    ...['-device', `VGA,id=video,${platformPlace('display')},vgamem_mb=16`],
+    ...['-device', `virtio-tablet-pci,id=tablet,${platformPlace('tablet')}`],
+    // Several people may look at the same screen: a viewer that wants it alone does not throw out the others.
+    ...['-vnc', `unix:${escaped(paths.vncSocket)},share=force-shared`],
+  ]
+}
+
+/** What the guest writes goes to the log, whether somebody is connected or not. */
+function serialArguments({ serialSocket, consoleLog }: GuestPaths): string[] {
+  const log = `logfile=${escaped(consoleLog)},logappend=on`
+  const chardev = `socket,id=console,path=${escaped(serialSocket)},server=on,wait=off,${log}`
+  return ['-chardev', chardev, '-serial', 'chardev:console']
 }
 
 function bootArguments({ boot }: GuestLaunch): string[] {

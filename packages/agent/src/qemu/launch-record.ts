@@ -3,7 +3,8 @@
  *
  *   launch.json   what was started and which node belongs to which host's leg; written before QEMU starts
  *   qemu.pid      pid and start time of the process
- *   run/          owned by the guests' user: QEMU creates `qmp.sock` in it, and `agent.sock` of the guest's agent
+ *   run/          owned by the guests' user: QEMU creates its sockets in it: `qmp.sock`, `tty.sock` (serial console),
+ *                 `vnc.sock` (screen), `agent.sock` of the guest's agent
  *   frozen        while the guest's file systems are frozen; see `QemuGuestAgent`
  *   migration/    the key of a migration that is under way; QEMU may read it
  *   console.log   serial console of the present boot; console.1.log: of the one before
@@ -40,6 +41,8 @@ export interface GuestFolder {
   readonly agentSocket: string
   readonly frozenNote: string
   readonly migrationFolder: string
+  readonly serialSocket: string
+  readonly vncSocket: string
   readonly consoleLog: string
   readonly previousConsoleLog: string
   readonly stdoutLog: string
@@ -61,6 +64,8 @@ export function guestFolder(guestsFolder: string, guest: string): GuestFolder {
     agentSocket: join(runFolder, 'agent.sock'),
     frozenNote: join(path, 'frozen'),
     migrationFolder: join(path, 'migration'),
+    serialSocket: join(runFolder, 'tty.sock'),
+    vncSocket: join(runFolder, 'vnc.sock'),
     consoleLog: join(path, 'console.log'),
     previousConsoleLog: join(path, 'console.1.log'),
     stdoutLog: join(path, 'stdout.log'),

@@ -3,7 +3,7 @@
  * places, so they are never left to QEMU: a device keeps its place whatever was added or removed before it, in a cold
  * start and in a machine that a migration makes.
  *
- *   pcie.0   01        free for a display        02-03  16 root ports, for what comes and goes while the guest runs
+ *   pcie.0   01        a display                 02-03  16 root ports, for what comes and goes while the guest runs
  *            05-0f     what the guest always has (`PLATFORM_SLOTS`)        1f  the chipset's own
  *
  * A device is known by its kind and its number there (its slot): disk 3 is on port 3, NIC 1 on port 13. See
@@ -22,6 +22,7 @@ export const PLATFORM_SLOTS = {
   watchdog: 0x09,
   usb: 0x0a,
   scsi: 0x0b,
+  tablet: 0x0c,
 } as const
 
 export type PlatformDevice = keyof typeof PLATFORM_SLOTS

@@ -27,7 +27,7 @@ import { newestMachineType } from './machine-type.ts'
 import { QemuGuestAgent } from './qemu-guest-agent.ts'
 import { probeNbdServer } from './leg-probe.ts'
 import { INCOMING_ARGUMENTS, type ListenAt } from './migration-destination.ts'
-import { QemuGuest } from './running-guest.ts'
+import { QemuGuest, type RunningConsole } from './running-guest.ts'
 
 export interface QemuGuestHostOptions {
   /** Holds one folder a guest. The guests' user must be able to reach it (execute permission on the way). */
@@ -41,6 +41,8 @@ export interface QemuGuestHostOptions {
   readonly namespacePid?: () => Promise<number | undefined>
   readonly log: Log
 }
+
+const NOT_RUNNING_HINT = 'It may be on its way to another host; try again in a moment, or start it'
 
 export class QemuGuestHost implements GuestHost, GuestMigration {
   readonly agent: QemuGuestAgent
@@ -311,6 +313,13 @@ export class QemuGuestHost implements GuestHost, GuestMigration {
 
   drainAndFlush(guest: GuestId, volume: VolumeId): Promise<Result<void>> {
     return this.#inTurn(guest, () => this.#with(guest, (running) => running.legs.drainAndFlush(volume)))
+  }
+
+  /** What leads to a running guest's screen, keyboard and serial port. */
+  consoleOf(guest: GuestId): Result<RunningConsole> {
+    const running = this.#running.get(guest)
+    if (!running) return fail(failure('conflict', 'The guest does not run there', { hint: NOT_RUNNING_HINT }))
+    return running.console()
   }
 
   consoleLogPath(guest: GuestId): string {

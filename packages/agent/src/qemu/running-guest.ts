@@ -35,6 +35,15 @@ const QUIT_TIMEOUT_MS = 3_000
 /** A QEMU that gives up says why and is gone a moment later. */
 const DYING_TIMEOUT_MS = 1_000
 
+/** What leads to a running guest's screen, keyboard and serial port. */
+export interface RunningConsole {
+  readonly epoch: number
+  readonly name: string
+  readonly hasScreen: boolean
+  readonly folder: GuestFolder
+  readonly monitor: QmpClient
+}
+
 type ExitCause = (GuestEvent & { kind: 'exited' })['cause']
 
 export class QemuGuest {
@@ -200,6 +209,14 @@ export class QemuGuest {
 
   #identity(): Pick<RunningGuest, 'guest' | 'epoch' | 'pid'> {
     return { guest: this.guest, epoch: this.epoch, pid: this.process.pid }
+  }
+
+  console(): Result<RunningConsole> {
+    const monitor = this.#connected()
+    if (!monitor.ok) return monitor
+    const { name, display } = this.#record.launch
+    const hasScreen = display === 'vga'
+    return ok({ epoch: this.epoch, name, hasScreen, folder: this.folder, monitor: monitor.value })
   }
 
   /** The power button. */

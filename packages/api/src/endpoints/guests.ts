@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { endpoint } from '../endpoint.ts'
 import { notesSchema, protectedFromSchema, tagSchema, tagsSchema } from '../lifecycle-records.ts'
-import { blobIdSchema, guestSchema, haSchema } from '../records.ts'
+import { blobIdSchema, displaySchema, guestSchema, haSchema } from '../records.ts'
 import {
   explanationSchema,
   guestViewSchema,
@@ -55,6 +55,7 @@ export const createGuestBody = z.strictObject({
   ha: haSchema.optional().describe('Default: `started` with `start`, else `stopped`'),
   start: z.boolean().default(false).describe('Start it once its disks exist'),
   nic: z.boolean().default(true).describe('A network card on the LAN'),
+  display: displaySchema.optional(),
   acceptBreach,
 })
 export type CreateGuest = z.output<typeof createGuestBody>
@@ -70,6 +71,7 @@ export const setGuestBody = z.strictObject({
   agent: agent.unwrap().optional(),
   memoryBytes: memoryBytes.optional().describe('Of a stopped guest only, in bytes; a multiple of 1 MiB'),
   cpus: cpus.optional().describe('Of a stopped guest only'),
+  display: displaySchema.optional().describe('Of a stopped guest only: a screen, or the serial console alone'),
   autostart: z.boolean().optional().describe('Of a guest that HA ignores: start it when its host has booted'),
   protectedFrom: protectedFromSchema.optional().describe('Replaces what there was; empty: nothing'),
   tags: tagsSchema.optional().describe('Replaces what there was'),

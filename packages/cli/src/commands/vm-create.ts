@@ -11,6 +11,7 @@ import { action, valueOf, type Session, type Terminal } from '../session.ts'
 import { settle } from '../waiting.ts'
 import { decisionText, printExplanation } from './explain.ts'
 import { ACCEPT_BREACH } from './host.ts'
+import { parseDisplay } from './vm-console.ts'
 import { parseHa } from './vm.ts'
 
 interface CreateOptions {
@@ -28,6 +29,7 @@ interface CreateOptions {
   readonly start?: boolean
   readonly acceptBreach?: boolean
   readonly nic: boolean
+  readonly display?: string
   readonly dryRun?: boolean
 }
 
@@ -54,6 +56,7 @@ export function addVmCreate(vm: Command, terminal: Terminal): void {
     .option('--start', 'start it once its disks exist')
     .option(...ACCEPT_BREACH)
     .option('--no-nic', 'no network card')
+    .option('--display <kind>', 'vga (a screen, seen by VNC) or none (the serial console only)')
     .option('--dry-run', 'only say where it would be placed')
     .action(
       action(terminal, (session, [name = ''], options) =>
@@ -112,6 +115,7 @@ function bodyOf(name: string, options: CreateOptions): Omit<CreateBody, 'boot'> 
     start: options.start === true,
     nic: options.nic,
     ...(options.acceptBreach ? { acceptBreach: true } : {}),
+    ...(options.display === undefined ? {} : { display: parseDisplay(options.display) }),
     ...(options.host === undefined ? {} : { host: options.host }),
     ...(options.ha === undefined ? {} : { ha: parseHa(options.ha) }),
   }

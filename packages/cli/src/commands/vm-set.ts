@@ -4,6 +4,7 @@ import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import { badArgument, parseCount, parseSize } from '../quantities.ts'
 import { action, valueOf, type Session, type Terminal } from '../session.ts'
 import { ACCEPT_BREACH } from './host.ts'
+import { parseDisplay } from './vm-console.ts'
 import { guestText, parseHa } from './vm.ts'
 import { addLifecycleOptions, lifecycleBody } from './vm-lifecycle-options.ts'
 
@@ -24,6 +25,7 @@ export function addVmSet(vm: Command, terminal: Terminal): void {
     .option('--cpus <n>', 'of a stopped guest: virtual processors')
     .option('--agent-exec', 'let programs be run in it from outside, by its agent')
     .option('--no-agent-exec', 'do not')
+    .option('--display <kind>', 'of a stopped guest: vga (a screen, seen by VNC) or none')
     .option(...ACCEPT_BREACH)
   addLifecycleOptions(set).action(
     action(terminal, (session, [guest = ''], options) => setGuest(session, guest, bodyOf(options), options)),
@@ -33,7 +35,7 @@ export function addVmSet(vm: Command, terminal: Terminal): void {
 function bodyOf(options: Readonly<Record<string, unknown>>): SetBody {
   const text = (name: string) => (typeof options[name] === 'string' ? options[name] : undefined)
   const [ha, priority, memory, cpus] = [text('ha'), text('priority'), text('memory'), text('cpus')]
-  const [maxRestart, maxRelocate] = [text('maxRestart'), text('maxRelocate')]
+  const [maxRestart, maxRelocate, display] = [text('maxRestart'), text('maxRelocate'), text('display')]
   if (priority !== undefined && !/^-?\d+$/.test(priority))
     throw badArgument(`--priority: \`${priority}\` is not a whole number`)
   const body = {
@@ -46,6 +48,7 @@ function bodyOf(options: Readonly<Record<string, unknown>>): SetBody {
     ...(memory === undefined ? {} : { memoryBytes: parseSize(memory, '--memory') }),
     ...(cpus === undefined ? {} : { cpus: parseCount(cpus, '--cpus') }),
     ...lifecycleBody(options),
+    ...(display === undefined ? {} : { display: parseDisplay(display) }),
   }
   if (Object.keys(body).length === 0)
     throw badArgument('Nothing to set', 'Give --ha started, stopped or ignored, or another setting; see --help.')

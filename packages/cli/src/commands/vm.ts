@@ -11,6 +11,7 @@ import { printExplanation } from './explain.ts'
 import { ACCEPT_BREACH } from './host.ts'
 import { REPLICA_COLUMNS } from './volume.ts'
 import { addVmAgent } from './vm-agent.ts'
+import { addVmConsole } from './vm-console.ts'
 import { addVmCreate } from './vm-create.ts'
 import { addVmMoves } from './vm-move.ts'
 import { addVmProbe, checkText, readinessText } from './vm-probe.ts'
@@ -81,6 +82,7 @@ export function addVmCommands(program: Command, terminal: Terminal): void {
   addVmAgent(vm, terminal)
   addVmProbe(vm, terminal)
   addVmSchedule(vm, terminal)
+  addVmConsole(vm, terminal)
   vm.command('log')
     .description(ENDPOINTS['guest.log'].summary)
     .argument(...NAME)
@@ -136,6 +138,7 @@ export function guestText(view: GuestView): string {
     ['memory', formatSize(view.memoryBytes)],
     ['cpus', view.cpus],
     ['boot', view.boot.kind],
+    ['display', view.display],
     ['nics', view.nics.map((nic) => `${nic.network} ${nic.mac}`).join(', ')],
     ['addresses', view.addresses?.join(', ') ?? null],
     ['agent', view.agent.execute ? 'may run programs' : null],

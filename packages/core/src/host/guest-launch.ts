@@ -38,6 +38,7 @@ export async function launchGuest(
     ...parts.value,
     disks,
     accelerator,
+    ...(guest.display === undefined ? {} : { display: guest.display }),
   })
   return running.ok ? ok({ running: running.value, disks }) : { ...running, ran: true }
 }

@@ -26,6 +26,9 @@ export interface Nic {
   readonly limits?: NicLimits
 }
 
+/** `vga`: a screen and a keyboard, seen by VNC. `none`: the serial console only. */
+export type GuestDisplay = 'none' | 'vga'
+
 /** What the administrator wants of a guest. */
 export interface Guest {
   readonly id: GuestId
@@ -41,6 +44,8 @@ export interface Guest {
   readonly boot: KernelBoot | DiskBoot
   readonly volumes: readonly VolumeId[]
   readonly nics: readonly Nic[]
+  /** `none` when absent. */
+  readonly display?: GuestDisplay
   readonly ha: HaMode
   /** Whether it should run. For `ha` started and stopped it says the same; for `ignored` it is the user's last word. */
   readonly desired: 'running' | 'stopped'

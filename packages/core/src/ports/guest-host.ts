@@ -3,7 +3,7 @@
  * what to start and which legs to drop or add, and it reports what happens.
  */
 import type { GuestId, VolumeId } from '../model/ids.ts'
-import type { Nic } from '../model/guest.ts'
+import type { GuestDisplay, Nic } from '../model/guest.ts'
 import type { Result } from '../result.ts'
 import type { GuestHardware } from './guest-hardware.ts'
 import type { MigrationProgress } from './guest-migration.ts'
@@ -49,6 +49,8 @@ export interface GuestLaunch {
   readonly accelerator: 'kvm' | 'tcg'
   /** The hypervisor's versioned machine, `pc-q35-10.0`. Absent: the newest that the host has. */
   readonly machine?: string
+  /** `none` when absent. */
+  readonly display?: GuestDisplay
 }
 
 export interface RunningGuest {

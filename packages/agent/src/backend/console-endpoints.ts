@@ -1,0 +1,32 @@
+/** Consoles of guests: tickets, keystrokes, pictures. The WebSocket itself is `http/websocket-server.ts`. */
+import { CONSOLE_SUBPROTOCOL } from '@stead/api/console-protocol.ts'
+import { ok } from '@stead/core/result.ts'
+import type { ApiBackend } from '../http/backend.ts'
+import type { Desk } from './desk.ts'
+
+type Answers = Pick<ApiBackend, 'console.open' | 'console.paste' | 'console.screenshot'>
+
+export function consoleEndpoints(desk: Desk): Answers {
+  const { consoles } = desk.context
+  return {
+    'console.open': async ({ params, body }) => {
+      const guest = desk.findGuest(params.guest)
+      if (!guest.ok) return guest
+      const given = consoles.ticket(guest.value.value, body.kind)
+      if (!given.ok) return given
+      const { name } = guest.value.value
+      const url = `/v1/guests/${name}/console/${body.kind}?ticket=${encodeURIComponent(given.value.ticket)}`
+      return ok({ ...given.value, url, subprotocol: CONSOLE_SUBPROTOCOL })
+    },
+    'console.paste': async ({ params, body }, request) => {
+      const guest = desk.findGuest(params.guest)
+      if (!guest.ok) return guest
+      const typed = await consoles.paste(guest.value.value, body.text, body.layout, request.idempotencyKey)
+      return typed.ok ? ok({ keystrokes: typed.value }) : typed
+    },
+    'console.screenshot': async ({ params }) => {
+      const guest = desk.findGuest(params.guest)
+      return guest.ok ? consoles.screenshot(guest.value.value) : guest
+    },
+  }
+}

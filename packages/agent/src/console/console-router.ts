@@ -1,0 +1,184 @@
+/** The consoles of all guests as one host offers them: it goes to whichever host runs the guest. */
+import { randomUUID } from 'node:crypto'
+import type { Duplex } from 'node:stream'
+import { Readable } from 'node:stream'
+import type { ConsoleKind } from '@stead/api/console-protocol.ts'
+import type { ConsoleTicketView } from '@stead/api/endpoints/consoles.ts'
+import { failure } from '@stead/core/errors.ts'
+import type { KeyboardLayoutName } from '@stead/core/console/keyboard-layout.ts'
+import { keystrokesOf } from '@stead/core/console/keystrokes.ts'
+import type { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
+import type { Guest } from '@stead/core/model/guest.ts'
+import type { GuestId, HostId } from '@stead/core/model/ids.ts'
+import { guestByName, isActive } from '@stead/core/model/records.ts'
+import { fail, ok, type Result } from '@stead/core/result.ts'
+import type { HostClient } from '../http/host-client.ts'
+import type { Pipes } from '../http/internal-pipe.ts'
+import { CHORD_INTERVAL_MS } from './typist.ts'
+import { issuerOf, refused, type ConsoleTickets } from './console-tickets.ts'
+import { noScreen, type GuestConsoles } from './guest-consoles.ts'
+
+export interface ConsoleRouterOptions {
+  readonly self: HostId
+  readonly mirror: ClusterMirror
+  readonly client: (host: HostId) => Pick<HostClient, 'callGuest' | 'stream' | 'pipe'>
+  readonly here: GuestConsoles
+  readonly tickets: ConsoleTickets
+}
+
+/** Where a guest runs, and in which of its runs. */
+export interface GuestPlace {
+  readonly host: HostId
+  readonly epoch: number
+}
+
+export interface ConsoleRequest {
+  /** Name or id. */
+  readonly guest: string
+  readonly kind: ConsoleKind
+  readonly ticket: string
+  readonly scrollBack?: boolean | undefined
+}
+
+export interface OpenConsole {
+  readonly stream: Duplex
+  /** Says once, in a sentence, that the guest's run at this place is over by the cluster's word. */
+  readonly onMoved: (listener: (reason: string) => void) => () => void
+}
+
+/** The keyboard is slow by intention. */
+const TYPING_ALLOWANCE_MS = 10_000
+const SCREENSHOT_PATIENCE = AbortSignal.timeout.bind(AbortSignal, 20_000)
+
+export class ConsoleRouter {
+  readonly #options: ConsoleRouterOptions
+
+  constructor(options: ConsoleRouterOptions) {
+    this.#options = options
+  }
+
+  ticket(guest: Guest, kind: ConsoleKind): Result<Omit<ConsoleTicketView, 'url' | 'subprotocol'>> {
+    const place = this.#placeOf(guest)
+    if (!place.ok) return place
+    if (kind === 'vnc' && guest.display !== 'vga') return fail(noScreen(guest.name))
+    return ok({ kind, ...this.#options.tickets.give(guest.id, kind), ...place.value })
+  }
+
+  /** Uses the ticket up and opens the console of the guest. */
+  async connect({ guest: nameOrId, kind, ticket, scrollBack = true }: ConsoleRequest): Promise<Result<OpenConsole>> {
+    const { self, here, client, mirror } = this.#options
+    const guest = (mirror.state.guests.get(nameOrId as GuestId) ?? guestByName(mirror.state, nameOrId))?.value
+    // Who has no good ticket learns nothing, not even which guests there are.
+    if (!guest) return refused('The ticket is for another console')
+    const redeemed = await this.#redeem(ticket, guest.id, kind)
+    if (!redeemed.ok) return redeemed
+    const place = this.#placeOf(guest)
+    if (!place.ok) return place
+    const { host } = place.value
+    const stream =
+      host === self
+        ? await here.open(guest.id, kind, scrollBack)
+        : await client(host).pipe('console', { guest: guest.id, kind, scrollBack })
+    if (!stream.ok) return stream
+    return ok({ stream: stream.value, onMoved: (listener) => this.#watch(guest, place.value, listener) })
+  }
+
+  async screenshot(guest: Guest): Promise<Result<AsyncIterable<Uint8Array>>> {
+    const { self, here, client } = this.#options
+    const place = this.#placeOf(guest)
+    if (!place.ok) return place
+    if (guest.display !== 'vga') return fail(noScreen(guest.name))
+    const { host } = place.value
+    if (host !== self) return client(host).stream('screenshot', { guest: guest.id }, SCREENSHOT_PATIENCE())
+    const picture = await here.screenshot(guest.id)
+    return picture.ok ? ok(Readable.from([picture.value])) : picture
+  }
+
+  /** The number of keystrokes, once all are typed. Nothing is typed of a text that the layout cannot type. */
+  async paste(
+    guest: Guest,
+    text: string,
+    layout: KeyboardLayoutName,
+    key: string = randomUUID(),
+  ): Promise<Result<number>> {
+    const { self, here, client } = this.#options
+    const chords = keystrokesOf(text, layout)
+    if (!chords.ok) return chords
+    const place = this.#placeOf(guest)
+    if (!place.ok) return place
+    if (guest.display !== 'vga') return fail(noScreen(guest.name))
+    const { host } = place.value
+    const timeoutMs = 2 * CHORD_INTERVAL_MS * chords.value.length + TYPING_ALLOWANCE_MS
+    const typed =
+      host === self
+        ? await here.type(guest.id, chords.value, key)
+        : await client(host).callGuest('type', { guest: guest.id, text, layout, key }, timeoutMs)
+    return typed.ok ? ok(chords.value.length) : typed
+  }
+
+  /** What this host does for the routers of the others. */
+  get calls() {
+    const { here, tickets } = this.#options
+    return {
+      'redeem-console-ticket': async (input: unknown) => {
+        const { ticket, guest, kind } = input as { ticket: string; guest: GuestId; kind: ConsoleKind }
+        return tickets.redeem(ticket, guest, kind)
+      },
+      type: async (input: unknown) => {
+        const { guest, text, layout, key } = input as {
+          guest: GuestId
+          text: string
+          layout: KeyboardLayoutName
+          key: string
+        }
+        const chords = keystrokesOf(text, layout)
+        return chords.ok ? here.type(guest, chords.value, key) : chords
+      },
+    }
+  }
+
+  get streams() {
+    return {
+      screenshot: async (input: unknown) => {
+        const picture = await this.#options.here.screenshot((input as { guest: GuestId }).guest)
+        return picture.ok ? ok<AsyncIterable<Uint8Array>>(Readable.from([picture.value])) : picture
+      },
+    }
+  }
+
+  get pipes(): Pipes {
+    return {
+      console: (input) => {
+        const { guest, kind, scrollBack } = input as { guest: GuestId; kind: ConsoleKind; scrollBack: boolean }
+        return this.#options.here.open(guest, kind, scrollBack)
+      },
+    }
+  }
+
+  #placeOf(guest: Guest): Result<GuestPlace> {
+    const grant = this.#options.mirror.state.grants.get(guest.id)?.value
+    if (isActive(grant)) return ok({ host: grant.host, epoch: grant.epoch })
+    const hint =
+      guest.desired === 'running' ? 'It is to run: try again in a moment' : `\`stead vm start ${guest.name}\``
+    return fail(failure('conflict', `${guest.name} does not run`, { hint }))
+  }
+
+  async #redeem(ticket: string, guest: GuestId, kind: ConsoleKind): Promise<Result<unknown>> {
+    const { self, mirror, tickets, client } = this.#options
+    const issuer = issuerOf(ticket)
+    if (issuer === self) return tickets.redeem(ticket, guest, kind)
+    if (!mirror.state.hosts.has(issuer)) return refused('The ticket is not one of this cluster')
+    return client(issuer).callGuest('redeem-console-ticket', { ticket, guest, kind })
+  }
+
+  #watch(guest: Guest, place: GuestPlace, listener: (reason: string) => void): () => void {
+    const { mirror } = this.#options
+    const off = mirror.onChange((state) => {
+      const grant = state.grants.get(guest.id)?.value
+      if (isActive(grant) && grant.host === place.host && grant.epoch === place.epoch) return
+      off()
+      listener(isActive(grant) ? `${guest.name} runs on ${grant.host} now` : `${guest.name} does not run any more`)
+    })
+    return off
+  }
+}
