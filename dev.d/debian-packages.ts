@@ -26,6 +26,13 @@ const PACKAGES: readonly DebianPackage[] = [
   { name: 'libnbd-bin', reason: 'nbdinfo: tests look into exported volumes' },
   { name: 'busybox-static', reason: "the user space of the lab's guest" },
   { name: 'xz-utils', reason: "unpacks kernel modules for the lab's guest" },
+  { name: 'openssh-client', reason: 'tests log in to Debian guests' },
+  { name: 'mmdebstrap', reason: 'makes the Debian image for tests' },
+  { name: 'grub-pc-bin', reason: 'makes the Debian image start by BIOS' },
+  { name: 'fdisk', reason: 'partitions the Debian image' },
+  { name: 'dosfstools', reason: "the Debian image's EFI system partition" },
+  { name: 'mtools', reason: "fills the Debian image's EFI system partition" },
+  { name: 'e2fsprogs', reason: "the Debian image's root file system" },
   { name: 'gcc', reason: 'compiles the small C helpers' },
   { name: 'libc6-dev', reason: 'compiles the small C helpers' },
 ]

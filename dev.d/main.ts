@@ -22,6 +22,7 @@ const USAGE = `Usage: ./dev COMMAND
                                          take each safety rule out and count the seeds until that is caught
   sim import FILE... [--sizes FILE] [--out FILE]
                                          a cluster file of a Pacemaker CIB or of Proxmox VE's HA files
+  image debian                           build the Debian guest image of tests and the lab; prints where it is
   check                                  types, lint rules and format
   fix                                    format, and mend what the linter can mend
 `
@@ -86,6 +87,12 @@ async function main(args: readonly string[]): Promise<number> {
         return (await import('./sim-scenario.ts')).runScenarios(positionals.slice(1), values)
       const { runSim } = await import('./sim.ts')
       return runSim(positionals, values)
+    }
+    case 'image': {
+      const { positionals } = parseArgs({ args: rest, options: {}, allowPositionals: true })
+      if (positionals.length !== 1 || positionals[0] !== 'debian') throw new DevFailure('image what? One of: debian')
+      await setup()
+      return (await import('./image.ts')).buildDebian()
     }
     case 'check':
       await setup()

@@ -48,6 +48,8 @@ const ENTRY_POINTS = new Set([
   'dev.d/totals-reporter.ts',
   'packages/agent/src/main.ts',
   'packages/agent/src/guardian/guardian-main.ts',
+  // Run by a test in a mount namespace of its own.
+  'packages/agent/src/images/full-disk-fixture.ts',
   'packages/lab/src/forwarder-main.ts',
   'packages/lab/src/tour-main.ts',
 ])

@@ -45,8 +45,9 @@ import { HostGuestProbe } from './probe/host-guest-probe.ts'
 import { Companion } from './process/companion.ts'
 import { guardianCompanions } from './process/guardian-companions.ts'
 import { detectAccelerator, detectQemuVersion } from './qemu/accelerator.ts'
-import { checkImage, checkKernel } from './qemu/blob-check.ts'
 import { newestMachineType } from './qemu/machine-type.ts'
+import { ImageImporter } from './images/image-import.ts'
+import { checkKernel } from './qemu/blob-check.ts'
 import { QemuGuestHost } from './qemu/qemu-guest-host.ts'
 import { realClock, realRandom } from './real-clock.ts'
 import { register } from './registration.ts'
@@ -137,6 +138,12 @@ async function main(configPath: string | undefined): Promise<void> {
   const decisions = new DecisionHistory(join(config.stateDir, 'decisions.sqlite'), log)
   const peers = new Peers(self, mirror, config.clusterKey)
   const blobs = new BlobStore(join(config.stateDir, 'blobs'), (blob) => peers.fetchBlob(blob))
+  const importer = new ImageImporter({
+    workFolder: join(config.stateDir, 'imports'),
+    keep: (path, blob) => blobs.take(path, blob),
+    ...(config.guestUser ? { user: config.guestUser } : {}),
+  })
+  await importer.clean()
   const volumes = new QsdVolumeHost({
     pools: config.pools.map((pool, index) => ({ ...pool, port: NBD_PORT_FIRST + index })),
     helper,
@@ -212,7 +219,7 @@ async function main(configPath: string | undefined): Promise<void> {
     guestAgentOf: askGuestAgent(context, peers),
     consoles,
     checkKernel,
-    checkImage,
+    importImage: (request) => importer.import(request),
     spreadBlobs: async (digests) => {
       await Promise.all(peers.online().map((host) => peers.client(host).callGuest('fetch-blobs', digests, 120_000)))
     },

@@ -6,6 +6,7 @@ import { FORESIGHT_ENDPOINTS } from './endpoints/foresight.ts'
 import { GUEST_AGENT_ENDPOINTS } from './endpoints/guest-agent.ts'
 import { GUEST_ENDPOINTS } from './endpoints/guests.ts'
 import { LIFECYCLE_ENDPOINTS } from './endpoints/lifecycle.ts'
+import { MEDIA_ENDPOINTS } from './endpoints/media.ts'
 import { POLICY_ENDPOINTS } from './endpoints/policy.ts'
 import { RULE_ENDPOINTS } from './endpoints/rules.ts'
 import { STORAGE_ENDPOINTS } from './endpoints/storage.ts'
@@ -19,6 +20,7 @@ export const ENDPOINTS = {
   ...GUEST_ENDPOINTS,
   ...GUEST_AGENT_ENDPOINTS,
   ...LIFECYCLE_ENDPOINTS,
+  ...MEDIA_ENDPOINTS,
   ...STORAGE_ENDPOINTS,
   ...RULE_ENDPOINTS,
   ...POLICY_ENDPOINTS,

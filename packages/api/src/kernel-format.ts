@@ -15,8 +15,3 @@ export function kernelFormat(head: Uint8Array): 'bzImage' | 'elf' | undefined {
   if (at(0, '\x7fELF')) return 'elf'
   return undefined
 }
-
-/** By the first four bytes of a qcow2 file; anything else is taken as raw. */
-export function imageFormat(head: Uint8Array): 'qcow2' | 'raw' {
-  return head[0] === 0x51 && head[1] === 0x46 && head[2] === 0x49 && head[3] === 0xfb ? 'qcow2' : 'raw'
-}

@@ -9,7 +9,6 @@ import { EVENT_KINDS, type ClusterEvent } from '@stead/core/model/event.ts'
 import type { Grant } from '@stead/core/model/grant.ts'
 import type { Guest, GuestObservation } from '@stead/core/model/guest.ts'
 import { NETWORK_ROLES, type Host, type HostPolicy, type HostStatus } from '@stead/core/model/host.ts'
-import type { BlobId } from '@stead/core/model/ids.ts'
 import type { ClusterPolicy } from '@stead/core/model/cluster-policy.ts'
 import type { Rule, RuleId } from '@stead/core/model/rule.ts'
 import type { Operation } from '@stead/core/model/operation.ts'
@@ -17,16 +16,13 @@ import type { Image, Removal, Volume } from '@stead/core/model/volume.ts'
 import { failure } from '@stead/core/errors.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { z } from 'zod'
+import { blobIdSchema } from './blob-id-schema.ts'
 import { diskLimitsSchema, nicLimitsSchema } from './hardware-records.ts'
 import { describeIssues } from './issues.ts'
 import { lifecycleSchema } from './lifecycle-records.ts'
+import { mediaSchema } from './media-schema.ts'
 import { bytes, epoch, guestId, hostId, id, operationId, volumeId, wallMs, wholeNumber } from './record-values.ts'
 import { grantSchema, observationSchema } from './run-records.ts'
-
-export const blobIdSchema = z
-  .string()
-  .regex(/^sha256:[0-9a-f]{64}$/, 'must be `sha256:` and 64 hexadecimal digits')
-  .describe('`sha256:` and 64 hexadecimal digits: the content of a file') as unknown as z.ZodType<BlobId, string>
 
 export const settingsSchema = z.object({
   id: z.string().describe("The cluster's UUID"),
@@ -196,6 +192,7 @@ export const guestSchema = z.object({
   balloonBytes: bytes('What the balloon should leave it of its memory').exactOptional(),
   nics: z.array(nicSchema),
   display: displaySchema.exactOptional(),
+  media: mediaSchema.exactOptional(),
   ha: haSchema,
   desired: z.enum(['running', 'stopped']),
   forceStop: z.boolean(),
@@ -312,9 +309,18 @@ export const removalSchema = z.object({ host: hostId, volume: volumeId, pool: z.
 /** A disk image under a name. */
 export const imageSchema = z.object({
   name: z.string(),
+  kind: z.enum(['disk', 'iso']).exactOptional().describe('`disk` when absent; an `iso` lies in a CD drive'),
   blob: blobIdSchema,
   format: z.enum(['raw', 'qcow2']),
   virtualSizeBytes: bytes('Size of the disk that it fills'),
+  moreDisks: z
+    .array(z.object({ blob: blobIdSchema, format: z.enum(['raw', 'qcow2']), virtualSizeBytes: wholeNumber() }))
+    .exactOptional()
+    .describe('Of a machine with several disks: those after the first'),
+  hardware: z
+    .object({ memoryBytes: wholeNumber().exactOptional(), cpus: wholeNumber().exactOptional() })
+    .exactOptional()
+    .describe('What the machine had that was imported'),
   createdAt: wallMs('When it was imported'),
 })
 

@@ -11,8 +11,12 @@ const WAIT_MS_MAX = 60_000
  * Runs `work` while no other command changes the same lab; waits for its turn. The lock is an abstract unix socket:
  * the kernel frees it when its holder dies, however it dies, so no lock file can be left behind.
  */
-export async function withLabLock<T>(folder: string, work: () => Promise<Result<T>>): Promise<Result<T>> {
-  const end = performance.now() + WAIT_MS_MAX
+export async function withLabLock<T>(
+  folder: string,
+  work: () => Promise<Result<T>>,
+  waitMs = WAIT_MS_MAX,
+): Promise<Result<T>> {
+  const end = performance.now() + waitMs
   let held = await listen(folder)
   while (held instanceof Error) {
     if (performance.now() > end) {

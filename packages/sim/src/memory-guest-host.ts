@@ -4,7 +4,7 @@
  */
 import { failure } from '@stead/core/errors.ts'
 import type { GuestId, VolumeId } from '@stead/core/model/ids.ts'
-import type { GuestEvent, GuestHost, GuestLaunch, Leg, RunningGuest } from '@stead/core/ports/guest-host.ts'
+import type { GuestCdrom, GuestEvent, GuestHost, GuestLaunch, Leg, RunningGuest } from '@stead/core/ports/guest-host.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { breakConnection, type LegConnection } from './leg-servers.ts'
 import { MemoryHardware } from './memory-hardware.ts'
@@ -77,6 +77,17 @@ export class MemoryGuestHost extends MemoryHardware implements GuestHost {
     if (!paused.ok) return paused
     if (await this.#machine.drained(paused.value, 'stop')) return ok()
     return fail(failure('hypervisor', 'The guest does not stop: requests are in flight'))
+  }
+
+  async changeMedium(guest: GuestId, drive: GuestCdrom['id'], path: string | undefined): Promise<Result<void>> {
+    return this.#with(guest, (process) => {
+      const cdroms = process.launch.cdroms ?? []
+      if (!cdroms.some(({ id }) => id === drive))
+        return fail(failure('not_found', `Guest ${guest} has no drive ${drive}`))
+      const changed = cdroms.map(({ path: _old, ...rest }) => (path === undefined ? rest : { ...rest, path }))
+      process.launch = { ...process.launch, cdroms: changed }
+      return ok()
+    })
   }
 
   async resume(guest: GuestId): Promise<Result<void>> {

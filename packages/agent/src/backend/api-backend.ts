@@ -6,6 +6,7 @@ import { decisionEndpoints } from './decision-endpoints.ts'
 import { explainEndpoints } from './explain-endpoints.ts'
 import { guestAgentEndpoints } from './guest-agent-endpoints.ts'
 import { guestEndpoints } from './guest-endpoints.ts'
+import { mediaEndpoints } from './guest-media.ts'
 import { historyEndpoints } from './history-endpoints.ts'
 import { hostEndpoints } from './host-endpoints.ts'
 import { lifecycleEndpoints } from './lifecycle-endpoints.ts'
@@ -22,6 +23,7 @@ export function createApiBackend(context: BackendContext): ApiBackend {
     ...guestAgentEndpoints(desk),
     ...lifecycleEndpoints(desk),
     ...consoleEndpoints(desk),
+    ...mediaEndpoints(desk),
     ...storageEndpoints(desk),
     ...historyEndpoints(desk),
     ...ruleEndpoints(desk),

@@ -65,7 +65,7 @@ export class TestBackend {
       console: async () => ok((async function* () {})()),
       consoles: { ticket: notHere, paste: async () => notHere(), screenshot: async () => notHere() },
       checkKernel: async () => ok(),
-      checkImage: async () => ok({ virtualSizeBytes: 0 }),
+      importImage: async () => ok({ kind: 'disk', disks: [] }),
       spreadBlobs: async () => {},
       confirmDead: async () => ok(),
     })

@@ -4,6 +4,8 @@
  */
 import { createHash } from 'node:crypto'
 import type { CreateGuest } from '@stead/api/endpoints/guests.ts'
+import type { Seed } from '../cloud-init/seed.ts'
+import { planMedia } from './guest-media.ts'
 import { failure } from '@stead/core/errors.ts'
 import type { Verdict } from '@stead/core/ha/coordinator.ts'
 import { problemOf } from '@stead/core/ha/planning-problem.ts'
@@ -20,6 +22,7 @@ import { fail, ok, type Result } from '@stead/core/result.ts'
 export interface CreatePlan {
   readonly guest: Guest
   readonly volumes: readonly Volume[]
+  readonly seed?: Seed
   readonly decision: Decision
   readonly host: HostId
   readonly warnings: readonly string[]
@@ -48,10 +51,10 @@ export function planCreate(context: CreateContext, request: CreateGuest): Result
         hint: `The hosts are ${hosts.map((host) => host.id).join(', ')}`,
       }),
     )
-  if (request.boot.kind === 'disk' && request.disks.length === 0)
+  if (request.boot.kind === 'disk' && request.disks.length === 0 && !request.media?.cdrom)
     return fail(
       failure('bad_request', 'A guest that boots from disk needs a disk', {
-        hint: 'Give --disk SIZE with --image NAME, or --kernel FILE',
+        hint: 'Give --disk SIZE with --image NAME, --cdrom IMAGE, or --kernel FILE',
       }),
     )
   const id = uuid() as GuestId
@@ -61,6 +64,10 @@ export function planCreate(context: CreateContext, request: CreateGuest): Result
   const ha = request.ha ?? (desired === 'running' ? 'started' : 'stopped')
   if (request.start && ha === 'stopped')
     return fail(failure('bad_request', '--start contradicts --ha stopped', { hint: 'Leave one of them out' }))
+  const nics: Guest['nics'] = request.nic ? [{ mac: macOf(id), network: 'lan' }] : []
+  const planned = planMedia(state, { id, name: request.name, nics }, request.media ?? {})
+  if (!planned.ok) return planned
+  const { media, seed } = planned.value
   const guest: Guest = {
     id,
     name: request.name,
@@ -69,8 +76,9 @@ export function planCreate(context: CreateContext, request: CreateGuest): Result
     cpus: request.cpus,
     boot: bootOf(request.boot),
     volumes: request.disks.map(() => uuid().replaceAll('-', '') as VolumeId),
-    nics: request.nic ? [{ mac: macOf(id), network: 'lan' }] : [],
+    nics,
     ...(request.display === undefined ? {} : { display: request.display }),
+    ...(media ? { media } : {}),
     ha,
     desired,
     forceStop: false,
@@ -116,6 +124,7 @@ export function planCreate(context: CreateContext, request: CreateGuest): Result
   return ok({
     guest,
     volumes: volumes.value,
+    ...(seed ? { seed } : {}),
     decision,
     host: chosen,
     warnings: warningsOf(request, volumes.value),
@@ -146,6 +155,10 @@ function planVolumes(
     const image = disk.image === undefined ? undefined : state.images.get(disk.image)?.value
     if (disk.image !== undefined && !image)
       return fail(failure('not_found', `There is no image ${disk.image}`, { hint: 'See `stead image list`' }))
+    if (image?.kind === 'iso')
+      return fail(
+        failure('bad_request', `${image.name} is a CD, not a disk image`, { hint: 'Give it with --cdrom instead' }),
+      )
     if (image && image.virtualSizeBytes > disk.sizeBytes)
       return fail(
         failure(

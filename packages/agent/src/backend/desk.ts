@@ -21,6 +21,7 @@ import type { ConsoleRouter } from '../console/console-router.ts'
 import type { ClusterDecisions } from '../cluster-decisions.ts'
 import type { History } from '../history.ts'
 import type { RequestContext } from '../http/backend.ts'
+import type { ImportedImage, ImportRequest } from '../images/image-import.ts'
 import { admitChange } from './admission-check.ts'
 import { commitChange, type Change } from './change.ts'
 import { foreseeChange, requireForeseen } from './what-if.ts'
@@ -55,7 +56,7 @@ export interface BackendContext {
   /** Screens, keyboards and serial ports of all guests. */
   readonly consoles: Pick<ConsoleRouter, 'ticket' | 'paste' | 'screenshot'>
   readonly checkKernel: (path: string) => Promise<Result<unknown>>
-  readonly checkImage: (path: string, format: 'raw' | 'qcow2') => Promise<Result<{ readonly virtualSizeBytes: number }>>
+  readonly importImage: (request: ImportRequest) => Promise<Result<ImportedImage>>
   /** Has every host that is up fetch these files, so that a failover finds them. */
   readonly spreadBlobs: (blobs: readonly BlobId[]) => Promise<void>
   /** `failover --confirm-dead`, which must work without the store. */

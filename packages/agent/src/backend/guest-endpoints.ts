@@ -10,6 +10,7 @@ import type { Change } from './change.ts'
 import type { Desk } from './desk.ts'
 import { addressesOf } from './guest-agent-endpoints.ts'
 import { hasTags } from './lifecycle-settings.ts'
+import { keepSeed } from './guest-media.ts'
 import { deleteChange, relocateChange, setChange, startChange, stopChange } from './guest-changes.ts'
 import { spreadFiles, viewWithLag } from './storage-endpoints.ts'
 import { cloneDecision, guestView } from './views.ts'
@@ -80,9 +81,11 @@ export function guestEndpoints(desk: Desk): Answers {
         const broken = await checkFiles(body)
         if (broken) return fail(broken)
       }
-      const change = await desk.changeAdmitted(request, body.acceptBreach, () => {
+      const change = await desk.changeAdmitted(request, body.acceptBreach, async () => {
         const plan = createPlan(body)
-        return plan.ok ? ok(createChange(plan.value)) : plan
+        if (!plan.ok) return plan
+        const kept = request.whatIf ? ok() : await keepSeed(desk, plan.value.seed)
+        return kept.ok ? ok(createChange(plan.value)) : kept
       })
       if (!change.ok) return change
       const { operation, warnings } = change.value

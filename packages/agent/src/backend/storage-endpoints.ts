@@ -1,8 +1,10 @@
 /** Volumes, files and images. */
-import { isAbsolute } from 'node:path'
 import { failure } from '@stead/core/errors.ts'
 import type { BlobId, VolumeId } from '@stead/core/model/ids.ts'
+import { blobsOfImage } from '@stead/core/model/blob-references.ts'
+import type { ClusterState } from '@stead/core/model/cluster.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
+import type { Image } from '@stead/core/model/volume.ts'
 import { fail, ok } from '@stead/core/result.ts'
 import type { ApiBackend } from '../http/backend.ts'
 import type { Desk } from './desk.ts'
@@ -33,7 +35,7 @@ type Answers = Pick<
 >
 
 export function storageEndpoints(desk: Desk): Answers {
-  const { store, blobs, clock, checkImage } = desk.context
+  const { store, blobs, clock, importImage } = desk.context
   return {
     'volume.list': async () =>
       desk.loaded((state) =>
@@ -56,27 +58,36 @@ export function storageEndpoints(desk: Desk): Answers {
       blobs.find(params.digest) === undefined ? fail(failure('not_found', `${params.digest} is not here`)) : ok(),
 
     'image.list': async () =>
-      desk.loaded((state) => ok({ items: [...state.images.values()].map(({ value }) => ({ ...value })) })),
+      desk.loaded((state) => ok({ items: [...state.images.values()].map(({ value }) => imageView(value)) })),
     'image.import': async ({ body }) => {
+      if (desk.state.images.has(body.name)) return nameTaken(body.name)
       const path = await blobs.ensure(body.blob)
       if (!path.ok) return path
-      if (!isAbsolute(path.value)) return fail(failure('internal', 'A blob has no absolute path'))
-      const checked = await checkImage(path.value, body.format)
-      if (!checked.ok) return checked
-      const image = { ...body, virtualSizeBytes: checked.value.virtualSizeBytes, createdAt: clock.wallMs() }
-      await spreadFiles(desk, [body.blob])
+      const imported = await importImage({
+        path: path.value,
+        format: body.format,
+        virtualSizeMax: largestPoolBytes(desk.state),
+      })
+      if (!imported.ok) return imported
+      const { kind, disks, hardware } = imported.value
+      const [first = { blob: body.blob, format: 'raw' as const, virtualSizeBytes: await blobs.sizeBytes(body.blob) }] =
+        disks
+      const more = disks.slice(1)
+      const image: Image = {
+        name: body.name,
+        kind,
+        ...first,
+        ...(more.length === 0 ? {} : { moreDisks: more }),
+        ...(hardware ? { hardware } : {}),
+        createdAt: clock.wallMs(),
+      }
+      await spreadFiles(desk, blobsOfImage(image))
       const outcome = await store.transact({
         compares: [{ key: KEYS.image(body.name), modRevision: 0n }],
         writes: [{ kind: 'put', key: KEYS.image(body.name), value: JSON.stringify(image) }],
       })
       if (!outcome.ok) return outcome
-      return outcome.value.committed
-        ? ok(image)
-        : fail(
-            failure('name_taken', `An image named ${body.name} exists`, {
-              hint: 'Choose another name, or delete that image first',
-            }),
-          )
+      return outcome.value.committed ? ok(imageView(image)) : nameTaken(body.name)
     },
     'image.delete': async ({ params }) => {
       if (!desk.state.images.has(params.image))
@@ -90,4 +101,19 @@ export function storageEndpoints(desk: Desk): Answers {
       return outcome.ok ? ok() : outcome
     },
   }
+}
+
+function nameTaken(name: string) {
+  return fail(
+    failure('name_taken', `An image named ${name} exists`, { hint: 'Choose another name, or delete that image first' }),
+  )
+}
+
+/** A disk that no pool could hold is of no use to anybody. */
+function largestPoolBytes({ hosts }: ClusterState): number {
+  return Math.max(0, ...[...hosts.values()].flatMap(({ value }) => value.pools.map((pool) => pool.capacityBytes)))
+}
+
+function imageView({ moreDisks, ...image }: Image) {
+  return { ...image, ...(moreDisks ? { moreDisks: moreDisks.map((disk) => ({ ...disk })) } : {}) }
 }

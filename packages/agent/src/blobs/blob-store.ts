@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { createReadStream, createWriteStream, existsSync, mkdirSync } from 'node:fs'
-import { chmod, rename, rm, stat } from 'node:fs/promises'
+import { chmod, chown, open, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -60,6 +60,20 @@ export class BlobStore {
           { cause, hint: 'Upload it again' },
         ),
       )
+    }
+  }
+
+  /** Takes a file that this host has made itself, on the same file system; it is moved. */
+  async take(from: string, blob: BlobId): Promise<Result<void>> {
+    try {
+      await chown(from, process.getuid?.() ?? 0, process.getgid?.() ?? 0)
+      await chmod(from, 0o644)
+      await using file = await open(from, 'r')
+      await file.sync()
+      await rename(from, this.#path(blob))
+      return ok()
+    } catch (cause) {
+      return fail(failure('storage', `The file ${blob} could not be kept: ${(cause as Error).message}`, { cause }))
     }
   }
 

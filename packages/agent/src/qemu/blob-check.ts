@@ -1,17 +1,13 @@
 /** Can this file be used as what the administrator says it is? Checked before anything is created from it. */
-import { execFile } from 'node:child_process'
 import { open } from 'node:fs/promises'
 import { failure } from '@stead/core/errors.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
-
-export type ImageFormat = 'raw' | 'qcow2'
 
 /** Linux boot protocol (Documentation/arch/x86/boot.rst): `HdrS` at 0x202, the sector's signature at 0x1fe. */
 const SETUP_MAGIC = { offset: 0x202, text: 'HdrS' }
 const BOOT_SIGNATURE = { offset: 0x1fe, value: 0xaa55 }
 /** ELF note by which a kernel tells its PVH entry point; what QEMU needs to boot an ELF file. */
 const PVH_NOTE = { name: 'Xen\0', type: 18 }
-const IMAGE_CHECK_MS = 60_000
 
 /** Fails with `invalid_image` unless QEMU could boot the file as a Linux kernel. */
 export async function checkKernel(path: string): Promise<Result<'bzImage' | 'elf'>> {
@@ -55,79 +51,6 @@ export async function checkInitrd(path: string): Promise<Result<void>> {
       hint: 'Give a cpio archive (newc), plain or compressed',
     }),
   )
-}
-
-/**
- * The format by its first bytes and the virtual size, after `qemu-img check`. The format is given to qemu-img and
- * never guessed by it, and a qcow2 file that refers to other files is refused: it could name any file of the host.
- */
-export async function checkImage(
-  path: string,
-): Promise<Result<{ readonly format: ImageFormat; readonly virtualSizeBytes: number }>> {
-  const read = await readStart(path, 4)
-  if (!read.ok) return read
-  if (read.value.length === 0) return fail(failure('invalid_image', `${path} is empty`))
-  const format: ImageFormat = read.value.equals(Buffer.from('QFI\xfb', 'latin1')) ? 'qcow2' : 'raw'
-  const info = await qemuImg(['info', '--output=json', '-f', format, path])
-  if (!info.ok) return info
-  const described = info.value.answer as ImageInfo
-  const data = described['format-specific']?.data
-  if (described['backing-filename'] !== undefined || data?.['data-file'] !== undefined) {
-    return fail(
-      failure('invalid_image', `${path} refers to another file`, {
-        hint: 'Flatten it with `qemu-img convert -O qcow2`',
-      }),
-    )
-  }
-  if (format === 'qcow2') {
-    const checked = await qemuImg(['check', '--output=json', '-f', format, path])
-    if (!checked.ok) return checked
-    const { corruptions = 0, 'check-errors': errors = 0 } = checked.value.answer as ImageCheck
-    if (corruptions > 0 || errors > 0) {
-      return fail(
-        failure('invalid_image', `${path} is corrupt: ${corruptions} corruptions, ${errors} errors`, {
-          hint: '`qemu-img check -r all` may repair it',
-        }),
-      )
-    }
-  }
-  return ok({ format, virtualSizeBytes: described['virtual-size'] })
-}
-
-interface ImageInfo {
-  readonly 'virtual-size': number
-  readonly 'backing-filename'?: string
-  readonly 'format-specific'?: { readonly data?: { readonly 'data-file'?: string } }
-}
-
-interface ImageCheck {
-  readonly corruptions?: number
-  readonly 'check-errors'?: number
-}
-
-/** `qemu-img check` exits with 2 or 3 and still answers: what it found is in the answer. */
-function qemuImg(args: readonly string[]): Promise<Result<{ readonly answer: unknown }>> {
-  return new Promise((resolve) => {
-    execFile(
-      'qemu-img',
-      args,
-      { timeout: IMAGE_CHECK_MS, maxBuffer: 4 << 20, killSignal: 'SIGKILL' },
-      (error, stdout, stderr) => {
-        try {
-          const answer: unknown = JSON.parse(stdout)
-          resolve(ok({ answer }))
-        } catch {
-          resolve(
-            fail(
-              failure('invalid_image', `qemu-img ${args[0]}: ${stderr.trim() || (error?.message ?? 'no answer')}`, {
-                cause: error,
-              }),
-            ),
-          )
-        }
-      },
-    )
-  })
 }
 
 async function readStart(path: string, length: number): Promise<Result<Buffer>> {

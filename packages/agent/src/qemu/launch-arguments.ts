@@ -1,5 +1,6 @@
 /** The command line of a guest's QEMU: a pure function of what was ordered and where its files are. */
 import type { GuestLaunch, LaunchNic } from '@stead/core/ports/guest-host.ts'
+import { cdromArguments } from './cdrom-drives.ts'
 import { BLOCK_OPTIONS, deviceId, diskBlockdevs, topNode, type DiskRecord } from './block-graph.ts'
 import type { LaunchRecord } from './launch-record.ts'
 import { diskPort, nicPort, platformPlace, rootPorts } from './pci-places.ts'
@@ -39,6 +40,7 @@ export function launchArguments(record: LaunchRecord, paths: GuestPaths): string
     ...['-object', 'rng-builtin,id=rng0', '-device', `virtio-rng-pci,id=rng,rng=rng0,${platformPlace('rng')}`],
     ...diskArguments(launch, disks),
     ...launch.nics.flatMap((nic, position) => nicArguments(nic, nic.slot ?? position)),
+    ...cdromArguments(launch.cdroms ?? []),
   ]
 }
 

@@ -28,6 +28,8 @@ export interface LaunchRecord {
   readonly machine?: string
   /** Disks that are being plugged in or taken down: their nodes may exist in part. */
   readonly unfinished?: readonly DiskRecord[]
+  /** How many media were put into CD drives since the start: their nodes are numbered and no name is used twice. */
+  readonly mediaChanges?: number
   /** Wall clock, ms; for people. */
   readonly startedAt: number
 }

@@ -6,7 +6,15 @@ import { readdirSync, rmSync } from 'node:fs'
 import { failure } from '@stead/core/errors.ts'
 import type { DiskLimits } from '@stead/core/model/hardware.ts'
 import type { GuestId, VolumeId } from '@stead/core/model/ids.ts'
-import type { GuestDisk, GuestEvent, GuestHost, GuestLaunch, Leg, RunningGuest } from '@stead/core/ports/guest-host.ts'
+import type {
+  GuestCdrom,
+  GuestDisk,
+  GuestEvent,
+  GuestHost,
+  GuestLaunch,
+  Leg,
+  RunningGuest,
+} from '@stead/core/ports/guest-host.ts'
 import type { ArrivalEndpoint, GuestMigration, MigrationLimits } from '@stead/core/ports/guest-migration.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
@@ -320,6 +328,10 @@ export class QemuGuestHost implements GuestHost, GuestMigration {
     const running = this.#running.get(guest)
     if (!running) return fail(failure('conflict', 'The guest does not run there', { hint: NOT_RUNNING_HINT }))
     return running.console()
+  }
+
+  changeMedium(guest: GuestId, drive: GuestCdrom['id'], path: string | undefined): Promise<Result<void>> {
+    return this.#inTurn(guest, () => this.#with(guest, (running) => running.changeMedium(drive, path)))
   }
 
   consoleLogPath(guest: GuestId): string {

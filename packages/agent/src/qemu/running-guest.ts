@@ -4,11 +4,12 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { failure } from '@stead/core/errors.ts'
-import type { GuestDisk, GuestEvent, GuestLaunch, RunningGuest } from '@stead/core/ports/guest-host.ts'
+import type { GuestCdrom, GuestDisk, GuestEvent, GuestLaunch, RunningGuest } from '@stead/core/ports/guest-host.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { isAlive, killDetached, waitGone, type DetachedProcess } from '../process/detached.ts'
 import { attachedDisk, type DiskRecord } from './block-graph.ts'
+import { changedMedium } from './cdrom-drives.ts'
 import { DiskLegs } from './disk-legs.ts'
 import { GuestDevices } from './guest-devices.ts'
 import {
@@ -239,6 +240,19 @@ export class QemuGuest {
 
   resume(): Promise<Result<void>> {
     return this.#run('cont')
+  }
+
+  /** Written into the record last: an agent that dies before is followed by one that changes the medium once more. */
+  async changeMedium(drive: GuestCdrom['id'], path: string | undefined): Promise<Result<void>> {
+    const monitor = this.#connected()
+    if (!monitor.ok) return monitor
+    // Numbered before anything is done: after a failure half-way the number is spent.
+    const before = this.#record
+    this.#record = { ...before, mediaChanges: (before.mediaChanges ?? 0) + 1 }
+    const changed = await changedMedium(monitor.value, before, drive, path)
+    if (!changed.ok) return changed
+    this.#record = changed.value
+    return writeLaunchRecord(this.folder, this.#record)
   }
 
   /** Ends QEMU in order. True when nothing acknowledged or pending is missing on any attached leg. */

@@ -1,7 +1,8 @@
 import { z } from 'zod'
 import { endpoint } from '../endpoint.ts'
 import { notesSchema, protectedFromSchema, tagSchema, tagsSchema } from '../lifecycle-records.ts'
-import { blobIdSchema, displaySchema, guestSchema, haSchema } from '../records.ts'
+import { blobIdSchema } from '../blob-id-schema.ts'
+import { displaySchema, guestSchema, haSchema } from '../records.ts'
 import {
   explanationSchema,
   guestViewSchema,
@@ -9,6 +10,7 @@ import {
   operationViewSchema,
   placementSchema,
 } from '../views.ts'
+import { mediaRequestSchema } from './media.ts'
 import { acceptBreach, started, startedWithWarnings, warnings } from './answers.ts'
 import { MEBIBYTE, dnsLabel, guestParams, queryBoolean, queryInteger } from './parameters.ts'
 
@@ -56,6 +58,7 @@ export const createGuestBody = z.strictObject({
   start: z.boolean().default(false).describe('Start it once its disks exist'),
   nic: z.boolean().default(true).describe('A network card on the LAN'),
   display: displaySchema.optional(),
+  media: mediaRequestSchema.optional().describe('CD, boot order, cloud-init'),
   acceptBreach,
 })
 export type CreateGuest = z.output<typeof createGuestBody>

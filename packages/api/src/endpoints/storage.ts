@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { endpoint } from '../endpoint.ts'
-import { blobIdSchema, imageSchema } from '../records.ts'
+import { blobIdSchema } from '../blob-id-schema.ts'
+import { imageSchema } from '../records.ts'
 import { volumeViewSchema } from '../views.ts'
 import { dnsLabel, noContent } from './parameters.ts'
 
@@ -68,12 +69,14 @@ export const STORAGE_ENDPOINTS = {
     body: z.strictObject({
       name: dnsLabel.describe('A DNS label, unique among the images'),
       blob: blobIdSchema,
-      format: z.enum(['raw', 'qcow2']),
+      format: z
+        .enum(['raw', 'qcow2', 'vmdk', 'vhdx', 'ova', 'iso'])
+        .describe('What the file is; never guessed. All but `iso` become qcow2'),
     }),
     response: imageSchema,
     status: 201,
     // All of it is read: a damaged image must not become a disk.
-    answerWithinMs: 120_000,
+    answerWithinMs: 1_200_000,
   }),
   'image.delete': endpoint({
     id: 'image.delete',

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
-import { imageFormat } from '@stead/api/kernel-format.ts'
+import type { CallInput } from '@stead/api/endpoint.ts'
 import { fileHead, uploadBlob } from '../blob-upload.ts'
 import { formatTable } from '../output.ts'
 import { badArgument, formatSize } from '../quantities.ts'
@@ -12,12 +12,12 @@ export function addImageCommands(program: Command, terminal: Terminal): void {
     .command('import')
     .description('Upload a disk image')
     .argument('<name>', 'a DNS label, unique among the images')
-    .argument('<file>', 'a raw or qcow2 file')
-    .option('--format <format>', 'raw or qcow2; found by the content when absent')
+    .argument('<file>', 'a disk image, an OVA or an ISO file')
+    .option('--format <format>', 'raw, qcow2, vmdk, vhdx, ova or iso; by the name (.vmdk, .iso, ...) when absent')
     .action(
       action(terminal, async (session, [name = '', file = ''], options) => {
-        const format = options['format'] ?? imageFormat(await fileHead(file))
-        if (format !== 'raw' && format !== 'qcow2') throw badArgument('--format: write raw or qcow2')
+        const format = formatOf(options['format'], file)
+        await fileHead(file)
         const client = await session.client()
         const blob = await uploadBlob(client, file, session.signal)
         const made = valueOf(await client.call(ENDPOINTS['image.import'], { body: { name, blob, format } }))
@@ -34,7 +34,8 @@ export function addImageCommands(program: Command, terminal: Terminal): void {
         session.print(items, () =>
           formatTable(items, [
             { title: 'NAME', of: (row) => row.name },
-            { title: 'FORMAT', of: (row) => row.format },
+            { title: 'KIND', of: (row) => row.kind ?? 'disk' },
+            { title: 'DISKS', of: (row) => (row.kind === 'iso' ? '' : 1 + (row.moreDisks?.length ?? 0)) },
             { title: 'SIZE', of: (row) => formatSize(row.virtualSizeBytes) },
             { title: 'CREATED', of: (row) => new Date(row.createdAt).toISOString() },
           ]),
@@ -52,4 +53,19 @@ export function addImageCommands(program: Command, terminal: Terminal): void {
         session.print({ deleted: name }, () => `image ${name} deleted\n`)
       }),
     )
+}
+
+type Format = CallInput<(typeof ENDPOINTS)['image.import']>['body']['format']
+
+const FORMATS: readonly Format[] = ['raw', 'qcow2', 'vmdk', 'vhdx', 'ova', 'iso']
+/** Other endings that mean one of the formats. */
+const ENDINGS: Readonly<Record<string, Format>> = { img: 'raw', dd: 'raw', qcow: 'qcow2', qcow2: 'qcow2' }
+
+/** Said by the administrator or by the file's name; the host checks it against the content. */
+function formatOf(said: unknown, file: string): Format {
+  const word = typeof said === 'string' ? said : file.slice(file.lastIndexOf('.') + 1).toLowerCase()
+  const format = FORMATS.find((each) => each === word) ?? (said === undefined ? ENDINGS[word] : undefined)
+  if (format !== undefined) return format
+  if (said !== undefined) throw badArgument(`--format: \`${word}\` is not a format`, `Write ${FORMATS.join(', ')}.`)
+  throw badArgument(`The name ${file} does not tell its format`, `Give --format: ${FORMATS.join(', ')}.`)
 }

@@ -12,9 +12,10 @@ import { settle } from '../waiting.ts'
 import { decisionText, printExplanation } from './explain.ts'
 import { ACCEPT_BREACH } from './host.ts'
 import { parseDisplay } from './vm-console.ts'
+import { addMediaOptions, mediaOf, type MediaOptions } from './vm-media.ts'
 import { parseHa } from './vm.ts'
 
-interface CreateOptions {
+interface CreateOptions extends MediaOptions {
   readonly memory: string
   readonly cpus: string
   readonly disk?: readonly string[]
@@ -36,7 +37,8 @@ interface CreateOptions {
 type CreateBody = CallInput<(typeof ENDPOINTS)['guest.create']>['body']
 
 export function addVmCreate(vm: Command, terminal: Terminal): void {
-  vm.command('create')
+  const create = vm
+    .command('create')
     .description(ENDPOINTS['guest.create'].summary)
     .argument('<name>', 'a DNS label, unique in the cluster')
     .requiredOption('--memory <size>', 'memory: 128MiB, 1GiB')
@@ -58,16 +60,17 @@ export function addVmCreate(vm: Command, terminal: Terminal): void {
     .option('--no-nic', 'no network card')
     .option('--display <kind>', 'vga (a screen, seen by VNC) or none (the serial console only)')
     .option('--dry-run', 'only say where it would be placed')
-    .action(
-      action(terminal, (session, [name = ''], options) =>
-        createGuest(session, name, options as unknown as CreateOptions),
-      ),
-    )
+  addMediaOptions(create).action(
+    action(terminal, (session, [name = ''], options) =>
+      createGuest(session, name, options as unknown as CreateOptions),
+    ),
+  )
 }
 
 async function createGuest(session: Session, name: string, options: CreateOptions): Promise<void> {
   // Everything that can be wrong in the arguments is said before the first byte is sent.
-  const draft = bodyOf(name, options)
+  const media = await mediaOf(options)
+  const draft = { ...bodyOf(name, options), ...(media ? { media } : {}) }
   checkDraft(draft)
   if (options.kernel !== undefined) await checkKernel(options.kernel)
   const client = await session.client()
@@ -98,8 +101,8 @@ function bodyOf(name: string, options: CreateOptions): Omit<CreateBody, 'boot'> 
   }
   if (kernel !== undefined && image !== undefined) throw badArgument('--kernel and --image exclude each other')
   if (image !== undefined && disk.length === 0) throw badArgument('--image needs a --disk to fill')
-  if (kernel === undefined && disk.length === 0)
-    throw badArgument('The guest has nothing to boot from', 'Give --kernel, or --disk with --image.')
+  if (kernel === undefined && disk.length === 0 && options.cdrom === undefined)
+    throw badArgument('The guest has nothing to boot from', 'Give --kernel, --cdrom, or --disk with --image.')
   const replicas = parseCount(options.replicas, '--replicas')
   if (replicas !== 1 && replicas !== 2 && replicas !== 3) throw badArgument(`--replicas: ${replicas} is not 1, 2 or 3`)
   return {

@@ -13,6 +13,7 @@ import { REPLICA_COLUMNS } from './volume.ts'
 import { addVmAgent } from './vm-agent.ts'
 import { addVmConsole } from './vm-console.ts'
 import { addVmCreate } from './vm-create.ts'
+import { addVmMedia } from './vm-media.ts'
 import { addVmMoves } from './vm-move.ts'
 import { addVmProbe, checkText, readinessText } from './vm-probe.ts'
 import { addVmSchedule } from './vm-schedule.ts'
@@ -83,6 +84,7 @@ export function addVmCommands(program: Command, terminal: Terminal): void {
   addVmProbe(vm, terminal)
   addVmSchedule(vm, terminal)
   addVmConsole(vm, terminal)
+  addVmMedia(vm, terminal)
   vm.command('log')
     .description(ENDPOINTS['guest.log'].summary)
     .argument(...NAME)

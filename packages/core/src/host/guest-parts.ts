@@ -2,20 +2,23 @@
 import type { Guest } from '../model/guest.ts'
 import type { GuestLaunch } from '../ports/guest-host.ts'
 import { ok, type Result } from '../result.ts'
+import { openMedia } from './guest-media.ts'
 import type { HostContext } from './host-context.ts'
 
-export type GuestParts = Pick<GuestLaunch, 'boot' | 'nics'>
+export type GuestParts = Pick<GuestLaunch, 'boot' | 'cdroms' | 'nics'>
 
 export async function guestParts(context: HostContext, guest: Guest): Promise<Result<GuestParts>> {
   const boot = await bootParts(context, guest)
   if (!boot.ok) return boot
+  const cdroms = await openMedia(context, guest)
+  if (!cdroms.ok) return cdroms
   const nics: GuestLaunch['nics'][number][] = []
   for (const [index, nic] of guest.nics.entries()) {
     const tap = await context.network.ensureTap(guest.id, index, nic)
     if (!tap.ok) return tap
     nics.push({ ...nic, tap: tap.value })
   }
-  return ok({ boot: boot.value, nics })
+  return ok({ boot: boot.value, ...(cdroms.value.length === 0 ? {} : { cdroms: cdroms.value }), nics })
 }
 
 async function bootParts({ blobPath }: HostContext, { boot }: Guest): Promise<Result<GuestLaunch['boot']>> {

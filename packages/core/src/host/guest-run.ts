@@ -21,6 +21,7 @@ import { DiskKeeper } from './disk-keeper.ts'
 import type { HostContext } from './host-context.ts'
 import { GuestProbing } from './guest-probing.ts'
 import { launchGuest } from './guest-launch.ts'
+import { MediumKeeper } from './guest-media.ts'
 import { GuestReport } from './guest-report.ts'
 import { bootOf, RunRecords } from './run-records.ts'
 import { yieldToSurvivors } from './surviving-replicas.ts'
@@ -39,6 +40,7 @@ interface Run {
   readonly records: RunRecords
   readonly disks: DiskKeeper
   readonly probing: GuestProbing
+  readonly medium: MediumKeeper
   readonly startedMs: number
   /** Its move to another host; the outcome once that is over. */
   departure?: { readonly move: Departure; readonly epoch: number; outcome?: DepartureOutcome }
@@ -169,6 +171,7 @@ export class GuestRun {
       if (wantsStop(guest, grant)) return this.#stop(run, guest, grant)
       if (run.unready !== undefined) return this.#restartUnready(run, run.unready)
       if (grant.handover) this.#depart(run, guest, grant, grant.handover)
+      else await run.medium.keep(guest)
       return
     }
     if (!mine || !guest || mine.epoch <= this.#endedEpoch) return
@@ -243,6 +246,7 @@ export class GuestRun {
       epoch,
       records,
       startedMs: this.#context.clock.monotonicMs(),
+      medium: new MediumKeeper(this.#context, this.#guest),
       disks: new DiskKeeper({
         context: this.#context,
         guest: this.#guest,

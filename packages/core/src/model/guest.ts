@@ -2,6 +2,7 @@ import type { HardwareObservation, NicLimits } from './hardware.ts'
 import type { BlobId, GuestId, HostId, VolumeId } from './ids.ts'
 import type { GuestLifecycle } from './lifecycle.ts'
 import type { Readiness } from './probe.ts'
+import type { GuestMedia } from './media.ts'
 
 /** HA vocabulary of the field: what the cluster keeps true for the guest. `ignored`: the cluster never acts by itself. */
 export type HaMode = 'started' | 'stopped' | 'ignored'
@@ -46,6 +47,8 @@ export interface Guest {
   readonly nics: readonly Nic[]
   /** `none` when absent. */
   readonly display?: GuestDisplay
+  /** CD drives, boot order and cloud-init; absent: none of them. */
+  readonly media?: GuestMedia
   readonly ha: HaMode
   /** Whether it should run. For `ha` started and stopped it says the same; for `ignored` it is the user's last word. */
   readonly desired: 'running' | 'stopped'

@@ -58,11 +58,28 @@ export interface Removal {
   readonly pool: string
 }
 
-/** A disk image that new volumes can start from. */
+/** A disk image that new volumes can start from, or a CD. */
 export interface Image {
   readonly name: string
+  /** `disk` when absent. */
+  readonly kind?: 'disk' | 'iso'
   readonly blob: BlobId
   readonly format: 'raw' | 'qcow2'
   readonly virtualSizeBytes: number
+  /** Of a machine with several disks: those after the first. */
+  readonly moreDisks?: readonly ImageDisk[]
+  /** What the machine had that was imported; a new guest has it too when nothing else is said. */
+  readonly hardware?: ImageHardware
   readonly createdAt: number
+}
+
+export interface ImageDisk {
+  readonly blob: BlobId
+  readonly format: 'raw' | 'qcow2'
+  readonly virtualSizeBytes: number
+}
+
+export interface ImageHardware {
+  readonly memoryBytes?: number
+  readonly cpus?: number
 }

@@ -35,6 +35,17 @@ export interface LaunchNic extends Nic {
   readonly tap: string
 }
 
+/** A CD drive. Its medium is a file on this host, which QEMU only reads. */
+export interface GuestCdrom {
+  readonly id: 'cdrom' | 'seed'
+  /** Every system knows a SATA drive; Debian's cloud kernel knows only the one behind virtio. */
+  readonly bus: 'sata' | 'virtio-scsi'
+  /** Absent: the drive is empty. */
+  readonly path?: string
+  /** Lower is tried first; the first disk has 1. Absent: it is not booted from. */
+  readonly bootIndex?: number
+}
+
 export interface GuestLaunch {
   readonly guest: GuestId
   readonly name: string
@@ -45,6 +56,7 @@ export interface GuestLaunch {
     | { readonly kind: 'kernel'; readonly kernelPath: string; readonly initrdPath?: string; readonly append: string }
     | { readonly kind: 'disk' }
   readonly disks: readonly GuestDisk[]
+  readonly cdroms?: readonly GuestCdrom[]
   readonly nics: readonly LaunchNic[]
   readonly accelerator: 'kvm' | 'tcg'
   /** The hypervisor's versioned machine, `pc-q35-10.0`. Absent: the newest that the host has. */
@@ -117,6 +129,11 @@ export interface GuestHost extends GuestHardware {
   discardLeg(guest: GuestId, volume: VolumeId, host: string): Promise<Result<void>>
   /** Waits for all requests in flight, then flushes every leg of the disk. */
   drainAndFlush(guest: GuestId, volume: VolumeId): Promise<Result<void>>
+  /**
+   * Puts another file into a CD drive of a running guest, or none: what lay in it is ejected, even when the guest has
+   * locked the drive. Harmless when the file lies in it already. `not_found`: the guest has no such drive.
+   */
+  changeMedium(guest: GuestId, drive: GuestCdrom['id'], path: string | undefined): Promise<Result<void>>
   /** Path of the serial console's log of the present boot. */
   consoleLogPath(guest: GuestId): string
   subscribe(listener: (event: GuestEvent) => void): () => void
