@@ -84,6 +84,20 @@ export const guestViewSchema = z.object({
   maxRelocate: z.number().int().describe('Other hosts that are tried after that'),
   failback: z.boolean().describe('Whether it returns to the hosts that a rule prefers'),
   moveTo: z.string().nullable().describe('The host that it was asked to move to; null once it is there'),
+  migration: z
+    .object({
+      to: z.string(),
+      since: z.string(),
+      totalBytes: z.number(),
+      transferredBytes: z.number(),
+      remainingBytes: z.number(),
+      dirtyBytesPerSecond: z.number(),
+      bandwidthBytesPerSecond: z.number(),
+      throttlePercent: z.number(),
+      expectedDowntimeMs: z.number(),
+    })
+    .nullable()
+    .describe('How far its live move has come; null while it does not move'),
   protection: protectionSchema,
   memoryBytes: z.number().int(),
   cpus: z.number().int(),
@@ -214,6 +228,8 @@ export const moveTargetsSchema = z.object({
       z.object({
         host: z.string(),
         possible: z.boolean(),
+        live: z.boolean().describe('Whether it can go there without a break'),
+        liveReason: z.string().describe('Why not; empty when it can, or cannot go there at all'),
         current: z.boolean().describe('It is there now'),
         reason: z.string().describe('Why it cannot; empty when it can'),
         merits: z.array(z.string()).describe('What speaks for the host'),

@@ -1,7 +1,7 @@
 /** What a user's word about one guest changes in the records. */
 import type { SetGuest } from '@stead/api/endpoints/guests.ts'
 import { failure } from '@stead/core/errors.ts'
-import { objectionToMove } from '@stead/core/ha/move-request.ts'
+import { moveTargets, objectionToLiveMoveOf, objectionToMove } from '@stead/core/ha/move-request.ts'
 import { planServing } from '@stead/core/ha/serving.ts'
 import type { ClusterState, Versioned } from '@stead/core/model/cluster.ts'
 import type { Guest } from '@stead/core/model/guest.ts'
@@ -109,8 +109,49 @@ export function relocateChange(
   if (objection) return fail(objection)
   const runs = guest.desired === 'running' || isActive(state.grants.get(guest.id)?.value)
   if (!runs) return ok(change('vm.set', known, [put({ ...guest, preferredHost: to })]))
-  const next: Guest = { ...guest, moveTo: to, preferredHost: to }
+  const next: Guest = { ...guest, moveTo: to, moveHow: 'restart', preferredHost: to }
   return ok(change('vm.relocate', known, [put(next)]))
+}
+
+/** To `to`, or to the host that suits it best. It moves without a break, or stays where it is. */
+export function migrateChange(
+  state: ClusterState,
+  known: Versioned<Guest>,
+  to: HostId | undefined,
+  isUp: (host: HostId) => boolean,
+): Result<Change> {
+  const { value: guest } = known
+  const target = to === undefined ? bestTarget(state, guest, isUp) : ok(to)
+  if (!target.ok) return target
+  const objection = objectionToLiveMoveOf(state, guest, target.value, isUp)
+  if (objection) return fail(objection)
+  const { cancelledHandover: _earlier, ...rest } = guest
+  const next: Guest = { ...rest, moveTo: target.value, moveHow: 'live', preferredHost: target.value }
+  return ok(change('vm.migrate', known, [put(next)]))
+}
+
+export function cancelMigrationChange(state: ClusterState, known: Versioned<Guest>): Result<Change> {
+  const { value: guest } = known
+  const handover = state.grants.get(guest.id)?.value.handover
+  if (!handover && guest.moveTo === undefined)
+    return fail(failure('conflict', `${guest.name} is not being moved`, { hint: 'It stays where it is' }))
+  const { moveTo: _to, moveHow: _how, ...rest } = guest
+  return ok(
+    change('vm.cancel-migration', known, [
+      put({ ...rest, ...(handover ? { cancelledHandover: handover.epoch } : {}) }),
+    ]),
+  )
+}
+
+function bestTarget(state: ClusterState, guest: Guest, isUp: (host: HostId) => boolean): Result<HostId> {
+  const at = state.grants.get(guest.id)?.value.host
+  const best = moveTargets(state, guest, isUp, 'live').find(({ host, reason }) => reason === '' && host !== at)
+  if (best) return ok(best.host)
+  return fail(
+    failure('conflict', `No other host can take ${guest.name} now`, {
+      hint: `\`stead vm move-targets ${guest.name}\` says why`,
+    }),
+  )
 }
 
 function freshestStaleCopy(state: ClusterState, guest: Guest): Result<HostId> {

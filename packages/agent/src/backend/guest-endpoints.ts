@@ -1,6 +1,7 @@
 /** Guests: what there is of them, and what users want of them. */
 import type { Failure } from '@stead/core/errors.ts'
-import { moveTargets } from '@stead/core/ha/move-request.ts'
+import { moveTargets, objectionToLiveMoveOf } from '@stead/core/ha/move-request.ts'
+import type { HostId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
 import { isActive } from '@stead/core/model/records.ts'
 import { fail, ok } from '@stead/core/result.ts'
@@ -9,9 +10,17 @@ import { planCreate, type CreatePlan } from './create-plan.ts'
 import type { Change } from './change.ts'
 import type { Desk } from './desk.ts'
 import { addressesOf } from './guest-agent-endpoints.ts'
+import {
+  cancelMigrationChange,
+  deleteChange,
+  migrateChange,
+  relocateChange,
+  setChange,
+  startChange,
+  stopChange,
+} from './guest-changes.ts'
 import { hasTags } from './lifecycle-settings.ts'
 import { keepSeed } from './guest-media.ts'
-import { deleteChange, relocateChange, setChange, startChange, stopChange } from './guest-changes.ts'
 import { spreadFiles, viewWithLag } from './storage-endpoints.ts'
 import { cloneDecision, guestView } from './views.ts'
 
@@ -26,6 +35,8 @@ type Answers = Pick<
   | 'guest.start'
   | 'guest.stop'
   | 'guest.relocate'
+  | 'guest.migrate'
+  | 'guest.cancel-migration'
   | 'guest.move-targets'
   | 'guest.log'
 >
@@ -143,17 +154,37 @@ export function guestEndpoints(desk: Desk): Answers {
       })
       return operation.ok ? ok(await desk.started(operation.value)) : operation
     },
+    'guest.migrate': async ({ params, body }, request) => {
+      const operation = await desk.changeGuest(params.guest, request, (guest) => {
+        const host = body.to === undefined ? undefined : desk.findHost(body.to)
+        if (host && !host.ok) return host
+        return migrateChange(desk.state, guest, host?.value.value.id, desk.isUp)
+      })
+      return operation.ok ? ok(await desk.started(operation.value)) : operation
+    },
+    'guest.cancel-migration': async ({ params }, request) => {
+      const operation = await desk.changeGuest(params.guest, request, (guest) =>
+        cancelMigrationChange(desk.state, guest),
+      )
+      return operation.ok ? ok(await desk.started(operation.value)) : operation
+    },
     'guest.move-targets': async ({ params }) => {
       const guest = desk.findGuest(params.guest)
       if (!guest.ok) return guest
       const { value } = guest.value
       const grant = desk.state.grants.get(value.id)?.value
       const at = isActive(grant) ? grant.host : undefined
+      const liveness = (host: HostId, reason: string) => {
+        if (reason !== '' || host === at) return { live: false, liveReason: '' }
+        const objection = objectionToLiveMoveOf(desk.state, value, host, desk.isUp)
+        return { live: objection === undefined, liveReason: objection?.message ?? '' }
+      }
       return ok({
         guest: value.name,
         targets: moveTargets(desk.state, value, desk.isUp).map(({ host, reason, merits }) => ({
           host,
           possible: reason === '' && host !== at,
+          ...liveness(host, reason),
           current: host === at,
           reason: host === at ? 'it is there' : reason,
           merits: [...merits],

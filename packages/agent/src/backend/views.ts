@@ -39,6 +39,7 @@ export function guestView(context: ViewContext, { value: guest, revision }: Vers
     ha: guest.ha,
     ...haPolicyOf(guest),
     moveTo: guest.moveTo ?? null,
+    migration: migrationView(state, guest),
     protection: worst(volumes.map((volume) => volumeProtection(context, volume.value))),
     memoryBytes: guest.memoryBytes,
     cpus: guest.cpus,
@@ -59,6 +60,25 @@ export function guestView(context: ViewContext, { value: guest, revision }: Vers
   }
 }
 
+function migrationView(state: ClusterState, guest: Guest): GuestView['migration'] {
+  const handover = state.grants.get(guest.id)?.value.handover
+  if (!handover) return null
+  const seen = state.observations.get(guest.id)?.value.migration
+  const since = new Date(handover.since).toISOString()
+  if (seen?.to === handover.to) return { ...seen, since }
+  return { to: handover.to, since, ...NOTHING_MOVED }
+}
+
+const NOTHING_MOVED = {
+  totalBytes: 0,
+  transferredBytes: 0,
+  remainingBytes: 0,
+  dirtyBytesPerSecond: 0,
+  bandwidthBytesPerSecond: 0,
+  throttlePercent: 0,
+  expectedDowntimeMs: 0,
+}
+
 export function guestState(
   { state }: ViewContext,
   guest: Guest,
@@ -77,7 +97,8 @@ export function guestState(
       return { state: 'unknown', reason: `${grant.host} is lost; it is about to be recovered` }
     }
     if (seen?.epoch !== grant.epoch || seen.phase === 'starting') return { state: 'starting', reason: '' }
-    if (seen.phase === 'running') return { state: 'running', reason: '' }
+    if (seen.phase === 'running')
+      return { state: 'running', reason: grant.handover ? `it moves to ${grant.handover.to}` : '' }
     if (seen.phase === 'paused') return { state: 'paused', reason: seen.reason }
     return { state: 'stopping', reason: grant.state === 'recalled' ? grant.reason : '' }
   }

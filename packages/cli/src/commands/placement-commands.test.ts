@@ -145,12 +145,28 @@ test('fault domains are given as kind and name, and taken away by an empty name'
 
 test('where a guest can move to is a table with the reasons', async (context) => {
   const targets = [
-    { host: 'h2', possible: true, current: false, reason: '', merits: ['its disks are local'] },
-    { host: 'h3', possible: false, current: false, reason: 'rule x keeps it off', merits: [] },
+    {
+      host: 'h2',
+      possible: true,
+      live: true,
+      liveReason: '',
+      current: false,
+      reason: '',
+      merits: ['its disks are local'],
+    },
+    {
+      host: 'h3',
+      possible: false,
+      live: false,
+      liveReason: '',
+      current: false,
+      reason: 'rule x keeps it off',
+      merits: [],
+    },
   ]
   const { run } = await terminalWith(context, { 'GET /v1/guests/web/move-targets': { guest: 'web', targets } })
   const { stdout } = await run('vm', 'move-targets', 'web')
-  assert.match(stdout, /h2 +yes +its disks are local\nh3 +no +rule x keeps it off\n/)
+  assert.match(stdout, /h2 +yes +yes +its disks are local\nh3 +no +no +rule x keeps it off\n/)
 })
 
 const CHECK = {

@@ -2,8 +2,9 @@ import type { Command } from 'commander'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { MoveTargets } from '@stead/api/views.ts'
 import { formatTable } from '../output.ts'
+import { badArgument } from '../quantities.ts'
 import { action, valueOf, type Terminal } from '../session.ts'
-import { settle } from '../waiting.ts'
+import { finished, settle } from '../waiting.ts'
 import { printExplanation } from './explain.ts'
 
 const NAME = ['<name>', "the guest's name or id"] as const
@@ -26,6 +27,28 @@ export function addVmMoves(vm: Command, terminal: Terminal): void {
         if (session.explain) await printExplanation(session, client, guest)
       }),
     )
+  vm.command('migrate')
+    .description(ENDPOINTS['guest.migrate'].summary)
+    .argument(...NAME)
+    .option('--to <host>', 'the host; the one that suits it best when absent')
+    .option('--cancel', 'call off the move that is under way')
+    .action(
+      action(terminal, async (session, [guest = ''], options) => {
+        const client = await session.client()
+        const { to, cancel } = options
+        if (cancel === true && to !== undefined) throw badArgument('--cancel and --to exclude each other')
+        const answer =
+          cancel === true
+            ? await client.call(ENDPOINTS['guest.cancel-migration'], { params: { guest } })
+            : await client.call(ENDPOINTS['guest.migrate'], {
+                params: { guest },
+                body: to === undefined ? {} : { to: String(to) },
+              })
+        const operation = await settle(session, client, valueOf(answer).operation)
+        finished(session, operation, `vm ${guest} ${cancel === true ? 'stays' : 'moved'}: ${operation.message}`)
+        if (session.explain) await printExplanation(session, client, guest)
+      }),
+    )
   vm.command('move-targets')
     .description(ENDPOINTS['guest.move-targets'].summary)
     .argument(...NAME)
@@ -42,6 +65,7 @@ function targetsText({ targets }: MoveTargets): string {
   return formatTable(targets, [
     { title: 'HOST', of: (target) => target.host },
     { title: 'CAN MOVE', of: (target) => (target.possible ? 'yes' : 'no') },
-    { title: 'WHY', of: (target) => target.reason || target.merits.join('; ') },
+    { title: 'LIVE', of: (target) => (target.live ? 'yes' : 'no') },
+    { title: 'WHY', of: (target) => target.reason || target.liveReason || target.merits.join('; ') },
   ])
 }

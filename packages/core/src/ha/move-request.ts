@@ -6,6 +6,7 @@ import type { HostId } from '../model/ids.ts'
 import { isActive } from '../model/records.ts'
 import { sentenceOf } from '../planning/objection.ts'
 import { placeGuests } from '../planning/place.ts'
+import { objectionToLiveMove, unfitForLiveMove } from './live-move.ts'
 import { problemOf } from './planning-problem.ts'
 
 /**
@@ -17,6 +18,7 @@ export function objectionToMove(
   guest: Guest,
   to: HostId,
   isUp: (host: HostId) => boolean,
+  how: 'live' | 'restart' = 'restart',
 ): Failure | undefined {
   const refuse = (message: string, hint?: string) => failure('conflict', message, hint === undefined ? {} : { hint })
   if (guest.deleting) return refuse(`${guest.name} is being deleted`)
@@ -31,12 +33,34 @@ export function objectionToMove(
       `${guest.name} cannot be moved off ${grant.host}, which is not online`,
       'It is recovered by itself once the host is recorded lost',
     )
-  const reason = moveTargets(state, guest, isUp).find(({ host }) => host === to)?.reason
+  const reason = moveTargets(state, guest, isUp, how).find(({ host }) => host === to)?.reason
   if (!reason) return undefined
   return refuse(
     `${guest.name} cannot move to ${to}: ${reason}`,
     `\`stead vm move-targets ${guest.name}\` says where it can`,
   )
+}
+
+/** Undefined when it can go there without a break. */
+export function objectionToLiveMoveOf(
+  state: ClusterState,
+  guest: Guest,
+  to: HostId,
+  isUp: (host: HostId) => boolean,
+): Failure | undefined {
+  const grant = state.grants.get(guest.id)?.value
+  if (!isActive(grant) || guest.desired === 'stopped')
+    return failure('conflict', `${guest.name} does not run`, {
+      hint: `\`stead vm relocate ${guest.name} --to ${to}\` lets it start there next`,
+    })
+  if (grant.handover) return failure('conflict', `${guest.name} is being moved to ${grant.handover.to} already`)
+  const objection = objectionToMove(state, guest, to, isUp, 'live')
+  if (objection) return objection
+  const reason = objectionToLiveMove(state, guest, grant)
+  if (reason === '') return undefined
+  return failure('conflict', `${guest.name} cannot be moved live: ${reason}`, {
+    hint: `\`stead vm relocate ${guest.name} --to ${to}\` moves it by a restart`,
+  })
 }
 
 export interface MoveTarget {
@@ -47,13 +71,20 @@ export interface MoveTarget {
 }
 
 /** Every host judged for the guest as the coordinator would, the best first. */
-export function moveTargets(state: ClusterState, guest: Guest, isUp: (host: HostId) => boolean): MoveTarget[] {
-  const { moveTo: _asked, ...free } = guest
+export function moveTargets(
+  state: ClusterState,
+  guest: Guest,
+  isUp: (host: HostId) => boolean,
+  how: 'live' | 'restart' = 'restart',
+): MoveTarget[] {
+  const { moveTo: _asked, moveHow: _how, ...free } = guest
   const changed = new Map([[guest.id, free]])
   const placement = placeGuests(problemOf({ state, isUp, needing: new Set([guest.id]), changed }))
+  const grant = state.grants.get(guest.id)?.value
+  const unfit = how === 'live' && isActive(grant) ? unfitForLiveMove(state, grant.host) : {}
   return placement.judge(guest.id).map(({ host, objection, merits }) => ({
     host,
-    reason: objection === undefined ? '' : sentenceOf(objection),
+    reason: objection === undefined ? (unfit[host] ?? '') : sentenceOf(objection),
     merits,
   }))
 }

@@ -27,6 +27,12 @@ export function operationOutcome(operation: Operation, state: ClusterState): Ope
       return stopOutcome(operation, state, id as GuestId)
     case 'vm.relocate':
       return moveOutcome(operation, state, id as GuestId)
+    case 'vm.migrate':
+      return migrationOutcome(operation, state, id as GuestId)
+    case 'vm.cancel-migration':
+      return state.grants.get(id as GuestId)?.value.handover
+        ? running(operation, 0.5, 'calling it off')
+        : done(operation, `runs on ${state.grants.get(id as GuestId)?.value.host ?? 'no host'}`)
     case 'host.shutdown':
       return shutdownOutcome(operation, state, id as HostId)
     case 'vm.delete':
@@ -103,6 +109,24 @@ function moveOutcome(operation: Operation, state: ClusterState, id: GuestId): Op
   if (isActive(grant) && grant.state === 'recalled') return running(operation, 0.4, `stopping on ${grant.host}`)
   if (withoutPlace(state, new Set([id])).length === 0) return running(operation, 0.2, `moving to ${guest.moveTo}`)
   return { ...operation, state: 'waiting', progress: 0.2, message: `${guest.moveTo} cannot take it now` }
+}
+
+/** A live move that has failed is over: nobody tries it again on a user's behalf. */
+function migrationOutcome(operation: Operation, state: ClusterState, id: GuestId): Operation {
+  const guest = state.guests.get(id)?.value
+  if (!guest || guest.deleting) return failed(operation, 'the guest was deleted meanwhile')
+  const grant = state.grants.get(id)?.value
+  const { handover, failedHandover } = grant ?? {}
+  if (failedHandover && !handover && failedHandover.at >= operation.startedAt)
+    return failed(operation, `it goes on on ${grant?.host}: ${failedHandover.reason}`)
+  if (handover) {
+    const seen = state.observations.get(id)?.value.migration
+    const copied = seen && seen.totalBytes > 0 ? 1 - seen.remainingBytes / seen.totalBytes : 0
+    return running(operation, 0.1 + 0.8 * Math.max(0, copied), `copying its memory to ${handover.to}`)
+  }
+  if (guest.moveTo === undefined) return runOutcome(operation, state, id)
+  if (withoutPlace(state, new Set([id])).length === 0) return running(operation, 0.1, `moving to ${guest.moveTo}`)
+  return { ...operation, state: 'waiting', progress: 0.1, message: `${guest.moveTo} cannot take it now` }
 }
 
 function withoutPlace(state: ClusterState, needing: ReadonlySet<GuestId>): readonly GuestId[] {

@@ -17,7 +17,7 @@ const RETRY_MS = 100
 /**
  * Calls this host's replicas stale where its storage daemon has not lived through the run and another current one's
  * has: the coordinator would prefer the local one as source of the next run. Where nobody's daemon has, nothing is
- * known to be better, and the guest need not wait for another host.
+ * known to be better.
  */
 export async function yieldToSurvivors(context: HostContext, guest: Guest, grant: Grant): Promise<void> {
   const { self, clock } = context
@@ -26,10 +26,9 @@ export async function yieldToSurvivors(context: HostContext, guest: Guest, grant
     const volume = await currentRecord(context, id)
     if (!volume) continue
     const own = replicaOn(volume, self)
-    if (own?.state !== 'in-sync' || (await hasLivedThrough(context, volume, own, grant.epoch))) continue
+    if (own?.state !== 'in-sync' || (await hasLivedThrough(context, volume, own, grant.epoch)) === true) continue
     const others = inSync(volume).filter((replica) => replica !== own)
-    const survived = await Promise.all(others.map((replica) => hasLivedThrough(context, volume, replica, grant.epoch)))
-    if (!survived.includes(true)) continue
+    if (!(await hasAnySurvived(context, volume, others, grant))) continue
     await records.markStale(volume.id, self, {
       sinceEpoch: grant.epoch,
       since: clock.wallMs(),
@@ -52,17 +51,39 @@ async function currentRecord({ store, clock }: HostContext, id: VolumeId): Promi
 }
 
 /**
+ * A host that cannot be asked may have all that the guest was told is written: it is asked again until it answers, or
+ * until the cluster holds it to be lost too. Then two failures have come together, and the guest need not wait longer.
+ */
+async function hasAnySurvived(
+  context: HostContext,
+  volume: Volume,
+  others: readonly Replica[],
+  grant: Grant,
+): Promise<boolean> {
+  const { mirror, clock } = context
+  for (;;) {
+    const isLost = ({ host }: Replica) => mirror.state.statuses.get(host)?.value.state === 'lost'
+    const asked = others.filter((replica) => !isLost(replica))
+    const survived = await Promise.all(asked.map((replica) => hasLivedThrough(context, volume, replica, grant.epoch)))
+    if (survived.includes(true)) return true
+    const isOver = (mirror.state.grants.get(grant.guest)?.value.epoch ?? 0) !== grant.epoch
+    if (!survived.includes(undefined) || isOver) return false
+    await clock.sleep(RETRY_MS)
+  }
+}
+
+/**
  * A daemon keeps exports and bitmaps in memory: one that still has the run's export, or the sync point's bitmap, has not
- * been restarted since. (A leg that joined while another replica was stale has a bitmap of another name.)
+ * been restarted since. (A leg that joined while another replica was stale has a bitmap of another name.) Undefined: the host does not answer.
  */
 async function hasLivedThrough(
   { volumesOn }: HostContext,
   volume: Volume,
   { host, pool }: Replica,
   epoch: number,
-): Promise<boolean> {
+): Promise<boolean | undefined> {
   const info = await volumesOn(host).inspect(volume.id, pool)
-  if (!info.ok) return false
+  if (!info.ok) return info.error.code === 'host_unreachable' ? undefined : false
   const { exports, bitmaps } = info.value
   return exports.includes(exportNameOf(volume.id, epoch)) || bitmaps.some((bitmap) => bitmap.name === volume.syncPoint)
 }
