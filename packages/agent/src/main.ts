@@ -175,7 +175,7 @@ async function main(configPath: string | undefined): Promise<void> {
     volumesOn: (host) => (host === self ? volumes : peers.volumes(host)),
     network: new LinuxNetworkHost(config.guestUser ? { user: config.guestUser } : {}),
     legWatch: new LegProbe(),
-    probe: new HostGuestProbe((guest) => guests.consoleLogPath(guest)),
+    probe: new HostGuestProbe({ consoleLogPath: (guest) => guests.consoleLogPath(guest), agent: guests.agent, clock }),
     blobPath: (blob) => blobs.ensure(blob),
     events,
     keepDecision: (id, input, plan) => decisions.keep(id, input, plan),

@@ -2,6 +2,7 @@
 import { CRON_LENGTH_MAX, parseCron } from '@stead/core/calendar/cron.ts'
 import { isTimeZone } from '@stead/core/calendar/time-zone.ts'
 import { LIFECYCLE_LIMITS, PROTECTIONS } from '@stead/core/model/lifecycle.ts'
+import { canBeGuests } from '@stead/core/model/probe.ts'
 import { SCHEDULED_ACTIONS, type ScheduleId } from '@stead/core/model/schedule.ts'
 import { PATTERN_LENGTH_MAX } from '@stead/core/text-pattern.ts'
 import { z } from 'zod'
@@ -35,8 +36,9 @@ export const protectedFromSchema = z
 
 const address = z
   .union([z.ipv4(), z.ipv6()], 'must be an IP address')
-  .refine((text) => !isHostsOwn(text), 'must be an address of the guest')
-  .describe("The guest's IP address, as its host reaches it")
+  .refine(canBeGuests, 'must be an address of the guest')
+  .exactOptional()
+  .describe("The guest's IP address, as its host reaches it; the first that the agent inside it tells when absent")
 const port = z.number().int().min(1).max(65_535)
 const printable = (most: number) =>
   z
@@ -58,6 +60,7 @@ export const probeCheckSchema = z.discriminatedUnion('kind', [
       body: printable(1_000).exactOptional().describe('What the body must contain'),
     })
     .describe('A request is answered as it should be'),
+  z.object({ kind: z.literal('agent') }).describe('The agent inside the guest answers'),
   z
     .object({
       kind: z.literal('console'),
@@ -129,10 +132,3 @@ export const lifecycleSchema = z.object({
   probe: probeSchema.exactOptional(),
   schedules: z.array(scheduleSchema).max(LIFECYCLE_LIMITS.schedules).exactOptional(),
 })
-
-/** Loopback, `0.0.0.0`, multicast and broadcast: no guest has them, and the host's own services are not its guests'. */
-function isHostsOwn(text: string): boolean {
-  if (text.includes(':')) return /^(::1?|ff.*|(0+:){7}0*[01])$/i.test(text) || /^::ffff:/i.test(text)
-  const first = Number(text.split('.')[0])
-  return first === 0 || first === 127 || first >= 224
-}

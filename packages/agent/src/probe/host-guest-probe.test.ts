@@ -7,6 +7,9 @@ import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import type { GuestId } from '@stead/core/model/ids.ts'
 import type { ProbeCheck } from '@stead/core/model/probe.ts'
+import { failure } from '@stead/core/errors.ts'
+import { fail, ok } from '@stead/core/result.ts'
+import { realClock } from '../real-clock.ts'
 import { HostGuestProbe } from './host-guest-probe.ts'
 
 const guest = 'guest-web' as GuestId
@@ -24,7 +27,18 @@ function web(context: TestContext, answer: RequestListener): Promise<number> {
   return listening(context, server)
 }
 
-const nowhere = () => '/nowhere'
+/** Its addresses as the agent inside the guest tells them; undefined: no agent answers. */
+function probeOf(addresses?: readonly string[], consoleLogPath = () => '/nowhere'): HostGuestProbe {
+  const none = fail(failure('no_guest_agent', 'No agent answers in web'))
+  return new HostGuestProbe({
+    consoleLogPath,
+    clock: realClock,
+    agent: {
+      ping: async () => (addresses ? ok() : none),
+      interfaces: async () => (addresses ? ok([{ name: 'eth0', mac: '', addresses }]) : none),
+    },
+  })
+}
 
 async function reasonOf(probe: HostGuestProbe, check: ProbeCheck, timeoutMs = 5_000): Promise<string> {
   const outcome = await probe.attempt(guest, check, timeoutMs)
@@ -32,7 +46,7 @@ async function reasonOf(probe: HostGuestProbe, check: ProbeCheck, timeoutMs = 5_
 }
 
 test('a connection that is taken, one that is refused, and one that nobody answers', async (context) => {
-  const probe = new HostGuestProbe(nowhere)
+  const probe = probeOf()
   const port = await listening(
     context,
     createTcpServer((socket) => socket.destroy()),
@@ -42,7 +56,7 @@ test('a connection that is taken, one that is refused, and one that nobody answe
 })
 
 test('a status, a body, and an answer that never comes', async (context) => {
-  const probe = new HostGuestProbe(nowhere)
+  const probe = probeOf()
   const port = await web(context, (request, response) => {
     if (request.url === '/silent') return
     response.writeHead(request.url === '/broken' ? 503 : 200)
@@ -68,7 +82,7 @@ function consoleOf(context: TestContext, text: string) {
   context.after(() => rmSync(folder, { recursive: true }))
   const path = join(folder, 'console.log')
   writeFileSync(path, text)
-  const probe = new HostGuestProbe(() => path)
+  const probe = probeOf(undefined, () => path)
   const says = async (find: string, as: 'text' | 'pattern' = 'text') =>
     (await probe.attempt(guest, { kind: 'console', find, as }, 1_000)).succeeded
   return { path, probe, says }
@@ -94,6 +108,17 @@ test('a console without lines and a hostile pattern cost no time', async (contex
 })
 
 test('no console yet is no success', async () => {
-  const probe = new HostGuestProbe(nowhere)
+  const probe = probeOf()
   assert.match(await reasonOf(probe, { kind: 'console', find: 'x', as: 'text' }), /has not said "x" yet/)
+})
+
+test('the agent inside the guest: whether it answers, and the address that it tells', async () => {
+  assert.equal(await reasonOf(probeOf([]), { kind: 'agent' }), '')
+  assert.match(await reasonOf(probeOf(), { kind: 'agent' }), /No agent answers/)
+  const check = { kind: 'tcp', port: 1 } as const
+  assert.match(await reasonOf(probeOf(), check), /its address is not known: No agent answers/)
+  // What a guest says of itself must not make its host ask its own services.
+  assert.match(await reasonOf(probeOf(['127.0.0.1/8', '::1/128', 'fe80::1/64']), check), /it tells no address/)
+  // TEST-NET-1: nobody is there.
+  assert.match(await reasonOf(probeOf(['fe80::1/64', '192.0.2.1/24']), check, 50), /192\.0\.2\.1:1/)
 })

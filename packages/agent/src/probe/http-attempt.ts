@@ -7,8 +7,12 @@ import { connectionFailed, endpointText, noAnswer } from './tcp-attempt.ts'
 /** Of the body so much is looked at; a server that never stops sending holds nobody up. */
 const BODY_BYTES_MAX = 64 * 1024
 
-export function attemptHttp(check: Extract<ProbeCheck, { kind: 'http' }>, timeoutMs: number): Promise<ProbeOutcome> {
-  const { address, port, path, body } = check
+export function attemptHttp(
+  address: string,
+  check: Extract<ProbeCheck, { kind: 'http' }>,
+  timeoutMs: number,
+): Promise<ProbeOutcome> {
+  const { port, path, body } = check
   const where = endpointText(address, port)
   return new Promise((resolve) => {
     const asked = request({ host: address, port, path, agent: false, headers: { 'user-agent': 'stead-probe' } })

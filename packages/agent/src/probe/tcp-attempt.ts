@@ -4,7 +4,8 @@ import type { ProbeOutcome } from '@stead/core/ha/readiness.ts'
 import type { ProbeCheck } from '@stead/core/model/probe.ts'
 
 export function attemptTcp(
-  { address, port }: Extract<ProbeCheck, { kind: 'tcp' }>,
+  address: string,
+  { port }: Extract<ProbeCheck, { kind: 'tcp' }>,
   timeoutMs: number,
 ): Promise<ProbeOutcome> {
   const where = endpointText(address, port)

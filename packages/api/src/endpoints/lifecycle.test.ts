@@ -62,4 +62,9 @@ for (const [what, body] of [
 ] as const)
   test(`${what} is refused`, () => assert.equal(setGuestBody.safeParse(body).success, false))
 
+test('an address may be left to the agent inside the guest', () => {
+  assert(setProbeBody.safeParse({ check: { kind: 'tcp', port: 22 } }).success)
+  assert(setProbeBody.safeParse({ check: { kind: 'agent' } }).success)
+})
+
 test('notes may have lines and tabs', () => assert(setGuestBody.safeParse({ notes: '# a\n\n\t*b* ąę' }).success))

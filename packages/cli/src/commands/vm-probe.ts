@@ -24,7 +24,8 @@ export function addVmProbe(vm: Command, terminal: Terminal): void {
     .option('--path <path>', 'with --http: what is asked for; / when absent')
     .option('--status <code>', 'with --http: the status that is wanted; any from 200 to 399 when absent')
     .option('--body <text>', 'with --http: what the answer must contain')
-    .option('--address <ip>', "with --tcp and --http: the guest's address, as its host reaches it")
+    .option('--agent', 'the agent inside the guest answers')
+    .option('--address <ip>', "with --tcp and --http: the guest's address; else as the agent inside it tells")
     .option('--console <text>', 'the serial console has said this since the guest booted')
     .option('--console-pattern <expression>', 'the same with a regular expression, matched line by line')
     .option('--initial-delay <duration>', 'from the start to the first try (0s)')
@@ -91,20 +92,21 @@ function bodyOf(options: Options): ProbeBody {
 function checkOf(options: Options): Check {
   const text = (name: string) => (typeof options[name] === 'string' ? options[name] : undefined)
   const [tcp, http, consoleText, consolePattern] = [text('tcp'), text('http'), text('console'), text('consolePattern')]
-  if ([tcp, http, consoleText, consolePattern].filter((one) => one !== undefined).length !== 1)
-    throw badArgument('A probe looks at one thing', 'Give --tcp, --http, --console or --console-pattern.')
+  const agent = options['agent'] === true ? 'agent' : undefined
+  if ([tcp, http, agent, consoleText, consolePattern].filter((one) => one !== undefined).length !== 1)
+    throw badArgument('A probe looks at one thing', 'Give --tcp, --http, --agent, --console or --console-pattern.')
   if (http === undefined && [text('path'), text('status'), text('body')].some((one) => one !== undefined))
     throw badArgument('--path, --status and --body need --http')
+  if (agent !== undefined) return { kind: 'agent' }
   if (consoleText !== undefined) return { kind: 'console', find: consoleText, as: 'text' }
   if (consolePattern !== undefined) return { kind: 'console', find: consolePattern, as: 'pattern' }
-  const address = text('address')
-  if (address === undefined)
-    throw badArgument('The address of the guest is missing', 'Give --address, as the host reaches the guest.')
-  if (tcp !== undefined) return { kind: 'tcp', address, port: parseCount(tcp, '--tcp') }
+  const given = text('address')
+  const address = given === undefined ? {} : { address: given }
+  if (tcp !== undefined) return { kind: 'tcp', ...address, port: parseCount(tcp, '--tcp') }
   const [status, body] = [text('status'), text('body')]
   return {
     kind: 'http',
-    address,
+    ...address,
     port: parseCount(http ?? '', '--http'),
     path: text('path') ?? '/',
     ...(status === undefined ? {} : { status: parseCount(status, '--status') }),
@@ -132,10 +134,12 @@ export function readinessText({ ready, since, reason }: NonNullable<GuestView['r
 export function checkText(check: NonNullable<GuestView['probe']>['check']): string {
   switch (check.kind) {
     case 'tcp':
-      return `TCP ${check.address} port ${check.port}`
+      return `TCP ${check.address ?? 'address of its agent'}, port ${check.port}`
+    case 'agent':
+      return 'the agent inside the guest answers'
     case 'http': {
       const body = check.body === undefined ? '' : `, containing ${JSON.stringify(check.body)}`
-      return `HTTP ${check.address} port ${check.port} ${check.path}, status ${check.status ?? '200 to 399'}${body}`
+      return `HTTP ${check.address ?? 'address of its agent'}, port ${check.port}, ${check.path}, status ${check.status ?? '200 to 399'}${body}`
     }
     case 'console':
       return `console ${check.as === 'text' ? 'says' : 'matches'} ${JSON.stringify(check.find)}`

@@ -1,19 +1,21 @@
 /** How the host that runs a guest finds out whether the guest is ready to serve. */
 
 export type ProbeCheck =
-  /** A connection is taken. */
-  | { readonly kind: 'tcp'; readonly port: number; readonly address: string }
+  /** A connection is taken. Without an address: at the first one that the agent inside the guest tells. */
+  | { readonly kind: 'tcp'; readonly port: number; readonly address?: string }
   /** A request is answered as it should be. */
   | {
       readonly kind: 'http'
       readonly port: number
-      readonly address: string
+      readonly address?: string
       readonly path: string
       /** The status that is wanted; any from 200 to 399 when absent. */
       readonly status?: number
       /** What the body must contain. */
       readonly body?: string
     }
+  /** The agent inside the guest answers. */
+  | { readonly kind: 'agent' }
   /** A line of its serial console, since it booted, contains a text, or a match of a `TextPattern`. */
   | { readonly kind: 'console'; readonly find: string; readonly as: 'text' | 'pattern' }
 
@@ -50,4 +52,11 @@ export interface Readiness {
   readonly since: number
   /** Why it is not ready; empty when it is. */
   readonly reason: string
+}
+
+/** Not loopback, `0.0.0.0`, multicast or broadcast: no guest has those, and a host's own services are not its guests'. */
+export function canBeGuests(address: string): boolean {
+  if (address.includes(':')) return !/^(::1?|ff.*|(0+:){7}0*[01]|::ffff:.*)$/i.test(address)
+  const first = Number(address.split('.')[0])
+  return first !== 0 && first !== 127 && first < 224
 }
