@@ -300,8 +300,8 @@ export class LabCluster {
     return processesBelow(folder)
   }
 
-  spawn(command: string, args: readonly string[]): ChildProcess {
-    const child = spawn(command, args, { env: this.env, stdio: ['ignore', 'pipe', 'pipe'] })
+  spawn(command: string, args: readonly string[], input: 'ignore' | 'pipe' = 'ignore'): ChildProcess {
+    const child = spawn(command, args, { env: this.env, stdio: [input, 'pipe', 'pipe'] })
     this.#children.add(child)
     child.once('exit', () => this.#children.delete(child))
     return child
