@@ -15,6 +15,8 @@ interface DebianPackage {
 const PACKAGES: readonly DebianPackage[] = [
   { name: 'qemu-system-x86', reason: 'runs the guests', major: 10 },
   { name: 'qemu-utils', reason: 'qemu-storage-daemon, which serves the volumes', major: 10 },
+  { name: 'ovmf', reason: 'UEFI firmware for guests' },
+  { name: 'swtpm', reason: 'the TPM of guests that have one' },
   { name: 'etcd-server', reason: "the cluster's memory", service: 'etcd.service' },
   { name: 'etcd-client', reason: 'tests ask etcd itself who leads' },
   { name: 'nftables', reason: 'cuts two hosts of the lab from each other' },

@@ -21,6 +21,7 @@ import { diskLimitsSchema, nicLimitsSchema } from './hardware-records.ts'
 import { describeIssues } from './issues.ts'
 import { lifecycleSchema } from './lifecycle-records.ts'
 import { mediaSchema } from './media-schema.ts'
+import { platformSchema, volumeRoleSchema } from './platform-records.ts'
 import { bytes, epoch, guestId, hostId, id, operationId, volumeId, wallMs, wholeNumber } from './record-values.ts'
 import { grantSchema, observationSchema } from './run-records.ts'
 
@@ -207,6 +208,7 @@ export const guestSchema = z.object({
   maxRestart: wholeNumber().max(100).exactOptional().describe('Further tries on the host where a run failed'),
   maxRelocate: wholeNumber().max(100).exactOptional().describe('Other hosts that are tried after that'),
   failback: z.boolean().exactOptional().describe('Whether it returns to the hosts that a rule prefers'),
+  platform: platformSchema.exactOptional().describe('An ordinary machine when absent'),
   agent: z
     .object({ execute: z.boolean().describe('Programs may be run in it from outside, by its agent') })
     .exactOptional(),
@@ -238,6 +240,7 @@ export const volumeSchema = z.object({
   id: volumeId,
   guest: guestId,
   name: z.string(),
+  role: volumeRoleSchema.exactOptional(),
   sizeBytes: bytes('Size of the disk'),
   ready: z.boolean().describe("False until every replica's file exists"),
   content: z

@@ -1,6 +1,7 @@
 /** What the API shows: the responses' schemas. Fields are stable; new ones may be added. */
 import { z } from 'zod'
 import { notesSchema, probeSchema, protectedFromSchema, scheduleSchema, tagsSchema } from './lifecycle-records.ts'
+import { platformViewSchema } from './platform-records.ts'
 import {
   clusterPolicySchema,
   decisionSchema,
@@ -108,6 +109,7 @@ export const guestViewSchema = z.object({
     append: z.string().exactOptional(),
   }),
   nics: z.array(z.object({ mac: z.string(), network: z.string() })),
+  platform: platformViewSchema,
   agent: z.object({ execute: z.boolean().describe('Programs may be run in it from outside, by its agent') }),
   addresses: z
     .array(z.string())

@@ -15,9 +15,14 @@ import type { Decision } from '@stead/core/model/decision.ts'
 import type { Guest } from '@stead/core/model/guest.ts'
 import type { Host } from '@stead/core/model/host.ts'
 import type { GuestId, HostId, VolumeId } from '@stead/core/model/ids.ts'
+import type { GuestPlatform, VolumeRole } from '@stead/core/model/platform.ts'
 import { guestByName, promisedPoolBytes } from '@stead/core/model/records.ts'
 import type { Replica, Volume } from '@stead/core/model/volume.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
+import type { FirmwareFiles } from './firmware-files.ts'
+
+/** More than swtpm ever keeps of a TPM 2.0 (its NVRAM, volatile state and what is saved on suspend). */
+const TPM_STATE_BYTES = 1 << 20
 
 export interface CreatePlan {
   readonly guest: Guest
@@ -34,6 +39,8 @@ export interface CreateContext {
   readonly verdicts: ReadonlyMap<HostId, Verdict>
   readonly uuid: () => string
   readonly wallMs: number
+  /** Of a guest with UEFI. */
+  readonly firmware?: FirmwareFiles
 }
 
 export function planCreate(context: CreateContext, request: CreateGuest): Result<CreatePlan> {
@@ -57,6 +64,11 @@ export function planCreate(context: CreateContext, request: CreateGuest): Result
         hint: 'Give --disk SIZE with --image NAME, --cdrom IMAGE, or --kernel FILE',
       }),
     )
+  const { platform = {} } = request
+  const lacking = (['tpm', 'hugePages', 'dedicatedCpus', 'numaNodes', 'devices'] as const).find(
+    (part) => platform[part],
+  )
+  if (lacking) return fail(failure('bad_request', `This version of Stead makes no guests with ${lacking}`))
   const id = uuid() as GuestId
   const isUsable = (host: HostId) =>
     state.statuses.get(host)?.value.state === 'online' && (host === self || verdicts.get(host) === 'heard')
@@ -75,13 +87,14 @@ export function planCreate(context: CreateContext, request: CreateGuest): Result
     memoryBytes: request.memoryBytes,
     cpus: request.cpus,
     boot: bootOf(request.boot),
-    volumes: request.disks.map(() => uuid().replaceAll('-', '') as VolumeId),
+    volumes: wantedVolumes(context, request).map(() => uuid().replaceAll('-', '') as VolumeId),
     nics,
     ...(request.display === undefined ? {} : { display: request.display }),
     ...(media ? { media } : {}),
     ha,
     desired,
     forceStop: false,
+    ...platformOf(context, request),
     ...(request.host === undefined ? {} : { preferredHost: request.host as HostId }),
     deleting: false,
     createdAt: wallMs,
@@ -151,7 +164,7 @@ function planVolumes(
   const { state, uuid } = context
   const promised = new Map<string, number>()
   const volumes: Volume[] = []
-  for (const [index, disk] of request.disks.entries()) {
+  for (const [index, disk] of wantedVolumes(context, request).entries()) {
     const image = disk.image === undefined ? undefined : state.images.get(disk.image)?.value
     if (disk.image !== undefined && !image)
       return fail(failure('not_found', `There is no image ${disk.image}`, { hint: 'See `stead image list`' }))
@@ -184,9 +197,14 @@ function planVolumes(
     const fits = storage.flatMap((host) =>
       isUsable(host.id) ? roomiestPool(state, host, disk.pool, disk.sizeBytes, promised) : [],
     )
+    // What the machine keeps goes with the first disk: what takes that away takes away no more.
+    const beside = new Set(disk.role === undefined ? [] : volumes[0]?.replicas.map(({ host }) => host))
     const chosen = fits
       .toSorted(
-        (a, b) => Number(b.replica.host === home) - Number(a.replica.host === home) || b.freeBytes - a.freeBytes,
+        (a, b) =>
+          Number(b.replica.host === home) - Number(a.replica.host === home) ||
+          Number(beside.has(b.replica.host)) - Number(beside.has(a.replica.host)) ||
+          b.freeBytes - a.freeBytes,
       )
       .slice(0, wanted)
     if (chosen.length < wanted) {
@@ -208,15 +226,54 @@ function planVolumes(
     volumes.push({
       id: volume,
       guest: guest.id,
-      name: `disk${index}`,
+      name: disk.name,
+      ...(disk.role === undefined ? {} : { role: disk.role }),
       sizeBytes: disk.sizeBytes,
       ready: false,
       ...(image ? { content: { blob: image.blob, format: image.format } } : {}),
+      ...(disk.content ? { content: disk.content } : {}),
       replicas: chosen.map(({ replica }) => replica),
       syncPoint: `sp-${uuid().replaceAll('-', '').slice(0, 12)}`,
     })
   }
   return ok(volumes)
+}
+
+interface WantedVolume extends Omit<CreateGuest['disks'][number], 'image'> {
+  readonly name: string
+  readonly role?: VolumeRole
+  readonly image?: string | undefined
+  readonly content?: NonNullable<Volume['content']>
+}
+
+/** The disks, and after them what the machine itself keeps, which follows the guest in the same way. */
+function wantedVolumes({ firmware }: CreateContext, { disks, platform }: CreateGuest): readonly WantedVolume[] {
+  const replicas = disks[0]?.replicas ?? 2
+  const pool = disks[0]?.pool
+  const own = { replicas, ...(pool === undefined ? {} : { pool }) }
+  return [
+    ...disks.map((disk, index) => ({ ...disk, name: `disk${index}` })),
+    ...(firmware
+      ? [
+          {
+            ...own,
+            name: 'firmware',
+            role: 'firmware' as const,
+            sizeBytes: firmware.variables.sizeBytes,
+            content: { blob: firmware.variables.blob, format: 'raw' as const },
+          },
+        ]
+      : []),
+    ...(platform?.tpm ? [{ ...own, name: 'tpm', role: 'tpm' as const, sizeBytes: TPM_STATE_BYTES }] : []),
+  ]
+}
+
+function platformOf({ firmware }: CreateContext, { platform }: CreateGuest): Pick<Guest, 'platform'> {
+  const { firmware: kind = 'bios', ...rest } = platform ?? {}
+  const asked = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined && value !== false))
+  const uefi = firmware && { kind: 'uefi' as const, secureBoot: kind === 'uefi-secure', code: firmware.code }
+  const made: GuestPlatform = { ...asked, ...(uefi ? { firmware: uefi } : {}) }
+  return Object.keys(made).length === 0 ? {} : { platform: made }
 }
 
 function roomiestPool(

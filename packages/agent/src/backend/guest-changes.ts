@@ -7,6 +7,7 @@ import type { ClusterState, Versioned } from '@stead/core/model/cluster.ts'
 import type { Guest } from '@stead/core/model/guest.ts'
 import type { HostId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
+import type { GuestPlatform, WatchdogAction } from '@stead/core/model/platform.ts'
 import { isActive, volumesOf } from '@stead/core/model/records.ts'
 import type { Write } from '@stead/core/ports/store.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
@@ -61,19 +62,24 @@ export type GuestSettings = Omit<SetGuest, 'acceptBreach'>
 export function setChange(state: ClusterState, known: Versioned<Guest>, body: GuestSettings): Result<Change> {
   const { value: guest } = known
   if (guest.deleting) return fail(failure('conflict', `${guest.name} is being deleted`))
-  const { ha } = body
+  const { ha, watchdog } = body
   const lifecycle = lifecycleSettings(body)
   const settings = Object.fromEntries(
     SETTINGS.flatMap((name) => (body[name] === undefined ? [] : [[name, body[name]]])),
   )
-  if (Object.keys(settings).length === 0 && Object.keys(lifecycle).length === 0 && ha === undefined)
+  const isEmpty = Object.keys(settings).length === 0 && Object.keys(lifecycle).length === 0
+  if (isEmpty && ha === undefined && watchdog === undefined)
     return fail(failure('bad_request', 'Nothing is to be changed', { hint: 'Give at least one setting' }))
   const runs = isActive(state.grants.get(guest.id)?.value)
   if (STOPPED_ONLY.some((name) => body[name] !== undefined) && (runs || guest.desired === 'running'))
     return fail(
-      failure('conflict', `${guest.name} must be stopped before its memory, processors or display are changed`, {
-        hint: `\`stead vm stop ${guest.name}\` first`,
-      }),
+      failure(
+        'conflict',
+        `${guest.name} must be stopped before its memory, processors, display or watchdog are changed`,
+        {
+          hint: `\`stead vm stop ${guest.name}\` first`,
+        },
+      ),
     )
   const desired = ha === undefined || ha === 'ignored' ? guest.desired : ha === 'started' ? 'running' : 'stopped'
   const kind = desired === guest.desired ? 'vm.set' : desired === 'running' ? 'vm.start' : 'vm.stop'
@@ -83,6 +89,7 @@ export function setChange(state: ClusterState, known: Versioned<Guest>, body: Gu
     ...guest,
     ...settings,
     ...(Object.keys(lifecycle).length === 0 ? {} : { lifecycle: { ...guest.lifecycle, ...lifecycle } }),
+    ...(watchdog === undefined ? {} : { platform: withWatchdog(guest.platform, watchdog) }),
     ...(ha === undefined ? {} : { ha, desired, forceStop: false }),
   }
   const writes: Write[] = [put(next)]
@@ -91,8 +98,21 @@ export function setChange(state: ClusterState, known: Versioned<Guest>, body: Gu
   return ok(change(kind, known, writes))
 }
 
-const STOPPED_ONLY = ['memoryBytes', 'cpus', 'display'] as const
-const SETTINGS = ['priority', 'maxRestart', 'maxRelocate', 'failback', 'agent', ...STOPPED_ONLY] as const
+const STOPPED_ONLY = ['memoryBytes', 'cpus', 'display', 'watchdog'] as const
+const SETTINGS = [
+  'priority',
+  'maxRestart',
+  'maxRelocate',
+  'failback',
+  'agent',
+  'memoryBytes',
+  'cpus',
+  'display',
+] as const
+function withWatchdog(platform: GuestPlatform = {}, watchdog: WatchdogAction | null): GuestPlatform {
+  const { watchdog: _old, ...rest } = platform
+  return watchdog === null ? rest : { ...rest, watchdog }
+}
 
 /**
  * A guest that runs is asked to move, if the planner lets it run there; one that does not starts there next. The host

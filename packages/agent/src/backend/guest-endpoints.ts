@@ -4,7 +4,7 @@ import { moveTargets, objectionToLiveMoveOf } from '@stead/core/ha/move-request.
 import type { HostId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
 import { isActive } from '@stead/core/model/records.ts'
-import { fail, ok } from '@stead/core/result.ts'
+import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { ApiBackend } from '../http/backend.ts'
 import { planCreate, type CreatePlan } from './create-plan.ts'
 import type { Change } from './change.ts'
@@ -21,6 +21,7 @@ import {
 } from './guest-changes.ts'
 import { hasTags } from './lifecycle-settings.ts'
 import { keepSeed } from './guest-media.ts'
+import { firmwareFiles, type FirmwareFiles } from './firmware-files.ts'
 import { spreadFiles, viewWithLag } from './storage-endpoints.ts'
 import { cloneDecision, guestView } from './views.ts'
 
@@ -45,10 +46,24 @@ type CreateBody = Parameters<typeof planCreate>[1]
 export function guestEndpoints(desk: Desk): Answers {
   const { self, store, blobs, clock, random, verdicts, checkKernel } = desk.context
 
-  const createPlan = (body: CreateBody) =>
+  const createPlan = (body: CreateBody, firmware: FirmwareFiles | undefined) =>
     desk.loaded((state) =>
-      planCreate({ state, self, verdicts: verdicts(), uuid: () => random.uuid(), wallMs: clock.wallMs() }, body),
+      planCreate(
+        {
+          state,
+          self,
+          verdicts: verdicts(),
+          uuid: () => random.uuid(),
+          wallMs: clock.wallMs(),
+          ...(firmware ? { firmware } : {}),
+        },
+        body,
+      ),
     )
+  const firmwareOf = async ({ platform }: CreateBody): Promise<Result<FirmwareFiles | undefined>> => {
+    const kind = platform?.firmware ?? 'bios'
+    return kind === 'bios' ? ok(undefined) : firmwareFiles(blobs, kind)
+  }
 
   const checkFiles = async (body: CreateBody): Promise<Failure | undefined> => {
     if (body.boot.kind !== 'kernel') return undefined
@@ -82,7 +97,9 @@ export function guestEndpoints(desk: Desk): Answers {
       return ok({ ...guestView(context, guest.value), addresses })
     },
     'guest.create': async ({ body }, request) => {
-      const planned = createPlan(body)
+      const firmware = await firmwareOf(body)
+      if (!firmware.ok) return firmware
+      const planned = createPlan(body, firmware.value)
       if (!planned.ok) {
         // A repeated create meets its own guest: the operation is what its client wants to hear of.
         const earlier =
@@ -91,9 +108,10 @@ export function guestEndpoints(desk: Desk): Answers {
       } else {
         const broken = await checkFiles(body)
         if (broken) return fail(broken)
+        if (firmware.value) await spreadFiles(desk, [firmware.value.code, firmware.value.variables.blob])
       }
       const change = await desk.changeAdmitted(request, body.acceptBreach, async () => {
-        const plan = createPlan(body)
+        const plan = createPlan(body, firmware.value)
         if (!plan.ok) return plan
         const kept = request.whatIf ? ok() : await keepSeed(desk, plan.value.seed)
         return kept.ok ? ok(createChange(plan.value)) : kept
@@ -107,7 +125,9 @@ export function guestEndpoints(desk: Desk): Answers {
       })
     },
     'guest.plan': async ({ body }) => {
-      const plan = createPlan(body)
+      const firmware = await firmwareOf(body)
+      if (!firmware.ok) return firmware
+      const plan = createPlan(body, firmware.value)
       if (!plan.ok) return plan
       const { volumes, decision, host, warnings } = plan.value
       return ok({

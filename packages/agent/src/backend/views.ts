@@ -7,6 +7,7 @@ import type { Decision } from '@stead/core/model/decision.ts'
 import { failuresMax, haPolicyOf, type Guest, type GuestState } from '@stead/core/model/guest.ts'
 import type { Host, HostPolicy } from '@stead/core/model/host.ts'
 import type { HostId, VolumeId } from '@stead/core/model/ids.ts'
+import { whyNotMigratable } from '@stead/core/model/platform.ts'
 import type { Operation } from '@stead/core/model/operation.ts'
 import { grantedMemoryBytes, isActive, promisedPoolBytes, volumesOf } from '@stead/core/model/records.ts'
 import type { Volume } from '@stead/core/model/volume.ts'
@@ -45,6 +46,7 @@ export function guestView(context: ViewContext, { value: guest, revision }: Vers
     cpus: guest.cpus,
     boot: guest.boot,
     nics: [...guest.nics],
+    platform: platformView(guest),
     agent: { execute: guest.agent?.execute ?? false },
     addresses: null,
     display: guest.display ?? 'none',
@@ -77,6 +79,20 @@ const NOTHING_MOVED = {
   bandwidthBytesPerSecond: 0,
   throttlePercent: 0,
   expectedDowntimeMs: 0,
+}
+
+function platformView({ platform = {} }: Guest): GuestView['platform'] {
+  const { firmware, tpm, watchdog, hugePages, dedicatedCpus, numaNodes, devices } = platform
+  return {
+    firmware: firmware ? (firmware.secureBoot ? 'uefi-secure' : 'uefi') : 'bios',
+    tpm: tpm ?? false,
+    watchdog: watchdog ?? null,
+    hugePages: hugePages ?? null,
+    dedicatedCpus: dedicatedCpus ?? false,
+    numaNodes: numaNodes ?? 1,
+    devices: { ...devices },
+    whyNotMigratable: whyNotMigratable(platform),
+  }
 }
 
 export function guestState(

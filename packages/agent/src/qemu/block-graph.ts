@@ -10,6 +10,7 @@
  */
 import type { GuestDisk, Leg } from '@stead/core/ports/guest-host.ts'
 import type { VolumeId } from '@stead/core/model/ids.ts'
+import type { VolumeRole } from '@stead/core/model/platform.ts'
 import { assert } from '@stead/core/assert.ts'
 
 /** Everything that is tuned about the block layer, in one place; figures in docs/benchmarks.md. */
@@ -37,6 +38,8 @@ export interface OpenLeg {
 export interface DiskRecord {
   readonly volume: VolumeId
   readonly index: number
+  /** No disk of the guest: the firmware's variables, or the state of the TPM. */
+  readonly role?: VolumeRole
   readonly sizeBytes: number
   readonly width: number
   /** Attached and prepared legs; which are attached is said by the graph only. */
@@ -58,8 +61,12 @@ function named(name: string): string {
 
 export const isFiller = (node: string): boolean => /^d\d+-filler\d+$/.test(node)
 
+/** What is no disk takes none of their numbers. */
+const ROLE_INDEX: Readonly<Record<VolumeRole, number>> = { firmware: 100, tpm: 101 }
+
 /** The record of a disk as it is when QEMU starts: its legs are numbered in the order of reading. */
-export function newDiskRecord(disk: GuestDisk, index: number): DiskRecord {
+export function newDiskRecord(disk: GuestDisk, number: number): DiskRecord {
+  const index = disk.role === undefined ? number : ROLE_INDEX[disk.role]
   assert(
     disk.legs.length >= 1 && disk.legs.length <= disk.width,
     `volume ${disk.volume}: ${disk.legs.length} legs for width ${disk.width}`,
@@ -67,9 +74,10 @@ export function newDiskRecord(disk: GuestDisk, index: number): DiskRecord {
   return {
     volume: disk.volume,
     index,
+    ...(disk.role === undefined ? {} : { role: disk.role }),
     sizeBytes: disk.sizeBytes,
     width: disk.width,
-    legs: disk.legs.map((leg, number) => ({ node: legNode(index, number), leg })),
+    legs: disk.legs.map((leg, order) => ({ node: legNode(index, order), leg })),
     nextLeg: disk.legs.length,
   }
 }
@@ -180,8 +188,8 @@ export function newFillerName(graph: QemuBlockGraph, disk: DiskRecord): string {
 
 /** The disk with the legs that the graph really holds, in the order of reading. */
 export function attachedDisk(graph: QemuBlockGraph, disk: DiskRecord): GuestDisk {
-  const { volume, sizeBytes, width } = disk
+  const { volume, sizeBytes, width, role } = disk
   const known = new Map(disk.legs.map(({ node, leg }) => [node, leg]))
   const legs = childrenOf(graph, disk).flatMap((child) => known.get(child.node) ?? [])
-  return { volume, sizeBytes, width, legs }
+  return { volume, sizeBytes, width, legs, ...(role === undefined ? {} : { role }) }
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { GuestId, VolumeId } from '@stead/core/model/ids.ts'
+import type { WatchdogAction } from '@stead/core/model/platform.ts'
 import type { GuestLaunch } from '@stead/core/ports/guest-host.ts'
 import { launchArguments } from './launch-arguments.ts'
 import { newLaunchRecord } from './launch-record.ts'
@@ -63,6 +64,27 @@ describe('the command line of QEMU', () => {
     assert.ok(valuesOf(argumentsOf(), '-chardev').includes('socket,id=agent,path=/run/agent,,.sock,server=on,wait=off'))
     const port = valuesOf(argumentsOf(), '-device').find((device) => device.startsWith('virtserialport'))
     assert.match(port ?? '', /chardev=agent,name=org\.qemu\.guest_agent\.0$/)
+  })
+
+  it('puts the firmware into flash, with its variables on a mirrored volume that is no disk', () => {
+    const variables = { ...launch.disks[0]!, volume: 'f'.repeat(32) as VolumeId, role: 'firmware' as const }
+    const disks = [...launch.disks, variables]
+    const uefi = argumentsOf({ disks, platform: { firmware: { codePath: '/code', secureBoot: false } } })
+    const machine = valuesOf(uefi, '-machine')[0] ?? ''
+    assert.match(machine, /,pflash0=firmware-code,pflash1=d100-top$/)
+    assert.equal(valuesOf(uefi, '-device').filter((device) => device.startsWith('virtio-blk')).length, 1)
+    assert.ok(valuesOf(uefi, '-blockdev').some((text) => text.includes('"filename":"/code"')))
+    const secure = argumentsOf({ disks, platform: { firmware: { codePath: '/code', secureBoot: true } } })
+    assert.match(valuesOf(secure, '-machine')[0] ?? '', /,smm=on$/)
+    assert.ok(valuesOf(secure, '-global').includes('driver=cfi.pflash01,property=secure,value=on'))
+    assert.doesNotMatch(valuesOf(argumentsOf(), '-machine')[0] ?? '', /pflash|smm/)
+  })
+
+  it('has a watchdog only when asked, and never lets QEMU end by it without a flush', () => {
+    const actions = (watchdog: WatchdogAction) => valuesOf(argumentsOf({ platform: { watchdog } }), '-action')
+    assert.deepEqual(actions('reset'), ['shutdown=pause', 'watchdog=reset'])
+    assert.deepEqual(actions('poweroff'), ['shutdown=pause', 'watchdog=pause'])
+    assert.deepEqual(valuesOf(argumentsOf(), '-action'), ['shutdown=pause'])
   })
 
   it('passes names with commas through the option parser', () => {

@@ -3,6 +3,7 @@ import type { GuestLaunch, LaunchNic } from '@stead/core/ports/guest-host.ts'
 import { cdromArguments } from './cdrom-drives.ts'
 import { BLOCK_OPTIONS, deviceId, diskBlockdevs, topNode, type DiskRecord } from './block-graph.ts'
 import type { LaunchRecord } from './launch-record.ts'
+import { machineProperties, platformArguments } from './platform-arguments.ts'
 import { diskPort, nicPort, platformPlace, rootPorts } from './pci-places.ts'
 
 export interface GuestPaths {
@@ -16,6 +17,8 @@ export interface GuestPaths {
 /** QEMU's seccomp filter; works only when the process starts unprivileged already (`-run-with user=` is denied by it). */
 const SANDBOX = 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'
 
+const MACHINE_PROPERTIES = ['usb=off', 'vmport=off', 'hpet=off', 'dump-guest-core=off']
+
 /** TCG's translation cache. The default is up to 1 GiB a guest; 64 MiB costs a small guest nothing that was measured. */
 const TCG_CACHE_MIB = 64
 
@@ -25,7 +28,8 @@ export const AGENT_CHARDEV = 'agent'
 export function launchArguments(record: LaunchRecord, paths: GuestPaths): string[] {
   const { launch, disks } = record
   return [
-    ...machineArguments(launch, record.machine ?? 'q35'),
+    ...machineArguments(record),
+    ...platformArguments(launch),
     ...bootArguments(launch),
     ...[
       '-chardev',
@@ -44,11 +48,11 @@ export function launchArguments(record: LaunchRecord, paths: GuestPaths): string
   ]
 }
 
-function machineArguments(launch: GuestLaunch, machine: string): string[] {
+function machineArguments({ launch, disks, machine = 'q35' }: LaunchRecord): string[] {
   const kvm = launch.accelerator === 'kvm'
   return [
     ...['-name', `guest=${escaped(launch.name)},debug-threads=on`, '-uuid', launch.guest],
-    ...['-machine', `${machine},usb=off,vmport=off,hpet=off,dump-guest-core=off`],
+    ...['-machine', [machine, ...MACHINE_PROPERTIES, ...machineProperties(launch, disks)].join(',')],
     ...['-accel', kvm ? 'kvm' : `tcg,thread=multi,tb-size=${TCG_CACHE_MIB}`, '-cpu', kvm ? 'host' : 'max'],
     ...['-smp', String(launch.cpus), '-m', `size=${Math.ceil(launch.memoryBytes / 1024)}k`],
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-sandbox', SANDBOX, '-msg', 'timestamp=on'],
@@ -98,12 +102,16 @@ function diskArguments(launch: GuestLaunch, disks: readonly DiskRecord[]): strin
     ...(iothread ? ['-object', `iothread,id=block-io,poll-max-ns=${BLOCK_OPTIONS.iothreadPollMaxNs}`] : []),
     ...disks.flatMap((disk) => [
       ...diskBlockdevs(disk).flatMap((blockdev) => ['-blockdev', JSON.stringify(blockdev)]),
-      '-device',
-      optionText({
-        ...diskDevice(disk),
-        ...(iothread ? { iothread: 'block-io' } : {}),
-        ...(launch.boot.kind === 'disk' && disk.index === 0 ? { bootindex: 1 } : {}),
-      }),
+      ...(disk.role === undefined
+        ? [
+            '-device',
+            optionText({
+              ...diskDevice(disk),
+              ...(iothread ? { iothread: 'block-io' } : {}),
+              ...(launch.boot.kind === 'disk' && disk.index === 0 ? { bootindex: 1 } : {}),
+            }),
+          ]
+        : []),
     ]),
   ]
 }

@@ -4,7 +4,7 @@
  */
 import { connect, type Socket } from 'node:net'
 import { failure } from '@stead/core/errors.ts'
-import type { Leg } from '@stead/core/ports/guest-host.ts'
+import type { GuestDisk, Leg } from '@stead/core/ports/guest-host.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 
 /** First bytes of every NBD server (proto.md, "Fixed newstyle negotiation"). */
@@ -36,4 +36,24 @@ export function probeNbdServer(endpoint: Leg['endpoint'], timeoutMs = 1_000): Pr
 
 export function endpointText(endpoint: Leg['endpoint']): string {
   return endpoint.kind === 'unix' ? endpoint.path : `${endpoint.address}:${endpoint.port}`
+}
+
+/** Every leg's server must answer before QEMU is started: a hung one would hang the whole start. */
+export async function checkLegs(disks: readonly GuestDisk[]): Promise<Result<void>> {
+  for (const disk of disks) {
+    if (disk.legs.length === 0 || disk.legs.length > disk.width) {
+      return fail(
+        failure('bad_request', `Volume ${disk.volume} has ${disk.legs.length} legs for ${disk.width} replicas`),
+      )
+    }
+  }
+  const legs = disks.flatMap((disk) => disk.legs)
+  const probes = await Promise.all(legs.map((leg) => probeNbdServer(leg.endpoint)))
+  for (const [index, probe] of probes.entries()) {
+    if (!probe.ok)
+      return fail(
+        failure('host_unreachable', `The replica on ${legs[index]?.host} does not answer`, { cause: probe.error }),
+      )
+  }
+  return ok()
 }

@@ -8,7 +8,6 @@ import type { DiskLimits } from '@stead/core/model/hardware.ts'
 import type { GuestId, VolumeId } from '@stead/core/model/ids.ts'
 import type {
   GuestCdrom,
-  GuestDisk,
   GuestEvent,
   GuestHost,
   GuestLaunch,
@@ -33,7 +32,7 @@ import {
 } from './launch-record.ts'
 import { newestMachineType } from './machine-type.ts'
 import { QemuGuestAgent } from './qemu-guest-agent.ts'
-import { probeNbdServer } from './leg-probe.ts'
+import { checkLegs } from './leg-probe.ts'
 import { INCOMING_ARGUMENTS, type ListenAt } from './migration-destination.ts'
 import { QemuGuest, type RunningConsole } from './running-guest.ts'
 
@@ -408,26 +407,6 @@ export class QemuGuestHost implements GuestHost, GuestMigration {
   #folder(guest: string): GuestFolder {
     return guestFolder(this.#options.guestsFolder, guest)
   }
-}
-
-/** Every leg's server must answer before QEMU is started: a hung one would hang the whole start. */
-async function checkLegs(disks: readonly GuestDisk[]): Promise<Result<void>> {
-  for (const disk of disks) {
-    if (disk.legs.length === 0 || disk.legs.length > disk.width) {
-      return fail(
-        failure('bad_request', `Volume ${disk.volume} has ${disk.legs.length} legs for ${disk.width} replicas`),
-      )
-    }
-  }
-  const legs = disks.flatMap((disk) => disk.legs)
-  const probes = await Promise.all(legs.map((leg) => probeNbdServer(leg.endpoint)))
-  for (const [index, probe] of probes.entries()) {
-    if (!probe.ok)
-      return fail(
-        failure('host_unreachable', `The replica on ${legs[index]?.host} does not answer`, { cause: probe.error }),
-      )
-  }
-  return ok()
 }
 
 function listFolders(path: string): readonly string[] {

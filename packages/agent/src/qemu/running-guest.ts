@@ -23,8 +23,9 @@ import { AGENT_CHARDEV } from './launch-arguments.ts'
 import { IoErrors } from './io-errors.ts'
 import { MigrationDestination } from './migration-destination.ts'
 import { MigrationSource } from './migration-source.ts'
-import { drainAndFlushDisk, queryGraph, type Monitor } from './mirror-surgery.ts'
+import { drainAndFlushDisk, queryGraph } from './mirror-surgery.ts'
 import { QmpClient, type QmpEvent } from './qmp.ts'
+import { queryStatus } from './run-state.ts'
 
 /** How long QEMU may take from its exec to the monitor's greeting (all disks open). TCG on a busy host is slow. */
 const START_TIMEOUT_MS = 15_000
@@ -150,7 +151,7 @@ export class QemuGuest {
   async inspect(): Promise<Result<RunningGuest>> {
     const monitor = this.#connected()
     if (!monitor.ok) return monitor
-    const [status, graph] = await Promise.all([this.#status(monitor.value), queryGraph(monitor.value)])
+    const [status, graph] = await Promise.all([queryStatus(monitor.value), queryGraph(monitor.value)])
     if (!status.ok) return status
     if (!graph.ok) return graph
     const disks = this.#record.disks.map((disk) => attachedDisk(graph.value, disk))
@@ -288,7 +289,7 @@ export class QemuGuest {
   async catchUp(): Promise<void> {
     const monitor = this.#connected()
     if (!monitor.ok) return
-    const status = await this.#status(monitor.value)
+    const status = await queryStatus(monitor.value)
     if (!status.ok) return
     if (status.value === 'shutdown') this.#finishShutdown()
     if (status.value !== 'io-error') return
@@ -302,7 +303,7 @@ export class QemuGuest {
     const monitor = this.#connected()
     if (!monitor.ok) return false
     // A write that failed may be on one leg and not on the other, whatever a flush says.
-    const status = await this.#status(monitor.value)
+    const status = await queryStatus(monitor.value)
     if (!status.ok || status.value === 'io-error' || !this.#ioErrors.quiet) return false
     for (const disk of this.#record.disks) {
       const flushed = await drainAndFlushDisk(monitor.value, disk)
@@ -322,12 +323,6 @@ export class QemuGuest {
   #save(record: LaunchRecord): Result<void> {
     this.#record = record
     return writeLaunchRecord(this.folder, record)
-  }
-
-  async #status(monitor: Monitor): Promise<Result<RunningGuest['status']>> {
-    const reply = await monitor.execute<QemuStatus>('query-status')
-    if (!reply.ok) return reply
-    return ok(STATUSES[reply.value.status] ?? 'other')
   }
 
   #connected(): Result<QmpClient> {
@@ -358,11 +353,22 @@ export class QemuGuest {
         // The host's own reset at machine creation and `quit` are not the guest's.
         if (data['guest'] === true) this.#emit({ kind: 'reset', guest: this.guest, epoch: this.epoch })
         break
+      case 'WATCHDOG':
+        this.#onWatchdog()
+        break
       case 'SHUTDOWN':
         if (data['guest'] === true) this.#finishShutdown()
         else this.#exitReason ||= `QEMU was ended: ${String(data['reason'])}`
         break
     }
+  }
+
+  #onWatchdog(): void {
+    const action = this.#record.launch.platform?.watchdog ?? 'none'
+    this.#emit({ kind: 'watchdog', guest: this.guest, epoch: this.epoch, action })
+    if (action !== 'poweroff') return
+    this.#expectExit('guest-shutdown', 'its watchdog was not fed in time')
+    void this.quit()
   }
 
   /** QEMU keeps a guest that shut down (`-action shutdown=pause`), so that the last flush can be seen to succeed. */
@@ -412,20 +418,4 @@ function legHosts(disks: readonly GuestDisk[]): RunningGuest['legs'] {
 interface CharacterDevice {
   readonly label: string
   readonly 'frontend-open': boolean
-}
-
-interface QemuStatus {
-  readonly status: string
-  readonly running: boolean
-}
-
-/** QEMU's RunState as the port tells it. */
-const STATUSES: Readonly<Record<string, RunningGuest['status']>> = {
-  running: 'running',
-  paused: 'paused',
-  prelaunch: 'paused',
-  'io-error': 'io-error',
-  shutdown: 'shutdown',
-  inmigrate: 'arriving',
-  postmigrate: 'departed',
 }

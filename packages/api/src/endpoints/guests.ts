@@ -1,7 +1,8 @@
 import { z } from 'zod'
 import { endpoint } from '../endpoint.ts'
-import { notesSchema, protectedFromSchema, tagSchema, tagsSchema } from '../lifecycle-records.ts'
 import { blobIdSchema } from '../blob-id-schema.ts'
+import { notesSchema, protectedFromSchema, tagSchema, tagsSchema } from '../lifecycle-records.ts'
+import { platformRequestSchema } from '../platform-records.ts'
 import { displaySchema, guestSchema, haSchema } from '../records.ts'
 import {
   explanationSchema,
@@ -59,6 +60,7 @@ export const createGuestBody = z.strictObject({
   nic: z.boolean().default(true).describe('A network card on the LAN'),
   display: displaySchema.optional(),
   media: mediaRequestSchema.optional().describe('CD, boot order, cloud-init'),
+  platform: platformRequestSchema.optional().describe('An ordinary machine when absent'),
   acceptBreach,
 })
 export type CreateGuest = z.output<typeof createGuestBody>
@@ -72,6 +74,11 @@ export const setGuestBody = z.strictObject({
   maxRelocate: maxRelocate.unwrap().optional(),
   failback: failback.unwrap().optional(),
   agent: agent.unwrap().optional(),
+  watchdog: platformRequestSchema.shape.watchdog
+    .unwrap()
+    .nullable()
+    .optional()
+    .describe('Of a stopped guest only; null takes it away'),
   memoryBytes: memoryBytes.optional().describe('Of a stopped guest only, in bytes; a multiple of 1 MiB'),
   cpus: cpus.optional().describe('Of a stopped guest only'),
   display: displaySchema.optional().describe('Of a stopped guest only: a screen, or the serial console alone'),

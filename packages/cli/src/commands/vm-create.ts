@@ -13,6 +13,7 @@ import { decisionText, printExplanation } from './explain.ts'
 import { ACCEPT_BREACH } from './host.ts'
 import { parseDisplay } from './vm-console.ts'
 import { addMediaOptions, mediaOf, type MediaOptions } from './vm-media.ts'
+import { addPlatformOptions, platformFrom } from './vm-platform.ts'
 import { parseHa } from './vm.ts'
 
 interface CreateOptions extends MediaOptions {
@@ -60,7 +61,7 @@ export function addVmCreate(vm: Command, terminal: Terminal): void {
     .option('--no-nic', 'no network card')
     .option('--display <kind>', 'vga (a screen, seen by VNC) or none (the serial console only)')
     .option('--dry-run', 'only say where it would be placed')
-  addMediaOptions(create).action(
+  addPlatformOptions(addMediaOptions(create)).action(
     action(terminal, (session, [name = ''], options) =>
       createGuest(session, name, options as unknown as CreateOptions),
     ),
@@ -119,6 +120,7 @@ function bodyOf(name: string, options: CreateOptions): Omit<CreateBody, 'boot'> 
     nic: options.nic,
     ...(options.acceptBreach ? { acceptBreach: true } : {}),
     ...(options.display === undefined ? {} : { display: parseDisplay(options.display) }),
+    ...platformFrom({ ...options }),
     ...(options.host === undefined ? {} : { host: options.host }),
     ...(options.ha === undefined ? {} : { ha: parseHa(options.ha) }),
   }

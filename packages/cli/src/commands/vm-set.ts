@@ -5,6 +5,7 @@ import { badArgument, parseCount, parseSize } from '../quantities.ts'
 import { action, valueOf, type Session, type Terminal } from '../session.ts'
 import { ACCEPT_BREACH } from './host.ts'
 import { parseDisplay } from './vm-console.ts'
+import { parseWatchdog } from './vm-platform.ts'
 import { guestText, parseHa } from './vm.ts'
 import { addLifecycleOptions, lifecycleBody } from './vm-lifecycle-options.ts'
 
@@ -23,6 +24,7 @@ export function addVmSet(vm: Command, terminal: Terminal): void {
     .option('--no-failback', 'stay where it is')
     .option('--memory <size>', 'of a stopped guest: 128MiB, 1GiB')
     .option('--cpus <n>', 'of a stopped guest: virtual processors')
+    .option('--watchdog <action>', 'of a stopped guest: reset, poweroff, pause, none; off takes it away')
     .option('--agent-exec', 'let programs be run in it from outside, by its agent')
     .option('--no-agent-exec', 'do not')
     .option('--display <kind>', 'of a stopped guest: vga (a screen, seen by VNC) or none')
@@ -35,6 +37,7 @@ export function addVmSet(vm: Command, terminal: Terminal): void {
 function bodyOf(options: Readonly<Record<string, unknown>>): SetBody {
   const text = (name: string) => (typeof options[name] === 'string' ? options[name] : undefined)
   const [ha, priority, memory, cpus] = [text('ha'), text('priority'), text('memory'), text('cpus')]
+  const watchdog = text('watchdog')
   const [maxRestart, maxRelocate, display] = [text('maxRestart'), text('maxRelocate'), text('display')]
   if (priority !== undefined && !/^-?\d+$/.test(priority))
     throw badArgument(`--priority: \`${priority}\` is not a whole number`)
@@ -44,6 +47,7 @@ function bodyOf(options: Readonly<Record<string, unknown>>): SetBody {
     ...(maxRestart === undefined ? {} : { maxRestart: parseCount(maxRestart, '--max-restart') }),
     ...(maxRelocate === undefined ? {} : { maxRelocate: parseCount(maxRelocate, '--max-relocate') }),
     ...(typeof options['failback'] === 'boolean' ? { failback: options['failback'] } : {}),
+    ...(watchdog === undefined ? {} : { watchdog: watchdog === 'off' ? null : parseWatchdog(watchdog) }),
     ...(typeof options['agentExec'] === 'boolean' ? { agent: { execute: options['agentExec'] } } : {}),
     ...(memory === undefined ? {} : { memoryBytes: parseSize(memory, '--memory') }),
     ...(cpus === undefined ? {} : { cpus: parseCount(cpus, '--cpus') }),

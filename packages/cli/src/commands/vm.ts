@@ -17,6 +17,7 @@ import { addVmMedia } from './vm-media.ts'
 import { addVmMoves } from './vm-move.ts'
 import { addVmProbe, checkText, readinessText } from './vm-probe.ts'
 import { addVmSchedule } from './vm-schedule.ts'
+import { platformFields } from './vm-platform.ts'
 import { addVmSet } from './vm-set.ts'
 
 const NAME = ['<name>', "the guest's name or id"] as const
@@ -139,6 +140,7 @@ export function guestText(view: GuestView): string {
     ['protection', [view.protection.level, view.protection.reason].filter(Boolean).join(': ')],
     ['memory', formatSize(view.memoryBytes)],
     ['cpus', view.cpus],
+    ...platformFields(view),
     ['boot', view.boot.kind],
     ['display', view.display],
     ['nics', view.nics.map((nic) => `${nic.network} ${nic.mac}`).join(', ')],

@@ -82,5 +82,6 @@ export async function openDisk(
     if (recorded.kind === 'deposed')
       return fail({ code: 'stale_epoch', message: 'The grant was given to another host' })
   }
-  return ok({ volume: volume.id, sizeBytes: volume.sizeBytes, legs, width: volume.replicas.length })
+  const { id, sizeBytes, role } = volume
+  return ok({ volume: id, sizeBytes, legs, width: volume.replicas.length, ...(role === undefined ? {} : { role }) })
 }

@@ -4,21 +4,29 @@ import type { GuestLaunch } from '../ports/guest-host.ts'
 import { ok, type Result } from '../result.ts'
 import { openMedia } from './guest-media.ts'
 import type { HostContext } from './host-context.ts'
+import { platformParts } from './platform-parts.ts'
 
-export type GuestParts = Pick<GuestLaunch, 'boot' | 'cdroms' | 'nics'>
+export type GuestParts = Pick<GuestLaunch, 'boot' | 'cdroms' | 'nics' | 'platform'>
 
 export async function guestParts(context: HostContext, guest: Guest): Promise<Result<GuestParts>> {
   const boot = await bootParts(context, guest)
   if (!boot.ok) return boot
   const cdroms = await openMedia(context, guest)
   if (!cdroms.ok) return cdroms
+  const platform = await platformParts(context, guest)
+  if (!platform.ok) return platform
   const nics: GuestLaunch['nics'][number][] = []
   for (const [index, nic] of guest.nics.entries()) {
     const tap = await context.network.ensureTap(guest.id, index, nic)
     if (!tap.ok) return tap
     nics.push({ ...nic, tap: tap.value })
   }
-  return ok({ boot: boot.value, ...(cdroms.value.length === 0 ? {} : { cdroms: cdroms.value }), nics })
+  return ok({
+    boot: boot.value,
+    ...(cdroms.value.length === 0 ? {} : { cdroms: cdroms.value }),
+    nics,
+    ...platform.value,
+  })
 }
 
 async function bootParts({ blobPath }: HostContext, { boot }: Guest): Promise<Result<GuestLaunch['boot']>> {

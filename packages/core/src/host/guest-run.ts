@@ -24,6 +24,7 @@ import { launchGuest } from './guest-launch.ts'
 import { MediumKeeper } from './guest-media.ts'
 import { GuestReport } from './guest-report.ts'
 import { bootOf, RunRecords } from './run-records.ts'
+import { watchdogEvent } from './watchdog-event.ts'
 import { yieldToSurvivors } from './surviving-replicas.ts'
 
 /** A guest that has not shut down by itself after this long is switched off. */
@@ -114,6 +115,10 @@ export class GuestRun {
         break
       case 'reset':
         run.probing.hasRebooted()
+        break
+      case 'watchdog':
+        this.#context.events.tell(watchdogEvent(this.#name(), this.#context.self, event))
+        if (event.action === 'pause') this.#say('paused', 'its watchdog was not fed in time', event.epoch)
         break
     }
   }

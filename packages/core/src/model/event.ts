@@ -25,6 +25,7 @@ export const EVENT_KINDS = [
   'guest.failed',
   'guest.migrated',
   'guest.migration-failed',
+  'guest.watchdog',
   'grant.committed',
   'grant.released',
   'export.revoked',

@@ -1,4 +1,5 @@
 import type { HardwareObservation, NicLimits } from './hardware.ts'
+import type { GuestPlatform } from './platform.ts'
 import type { BlobId, GuestId, HostId, VolumeId } from './ids.ts'
 import type { GuestLifecycle } from './lifecycle.ts'
 import type { Readiness } from './probe.ts'
@@ -62,6 +63,8 @@ export interface Guest {
   readonly maxRestart?: number
   readonly maxRelocate?: number
   readonly failback?: boolean
+  /** An ordinary machine when absent. */
+  readonly platform?: GuestPlatform
   /** What those outside may do through its agent; nothing but ask when absent. */
   readonly agent?: { readonly execute: boolean }
   /** A host that the user asked for; kept as a preference. */

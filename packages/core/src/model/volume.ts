@@ -1,4 +1,5 @@
 import type { DiskLimits } from './hardware.ts'
+import type { VolumeRole } from './platform.ts'
 import type { BlobId, GuestId, HostId, VolumeId } from './ids.ts'
 
 export interface Replica {
@@ -28,6 +29,8 @@ export interface Volume {
   readonly id: VolumeId
   readonly guest: GuestId
   readonly name: string
+  /** A disk when absent. */
+  readonly role?: VolumeRole
   readonly sizeBytes: number
   /** False until every replica's file exists. */
   readonly ready: boolean

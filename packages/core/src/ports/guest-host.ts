@@ -4,6 +4,7 @@
  */
 import type { GuestId, VolumeId } from '../model/ids.ts'
 import type { GuestDisplay, Nic } from '../model/guest.ts'
+import type { VolumeRole, WatchdogAction } from '../model/platform.ts'
 import type { Result } from '../result.ts'
 import type { GuestHardware } from './guest-hardware.ts'
 import type { MigrationProgress } from './guest-migration.ts'
@@ -29,6 +30,8 @@ export interface GuestDisk {
   readonly width: number
   /** The number of the disk, which decides its place in the machine; absent: its position in the list. */
   readonly slot?: number
+  /** Not a disk but what the machine itself keeps. */
+  readonly role?: VolumeRole
 }
 
 export interface LaunchNic extends Nic {
@@ -63,6 +66,13 @@ export interface GuestLaunch {
   readonly machine?: string
   /** `none` when absent. */
   readonly display?: GuestDisplay
+  readonly platform?: LaunchPlatform
+}
+
+/** `GuestPlatform` as this host makes it. */
+export interface LaunchPlatform {
+  readonly firmware?: { readonly codePath: string; readonly secureBoot: boolean }
+  readonly watchdog?: WatchdogAction
 }
 
 export interface RunningGuest {
@@ -102,6 +112,8 @@ export type GuestEvent =
       /** True when it is known that all legs were flushed after the last write. */ readonly flushed?: boolean
     }
   | { readonly kind: 'reset'; readonly guest: GuestId; readonly epoch: number }
+  /** The guest did not feed its watchdog; what the launch says of it is being done. */
+  | { readonly kind: 'watchdog'; readonly guest: GuestId; readonly epoch: number; readonly action: WatchdogAction }
 
 export interface GuestHost extends GuestHardware {
   /** Returns when QEMU runs and its disks are open. A running older epoch of the guest is killed first. */
