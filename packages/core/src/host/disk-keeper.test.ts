@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { failure } from '../errors.ts'
+import { ClusterFixture } from '../ha/cluster-fixture.ts'
+import type { Leg } from '../ports/guest-host.ts'
+import type { LegHealth } from '../ports/leg-watch.ts'
+import { fail, ok, type Result } from '../result.ts'
+import { DiskKeeper, type DiskKeeperOptions } from './disk-keeper.ts'
+
+const SYNC_POINT_IS_OLD_MS = 10_000
+
+test('a leg that hangs is freed although the flush that moves the sync point waits for it', async () => {
+  const cluster = new ClusterFixture()
+  const { guest, volume } = cluster.guestWithDisk('web', ['h1', 'h2'])
+  const done: string[] = []
+  let nowMs = 0
+  let endFlush: (result: Result<void>) => void = assert.fail
+  const hanging = new Map<string, (health: LegHealth) => void>()
+  const context = {
+    mirror: { state: cluster.state },
+    clock: { monotonicMs: () => nowMs, wallMs: () => 0 },
+    volumesOn: () => ({
+      inspect: async () => ok({ bitmaps: [{ name: volume.syncPoint, dirtyBytes: 1 << 30, recording: true }] }),
+      addBitmap: async () => ok(),
+    }),
+    random: { uuid: () => 'sp-2' },
+    legWatch: {
+      watch: ({ path }: { readonly path: string }, onChange: (health: LegHealth) => void) => {
+        hanging.set(path, onChange)
+        return () => undefined
+      },
+    },
+    guests: {
+      drainAndFlush: () => {
+        done.push('flush')
+        return new Promise<Result<void>>((resolve) => (endFlush = resolve))
+      },
+      // What QEMU does: requests in flight on the leg fail at once, and so does the flush.
+      yankLeg: async () => {
+        endFlush(fail(failure('storage', 'The disk could not be flushed')))
+        return ok()
+      },
+      pause: async () => ok(),
+      dropLeg: async (_guest: string, _volume: string, host: string) => {
+        done.push(`drop ${host}`)
+        return ok()
+      },
+      resume: async () => ok(),
+    },
+    events: { tell: () => undefined },
+    log: { warn: assert.fail },
+  }
+  const legs = ['h1', 'h2'].map((host): Leg => ({ host, endpoint: { kind: 'unix', path: host }, exportName: 'e' }))
+  const keeper = new DiskKeeper({
+    context,
+    guest: guest.id,
+    name: guest.name,
+    epoch: 1,
+    records: { markStale: async () => ({ kind: 'recorded', value: volume }) },
+    disks: [{ volume: volume.id, sizeBytes: volume.sizeBytes, legs, width: 2 }],
+    onEnd: assert.fail,
+    onPhase: () => undefined,
+  } as unknown as DiskKeeperOptions)
+  nowMs = SYNC_POINT_IS_OLD_MS
+  keeper.tick()
+  await new Promise<void>((resolve) => setImmediate(resolve))
+  hanging.get('h2')?.('unresponsive')
+  await new Promise<void>((resolve) => setImmediate(resolve))
+  assert.deepEqual(done, ['flush', 'drop h2'])
+})
