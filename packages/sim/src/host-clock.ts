@@ -4,7 +4,7 @@
  */
 import type { Clock } from '@stead/core/ports/clock.ts'
 import type { ProcessLife } from './process-life.ts'
-import { WALL_START_MS, type VirtualClock } from './virtual-clock.ts'
+import { WALL_START_MS, type TimerResult, type VirtualClock } from './virtual-clock.ts'
 
 export class HostClock implements Clock {
   readonly #world: VirtualClock
@@ -31,7 +31,7 @@ export class HostClock implements Clock {
   }
 
   /** Calls back once after so much of this host's time. */
-  after(ms: number, run: () => void): () => void {
+  after(ms: number, run: () => TimerResult): () => void {
     return this.#world.after(ms / this.#rate, run)
   }
 

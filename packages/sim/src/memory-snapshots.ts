@@ -24,7 +24,8 @@ export interface SnapshottedReplica {
 
 export interface MemorySnapshotsOptions {
   readonly find: (volume: VolumeId, pool: string) => Result<SnapshottedReplica>
-  readonly all: () => Iterable<readonly [string, SnapshottedReplica]>
+  /** By pool, then by volume. */
+  readonly pools: ReadonlyMap<string, ReadonlyMap<VolumeId, SnapshottedReplica>>
   readonly hasRoom: (bytes: number) => boolean
   readonly revokeAll: (volume: VolumeId, pool: string) => void
   readonly readTarget: (volume: VolumeId) => Promise<Result<SnapshotId | undefined>>
@@ -101,12 +102,12 @@ export class MemorySnapshots implements ReplicaSnapshots {
 
   async heldSnapshots(): Promise<Result<readonly HeldSnapshots[]>> {
     const held: HeldSnapshots[] = []
-    for (const [key, { kept, debtBytes }] of this.#options.all()) {
-      const [pool = '', volume = ''] = key.split('/')
-      if (kept.length === 0 && debtBytes === 0) continue
-      const snapshots = kept.map(({ snapshot }) => ({ snapshot }))
-      held.push({ volume: volume as VolumeId, pool, method: 'layers', snapshots, layers: kept.length, debtBytes })
-    }
+    for (const [pool, replicas] of this.#options.pools)
+      for (const [volume, { kept, debtBytes }] of replicas) {
+        if (kept.length === 0 && debtBytes === 0) continue
+        const snapshots = kept.map(({ snapshot }) => ({ snapshot }))
+        held.push({ volume, pool, method: 'layers', snapshots, layers: kept.length, debtBytes })
+      }
     return ok(held)
   }
 

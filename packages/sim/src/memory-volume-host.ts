@@ -75,19 +75,21 @@ interface Replica extends SnapshottedReplica {
 export class MemoryVolumeHost implements VolumeHost {
   readonly #options: MemoryVolumeHostOptions
   readonly #blockBytes: number
-  readonly #replicas = new Map<string, Replica>()
+  /** By pool, then by volume: asked for so often that a key made of both would cost more than two look-ups. */
+  readonly #pools: ReadonlyMap<string, Map<VolumeId, Replica>>
   readonly #snapshots: MemorySnapshots
   #nextInstance = 1
 
   constructor(options: MemoryVolumeHostOptions) {
     this.#options = options
     this.#blockBytes = options.blockBytes ?? BLOCK_BYTES
+    this.#pools = new Map(options.pools.map((pool) => [pool, new Map()]))
     this.#snapshots = new MemorySnapshots({
       find: (volume, pool) => this.#find(volume, pool),
-      all: () => this.#replicas,
+      pools: this.#pools,
       hasRoom: (bytes) => this.#hasRoom(bytes),
       revokeAll: (volume, pool) => {
-        const replica = this.#replicas.get(`${pool}/${volume}`)
+        const replica = this.#pools.get(pool)?.get(volume)
         replica?.exports.clear()
         replica?.bitmaps.clear()
       },
@@ -97,7 +99,7 @@ export class MemoryVolumeHost implements VolumeHost {
 
   /** The storage daemon ends: exports and bitmaps are gone, the content stays. */
   loseDaemon(): void {
-    for (const replica of this.#replicas.values()) {
+    for (const replica of this.#all()) {
       replica.bitmaps.clear()
       replica.exports.clear()
       forgetPrepared(replica)
@@ -106,7 +108,7 @@ export class MemoryVolumeHost implements VolumeHost {
 
   /** Which export of that name it is; undefined when there is none. */
   exportInstance(volume: VolumeId, pool: string, exportName: string): number | undefined {
-    return this.#replicas.get(`${pool}/${volume}`)?.exports.get(exportName)?.instance
+    return this.#pools.get(pool)?.get(volume)?.exports.get(exportName)?.instance
   }
 
   /** What a client of the export writes; `storage` once the export is revoked. */
@@ -152,13 +154,13 @@ export class MemoryVolumeHost implements VolumeHost {
 
   /** What the replica holds, not copied: for those who only look. Undefined when there is none. */
   contentOf(volume: VolumeId, pool: string): ReplicaContent | undefined {
-    return this.#replicas.get(`${pool}/${volume}`)?.content
+    return this.#pools.get(pool)?.get(volume)?.content
   }
 
   /** The host loses its power: what was not flushed is kept or not, as chance has it. */
   losePower(isKept: () => boolean): void {
     this.loseDaemon()
-    for (const replica of this.#replicas.values()) {
+    for (const replica of this.#all()) {
       replica.content.losePower(isKept)
       forgetUnsealed(replica)
     }
@@ -168,8 +170,9 @@ export class MemoryVolumeHost implements VolumeHost {
     spec: ReplicaSpec,
     content?: { readonly blob: BlobId; readonly format: 'raw' | 'qcow2' },
   ): Promise<Result<void>> {
-    const key = `${spec.pool}/${spec.volume}`
-    const present = this.#replicas.get(key)
+    const replicas = this.#pools.get(spec.pool)
+    if (!replicas) return fail(failure('not_found', `There is no pool ${spec.pool}`))
+    const present = replicas.get(spec.volume)
     if (present?.sizeBytes === spec.sizeBytes) return ok()
     if (present) return fail(failure('conflict', `Volume ${spec.volume} exists with ${present.sizeBytes} bytes`))
     if (!this.#hasRoom(spec.sizeBytes)) return fail(failure('no_capacity', 'The pool is full'))
@@ -183,13 +186,13 @@ export class MemoryVolumeHost implements VolumeHost {
     bytes.flush()
     const { sizeBytes } = spec
     const fresh = { sizeBytes, content: bytes, bitmaps: new Map(), exports: new Map(), kept: [], debtBytes: 0 }
-    this.#replicas.set(key, fresh)
+    replicas.set(spec.volume, fresh)
     return ok()
   }
 
   async removeReplica(volume: VolumeId, pool: string): Promise<Result<void>> {
-    this.#replicas.get(`${pool}/${volume}`)?.exports.clear()
-    this.#replicas.delete(`${pool}/${volume}`)
+    this.#pools.get(pool)?.get(volume)?.exports.clear()
+    this.#pools.get(pool)?.delete(volume)
     return ok()
   }
 
@@ -219,12 +222,12 @@ export class MemoryVolumeHost implements VolumeHost {
   }
 
   async revokeBelow(volume: VolumeId, pool: string, epoch: number): Promise<Result<readonly string[]>> {
-    const replica = this.#replicas.get(`${pool}/${volume}`)
+    const replica = this.#pools.get(pool)?.get(volume)
     return ok(replica ? revoke(replica, (_, older) => older.epoch < epoch) : [])
   }
 
   async revokeExport(volume: VolumeId, pool: string, exportName: string): Promise<Result<void>> {
-    this.#replicas.get(`${pool}/${volume}`)?.exports.delete(exportName)
+    this.#pools.get(pool)?.get(volume)?.exports.delete(exportName)
     return ok()
   }
 
@@ -377,7 +380,7 @@ export class MemoryVolumeHost implements VolumeHost {
   /** Each snapshot may come to take as much as its volume. */
   #hasRoom(bytes: number): boolean {
     let taken = 0
-    for (const { sizeBytes, kept } of this.#replicas.values()) taken += sizeBytes * (1 + kept.length)
+    for (const { sizeBytes, kept } of this.#all()) taken += sizeBytes * (1 + kept.length)
     return taken + bytes <= this.#options.capacityBytes
   }
 
@@ -417,18 +420,23 @@ export class MemoryVolumeHost implements VolumeHost {
   }
 
   #served(volume: VolumeId, pool: string, exportName: string): Result<Replica> {
-    const replica = this.#replicas.get(`${pool}/${volume}`)
+    const replica = this.#pools.get(pool)?.get(volume)
     return replica?.exports.has(exportName)
       ? ok(replica)
       : fail(failure('storage', `The export ${exportName} does not exist`))
   }
 
   #find(volume: VolumeId, pool: string): Result<Replica> {
-    if (!this.#options.pools.includes(pool)) return fail(failure('not_found', `There is no pool ${pool}`))
-    const replica = this.#replicas.get(`${pool}/${volume}`)
+    const replicas = this.#pools.get(pool)
+    if (!replicas) return fail(failure('not_found', `There is no pool ${pool}`))
+    const replica = replicas.get(volume)
     return replica
       ? ok(replica)
       : fail(failure('not_found', `${this.#options.host} has no replica of ${volume} in ${pool}`))
+  }
+
+  *#all(): Generator<Replica> {
+    for (const replicas of this.#pools.values()) yield* replicas.values()
   }
 
   #address(exportName: string): ExportAddress {

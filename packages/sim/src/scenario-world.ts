@@ -86,7 +86,7 @@ function writeGuests(world: World, file: ClusterFile): void {
     const volume = { ...value, guest: guestId(value.guest), sizeBytes: SLOTS * WORLD_BLOCK_BYTES }
     for (const { host, pool } of volume.replicas)
       void world.host(host).volumes.createReplica({ volume: volume.id, sizeBytes: volume.sizeBytes, pool })
-    world.checks.writes.watch(volume.id)
+    world.checks.writes.watch(volume.id, volume.guest)
     put(world, KEYS.volume(volume.id), volume)
   }
   const homes = new Map(file.guests.map(({ name, host }) => [name as GuestId, host as HostId | undefined]))

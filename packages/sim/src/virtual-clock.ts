@@ -12,6 +12,8 @@ const TIMERS_PER_TURN = 5_000
 /** No real timer is as exact as a fraction of a float: without this, whoever waits for a rest of 1e-13 ms waits for ever. */
 const TIMER_MS_MIN = 0.01
 
+const DONE = Promise.resolve()
+
 /** A timer that says `quiet` promises that it woke nobody who waits for a promise: the next one may run at once. */
 export type TimerResult = void | 'quiet'
 
@@ -69,10 +71,30 @@ export class VirtualClock implements Clock {
   }
 
   /** Lets time pass until the condition holds; false when it did not within the limit. */
-  async until(condition: () => boolean, limitMs: number): Promise<boolean> {
+  until(condition: () => boolean, limitMs: number): Promise<boolean> {
     const endMs = this.#nowMs + limitMs
-    await settled()
-    while (!condition()) {
+    return new Promise((resolve, reject) => {
+      const goOn = () => {
+        try {
+          const outcome = this.#run(condition, endMs)
+          if (typeof outcome === 'boolean') resolve(outcome)
+          else if (outcome === 'settle') void DONE.then(goOnLater)
+          else setImmediate(goOn)
+        } catch (error) {
+          reject(error)
+        }
+      }
+      // Ticks queued by a microtask run once the queue of microtasks is empty: every promise that could go on has done
+      // so. This costs a tenth of what `setImmediate` costs, which goes round the whole event loop.
+      const goOnLater = () => process.nextTick(goOn)
+      void DONE.then(goOnLater)
+    })
+  }
+
+  /** Runs timers up to one after which others must have their turn, or to the end. */
+  #run(condition: () => boolean, endMs: number): boolean | 'settle' | 'turn' {
+    for (;;) {
+      if (condition()) return true
       const next = this.#heap[0]
       if (!next || next.atMs > endMs) {
         this.#nowMs = endMs
@@ -83,10 +105,9 @@ export class VirtualClock implements Clock {
       this.#nowMs = next.atMs
       this.#ran += 1
       const result = next.run()
-      if (this.#ran % TIMERS_PER_TURN === 0) await turn()
-      else if (result !== 'quiet') await settled()
+      if (this.#ran % TIMERS_PER_TURN === 0) return 'turn'
+      if (result !== 'quiet') return 'settle'
     }
-    return true
   }
 
   #push(timer: Timer): void {
@@ -122,16 +143,4 @@ export class VirtualClock implements Clock {
 
 function isBefore(a: Timer, b: Timer): boolean {
   return a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order)
-}
-
-/**
- * Resolves when every promise that could go on has done so. Ticks queued by a microtask run once the queue of
- * microtasks is empty: this costs a tenth of what `setImmediate` costs, which goes round the whole event loop.
- */
-function settled(): Promise<void> {
-  return new Promise((resolve) => queueMicrotask(() => process.nextTick(resolve)))
-}
-
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve))
 }

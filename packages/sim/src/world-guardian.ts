@@ -14,6 +14,7 @@ import type { Store } from '@stead/core/ports/store.ts'
 import type { HostClock } from './host-clock.ts'
 import { ProcessLife } from './process-life.ts'
 import type { SeededRandom } from './seeded-random.ts'
+import type { TimerResult } from './virtual-clock.ts'
 import type { WorldNetwork } from './world-network.ts'
 
 /** A view that is older says nothing any more. */
@@ -155,18 +156,20 @@ export class WorldGuardian implements Fence {
 
   /** A peer's packet has come. */
   arrive(network: NetworkRole, heartbeat: Heartbeat): void {
-    const life = this.#life
-    if (!life) return
-    const read = () => this.#round?.table.receive(network, heartbeat, this.#options.clock.monotonicMs())
-    if (!life.isPaused) return read()
-    if (this.#inbox.length < INBOX_MAX) this.#inbox.push(read)
+    if (!this.#life) return
+    if (!this.#life.isPaused) this.#read(network, heartbeat)
+    else if (this.#inbox.length < INBOX_MAX) this.#inbox.push(() => this.#read(network, heartbeat))
+  }
+
+  #read(network: NetworkRole, heartbeat: Heartbeat): void {
+    this.#round?.table.receive(network, heartbeat, this.#options.clock.monotonicMs())
   }
 
   #schedule(life: ProcessLife, afterMs: number): void {
     const { clock, random } = this.#options
     clock.after(afterMs, () => {
       if (!life.isPaused) return this.#tick(life)
-      life.whenRunning(() => {
+      return life.whenRunning(() => {
         // After a standstill the queued packets may be read before the late timer is noticed, or after it.
         const queued = this.#inbox.splice(0)
         const first = random.fraction() < 0.5
@@ -177,9 +180,9 @@ export class WorldGuardian implements Fence {
     })
   }
 
-  #tick(life: ProcessLife): void {
+  #tick(life: ProcessLife): TimerResult {
     const round = this.#round
-    if (life.isOver || !round) return
+    if (life.isOver || !round) return 'quiet'
     const beat = round.beat(this.#options.clock.monotonicMs(), this.#lease?.sentAt)
     this.#lease?.setUrgent(beat.isLeaseUrgent)
     if (beat.decision.kind === 'renew' && beat.decision.until !== undefined) this.#renew(beat.decision.until)
@@ -189,6 +192,7 @@ export class WorldGuardian implements Fence {
       for (const listener of [...this.#listeners]) listener(beat.view)
     }
     this.#schedule(life, beat.nextInMs)
+    return beat.isDue || beat.isLeaseUrgent ? undefined : 'quiet'
   }
 
   #send(heartbeat: Heartbeat, on: 'next-network' | 'all-networks'): void {

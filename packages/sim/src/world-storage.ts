@@ -11,7 +11,7 @@ import { breakConnection, type LegConnection, type LegServers } from './leg-serv
 import type { MemoryVolumeHost } from './memory-volume-host.ts'
 import type { ReplicaContent } from './replica-content.ts'
 import type { SeededRandom } from './seeded-random.ts'
-import type { VirtualClock } from './virtual-clock.ts'
+import type { TimerResult, VirtualClock } from './virtual-clock.ts'
 import type { WorldNetwork } from './world-network.ts'
 
 export const POOL = 'default'
@@ -43,17 +43,22 @@ interface Server {
 
 interface Connection extends LegConnection {
   readonly client: HostId
+  /** Carried by the export's name. */
+  readonly epoch: number
   readonly generation: number
   /** Of the export that it was made to. */
   readonly instance: number | undefined
 }
 
-interface Numbers {
-  readonly version: number
-  readonly present: readonly number[]
-  readonly lasting: readonly number[]
+/** A guest's write that a replica now holds. */
+export interface Written {
+  readonly writer: HostId
+  /** Of the replica. */
+  readonly host: HostId
+  readonly volume: VolumeId
+  readonly exportName: string
+  readonly epoch: number
 }
-const NO_NUMBERS: Numbers = { version: 0, present: [], lasting: [] }
 
 export interface WorldStorageOptions {
   readonly hosts: readonly HostId[]
@@ -64,7 +69,7 @@ export interface WorldStorageOptions {
   /** A disk takes up to so long for a request, before it is done and again before that is told. */
   readonly diskMs: number
   /** A guest's write has reached a replica. */
-  readonly onWritten: (writer: HostId, replicaHost: HostId, volume: VolumeId, exportName: string) => void
+  readonly onWritten: (written: Written) => void
 }
 
 export class WorldStorage {
@@ -72,7 +77,7 @@ export class WorldStorage {
   readonly #servers = new Map<HostId, Server>()
   readonly #connections = new Set<Connection>()
   readonly #listeners = new Set<() => void>()
-  readonly #numbers = new WeakMap<ReplicaContent, Numbers>()
+  readonly #numbers = new WeakMap<ReplicaContent, { readonly present: BlockNumbers; readonly lasting: BlockNumbers }>()
 
   constructor(options: WorldStorageOptions) {
     this.#options = options
@@ -151,26 +156,21 @@ export class WorldStorage {
 
   /** The number in each block of a replica; empty when there is none. */
   numbersOn(host: HostId, volume: VolumeId): readonly number[] {
-    return this.#read(host, volume).present
+    return this.#read(host, volume)?.present.now() ?? []
   }
 
   /** What a loss of power would leave in each block, in the worst case. */
   flushedNumbersOn(host: HostId, volume: VolumeId): readonly number[] {
-    return this.#read(host, volume).lasting
+    return this.#read(host, volume)?.lasting.now() ?? []
   }
 
-  /** Asked for all the time by those who check: read anew only when it has changed. */
-  #read(host: HostId, volume: VolumeId): Numbers {
+  #read(host: HostId, volume: VolumeId) {
     const content = this.#options.volumesOf(host).contentOf(volume, POOL)
-    if (!content) return NO_NUMBERS
+    if (!content) return undefined
     let numbers = this.#numbers.get(content)
-    if (numbers?.version !== content.version) {
-      const slots = Array.from({ length: SLOTS }, (_, slot) => slot)
-      numbers = {
-        version: content.version,
-        present: slots.map((slot) => numberIn(content.block(slot))),
-        lasting: slots.map((slot) => numberIn(content.flushedBlock(slot))),
-      }
+    if (!numbers) {
+      const present = new BlockNumbers(content, (slot) => content.block(slot))
+      numbers = { present, lasting: new BlockNumbers(content, (slot) => content.flushedBlock(slot)) }
       this.#numbers.set(content, numbers)
     }
     return numbers
@@ -200,7 +200,8 @@ export class WorldStorage {
     const { generation } = this.#server(host)
     const instance = this.#options.volumesOf(host).exportInstance(volume, POOL, leg.exportName)
     const state = { broken: false, attached: false, inFlight: new Set<never>() }
-    const connection: Connection = { leg, volume, client, generation, instance, ...state }
+    const epoch = Number(/-e(\d+)/.exec(leg.exportName)?.[1])
+    const connection: Connection = { leg, volume, client, epoch, generation, instance, ...state }
     if (this.reach(client, host) !== 'answers' || instance === undefined)
       return fail(failure('host_unreachable', `The replica on ${leg.host} does not answer`))
     this.#connections.add(connection)
@@ -219,7 +220,7 @@ export class WorldStorage {
     clock.after(ms, () => {
       // The usual case, without a promise: everything is in order at both ends.
       if (this.#isServing(connection)) return this.#serve(connection, request, end)
-      void this.#deliver(connection, request, end)
+      return void this.#deliver(connection, request, end)
     })
   }
 
@@ -244,7 +245,7 @@ export class WorldStorage {
       const isRunning = network.presence(host) === 'on' && server.daemon !== 'paused'
       if (isThere && isRunning) {
         if (server.daemon === 'down' || server.generation !== connection.generation) return this.#refuse(connection)
-        if (server.disk !== 'hangs') return this.#serve(connection, request, end)
+        if (server.disk !== 'hangs') return void this.#serve(connection, request, end)
       }
       await this.#nextChange()
     }
@@ -258,9 +259,9 @@ export class WorldStorage {
     breakConnection(connection)
   }
 
-  #serve(connection: Connection, request: number | 'flush', end: (done: boolean) => void): void {
+  #serve(connection: Connection, request: number | 'flush', end: (done: boolean) => void): TimerResult {
     const { clock, random, network, volumesOf, onWritten, diskMs } = this.#options
-    const { leg, volume, client } = connection
+    const { leg, volume, client, epoch } = connection
     const host = leg.host as HostId
     const present = volumesOf(host).exportInstance(volume, POOL, leg.exportName)
     if (present === undefined || present !== connection.instance) return void this.#refuse(connection)
@@ -269,18 +270,13 @@ export class WorldStorage {
       ? fail(failure('storage', 'Input/output error'))
       : request === 'flush'
         ? volumesOf(host).flushThrough(volume, POOL, leg.exportName)
-        : volumesOf(host).writeThrough(
-            volume,
-            POOL,
-            leg.exportName,
-            offsetOf(request),
-            bytesOf(request, leg.exportName),
-          )
-    if (done.ok && request !== 'flush') onWritten(client, host, volume, leg.exportName)
+        : volumesOf(host).writeBlockThrough(volume, POOL, leg.exportName, slotOf(request), bytesOf(request, epoch))
+    if (done.ok && request !== 'flush') onWritten({ writer: client, host, volume, exportName: leg.exportName, epoch })
     clock.after(random.fraction() * diskMs + network.delayMs(host, client, 'san'), () => {
       if (connection.broken || this.reach(client, host) !== 'silent') end(done.ok)
       else void this.#answerLater(connection, () => end(done.ok))
     })
+    return 'quiet'
   }
 
   async #answerLater(connection: Connection, end: () => void): Promise<void> {
@@ -296,14 +292,37 @@ export function slotOf(value: number): number {
   return (Math.floor(value / STRETCH_WRITES) * STRETCH_SLOTS + (value % STRETCH_SLOTS)) % SLOTS
 }
 
-function offsetOf(value: number): number {
-  return slotOf(value) * WORLD_BLOCK_BYTES
+/** The numbers in a replica's blocks. Those who check ask all the time: only what has changed is read anew. */
+class BlockNumbers {
+  readonly #content: ReplicaContent
+  readonly #blockAt: (slot: number) => Uint8Array
+  readonly #blocks: Uint8Array[] = []
+  readonly #numbers: number[] = []
+  #version = -1
+
+  constructor(content: ReplicaContent, blockAt: (slot: number) => Uint8Array) {
+    this.#content = content
+    this.#blockAt = blockAt
+  }
+
+  /** By block. The same array every time: it changes with the next call. */
+  now(): readonly number[] {
+    if (this.#version === this.#content.version) return this.#numbers
+    this.#version = this.#content.version
+    for (let slot = 0; slot < SLOTS; slot++) {
+      const block = this.#blockAt(slot)
+      // A block is replaced as a whole.
+      if (block === this.#blocks[slot]) continue
+      this.#blocks[slot] = block
+      this.#numbers[slot] = numberIn(block)
+    }
+    return this.#numbers
+  }
 }
 
 /** The epoch is part of what is written: the same number of another run is another write. */
-function bytesOf(value: number, exportName: string): Uint8Array {
+function bytesOf(value: number, epoch: number): Uint8Array {
   const bytes = new Uint8Array(8)
-  const epoch = Number(/-e(\d+)/.exec(exportName)?.[1])
   new DataView(bytes.buffer).setFloat64(0, value + epoch / EPOCHS_MAX)
   return bytes
 }

@@ -10,7 +10,7 @@ import type { HostPolicy, HostRole } from '@stead/core/model/host.ts'
 import type { GuestId, HostId } from '@stead/core/model/ids.ts'
 import { KEYS, PREFIX } from '@stead/core/model/keys.ts'
 import type { Volume } from '@stead/core/model/volume.ts'
-import type { Write } from '@stead/core/ports/store.ts'
+import type { StoreEntry, Write } from '@stead/core/ports/store.ts'
 import { WorldChecks } from './checks/world-checks.ts'
 import type { FaultCommand } from './fault-commands.ts'
 import { GuestFaults } from './guest-faults.ts'
@@ -90,7 +90,7 @@ export class World {
   /** How many guests fit on a host. */
   readonly memoryGuests: number
   readonly #hosts = new Map<HostId, WorldHost>()
-  readonly #read = new Map<string, { readonly revision: bigint; readonly value: unknown }>()
+  readonly #values = new WeakMap<StoreEntry, unknown>()
   #created = 0
   #changedAtMs = 0
 
@@ -124,7 +124,7 @@ export class World {
       network: this.network,
       diskMs,
       volumesOf: (host) => this.host(host).volumes,
-      onWritten: (...written) => this.checks.written(...written),
+      onWritten: (written) => this.checks.writers.written(written),
     })
     this.checks = new WorldChecks(
       {
@@ -186,12 +186,9 @@ export class World {
     const entry = this.etcd.server.get(key)
     if (!entry) return undefined
     // Asked at every step of time: read anew only when it has changed.
-    let read = this.#read.get(key)
-    if (read?.revision !== entry.modRevision) {
-      read = { revision: entry.modRevision, value: JSON.parse(entry.value) }
-      this.#read.set(key, read)
-    }
-    return read.value as T
+    let value = this.#values.get(entry)
+    if (value === undefined) this.#values.set(entry, (value = JSON.parse(entry.value)))
+    return value as T
   }
 
   guest(name: string): Guest | undefined {
@@ -265,7 +262,7 @@ export class World {
     const spec = { volume: volume.id, sizeBytes: volume.sizeBytes }
     if (ready)
       for (const { host, pool } of volume.replicas) void this.host(host).volumes.createReplica({ ...spec, pool })
-    this.checks.writes.watch(volume.id)
+    this.checks.writes.watch(volume.id, guest.id)
     this.write(
       { kind: 'put', key: KEYS.volume(volume.id), value: JSON.stringify(volume) },
       { kind: 'put', key: KEYS.guest(guest.id), value: JSON.stringify(guest) },

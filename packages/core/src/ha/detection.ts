@@ -36,7 +36,8 @@ export function silenceMs(
   startUpGraceMs: number = START_UP_GRACE_MS,
 ): number | undefined {
   let best = Infinity
-  for (const age of Object.values(view.peers[host]?.ageMs ?? {})) best = Math.min(best, age)
+  const ages = view.peers[host]?.ageMs
+  for (const network in ages) best = Math.min(best, ages[network] ?? Infinity)
   if (best < Infinity) return Math.min(best, view.observingMs)
   const silence = Math.min(view.startedMs - startUpGraceMs, view.observingMs)
   return silence > 0 ? silence : undefined
@@ -74,12 +75,14 @@ export function majorityOf(voters: number): number {
  */
 export function hostVerdicts(input: DetectionInput): Map<HostId, HostVerdict> {
   const verdicts = new Map<HostId, HostVerdict>()
-  for (const host of input.members) {
-    if (host === input.self) continue
-    if (!silentHere(input, host)) verdicts.set(host, 'heard')
-    else verdicts.set(host, heldSuspected(input, host) ? 'suspected' : 'silent-here')
-  }
+  for (const host of input.members) if (host !== input.self) verdicts.set(host, verdictOn(input, host))
   return verdicts
+}
+
+/** The same for one of them. */
+export function verdictOn(input: DetectionInput, host: HostId): HostVerdict {
+  if (!silentHere(input, host)) return 'heard'
+  return heldSuspected(input, host) ? 'suspected' : 'silent-here'
 }
 
 /** Hosts that a majority holds silent, whether or not this observer hears them: they cannot coordinate. */

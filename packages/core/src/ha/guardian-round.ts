@@ -4,7 +4,7 @@
  */
 import type { HostId } from '../model/ids.ts'
 import type { HeartbeatView } from '../ports/fence.ts'
-import { hostVerdicts } from './detection.ts'
+import { verdictOn } from './detection.ts'
 import type { Heartbeat } from './heartbeat.ts'
 import { PeerTable, type PeerTableOptions } from './peer-table.ts'
 import { deadmanDecision, type SelfFencingDecision } from './self-fencing.ts'
@@ -42,9 +42,11 @@ export class GuardianRound {
   readonly table: PeerTable
   readonly #options: GuardianRoundOptions
   #peers: readonly HostId[] = []
+  #members: readonly HostId[] = []
   #detectionMs: number
   #armed = true
-  #toldState = ''
+  /** What the newest view says of each host, oneself included. */
+  readonly #noted = new Map<HostId, readonly [unknown, unknown]>()
   #beatsSinceTold = 0
 
   constructor(options: GuardianRoundOptions) {
@@ -56,6 +58,7 @@ export class GuardianRound {
   /** All other hosts, witness included, dead or alive. */
   setPeers(ids: readonly HostId[]): void {
     this.#peers = ids.filter((id) => id !== this.#options.hostId)
+    this.#members = [this.#options.hostId, ...this.#peers]
     this.table.setPeers(this.#peers)
   }
 
@@ -72,8 +75,8 @@ export class GuardianRound {
   beat(now: number, leaseSentAt: number | undefined): GuardianBeat {
     this.table.tick(now)
     const decision = this.#decide(now, leaseSentAt)
-    const heartbeat = this.#peers.length > 0 ? this.table.makeHeartbeat(now) : undefined
     const view = this.#viewAt(now, decision)
+    const heartbeat = this.#peers.length > 0 ? this.table.makeHeartbeat(view) : undefined
     const isCalm = this.#isCalm(now)
     const { heartbeatIntervalMs } = this.#options
     return {
@@ -116,20 +119,27 @@ export class GuardianRound {
   }
 
   #isDue(view: HeartbeatView): boolean {
-    const state = this.#summarize(view)
+    const isNews = this.#noteNews(view)
     this.#beatsSinceTold += 1
-    if (state === this.#toldState && this.#beatsSinceTold < HEARTBEATS_PER_PUSH_MAX) return false
-    this.#toldState = state
+    if (!isNews && this.#beatsSinceTold < HEARTBEATS_PER_PUSH_MAX) return false
     this.#beatsSinceTold = 0
     return true
   }
 
-  /** What a subscriber should hear of at once when it changes. */
-  #summarize(view: HeartbeatView): string {
+  /** Whether anything is new of which a subscriber should hear at once. */
+  #noteNews(view: HeartbeatView): boolean {
     const self = this.#options.hostId
-    const members = [self, ...this.#peers]
-    const verdicts = hostVerdicts({ self, view, members, detectionMs: this.#detectionMs })
-    const boots = this.#peers.map((peer) => view.peers[peer]?.bootId)
-    return [view.isolated, view.stalled, ...verdicts.values(), ...boots].join(' ')
+    const input = { self, view, members: this.#members, detectionMs: this.#detectionMs }
+    let isNews = this.#note(self, view.isolated, view.stalled)
+    for (const peer of this.#peers)
+      if (this.#note(peer, verdictOn(input, peer), view.peers[peer]?.bootId)) isNews = true
+    return isNews
+  }
+
+  #note(host: HostId, first: unknown, second: unknown): boolean {
+    const noted = this.#noted.get(host)
+    if (noted !== undefined && noted[0] === first && noted[1] === second) return false
+    this.#noted.set(host, [first, second])
+    return true
   }
 }

@@ -33,7 +33,7 @@ function run(
   for (let now = from; now < to; now += INTERVAL_MS) {
     for (const [sender, each] of Object.entries(tables)) {
       each.tick(now)
-      const heartbeat = each.makeHeartbeat(now)
+      const heartbeat = each.makeHeartbeat(each.view(now, { isolated: false }))
       sent.push(heartbeat)
       for (const [receiver, other] of Object.entries(tables)) {
         if (receiver !== sender && delivers(sender, receiver)) other.receive('lan', heartbeat, now + 1)

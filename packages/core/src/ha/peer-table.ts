@@ -116,9 +116,9 @@ export class PeerTable {
     this.#lastTickAt = now
   }
 
-  makeHeartbeat(now: number): Heartbeat {
-    this.#lastSeq = Math.max(Math.floor(now), this.#lastSeq + 1)
-    const view = this.#ages(now)
+  /** What this host tells of that view, its newest. */
+  makeHeartbeat(view: HeartbeatView): Heartbeat {
+    this.#lastSeq = Math.max(Math.floor(view.at), this.#lastSeq + 1)
     const statements = new Map<string, Statement>()
     for (const [id, peer] of this.#peers) {
       const silence = view.stalled ? undefined : silenceMs(view, id)
@@ -148,10 +148,6 @@ export class PeerTable {
   }
 
   view(now: number, fencing: { readonly isolated: boolean; readonly deadlineInMs?: number }): HeartbeatView {
-    return { at: now, ...this.#ages(now), ...fencing }
-  }
-
-  #ages(now: number): Pick<HeartbeatView, 'peers' | 'startedMs' | 'observingMs' | 'stalled'> {
     const peers: Record<string, PeerView> = {}
     for (const [id, peer] of this.#peers) {
       const ageMs: Record<string, number> = {}
@@ -159,10 +155,12 @@ export class PeerTable {
       peers[id] = { ageMs, bootId: peer.bootId, hears: peer.hears }
     }
     return {
+      at: now,
       peers,
       startedMs: now - this.#startedAt,
       observingMs: now - this.#observingSince,
       stalled: now < this.#stalledUntil,
+      ...fencing,
     }
   }
 

@@ -9,11 +9,11 @@ import { decide, type CoordinatorInput, type Verdict } from '../ha/coordinator.t
 import type { Plan, PlannedAction } from '../ha/plan.ts'
 import { objectionTo } from '../ha/safety.ts'
 import type { ClusterState } from '../model/cluster.ts'
-import type { HostStatus } from '../model/host.ts'
+import type { Host, HostStatus } from '../model/host.ts'
 import type { HostId } from '../model/ids.ts'
 import { KEYS } from '../model/keys.ts'
 import type { Clock } from '../ports/clock.ts'
-import type { Fence } from '../ports/fence.ts'
+import type { Fence, HeartbeatView } from '../ports/fence.ts'
 import type { Log } from '../ports/log.ts'
 import type { Store } from '../ports/store.ts'
 import type { ClusterMirror } from './cluster-mirror.ts'
@@ -52,6 +52,11 @@ export class CoordinatorLoop {
   readonly #rest: WakeableSleep
   readonly #suspected = new Set<HostId>()
   #coordinating = false
+  #order:
+    | { readonly known: ClusterState['hosts']; readonly hosts: readonly Host[]; readonly members: readonly HostId[] }
+    | undefined
+  /** What the heartbeats said at the last look. */
+  #judged = ''
   #plans = 0
   #startedAt: string | undefined
   #workSinceMs: number | undefined
@@ -77,9 +82,11 @@ export class CoordinatorLoop {
 
   async run(signal: AbortSignal): Promise<void> {
     const { mirror, fence } = this.#options
-    const wake = () => this.#rest.wake()
-    const offMirror = mirror.onChange(wake)
-    const offFence = fence.subscribe(wake)
+    const offMirror = mirror.onChange(() => this.#rest.wake())
+    // The guardian speaks up twice a second, mostly to say that nothing has changed.
+    const offFence = fence.subscribe((view) => {
+      if (this.#judge(view).mark !== this.#judged) this.#rest.wake()
+    })
     while (!signal.aborted) {
       await this.#rest.sleep(await this.#round(), signal)
     }
@@ -89,20 +96,18 @@ export class CoordinatorLoop {
 
   /** One look at the cluster. Returns how long to rest at most, ms. */
   async #round(): Promise<number> {
-    const { self, mirror, fence, detectionMs, log } = this.#options
+    const { self, mirror, fence, log } = this.#options
     const view = fence.view()
     const { state } = mirror
     if (!mirror.loaded || !view || !state.settings) return IDLE_MS
     if (mirror.revision < this.#committed) return CONFLICT_MS
-    const members = [...state.hosts.values()].map(({ value }) => value).toSorted((a, b) => a.order - b.order)
-    const memberIds = members.map((host) => host.id)
-    const verdicts = hostVerdicts({ self, view, members: memberIds, detectionMs })
+    const { members, verdicts, silentToMost, bootIds, mark } = this.#judge(view)
+    this.#judged = mark
     this.#tellSuspicions(state, verdicts)
     const holder = state.coordinator?.value.host
     const isVacant =
       holder === undefined || !state.hosts.has(holder) || (holder !== self && verdicts.get(holder) === 'suspected')
-    const others = memberIds.filter((id) => id !== holder)
-    const silentToMost = silentToMajority({ self, view, members: memberIds, detectionMs })
+    const others = members.filter((id) => id !== holder)
     let order = others
     const firstOf = () => coordinatorByOrder({ self, order, verdicts, silentToMajority: silentToMost })
     for (let idle = this.#idleSuccessors(isVacant); idle > 0 && firstOf() !== self; idle--)
@@ -114,12 +119,6 @@ export class CoordinatorLoop {
       this.#workSinceMs = undefined
       return IDLE_MS
     }
-    const bootIds = new Map(
-      memberIds.map((id) => [
-        id,
-        id === self ? (state.hosts.get(id)?.value.bootId ?? '') : (view.peers[id]?.bootId ?? ''),
-      ]),
-    )
     const isUp = (id: HostId) =>
       state.statuses.get(id)?.value.state === 'online' && (id === self || verdicts.get(id) === 'heard')
     const isPresent = (id: HostId) => isUp(id) && bootIds.get(id) === state.statuses.get(id)?.value.bootId
@@ -137,7 +136,7 @@ export class CoordinatorLoop {
     const plan = decide(input)
     if (holder !== self && !isVacant && !this.#isNeglected(plan.actions.length > 0)) {
       this.#coordinating = false
-      return IDLE_MS
+      return Math.min(IDLE_MS, this.#patienceMs())
     }
     const claim = await this.#claim(state)
     if (claim === undefined) return STORE_AWAY_MS
@@ -150,6 +149,28 @@ export class CoordinatorLoop {
     if (outcome === 'store-away') return STORE_AWAY_MS
     if (outcome === 'conflict') return CONFLICT_MS
     return Math.min(IDLE_MS, plan.againInMs ?? IDLE_MS)
+  }
+
+  /** What the heartbeats say of the members, in the order of succession. */
+  #judge(view: HeartbeatView) {
+    const { self, detectionMs } = this.#options
+    const { hosts, members } = this.#succession()
+    const verdicts = hostVerdicts({ self, view, members, detectionMs })
+    const silentToMost = silentToMajority({ self, view, members, detectionMs })
+    const bootIds = new Map(hosts.map(({ id, bootId }) => [id, id === self ? bootId : (view.peers[id]?.bootId ?? '')]))
+    /** Changes when any of this does. */
+    const mark = [...verdicts.values(), ...silentToMost, ...bootIds.values()].join(' ')
+    return { members, verdicts, silentToMost, bootIds, mark }
+  }
+
+  /** All hosts in the order of succession; sorted anew when their records have changed. */
+  #succession() {
+    const known = this.#options.mirror.state.hosts
+    if (this.#order?.known !== known) {
+      const hosts = [...known.values()].map(({ value }) => value).toSorted((a, b) => a.order - b.order)
+      this.#order = { known, hosts, members: hosts.map(({ id }) => id) }
+    }
+    return this.#order
   }
 
   /** Names the host that keeps the decision; unique over its restarts. */
@@ -178,7 +199,13 @@ export class CoordinatorLoop {
     const nowMs = this.#options.clock.monotonicMs()
     if (!hasWork) this.#workSinceMs = undefined
     else this.#workSinceMs ??= nowMs
-    return this.#workSinceMs !== undefined && nowMs - this.#workSinceMs > NEGLECT_MS
+    return this.#workSinceMs !== undefined && this.#patienceMs() <= 0
+  }
+
+  /** How long the coordinator may still leave the work undone. */
+  #patienceMs(): number {
+    if (this.#workSinceMs === undefined) return Infinity
+    return this.#workSinceMs + NEGLECT_MS - this.#options.clock.monotonicMs()
   }
 
   #tellSuspicions(state: ClusterState, verdicts: ReadonlyMap<HostId, Verdict>): void {

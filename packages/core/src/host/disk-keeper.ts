@@ -157,6 +157,7 @@ export class DiskKeeper {
 
   /** Called now and then: starts what is due. */
   tick(): void {
+    const nowMs = this.#options.context.clock.monotonicMs()
     for (const disk of this.#disks.values()) {
       if (disk.resyncing || this.#ended.signal.aborted || this.#held.signal.aborted) continue
       const volume = this.#options.context.mirror.state.volumes.get(disk.volume)?.value
@@ -164,9 +165,9 @@ export class DiskKeeper {
       const target = volume.replicas.find(
         (replica) => replica.state !== 'in-sync' && !disk.legs.has(replica.host) && this.#isReachable(replica.host),
       )
-      if (target && this.#options.context.clock.monotonicMs() >= disk.notBeforeMs)
-        void this.#bringBack(disk, volume, target.host)
-      else if (!target && inSync(volume).length === disk.legs.size) void this.#rotate(disk, volume)
+      if (target && nowMs >= disk.notBeforeMs) void this.#bringBack(disk, volume, target.host)
+      const isWholeHere = disk.legs.size === volume.replicas.length && isWhole(volume)
+      if (isWholeHere && nowMs - disk.rotatedMs >= ROTATE_CHECK_MS) void this.#rotate(disk, volume)
     }
   }
 
@@ -284,16 +285,14 @@ export class DiskKeeper {
   /** Moves the sync point on: new bitmaps on all legs, wait for all requests in flight, flush, forget the old ones. */
   async #rotate(disk: Disk, volume: Volume): Promise<void> {
     const { context, guest, records } = this.#options
-    if (!isWhole(volume)) return
-    const nowMs = context.clock.monotonicMs()
-    if (nowMs - disk.rotatedMs < ROTATE_CHECK_MS) return
-    disk.rotatedMs = nowMs
+    disk.rotatedMs = context.clock.monotonicMs()
     disk.resyncing = true
     try {
       const replicas = inSync(volume)
-      const first = replicas[0]
-      if (!first) return
-      const info = await context.volumesOn(first.host).inspect(volume.id, first.pool)
+      // All have the same bitmap; the one of this host needs no question to another one.
+      const asked = replicas.find((replica) => replica.host === context.self) ?? replicas[0]
+      if (!asked) return
+      const info = await context.volumesOn(asked.host).inspect(volume.id, asked.pool)
       const dirtyBytes = info.ok
         ? (info.value.bitmaps.find((bitmap) => bitmap.name === volume.syncPoint)?.dirtyBytes ?? 0)
         : 0

@@ -5,6 +5,7 @@ import { KEYS } from '../model/keys.ts'
 import type { GuestEvent } from '../ports/guest-host.ts'
 import type { StoreEntry, Transaction } from '../ports/store.ts'
 import { ok } from '../result.ts'
+import type { Arrivals } from './arrivals.ts'
 import { GuestRun } from './guest-run.ts'
 import type { HostContext } from './host-context.ts'
 
@@ -40,6 +41,7 @@ async function startWith(event: Pick<GuestEvent, 'kind'> & Record<string, unknow
     }),
     legWatch: { watch: () => () => undefined },
     network: { removeTaps: async () => ok() },
+    probe: { forget: () => undefined },
     guests: {
       start: async () => {
         run.onEvent({ guest: guest.id, epoch: 1, volume: volume.id, reason: 'it failed', ...event } as GuestEvent)
@@ -53,7 +55,7 @@ async function startWith(event: Pick<GuestEvent, 'kind'> & Record<string, unknow
     clock: { monotonicMs: () => 0, wallMs: () => 0, sleep: async () => undefined },
     log: { error: assert.fail, warn: assert.fail },
   } as unknown as HostContext
-  const run = new GuestRun(context, guest.id)
+  const run = new GuestRun(context, { take: () => undefined } as unknown as Arrivals, guest.id)
   run.look()
   for (let turns = 0; turns < 10; turns++) await new Promise<void>((resolve) => setImmediate(resolve))
   const { state } = JSON.parse(records.get(KEYS.grant(guest.id))!.value) as typeof grant

@@ -125,7 +125,6 @@ export class GuestRun {
 
   tick(): void {
     this.#run?.disks.tick()
-    if (this.#run) this.look()
   }
 
   /** Looks at the facts and acts until nothing is left to do. Calls while it works only make it look once more. */

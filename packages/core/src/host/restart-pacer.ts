@@ -26,11 +26,12 @@ export class RestartPacer {
     for (const { value: guest } of state.guests.values()) {
       const failures = state.observations.get(guest.id)?.value.failures ?? 0
       const grant = state.grants.get(guest.id)?.value
-      const mark = `${grant?.epoch ?? 0}/${failures}`
+      const epoch = grant?.epoch ?? 0
       if (failures < 2 || isActive(grant)) {
         this.#seen.delete(guest.id)
         continue
       }
+      const mark = `${epoch}/${failures}`
       const seen = this.#seen.get(guest.id)
       const since = seen?.mark === mark ? seen.atMs : nowMs
       this.#seen.set(guest.id, { mark, atMs: since })

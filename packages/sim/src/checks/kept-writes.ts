@@ -3,7 +3,7 @@
  * but has not flushed, outlives any single failure, and may go when another one comes on top of a loss of power.
  */
 import type { Grant } from '@stead/core/model/grant.ts'
-import type { HostId, VolumeId } from '@stead/core/model/ids.ts'
+import type { GuestId, HostId, VolumeId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
 import { inSync } from '@stead/core/model/records.ts'
 import type { Volume } from '@stead/core/model/volume.ts'
@@ -12,6 +12,9 @@ import { slotOf, SLOTS } from '../world-storage.ts'
 import type { Evidence } from './evidence.ts'
 
 interface Promised {
+  /** Of the volume's record, and of its guest's grant. */
+  readonly key: string
+  readonly grantKey: string
   /** By block: the highest number that the guest was told is written. */
   readonly written: number[]
   /** By block: what `written` was before its last change. */
@@ -20,6 +23,8 @@ interface Promised {
   readonly flushed: number[]
   /** Hosts that have lost their power with a current replica; until it is called stale, or a run has begun with it. */
   readonly undoneOn: Set<HostId>
+  /** Hosts that the volume's newest record calls current. */
+  current: { readonly of: Volume; readonly hosts: readonly HostId[] } | undefined
 }
 
 export class KeptWrites {
@@ -36,9 +41,17 @@ export class KeptWrites {
     return this.#acknowledged
   }
 
-  watch(volume: VolumeId): void {
+  watch(volume: VolumeId, guest: GuestId): void {
     const zeros = () => Array.from({ length: SLOTS }, () => 0)
-    this.#promised.set(volume, { written: zeros(), before: zeros(), flushed: zeros(), undoneOn: new Set() })
+    this.#promised.set(volume, {
+      key: KEYS.volume(volume),
+      grantKey: KEYS.grant(guest),
+      written: zeros(),
+      before: zeros(),
+      flushed: zeros(),
+      undoneOn: new Set(),
+      current: undefined,
+    })
   }
 
   forget(volume: VolumeId): void {
@@ -57,11 +70,11 @@ export class KeptWrites {
       if (!promised || !first) continue
       const numbers = this.#evidence.numbersOn(first.leg.host as HostId, volume)
       for (const other of others) this.#sameOn(volume, first.leg.host, other.leg.host, 'a run begins, but')
-      for (const [slot, value] of promised.written.entries())
-        if ((numbers[slot] ?? 0) < value)
-          return this.#evidence.violate(
-            `${launch.name} begins on ${host} at epoch ${launch.epoch} with ${numbers[slot]} in block ${slot} of ${volume} on ${first.leg.host}, but ${value} was acknowledged`,
-          )
+      const slot = firstBelow(promised.written, numbers)
+      if (slot !== undefined)
+        return this.#evidence.violate(
+          `${launch.name} begins on ${host} at epoch ${launch.epoch} with ${numbers[slot]} in block ${slot} of ${volume} on ${first.leg.host}, but ${promised.written[slot]} was acknowledged`,
+        )
       for (const { leg } of connections) promised.undoneOn.delete(leg.host as HostId)
     }
   }
@@ -73,7 +86,7 @@ export class KeptWrites {
     const slot = slotOf(acknowledged)
     promised.before[slot] = promised.written[slot] ?? 0
     promised.written[slot] = Math.max(promised.written[slot] ?? 0, acknowledged)
-    for (const host of this.#currentHosts(volume, promised)) this.#holds(volume, host, slot, acknowledged)
+    for (const host of this.#currentHosts(promised)) this.#holds(volume, host, slot, acknowledged)
   }
 
   /** `upTo`: the last write that was done when the flush was sent. */
@@ -85,10 +98,10 @@ export class KeptWrites {
       const last = written <= upTo ? written : (promised.before[slot] ?? 0)
       if (last <= upTo) promised.flushed[slot] = Math.max(promised.flushed[slot] ?? 0, last)
     }
-    for (const host of this.#currentHosts(volume, promised)) {
+    for (const host of this.#currentHosts(promised)) {
       const lasting = this.#evidence.flushedNumbersOn(host, volume)
-      const slot = promised.flushed.findIndex((value, at) => (lasting[at] ?? 0) < value)
-      if (slot >= 0)
+      const slot = firstBelow(promised.flushed, lasting)
+      if (slot !== undefined)
         this.#evidence.violate(
           `write ${promised.flushed[slot]} of ${volume} was flushed, but the current replica on ${host} could lose it`,
         )
@@ -106,13 +119,13 @@ export class KeptWrites {
   /** Called when what the host's disks had not flushed is gone. `written`: by runs that lived until this moment. */
   powerLost(host: HostId, written: ReadonlySet<VolumeId>): void {
     for (const [volume, promised] of this.#promised) {
-      const record = this.#evidence.record<Volume>(KEYS.volume(volume))
+      const record = this.#evidence.record<Volume>(promised.key)
       const current = record ? inSync(record).map((replica) => replica.host) : []
       if (!current.includes(host)) continue
       promised.undoneOn.add(host)
       const own = this.#evidence.numbersOn(host, volume)
-      const slot = promised.flushed.findIndex((value, at) => (own[at] ?? 0) < value)
-      if (slot >= 0)
+      const slot = firstBelow(promised.flushed, own)
+      if (slot !== undefined)
         return this.#evidence.violate(
           `the loss of ${host} has lost write ${promised.flushed[slot]} of ${volume}, which was flushed`,
         )
@@ -138,10 +151,10 @@ export class KeptWrites {
   /** Every replica that the record calls current holds what was promised; legs of a resting disk are equal. */
   look(): void {
     for (const [volume, promised] of this.#promised)
-      for (const host of this.#currentHosts(volume, promised)) {
+      for (const host of this.#currentHosts(promised)) {
         const numbers = this.#evidence.numbersOn(host, volume)
-        const slot = promised.written.findIndex((value, at) => (numbers[at] ?? 0) < value)
-        if (slot >= 0) this.#holds(volume, host, slot, promised.written[slot] ?? 0)
+        const slot = firstBelow(promised.written, numbers)
+        if (slot !== undefined) this.#holds(volume, host, slot, promised.written[slot] ?? 0)
       }
     for (const host of this.#evidence.hostIds)
       for (const process of this.#evidence.processesOn(host)) this.#lookAtLegs(process)
@@ -155,17 +168,17 @@ export class KeptWrites {
   }
 
   #lookAtLegs({ disks, launch }: Process): void {
-    // A deposed run may not know yet that its legs were taken away.
-    const newest = this.#evidence.record<Grant>(KEYS.grant(launch.guest))?.epoch
-    if (newest !== launch.epoch) return
     for (const [volume, disk] of disks) {
-      if (disk.pending || disk.failed) continue
-      const undoneOn = this.#promised.get(volume)?.undoneOn
-      const [first, ...others] = disk.connections.filter(
-        ({ attached, broken, leg }) => attached && !broken && !undoneOn?.has(leg.host as HostId),
-      )
-      if (first)
-        for (const other of others) this.#sameOn(volume, first.leg.host, other.leg.host, `while ${launch.name} runs,`)
+      const promised = this.#promised.get(volume)
+      if (!promised || disk.pending || disk.failed) continue
+      // A deposed run may not know yet that its legs were taken away.
+      if (this.#evidence.record<Grant>(promised.grantKey)?.epoch !== launch.epoch) return
+      let first: string | undefined
+      for (const { attached, broken, leg } of disk.connections) {
+        if (!attached || broken || promised.undoneOn.has(leg.host as HostId)) continue
+        if (first === undefined) first = leg.host
+        else this.#sameOn(volume, first, leg.host, `while ${launch.name} runs,`)
+      }
     }
   }
 
@@ -187,14 +200,22 @@ export class KeptWrites {
   }
 
   /** Without those that a loss of power has set back: they are found out when they are opened, and not before. */
-  #currentHosts(volume: VolumeId, { undoneOn }: Promised): readonly HostId[] {
-    const record = this.#evidence.record<Volume>(KEYS.volume(volume))
+  #currentHosts(promised: Promised): readonly HostId[] {
+    const record = this.#evidence.record<Volume>(promised.key)
     if (!record) return []
-    const current = inSync(record).map((replica) => replica.host)
-    if (undoneOn.size === 0) return current
-    for (const host of undoneOn) if (!current.includes(host)) undoneOn.delete(host)
-    return current.filter((host) => !undoneOn.has(host))
+    if (promised.current?.of !== record)
+      promised.current = { of: record, hosts: inSync(record).map((replica) => replica.host) }
+    const { undoneOn, current } = promised
+    if (undoneOn.size === 0) return current.hosts
+    for (const host of undoneOn) if (!current.hosts.includes(host)) undoneOn.delete(host)
+    return current.hosts.filter((host) => !undoneOn.has(host))
   }
+}
+
+/** The first block that holds an older write than it should. */
+function firstBelow(promised: readonly number[], found: readonly number[]): number | undefined {
+  for (let slot = 0; slot < promised.length; slot++) if ((found[slot] ?? 0) < (promised[slot] ?? 0)) return slot
+  return undefined
 }
 
 function giveUpUnflushed({ written, before, flushed }: Promised): void {

@@ -4,6 +4,7 @@ import type { HostId, VolumeId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
 import type { Volume } from '@stead/core/model/volume.ts'
 import type { Process } from '../memory-machine.ts'
+import type { Written } from '../world-storage.ts'
 import type { Evidence } from './evidence.ts'
 
 /** From the moment at which a storage host has read a newer grant: how long it may take to cut off older runs. */
@@ -48,16 +49,15 @@ export class OneWriter {
     for (const key of this.#known.keys()) if (key.startsWith(`${host} `)) this.#known.delete(key)
   }
 
-  written(writer: HostId, replicaHost: HostId, volume: VolumeId, exportName: string): void {
+  written({ writer, host, volume, exportName, epoch }: Written): void {
     const { violate, record, clock } = this.#evidence
     const opened = this.#writers.get(exportName)
     if (opened?.split('/')[0] !== writer)
       violate(`${writer} writes to ${exportName} of ${volume}, which ${opened ?? 'nobody'} opened`)
-    const epoch = Number(/-e(\d+)/.exec(exportName)?.[1])
-    const known = this.#known.get(`${replicaHost} ${volume}`)
+    const known = this.#known.get(`${host} ${volume}`)
     if (known && epoch < known.epoch && clock.monotonicMs() - known.sinceMs > REVOCATION_MS_MAX)
       violate(
-        `${writer} wrote at epoch ${epoch} to ${volume} on ${replicaHost}, which has known of epoch ${known.epoch} for ${Math.round(clock.monotonicMs() - known.sinceMs)} ms`,
+        `${writer} wrote at epoch ${epoch} to ${volume} on ${host}, which has known of epoch ${known.epoch} for ${Math.round(clock.monotonicMs() - known.sinceMs)} ms`,
       )
     const newest = record<Grant>(KEYS.grant(record<Volume>(KEYS.volume(volume))?.guest as Grant['guest']))
     if (newest && epoch > newest.epoch)

@@ -1,5 +1,5 @@
 /** All checkers of a world, told of everything that happens. Each promise is a small file beside this one. */
-import type { HostId, VolumeId } from '@stead/core/model/ids.ts'
+import type { HostId } from '@stead/core/model/ids.ts'
 import type { Transaction } from '@stead/core/ports/store.ts'
 import type { Process } from '../memory-machine.ts'
 import type { WorldNetwork } from '../world-network.ts'
@@ -46,10 +46,6 @@ export class WorldChecks {
   ended(host: HostId, process: Process): void {
     this.outages.ended(host, process)
     this.writes.ended(process)
-  }
-
-  written(writer: HostId, replicaHost: HostId, volume: VolumeId, exportName: string): void {
-    this.writers.written(writer, replicaHost, volume, exportName)
   }
 
   committed(client: HostId, transaction: Transaction): void {
