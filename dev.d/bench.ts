@@ -10,10 +10,11 @@ import { benchPlanner } from './bench-planner.ts'
 import { benchReplica } from './bench-replica.ts'
 import { footprintSection, failoverSection, mirrorSection, replicaSection, timesSection } from './bench-report.ts'
 import { plannerSection } from './bench-planner-report.ts'
+import { benchSimulator, simulatorSection } from './bench-simulator.ts'
 import { benchTimes } from './bench-times.ts'
 import { ROOT } from './run-program.ts'
 
-export const BENCH_PARTS = ['failover', 'replica', 'mirror', 'footprint', 'times', 'planner'] as const
+export const BENCH_PARTS = ['failover', 'replica', 'mirror', 'footprint', 'times', 'planner', 'simulator'] as const
 export type BenchPart = (typeof BENCH_PARTS)[number]
 
 export interface BenchChoice {
@@ -32,8 +33,8 @@ const PAGE = join(ROOT, 'docs', 'benchmarks.md')
 const HEAD = `# Benchmarks
 
 Written by \`./dev bench --write\`; every figure below was measured, none is copied from elsewhere. Run it yourself:
-\`./dev bench [failover|replica|mirror|footprint|times|planner|all] [--quick] [--rounds N] [--json] [--write]\`.
-Each part but the planner's starts a lab of its own and removes it. All hosts of a lab share one machine, so its few processors do
+\`./dev bench [failover|replica|mirror|footprint|times|planner|simulator|all] [--quick] [--rounds N] [--json] [--write]\`.
+Each part but the planner's and the simulator's starts a lab of its own and removes it. All hosts of a lab share one machine, so its few processors do
 the work of three hosts and of their emulated guests: on real hosts the times are shorter, the ratios similar.
 A target that was missed is marked **missed**.
 `
@@ -73,6 +74,11 @@ export async function runBench({ parts, json, quick, write, rounds }: BenchChoic
       case 'planner': {
         const report = benchPlanner({ rounds: rounds ?? (quick ? 2 : 15), note })
         ;[results[part], sections[part]] = [report, plannerSection(report)]
+        break
+      }
+      case 'simulator': {
+        const report = benchSimulator({ rounds: rounds ?? (quick ? 1 : 5) })
+        ;[results[part], sections[part]] = [report, simulatorSection(report)]
         break
       }
     }
