@@ -99,7 +99,11 @@ export class CoordinatorLoop {
     const { self, mirror, fence, log } = this.#options
     const view = fence.view()
     const { state } = mirror
-    if (!mirror.loaded || !view || !state.settings) return IDLE_MS
+    if (!mirror.loaded || !view || !state.settings) {
+      // Whatever is heard next is news.
+      this.#judged = ''
+      return IDLE_MS
+    }
     if (mirror.revision < this.#committed) return CONFLICT_MS
     const { members, verdicts, silentToMost, bootIds, mark } = this.#judge(view)
     this.#judged = mark
