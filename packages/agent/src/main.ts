@@ -170,7 +170,7 @@ async function main(configPath: string | undefined): Promise<void> {
     fence,
     guests,
     guestAgent: guests.agent,
-    migration: guests,
+    migration: guests.migration,
     arrivalsOn: (host) => (host === self ? arrivals : remoteArrivals(peers.client(host))),
     volumesOn: (host) => (host === self ? volumes : peers.volumes(host)),
     network: new LinuxNetworkHost(config.guestUser ? { user: config.guestUser } : {}),

@@ -60,6 +60,8 @@ export const COMMANDS = {
   drain: { args: ['host'], does: 'the host goes into maintenance: its guests move away' },
   undrain: { args: ['host'], does: 'the host takes guests again' },
   move: { args: ['guest', 'host'], does: 'the guest is to run there' },
+  'move-live': { args: ['guest', 'host'], does: 'the guest is to move there without a break' },
+  'cancel-move': { args: ['guest'], does: 'its move is called off' },
   ha: { args: ['guest', 'mode'], does: 'what HA keeps true of the guest: started, stopped or ignored' },
   'set-rule': {
     args: ['rule', 'kind', 'word*'],

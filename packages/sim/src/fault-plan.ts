@@ -85,6 +85,7 @@ class Planner {
         writeMs: random.pick([20, 60, 200, 400]),
         diskMs: random.pick([6, 6, 60]),
         openMs: random.pick([0, 0, 200, 2_000, 2_000]),
+        live: random.pick([true, true, false]),
       },
       commands: this.#commands.toSorted((a, b) => a.atMs - b.atMs),
     }
@@ -95,6 +96,7 @@ class Planner {
     const random = this.#random
     const startMs = this.#nowMs
     if (random.fraction() < 0.25) this.#userAct(startMs + random.fraction() * DWELL_MS_MAX)
+    if (random.fraction() < 0.5) this.#moveLive(startMs)
     for (let faults = random.pick([1, 1, 1, 2, 2, 3]); faults > 0; faults--) {
       this.#strike(this.#nowMs)
       this.#nowMs += random.fraction() * random.pick([50, 500, 2_000])
@@ -199,6 +201,15 @@ class Planner {
     this.#add(atMs, 'cut', survivor, 'san')
     this.#nowMs += this.#random.fraction() * 900
     this.#add(this.#nowMs, 'kill-daemon', store)
+  }
+
+  /** Shortly before something breaks, so that it breaks at any moment of the move. */
+  #moveLive(atMs: number): void {
+    const random = this.#random
+    const guest = random.pick(this.#names)
+    const movedMs = atMs - random.fraction() * random.pick([200, 1_500])
+    this.#add(movedMs, 'move-live', guest, random.pick(this.#compute))
+    if (random.fraction() < 0.1) this.#add(movedMs + random.fraction() * 1_500, 'cancel-move', guest)
   }
 
   #userAct(atMs: number): void {

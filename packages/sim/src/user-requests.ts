@@ -51,7 +51,7 @@ export function setHaMode(world: World, name: string, mode: string): Refusal {
 }
 
 /** A guest that runs is asked to move; one that does not starts there next. */
-export function askForMove(world: World, name: string, to: HostId): Refusal {
+export function askForMove(world: World, name: string, to: HostId, moveHow?: 'live'): Refusal {
   const guest = world.guest(name)
   if (!guest) return `there is no guest ${name}`
   const state = beliefOf(world)
@@ -60,7 +60,14 @@ export function askForMove(world: World, name: string, to: HostId): Refusal {
   const objection = objectionToMove(state, guest, to, isUp)
   if (objection !== undefined) return objection.message
   const runs = guest.desired === 'running' || isActive(world.grant(name))
-  world.changeGuest(name, { preferredHost: to, ...(runs ? { moveTo: to } : {}) })
+  world.changeGuest(name, { preferredHost: to, ...(runs ? { moveTo: to } : {}), ...(moveHow ? { moveHow } : {}) })
+  return undefined
+}
+
+export function cancelMove(world: World, name: string): Refusal {
+  const handover = world.grant(name)?.handover
+  if (!handover) return `${name} is not on its way to another host`
+  world.changeGuest(name, { cancelledHandover: handover.epoch })
   return undefined
 }
 

@@ -3,7 +3,18 @@ import { NETWORK_ROLES, type NetworkRole } from '@stead/core/model/host.ts'
 import type { HostId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
 import type { CommandVerb, FaultCommand } from './fault-commands.ts'
-import { askForMove, deleteRule, put, setHaMode, setPolicy, setRule, shutDown, start, stop } from './user-requests.ts'
+import {
+  askForMove,
+  cancelMove,
+  deleteRule,
+  put,
+  setHaMode,
+  setPolicy,
+  setRule,
+  shutDown,
+  start,
+  stop,
+} from './user-requests.ts'
 import { guestId } from './world-records.ts'
 import type { WorldHost } from './world-host.ts'
 import type { World } from './world.ts'
@@ -82,6 +93,8 @@ const ACTS: Readonly<Record<CommandVerb, Act>> = {
   undrain: onHost(({ id }, world) => setMaintenance(world, id, false)),
 
   move: (world, [name = '', to]) => askForMove(world, name, to as HostId),
+  'move-live': (world, [name = '', to]) => askForMove(world, name, to as HostId, 'live'),
+  'cancel-move': (world, [name = '']) => cancelMove(world, name),
   ha: (world, [name = '', mode = '']) => setHaMode(world, name, mode),
   'set-rule': (world, words) => setRule(world, words),
   'delete-rule': (world, [id = '']) => deleteRule(world, id),

@@ -10,8 +10,8 @@ import type { SeededRandom } from './seeded-random.ts'
 import type { VirtualClock } from './virtual-clock.ts'
 import type { WorldGuardian } from './world-guardian.ts'
 
-const QEMU_START_MS_MIN = 50
-const QEMU_START_MS_SPREAD = 150
+export const QEMU_START_MS_MIN = 50
+export const QEMU_START_MS_SPREAD = 150
 
 export interface WorldGuestsOptions {
   readonly host: HostId

@@ -5,7 +5,6 @@
 import { Arrivals, type ArrivalHost } from '@stead/core/host/arrivals.ts'
 import { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
 import { EventWriter } from '@stead/core/host/event-writer.ts'
-import { NO_MIGRATION } from '@stead/core/host/no-migration.ts'
 import { runHostAgent } from '@stead/core/host/host-agent.ts'
 import type { HostContext } from '@stead/core/host/host-context.ts'
 import type { RecordDecoder } from '@stead/core/model/cluster-reducer.ts'
@@ -27,6 +26,7 @@ import { EtcdClient } from './etcd-client.ts'
 import type { GuestFaults } from './guest-faults.ts'
 import { HostClock } from './host-clock.ts'
 import { MemoryGuestAgent } from './memory-guest-agent.ts'
+import type { WaitingPlaces } from './memory-guest-migration.ts'
 import { MemoryMachine, type Pace, type Process } from './memory-machine.ts'
 import { MemoryVolumeHost } from './memory-volume-host.ts'
 import { ProcessLife } from './process-life.ts'
@@ -39,6 +39,7 @@ import { WorldGuests } from './world-guests.ts'
 import { WorldProbe } from './world-probe.ts'
 import { worldLegWatch } from './world-leg-watch.ts'
 import { worldLog } from './world-log.ts'
+import { WorldMigration } from './world-migration.ts'
 import type { WorldNetwork } from './world-network.ts'
 import { hostRecord } from './world-records.ts'
 import { copyTarget, remoteService, throughDaemon } from './world-remote.ts'
@@ -74,6 +75,10 @@ export interface HostSurroundings {
   readonly logLines: string[]
   readonly hostIds: readonly HostId[]
   readonly guestFaults: GuestFaults
+  /** Of all hosts: where hypervisors wait for guests. */
+  readonly places: WaitingPlaces
+  /** Of all hosts; without it no guest moves live. */
+  readonly qemuVersion?: string
   /** A storage host takes up to so long before it begins to open a replica. */
   readonly openMs: number
   readonly pace: Omit<Pace, 'isRunning' | 'after'>
@@ -301,7 +306,7 @@ export class WorldHost {
   }
 
   startAgent(): void {
-    const { clock, network, checks, timing, random, hostIds, storage } = this.#around
+    const { clock, network, checks, timing, random, hostIds, storage, qemuVersion } = this.#around
     const life = new ProcessLife()
     const ownClock = this.clock.ofProcess(life)
     const store = this.#storeOf(life)
@@ -318,17 +323,15 @@ export class WorldHost {
       }),
     )
     const events = new EventWriter({ store, clock: ownClock, host: this.id, bootId: this.#bootId, log: this.#log })
+    const onThisHost = { ...this.#around, host: this.id, machine: this.machine, guardian: this.guardian }
     const context: HostContext = {
       self: this.id,
       store,
       mirror,
       fence: life.bind<WorldGuardian>(this.guardian),
-      guests: life.bind(
-        new WorldGuests({ ...this.#around, host: this.id, machine: this.machine, guardian: this.guardian }),
-        latency,
-      ),
+      guests: life.bind(new WorldGuests(onThisHost), latency),
       guestAgent: life.bind(new MemoryGuestAgent({ machine: this.machine, clock: ownClock }), latency),
-      migration: NO_MIGRATION,
+      migration: life.bind(new WorldMigration(onThisHost), latency),
       arrivalsOn: (id) => remotes.get(id)?.arrivals ?? arrivals,
       volumesOn: (id) => (id === this.id ? own : (remotes.get(id)?.volumes ?? own)),
       network: NO_TAPS,
@@ -367,6 +370,7 @@ export class WorldHost {
       memoryBytes: this.#machine.memoryBytes,
       poolBytes: this.#machine.poolBytes,
       cpuCount: this.#machine.cpuCount,
+      ...(qemuVersion === undefined ? {} : { qemuVersion }),
     })
     const running = async () => {
       const write = { kind: 'put', key: KEYS.host(this.id), value: JSON.stringify(record) } as const

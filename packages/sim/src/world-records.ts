@@ -29,9 +29,11 @@ export interface HostRecordOptions {
   readonly memoryBytes: number
   readonly poolBytes: number
   readonly cpuCount: number
+  readonly qemuVersion?: string
 }
 
-export function hostRecord({ id, order, role, bootId, memoryBytes, poolBytes, cpuCount }: HostRecordOptions): Host {
+export function hostRecord(options: HostRecordOptions): Host {
+  const { id, order, role, bootId, memoryBytes, poolBytes, cpuCount, qemuVersion } = options
   const isCompute = role === 'compute'
   return {
     id,
@@ -44,6 +46,7 @@ export function hostRecord({ id, order, role, bootId, memoryBytes, poolBytes, cp
     memoryBytes,
     bootId,
     accelerator: isCompute ? 'kvm' : 'none',
+    ...(isCompute && qemuVersion !== undefined ? { qemuVersion } : {}),
   }
 }
 

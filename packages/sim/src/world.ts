@@ -14,6 +14,7 @@ import type { StoreEntry, Write } from '@stead/core/ports/store.ts'
 import { WorldChecks } from './checks/world-checks.ts'
 import type { FaultCommand } from './fault-commands.ts'
 import { GuestFaults } from './guest-faults.ts'
+import { WaitingPlaces } from './memory-guest-migration.ts'
 import { SeededRandom } from './seeded-random.ts'
 import { VirtualClock } from './virtual-clock.ts'
 import { perform } from './world-commands.ts'
@@ -36,6 +37,7 @@ const WRITES_PER_FLUSH_MAX = 6
 /** A run begins in the stretch of the one before it, or in one of the next four. */
 const SKIPPED_MAX = 4 * STRETCH_WRITES
 const LOOK_MS = 50
+const QEMU_VERSION = '10.0.2'
 
 /** One host, where the hosts of a cluster are not all alike. */
 export interface WorldMachine {
@@ -64,6 +66,8 @@ export interface WorldOptions {
   readonly diskMs?: number
   /** How long a storage host may take before it begins to open a replica, in ms: a newer grant may overtake that. */
   readonly openMs?: number
+  /** Running guests move without a break; false when absent. */
+  readonly live?: boolean
 }
 
 function likeMachines(hosts: number, witness: boolean, memoryGuests: number): readonly WorldMachine[] {
@@ -104,6 +108,7 @@ export class World {
     writeMs = WRITE_MS,
     diskMs = DISK_MS,
     openMs = 0,
+    live = false,
   }: WorldOptions) {
     this.random = new SeededRandom(seed)
     this.memoryGuests = memoryGuests
@@ -151,6 +156,8 @@ export class World {
       openMs,
       hostIds,
       guestFaults: this.guestFaults,
+      places: new WaitingPlaces(),
+      ...(live ? { qemuVersion: QEMU_VERSION } : {}),
       pace: {
         restMs: () => writeMs * 2 * random.fraction(),
         writesPerFlush: () => random.between(1, WRITES_PER_FLUSH_MAX),

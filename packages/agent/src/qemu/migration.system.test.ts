@@ -149,7 +149,7 @@ class RealHarness implements GuestMigrationHarness {
 
   get hosts(): Readonly<Record<HostName, MigrationHost>> {
     const { here, there } = this.qemu
-    return { here: { guests: here, migration: here }, there: { guests: there, migration: there } }
+    return { here: { guests: here, migration: here.migration }, there: { guests: there, migration: there.migration } }
   }
 
   #newHost(name: HostName): QemuGuestHost {
@@ -271,15 +271,21 @@ describe('QEMU that waits for a guest', () => {
     await harness.untilWriting('here', launch)
     const keyFile = join(harness.folder, 'there', launch.guest, 'migration', 'keys.psk')
     const at = { address: '127.0.0.1', secret: 'c3'.repeat(32) }
-    const endpoint = must(await there.receive(await harness.open(launch, 2), at))
+    const endpoint = must(await there.migration.receive(await harness.open(launch, 2), at))
     assert.equal(statSync(keyFile).mode & 0o777, 0o600)
     if (GUEST_USER) assert.equal(statSync(keyFile).uid, GUEST_USER.uid)
-    must(await here.send(launch.guest, endpoint, { bandwidthBytesPerSecond: 0, downtimeMs: 300, postCopy: false }))
+    must(
+      await here.migration.send(launch.guest, endpoint, {
+        bandwidthBytesPerSecond: 0,
+        downtimeMs: 300,
+        postCopy: false,
+      }),
+    )
     assert.ok(!existsSync(join(harness.folder, 'here', launch.guest, 'migration')), 'the source has read it already')
-    while (must(await here.progress(launch.guest)).phase !== 'standing-still') await sleep(5)
-    must(await here.relinquishDisks(launch.guest))
-    must(await here.complete(launch.guest))
-    must(await there.awaitArrival(launch.guest, BOUND_MS))
+    while (must(await here.migration.progress(launch.guest)).phase !== 'standing-still') await sleep(5)
+    must(await here.migration.relinquishDisks(launch.guest))
+    must(await here.migration.complete(launch.guest))
+    must(await there.migration.awaitArrival(launch.guest, BOUND_MS))
     assert.ok(!existsSync(keyFile))
   })
 
@@ -288,11 +294,11 @@ describe('QEMU that waits for a guest', () => {
     const { here, there } = harness.qemu
     must(await here.start(launch))
     const at = { address: '127.0.0.1', secret: 'c3'.repeat(32), postCopy: true }
-    const endpoint = must(await there.receive(await harness.open(launch, 2), at))
+    const endpoint = must(await there.migration.receive(await harness.open(launch, 2), at))
     const limits = { bandwidthBytesPerSecond: 0, downtimeMs: 300, postCopy: true }
-    must(await here.send(launch.guest, endpoint, limits))
-    while (must(await here.progress(launch.guest)).phase === 'setup') await sleep(5)
-    const begun = await here.startPostCopy(launch.guest)
+    must(await here.migration.send(launch.guest, endpoint, limits))
+    while (must(await here.migration.progress(launch.guest)).phase === 'setup') await sleep(5)
+    const begun = await here.migration.startPostCopy(launch.guest)
     assert.equal(begun.ok, endpoint.postCopyRefusal === undefined)
     if (!begun.ok) assert.match(begun.error.message, /userfaultfd/)
   })

@@ -6,15 +6,7 @@ import { readdirSync, rmSync } from 'node:fs'
 import { failure } from '@stead/core/errors.ts'
 import type { DiskLimits } from '@stead/core/model/hardware.ts'
 import type { GuestId, VolumeId } from '@stead/core/model/ids.ts'
-import type {
-  GuestCdrom,
-  GuestEvent,
-  GuestHost,
-  GuestLaunch,
-  Leg,
-  RunningGuest,
-} from '@stead/core/ports/guest-host.ts'
-import type { ArrivalEndpoint, GuestMigration, MigrationLimits } from '@stead/core/ports/guest-migration.ts'
+import type { GuestCdrom, GuestEvent, GuestHost, GuestLaunch, Leg, RunningGuest } from '@stead/core/ports/guest-host.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { killDetached, startDetached, type DetachedProcess } from '../process/detached.ts'
@@ -32,8 +24,9 @@ import {
 } from './launch-record.ts'
 import { newestMachineType } from './machine-type.ts'
 import { QemuGuestAgent } from './qemu-guest-agent.ts'
+import { QemuGuestMigration } from './qemu-guest-migration.ts'
 import { checkLegs } from './leg-probe.ts'
-import { INCOMING_ARGUMENTS, type ListenAt } from './migration-destination.ts'
+import { INCOMING_ARGUMENTS } from './migration-destination.ts'
 import { QemuGuest, type RunningConsole } from './running-guest.ts'
 
 export interface QemuGuestHostOptions {
@@ -51,8 +44,9 @@ export interface QemuGuestHostOptions {
 
 const NOT_RUNNING_HINT = 'It may be on its way to another host; try again in a moment, or start it'
 
-export class QemuGuestHost implements GuestHost, GuestMigration {
+export class QemuGuestHost implements GuestHost {
   readonly agent: QemuGuestAgent
+  readonly migration: QemuGuestMigration
   readonly #options: QemuGuestHostOptions
   readonly #running = new Map<GuestId, QemuGuest>()
   readonly #listeners = new Set<(event: GuestEvent) => void>()
@@ -66,87 +60,37 @@ export class QemuGuestHost implements GuestHost, GuestMigration {
       isListening: (guest) => this.#with(guest, (running) => running.isAgentListening()),
       log: options.log,
     })
+    this.migration = new QemuGuestMigration({
+      await: (launch) => this.#replace(launch, INCOMING_ARGUMENTS),
+      kill: (guest) => this.#killNow(guest),
+      with: (guest, work) => this.#with(guest, work),
+      inTurn: (guest, work) => this.#inTurn(guest, work),
+    })
   }
 
   start(launch: GuestLaunch): Promise<Result<RunningGuest>> {
     return this.#inTurn(launch.guest, async () => {
-      const folder = this.#folder(launch.guest)
-      const newer = this.#newerRun(launch, folder)
-      if (!newer.ok) return newer
       const same = this.#running.get(launch.guest)
-      if (same && same.epoch === launch.epoch) return same.inspect()
-      // Also a process of this very epoch that nobody adopted: it cannot be known what became of its disks.
-      const killed = await this.#killNow(launch.guest)
-      if (!killed.ok) return killed
-      return this.#launch(launch, folder)
+      return same?.epoch === launch.epoch ? same.inspect() : this.#replace(launch)
     })
   }
 
-  receive(launch: GuestLaunch, at: ListenAt): Promise<Result<ArrivalEndpoint>> {
-    return this.#inTurn(launch.guest, async () => {
-      const folder = this.#folder(launch.guest)
-      const newer = this.#newerRun(launch, folder)
-      if (!newer.ok) return newer
-      const killed = await this.#killNow(launch.guest)
-      if (!killed.ok) return killed
-      const waiting = await this.#launch(launch, folder, INCOMING_ARGUMENTS)
-      if (!waiting.ok) return waiting
-      const listening = await this.#with(launch.guest, (guest) => guest.arrival.listen(at))
-      if (!listening.ok) await this.#killNow(launch.guest)
-      return listening
-    })
-  }
-
-  /** Not in turn, as all that may take long: the guest can be killed meanwhile. */
-  awaitArrival(guest: GuestId, timeoutMs: number): Promise<Result<RunningGuest>> {
-    return this.#with(guest, (running) => running.awaitArrival(timeoutMs))
-  }
-
-  launchOf(guest: GuestId): Promise<Result<GuestLaunch>> {
-    return this.#with(guest, (running) => running.launchOf())
-  }
-
-  send(guest: GuestId, to: ArrivalEndpoint, limits: MigrationLimits): Promise<Result<void>> {
-    return this.#inTurn(guest, () => this.#with(guest, (running) => running.departure.send(to, limits)))
-  }
-
-  awaitStandstill(guest: GuestId, signal: AbortSignal): Promise<Result<void>> {
-    return this.#with(guest, (running) => running.departure.awaitStandstill(signal))
-  }
-
-  progress(guest: GuestId): ReturnType<GuestMigration['progress']> {
-    return this.#with(guest, (running) => running.departure.progress())
-  }
-
-  startPostCopy(guest: GuestId): Promise<Result<void>> {
-    return this.#with(guest, (running) => running.departure.startPostCopy())
-  }
-
-  relinquishDisks(guest: GuestId): Promise<Result<void>> {
-    return this.#with(guest, (running) => running.departure.relinquishDisks())
-  }
-
-  complete(guest: GuestId): ReturnType<GuestMigration['complete']> {
-    return this.#with(guest, (running) => running.departure.complete())
-  }
-
-  cancel(guest: GuestId): Promise<Result<void>> {
-    return this.#with(guest, (running) => running.departure.cancel())
-  }
-
-  /** Fails when the guest runs here at a newer epoch than it shall. */
-  #newerRun(launch: GuestLaunch, folder: GuestFolder): Result<void> {
+  /** Also a process of this very epoch that nobody adopted: it cannot be known what became of its disks. */
+  async #replace(launch: GuestLaunch, moreArguments: readonly string[] = []): Promise<Result<RunningGuest>> {
+    const folder = this.#folder(launch.guest)
     const earlier = readLaunchRecord(folder)
     const epoch = this.#running.get(launch.guest)?.epoch ?? (earlier.ok ? earlier.value?.launch.epoch : undefined)
     const process = this.#running.get(launch.guest)?.process ?? findProcess(folder)
-    if (!process || epoch === undefined || epoch <= launch.epoch) return ok()
-    return fail(failure('stale_epoch', `${launch.name} already runs at epoch ${epoch}, newer than ${launch.epoch}`))
+    if (process && epoch !== undefined && epoch > launch.epoch)
+      return fail(failure('stale_epoch', `${launch.name} already runs at epoch ${epoch}, newer than ${launch.epoch}`))
+    const killed = await this.#killNow(launch.guest)
+    return killed.ok ? this.#launch(launch, folder, moreArguments) : killed
   }
 
   async #launch(
     launch: GuestLaunch,
     folder: GuestFolder,
-    moreArguments: readonly string[] = [],
+    moreArguments: readonly string[],
   ): Promise<Result<RunningGuest>> {
     const log = this.#options.log.with({ guest: launch.guest, name: launch.name, epoch: launch.epoch })
     const began = performance.now()

@@ -185,16 +185,14 @@ export class QemuGuest {
   /** Waits for a guest that comes from another host, then takes it in as it is. */
   async awaitArrival(timeoutMs: number): Promise<Result<RunningGuest>> {
     const arrived = await this.arrival.arrived(timeoutMs)
-    if (!arrived.ok) {
-      if (isAlive(this.process) && !this.#monitor?.closed) return arrived
-      await waitGone(this.process, DYING_TIMEOUT_MS)
-      return fail(
-        failure('hypervisor', `QEMU gave up waiting for the guest: ${lastWords(this.folder) || 'it was killed'}`),
-      )
+    if (arrived.ok) {
+      // After the caller has the answer: it may have come with an I/O error, or while it was shutting down.
+      setImmediate(() => void this.catchUp())
+      return this.inspect()
     }
-    // After the caller has the answer: it may have come with an I/O error, or while it was shutting down.
-    setImmediate(() => void this.catchUp())
-    return this.inspect()
+    if (isAlive(this.process) && !this.#monitor?.closed) return arrived
+    await waitGone(this.process, DYING_TIMEOUT_MS)
+    return fail(failure('hypervisor', `The waiting QEMU gave up: ${lastWords(this.folder) || 'it was killed'}`))
   }
 
   /** After another agent's death: first finishes or undoes what it had begun to plug in. */
