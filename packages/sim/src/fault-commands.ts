@@ -79,6 +79,7 @@ export const COMMANDS = {
     does: 'its starts on this host (or `any`) fail: the next so many, or all from now on',
   },
   deaf: { args: ['guest'], does: 'it does not hear that it is to shut down' },
+  probe: { args: ['guest'], does: 'it has a probe, and is restarted when that fails' },
   unready: { args: ['guest'], does: 'its probe fails' },
   'ready-again': { args: ['guest'], does: 'its probe succeeds again' },
   // Everything at once.

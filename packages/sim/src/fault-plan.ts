@@ -36,7 +36,28 @@ const SHAPES: readonly Shape[] = [
 ]
 
 export function planFaults(seed: number): FaultPlan {
-  return new Planner(seed).plan()
+  const plan = new Planner(seed).plan()
+  return { ...plan, commands: withProbes(plan, seed) }
+}
+
+/** Drawn by a chance of its own, so that what else a seed does stays the same. */
+const PROBE_SALT = 0x9b0b
+const PROBED_SHARE = 0.3
+const UNREADY_MS_MAX = 12_000
+
+/** In some worlds a guest has a probe by which it is restarted, and is not ready now and then. */
+function withProbes({ world, commands }: FaultPlan, seed: number): readonly FaultCommand[] {
+  const random = new SeededRandom(seed ^ PROBE_SALT)
+  if (random.fraction() >= PROBED_SHARE) return commands
+  const guest = random.pick(Object.keys(world.guests))
+  const endMs = Math.max(START_MS, ...commands.map(({ atMs }) => atMs))
+  const more: FaultCommand[] = [{ atMs: 0, verb: 'probe', args: [guest] }]
+  for (let times = random.between(1, 4); times > 0; times--) {
+    const atMs = Math.round(START_MS + random.fraction() * (endMs - START_MS))
+    const untilMs = Math.round(Math.min(endMs, atMs + random.fraction() * UNREADY_MS_MAX))
+    more.push({ atMs, verb: 'unready', args: [guest] }, { atMs: untilMs, verb: 'ready-again', args: [guest] })
+  }
+  return [...commands, ...more].toSorted((a, b) => a.atMs - b.atMs)
 }
 
 /**

@@ -2,6 +2,7 @@
 import { NETWORK_ROLES, type NetworkRole } from '@stead/core/model/host.ts'
 import type { HostId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
+import { PROBE_DEFAULTS, type ReadinessProbe } from '@stead/core/model/probe.ts'
 import type { CommandVerb, FaultCommand } from './fault-commands.ts'
 import {
   askForMove,
@@ -18,6 +19,13 @@ import {
 import { guestId } from './world-records.ts'
 import type { WorldHost } from './world-host.ts'
 import type { World } from './world.ts'
+
+const PROBE: ReadinessProbe = {
+  ...PROBE_DEFAULTS,
+  check: { kind: 'tcp', port: 80 },
+  periodMs: 1_000,
+  onFailure: 'restart',
+}
 
 /** A user's request returns why it was refused, if it was. */
 type Act = (world: World, args: readonly string[]) => unknown
@@ -105,6 +113,7 @@ const ACTS: Readonly<Record<CommandVerb, Act>> = {
     guestFaults.failStarts(guestId(name), where, Number(times)),
   deaf: ({ guestFaults }, [name = '']) => guestFaults.makeDeaf(guestId(name)),
 
+  probe: (world, [name = '']) => whileWanted(world, name, { lifecycle: { probe: PROBE } }),
   unready: ({ guestFaults }, [name = '']) => guestFaults.setUnready(guestId(name), true),
   'ready-again': ({ guestFaults }, [name = '']) => guestFaults.setUnready(guestId(name), false),
 

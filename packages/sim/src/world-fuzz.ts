@@ -79,12 +79,13 @@ async function stopAll(world: World): Promise<void> {
   }
 }
 
-/** As its user wants it, and protected; or left in `error`, which only a user ends; or without room on any host. */
+/** As its user wants it, ready if it has a probe, and protected; or left in `error`, which only a user ends; or without room on any host. */
 function isAtRest(world: World, guest: Guest): boolean {
   if (guest.deleting) return false
-  const failures = world.record<GuestObservation>(KEYS.observation(guest.id))?.failures ?? 0
+  const { failures = 0, readiness } = world.record<GuestObservation>(KEYS.observation(guest.id)) ?? {}
   const isActiveNow = isActive(world.grant(guest.name))
-  const isAsWanted = guest.desired === 'stopped' ? !isActiveNow : world.isRunning(guest.name)
+  const isOfUse = world.isRunning(guest.name) && (!guest.lifecycle?.probe || readiness?.ready === true)
+  const isAsWanted = guest.desired === 'stopped' ? !isActiveNow : isOfUse
   const hasPlace = world.hostIds.some((id) => hasRoom(world, id, guest.id))
   const isLeftAlone = !isActiveNow && (failures >= failuresMax(guest) || !hasPlace)
   return (isAsWanted || isLeftAlone) && world.isProtected(guest.name)
