@@ -30,14 +30,15 @@ const LINES_MAX = 400
 const TEST_LINES_MAX = 500
 /** Longer ones, with the length that they must not exceed and the reason. */
 const LONG_FILES: Readonly<Record<string, readonly [lines: number, reason: string]>> = {
-  'packages/core/src/host/guest-run.ts': [530, 'one actor; its steps share its state and are read together'],
+  'packages/core/src/host/guest-run.ts': [540, 'one actor; its steps share its state and are read together'],
   'packages/agent/src/nbd/nbd-client.ts': [430, 'one protocol state machine'],
   'packages/agent/src/qemu/qemu-guest-host.ts': [440, 'the whole port GuestHost, one method after the other'],
   'packages/agent/src/qemu/running-guest.ts': [430, 'one QEMU process and all that it tells of itself'],
   'packages/agent/src/storage/qsd-volume-host.ts': [560, 'the whole port VolumeHost, one method after the other'],
+  'packages/api/src/records.ts': [430, 'every record of the store, one schema after the other'],
   'packages/sim/src/memory-store.ts': [410, 'one simulated etcd server and its client'],
   'packages/sim/src/memory-volume-host.ts': [475, 'the whole port VolumeHost, one method after the other'],
-  'packages/sim/src/world-host.ts': [470, 'one simulated machine: whatever happens to it reaches all of its parts'],
+  'packages/sim/src/world-host.ts': [480, 'one simulated machine: whatever happens to it reaches all of its parts'],
 }
 
 /** Files that a process is started with, or that a tool loads: nothing imports them. */

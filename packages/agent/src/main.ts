@@ -153,6 +153,11 @@ async function main(configPath: string | undefined): Promise<void> {
       const record = await store.get(KEYS.volume(volume))
       return record.ok ? ok(record.value !== undefined) : record
     },
+    readRollBack: async (volume) => {
+      const record = await store.get(KEYS.volume(volume))
+      if (!record.ok) return record
+      return ok(record.value ? (JSON.parse(record.value.value) as Volume).rollBackTo : undefined)
+    },
     blobPath: (blob) => blobs.ensure(blob),
     remoteDigests: (host, volume, pool, range) => peers.volumes(host as HostId).digests(volume, pool, range),
   })
@@ -218,6 +223,7 @@ async function main(configPath: string | undefined): Promise<void> {
     console: (guest, offset, follow, gone) => openConsole(context, peers, { guest, offset, follow }, gone),
     guestAgentOf: askGuestAgent(context, peers),
     consoles,
+    heldSnapshots: (host) => context.volumesOn(host).heldSnapshots(),
     checkKernel,
     importImage: (request) => importer.import(request),
     spreadBlobs: async (digests) => {

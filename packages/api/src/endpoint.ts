@@ -13,6 +13,7 @@ export const PERMISSIONS = [
   'guest.create',
   'guest.operate',
   'guest.configure',
+  'guest.snapshot',
   'guest.delete',
   'guest.console',
   'guest.execute',

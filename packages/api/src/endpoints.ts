@@ -9,6 +9,7 @@ import { LIFECYCLE_ENDPOINTS } from './endpoints/lifecycle.ts'
 import { MEDIA_ENDPOINTS } from './endpoints/media.ts'
 import { POLICY_ENDPOINTS } from './endpoints/policy.ts'
 import { RULE_ENDPOINTS } from './endpoints/rules.ts'
+import { SNAPSHOT_ENDPOINTS } from './endpoints/snapshots.ts'
 import { STORAGE_ENDPOINTS } from './endpoints/storage.ts'
 import type { Endpoint } from './endpoint.ts'
 
@@ -21,6 +22,7 @@ export const ENDPOINTS = {
   ...GUEST_AGENT_ENDPOINTS,
   ...LIFECYCLE_ENDPOINTS,
   ...MEDIA_ENDPOINTS,
+  ...SNAPSHOT_ENDPOINTS,
   ...STORAGE_ENDPOINTS,
   ...RULE_ENDPOINTS,
   ...POLICY_ENDPOINTS,

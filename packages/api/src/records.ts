@@ -11,6 +11,7 @@ import type { Guest, GuestObservation } from '@stead/core/model/guest.ts'
 import { NETWORK_ROLES, type Host, type HostPolicy, type HostStatus } from '@stead/core/model/host.ts'
 import type { ClusterPolicy } from '@stead/core/model/cluster-policy.ts'
 import type { Rule, RuleId } from '@stead/core/model/rule.ts'
+import type { Snapshot } from '@stead/core/model/snapshot.ts'
 import type { Operation } from '@stead/core/model/operation.ts'
 import type { Image, Removal, Volume } from '@stead/core/model/volume.ts'
 import { failure } from '@stead/core/errors.ts'
@@ -24,6 +25,7 @@ import { mediaSchema } from './media-schema.ts'
 import { platformSchema, volumeRoleSchema } from './platform-records.ts'
 import { bytes, epoch, guestId, hostId, id, operationId, volumeId, wallMs, wholeNumber } from './record-values.ts'
 import { grantSchema, observationSchema } from './run-records.ts'
+import { snapshotId, snapshotScheduleSchema, snapshotSchema } from './snapshot-records.ts'
 
 export const settingsSchema = z.object({
   id: z.string().describe("The cluster's UUID"),
@@ -218,6 +220,7 @@ export const guestSchema = z.object({
   lifecycle: lifecycleSchema.exactOptional(),
   moveHow: z.enum(['live', 'restart']).exactOptional().describe('How; by a stop and a start when absent'),
   cancelledHandover: epoch.exactOptional().describe('The hand-over that a user has called off'),
+  snapshotSchedule: snapshotScheduleSchema.exactOptional(),
   deleting: z.boolean(),
   createdAt: wallMs('When it was created'),
 })
@@ -256,6 +259,7 @@ export const volumeSchema = z.object({
     .exactOptional()
     .describe('Absent: part of the guest'),
   growsTo: bytes('The size that its replicas are being given').exactOptional(),
+  rollBackTo: snapshotId.exactOptional().describe('Set while the replicas are made to be this snapshot again'),
 })
 
 const failureSummarySchema = z.object({
@@ -357,6 +361,7 @@ export type RecordsMatchModel = Checked<
     Same<SchemaOf<typeof decisionSchema>, Decision>,
     Same<SchemaOf<typeof eventSchema>, ClusterEvent>,
     Same<SchemaOf<typeof removalSchema>, Removal>,
+    Same<SchemaOf<typeof snapshotSchema>, Snapshot>,
     Same<SchemaOf<typeof imageSchema>, Image>,
   ]
 >
@@ -386,6 +391,7 @@ export const recordDecoder = {
   observation: decoderOf('observation', observationSchema),
   decision: decoderOf('decision', decisionSchema),
   removal: decoderOf('removal', removalSchema),
+  snapshot: decoderOf('snapshot', snapshotSchema),
   image: decoderOf('image', imageSchema),
   operation: decoderOf('operation', operationSchema),
 } as const satisfies RecordDecoder

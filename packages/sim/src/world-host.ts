@@ -137,6 +137,11 @@ export class WorldHost {
       capacityBytes: machine.poolBytes,
       blockBytes: WORLD_BLOCK_BYTES,
       readEpoch: (volume) => this.#readEpoch(volume),
+      readRollBack: async (volume) => {
+        const entry = await this.#storeOf(this.#agent?.life ?? new ProcessLife()).get(KEYS.volume(volume))
+        if (!entry.ok) return entry
+        return ok(entry.value ? (JSON.parse(entry.value.value) as Volume).rollBackTo : undefined)
+      },
       copyTarget: (to) =>
         copyTarget({
           from: id,

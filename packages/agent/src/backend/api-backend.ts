@@ -12,6 +12,7 @@ import { hostEndpoints } from './host-endpoints.ts'
 import { lifecycleEndpoints } from './lifecycle-endpoints.ts'
 import { policyEndpoints } from './policy-endpoints.ts'
 import { ruleEndpoints } from './rule-endpoints.ts'
+import { snapshotEndpoints } from './snapshot-endpoints.ts'
 import { storageEndpoints } from './storage-endpoints.ts'
 import { whatIfEndpoints } from './what-if.ts'
 
@@ -24,6 +25,7 @@ export function createApiBackend(context: BackendContext): ApiBackend {
     ...lifecycleEndpoints(desk),
     ...consoleEndpoints(desk),
     ...mediaEndpoints(desk),
+    ...snapshotEndpoints(desk),
     ...storageEndpoints(desk),
     ...historyEndpoints(desk),
     ...ruleEndpoints(desk),

@@ -26,6 +26,7 @@ import { admitChange } from './admission-check.ts'
 import { commitChange, type Change } from './change.ts'
 import { foreseeChange, requireForeseen } from './what-if.ts'
 import type { AskableAgent } from './guest-agent-endpoints.ts'
+import type { AskHeldSnapshots } from './snapshot-endpoints.ts'
 import { operationView, type ViewContext } from './views.ts'
 
 const OWN_COPY_MS = 1_000
@@ -55,6 +56,8 @@ export interface BackendContext {
   readonly guestAgentOf: (guest: Guest) => AskableAgent
   /** Screens, keyboards and serial ports of all guests. */
   readonly consoles: Pick<ConsoleRouter, 'ticket' | 'paste' | 'screenshot'>
+  /** What a host's pools hold of snapshots. */
+  readonly heldSnapshots: AskHeldSnapshots
   readonly checkKernel: (path: string) => Promise<Result<unknown>>
   readonly importImage: (request: ImportRequest) => Promise<Result<ImportedImage>>
   /** Has every host that is up fetch these files, so that a failover finds them. */

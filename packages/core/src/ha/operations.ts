@@ -8,6 +8,7 @@ import type { Operation } from '../model/operation.ts'
 import type { GuestId, HostId } from '../model/ids.ts'
 import { isActive, volumesOf } from '../model/records.ts'
 import { failuresMax } from '../model/guest.ts'
+import { snapshotOutcome } from './snapshot-outcome.ts'
 import { placeGuests } from '../planning/place.ts'
 import { problemOf } from './planning-problem.ts'
 
@@ -35,6 +36,9 @@ export function operationOutcome(operation: Operation, state: ClusterState): Ope
         : done(operation, `runs on ${state.grants.get(id as GuestId)?.value.host ?? 'no host'}`)
     case 'host.shutdown':
       return shutdownOutcome(operation, state, id as HostId)
+    case 'vm.snapshot-create':
+    case 'vm.snapshot-rollback':
+      return snapshotOutcome(operation, state)
     case 'vm.delete':
       return state.guests.has(id as GuestId)
         ? running(operation, 0.5, 'stopping it and removing its disks')

@@ -65,6 +65,7 @@ export function transactionFor(action: Action, events: readonly EventDraft[], co
       unchanged(KEYS.guest(action.guest.id), state.guests.get(action.guest.id)?.revision)
       unchanged(KEYS.grant(action.guest.id), state.grants.get(action.guest.id)?.revision)
       writes.push(...eraseWrites(action))
+      writes.push({ kind: 'delete-prefix', prefix: KEYS.snapshot(action.guest.id, '') })
       // No new rule can name it: whoever sets one compares the guest's record, which says that it is being deleted.
       for (const { value: rule, revision } of state.rules.values()) {
         if (!rule.guests.includes(action.guest.id)) continue

@@ -171,6 +171,11 @@ export class DiskKeeper {
     }
   }
 
+  /** While nothing else is done to the guest's disks: no leg is dropped, brought back or flushed meanwhile. */
+  exclusively<T>(task: () => Promise<T>): Promise<T> {
+    return this.#surgery.run(task)
+  }
+
   #watchLeg(disk: Disk, host: HostId, endpoint: Parameters<HostContext['legWatch']['watch']>[0]): void {
     const stopWatch = this.#options.context.legWatch.watch(endpoint, (health) => {
       const leg = disk.legs.get(host)

@@ -25,6 +25,7 @@ import { MediumKeeper } from './guest-media.ts'
 import { GuestReport } from './guest-report.ts'
 import { bootOf, RunRecords } from './run-records.ts'
 import { watchdogEvent } from './watchdog-event.ts'
+import { RunSnapshots } from './run-snapshots.ts'
 import { yieldToSurvivors } from './surviving-replicas.ts'
 
 /** A guest that has not shut down by itself after this long is switched off. */
@@ -41,6 +42,7 @@ interface Run {
   readonly records: RunRecords
   readonly disks: DiskKeeper
   readonly probing: GuestProbing
+  readonly snapshots: RunSnapshots
   readonly medium: MediumKeeper
   readonly startedMs: number
   /** Its move to another host; the outcome once that is over. */
@@ -174,8 +176,11 @@ export class GuestRun {
       if (run.end) return this.#giveUp(run, run.end.reason)
       if (wantsStop(guest, grant)) return this.#stop(run, guest, grant)
       if (run.unready !== undefined) return this.#restartUnready(run, run.unready)
-      if (grant.handover) this.#depart(run, guest, grant, grant.handover)
-      else await run.medium.keep(guest)
+      // One after the other: both stop the guest, and a snapshot lets it go on.
+      if (grant.handover && !run.snapshots.busy) this.#depart(run, guest, grant, grant.handover)
+      if (grant.handover) return
+      run.snapshots.look()
+      await run.medium.keep(guest)
       return
     }
     if (!mine || !guest || mine.epoch <= this.#endedEpoch) return
@@ -251,6 +256,13 @@ export class GuestRun {
       records,
       startedMs: this.#context.clock.monotonicMs(),
       medium: new MediumKeeper(this.#context, this.#guest),
+      snapshots: new RunSnapshots({
+        context: this.#context,
+        guest: this.#guest,
+        epoch,
+        disks: () => run.disks,
+        onDone: () => this.look(),
+      }),
       disks: new DiskKeeper({
         context: this.#context,
         guest: this.#guest,

@@ -5,7 +5,9 @@ import type { Arrivals } from './arrivals.ts'
 import type { HostContext } from './host-context.ts'
 import { CoordinatorLoop } from './coordinator-loop.ts'
 import { GuestRuns } from './guest-runs.ts'
+import { HeldSnapshotKeeper } from './held-snapshot-keeper.ts'
 import { Provisioner } from './provisioner.ts'
+import { SnapshotCoordination } from './snapshot-coordination.ts'
 import { StorageKeeper } from './storage-keeper.ts'
 
 export interface HostAgentOptions {
@@ -37,10 +39,12 @@ export async function runHostAgent(
     following,
     coordinator.run(signal),
     new Provisioner(context, () => coordinator.coordinating).run(signal),
+    new SnapshotCoordination(context, () => coordinator.coordinating).run(signal),
   ]
   if (role === 'compute') {
     await untilLoaded(context, signal)
     loops.push(new GuestRuns(context, arrivals).run(signal), new StorageKeeper(context).run(signal))
+    loops.push(new HeldSnapshotKeeper(context).run(signal))
   }
   await Promise.all(loops)
 }

@@ -41,7 +41,7 @@ export class Provisioner {
   #look(state: ClusterState): void {
     if (!this.#isCoordinating()) return
     for (const { value: volume } of state.volumes.values()) {
-      if (volume.ready || this.#busy.has(volume.id)) continue
+      if (volume.ready || volume.rollBackTo !== undefined || this.#busy.has(volume.id)) continue
       const guest = state.guests.get(volume.guest)?.value
       if (!guest || guest.deleting) continue
       this.#busy.add(volume.id)

@@ -33,6 +33,7 @@ function permissiveDecoder() {
     removal: take,
     rule: take,
     clusterPolicy: take,
+    snapshot: take,
     image: take,
     operation: take,
   }
@@ -75,6 +76,7 @@ test('each key of the layout lands in its map', () => {
       entry(KEYS.removal(h1, 'v1' as VolumeId), {}),
       entry(KEYS.rule('apart' as RuleId), {}),
       entry(KEYS.clusterPolicy, {}),
+      entry(KEYS.snapshot(g1, 's1'), {}),
       entry(KEYS.image('debian'), {}),
       entry(KEYS.operation('o1' as OperationId), { id: 'o1' }),
     ),

@@ -29,6 +29,7 @@ const KIND_OF = {
   decisions: 'decision',
   removals: 'removal',
   rules: 'rule',
+  snapshots: 'snapshot',
   images: 'image',
   operations: 'operation',
 } as const satisfies Record<Collection, string>
@@ -63,6 +64,7 @@ export function emptyClusterState(): ClusterState {
     decisions: new Map(),
     removals: new Map(),
     rules: new Map(),
+    snapshots: new Map(),
     images: new Map(),
     operations: new Map(),
   }

@@ -7,6 +7,7 @@ import type { Host, HostPolicy, HostStatus } from './host.ts'
 import type { GuestId, HostId, OperationId, VolumeId } from './ids.ts'
 import type { Operation } from './operation.ts'
 import type { Rule, RuleId } from './rule.ts'
+import type { Snapshot } from './snapshot.ts'
 import type { Image, Removal, Volume } from './volume.ts'
 
 export interface ClusterSettings {
@@ -50,6 +51,8 @@ export interface ClusterState {
   /** Keyed `host/volume`. */
   readonly removals: ReadonlyMap<string, Versioned<Removal>>
   readonly rules: ReadonlyMap<RuleId, Versioned<Rule>>
+  /** Keyed `guest/name`. */
+  readonly snapshots: ReadonlyMap<string, Versioned<Snapshot>>
   readonly images: ReadonlyMap<string, Versioned<Image>>
   readonly operations: ReadonlyMap<OperationId, Versioned<Operation>>
 }

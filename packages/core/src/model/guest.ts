@@ -1,5 +1,6 @@
 import type { HardwareObservation, NicLimits } from './hardware.ts'
 import type { GuestPlatform } from './platform.ts'
+import type { SnapshotSchedule } from './snapshot.ts'
 import type { BlobId, GuestId, HostId, VolumeId } from './ids.ts'
 import type { GuestLifecycle } from './lifecycle.ts'
 import type { Readiness } from './probe.ts'
@@ -78,6 +79,8 @@ export interface Guest {
   /** The epoch of a hand-over that a user has called off. */
   readonly cancelledHandover?: number
   readonly lifecycle?: GuestLifecycle
+  /** Snapshots that are taken and removed by themselves. */
+  readonly snapshotSchedule?: SnapshotSchedule
   /** Set by delete: the guest is stopped, its volumes removed, then the record goes. */
   readonly deleting: boolean
   readonly createdAt: number

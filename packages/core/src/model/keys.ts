@@ -32,5 +32,7 @@ export const KEYS = {
   rule: (id: RuleId) => `${PREFIX}rules/${id}`,
   /** Written, and compared, by every change that could bring rules into contradiction: two such changes take turns. */
   rulesTurn: `${PREFIX}rules-turn`,
+  /** Unique names by the key itself. */
+  snapshot: (guest: GuestId, name: string) => `${PREFIX}snapshots/${guest}/${name}`,
   image: (name: string) => `${PREFIX}images/${name}`,
 } as const

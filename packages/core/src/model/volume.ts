@@ -1,5 +1,6 @@
 import type { DiskLimits } from './hardware.ts'
 import type { VolumeRole } from './platform.ts'
+import type { SnapshotId } from './snapshot.ts'
 import type { BlobId, GuestId, HostId, VolumeId } from './ids.ts'
 
 export interface Replica {
@@ -52,6 +53,8 @@ export interface Volume {
   readonly attachment?: 'joining' | 'leaving' | 'leaving-for-good' | 'detached'
   /** The size that its replicas are being given. */
   readonly growsTo?: number
+  /** Set, with `ready` false, while the replicas are made to be this snapshot again. */
+  readonly rollBackTo?: SnapshotId
 }
 
 /** Left by a deletion for each replica; the replica's host removes the file, then the record. */

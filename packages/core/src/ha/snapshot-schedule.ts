@@ -1,0 +1,43 @@
+/**
+ * Which snapshots a schedule asks for now, and which of its own it no longer keeps. Pure: the same records at the same
+ * time give the same answer on every host.
+ */
+import type { ClusterState, Versioned } from '../model/cluster.ts'
+import type { Guest } from '../model/guest.ts'
+import { isActive } from '../model/records.ts'
+import type { Snapshot } from '../model/snapshot.ts'
+
+export type ScheduledStep =
+  | { readonly kind: 'take'; readonly guest: Versioned<Guest>; readonly name: string; readonly nowMs: number }
+  | { readonly kind: 'remove'; readonly snapshot: Versioned<Snapshot> }
+
+export function scheduledSteps(state: ClusterState, nowMs: number): readonly ScheduledStep[] {
+  return [...state.guests.values()].flatMap((guest) => {
+    const { snapshotSchedule: schedule, deleting } = guest.value
+    if (!schedule || deleting) return []
+    const mine = [...state.snapshots.values()].filter(({ value }) => value.guest === guest.value.id)
+    const steps: ScheduledStep[] = surplus(mine, schedule.keep).map((snapshot) => ({ kind: 'remove', snapshot }))
+    const isOpen = mine.some(({ value }) => value.state !== 'ready')
+    // A guest that does not run changes nothing: its last snapshot shows all that there is.
+    const isRunning = isActive(state.grants.get(guest.value.id)?.value)
+    // A clock that was set back must not silence the schedule until it has caught up.
+    const sinceMs = nowMs - (schedule.lastAt ?? -Infinity)
+    const isDue = sinceMs >= schedule.everyMs || sinceMs < 0
+    if (isDue && isRunning && !isOpen) steps.push({ kind: 'take', guest, name: scheduledName(nowMs), nowMs })
+    return steps
+  })
+}
+
+/** The oldest of those that the schedule has taken, beyond what it keeps. What a user took is never among them. */
+function surplus(snapshots: readonly Versioned<Snapshot>[], keep: number): readonly Versioned<Snapshot>[] {
+  const taken = snapshots
+    .filter(({ value }) => value.scheduled && value.state === 'ready')
+    .toSorted((a, b) => a.value.createdAt - b.value.createdAt)
+  return taken.slice(0, Math.max(0, taken.length - keep))
+}
+
+/** `auto-20261122-130500`, UTC. */
+export function scheduledName(nowMs: number): string {
+  const [day = '', time = ''] = new Date(nowMs).toISOString().split('T')
+  return `auto-${day.replaceAll('-', '')}-${time.slice(0, 8).replaceAll(':', '')}`
+}
