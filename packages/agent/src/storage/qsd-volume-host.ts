@@ -78,6 +78,11 @@ export class QsdVolumeHost implements VolumeHost {
       ...(user ? { user } : {}),
       lock: this.#lock,
       readTarget: async (volume) => options.readRollBack?.(volume) ?? ok(undefined),
+      inTurn: (volume, pool, task) =>
+        this.#lock.run(volume, async () => {
+          const place = this.#place(volume, pool)
+          return place.ok ? task(place.value) : place
+        }),
       withPlace: (volume, pool, task) =>
         this.#withReplica(volume, pool, async (place) => {
           const opened = await place.node.open()

@@ -63,6 +63,12 @@ export interface ReplicaSnapshotsOptions {
     pool: string,
     task: (place: ReplicaPlace) => Promise<Result<T>>,
   ) => Promise<Result<T>>
+  /** The same, of a replica of which nothing is known. */
+  readonly inTurn: <T>(
+    volume: VolumeId,
+    pool: string,
+    task: (place: Omit<ReplicaPlace, 'sizeBytes'>) => Promise<Result<T>>,
+  ) => Promise<Result<T>>
   /** The snapshot that the volume's record wants it rolled back to, read linearizably. */
   readonly readTarget: (volume: VolumeId) => Promise<Result<SnapshotId | undefined>>
 }
@@ -95,7 +101,8 @@ export class LocalReplicaSnapshots implements ReplicaSnapshots {
   }
 
   cutSnapshot(volume: VolumeId, poolName: string, snapshot: SnapshotId): Promise<Result<void>> {
-    return this.#options.withPlace(volume, poolName, async ({ pool, node }) => {
+    // A guest stands still: nothing is looked at that `prepareSnapshot` has made sure of.
+    return this.#options.inTurn(volume, poolName, async ({ pool, node }) => {
       const stack = await readStack(pool, volume)
       if (!stack.ok) return stack
       const below = stack.value.at(-2)
