@@ -247,7 +247,11 @@ export const volumeSchema = z.object({
   sizeBytes: bytes('Size of the disk'),
   ready: z.boolean().describe("False until every replica's file exists"),
   content: z
-    .object({ blob: blobIdSchema, format: z.enum(['raw', 'qcow2']) })
+    .object({
+      blob: blobIdSchema,
+      format: z.enum(['raw', 'qcow2']),
+      linked: z.literal(true).exactOptional().describe('The blocks are shared with the image, not copied'),
+    })
     .exactOptional()
     .describe('What the disk holds at first; zeros when absent'),
   replicas: z.array(replicaSchema),

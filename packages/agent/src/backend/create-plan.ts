@@ -17,7 +17,7 @@ import type { Host } from '@stead/core/model/host.ts'
 import type { GuestId, HostId, VolumeId } from '@stead/core/model/ids.ts'
 import type { GuestPlatform, VolumeRole } from '@stead/core/model/platform.ts'
 import { guestByName, promisedPoolBytes } from '@stead/core/model/records.ts'
-import type { Replica, Volume } from '@stead/core/model/volume.ts'
+import type { Image, Replica, Volume, VolumeContent } from '@stead/core/model/volume.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { FirmwareFiles } from './firmware-files.ts'
 
@@ -172,14 +172,8 @@ function planVolumes(
       return fail(
         failure('bad_request', `${image.name} is a CD, not a disk image`, { hint: 'Give it with --cdrom instead' }),
       )
-    if (image && image.virtualSizeBytes > disk.sizeBytes)
-      return fail(
-        failure(
-          'bad_request',
-          `The image ${image.name} needs ${image.virtualSizeBytes} bytes, the disk has ${disk.sizeBytes}`,
-          { hint: 'Give a larger --disk' },
-        ),
-      )
+    const content = image ? contentOf(image, disk) : ok(undefined)
+    if (!content.ok) return content
     const storage = [...state.hosts.values()]
       .map((host) => host.value)
       .filter((host) => host.role === 'compute')
@@ -230,7 +224,7 @@ function planVolumes(
       ...(disk.role === undefined ? {} : { role: disk.role }),
       sizeBytes: disk.sizeBytes,
       ready: false,
-      ...(image ? { content: { blob: image.blob, format: image.format } } : {}),
+      ...(content.value ? { content: content.value } : {}),
       ...(disk.content ? { content: disk.content } : {}),
       replicas: chosen.map(({ replica }) => replica),
       syncPoint: `sp-${uuid().replaceAll('-', '').slice(0, 12)}`,
@@ -239,10 +233,12 @@ function planVolumes(
   return ok(volumes)
 }
 
-interface WantedVolume extends Omit<CreateGuest['disks'][number], 'image'> {
+interface WantedVolume extends Omit<CreateGuest['disks'][number], 'image' | 'imageDisk' | 'linked'> {
   readonly name: string
   readonly role?: VolumeRole
   readonly image?: string | undefined
+  readonly imageDisk?: number
+  readonly linked?: boolean
   readonly content?: NonNullable<Volume['content']>
 }
 
@@ -274,6 +270,34 @@ function platformOf({ firmware }: CreateContext, { platform }: CreateGuest): Pic
   const uefi = firmware && { kind: 'uefi' as const, secureBoot: kind === 'uefi-secure', code: firmware.code }
   const made: GuestPlatform = { ...asked, ...(uefi ? { firmware: uefi } : {}) }
   return Object.keys(made).length === 0 ? {} : { platform: made }
+}
+
+/** What a disk starts with that was asked to start from an image. */
+function contentOf(image: Image, disk: WantedVolume): Result<VolumeContent> {
+  const part = [image, ...(image.moreDisks ?? [])][disk.imageDisk ?? 0]
+  if (!part)
+    return fail(
+      failure('bad_request', `The image ${image.name} has no disk ${disk.imageDisk}`, {
+        hint: 'See `stead image list`',
+      }),
+    )
+  if (part.virtualSizeBytes > disk.sizeBytes)
+    return fail(
+      failure(
+        'bad_request',
+        `The image ${image.name} needs ${part.virtualSizeBytes} bytes, the disk has ${disk.sizeBytes}`,
+        {
+          hint: 'Give a larger --disk',
+        },
+      ),
+    )
+  if (disk.linked && part.format !== 'qcow2')
+    return fail(
+      failure('bad_request', `The image ${image.name} is raw and cannot be shared`, {
+        hint: 'Leave out --linked, or import it again',
+      }),
+    )
+  return ok({ blob: part.blob, format: part.format, ...(disk.linked ? { linked: true as const } : {}) })
 }
 
 function roomiestPool(

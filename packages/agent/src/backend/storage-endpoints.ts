@@ -94,6 +94,13 @@ export function storageEndpoints(desk: Desk): Answers {
         return desk.loaded(() =>
           fail(failure('not_found', `There is no image ${params.image}`, { hint: 'See `stead image list`' })),
         )
+      const sharing = guestsSharing(desk.state, params.image)
+      if (sharing.length > 0)
+        return fail(
+          failure('conflict', `The image ${params.image} is shared by ${sharing.join(', ')}`, {
+            hint: 'Delete those guests first; as long as they are there, no room would become free',
+          }),
+        )
       const outcome = await store.transact({
         compares: [],
         writes: [{ kind: 'delete', key: KEYS.image(params.image) }],
@@ -116,4 +123,12 @@ function largestPoolBytes({ hosts }: ClusterState): number {
 
 function imageView({ moreDisks, ...image }: Image) {
   return { ...image, ...(moreDisks ? { moreDisks: moreDisks.map((disk) => ({ ...disk })) } : {}) }
+}
+
+/** Names of the guests whose disks have the image as their lowest layer. */
+function guestsSharing({ images, volumes, guests }: ClusterState, name: string): string[] {
+  const image = images.get(name)?.value
+  const blobs = new Set(image ? blobsOfImage(image) : [])
+  const found = [...volumes.values()].filter(({ value: { content } }) => content?.linked && blobs.has(content.blob))
+  return [...new Set(found.map(({ value }) => guests.get(value.guest)?.value.name ?? value.guest))]
 }

@@ -1,5 +1,6 @@
 /**
- * Of which files a replica consists, from the oldest data to the newest: one raw file, and above it a layer for each
+ * Of which files a replica consists, from the oldest data to the newest: one raw file (of a linked replica: the image
+ * that it started from, shared with others), and above it a layer for each
  * snapshot that was cut, which holds what was written since. Only the last one is written. Pure; the file that keeps it
  * is in `layer-files.ts`.
  */
@@ -12,6 +13,8 @@ export interface Layer {
   readonly format: 'raw' | 'qcow2'
   /** The snapshot that this layer and all below it show. Nobody writes it as long as that is so. */
   readonly holds?: SnapshotId
+  /** The file of an image that others use too: the lowest layer of a linked replica. Nobody ever writes it. */
+  readonly shared?: true
   /** Wall clock, ms, since when no snapshot needs the layer apart from the one above it. */
   readonly freeSince?: number
 }
@@ -59,7 +62,7 @@ export function withoutTop(stack: LayerStack): LayerStack {
 
 /** Lowest first. Undefined when nothing is to be done now. */
 export function nextStep(stack: LayerStack, isServed: boolean, topBytes: number): MergeStep | undefined {
-  const free = stack.findIndex((layer, index) => index < stack.length - 1 && layer.holds === undefined)
+  const free = stack.findIndex((layer, index) => index < stack.length - 1 && layer.holds === undefined && !layer.shared)
   if (free === -1) return undefined
   if (free + 1 < stack.length - 1) return { kind: 'merge', upper: free + 1 }
   if (!isServed) return { kind: 'collapse' }
@@ -71,7 +74,7 @@ export function withMerged(stack: LayerStack, upper: number): LayerStack {
   const above = stack[upper]
   const below = stack[upper - 1]
   assert(above && below, 'a layer is merged into the one below it')
-  assert(below.holds === undefined, 'what a snapshot holds is not written')
+  assert(below.holds === undefined && !below.shared, 'what a snapshot holds or others share is not written')
   const { freeSince: _free, ...rest } = below
   const merged = {
     ...rest,
@@ -91,6 +94,6 @@ export function rolledBack(stack: LayerStack, snapshot: SnapshotId, layer: Layer
 export function mergeable(stack: LayerStack): readonly { readonly layer: Layer; readonly since: number | undefined }[] {
   return stack.flatMap((layer, index) => {
     const below = stack[index - 1]
-    return below && below.holds === undefined ? [{ layer, since: below.freeSince }] : []
+    return below && below.holds === undefined && !below.shared ? [{ layer, since: below.freeSince }] : []
   })
 }

@@ -1,4 +1,5 @@
 /** Real storage daemons in a temporary folder, for tests of this folder. */
+import { createHash } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -79,8 +80,9 @@ export async function makeQsdFixture(capacityBytes = 2 ** 40): Promise<QsdFixtur
     const addBlob = async (content: Buffer) => {
       const path = join(folder, `blob-${blobs.size}`)
       await writeFile(path, content)
-      blobs.set(path, path)
-      return path as BlobId
+      const blob = `sha256:${createHash('sha256').update(content).digest('hex')}` as BlobId
+      blobs.set(blob, path)
+      return blob
     }
     return { pool: POOL, source, target, tooLargeBytes: HUGE_BYTES, addBlob, folder, close }
   } catch (error) {

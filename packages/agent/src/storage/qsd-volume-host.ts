@@ -8,6 +8,7 @@ import {
   type ReplicaGrant,
 } from '@stead/core/ha/export-gate.ts'
 import type { BlobId, VolumeId } from '@stead/core/model/ids.ts'
+import type { VolumeContent } from '@stead/core/model/volume.ts'
 import type { SnapshotId } from '@stead/core/model/snapshot.ts'
 import type {
   ByteRange,
@@ -27,7 +28,8 @@ import { cleanAfterDeadAgent } from './dead-agent-leftovers.ts'
 import { KeyedLock } from './keyed-lock.ts'
 import { LocalReplicaSnapshots } from './replica-snapshots.ts'
 import { copyBlocks } from './replica-copy.ts'
-import { allocate, discard, fill, publish, removeFiles, replicaPath, replicaSize } from './replica-files.ts'
+import { linkReplica, replicaBytes, sweepBases } from './linked-replica.ts'
+import { allocate, discard, fill, publish, removeFiles, replicaPath } from './replica-files.ts'
 import { StorageDaemon, type PoolConfig } from './storage-daemon.ts'
 import { VolumeNode } from './volume-node.ts'
 
@@ -87,7 +89,7 @@ export class QsdVolumeHost implements VolumeHost {
         this.#withReplica(volume, pool, async (place) => {
           const opened = await place.node.open()
           if (!opened.ok) return opened
-          const size = await this.#sizeOf(place.path, volume, pool)
+          const size = await this.#sizeOf(place.pool, volume)
           return size.ok ? task({ ...place, sizeBytes: size.value }) : size
         }),
     })
@@ -129,15 +131,12 @@ export class QsdVolumeHost implements VolumeHost {
     return ok()
   }
 
-  createReplica(
-    spec: ReplicaSpec,
-    content?: { readonly blob: BlobId; readonly format: 'raw' | 'qcow2' },
-  ): Promise<Result<void>> {
+  createReplica(spec: ReplicaSpec, content?: VolumeContent): Promise<Result<void>> {
     return this.#lock.run(`create ${spec.volume}`, async () => {
       const place = this.#place(spec.volume, spec.pool)
       if (!place.ok) return place
-      const { path, pool } = place.value
-      const present = await replicaSize(path)
+      const { pool } = place.value
+      const present = await replicaBytes(pool, spec.volume)
       if (!present.ok) return present
       if (present.value === spec.sizeBytes) return ok()
       // Asked under the lock that a removal takes as well: what is deleted from now on is removed after this.
@@ -150,6 +149,10 @@ export class QsdVolumeHost implements VolumeHost {
         )
       const image = content ? await this.#options.blobPath(content.blob) : undefined
       if (image && !image.ok) return image
+      if (image && content?.linked && content.format === 'qcow2') {
+        const base = { path: image.value, blob: content.blob }
+        return this.#lock.run(`pool ${spec.pool}`, () => linkReplica(pool, spec, base, this.#options.user))
+      }
       const allocated = await this.#lock.run(`pool ${spec.pool}`, () => allocate(pool, spec.volume, spec.sizeBytes))
       if (!allocated.ok) return allocated
       if (image && content) {
@@ -171,7 +174,9 @@ export class QsdVolumeHost implements VolumeHost {
         const { node, daemon } = place.value
         const ended = daemon.absent ? ok() : await this.#snapshots.endAll(volume, daemon, node)
         if (!ended.ok) return ended
-        return removeFiles(place.value.pool, volume)
+        const removed = await removeFiles(place.value.pool, volume)
+        await sweepBases(place.value.pool)
+        return removed
       }),
     )
   }
@@ -255,7 +260,7 @@ export class QsdVolumeHost implements VolumeHost {
   async inspect(volume: VolumeId, pool: string): Promise<Result<ReplicaInfo>> {
     const place = this.#place(volume, pool)
     if (!place.ok) return place
-    const size = await this.#sizeOf(place.value.path, volume, pool)
+    const size = await this.#sizeOf(place.value.pool, volume)
     if (!size.ok) return size
     const found = { volume, pool, sizeBytes: size.value }
     if (place.value.daemon.absent) return ok({ ...found, bitmaps: [], exports: [] })
@@ -451,7 +456,7 @@ export class QsdVolumeHost implements VolumeHost {
     return this.#lock.run(volume, async () => {
       const place = this.#place(volume, pool)
       if (!place.ok) return place
-      const size = await this.#sizeOf(place.value.path, volume, pool)
+      const size = await this.#sizeOf(place.value.pool, volume)
       return size.ok ? task(place.value) : size
     })
   }
@@ -478,11 +483,11 @@ export class QsdVolumeHost implements VolumeHost {
     return ok({ daemon: daemon.value, pool: daemon.value.pool, path, node: new VolumeNode(daemon.value, volume, path) })
   }
 
-  async #sizeOf(path: string, volume: VolumeId, pool: string): Promise<Result<number>> {
-    const size = await replicaSize(path)
+  async #sizeOf(pool: PoolConfig, volume: VolumeId): Promise<Result<number>> {
+    const size = await replicaBytes(pool, volume)
     if (!size.ok) return size
     return size.value === undefined
-      ? fail(failure('not_found', `Pool ${pool} has no replica of volume ${volume}`))
+      ? fail(failure('not_found', `Pool ${pool.name} has no replica of volume ${volume}`))
       : ok(size.value)
   }
 

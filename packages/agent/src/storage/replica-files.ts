@@ -185,7 +185,9 @@ export async function layeredVolumes(pool: PoolConfig): Promise<readonly VolumeI
 
 async function allocatedBytes(path: string): Promise<number> {
   try {
-    return (await stat(path)).blocks * 512
+    const { blocks, nlink } = await stat(path)
+    // An image that replicas share takes its room once, where it is kept.
+    return nlink > 1 ? 0 : blocks * 512
   } catch (cause) {
     // Merged and removed meanwhile.
     if (isAbsent(cause)) return 0

@@ -76,12 +76,13 @@ export class VolumeNode {
     if (!there.ok || there.value) return there.ok ? ok() : there
     const stack = await readStack(this.#daemon.pool, this.#volume)
     if (!stack.ok) return stack
-    const above = stack.value.slice(1)
+    const [lowest, ...above] = stack.value
     let refusal: Result<void> | undefined
     // The first twice: what an agent that died half-way has left open is closed in between.
     for (const access of [FILE_ACCESS[0]!, ...FILE_ACCESS]) {
       const base = { driver: 'file', 'node-name': this.#base, filename: this.#path, locking: 'on', ...access }
-      const opened = above.length === 0 ? await this.#addTop(base) : await this.#openLayers(base, above, access)
+      const opened =
+        above.length === 0 || !lowest ? await this.#addTop(base) : await this.#openLayers(lowest, base, above, access)
       if (opened.ok) return opened
       refusal = opened
       const closed = await this.close()
@@ -90,10 +91,13 @@ export class VolumeNode {
     return refusal ?? ok()
   }
 
-  async #openLayers(base: object, above: readonly Layer[], access: FileAccess): Promise<Result<void>> {
-    const added = await this.#addNode({ ...base, 'read-only': true })
+  async #openLayers(lowest: Layer, raw: object, above: readonly Layer[], access: FileAccess): Promise<Result<void>> {
+    const added =
+      lowest.format === 'raw'
+        ? await this.#addNode({ ...raw, 'read-only': true })
+        : await this.#addLayer(lowest, null, true, access)
     if (!added.ok) return added
-    let below = this.#base
+    let below = this.layerNode(lowest)
     for (const [index, layer] of above.entries()) {
       const opened = await this.#addLayer(layer, below, index < above.length - 1, access)
       if (!opened.ok) return opened

@@ -28,6 +28,8 @@ const diskSchema = z.strictObject({
     .describe('How many hosts hold a copy; with 1 the guest is unprotected'),
   pool: z.string().optional().describe('Pool on each host; the roomiest when absent'),
   image: z.string().optional().describe('Image that fills the disk at first; zeros when absent'),
+  imageDisk: z.number().int().min(0).max(15).default(0).describe('Which disk of an image of several, from 0'),
+  linked: z.boolean().default(false).describe("Share the image's blocks instead of copying them"),
 })
 
 const bootRequestSchema = z.discriminatedUnion('kind', [

@@ -27,6 +27,7 @@ interface CreateOptions extends MediaOptions {
   readonly initrd?: string
   readonly append?: string
   readonly image?: string
+  readonly linked?: boolean
   readonly ha?: string
   readonly start?: boolean
   readonly acceptBreach?: boolean
@@ -55,6 +56,7 @@ export function addVmCreate(vm: Command, terminal: Terminal): void {
     .option('--initrd <file>', 'initial RAM disk, with --kernel')
     .option('--append <text>', 'kernel command line, with --kernel')
     .option('--image <name>', 'image that fills the first disk; the guest boots from it')
+    .option('--linked', "share the image's blocks instead of copying them")
     .option('--ha <mode>', 'started, stopped or ignored: what the cluster keeps true')
     .option('--start', 'start it once its disks exist')
     .option(...ACCEPT_BREACH)
@@ -101,6 +103,7 @@ function bodyOf(name: string, options: CreateOptions): Omit<CreateBody, 'boot'> 
     throw badArgument('--initrd and --append need --kernel')
   }
   if (kernel !== undefined && image !== undefined) throw badArgument('--kernel and --image exclude each other')
+  if (options.linked && image === undefined) throw badArgument('--linked needs --image')
   if (image !== undefined && disk.length === 0) throw badArgument('--image needs a --disk to fill')
   if (kernel === undefined && disk.length === 0 && options.cdrom === undefined)
     throw badArgument('The guest has nothing to boot from', 'Give --kernel, --cdrom, or --disk with --image.')
@@ -114,7 +117,7 @@ function bodyOf(name: string, options: CreateOptions): Omit<CreateBody, 'boot'> 
       sizeBytes: parseSize(size, '--disk'),
       replicas,
       ...(options.pool === undefined ? {} : { pool: options.pool }),
-      ...(index === 0 && image !== undefined ? { image } : {}),
+      ...(index === 0 && image !== undefined ? { image, ...(options.linked ? { linked: true } : {}) } : {}),
     })),
     start: options.start === true,
     nic: options.nic,

@@ -25,6 +25,13 @@ export interface Staleness {
   readonly cause: 'leg-lost' | 'run-lost' | 'unknown'
 }
 
+export interface VolumeContent {
+  readonly blob: BlobId
+  readonly format: 'raw' | 'qcow2'
+  /** The image's blocks are shared, not copied: its file stays as long as the replicas. */
+  readonly linked?: true
+}
+
 /** A guest's disk, mirrored between its replicas. Only `in-sync` replicas may serve. */
 export interface Volume {
   readonly id: VolumeId
@@ -36,7 +43,7 @@ export interface Volume {
   /** False until every replica's file exists. */
   readonly ready: boolean
   /** What the disk holds at first; zeros when absent. */
-  readonly content?: { readonly blob: BlobId; readonly format: 'raw' | 'qcow2' }
+  readonly content?: VolumeContent
   readonly replicas: readonly Replica[]
   /**
    * Name of the dirty bitmap that every in-sync replica keeps since a moment at which all in-sync

@@ -3,7 +3,8 @@
  * one speaks to another host's agent; both behave alike. Every call that opens data for writing carries the
  * epoch, and the host that holds the replica checks it against a linearizable read of the grant.
  */
-import type { BlobId, VolumeId } from '../model/ids.ts'
+import type { VolumeId } from '../model/ids.ts'
+import type { VolumeContent } from '../model/volume.ts'
 import type { Result } from '../result.ts'
 import type { ReplicaSnapshots } from './replica-snapshots.ts'
 
@@ -69,10 +70,7 @@ export interface ByteRange {
 
 export interface VolumeHost extends ReplicaSnapshots {
   /** Allocates the replica's whole size, filled with zeros or with `content`. Repeating it is harmless. */
-  createReplica(
-    spec: ReplicaSpec,
-    content?: { readonly blob: BlobId; readonly format: 'raw' | 'qcow2' },
-  ): Promise<Result<void>>
+  createReplica(spec: ReplicaSpec, content?: VolumeContent): Promise<Result<void>>
   /** Revokes all exports, closes the file, removes it. Repeating it is harmless. */
   removeReplica(volume: VolumeId, pool: string): Promise<Result<void>>
   /**
