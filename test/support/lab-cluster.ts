@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { chmodSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -154,6 +155,11 @@ export class LabCluster {
     return this.#create(name, `record:${intervalMs}`, options)
   }
 
+  /** A guest that appends records and echoes what it is sent over TCP (port 7). */
+  createTalker(name: string, address: string, options: CreateOptions = {}) {
+    return this.#create(name, `record:50,echo stead.ip=${address}`, options)
+  }
+
   /** A guest that boots and does nothing. */
   createIdle(name: string, options: CreateOptions = {}) {
     return this.#create(name, 'idle', { disk: '16MiB', ...options })
@@ -298,6 +304,17 @@ export class LabCluster {
         ?.split(' ')[4] ?? ''
     const folder = join(root, `stead-${this.id}`)
     return processesBelow(folder)
+  }
+
+  /** All replicas of a stopped guest hold the same bytes. */
+  async assertReplicasEqual(name: string): Promise<void> {
+    for (const volume of (await this.guest(name)).volumes) {
+      const digests = volume.replicas.map(({ host }) => {
+        const path = join(this.hostFolder(host), 'pools', 'default', `${volume.id}.raw`)
+        return createHash('sha256').update(readFileSync(path)).digest('hex')
+      })
+      assert.equal(new Set(digests).size, 1, `the replicas of ${name} differ`)
+    }
   }
 
   spawn(command: string, args: readonly string[], input: 'ignore' | 'pipe' = 'ignore'): ChildProcess {

@@ -108,7 +108,7 @@ export class Arrivals implements ArrivalHost {
     if (!this.#isAwaited(grant.value.value, epoch))
       return fail(failure('stale_epoch', `${guest.value.value.name} is not on its way here at epoch ${epoch}`))
     await this.#end(id)
-    const opened = await this.#openDisks(guest.value.value, epoch)
+    const opened = await this.#openDisks(launch, epoch)
     if (!opened.ok) return opened
     const { disks, volumes } = opened.value
     const parts = await guestParts(this.#context, guest.value.value)
@@ -132,10 +132,10 @@ export class Arrivals implements ArrivalHost {
 
   /** Every current replica, beside the run that has them open now; all of them, or the move is not worth beginning. */
   async #openDisks(
-    guest: Guest,
+    launch: GuestLaunch,
     epoch: number,
   ): Promise<Result<{ readonly disks: readonly GuestDisk[]; readonly volumes: readonly PreparedVolume[] }>> {
-    const opened = await Promise.all(guest.volumes.map((volume) => this.#openDisk(volume, epoch)))
+    const opened = await Promise.all(launch.disks.map((disk) => this.#openDisk(disk, epoch)))
     const disks: GuestDisk[] = []
     const volumes: PreparedVolume[] = []
     for (const one of opened) {
@@ -146,8 +146,9 @@ export class Arrivals implements ArrivalHost {
     return ok({ disks, volumes })
   }
 
+  /** Where the disk is in the machine, and how many legs it can have, is as the source has it. */
   async #openDisk(
-    id: VolumeId,
+    { volume: id, width, slot }: GuestDisk,
     epoch: number,
   ): Promise<Result<{ readonly disk: GuestDisk; readonly prepared: PreparedVolume }>> {
     const { self } = this.#context
@@ -171,7 +172,7 @@ export class Arrivals implements ArrivalHost {
       const { exportName } = answer.value
       legs.push({ host, endpoint: legEndpoint(this.#context, host, answer.value), exportName, local: host === self })
     }
-    const disk = { volume: id, sizeBytes: volume.sizeBytes, legs, width: volume.replicas.length }
+    const disk = { volume: id, sizeBytes: volume.sizeBytes, legs, width, ...(slot === undefined ? {} : { slot }) }
     return ok({ disk, prepared: { volume: id, revision, hosts: replicas.map(({ host }) => host) } })
   }
 
