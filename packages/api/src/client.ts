@@ -247,6 +247,10 @@ async function readProblem(response: TransportResponse): Promise<Failure> {
   } catch {
     // Not JSON; handled below like any other text.
   }
+  if (response.status === 414 || response.status === 431)
+    return failure('bad_request', 'The request is longer than an agent takes', {
+      hint: 'A name in it is too long: no name has more than 63 characters',
+    })
   // An answer to HEAD has no body: only the status tells.
   const code: FailureCode =
     response.status === 404 ? 'not_found' : response.status === 401 ? 'unauthorized' : 'internal'

@@ -14,6 +14,7 @@ import { addRuleCommands } from './commands/rule.ts'
 import { addVmCommands } from './commands/vm.ts'
 import { addVolumeCommands } from './commands/volume.ts'
 import { addWhatIfCommands } from './commands/what-if.ts'
+import { harmlessText } from './harmless-text.ts'
 import { processTerminal, report, type Terminal } from './session.ts'
 
 /** Without actions that end the process: usage errors are thrown, see `runProgram`. */
@@ -23,7 +24,7 @@ export function buildProgram(terminal: Terminal = processTerminal): Command {
     .exitOverride()
     .configureOutput({
       writeOut: (text) => terminal.stdout.write(text),
-      writeErr: (text) => terminal.stderr.write(text),
+      writeErr: (text) => terminal.stderr.write(harmlessText(text)),
     })
     .showHelpAfterError('hint: add --help to see the arguments')
   addVmCommands(program, terminal)

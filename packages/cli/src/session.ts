@@ -8,6 +8,7 @@ import { failure, FailureError, FAILURES, hintOf, type Failure } from '@stead/co
 import type { Result } from '@stead/core/result.ts'
 import { readContext } from './context.ts'
 import { foresightText } from './foresight-text.ts'
+import { harmlessSentence, harmlessText } from './harmless-text.ts'
 import { formatStructured, type OutputFormat } from './output.ts'
 import { badArgument, parseDuration } from './quantities.ts'
 import { unixTransport } from './unix-transport.ts'
@@ -102,11 +103,11 @@ export class Session {
 
   /** Data in the format asked for; `table` makes the text for people. */
   print(value: unknown, table: () => string): void {
-    this.terminal.stdout.write(this.format === 'table' ? table() : formatStructured(value, this.format))
+    this.terminal.stdout.write(this.format === 'table' ? harmlessText(table()) : formatStructured(value, this.format))
   }
 
   note(text: string): void {
-    this.terminal.stderr.write(`${text}\n`)
+    this.terminal.stderr.write(`${harmlessText(text)}\n`)
   }
 
   /** What comes with an answer that is no failure. */
@@ -163,8 +164,8 @@ export function report(terminal: Terminal, error: unknown, json: boolean): void 
     terminal.stdout.write(`${JSON.stringify(problemFromFailure(value), null, 2)}\n`)
     return
   }
-  terminal.stderr.write(`error: ${value.message}\n`)
-  terminal.stderr.write(`hint: ${hintOf(value)}\n`)
+  terminal.stderr.write(`error: ${harmlessSentence(value.message)}\n`)
+  terminal.stderr.write(`hint: ${harmlessSentence(hintOf(value))}\n`)
 }
 
 /** The answer to `--what-if`: nothing was done, and that is what was asked for. */

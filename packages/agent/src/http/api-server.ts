@@ -52,6 +52,8 @@ const UPGRADE_HINT = { hint: 'Connect with a WebSocket client: a request with `U
 
 type Handler = (input: unknown, context: RequestContext) => Promise<Result<unknown>>
 
+const UNREADABLE_PATH = failure('bad_request', 'The path cannot be read')
+
 export async function startApiServer(options: ApiServerOptions): Promise<ApiServer> {
   const servers: FastifyInstance[] = []
   const addresses: ListenAddress[] = []
@@ -94,6 +96,8 @@ function buildServer(options: ApiServerOptions, via: RequestContext['via'], clos
     requestTimeout: 0,
     routerOptions: { maxParamLength: 256 },
     http: { headersTimeout: REQUEST_HEAD_TIMEOUT_MS },
+    // Before any route is found: a name in the path that is too long, or is no text.
+    frameworkErrors: (error, _request, reply) => sendProblem(reply, failureOfThrown(error) ?? UNREADABLE_PATH),
   })
   server.removeAllContentTypeParsers()
   server.addContentTypeParser(
