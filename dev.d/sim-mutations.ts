@@ -102,17 +102,21 @@ export const MUTATIONS: readonly Mutation[] = [
         by: 'const replicas = volume.replicas.toSorted(',
       },
       {
-        file: `${SIM}/memory-volume-host.ts`,
-        text: "if ((purpose === 'serve' || purpose === 'copy-from') && !inSync)",
-        by: "if ((purpose === 'serve' || purpose === 'copy-from') && !inSync && purpose === 'copy-from')",
+        file: `${HA}/export-gate.ts`,
+        text: "if ((purpose === 'serve' || purpose === 'copy-from') && !granted.inSync)",
+        by: "if (purpose === 'copy-from' && !granted.inSync)",
       },
     ],
   },
   {
     rule: 'epoch-refused-at-open',
     edits: [
-      { file: `${SIM}/memory-volume-host.ts`, text: 'if (epoch < newest) return', by: 'if (epoch < 0) return' },
-      { file: `${SIM}/memory-volume-host.ts`, text: 'return newer ? fail(', by: 'return newer && epoch < 0 ? fail(' },
+      { file: `${HA}/export-gate.ts`, text: 'if (epoch < granted.epoch) return', by: 'if (epoch < 0) return' },
+      {
+        file: `${HA}/export-gate.ts`,
+        text: 'return newer === undefined ?',
+        by: 'return newer === undefined || epoch > 0 ?',
+      },
     ],
   },
   {
@@ -159,9 +163,9 @@ export const MUTATIONS: readonly Mutation[] = [
       line: "the storage host's refusal to copy from a replica that is not in sync",
       edits: [
         {
-          file: `${SIM}/memory-volume-host.ts`,
-          text: "if ((purpose === 'serve' || purpose === 'copy-from') && !inSync)",
-          by: "if (purpose === 'serve' && !inSync)",
+          file: `${HA}/export-gate.ts`,
+          text: "if ((purpose === 'serve' || purpose === 'copy-from') && !granted.inSync)",
+          by: "if (purpose === 'serve' && !granted.inSync)",
         },
       ],
     },
