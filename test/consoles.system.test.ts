@@ -191,7 +191,17 @@ suite('consoles', { timeout: 400_000 }, () => {
       return serial.text.slice(before).includes('49-moved\r\n')
     })
     assert.match(other.text, /49-moved/)
-    const { width } = await screen.viewer.picture()
-    assert.equal(width, 720)
+    assert.equal((await screen.viewer.picture()).width, 720)
+
+    // Live as well: the shell goes on where it was, and what was typed before is still in its memory.
+    serial.type('kept=here\r')
+    await lab.must('vm', 'migrate', NAME, '--to', 'h3')
+    for (const watcher of [serial, other, screen])
+      await lab.until('it is connected again', async () => watcher.places.at(-1) === 'h3')
+    await lab.until('the same shell answers', async () => {
+      serial.type('echo $kept-$((8 * 8))\r')
+      return other.text.includes('here-64\r\n')
+    })
+    assert.equal((await screen.viewer.picture()).width, 720)
   })
 })
