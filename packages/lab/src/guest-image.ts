@@ -70,11 +70,13 @@ disk() {
   return 1
 }
 
+# A shell for ever. Not in the background of this one: such a child could never be interrupted by Ctrl-C.
 shell() {
-  while [ -c /dev/$1 ]; do
-    setsid sh -c "exec sh -l </dev/$1 >/dev/$1 2>&1"
-    sleep 1
-  done
+  start-stop-daemon -S -b -n "shell-$1" -a /bin/sh -- -c "
+    while [ -c /dev/$1 ]; do
+      setsid sh -c 'exec sh -l </dev/$1 >/dev/$1 2>&1'
+      sleep 1
+    done"
 }
 
 echo "GUEST ready $(cut -d ' ' -f 1 /proc/uptime)"
@@ -83,7 +85,7 @@ for task in $(echo "$run" | tr , ' '); do
     record:*) disk && recorder append /dev/vda "\${task#record:}" & ;;
     echo) nc -ll -p 7 -e cat & ;;
     cmd:*) echo "\${task#cmd:}" | base64 -d > /run.sh; (sh /run.sh; echo "CMD exit $?") & ;;
-    shell) shell ttyS0 & shell tty1 & ;;
+    shell) shell ttyS0; shell tty1 ;;
     idle) ;;
     *) echo "GUEST does not know $task" ;;
   esac
