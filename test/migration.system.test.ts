@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict'
 import { after, before, suite, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { LabCluster } from './support/lab-cluster.ts'
-import { TcpSession } from './support/tcp-session.ts'
+import { talkCommand, TalkSession } from '@stead/lab/talk-session.ts'
+import { LabCluster, STEAD } from './support/lab-cluster.ts'
 
 const ADDRESS = '10.66.0.200'
 /** So slow that there is time to break something while the memory is on its way. */
@@ -34,7 +34,12 @@ suite('live migration on three hosts', { timeout: 900_000 }, () => {
   }
 
   test('a TCP session lives through moves to every host and back', async () => {
-    const session = await TcpSession.open(lab, ADDRESS)
+    let session: TalkSession | undefined
+    await lab.until('the guest answers', async () => {
+      session = await TalkSession.open(lab.spawn(STEAD, ['lab', 'client', '--', ...talkCommand(ADDRESS)], 'pipe'))
+      return session !== undefined
+    })
+    assert(session)
     for (const to of ['h2', 'h3', 'h1']) {
       await lab.must('vm', 'migrate', 'demo', '--to', to)
       assert.equal(await hostOf(), to)

@@ -19,7 +19,7 @@ import type { Result } from '@stead/core/result.ts'
 import { leftovers } from '@stead/lab/leftovers.ts'
 
 export const ROOT = join(import.meta.dirname, '..', '..')
-const STEAD = join(ROOT, 'bin', 'stead')
+export const STEAD = join(ROOT, 'bin', 'stead')
 const RECORDER = join(ROOT, '.native', 'bin', 'recorder')
 const GUEST = join(ROOT, '.cache', 'guest')
 

@@ -9,13 +9,13 @@ import type { NetworkRole } from '@stead/core/model/host.ts'
 import { fail, ok } from '@stead/core/result.ts'
 import type { Result } from '@stead/core/result.ts'
 import { cutBetween, cutCable, mendCables } from './cables.ts'
-import { cgroupFolder, createCgroup } from './control-group.ts'
 import { findHost, findLab, labDown, labReport, labUp, waitForAgents } from './lab.ts'
 import type { Lab, LabReport } from './lab.ts'
-import { PROCESS_KINDS, execOnHost, freezeHost, joinedTo, powerOff, powerOn, signalProcess } from './lab-host.ts'
+import { PROCESS_KINDS, execOnHost, freezeHost, powerOff, powerOn, signalProcess } from './lab-host.ts'
 import type { ProcessKind } from './lab-host.ts'
+import { enterClient } from './lab-client.ts'
 import { withLabLock } from './lab-lock.ts'
-import { CLIENT_NAME, labPlaces, namespaceFile } from './topology.ts'
+import { labPlaces } from './topology.ts'
 import type { LabHostSpec, LabPlaces } from './topology.ts'
 
 interface LabOptions {
@@ -148,18 +148,7 @@ function addProcesses(lab: Command): void {
       await handOver(options, (places) => {
         const found = findLab(env, places)
         if (!found.ok) return found
-        // In a group of the lab, so that `lab down` also ends what the command leaves running.
-        const cgroup = cgroupFolder(found.value.boot.cgroupRoot, places.lab, CLIENT_NAME)
-        const grouped = createCgroup(cgroup)
-        if (!grouped.ok) return grouped
-        return ok(
-          joinedTo(cgroup, [
-            'nsenter',
-            `--net=${namespaceFile(places.lab, CLIENT_NAME)}`,
-            '--',
-            ...withoutDashes(command),
-          ]),
-        )
+        return enterClient(found.value, withoutDashes(command))
       })
     })
   subcommand(lab, 'exec <host> <command...>', 'Run a command on a lab host: stead lab exec h1 -- ps axf')

@@ -1,8 +1,8 @@
 /**
- * The tour: a guest with a mirrored disk, the plug of its host pulled, the timeline as it happens, the resync, and
+ * The tour: a guest with a mirrored disk moves live under a client's session, then the plug of its host is pulled, the timeline as it happens, the resync, and
  * the proof that nothing acknowledged was lost. Everything is real; what it prints it has measured.
  */
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
@@ -15,8 +15,10 @@ import type { ClusterEvent } from '@stead/core/model/event.ts'
 import type { Result } from '@stead/core/result.ts'
 import { GUEST_APPEND, type GuestImage } from './guest-image.ts'
 import { findHost, type Lab } from './lab.ts'
+import { enterClient } from './lab-client.ts'
 import { powerOff, powerOn } from './lab-host.ts'
 import { withLabLock } from './lab-lock.ts'
+import { talkCommand, TalkSession, type TalkReport } from './talk-session.ts'
 import { hostFolder } from './topology.ts'
 
 export interface TourOptions {
@@ -31,6 +33,9 @@ export interface TourOptions {
 const GUEST = 'demo'
 const RECORD_INTERVAL_MS = 50
 const WAIT_MS = 90_000
+/** On the lab's LAN, away from its hosts. */
+const ADDRESS = '10.66.200.1'
+const GUEST_WORDS = `${GUEST_APPEND} stead.run=record:${RECORD_INTERVAL_MS},echo stead.ip=${ADDRESS}/16`
 const MIB = 1 << 20
 const TOLD = new Set([
   'host.suspected',
@@ -62,12 +67,20 @@ export class Tour {
       await this.#untilHostsAreOnline()
       say(`\n1. A guest named ${GUEST}, its disk mirrored between two hosts; it appends numbered, synced records.`)
       const guest = await this.#createGuest()
-      const host = guest.host ?? ''
-      const before = await this.#recordsPast(40)
       const replicas = guest.volumes[0]?.replicas.map((replica) => replica.host) ?? []
-      say(`   ${GUEST} runs on ${host}; replicas on ${replicas.join(' and ')}; record ${before} is safe on both.`)
+      const first = await this.#recordsPast(40)
+      say(`   ${GUEST} runs on ${guest.host}; replicas on ${replicas.join(' and ')}; record ${first} is safe on both.`)
 
-      say(`\n2. The plug of ${host} is pulled.`)
+      say(`\n2. A client on the LAN talks to ${GUEST} over TCP, every 10 ms, while it moves live to another host.`)
+      const move = await this.#moveLive()
+      const host = (await this.#guest()).host ?? ''
+      say(
+        `   ${GUEST} runs on ${host}: ${move.sent} messages went there and ${move.echoed} came back in one session, the longest silence was ${Math.round(move.gapMs)} ms.`,
+      )
+      if (move.echoed !== move.sent) throw new Error('the session lost bytes')
+      const before = await this.#recordsPast(first + 1)
+
+      say(`\n3. The plug of ${host} is pulled.`)
       void this.#followEvents()
       const resumed = await this.#pullPlug(host, before)
       const started = this.#events.find((event) => event.kind === 'guest.started')
@@ -76,15 +89,15 @@ export class Tour {
         `   ${GUEST} runs again on ${String(started?.details?.['host'])} after ${seconds(downMs)}; it went on with record ${resumed}.`,
       )
 
-      say(`\n3. ${host} gets its power back; its replica missed what was written meanwhile.`)
+      say(`\n4. ${host} gets its power back; its replica missed what was written meanwhile.`)
       const resync = await this.#powerBack(host)
       say('   Both replicas are in sync again.')
 
-      say('\n4. Is every record that the guest was told is safe on both replicas?')
+      say('\n5. Is every record that the guest was told is safe on both replicas?')
       const { last, missing } = await this.#verify()
       for (const [where, count] of missing) say(`   replica on ${where}: records 1 to ${last}, ${count} missing`)
       if ([...missing.values()].some((count) => count > 0)) throw new Error('acknowledged records are missing')
-      this.#sayFigures(downMs, last, resync)
+      this.#sayFigures({ downMs, last, resync, move })
     } finally {
       this.#stop.abort()
     }
@@ -103,7 +116,7 @@ export class Tour {
             memoryBytes: 128 * MIB,
             cpus: 1,
             disks: [{ sizeBytes: 256 * MIB }],
-            boot: { kind: 'kernel', kernel, initrd, append: `${GUEST_APPEND} stead.run=record:${RECORD_INTERVAL_MS}` },
+            boot: { kind: 'kernel', kernel, initrd, append: GUEST_WORDS },
             ha: 'started',
             start: true,
           },
@@ -117,6 +130,25 @@ export class Tour {
     })
     if (!guest) throw new Error(`${GUEST} does not exist`)
     return guest
+  }
+
+  /** Under a session that was open before and is open after. */
+  async #moveLive(): Promise<Move> {
+    const { client, lab } = this.#options
+    const [command = '', ...args] = must(enterClient(lab, talkCommand(ADDRESS)))
+    let session: TalkSession | undefined
+    await this.#until(`${GUEST} answers`, async () => {
+      session = await TalkSession.open(spawn(command, args, { stdio: ['pipe', 'pipe', 'ignore'] }))
+      return session !== undefined
+    })
+    if (!session) throw new Error(`${GUEST} does not answer`)
+    const moved = async () => must(await client.call(ENDPOINTS['event.list'], {})).items.findLast(isMove)
+    const earlier = (await moved())?.id
+    must(await client.call(ENDPOINTS['guest.migrate'], { params: { guest: GUEST }, body: {} }))
+    await this.#until('it has moved', async () => (await moved())?.id !== earlier)
+    const totalMs = Number((await moved())?.details?.['totalMs'])
+    await this.#until('it runs there', async () => (await this.#guest()).state === 'running')
+    return { ...(await session.close()), totalMs }
   }
 
   /** Returns the first record of the guest's new life. */
@@ -177,10 +209,11 @@ export class Tour {
     }
   }
 
-  #sayFigures(downMs: number, last: number, resync: ClusterEvent | undefined): void {
+  #sayFigures({ downMs, last, resync, move }: Figures): void {
     const { say, lab } = this.#options
     const detail = (name: string) => Number(resync?.details?.[name] ?? Number.NaN)
     say('\nFigures')
+    say(`   live move: longest silence of a client  ${Math.round(move.gapMs)} ms, of ${seconds(move.totalMs)} in all`)
     say(`   plug pulled to the new QEMU process    ${seconds(downMs)}`)
     say(`   acknowledged records, none missing     ${last}`)
     say(`   copied to bring the replica back       ${(detail('copiedBytes') / MIB).toFixed(1)} MiB of 256 MiB`)
@@ -236,6 +269,17 @@ export class Tour {
     throw new Error(`not within ${WAIT_MS / 1000} s: ${what}`, { cause: last })
   }
 }
+
+type Move = TalkReport & { readonly totalMs: number }
+
+interface Figures {
+  readonly downMs: number
+  readonly last: number
+  readonly resync: ClusterEvent | undefined
+  readonly move: Move
+}
+
+const isMove = (event: ClusterEvent) => event.kind === 'guest.migrated'
 
 function must<T>(result: Result<T>): T {
   if (!result.ok) throw new FailureError(result.error)

@@ -11,7 +11,9 @@ export function blobsOfImage({ blob, moreDisks = [] }: Image): BlobId[] {
 /** What must be on a host before the guest can start there. */
 export function blobsOfGuest({ boot, media, platform }: Guest): BlobId[] {
   const boots = boot.kind === 'kernel' ? [boot.kernel, ...(boot.initrd === undefined ? [] : [boot.initrd])] : []
-  const lies = [media?.cdrom?.medium?.blob, media?.cloudInit?.blob, platform?.firmware?.code].filter((blob) => blob !== undefined)
+  const lies = [media?.cdrom?.medium?.blob, media?.cloudInit?.blob, platform?.firmware?.code].filter(
+    (blob) => blob !== undefined,
+  )
   return [...boots, ...lies]
 }
 
