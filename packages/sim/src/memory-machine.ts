@@ -35,6 +35,8 @@ export interface Process {
   launch: GuestLaunch
   readonly pid: number
   status: RunningGuest['status']
+  /** From another machine, without a boot. */
+  cameOver?: boolean
   /** Its agent holds the writes of its file systems back. */
   isFrozen?: boolean
   readonly disks: Map<VolumeId, Disk>
@@ -145,6 +147,7 @@ export class MemoryMachine {
       if (known) disk.sinceFlush = known.sinceFlush
     }
     process.status = status
+    process.cameOver = true
     this.#options.onStart?.(process)
     for (const listener of [...this.#arrivalListeners]) listener(process)
     this.runGuests()

@@ -27,7 +27,9 @@ export class WorldProbe implements GuestProbe {
     if (!process) return { succeeded: false, reason: 'it has no process' }
     if (this.#faults.isUnready(guest)) return { succeeded: false, reason: 'it does not answer' }
     const known = this.#seen.get(guest)
-    const sinceMs = known?.process === process ? known.sinceMs : this.#clock.monotonicMs()
+    // One that came over live has booted elsewhere.
+    const bootedMs = process.cameOver ? -Infinity : this.#clock.monotonicMs()
+    const sinceMs = known?.process === process ? known.sinceMs : bootedMs
     this.#seen.set(guest, { process, sinceMs })
     if (this.#clock.monotonicMs() - sinceMs < BOOT_MS) return { succeeded: false, reason: 'it is booting' }
     return { succeeded: true }

@@ -4,7 +4,7 @@ import type { Verdict } from '@stead/core/ha/coordinator.ts'
 import { operationOutcome } from '@stead/core/ha/operations.ts'
 import type { ClusterState, Versioned } from '@stead/core/model/cluster.ts'
 import type { Decision } from '@stead/core/model/decision.ts'
-import { failuresMax, haPolicyOf, type Guest, type GuestState } from '@stead/core/model/guest.ts'
+import { failuresMax, haPolicyOf, type Guest, type GuestObservation, type GuestState } from '@stead/core/model/guest.ts'
 import type { Host, HostPolicy } from '@stead/core/model/host.ts'
 import type { HostId, VolumeId } from '@stead/core/model/ids.ts'
 import { whyNotMigratable } from '@stead/core/model/platform.ts'
@@ -114,7 +114,10 @@ export function guestState(
     }
     if (seen?.epoch !== grant.epoch || seen.phase === 'starting') return { state: 'starting', reason: '' }
     if (seen.phase === 'running')
-      return { state: 'running', reason: grant.handover ? `it moves to ${grant.handover.to}` : '' }
+      return {
+        state: 'running',
+        reason: grant.handover ? `it moves to ${grant.handover.to}` : whyNotReady(guest, seen),
+      }
     if (seen.phase === 'paused') return { state: 'paused', reason: seen.reason }
     return { state: 'stopping', reason: grant.state === 'recalled' ? grant.reason : '' }
   }
@@ -123,6 +126,11 @@ export function guestState(
     return { state: 'error', reason: `it failed ${seen?.failures} times in a row: ${seen?.reason}` }
   if (decision?.action === 'wait') return { state: 'waiting', reason: decision.outcome }
   return { state: 'starting', reason: seen?.failures ? `tried again after: ${seen.reason}` : '' }
+}
+
+/** Empty for a guest that is ready, or has no probe. */
+function whyNotReady({ lifecycle }: Guest, { readiness }: GuestObservation): string {
+  return lifecycle?.probe && readiness?.ready === false ? `not ready: ${readiness.reason}` : ''
 }
 
 export function volumeView(context: ViewContext, { value: volume, revision }: Versioned<Volume>): VolumeView {

@@ -111,7 +111,7 @@ async function listGuests(session: Session, _: readonly string[], { tag }: Recor
       { title: 'MEMORY', of: (guest) => formatSize(guest.memoryBytes) },
       { title: 'CPUS', of: (guest) => guest.cpus },
       { title: 'TAGS', of: (guest) => guest.tags.join(',') },
-      { title: 'REASON', of: (guest) => guest.reason || guest.readiness?.reason || guest.protection.reason },
+      { title: 'REASON', of: (guest) => guest.reason || guest.protection.reason },
     ]),
   )
 }

@@ -13,7 +13,7 @@ export function factsOf(
     facts.push(`it was granted to ${previous.host} at epoch ${previous.epoch}, and ${previous.host} is lost`)
   else
     facts.push(
-      `its run at epoch ${previous.epoch} on ${previous.host} ended ${previous.clean ? 'in order' : 'without a last flush'}`,
+      `its run at epoch ${previous.epoch} on ${previous.host} ended ${previous.clean ? 'in order' : 'without a last flush'}: ${previous.reason}`,
     )
   for (const { value: host } of state.hosts.values()) {
     const status = state.statuses.get(host.id)?.value
