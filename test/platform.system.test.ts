@@ -1,7 +1,9 @@
 /** What a guest's machine is made with, on a real cluster: firmware whose variables follow it, a watchdog, its agent. */
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { after, before, suite, test } from 'node:test'
+import { vcpuThreads } from '@stead/agent/devices/vcpu-pinning.ts'
 import { START_GUEST_AGENT, buildGuestAgentImage } from '@stead/lab/guest-agent-image.ts'
 import type { GuestImage } from '@stead/lab/guest-image.ts'
 import { EventWatch } from './support/fault-watch.ts'
@@ -66,6 +68,27 @@ suite("a guest's platform", { timeout: 600_000 }, () => {
     await watch.until('guest.watchdog', { action: 'poweroff' })
     await watch.until('guest.exited')
     await lab.must('vm', 'delete', 'hangs')
+  })
+
+  test('processors of its own are bound, and its memory is divided into nodes', async () => {
+    await create(
+      'numa',
+      'echo NODES $(ls -d /sys/devices/system/node/node?)',
+      '--cpus',
+      '2',
+      '--numa-nodes',
+      '2',
+      '--dedicated-cpus',
+    )
+    const [qemu] = lab.qemuProcesses('numa')
+    assert(qemu)
+    const bound = [...vcpuThreads(qemu.pid).values()].map(
+      (thread) =>
+        /^Cpus_allowed_list:\t(.*)$/m.exec(readFileSync(`/proc/${qemu.pid}/task/${thread}/status`, 'utf8'))?.[1],
+    )
+    assert.equal(new Set(bound).size, 2, `not bound one to one: ${bound.join(', ')}`)
+    await untilPrints('numa', /NODES \S+node0 \S+node1/)
+    await lab.must('vm', 'delete', 'numa')
   })
 
   test('the agent inside a guest is asked from any host, and runs programs only where that is allowed', async () => {

@@ -27,6 +27,7 @@ import { keepGuestFolders } from './guest-folders.ts'
 import { readConsole } from './console-log.ts'
 import { EtcdMemberHost } from './etcd/etcd-member.ts'
 import { watchMembership } from './etcd/membership-watch.ts'
+import { SysfsHostDevices } from './devices/sysfs-host-devices.ts'
 import { GuardianFence } from './guardian/guardian-fence.ts'
 import { ClusterDecisions, decisionCalls } from './cluster-decisions.ts'
 import { DecisionHistory } from './decision-history.ts'
@@ -50,7 +51,7 @@ import { ImageImporter } from './images/image-import.ts'
 import { checkKernel } from './qemu/blob-check.ts'
 import { QemuGuestHost } from './qemu/qemu-guest-host.ts'
 import { realClock, realRandom } from './real-clock.ts'
-import { register } from './registration.ts'
+import { keepRegistered, register, type Registration } from './registration.ts'
 import { keepStorageDaemons } from './storage/daemon-keeper.ts'
 import { LegProbe } from './storage/leg-probe.ts'
 import { QsdVolumeHost } from './storage/qsd-volume-host.ts'
@@ -175,6 +176,12 @@ async function main(configPath: string | undefined): Promise<void> {
     fence,
     guests,
     guestAgent: guests.agent,
+    hostDevices: new SysfsHostDevices({
+      root: '/',
+      guestsFolder: join(config.stateDir, 'guests'),
+      notesFile: join(config.stateDir, 'made-devices.json'),
+      ...(config.guestUser ? { user: config.guestUser } : {}),
+    }),
     migration: guests.migration,
     arrivalsOn: (host) => (host === self ? arrivals : remoteArrivals(peers.client(host))),
     volumesOn: (host) => (host === self ? volumes : peers.volumes(host)),
@@ -277,7 +284,19 @@ async function main(configPath: string | undefined): Promise<void> {
   // Asked now, so that the first start need not wait for the answer.
   if (config.role === 'compute') void newestMachineType()
   const qemuVersion = config.role === 'compute' ? await detectQemuVersion() : undefined
-  await register({ config, bootId, accelerator, qemuVersion, store, events, clock, random: realRandom, log }, signal)
+  const registration: Registration = {
+    config,
+    bootId,
+    accelerator,
+    qemuVersion,
+    store,
+    events,
+    clock,
+    random: realRandom,
+    log,
+  }
+  await register(registration, signal)
+  if (config.role === 'compute') work.push(keepRegistered(registration, signal))
   work.push(runHostAgent({ context, arrivals, role: config.role, detectionMs: config.detectionMs }, signal))
   const isKnown = (guest: string) => !mirror.loaded || mirror.state.guests.has(guest as GuestId)
   const forget = (guest: string) => guests.forget(guest as GuestId)

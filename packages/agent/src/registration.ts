@@ -8,6 +8,7 @@ import type { Clock, Random } from '@stead/core/ports/clock.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import type { Store } from '@stead/core/ports/store.ts'
 import type { AgentConfig } from './config.ts'
+import { readInventory } from './devices/host-inventory.ts'
 
 const RETRY_MS = 200
 
@@ -54,6 +55,17 @@ export async function register(registration: Registration, signal: AbortSignal):
   }
 }
 
+/** How often it is looked whether devices or huge pages have come or gone. */
+const INVENTORY_MS = 30_000
+
+/** Registers again whenever what the host has is not what its record says. */
+export async function keepRegistered(registration: Registration, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await registration.clock.sleep(INVENTORY_MS, signal)
+    if (!signal.aborted) await register(registration, signal)
+  }
+}
+
 function hostRecord({ config, bootId, accelerator, qemuVersion }: Registration): Host {
   return {
     id: config.hostId as HostId,
@@ -66,6 +78,7 @@ function hostRecord({ config, bootId, accelerator, qemuVersion }: Registration):
     memoryBytes: config.capacity.memoryBytes,
     bootId,
     accelerator: config.role === 'witness' ? 'none' : accelerator,
+    ...(config.role === 'compute' ? readInventory('/') : {}),
     ...(qemuVersion === undefined ? {} : { qemuVersion }),
   }
 }

@@ -1,4 +1,5 @@
 /** What a guest's machine is made with: as a record, and as it is asked for. See `core/model/platform.ts`. */
+import { DEVICE_KINDS } from '@stead/core/model/host-shares.ts'
 import { HUGE_PAGES, WATCHDOG_ACTIONS, type HugePages } from '@stead/core/model/platform.ts'
 import { z } from 'zod'
 import { blobIdSchema } from './blob-id-schema.ts'
@@ -45,6 +46,17 @@ export const platformRequestSchema = z.strictObject({
   devices: devices.optional(),
 })
 export type PlatformRequest = z.output<typeof platformRequestSchema>
+
+export const hostDevicesSchema = z.array(
+  z.object({
+    name: z.string().describe('The class: `gpu/nvidia-l4`'),
+    kind: z.enum(DEVICE_KINDS).describe('How a guest is given one; `mig` and `render` only to containers'),
+    count: z.number().int().min(0).describe('How many there are, those that guests hold included'),
+  }),
+)
+export const hostHugePagesSchema = z
+  .object({ '2M': z.number().int().exactOptional(), '1G': z.number().int().exactOptional() })
+  .describe('How many huge pages are set aside, by size')
 
 export const platformViewSchema = z.object({
   firmware: z.enum(['bios', 'uefi', 'uefi-secure']),

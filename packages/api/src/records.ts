@@ -22,7 +22,7 @@ import { diskLimitsSchema, nicLimitsSchema } from './hardware-records.ts'
 import { describeIssues } from './issues.ts'
 import { lifecycleSchema } from './lifecycle-records.ts'
 import { mediaSchema } from './media-schema.ts'
-import { platformSchema, volumeRoleSchema } from './platform-records.ts'
+import { hostDevicesSchema, hostHugePagesSchema, platformSchema, volumeRoleSchema } from './platform-records.ts'
 import { bytes, epoch, guestId, hostId, id, operationId, volumeId, wallMs, wholeNumber } from './record-values.ts'
 import { grantSchema, observationSchema } from './run-records.ts'
 import { snapshotId, snapshotScheduleSchema, snapshotSchema } from './snapshot-records.ts'
@@ -58,6 +58,8 @@ export const hostSchema = z.object({
   memoryBytes: bytes("The host's memory"),
   bootId: z.string().describe('Changes with each boot of the host'),
   accelerator: z.enum(['kvm', 'tcg', 'none']),
+  devices: hostDevicesSchema.exactOptional().describe('Devices that guests can have'),
+  hugePages: hostHugePagesSchema.exactOptional(),
   qemuVersion: z.string().exactOptional().describe('Decides between which hosts guests move live'),
 })
 

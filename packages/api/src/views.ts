@@ -1,7 +1,7 @@
 /** What the API shows: the responses' schemas. Fields are stable; new ones may be added. */
 import { z } from 'zod'
 import { notesSchema, probeSchema, protectedFromSchema, scheduleSchema, tagsSchema } from './lifecycle-records.ts'
-import { platformViewSchema } from './platform-records.ts'
+import { hostDevicesSchema, hostHugePagesSchema, platformViewSchema } from './platform-records.ts'
 import {
   clusterPolicySchema,
   decisionSchema,
@@ -158,6 +158,8 @@ export const hostViewSchema = z.object({
   memoryBytes: z.number().int(),
   memoryGrantedBytes: z.number().int().describe('Memory of the guests granted to it'),
   accelerator: z.enum(['kvm', 'tcg', 'none']),
+  devices: hostDevicesSchema,
+  hugePages: hostHugePagesSchema,
   pools: z.array(
     z.object({
       name: z.string(),

@@ -18,6 +18,7 @@ import { failure } from '@stead/core/errors.ts'
 import { replicaGrantOf, type ReplicaGrant } from '@stead/core/ha/export-gate.ts'
 import type { GuestProbe } from '@stead/core/ports/guest-probe.ts'
 import type { Log } from '@stead/core/ports/log.ts'
+import type { HostDevices } from '@stead/core/ports/host-devices.ts'
 import type { NetworkHost } from '@stead/core/ports/network-host.ts'
 import type { Store } from '@stead/core/ports/store.ts'
 import type { VolumeHost } from '@stead/core/ports/volume-host.ts'
@@ -339,6 +340,7 @@ export class WorldHost {
       migration: life.bind(new WorldMigration(onThisHost), latency),
       arrivalsOn: (id) => remotes.get(id)?.arrivals ?? arrivals,
       volumesOn: (id) => (id === this.id ? own : (remotes.get(id)?.volumes ?? own)),
+      hostDevices: NO_DEVICES,
       network: NO_TAPS,
       probe: life.bind<GuestProbe>(new WorldProbe(this.machine, this.#around.guestFaults, clock)),
       legWatch: life.bind(
@@ -458,6 +460,11 @@ export class WorldHost {
   }
 }
 
+const NO_DEVICES: HostDevices = {
+  claim: async () => ok([]),
+  claimCpus: async (_, count) => ok(Array.from({ length: count }, (_cpu, index) => index)),
+  memoryNodes: async () => [0],
+}
 const NO_TAPS: NetworkHost = { ensureTap: async () => ok('tap0'), removeTaps: async () => ok() }
 
 /** The world writes only records of its own: they need no check. */

@@ -206,6 +206,8 @@ export function hostView({ state, verdicts }: ViewContext, { value: host, revisi
     memoryBytes: host.memoryBytes,
     memoryGrantedBytes: grantedMemoryBytes(state, host.id),
     accelerator: host.accelerator,
+    devices: (host.devices ?? []).map((device) => ({ ...device })),
+    hugePages: { ...host.hugePages },
     pools: host.pools.map((pool) => ({
       name: pool.name,
       capacityBytes: pool.capacityBytes,

@@ -80,6 +80,28 @@ describe('the command line of QEMU', () => {
     assert.doesNotMatch(valuesOf(argumentsOf(), '-machine')[0] ?? '', /pflash|smm/)
   })
 
+  it('divides memory and processors into nodes, on huge pages and bound to nodes of the host where asked', () => {
+    const memory = { nodes: 2, hostNodes: [0, 1], pageBytes: 2 ** 21 }
+    const args = argumentsOf({ cpus: 3, memoryBytes: 130 << 20, platform: { memory } })
+    const backends = valuesOf(args, '-object').filter((text) => text.includes('memory-backend'))
+    const [first, second] = backends.map((text) => JSON.parse(text) as Record<string, unknown>)
+    assert.deepEqual([first?.['size'], second?.['size']], [64 << 20, 66 << 20], 'whole pages, all of the memory')
+    assert.deepEqual([first?.['host-nodes'], second?.['host-nodes']], [[0], [1]])
+    assert.deepEqual([first?.['hugetlb'], first?.['hugetlbsize']], [true, 2 ** 21])
+    assert.deepEqual(valuesOf(args, '-numa'), [
+      'node,nodeid=0,memdev=mem0,cpus=0-0',
+      'node,nodeid=1,memdev=mem1,cpus=1-2',
+    ])
+    assert.deepEqual(valuesOf(argumentsOf(), '-numa'), [])
+  })
+
+  it('passes devices of the host through, each on a port of its own', () => {
+    const device = { class: 'gpu/a', kind: 'vgpu' as const, path: 'bus/pci/devices/0000:3b:00.4' }
+    const devices = valuesOf(argumentsOf({ platform: { devices: [device] } }), '-device')
+    assert.ok(devices.includes('vfio-pci,id=device0,bus=device-port0,sysfsdev=/sys/bus/pci/devices/0000:3b:00.4'))
+    assert.ok(devices.includes('pcie-root-port,id=device-port0,bus=pcie.0,addr=0x10,chassis=101'))
+  })
+
   it('has a watchdog only when asked, and never lets QEMU end by it without a flush', () => {
     const actions = (watchdog: WatchdogAction) => valuesOf(argumentsOf({ platform: { watchdog } }), '-action')
     assert.deepEqual(actions('reset'), ['shutdown=pause', 'watchdog=reset'])

@@ -3,7 +3,7 @@ import type { GuestLaunch, LaunchNic } from '@stead/core/ports/guest-host.ts'
 import { cdromArguments } from './cdrom-drives.ts'
 import { BLOCK_OPTIONS, deviceId, diskBlockdevs, topNode, type DiskRecord } from './block-graph.ts'
 import type { LaunchRecord } from './launch-record.ts'
-import { machineProperties, platformArguments } from './platform-arguments.ts'
+import { machineProperties, memoryArguments, platformArguments } from './platform-arguments.ts'
 import { diskPort, nicPort, platformPlace, rootPorts } from './pci-places.ts'
 
 export interface GuestPaths {
@@ -29,7 +29,7 @@ export function launchArguments(record: LaunchRecord, paths: GuestPaths): string
   const { launch, disks } = record
   return [
     ...machineArguments(record),
-    ...platformArguments(launch),
+    ...memoryArguments(launch),
     ...bootArguments(launch),
     ...[
       '-chardev',
@@ -40,6 +40,7 @@ export function launchArguments(record: LaunchRecord, paths: GuestPaths): string
     ...displayArguments(launch, paths),
     ...serialArguments(paths),
     ...rootPorts().flatMap((port) => ['-device', port]),
+    ...platformArguments(launch),
     ...agentArguments(paths),
     ...['-object', 'rng-builtin,id=rng0', '-device', `virtio-rng-pci,id=rng,rng=rng0,${platformPlace('rng')}`],
     ...diskArguments(launch, disks),

@@ -4,6 +4,10 @@ import { topNode, type DiskRecord } from './block-graph.ts'
 import { platformPlace } from './pci-places.ts'
 
 const FIRMWARE_CODE = 'firmware-code'
+/** On the root bus; the slots below are those of `pci-places.ts`. */
+const FIRST_DEVICE_SLOT = 0x10
+const FIRST_DEVICE_CHASSIS = 101
+const MEBIBYTE = 2 ** 20
 
 /** What is said of the machine as a whole, after its type. */
 export function machineProperties({ platform = {} }: GuestLaunch, disks: readonly DiskRecord[]): readonly string[] {
@@ -18,8 +22,51 @@ export function machineProperties({ platform = {} }: GuestLaunch, disks: readonl
 }
 
 export function platformArguments({ platform = {} }: GuestLaunch): string[] {
-  const { firmware, watchdog } = platform
-  return [...(firmware ? firmwareArguments(firmware) : []), ...(watchdog ? watchdogArguments(watchdog) : [])]
+  const { firmware, watchdog, devices = [] } = platform
+  return [
+    ...(firmware ? firmwareArguments(firmware) : []),
+    ...(watchdog ? watchdogArguments(watchdog) : []),
+    ...devices.flatMap(({ path }, index) => deviceArguments(path, index)),
+  ]
+}
+
+/** Each on a root port of its own, after those of what can be plugged. It must be there from the start: see `claim`. */
+function deviceArguments(path: string, index: number): string[] {
+  const port = `device-port${index}`
+  const place = `bus=pcie.0,addr=0x${(FIRST_DEVICE_SLOT + index).toString(16)}`
+  return [
+    ...['-device', `pcie-root-port,id=${port},${place},chassis=${FIRST_DEVICE_CHASSIS + index}`],
+    ...['-device', `vfio-pci,id=device${index},bus=${port},sysfsdev=/sys/${path}`],
+  ]
+}
+
+/** Memory on huge pages or in several nodes, instead of `-m` alone; each node has its share of the processors. */
+export function memoryArguments({ platform = {}, memoryBytes, cpus }: GuestLaunch): string[] {
+  const { memory } = platform
+  if (!memory) return []
+  const { nodes, hostNodes, pageBytes } = memory
+  const step = pageBytes ?? MEBIBYTE
+  const pages = Math.ceil(memoryBytes / step)
+  return Array.from({ length: nodes }, (_, node) => {
+    const bytes = (share(pages, nodes, node + 1) - share(pages, nodes, node)) * step
+    const hostNode = hostNodes[node % Math.max(1, hostNodes.length)]
+    const backend = {
+      'qom-type': 'memory-backend-memfd',
+      id: `mem${node}`,
+      size: bytes,
+      share: true,
+      ...(pageBytes === undefined ? {} : { hugetlb: true, hugetlbsize: pageBytes, prealloc: true }),
+      ...(hostNode === undefined ? {} : { 'host-nodes': [hostNode], policy: 'bind' }),
+    }
+    const [first, last] = [share(cpus, nodes, node), share(cpus, nodes, node + 1) - 1]
+    const processors = last < first ? '' : `,cpus=${first}-${last}`
+    return ['-object', JSON.stringify(backend), '-numa', `node,nodeid=${node},memdev=mem${node}${processors}`]
+  }).flat()
+}
+
+/** What comes before the node when so many are divided evenly. */
+function share(total: number, nodes: number, node: number): number {
+  return Math.floor((total * node) / nodes)
 }
 
 function firmwareArguments({ codePath, secureBoot }: { codePath: string; secureBoot: boolean }): string[] {

@@ -11,6 +11,7 @@ import type { Log } from '@stead/core/ports/log.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { killDetached, startDetached, type DetachedProcess } from '../process/detached.ts'
 import { findProcess } from './guest-process.ts'
+import { pinVcpus } from '../devices/vcpu-pinning.ts'
 import { launchArguments } from './launch-arguments.ts'
 import {
   guestFolder,
@@ -125,6 +126,12 @@ export class QemuGuestHost implements GuestHost {
       guest.dispose()
       await guest.kill()
       return running
+    }
+    const pinned = await pinVcpus(started.value.pid, launch.platform?.cpus ?? [])
+    if (!pinned.ok) {
+      guest.dispose()
+      await guest.kill()
+      return pinned
     }
     log.info('QEMU runs', {
       pid: started.value.pid,

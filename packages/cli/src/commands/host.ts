@@ -154,6 +154,13 @@ function hostText(view: HostView): string {
     ['memory', `${formatSize(view.memoryGrantedBytes)} of ${formatSize(view.memoryBytes)}`],
     ['cpus', view.cpuCount],
     ['accelerator', view.accelerator],
+    ['devices', view.devices.map(({ name, count }) => `${count} ${name}`).join(', ')],
+    [
+      'huge pages',
+      Object.entries(view.hugePages)
+        .map(([size, count]) => `${count} of ${size}`)
+        .join(', '),
+    ],
     ['guests', view.guests.join(', ')],
     ['boot id', view.bootId],
   ])

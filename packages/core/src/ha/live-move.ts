@@ -7,6 +7,7 @@ import type { Grant } from '../model/grant.ts'
 import type { Guest } from '../model/guest.ts'
 import type { Host } from '../model/host.ts'
 import type { HostId } from '../model/ids.ts'
+import { whyNotMigratable } from '../model/platform.ts'
 
 /** QEMU 7.2 killed guests under a long pre-copy in 3 of 5 runs, 10.0 in none. */
 const QEMU_MAJOR_MIN = 10
@@ -18,6 +19,8 @@ const RETRY_AFTER_MS = [5_000, 15_000, 60_000, 300_000] as const
 export function objectionToLiveMove(state: ClusterState, guest: Guest, grant: Grant): string {
   const seen = state.observations.get(guest.id)?.value
   if (seen?.epoch !== grant.epoch || seen.phase !== 'running') return 'it does not run just now'
+  const held = whyNotMigratable(guest.platform ?? {})
+  if (held !== '') return held
   const host = state.hosts.get(grant.host)?.value
   return host ? whyNotMigrating(host) : `${grant.host} is not known`
 }

@@ -4,6 +4,7 @@ import { DEFAULT_MIGRATION, DEFAULT_POLICY, type ClusterPolicy, type MigrationPo
 import type { Grant } from '../model/grant.ts'
 import { haPolicyOf, type Guest } from '../model/guest.ts'
 import type { Host } from '../model/host.ts'
+import { hugePagesBytes, sharesOfGuest, sharesOfHost } from '../model/host-shares.ts'
 import type { GuestId, HostId } from '../model/ids.ts'
 import { inSync, isActive, volumesOf } from '../model/records.ts'
 import { unfitForLiveMove } from './live-move.ts'
@@ -40,7 +41,7 @@ export function problemOf(question: ProblemQuestion): PlanningProblem {
     // On its way it takes room on both hosts; the rules are asked for where it is going to be.
     const arrivesAt = at === undefined ? undefined : grant?.handover?.to
     guests.push(planningGuest(question, guest, grant, arrivesAt ?? at))
-    if (arrivesAt !== undefined) guests.push(leavingRoom(guest, at))
+    if (arrivesAt !== undefined) guests.push(leavingRoom(policy, guest, at))
   }
   for (const { value } of state.guests.values()) add(changed?.get(value.id) ?? value)
   for (const guest of changed?.values() ?? []) if (!known.has(guest.id)) add(guest)
@@ -55,10 +56,23 @@ function planningHost({ state, isUp }: ProblemQuestion, policy: ClusterPolicy, h
   return {
     id: host.id,
     unusableBecause: whyUnusable(state, isUp, host),
-    memoryBytes: Math.max(0, host.memoryBytes - policy.memoryReserveBytes),
+    memoryBytes: Math.max(0, host.memoryBytes - policy.memoryReserveBytes - hugePagesBytes(host)),
     cpus: host.cpuCount * policy.cpuOvercommit,
     faultDomains: state.policies.get(host.id)?.value.faultDomains ?? {},
-    devices: {},
+    devices: sharesOfHost(host),
+  }
+}
+
+/**
+ * What a guest takes of a host. Memory on huge pages is taken of those alone; a processor for itself is one that others
+ * cannot share, so it counts as many as the policy lets share one.
+ */
+function needs(policy: ClusterPolicy, guest: Guest): Pick<PlanningGuest, 'memoryBytes' | 'cpus' | 'devices'> {
+  const { hugePages, dedicatedCpus } = guest.platform ?? {}
+  return {
+    memoryBytes: hugePages ? 0 : guest.memoryBytes,
+    cpus: dedicatedCpus ? guest.cpus * policy.cpuOvercommit : guest.cpus,
+    devices: sharesOfGuest(guest),
   }
 }
 
@@ -87,9 +101,7 @@ function planningGuest(
   return {
     id: guest.id,
     name: guest.name,
-    memoryBytes: guest.memoryBytes,
-    cpus: guest.cpus,
-    devices: {},
+    ...needs(clusterPolicyOf(state), guest),
     priority: haPolicyOf(guest).priority,
     at,
     needsPlace,
@@ -104,13 +116,11 @@ function planningGuest(
 }
 
 /** What a guest that moves live still takes on the host that it leaves. */
-function leavingRoom({ id, name, memoryBytes, cpus }: Guest, at: HostId | undefined): PlanningGuest {
+function leavingRoom(policy: ClusterPolicy, guest: Guest, at: HostId | undefined): PlanningGuest {
   return {
-    id: `${id}-leaving` as GuestId,
-    name,
-    memoryBytes,
-    cpus,
-    devices: {},
+    id: `${guest.id}-leaving` as GuestId,
+    name: guest.name,
+    ...needs(policy, guest),
     priority: 0,
     at,
     needsPlace: false,

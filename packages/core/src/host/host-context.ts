@@ -7,6 +7,7 @@ import type { BlobId, HostId } from '../model/ids.ts'
 import type { Clock, Random } from '../ports/clock.ts'
 import type { Fence } from '../ports/fence.ts'
 import type { GuestAgent } from '../ports/guest-agent.ts'
+import type { HostDevices } from '../ports/host-devices.ts'
 import type { GuestHost, Leg } from '../ports/guest-host.ts'
 import type { GuestMigration } from '../ports/guest-migration.ts'
 import type { GuestProbe } from '../ports/guest-probe.ts'
@@ -27,6 +28,7 @@ export interface HostContext {
   readonly fence: Fence
   readonly guests: GuestHost
   readonly guestAgent: GuestAgent
+  readonly hostDevices: HostDevices
   readonly migration: GuestMigration
   /** What each host does for guests that come to it live; this one's own too. */
   readonly arrivalsOn: (host: HostId) => ArrivalHost

@@ -1,4 +1,6 @@
+import type { HostDeviceClass } from './host-shares.ts'
 import type { HostId } from './ids.ts'
+import type { HugePages } from './platform.ts'
 
 /** LAN: guests' and users' traffic. SAN: compute to storage. RAN: replica to replica. */
 export const NETWORK_ROLES = ['lan', 'san', 'ran'] as const
@@ -29,6 +31,10 @@ export interface Host {
   /** Changes with each boot of the host. */
   readonly bootId: string
   readonly accelerator: 'kvm' | 'tcg' | 'none'
+  /** Devices that guests can have; none when absent. */
+  readonly devices?: readonly HostDeviceClass[]
+  /** How many huge pages are set aside, by size. */
+  readonly hugePages?: Readonly<Partial<Record<HugePages, number>>>
   /** Version of QEMU, such as `10.0.2`; absent where it is not known. It decides between which hosts guests move live. */
   readonly qemuVersion?: string
 }

@@ -5,6 +5,7 @@
 import type { GuestId, VolumeId } from '../model/ids.ts'
 import type { GuestDisplay, Nic } from '../model/guest.ts'
 import type { VolumeRole, WatchdogAction } from '../model/platform.ts'
+import type { ClaimedDevice } from './host-devices.ts'
 import type { Result } from '../result.ts'
 import type { GuestHardware } from './guest-hardware.ts'
 import type { MigrationProgress } from './guest-migration.ts'
@@ -73,6 +74,17 @@ export interface GuestLaunch {
 export interface LaunchPlatform {
   readonly firmware?: { readonly codePath: string; readonly secureBoot: boolean }
   readonly watchdog?: WatchdogAction
+  readonly devices?: readonly ClaimedDevice[]
+  /** Processors of the host, one for each virtual one. */
+  readonly cpus?: readonly number[]
+  readonly memory?: {
+    /** Into how many nodes the guest's memory and processors are divided. */
+    readonly nodes: number
+    /** Nodes of the host, to which those of the guest are bound in turn; empty: none is bound. */
+    readonly hostNodes: readonly number[]
+    /** Huge pages of this size; ordinary memory when absent. */
+    readonly pageBytes?: number
+  }
 }
 
 export interface RunningGuest {
