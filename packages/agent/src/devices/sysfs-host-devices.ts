@@ -13,7 +13,7 @@ import type { ClaimedDevice, HostDevices } from '@stead/core/ports/host-devices.
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { LaunchRecord } from '../qemu/launch-record.ts'
 import { cpuList } from './host-inventory.ts'
-import { readDevices, type DeviceInstance } from './sysfs-devices.ts'
+import { readDevices } from './sysfs-devices.ts'
 
 /** A claim whose guest has not begun to run after this long is void. */
 const CLAIM_MS = 60_000
