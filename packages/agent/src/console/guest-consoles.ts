@@ -73,7 +73,7 @@ export class GuestConsoles {
     // QEMU takes one connection: all who come share it, those included who come while it is being made.
     const opening = this.#serials.get(run) ?? this.#connectSerial(run, folder)
     const opened = await opening
-    return opened.ok ? ok(opened.value.attach(scrollBack)) : opened
+    return opened.ok ? opened.value.attach(scrollBack) : opened
   }
 
   #connectSerial(run: string, folder: GuestFolder): Promise<Result<SerialConsole>> {

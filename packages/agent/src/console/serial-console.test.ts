@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { describe, it, type TestContext } from 'node:test'
 import { beforeReceived, SCROLL_BACK_BYTES, ScrollBack } from './scroll-back.ts'
-import { READER_BYTES_MAX, SerialConsole } from './serial-console.ts'
+import { READER_BYTES_MAX, READERS_MAX, SerialConsole } from './serial-console.ts'
 
 /** A socket that takes connections as QEMU's chardev does, and what was typed into it. */
 async function serialPort(context: TestContext, log = '') {
@@ -30,6 +30,12 @@ async function serialPort(context: TestContext, log = '') {
   return { serial: opened.value, port, guestSays: (text: string | Buffer) => port.socket?.write(text) }
 }
 
+function attach(serial: SerialConsole, scrollBack: boolean): Duplex {
+  const reader = serial.attach(scrollBack)
+  assert.ok(reader.ok)
+  return reader.value
+}
+
 /** All that the reader gets, as it grows. */
 function reading(reader: Duplex) {
   const seen = { text: '', ended: false, error: undefined as Error | undefined }
@@ -50,11 +56,11 @@ async function until(condition: () => boolean): Promise<void> {
 describe("a guest's serial console", () => {
   it('shows every reader the same, what was written before included, and types what any of them types', async (context) => {
     const { serial, port, guestSays } = await serialPort(context, 'login:\r\n')
-    const [one, two] = [serial.attach(true), serial.attach(false)]
+    const [one, two] = [attach(serial, true), attach(serial, false)]
     const [first, second] = [reading(one), reading(two)]
     guestSays('hello ')
     await until(() => second.text === 'hello ')
-    const third = reading(serial.attach(true))
+    const third = reading(attach(serial, true))
     guestSays('you')
     await until(() => [first.text, third.text].every((text) => text === 'login:\r\nhello you'))
     assert.equal(second.text, 'hello you')
@@ -66,17 +72,17 @@ describe("a guest's serial console", () => {
 
   it('ends for all when the run ends', async (context) => {
     const { serial, port } = await serialPort(context, 'bye\r\n')
-    const seen = reading(serial.attach(true))
+    const seen = reading(attach(serial, true))
     port.socket?.end()
     await until(() => seen.ended && port.closed === 1)
-    const late = reading(serial.attach(true))
+    const late = reading(attach(serial, true))
     await until(() => late.ended)
     assert.equal(late.text, 'bye\r\n')
   })
 
   it('throws out a reader that takes nothing; neither the guest nor the others wait for it', async (context) => {
     const { serial, guestSays } = await serialPort(context)
-    const [fast, slow] = [serial.attach(true), serial.attach(true)]
+    const [fast, slow] = [attach(serial, true), attach(serial, true)]
     const seen = reading(fast)
     const thrownOut = once(slow, 'error')
     const line = Buffer.alloc(64 * 1024, 'x')
@@ -88,10 +94,21 @@ describe("a guest's serial console", () => {
     assert.equal(seen.error, undefined)
   })
 
+  it('takes 32 at a time', async (context) => {
+    const { serial } = await serialPort(context)
+    const readers = Array.from({ length: READERS_MAX }, () => attach(serial, false))
+    const refused = serial.attach(false)
+    assert.ok(!refused.ok)
+    assert.equal(refused.error.code, 'conflict')
+    readers[0]?.destroy()
+    attach(serial, false)
+  })
+
   it('does not exist where nobody listens', async () => {
     const opened = await SerialConsole.open('/nowhere/tty.sock', '/nowhere/console.log', () => undefined)
     assert.ok(!opened.ok)
     assert.equal(opened.error.code, 'hypervisor')
+    assert.match(opened.error.hint ?? '', /older version/)
   })
 })
 

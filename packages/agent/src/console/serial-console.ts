@@ -6,10 +6,12 @@
 import { connect, type Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { failure } from '@stead/core/errors.ts'
+import { failure, type Failure } from '@stead/core/errors.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { beforeReceived, endOfLog, ScrollBack } from './scroll-back.ts'
 
+/** At the same time; QEMU takes as many viewers of a screen. */
+export const READERS_MAX = 32
 /** What may wait for one reader. */
 export const READER_BYTES_MAX = 1024 * 1024
 const CONNECT_TIMEOUT_MS = 2_000
@@ -52,8 +54,13 @@ export class SerialConsole {
     return ok(serial)
   }
 
-  /** The scroll-back if it is wanted, then what comes; it ends with the guest's run, and with `TooSlow` when its reader is. */
-  attach(scrollBack: boolean): Duplex {
+  /**
+   * The scroll-back if it is wanted, then what comes; it ends with the guest's run, and with `TooSlow` when its reader is.
+   * Fails with `conflict` when there are too many readers.
+   */
+  attach(scrollBack: boolean): Result<Duplex> {
+    if (this.#readers.size >= READERS_MAX)
+      return fail(failure('conflict', `${READERS_MAX} people use this console already`))
     const reader = new Duplex({
       read() {
         // Bytes are pushed as they come.
@@ -70,7 +77,7 @@ export class SerialConsole {
     if (this.#socket.destroyed) reader.push(null)
     else this.#readers.add(reader)
     clearTimeout(this.#idle)
-    return reader
+    return ok(reader)
   }
 
   /** At once would lose what was typed just before: QEMU drops what it has not read when a connection ends. */
@@ -93,6 +100,16 @@ export class SerialConsole {
   }
 }
 
+/** Older versions started guests without these sockets, and such a guest may still run. */
+function notAnswering(cause: unknown): Failure {
+  const absent = (cause as NodeJS.ErrnoException).code === 'ENOENT'
+  const hint = 'It was started by an older version of Stead, which had no such console: restart or migrate it'
+  return failure('hypervisor', 'QEMU does not answer on the socket of its console', {
+    cause,
+    ...(absent ? { hint } : {}),
+  })
+}
+
 /** A connection to one of QEMU's sockets. Fails with `hypervisor`. */
 export function connectTo(path: string): Promise<Result<Socket>> {
   return new Promise((resolve) => {
@@ -100,7 +117,7 @@ export function connectTo(path: string): Promise<Result<Socket>> {
     const giveUp = (cause: unknown) => {
       clearTimeout(timer)
       socket.destroy()
-      resolve(fail(failure('hypervisor', 'QEMU does not answer on the socket of its console', { cause })))
+      resolve(fail(notAnswering(cause)))
     }
     const timer = setTimeout(() => giveUp(new Error('no connection in time')), CONNECT_TIMEOUT_MS)
     socket.once('error', giveUp)
