@@ -84,7 +84,9 @@ export class Arrivals implements ArrivalHost {
   look(state: ClusterState): void {
     for (const [guest, { epoch }] of this.#waiting) {
       const grant = state.grants.get(guest)?.value
-      if (this.#isAwaited(grant, epoch) || this.#isOurs(grant, epoch)) continue
+      // Of a source that is lost nothing comes any more, and its stream need not end: this host's memory is wanted.
+      const isSourceLost = grant !== undefined && state.statuses.get(grant.host)?.value.state === 'lost'
+      if (this.#isOurs(grant, epoch) || (this.#isAwaited(grant, epoch) && !isSourceLost)) continue
       // This host's copy of the records may be behind: what it has not heard of yet is no reason.
       if (grant && grant.epoch < epoch && grant.handover === undefined && (grant.spentEpoch ?? 0) < epoch) continue
       void this.abandon(guest, epoch)

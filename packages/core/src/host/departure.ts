@@ -6,6 +6,7 @@
 import { failure, type Failure } from '../errors.ts'
 import type { Grant, Handover } from '../model/grant.ts'
 import type { Guest, GuestObservation, MigrationReport } from '../model/guest.ts'
+import type { HostId } from '../model/ids.ts'
 import { KEYS } from '../model/keys.ts'
 import { inSync } from '../model/records.ts'
 import type { MigrationProgress } from '../ports/guest-migration.ts'
@@ -187,11 +188,14 @@ export class Departure {
     for (;;) {
       let refusal = grantNow && guestNow && this.#refusal(grantNow.value, guestNow.value)
       if (grantNow && guestNow && refusal === undefined) {
-        const outcome = await store.transact(this.#transaction(grantNow, guestNow, prepared))
+        const status = mirror.state.statuses.get(context.self)
+        const outcome = await store.transact(this.#transaction(grantNow, guestNow, status?.revision ?? 0n, prepared))
         if (outcome.ok && outcome.value.committed) return { kind: 'committed' }
         if (!outcome.ok) isUnsure = true
         else if (!outcome.value.committed && volumesChanged(prepared, outcome.value.found))
           refusal = 'a disk of it has changed meanwhile'
+        else if (!outcome.value.committed && statusChanged(status, outcome.value.found, context.self))
+          refusal = `what the cluster thinks of ${context.self} has changed meanwhile`
       }
       if (refusal !== undefined) {
         // One whose answer was lost may still be on its way: a newer revision of the grant keeps it from being committed.
@@ -223,6 +227,7 @@ export class Departure {
   #transaction(
     grant: { readonly value: Grant; readonly revision: bigint },
     guest: { readonly value: Guest; readonly revision: bigint },
+    statusRevision: bigint,
     { volumes }: PreparedArrival,
   ): Transaction {
     const { context, handover } = this.#options
@@ -249,6 +254,8 @@ export class Departure {
       compares: [
         { key: KEYS.grant(next.guest), modRevision: grant.revision },
         { key: KEYS.guest(next.guest), modRevision: guest.revision },
+        // Held to be lost, this host has no say any more: the room at the destination may be another guest's by now.
+        { key: KEYS.status(context.self), modRevision: statusRevision },
         ...volumes.map(({ volume, revision }) => ({ key: KEYS.volume(volume), modRevision: BigInt(revision) })),
       ],
       writes: [
@@ -348,6 +355,15 @@ function isStuck({ phase, totalBytes, bandwidthBytesPerSecond }: MigrationProgre
 function whyStuck({ dirtyBytesPerSecond, bandwidthBytesPerSecond }: MigrationProgress): string {
   const megabytes = (bytes: number) => Math.round(bytes / 1e6)
   return `it changes ${megabytes(dirtyBytesPerSecond)} MB of its memory a second, and the link takes ${megabytes(bandwidthBytesPerSecond)}; post-copy would get it over (cluster policy migration-post-copy)`
+}
+
+function statusChanged(
+  known: { readonly revision: bigint } | undefined,
+  found: readonly StoreEntry[],
+  self: HostId,
+): boolean {
+  const entry = found.find(({ key }) => key === KEYS.status(self))
+  return entry?.modRevision !== known?.revision
 }
 
 function volumesChanged({ volumes }: PreparedArrival, found: readonly StoreEntry[]): boolean {

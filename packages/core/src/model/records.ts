@@ -55,7 +55,8 @@ export function grantedMemoryBytes(state: ClusterState, host: HostId, except?: G
   let bytes = 0
   for (const { value: grant } of state.grants.values()) {
     if (!isActive(grant) || grant.guest === except) continue
-    if (grant.host !== host && grant.handover?.to !== host) continue
+    const isOnItsWay = grant.handover?.to === host && state.statuses.get(grant.host)?.value.state !== 'lost'
+    if (grant.host !== host && !isOnItsWay) continue
     bytes += state.guests.get(grant.guest)?.value.memoryBytes ?? 0
   }
   return bytes

@@ -5,7 +5,7 @@
 import type { CoordinatorClaim } from '@stead/core/model/cluster.ts'
 import { newestEpoch, type Grant } from '@stead/core/model/grant.ts'
 import type { Guest } from '@stead/core/model/guest.ts'
-import type { Host } from '@stead/core/model/host.ts'
+import type { Host, HostStatus } from '@stead/core/model/host.ts'
 import type { HostId } from '@stead/core/model/ids.ts'
 import { KEYS, PREFIX } from '@stead/core/model/keys.ts'
 import { isActive } from '@stead/core/model/records.ts'
@@ -53,9 +53,14 @@ export class LawfulGrants {
     if (host?.role !== 'compute') violate(`${what}, which runs no guests`)
     let bytes = 0
     for (const each of this.#grants.values())
-      if ((each.host === grant.host || each.handover?.to === grant.host) && isActive(each))
+      if (isActive(each) && (each.host === grant.host || this.#isOnItsWay(each, grant.host)))
         bytes += record<Guest>(KEYS.guest(each.guest))?.memoryBytes ?? 0
     if (host && bytes > host.memoryBytes) violate(`${what}: its guests now take ${bytes} of ${host.memoryBytes} bytes`)
+  }
+
+  /** From a host that is lost nothing arrives any more. */
+  #isOnItsWay({ host, handover }: Grant, to: HostId): boolean {
+    return handover?.to === to && this.#evidence.record<HostStatus>(KEYS.status(host))?.state !== 'lost'
   }
 
   #decided(client: HostId, key: string): void {
