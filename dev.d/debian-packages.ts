@@ -34,6 +34,7 @@ const PACKAGES: readonly DebianPackage[] = [
   { name: 'fdisk', reason: 'partitions the Debian image' },
   { name: 'dosfstools', reason: "the Debian image's EFI system partition" },
   { name: 'mtools', reason: "fills the Debian image's EFI system partition" },
+  { name: 'btrfs-progs', reason: 'tests snapshots on a file system that shares blocks between files' },
   { name: 'e2fsprogs', reason: "the Debian image's root file system" },
   { name: 'gcc', reason: 'compiles the small C helpers' },
   { name: 'libc6-dev', reason: 'compiles the small C helpers' },

@@ -6,6 +6,8 @@ import assert from 'node:assert/strict'
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { chmodSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { execFile, execFileSync, spawn, type ChildProcess } from 'node:child_process'
+import { chmodSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -218,7 +220,7 @@ export class LabCluster {
     host: string,
     last: number,
   ): Promise<{ readonly missing: readonly number[]; readonly highest: number }> {
-    const path = join(this.hostFolder(host), 'pools', 'default', `${volume}.raw`)
+    const { path, discard } = flattened(join(this.hostFolder(host), 'pools', 'default'), volume)
     const text = await new Promise<string>((resolve, reject) => {
       execFile(
         RECORDER,
@@ -229,7 +231,7 @@ export class LabCluster {
           else resolve(stdout)
         },
       )
-    })
+    }).finally(discard)
     return JSON.parse(text) as { missing: number[]; highest: number }
   }
 
@@ -328,6 +330,23 @@ export class LabCluster {
 function valueOf<T>(result: Result<T>): T {
   if (result.ok) return result.value
   throw new Error(`${result.error.code}: ${result.error.message}`, { cause: result.error })
+}
+
+/** A replica as one raw file: its own, or, when it consists of layers, a copy of what they hold together. */
+function flattened(pool: string, volume: string): { readonly path: string; readonly discard: () => void } {
+  const path = join(pool, `${volume}.raw`)
+  const list = join(pool, `${volume}.layers.json`)
+  if (!existsSync(list)) return { path, discard: () => undefined }
+  const { layers } = JSON.parse(readFileSync(list, 'utf8')) as { layers: { file: string; format: string }[] }
+  let image: object | undefined
+  for (const { file, format } of layers) {
+    const opened = { driver: format, file: { driver: 'file', filename: join(pool, file) } }
+    image = image ? { ...opened, backing: image } : opened
+  }
+  const folder = mkdtempSync(join(tmpdir(), 'stead-flat-'))
+  const copy = join(folder, 'raw')
+  execFileSync('qemu-img', ['convert', '-U', '-O', 'raw', `json:${JSON.stringify(image)}`, copy], { timeout: 60_000 })
+  return { path: copy, discard: () => rmSync(folder, { recursive: true, force: true }) }
 }
 
 function processesBelow(folder: string): number[] {

@@ -1,5 +1,4 @@
 /** The schemas of what the store holds about snapshots; see `records.ts`. */
-import type { BlobId } from '@stead/core/model/ids.ts'
 import { SNAPSHOTS_MAX, type SnapshotId } from '@stead/core/model/snapshot.ts'
 import { z } from 'zod'
 import { bytes, epoch, guestId, hostId, id, volumeId, wallMs } from './record-values.ts'
@@ -12,7 +11,7 @@ export const snapshotScheduleSchema = z.object({
   lastAt: wallMs('When the last one was asked for').exactOptional(),
 })
 
-const consistency = z.enum(['crash', 'filesystem', 'memory'])
+const consistency = z.enum(['crash', 'filesystem'])
 
 export const snapshotSchema = z.object({
   id: snapshotId,

@@ -103,6 +103,5 @@ function snapshotView(snapshot: Snapshot, held: readonly HeldSnapshots[]): Snaps
     scheduled: snapshot.scheduled,
     hosts: [...new Set(snapshot.volumes.flatMap(({ hosts }) => hosts))],
     changedBytes: changed.length === 0 ? null : Math.max(...changed),
-    memoryBytes: snapshot.memory?.sizeBytes ?? null,
   }
 }

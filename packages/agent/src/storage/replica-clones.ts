@@ -2,22 +2,24 @@
  * Snapshots as clones of the replica's file, on file systems that share blocks between files (XFS with reflink, btrfs;
  * bcachefs and ZFS 2.2 know the same call). A clone is a file of its own that nobody writes; the replica stays as it is.
  */
-import { constants, copyFile, open, readdir, rename, rm, statfs, writeFile } from 'node:fs/promises'
+import { constants, copyFile, open, readdir, rename, rm, stat, statfs, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { failure } from '@stead/core/errors.ts'
 import type { VolumeId } from '@stead/core/model/ids.ts'
 import type { SnapshotId } from '@stead/core/model/snapshot.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { isAbsent, noCapacity, replicaPath, roomIn, syncFolder } from './replica-files.ts'
+import { cutAlready, neverCut, notPrepared } from './snapshot-refusals.ts'
 import type { PoolConfig } from './storage-daemon.ts'
 
 export interface Clone {
   readonly volume: VolumeId
   readonly snapshot: SnapshotId
-  readonly path: string
+  readonly isSealed: boolean
 }
 
-const FILE_NAME = /^(\w+)\.snap-(\w+)\.raw$/
+/** With `.new`: prepared, or cut and not sealed. */
+const FILE_NAME = /^(\w+)\.snap-(\w+)\.raw(\.new)?$/
 
 function clonePath(pool: PoolConfig, volume: VolumeId, snapshot: SnapshotId): string {
   return join(pool.path, `${volume}.snap-${snapshot}.raw`)
@@ -48,27 +50,47 @@ export async function clonesIn(pool: PoolConfig): Promise<readonly Clone[]> {
   return names.flatMap((name) => {
     const match = FILE_NAME.exec(name)
     if (!match) return []
-    return [{ volume: match[1] as VolumeId, snapshot: match[2] as SnapshotId, path: join(pool.path, name) }]
+    const [, volume, snapshot, open] = match
+    return [{ volume: volume as VolumeId, snapshot: snapshot as SnapshotId, isSealed: open === undefined }]
   })
 }
 
-/** Room for the volume to be written anew as a whole: each block that a clone shares takes a new one then. */
-export async function roomToClone(pool: PoolConfig, volume: VolumeId, sizeBytes: number): Promise<Result<void>> {
-  const isCounted = (await clonesIn(pool)).some((clone) => clone.volume === volume)
+/**
+ * Leaves an empty file in the clone's place. There must be room for the volume to be written anew as a whole: each block
+ * that a clone shares takes a new one then.
+ */
+export async function prepareClone(
+  pool: PoolConfig,
+  volume: VolumeId,
+  snapshot: SnapshotId,
+  sizeBytes: number,
+): Promise<Result<void>> {
+  const clones = (await clonesIn(pool)).filter((clone) => clone.volume === volume)
+  if (clones.some((clone) => clone.snapshot === snapshot)) return ok()
+  const isCounted = clones.length > 0
   const room = await roomIn(pool)
   const wanted = isCounted ? 0 : sizeBytes
   if (wanted > room) return fail(noCapacity(pool, wanted, room))
   const { bavail, bsize } = await statfs(pool.path)
-  return bavail * bsize < sizeBytes ? fail(noCapacity(pool, sizeBytes, bavail * bsize)) : ok()
+  if (bavail * bsize < sizeBytes) return fail(noCapacity(pool, sizeBytes, bavail * bsize))
+  try {
+    await writeFile(`${clonePath(pool, volume, snapshot)}.new`, '')
+    return ok()
+  } catch (cause) {
+    return fail(failure('storage', `Volume ${volume} cannot be cloned: ${(cause as Error).message}`, { cause }))
+  }
 }
 
 /** Of a flushed replica to which nothing is written meanwhile. It counts only once it is sealed. */
 export async function cutClone(pool: PoolConfig, volume: VolumeId, snapshot: SnapshotId): Promise<Result<void>> {
   const path = `${clonePath(pool, volume, snapshot)}.new`
   try {
+    const { size } = await stat(path)
+    if (size > 0) return fail(cutAlready(volume))
     await copyFile(replicaPath(pool, volume), path, constants.COPYFILE_FICLONE_FORCE)
     return ok()
   } catch (cause) {
+    if (isAbsent(cause)) return fail(notPrepared(volume))
     await rm(path, { force: true })
     return fail(failure('storage', `Volume ${volume} could not be cloned: ${(cause as Error).message}`, { cause }))
   }
@@ -79,6 +101,7 @@ export async function sealClone(pool: PoolConfig, volume: VolumeId, snapshot: Sn
   try {
     const file = await open(`${path}.new`, 'r+')
     try {
+      if ((await file.stat()).size === 0) return fail(neverCut(volume))
       await file.chmod(0o400)
       await file.sync()
     } finally {
@@ -88,7 +111,8 @@ export async function sealClone(pool: PoolConfig, volume: VolumeId, snapshot: Sn
     await syncFolder(pool.path)
     return ok()
   } catch (cause) {
-    if (isAbsent(cause) && (await clonesIn(pool)).some((clone) => clone.path === path)) return ok()
+    const isThere = (await clonesIn(pool)).some((clone) => clone.snapshot === snapshot && clone.volume === volume)
+    if (isAbsent(cause)) return isThere ? ok() : fail(neverCut(volume))
     return fail(failure('storage', `${path} could not be completed: ${(cause as Error).message}`, { cause }))
   }
 }

@@ -157,7 +157,7 @@ export async function roomIn(pool: PoolConfig): Promise<number> {
   let used = 0
   let unshared = 0
   const names = await readdir(pool.path)
-  const cloned = new Set(names.flatMap((name) => /^(\w+)\.snap-\w+\.raw$/.exec(name)?.[1] ?? []))
+  const cloned = new Set(names.flatMap((name) => /^(\w+)\.snap-\w+\.raw(\.new)?$/.exec(name)?.[1] ?? []))
   for (const name of names) {
     const volume = /^(\w+)\.raw(\.new)?$/.exec(name)?.[1]
     if (volume !== undefined) {

@@ -36,13 +36,13 @@ import {
   canClone,
   clonesIn,
   cutClone,
+  prepareClone,
   releaseClone,
   rollBackToClone,
-  roomToClone,
   sealClone,
 } from './replica-clones.ts'
 import { layeredVolumes } from './replica-files.ts'
-import { cutAlready, openedByOlder, tooMany } from './snapshot-refusals.ts'
+import { cutAlready, neverCut, notPrepared, openedByOlder, tooMany } from './snapshot-refusals.ts'
 import type { PoolConfig, StorageDaemon } from './storage-daemon.ts'
 import type { VolumeNode } from './volume-node.ts'
 
@@ -88,7 +88,7 @@ export class LocalReplicaSnapshots implements ReplicaSnapshots {
       if (stack.value.some(({ holds }) => holds === snapshot)) return ok()
       if ((await this.#heldBy(pool, volume, stack.value)).length >= SNAPSHOTS_MAX || stack.value.length > SNAPSHOTS_MAX)
         return fail(tooMany(volume))
-      if (stack.value.length === 1 && (await this.#clones(pool))) return roomToClone(pool, volume, sizeBytes)
+      if (stack.value.length === 1 && (await this.#clones(pool))) return prepareClone(pool, volume, snapshot, sizeBytes)
       const settled = await this.settleCollapse(volume, daemon, node)
       if (!settled.ok) return settled
       if (settled.value)
@@ -113,7 +113,7 @@ export class LocalReplicaSnapshots implements ReplicaSnapshots {
         return state.ok && state.value === 'used' ? fail(cutAlready(volume)) : put
       }
       if (stack.value.length === 1 && (await this.#clones(pool))) return cutClone(pool, volume, snapshot)
-      return fail(failure('conflict', `No snapshot of volume ${volume} is prepared here`))
+      return fail(notPrepared(volume))
     })
   }
 
@@ -127,7 +127,7 @@ export class LocalReplicaSnapshots implements ReplicaSnapshots {
       if (!held || !above) return sealClone(pool, volume, snapshot)
       const state = await node.layerState(above)
       if (!state.ok) return state
-      if (state.value !== 'used') return fail(failure('conflict', `The snapshot of volume ${volume} was never cut`))
+      if (state.value !== 'used') return fail(neverCut(volume))
       await trimReserve(pool, held)
       return ok()
     })
@@ -172,7 +172,9 @@ export class LocalReplicaSnapshots implements ReplicaSnapshots {
       const stack = await readStack(pool, volume)
       if (!stack.ok) return stack
       if (!stack.value.some(({ holds }) => holds === snapshot)) {
-        const isCloned = (await clonesIn(pool)).some((clone) => clone.volume === volume && clone.snapshot === snapshot)
+        const isCloned = (await clonesIn(pool)).some(
+          (clone) => clone.isSealed && clone.volume === volume && clone.snapshot === snapshot,
+        )
         if (!isCloned) return fail(failure('not_found', `Pool ${pool.name} has no such snapshot of volume ${volume}`))
         // The layers, if any, are newer than the clone.
         const alone = await writeStack(pool, volume, stack.value.slice(0, 1))

@@ -13,6 +13,14 @@ export function cutAlready(volume: VolumeId) {
   return failure('conflict', `The snapshot of volume ${volume} is cut already`)
 }
 
+export function notPrepared(volume: VolumeId) {
+  return failure('conflict', `No snapshot of volume ${volume} is prepared here`)
+}
+
+export function neverCut(volume: VolumeId) {
+  return failure('conflict', `The snapshot of volume ${volume} was never cut`)
+}
+
 export function openedByOlder(volume: VolumeId) {
   return failure('conflict', `Volume ${volume} was opened by an older version, which knows no snapshots`, {
     hint: 'Stop the guest and start it again',

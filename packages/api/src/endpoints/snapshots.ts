@@ -13,7 +13,7 @@ const snapshotViewSchema = z.object({
   createdAt: z.string().describe('The moment that it shows, ISO 8601, UTC'),
   state: z.enum(['being-made', 'ready', 'rolling-back']),
   consistent: z
-    .enum(['crash', 'filesystem', 'memory'])
+    .enum(['crash', 'filesystem'])
     .describe('`crash`: as after a power cut; `filesystem`: the guest had its file systems in order'),
   scheduled: z.boolean().describe("Taken by the guest's schedule, which also removes it"),
   hosts: z.array(z.string()).describe('Whose replicas hold it'),
@@ -21,7 +21,6 @@ const snapshotViewSchema = z.object({
     .number()
     .nullable()
     .describe('What was written since, up to the next snapshot, on the host with the most; null where nobody knows'),
-  memoryBytes: z.number().nullable().describe('Size of the saved memory; null when there is none'),
 })
 export type SnapshotView = z.output<typeof snapshotViewSchema>
 

@@ -1,4 +1,4 @@
-import type { BlobId, Branded, GuestId, HostId, VolumeId } from './ids.ts'
+import type { Branded, GuestId, HostId, VolumeId } from './ids.ts'
 
 /** UUID without dashes, since it becomes part of file names beside the replicas. */
 export type SnapshotId = Branded<'SnapshotId'>
@@ -30,29 +30,20 @@ export interface Snapshot {
   /** What it became; meaningful once it is ready. */
   readonly consistent: SnapshotConsistency
   readonly volumes: readonly SnapshotVolume[]
-  readonly memory?: SnapshotMemory
   /** Taken by the guest's schedule, which removes the oldest of these; others only a user removes. */
   readonly scheduled: boolean
   /** While rolling back: whether the guest runs again afterwards, as it did before. */
   readonly startAfter?: boolean
 }
 
-/**
- * `crash`: what a power cut would have left. `filesystem`: the guest agent had frozen the file systems. `memory`: the
- * guest's memory of the same moment belongs to it.
- */
-export type SnapshotConsistency = 'crash' | 'filesystem' | 'memory'
+/** `crash`: what a power cut would have left. `filesystem`: the guest's file systems were frozen or unmounted. */
+export type SnapshotConsistency = 'crash' | 'filesystem'
 
 export interface SnapshotVolume {
   readonly volume: VolumeId
   readonly sizeBytes: number
   /** The hosts of the replicas that hold it: all that were in sync then. */
   readonly hosts: readonly HostId[]
-}
-
-export interface SnapshotMemory {
-  readonly blob: BlobId
-  readonly sizeBytes: number
 }
 
 /** How often a guest is snapshotted by itself, and how many of those snapshots are kept. Part of the guest's record. */

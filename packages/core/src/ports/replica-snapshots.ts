@@ -47,7 +47,7 @@ export interface ReplicaSnapshots {
    */
   mergeLayers(volume: VolumeId, pool: string): Promise<Result<void>>
   /**
-   * Makes the replica what it was, which the snapshot survives; newer ones are gone. Refused unless the volume's record
+   * Makes the replica what it was, which the snapshot survives; newer ones may not. Refused unless the volume's record
    * names this snapshot as its target (`conflict`); ends all exports. Repeating it is harmless.
    */
   rollBackReplica(volume: VolumeId, pool: string, snapshot: SnapshotId): Promise<Result<void>>

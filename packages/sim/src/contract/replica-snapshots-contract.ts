@@ -75,7 +75,8 @@ export function replicaSnapshotsContract(name: string, make: () => Promise<Volum
       value(await side.volumes.releaseSnapshot(volume, pool, taken[which]!))
       value(await side.volumes.releaseSnapshot(volume, pool, taken[which]!))
     }
-    assert.ok(((await heldOf(subject))?.debtBytes ?? 0) > 0)
+    const held = await heldOf(subject)
+    assert.equal((held?.debtBytes ?? 0) > 0, held?.method === 'layers')
     value(await side.volumes.mergeLayers(volume, pool))
     assert.ok(value(await guest.read(0, BLOCK)).equals(pattern(9)))
     assert.deepEqual(
@@ -93,11 +94,8 @@ export function replicaSnapshotsContract(name: string, make: () => Promise<Volum
     assert.ok(value(await first.read(BLOCK * 2, BLOCK)).equals(pattern(1)))
     assert.ok(value(await first.read(BLOCK * 3, BLOCK)).equals(Buffer.alloc(BLOCK)))
     await first.close()
-    // What is newer than the target is gone with the roll-back.
-    assert.deepEqual(
-      (await heldOf(subject))?.snapshots.map((each) => each.snapshot),
-      [taken[1]],
-    )
+    // What is newer than the target may be gone, wherever that is the only way.
+    assert.ok((await heldOf(subject))?.snapshots.some((each) => each.snapshot === taken[1]))
   })
 
   contract('after the last one is deleted and the guest has stopped, nothing is left of them', async (subject) => {
