@@ -26,7 +26,6 @@ export const snapshotSchema = z.object({
   wanted: consistency.describe('What was asked for'),
   consistent: consistency.describe('What it became; meaningful once it is ready'),
   volumes: z.array(z.object({ volume: volumeId, sizeBytes: bytes('Size of the disk'), hosts: z.array(hostId) })),
-  memory: z.object({ blob: id<BlobId>('Its content'), sizeBytes: bytes('Size of the saved memory') }).exactOptional(),
   scheduled: z.boolean().describe("Taken by the guest's schedule, which also removes it"),
   startAfter: z.boolean().exactOptional().describe('While rolling back: the guest runs again afterwards'),
 })
