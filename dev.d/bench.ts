@@ -5,6 +5,7 @@ import { cpus, release, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { benchFailover } from './bench-failover.ts'
 import { benchFootprint } from './bench-footprint.ts'
+import { benchMigration, migrationSection } from './bench-migration.ts'
 import { benchMirror } from './bench-mirror.ts'
 import { benchPlanner } from './bench-planner.ts'
 import { benchReplica } from './bench-replica.ts'
@@ -14,7 +15,16 @@ import { benchSimulator, simulatorSection } from './bench-simulator.ts'
 import { benchTimes } from './bench-times.ts'
 import { ROOT } from './run-program.ts'
 
-export const BENCH_PARTS = ['failover', 'replica', 'mirror', 'footprint', 'times', 'planner', 'simulator'] as const
+export const BENCH_PARTS = [
+  'failover',
+  'replica',
+  'mirror',
+  'footprint',
+  'times',
+  'planner',
+  'simulator',
+  'migration',
+] as const
 export type BenchPart = (typeof BENCH_PARTS)[number]
 
 export interface BenchChoice {
@@ -33,7 +43,7 @@ const PAGE = join(ROOT, 'docs', 'benchmarks.md')
 const HEAD = `# Benchmarks
 
 Written by \`./dev bench --write\`; every figure below was measured, none is copied from elsewhere. Run it yourself:
-\`./dev bench [failover|replica|mirror|footprint|times|planner|simulator|all] [--quick] [--rounds N] [--json] [--write]\`.
+\`./dev bench [failover|replica|mirror|footprint|times|planner|simulator|migration|all] [--quick] [--rounds N] [--json] [--write]\`.
 Each part but the planner's and the simulator's starts a lab of its own and removes it. All hosts of a lab share one machine, so its few processors do
 the work of three hosts and of their emulated guests: on real hosts the times are shorter, the ratios similar.
 A target that was missed is marked **missed**.
@@ -74,6 +84,11 @@ export async function runBench({ parts, json, quick, write, rounds }: BenchChoic
       case 'planner': {
         const report = benchPlanner({ rounds: rounds ?? (quick ? 2 : 15), note })
         ;[results[part], sections[part]] = [report, plannerSection(report)]
+        break
+      }
+      case 'migration': {
+        const report = await benchMigration({ moves: rounds ?? (quick ? 2 : 10), together: quick ? 3 : 10, note })
+        ;[results[part], sections[part]] = [report, migrationSection(report)]
         break
       }
       case 'simulator': {

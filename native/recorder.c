@@ -5,6 +5,8 @@
  *   recorder verify FILE FROM TO                one JSON line: which of FROM..TO are missing on this device or file
  *   recorder fill DEV MB SEED [OFFSET_MB]       writes MB mebibytes that only SEED decides
  *   recorder randwrite DEV DEPTH SECONDS BLOCK [OFFSET_MB]   random writes, DEPTH at once
+ *   recorder tick ADDRESS PORT INTERVAL_MS      sends a numbered datagram for ever: who misses some sees how long it stood
+ *   recorder dirty MB_PER_SECOND MB             changes each page of MB mebibytes of memory in turn, at that rate
  *
  * A record is one 4 KiB block, written with O_DIRECT and followed by fdatasync; only then is it acknowledged. Record
  * <seq> lies in slot (seq - 1) % SLOTS, so the records form a ring; numbers start at 1 and go on across restarts.
@@ -18,7 +20,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <arpa/inet.h>
 #include <linux/fs.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -266,6 +271,35 @@ static int randwrite(const char *device, uint64_t depth, uint64_t seconds, uint6
   return 0;
 }
 
+static int tick(const char *address, uint64_t port, uint64_t interval_ms) {
+  struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
+  if (inet_pton(AF_INET, address, &to.sin_addr) != 1) {
+    fprintf(stderr, "recorder: not an address: %s\n", address);
+    return 2;
+  }
+  int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) die("socket");
+  for (uint64_t seq = 1;; seq++) {
+    char text[24];
+    int length = snprintf(text, sizeof text, "%llu", (unsigned long long)seq);
+    /* One that cannot be sent is missed by whoever listens: no reason to stop. */
+    (void)!sendto(fd, text, length, 0, (struct sockaddr *)&to, sizeof to);
+    sleep_ms(interval_ms);
+  }
+}
+
+#define DIRTY_STEP_MS 10
+
+static int dirty(uint64_t mb_per_second, uint64_t mb) {
+  uint64_t pages = (mb << 20) / BLOCK, began = ms_of(CLOCK_MONOTONIC), done = 0;
+  if (!pages) return 2;
+  volatile uint64_t *memory = aligned(mb << 20);
+  for (;; sleep_ms(DIRTY_STEP_MS)) {
+    uint64_t due = (ms_of(CLOCK_MONOTONIC) - began) * mb_per_second * (1 << 20) / BLOCK / 1000;
+    for (; done < due; done++) memory[done % pages * (BLOCK / 8)] = done;
+  }
+}
+
 int main(int argc, char **argv) {
   const char *verb = argc > 1 ? argv[1] : "";
   if (!strcmp(verb, "append") && (argc == 4 || argc == 5))
@@ -275,7 +309,10 @@ int main(int argc, char **argv) {
     return fill(argv[2], number(argv[3]), number(argv[4]), argc == 6 ? number(argv[5]) : 0);
   if (!strcmp(verb, "randwrite") && (argc == 6 || argc == 7))
     return randwrite(argv[2], number(argv[3]), number(argv[4]), number(argv[5]), argc == 7 ? number(argv[6]) : 0);
+  if (!strcmp(verb, "tick") && argc == 5) return tick(argv[2], number(argv[3]), number(argv[4]));
+  if (!strcmp(verb, "dirty") && argc == 4) return dirty(number(argv[2]), number(argv[3]));
   fprintf(stderr, "usage: recorder append DEV INTERVAL_MS [SLOTS] | verify FILE FROM TO | fill DEV MB SEED [OFFSET_MB]"
-                  " | randwrite DEV DEPTH SECONDS BLOCK [OFFSET_MB]\n");
+                  " | randwrite DEV DEPTH SECONDS BLOCK [OFFSET_MB]"
+                  " | tick ADDRESS PORT INTERVAL_MS | dirty MB_PER_SECOND MB\n");
   return 2;
 }

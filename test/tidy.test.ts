@@ -46,6 +46,7 @@ const ENTRY_POINTS = new Set([
   'bin/stead.ts',
   'dev.d/main.ts',
   'dev.d/sim-worker.ts',
+  'dev.d/tick-listener.ts',
   'dev.d/totals-reporter.ts',
   'packages/agent/src/main.ts',
   'packages/agent/src/guardian/guardian-main.ts',

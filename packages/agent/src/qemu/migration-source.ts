@@ -8,7 +8,7 @@ import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { DiskRecord } from './block-graph.ts'
 import { useKey, type KeyOptions } from './migration-key.ts'
 import { isOutgoing, progressOf, type QemuMigration } from './migration-progress.ts'
-import { capabilities, migrationUri, sourceParameters } from './migration-settings.ts'
+import { STRICT_DOWNTIME, capabilities, migrationUri, sourceParameters } from './migration-settings.ts'
 import { awaitMigration } from './migration-waiting.ts'
 import { queryGraph, yankNode } from './mirror-surgery.ts'
 import type { QmpClient } from './qmp.ts'
@@ -28,6 +28,8 @@ export class MigrationSource {
   readonly #options: MigrationSourceOptions
   #relinquished = false
   #postCopyRefusal: string | undefined
+  /** What the guest may stand still once it has shown that it cannot do with less, ms. */
+  #downtimeMs = 0
 
   constructor(options: MigrationSourceOptions) {
     this.#options = options
@@ -46,6 +48,7 @@ export class MigrationSource {
     if (isOutgoing(before.value)) return fail(failure('conflict', 'The guest is already on its way to a host'))
     const keyed = await useKey(monitor.value, this.#options, 'client', to.secret)
     if (!keyed.ok) return keyed
+    this.#downtimeMs = limits.downtimeMs
     this.#postCopyRefusal = limits.postCopy ? to.postCopyRefusal : 'it was not asked for when the copy began'
     const postCopy = this.#postCopyRefusal === undefined
     const set = { channels: to.channels ?? 0, postCopy, end: 'source' } as const
@@ -68,8 +71,13 @@ export class MigrationSource {
       async () => {
         const found = await query(monitor.value)
         if (!found.ok) return found
-        const { phase, error } = progressOf(found.value)
+        const { phase, error, passes } = progressOf(found.value)
         if (phase === 'standing-still') return ok()
+        if (phase === 'copying' && passes > STRICT_DOWNTIME.passes && this.#downtimeMs > STRICT_DOWNTIME.ms) {
+          const allowed = await monitor.value.execute('migrate-set-parameters', { 'downtime-limit': this.#downtimeMs })
+          if (!allowed.ok) return allowed
+          this.#downtimeMs = 0
+        }
         if (phase === 'setup' || phase === 'copying') return 'waiting'
         return fail(failure('hypervisor', `The guest does not come to the switch: ${error ?? phase}`))
       },
