@@ -130,7 +130,7 @@ async function paste(
   // The whole is looked at before the first key is pressed.
   valueOf(keystrokesOf(text, layout))
   const client = await session.client()
-  const characters = [...text.replaceAll('\r\n', '\n')]
+  const characters = [...text.normalize('NFC').replaceAll('\r\n', '\n')]
   let keystrokes = 0
   for (let start = 0; start < characters.length; start += PASTE_PIECE_CHARACTERS) {
     const piece = characters.slice(start, start + PASTE_PIECE_CHARACTERS).join('')
