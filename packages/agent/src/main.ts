@@ -15,7 +15,7 @@ import type { HostContext } from '@stead/core/host/host-context.ts'
 import type { BlobId, GuestId, HostId, VolumeId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
 import type { Grant } from '@stead/core/model/grant.ts'
-import type { Volume } from '@stead/core/model/volume.ts'
+import type { ImageDisk, Volume } from '@stead/core/model/volume.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { createApiBackend } from './backend/api-backend.ts'
 import { confirmDead } from './backend/confirm-dead.ts'
@@ -47,6 +47,7 @@ import { Companion } from './process/companion.ts'
 import { guardianCompanions } from './process/guardian-companions.ts'
 import { detectAccelerator, detectQemuVersion } from './qemu/accelerator.ts'
 import { newestMachineType } from './qemu/machine-type.ts'
+import { DiskCapture } from './images/disk-capture.ts'
 import { ImageImporter } from './images/image-import.ts'
 import { checkKernel } from './qemu/blob-check.ts'
 import { QemuGuestHost } from './qemu/qemu-guest-host.ts'
@@ -61,6 +62,7 @@ const NBD_PORT_FIRST = 10_809
 /** A change of etcd's leader is seen as calls that hang: giving up on them early is what makes a failover quick. */
 const STORE_CALL_TIMEOUT_MS = 400
 const DEADMAN_WAIT_MS = 5_000
+const CAPTURE_TIMEOUT_MS = 20 * 60_000
 
 async function main(configPath: string | undefined): Promise<void> {
   if (configPath === undefined) throw new Error('usage: main.ts AGENT.json')
@@ -162,6 +164,12 @@ async function main(configPath: string | undefined): Promise<void> {
     blobPath: (blob) => blobs.ensure(blob),
     remoteDigests: (host, volume, pool, range) => peers.volumes(host as HostId).digests(volume, pool, range),
   })
+  const capturer = new DiskCapture({
+    workFolder: join(config.stateDir, 'imports'),
+    reading: (volume, pool, task) => volumes.withReadingExport(volume, pool, task),
+    keep: (path, blob) => blobs.take(path, blob),
+    ...(config.guestUser ? { user: config.guestUser } : {}),
+  })
   const guests = new QemuGuestHost({
     guestsFolder: join(config.stateDir, 'guests'),
     helper,
@@ -232,6 +240,12 @@ async function main(configPath: string | undefined): Promise<void> {
     consoles,
     heldSnapshots: (host) => context.volumesOn(host).heldSnapshots(),
     checkKernel,
+    captureDisk: async (host, volume, pool) =>
+      host === self
+        ? capturer.capture(volume, pool)
+        : ((await peers
+            .client(host)
+            .callGuest('capture-disk', { volume, pool }, CAPTURE_TIMEOUT_MS)) as Result<ImageDisk>),
     importImage: (request) => importer.import(request),
     spreadBlobs: async (digests) => {
       await Promise.all(peers.online().map((host) => peers.client(host).callGuest('fetch-blobs', digests, 120_000)))
@@ -256,6 +270,10 @@ async function main(configPath: string | undefined): Promise<void> {
       ...guestAgentCalls(context),
       ...arrivalCalls(arrivals),
       ...consoles.calls,
+      'capture-disk': (input) => {
+        const { volume, pool } = input as { volume: VolumeId; pool: string }
+        return capturer.capture(volume, pool)
+      },
       'fetch-blobs': async (input) => {
         const digests = Array.isArray(input) ? (input as BlobId[]) : []
         const fetched = await Promise.all(digests.map((digest) => blobs.ensure(digest)))

@@ -11,6 +11,7 @@ import { POLICY_ENDPOINTS } from './endpoints/policy.ts'
 import { RULE_ENDPOINTS } from './endpoints/rules.ts'
 import { SNAPSHOT_ENDPOINTS } from './endpoints/snapshots.ts'
 import { STORAGE_ENDPOINTS } from './endpoints/storage.ts'
+import { TEMPLATE_ENDPOINTS } from './endpoints/templates.ts'
 import type { Endpoint } from './endpoint.ts'
 
 export const ENDPOINTS = {
@@ -24,6 +25,7 @@ export const ENDPOINTS = {
   ...MEDIA_ENDPOINTS,
   ...SNAPSHOT_ENDPOINTS,
   ...STORAGE_ENDPOINTS,
+  ...TEMPLATE_ENDPOINTS,
   ...RULE_ENDPOINTS,
   ...POLICY_ENDPOINTS,
 } as const

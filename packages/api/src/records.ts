@@ -27,6 +27,12 @@ import { bytes, epoch, guestId, hostId, id, operationId, volumeId, wallMs, whole
 import { grantSchema, observationSchema } from './run-records.ts'
 import { snapshotId, snapshotScheduleSchema, snapshotSchema } from './snapshot-records.ts'
 
+const imageDiskSchema = z.object({
+  blob: blobIdSchema,
+  format: z.enum(['raw', 'qcow2']),
+  virtualSizeBytes: wholeNumber(),
+})
+
 export const settingsSchema = z.object({
   id: z.string().describe("The cluster's UUID"),
   name: z.string(),
@@ -198,6 +204,10 @@ export const guestSchema = z.object({
   nics: z.array(nicSchema),
   display: displaySchema.exactOptional(),
   media: mediaSchema.exactOptional(),
+  template: z
+    .object({ disks: z.array(imageDiskSchema) })
+    .exactOptional()
+    .describe('Others are cloned from it, and it is never started'),
   ha: haSchema,
   desired: z.enum(['running', 'stopped']),
   forceStop: z.boolean(),
@@ -327,7 +337,7 @@ export const imageSchema = z.object({
   format: z.enum(['raw', 'qcow2']),
   virtualSizeBytes: bytes('Size of the disk that it fills'),
   moreDisks: z
-    .array(z.object({ blob: blobIdSchema, format: z.enum(['raw', 'qcow2']), virtualSizeBytes: wholeNumber() }))
+    .array(imageDiskSchema)
     .exactOptional()
     .describe('Of a machine with several disks: those after the first'),
   hardware: z

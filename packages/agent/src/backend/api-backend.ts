@@ -14,6 +14,7 @@ import { policyEndpoints } from './policy-endpoints.ts'
 import { ruleEndpoints } from './rule-endpoints.ts'
 import { snapshotEndpoints } from './snapshot-endpoints.ts'
 import { storageEndpoints } from './storage-endpoints.ts'
+import { templateEndpoints } from './template-endpoints.ts'
 import { whatIfEndpoints } from './what-if.ts'
 
 export function createApiBackend(context: BackendContext): ApiBackend {
@@ -27,6 +28,7 @@ export function createApiBackend(context: BackendContext): ApiBackend {
     ...mediaEndpoints(desk),
     ...snapshotEndpoints(desk),
     ...storageEndpoints(desk),
+    ...templateEndpoints(desk),
     ...historyEndpoints(desk),
     ...ruleEndpoints(desk),
     ...policyEndpoints(desk),

@@ -66,6 +66,7 @@ export class TestBackend {
       console: async () => ok((async function* () {})()),
       consoles: { ticket: notHere, paste: async () => notHere(), screenshot: async () => notHere() },
       checkKernel: async () => ok(),
+      captureDisk: async () => fail(failure('not_found', 'no disk')),
       importImage: async () => ok({ kind: 'disk', disks: [] }),
       spreadBlobs: async () => {},
       confirmDead: async () => ok(),

@@ -41,6 +41,8 @@ export interface CreateContext {
   readonly wallMs: number
   /** Of a guest with UEFI. */
   readonly firmware?: FirmwareFiles
+  /** What each disk starts with, other than an image that the request names: of a clone. */
+  readonly contents?: readonly VolumeContent[]
 }
 
 export function planCreate(context: CreateContext, request: CreateGuest): Result<CreatePlan> {
@@ -240,12 +242,18 @@ interface WantedVolume extends Omit<CreateGuest['disks'][number], 'image' | 'ima
 }
 
 /** The disks, and after them what the machine itself keeps, which follows the guest in the same way. */
-function wantedVolumes({ firmware }: CreateContext, { disks, platform }: CreateGuest): readonly WantedVolume[] {
+function wantedVolumes(
+  { firmware, contents }: CreateContext,
+  { disks, platform }: CreateGuest,
+): readonly WantedVolume[] {
   const replicas = disks[0]?.replicas ?? 2
   const pool = disks[0]?.pool
   const own = { replicas, ...(pool === undefined ? {} : { pool }) }
   return [
-    ...disks.map((disk, index) => ({ ...disk, name: `disk${index}` })),
+    ...disks.map((disk, index) => {
+      const content = contents?.[index]
+      return { ...disk, name: `disk${index}`, ...(content ? { content } : {}) }
+    }),
     ...(firmware
       ? [
           {

@@ -11,6 +11,7 @@ import type { Guest } from '@stead/core/model/guest.ts'
 import type { Host } from '@stead/core/model/host.ts'
 import type { BlobId, GuestId, HostId, VolumeId } from '@stead/core/model/ids.ts'
 import type { Operation } from '@stead/core/model/operation.ts'
+import type { ImageDisk } from '@stead/core/model/volume.ts'
 import { guestByName, isActive } from '@stead/core/model/records.ts'
 import type { Clock, Random } from '@stead/core/ports/clock.ts'
 import type { Log } from '@stead/core/ports/log.ts'
@@ -59,6 +60,8 @@ export interface BackendContext {
   /** What a host's pools hold of snapshots. */
   readonly heldSnapshots: AskHeldSnapshots
   readonly checkKernel: (path: string) => Promise<Result<unknown>>
+  /** The disk of a replica as a file in that host's blobs. */
+  readonly captureDisk: (host: HostId, volume: VolumeId, pool: string) => Promise<Result<ImageDisk>>
   readonly importImage: (request: ImportRequest) => Promise<Result<ImportedImage>>
   /** Has every host that is up fetch these files, so that a failover finds them. */
   readonly spreadBlobs: (blobs: readonly BlobId[]) => Promise<void>

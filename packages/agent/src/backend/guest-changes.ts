@@ -17,6 +17,7 @@ import { lifecycleSettings, objectionTo } from './lifecycle-settings.ts'
 export function startChange(state: ClusterState, known: Versioned<Guest>, acceptDataLoss: boolean): Result<Change> {
   const { value: guest } = known
   if (guest.deleting) return fail(failure('conflict', `${guest.name} is being deleted`))
+  if (guest.template) return fail(isTemplate(guest))
   const { forceStop: _forceStop, acceptDataLoss: _old, ...rest } = guest
   let next: Guest = {
     ...rest,
@@ -33,6 +34,12 @@ export function startChange(state: ClusterState, known: Versioned<Guest>, accept
   // A user's start forgets earlier failures; what a running guest reports of itself is left alone.
   if (!isActive(state.grants.get(guest.id)?.value)) writes.push({ kind: 'delete', key: KEYS.observation(guest.id) })
   return ok(change('vm.start', known, writes))
+}
+
+function isTemplate({ name }: Guest) {
+  return failure('conflict', `${name} is a template and is never started`, {
+    hint: `Clone it: \`stead vm clone ${name} NEW\``,
+  })
 }
 
 export function stopChange(known: Versioned<Guest>, force: boolean, timeoutMs: number | undefined): Result<Change> {
@@ -62,6 +69,7 @@ export type GuestSettings = Omit<SetGuest, 'acceptBreach'>
 export function setChange(state: ClusterState, known: Versioned<Guest>, body: GuestSettings): Result<Change> {
   const { value: guest } = known
   if (guest.deleting) return fail(failure('conflict', `${guest.name} is being deleted`))
+  if (guest.template && body.ha === 'started') return fail(isTemplate(guest))
   const { ha, watchdog } = body
   const lifecycle = lifecycleSettings(body)
   const settings = Object.fromEntries(

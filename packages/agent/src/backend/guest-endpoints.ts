@@ -220,7 +220,7 @@ export function guestEndpoints(desk: Desk): Answers {
   }
 }
 
-function createChange({ guest, volumes, decision }: CreatePlan): Change {
+export function createChange({ guest, volumes, decision }: CreatePlan): Change {
   return {
     kind: 'vm.create',
     subject: `guest/${guest.id}`,

@@ -5,13 +5,14 @@
  * See docs/internals/images.md for what is refused and why.
  */
 import { createHash, randomUUID } from 'node:crypto'
-import { createReadStream, constants } from 'node:fs'
+import { createReadStream } from 'node:fs'
 import { chown, lstat, mkdir, open, rm, statfs, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import { failure } from '@stead/core/errors.ts'
 import type { BlobId } from '@stead/core/model/ids.ts'
 import type { ImageDisk, ImageHardware } from '@stead/core/model/volume.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
+import { digestOfFile } from '../blobs/file-digest.ts'
 import { confinedQemuImg, imageOptions, type Confinement, type ImageWindow } from './confined-qemu-img.ts'
 import { checkQcow2, checkVmdk } from './image-headers.ts'
 import { formatByContent, HEAD_BYTES, type DiskFormat, type UploadFormat } from './image-magic.ts'
@@ -193,7 +194,7 @@ export class ImageImporter {
     if (!converted.ok) return converted
     // Whoever could have exchanged it has ended.
     if (!(await lstat(target)).isFile()) return fail(failure('invalid_image', 'The image could not be converted'))
-    const blob = await digestOf(target)
+    const blob = await digestOfFile(target)
     const kept = await keep(target, blob)
     return kept.ok ? ok({ blob, format: 'qcow2', virtualSizeBytes }) : kept
   }
@@ -273,13 +274,6 @@ async function json<T>(args: readonly string[], limits: Confinement): Promise<Re
 async function readAt(file: FileHandle, offset: number, length: number): Promise<Buffer> {
   const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, offset)
   return buffer.subarray(0, bytesRead)
-}
-
-async function digestOf(path: string): Promise<BlobId> {
-  const hash = createHash('sha256')
-  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
-  for await (const part of file.createReadStream({ highWaterMark: 1 << 20 })) hash.update(part as Buffer)
-  return `sha256:${hash.digest('hex')}` as BlobId
 }
 
 interface QemuImageInfo {

@@ -451,6 +451,27 @@ export class QsdVolumeHost implements VolumeHost {
     }
   }
 
+  /** Serves the replica read-only as long as the task takes. Somebody may write it meanwhile. */
+  async withReadingExport<T>(
+    volume: VolumeId,
+    pool: string,
+    task: (from: ReadingExport) => Promise<Result<T>>,
+  ): Promise<Result<T>> {
+    const opened = await this.#withReplica(volume, pool, async (place) => {
+      const size = await this.#sizeOf(place.pool, volume)
+      const there = size.ok ? await place.node.open() : size
+      const reading = there.ok ? await place.node.openForReading() : there
+      return size.ok && reading.ok ? ok({ ...reading.value, place, sizeBytes: size.value }) : (reading as Result<never>)
+    })
+    if (!opened.ok) return opened
+    const { exportName, close, place, sizeBytes } = opened.value
+    try {
+      return await task({ address: place.daemon.loopback, port: place.pool.port, exportName, sizeBytes })
+    } finally {
+      void this.#lock.run(volume, close)
+    }
+  }
+
   /** Serialised with every other call for the volume. The daemon must run and the file exist. */
   #withReplica<T>(volume: VolumeId, pool: string, task: (place: Place) => Promise<Result<T>>): Promise<Result<T>> {
     return this.#lock.run(volume, async () => {
@@ -497,6 +518,14 @@ export class QsdVolumeHost implements VolumeHost {
     if (cleaned.ok) this.#cleaned.add(daemon)
     return cleaned
   }
+}
+
+/** Where a replica can be read over NBD. */
+export interface ReadingExport {
+  readonly address: string
+  readonly port: number
+  readonly exportName: string
+  readonly sizeBytes: number
 }
 
 interface Place {

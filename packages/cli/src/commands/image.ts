@@ -5,6 +5,7 @@ import { fileHead, uploadBlob } from '../blob-upload.ts'
 import { formatTable } from '../output.ts'
 import { badArgument, formatSize } from '../quantities.ts'
 import { action, valueOf, type Terminal } from '../session.ts'
+import { addImageExport } from './vm-template.ts'
 
 export function addImageCommands(program: Command, terminal: Terminal): void {
   const image = program.command('image').description('Disk images that new disks can start from')
@@ -42,6 +43,7 @@ export function addImageCommands(program: Command, terminal: Terminal): void {
         )
       }),
     )
+  addImageExport(image, terminal)
   image
     .command('delete')
     .description(ENDPOINTS['image.delete'].summary)

@@ -4,6 +4,7 @@ import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { CallInput } from '@stead/api/endpoint.ts'
 import { describeIssues } from '@stead/api/issues.ts'
 import type { Placement } from '@stead/api/views.ts'
+import { failure, FailureError } from '@stead/core/errors.ts'
 import { checkKernel, digestOf, uploadBlob } from '../blob-upload.ts'
 import { formatFields, formatTable } from '../output.ts'
 import { badArgument, formatSize, parseCount, parseSize } from '../quantities.ts'
@@ -55,7 +56,7 @@ export function addVmCreate(vm: Command, terminal: Terminal): void {
     .option('--kernel <file>', 'Linux kernel to boot directly')
     .option('--initrd <file>', 'initial RAM disk, with --kernel')
     .option('--append <text>', 'kernel command line, with --kernel')
-    .option('--image <name>', 'image that fills the first disk; the guest boots from it')
+    .option('--image <name>', 'image that fills the first disk (without --disk: all its disks, as large as they are)')
     .option('--linked', "share the image's blocks instead of copying them")
     .option('--ha <mode>', 'started, stopped or ignored: what the cluster keeps true')
     .option('--start', 'start it once its disks exist')
@@ -73,7 +74,7 @@ export function addVmCreate(vm: Command, terminal: Terminal): void {
 async function createGuest(session: Session, name: string, options: CreateOptions): Promise<void> {
   // Everything that can be wrong in the arguments is said before the first byte is sent.
   const media = await mediaOf(options)
-  const draft = { ...bodyOf(name, options), ...(media ? { media } : {}) }
+  const draft = { ...bodyOf(name, options, await sizesOf(session, options)), ...(media ? { media } : {}) }
   checkDraft(draft)
   if (options.kernel !== undefined) await checkKernel(options.kernel)
   const client = await session.client()
@@ -97,14 +98,27 @@ async function createGuest(session: Session, name: string, options: CreateOption
   if (session.explain) await printExplanation(session, client, name)
 }
 
-function bodyOf(name: string, options: CreateOptions): Omit<CreateBody, 'boot'> {
-  const { disk = [], image, kernel } = options
+/** Of an image that no disk was named for: its own disks, as large as they are. */
+async function sizesOf(session: Session, { image, disk }: CreateOptions): Promise<ImageSizes | undefined> {
+  if (image === undefined || disk !== undefined) return undefined
+  const { items } = valueOf(await (await session.client()).call(ENDPOINTS['image.list']))
+  const found = items.find(({ name }) => name === image)
+  if (!found)
+    throw new FailureError(failure('not_found', `There is no image ${image}`, { hint: 'See `stead image list`' }))
+  return [found, ...(found.moreDisks ?? [])].map(({ virtualSizeBytes }) => virtualSizeBytes)
+}
+
+type ImageSizes = readonly number[]
+
+function bodyOf(name: string, options: CreateOptions, imageSizes: ImageSizes = []): Omit<CreateBody, 'boot'> {
+  const { image, kernel } = options
+  const disk = options.disk?.map((size) => parseSize(size, '--disk')) ?? imageSizes.map(wholeMebibytes)
+  const fromImage = imageSizes.length === 0 ? 1 : imageSizes.length
   if (kernel === undefined && (options.initrd !== undefined || options.append !== undefined)) {
     throw badArgument('--initrd and --append need --kernel')
   }
   if (kernel !== undefined && image !== undefined) throw badArgument('--kernel and --image exclude each other')
   if (options.linked && image === undefined) throw badArgument('--linked needs --image')
-  if (image !== undefined && disk.length === 0) throw badArgument('--image needs a --disk to fill')
   if (kernel === undefined && disk.length === 0 && options.cdrom === undefined)
     throw badArgument('The guest has nothing to boot from', 'Give --kernel, --cdrom, or --disk with --image.')
   const replicas = parseCount(options.replicas, '--replicas')
@@ -113,11 +127,13 @@ function bodyOf(name: string, options: CreateOptions): Omit<CreateBody, 'boot'> 
     name,
     memoryBytes: parseSize(options.memory, '--memory'),
     cpus: parseCount(options.cpus, '--cpus'),
-    disks: disk.map((size, index) => ({
-      sizeBytes: parseSize(size, '--disk'),
+    disks: disk.map((sizeBytes, index) => ({
+      sizeBytes,
       replicas,
       ...(options.pool === undefined ? {} : { pool: options.pool }),
-      ...(index === 0 && image !== undefined ? { image, ...(options.linked ? { linked: true } : {}) } : {}),
+      ...(index < fromImage && image !== undefined
+        ? { image, imageDisk: index, ...(options.linked ? { linked: true } : {}) }
+        : {}),
     })),
     start: options.start === true,
     nic: options.nic,
@@ -127,6 +143,11 @@ function bodyOf(name: string, options: CreateOptions): Omit<CreateBody, 'boot'> 
     ...(options.host === undefined ? {} : { host: options.host }),
     ...(options.ha === undefined ? {} : { ha: parseHa(options.ha) }),
   }
+}
+
+/** Disks have whole blocks; an image need not. */
+function wholeMebibytes(bytes: number): number {
+  return Math.ceil(bytes / 2 ** 20) * 2 ** 20
 }
 
 /** By the contract that the server checks as well, so that a wrong name does not cost an upload. */

@@ -19,6 +19,7 @@ import { addVmProbe, checkText, readinessText } from './vm-probe.ts'
 import { addVmSchedule } from './vm-schedule.ts'
 import { platformFields } from './vm-platform.ts'
 import { addVmSet } from './vm-set.ts'
+import { addVmTemplates } from './vm-template.ts'
 import { addVmSnapshots } from './vm-snapshot.ts'
 
 const NAME = ['<name>', "the guest's name or id"] as const
@@ -87,6 +88,7 @@ export function addVmCommands(program: Command, terminal: Terminal): void {
   addVmSchedule(vm, terminal)
   addVmConsole(vm, terminal)
   addVmMedia(vm, terminal)
+  addVmTemplates(vm, terminal)
   addVmSnapshots(vm, terminal)
   vm.command('log')
     .description(ENDPOINTS['guest.log'].summary)

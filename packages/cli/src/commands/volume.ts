@@ -4,6 +4,7 @@ import type { VolumeView } from '@stead/api/views.ts'
 import { formatFields, formatTable, type Column } from '../output.ts'
 import { formatSize } from '../quantities.ts'
 import { action, valueOf, type Terminal } from '../session.ts'
+import { addVolumeExport } from './vm-template.ts'
 
 type ReplicaRow = VolumeView['replicas'][number]
 
@@ -38,6 +39,7 @@ export function addVolumeCommands(program: Command, terminal: Terminal): void {
         )
       }),
     )
+  addVolumeExport(volume, terminal)
   volume
     .command('show')
     .description(ENDPOINTS['volume.show'].summary)

@@ -9,12 +9,12 @@ export function blobsOfImage({ blob, moreDisks = [] }: Image): BlobId[] {
 }
 
 /** What must be on a host before the guest can start there. */
-export function blobsOfGuest({ boot, media, platform }: Guest): BlobId[] {
+export function blobsOfGuest({ boot, media, platform, template }: Guest): BlobId[] {
   const boots = boot.kind === 'kernel' ? [boot.kernel, ...(boot.initrd === undefined ? [] : [boot.initrd])] : []
   const lies = [media?.cdrom?.medium?.blob, media?.cloudInit?.blob, platform?.firmware?.code].filter(
     (blob) => blob !== undefined,
   )
-  return [...boots, ...lies]
+  return [...boots, ...lies, ...(template?.disks ?? []).map((disk) => disk.blob)]
 }
 
 export function referencedBlobs(state: ClusterState): ReadonlySet<BlobId> {

@@ -5,6 +5,7 @@ import type { BlobId, GuestId, HostId, VolumeId } from './ids.ts'
 import type { GuestLifecycle } from './lifecycle.ts'
 import type { Readiness } from './probe.ts'
 import type { GuestMedia } from './media.ts'
+import type { GuestTemplate } from './template.ts'
 
 /** HA vocabulary of the field: what the cluster keeps true for the guest. `ignored`: the cluster never acts by itself. */
 export type HaMode = 'started' | 'stopped' | 'ignored'
@@ -51,6 +52,8 @@ export interface Guest {
   readonly display?: GuestDisplay
   /** CD drives, boot order and cloud-init; absent: none of them. */
   readonly media?: GuestMedia
+  /** Others are cloned from it, and it is never started; absent: an ordinary guest. */
+  readonly template?: GuestTemplate
   readonly ha: HaMode
   /** Whether it should run. For `ha` started and stopped it says the same; for `ignored` it is the user's last word. */
   readonly desired: 'running' | 'stopped'

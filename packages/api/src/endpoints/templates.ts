@@ -1,0 +1,74 @@
+/** Guests made from guests: templates and clones; and disks as files. */
+import { z } from 'zod'
+import { blobIdSchema } from '../blob-id-schema.ts'
+import { endpoint } from '../endpoint.ts'
+import { operationViewSchema } from '../views.ts'
+import { acceptBreach, started, warnings } from './answers.ts'
+import { dnsLabel, guestParams } from './parameters.ts'
+
+/** All of a disk is read before the answer. */
+const COPY_ANSWER_MS = 1_200_000
+
+export const TEMPLATE_ENDPOINTS = {
+  'guest.template': endpoint({
+    id: 'guest.template',
+    whatIf: 'none',
+    method: 'POST',
+    path: '/v1/guests/{guest}/template',
+    summary: 'Make a stopped guest a template, from which others are cloned',
+    permission: 'guest.configure',
+    params: guestParams,
+    response: started,
+    status: 202,
+    long: true,
+    answerWithinMs: COPY_ANSWER_MS,
+  }),
+  'guest.clone': endpoint({
+    id: 'guest.clone',
+    whatIf: 'none',
+    method: 'POST',
+    path: '/v1/guests/{guest}/clones',
+    summary: 'Create a guest like a template or a stopped guest',
+    permission: 'guest.create',
+    params: guestParams,
+    body: z.strictObject({
+      name: dnsLabel.describe('A DNS label, unique in the cluster'),
+      linked: z.boolean().default(false).describe('Share the blocks of the disks instead of copying them'),
+      host: z.string().optional().describe('Where it should run; a preference'),
+      start: z.boolean().default(false).describe('Start it once its disks exist'),
+      acceptBreach,
+    }),
+    response: z.object({
+      guest: z.object({ id: z.string(), name: z.string() }),
+      warnings,
+      operation: operationViewSchema,
+    }),
+    status: 202,
+    long: true,
+    answerWithinMs: COPY_ANSWER_MS,
+  }),
+  'volume.capture': endpoint({
+    id: 'volume.capture',
+    whatIf: 'harmless',
+    method: 'POST',
+    path: '/v1/volumes/{volume}/capture',
+    summary: 'Copy the disk of a stopped guest into a qcow2 file, to be fetched by its digest',
+    permission: 'image.manage',
+    params: z.strictObject({ volume: z.string().describe("The volume's id") }),
+    response: z.object({ blob: blobIdSchema, sizeBytes: z.number().int().describe('Size of the file, in bytes') }),
+    status: 200,
+    answerWithinMs: COPY_ANSWER_MS,
+  }),
+  'blob.get': endpoint({
+    id: 'blob.get',
+    method: 'GET',
+    path: '/v1/blobs/{digest}',
+    summary: 'Fetch a file by the digest of its content',
+    permission: 'image.manage',
+    params: z.strictObject({ digest: blobIdSchema }),
+    response: z.string().describe("The file's bytes"),
+    streams: 'text',
+    status: 200,
+    answerWithinMs: COPY_ANSWER_MS,
+  }),
+} as const

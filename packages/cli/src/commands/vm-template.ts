@@ -1,0 +1,111 @@
+/** `vm template`, `vm clone`, and disks as files: `volume export`, `image export`. */
+import { createWriteStream } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { pipeline } from 'node:stream/promises'
+import type { Command } from 'commander'
+import type { Client } from '@stead/api/client.ts'
+import { ENDPOINTS } from '@stead/api/endpoints.ts'
+import { failure, FailureError } from '@stead/core/errors.ts'
+import type { BlobId } from '@stead/core/model/ids.ts'
+import { digestOf } from '../blob-upload.ts'
+import { formatSize } from '../quantities.ts'
+import { action, valueOf, type Session, type Terminal } from '../session.ts'
+import { settle } from '../waiting.ts'
+import { ACCEPT_BREACH } from './host.ts'
+
+export function addVmTemplates(vm: Command, terminal: Terminal): void {
+  vm.command('template')
+    .description(ENDPOINTS['guest.template'].summary)
+    .argument('<name>', "the guest's name or id")
+    .action(
+      action(terminal, async (session, [guest = '']) => {
+        const client = await session.client()
+        const answer = valueOf(await client.call(ENDPOINTS['guest.template'], { params: { guest } }))
+        const operation = await settle(session, client, answer.operation)
+        session.print(operation, () => `vm ${guest} is a template\n`)
+      }),
+    )
+  vm.command('clone')
+    .description(ENDPOINTS['guest.clone'].summary)
+    .argument('<name>', 'a template or a stopped guest')
+    .argument('<new>', 'a DNS label, unique in the cluster')
+    .option('--linked', 'share the blocks of the disks instead of copying them')
+    .option('--host <host>', 'where it should run')
+    .option('--start', 'start it once its disks exist')
+    .option(...ACCEPT_BREACH)
+    .action(
+      action(terminal, async (session, [guest = '', name = ''], options) => {
+        const client = await session.client()
+        const host = options['host']
+        const body = {
+          name,
+          linked: options['linked'] === true,
+          start: options['start'] === true,
+          acceptBreach: options['acceptBreach'] === true,
+          ...(typeof host === 'string' ? { host } : {}),
+        }
+        const answer = valueOf(await client.call(ENDPOINTS['guest.clone'], { params: { guest }, body }))
+        session.warn(answer.warnings)
+        const operation = await settle(session, client, answer.operation)
+        session.print({ guest: answer.guest, operation }, () => `vm ${name} cloned from ${guest}\n`)
+      }),
+    )
+}
+
+export function addVolumeExport(volume: Command, terminal: Terminal): void {
+  volume
+    .command('export')
+    .description('Copy the disk of a stopped guest into a qcow2 file here')
+    .argument('<volume>', "the volume's id")
+    .argument('<file>', 'made, and must not exist')
+    .action(
+      action(terminal, async (session, [id = '', file = '']) => {
+        const client = await session.client()
+        const { blob } = valueOf(await client.call(ENDPOINTS['volume.capture'], { params: { volume: id } }))
+        await download(session, client, blob, file)
+      }),
+    )
+}
+
+export function addImageExport(image: Command, terminal: Terminal): void {
+  image
+    .command('export')
+    .description('Copy the first disk of an image, or a CD, into a file here')
+    .argument('<name>', "the image's name")
+    .argument('<file>', 'made, and must not exist')
+    .action(
+      action(terminal, async (session, [name = '', file = '']) => {
+        const client = await session.client()
+        const { items } = valueOf(await client.call(ENDPOINTS['image.list']))
+        const found = items.find((each) => each.name === name)
+        if (!found)
+          throw new FailureError(failure('not_found', `There is no image ${name}`, { hint: 'See `stead image list`' }))
+        await download(session, client, found.blob, file)
+      }),
+    )
+}
+
+/** Whole and as its digest says, or not there. */
+async function download(session: Session, client: Client, blob: BlobId, file: string): Promise<void> {
+  const { body } = valueOf(
+    await client.stream(ENDPOINTS['blob.get'], { params: { digest: blob } }, { signal: session.signal }),
+  )
+  let bytes = 0
+  const counted = async function* () {
+    for await (const part of body) {
+      bytes += part.length
+      yield part
+    }
+  }
+  const target = createWriteStream(file, { flags: 'wx' })
+  try {
+    await pipeline(counted, target)
+    if ((await digestOf(file)) !== blob) throw new Error('its content was damaged on the way')
+  } catch (cause) {
+    const exists = (cause as NodeJS.ErrnoException).code === 'EEXIST'
+    if (!exists) await rm(file, { force: true })
+    const why = exists ? 'it exists' : cause instanceof Error ? cause.message : String(cause)
+    throw new FailureError(failure('bad_request', `${file} could not be written: ${why}`, { cause }))
+  }
+  session.print({ file, blob, bytes }, () => `${file} written, ${formatSize(bytes)}\n`)
+}
