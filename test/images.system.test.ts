@@ -9,7 +9,7 @@ import { isoImage } from '@stead/agent/cloud-init/iso-image.ts'
 import { DebianGuest } from './support/debian-guest.ts'
 import { LabCluster } from './support/lab-cluster.ts'
 
-suite('images', { timeout: 900_000 }, () => {
+suite('images', { timeout: 3_000_000 }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'stead-images-'))
   let lab: LabCluster
   let debian: DebianGuest

@@ -7,7 +7,6 @@ import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import { KERNEL_HEAD_BYTES, kernelFormat } from '@stead/api/kernel-format.ts'
 import { failure, FailureError } from '@stead/core/errors.ts'
 import type { BlobId } from '@stead/core/model/ids.ts'
-import { valueOf } from './session.ts'
 
 /** The first bytes of a file, which tell its format. */
 export async function fileHead(path: string): Promise<Uint8Array> {
@@ -33,6 +32,9 @@ export async function checkKernel(path: string): Promise<void> {
   )
 }
 
+/** What broke off goes on where it was. */
+const UPLOAD_TRIES = 5
+
 /** Returns the blob's id; sends nothing when the cluster has it. */
 export async function uploadBlob(client: Client, path: string, signal: AbortSignal): Promise<BlobId> {
   const digest = await digestOf(path)
@@ -41,9 +43,18 @@ export async function uploadBlob(client: Client, path: string, signal: AbortSign
   if (present.ok) return digest
   if (present.error.code !== 'not_found') throw new FailureError(present.error)
   const { size: sizeBytes } = await stat(path)
-  const upload = { sizeBytes, open: () => createReadStream(path, { highWaterMark: 256 * 1024 }) }
-  valueOf(await client.call(ENDPOINTS['blob.put'], { params, upload }, { signal }))
-  return digest
+  for (let tries = 1; ; tries++) {
+    const received = await client.call(ENDPOINTS['blob.received'], { params }, { signal })
+    const offset = received.ok && received.value.receivedBytes < sizeBytes ? received.value.receivedBytes : 0
+    const open = () => createReadStream(path, { start: offset, highWaterMark: 256 * 1024 })
+    const upload = { sizeBytes: sizeBytes - offset, open }
+    const query = offset > 0 ? { offset } : {}
+    const sent = await client.call(ENDPOINTS['blob.put'], { params, query, upload }, { signal })
+    if (sent.ok) return digest
+    // Broken off, or another host has answered, which has less of it.
+    const goesOn = sent.error.code === 'conflict' || sent.error.code === 'host_unreachable'
+    if (!goesOn || tries >= UPLOAD_TRIES || signal.aborted) throw new FailureError(sent.error)
+  }
 }
 
 export async function digestOf(path: string): Promise<BlobId> {

@@ -31,7 +31,14 @@ export async function viewWithLag(desk: Desk, volumes: readonly VolumeId[]): Pro
 
 type Answers = Pick<
   ApiBackend,
-  'volume.list' | 'volume.show' | 'blob.put' | 'blob.stat' | 'image.list' | 'image.import' | 'image.delete'
+  | 'volume.list'
+  | 'volume.show'
+  | 'blob.put'
+  | 'blob.received'
+  | 'blob.stat'
+  | 'image.list'
+  | 'image.import'
+  | 'image.delete'
 >
 
 export function storageEndpoints(desk: Desk): Answers {
@@ -50,8 +57,9 @@ export function storageEndpoints(desk: Desk): Answers {
       return ok(volumeView(await viewWithLag(desk, [volume.value.id]), volume))
     },
 
-    'blob.put': async ({ params, upload }) => {
-      const put = await blobs.put(params.digest, upload.stream)
+    'blob.received': async ({ params }) => ok({ receivedBytes: await blobs.receivedBytes(params.digest) }),
+    'blob.put': async ({ params, query, upload }) => {
+      const put = await blobs.put(params.digest, upload.stream, query.offset)
       return put.ok ? ok() : put
     },
     'blob.stat': async ({ params }) =>

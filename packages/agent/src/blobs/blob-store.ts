@@ -2,24 +2,25 @@
  * Files by the digest of their content: kernels, initrds, images. A blob is complete or it is not there: it is
  * written under a temporary name and renamed once its digest has been checked.
  */
-import { randomUUID } from 'node:crypto'
-import { createReadStream, createWriteStream, existsSync, mkdirSync } from 'node:fs'
+import { createReadStream, existsSync, mkdirSync } from 'node:fs'
 import { chmod, chown, open, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
-import { failure } from '@stead/core/errors.ts'
+import { failure, FailureError } from '@stead/core/errors.ts'
 import type { BlobId } from '@stead/core/model/ids.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
-import { digestCheck } from '../http/digest-check.ts'
+import { CLIENT_GONE } from '../http/digest-check.ts'
+import { digestOfFile } from './file-digest.ts'
 
 const BLOB_BYTES_MAX = 2 ** 40
+const DAMAGED = 'What has arrived does not have that digest'
 
 export class BlobStore {
   readonly #directory: string
   /** Asks the other hosts, one after the other; the first stream wins. */
   readonly #fetch: (blob: BlobId) => Promise<Readable | undefined>
   readonly #fetching = new Map<BlobId, Promise<Result<string>>>()
+  readonly #receiving = new Set<BlobId>()
 
   constructor(directory: string, fetch: (blob: BlobId) => Promise<Readable | undefined>) {
     this.#directory = directory
@@ -38,21 +39,50 @@ export class BlobStore {
     return path === undefined ? undefined : createReadStream(path)
   }
 
-  /** Fails with `bad_request` when the content is not what the digest names; nothing is left then. */
-  async put(blob: BlobId, content: Readable): Promise<Result<string>> {
+  /** Bytes of it that are here: all, or of an upload that broke off. */
+  async receivedBytes(blob: BlobId): Promise<number> {
+    return (await sizeOf(this.#path(blob))) ?? (await sizeOf(this.#partPath(blob))) ?? 0
+  }
+
+  /**
+   * `offset`: where the content goes on after an upload that broke off; what has arrived of it then stays for another
+   * try. Fails with `conflict` when it would not fit there, and with `bad_request` when the whole is not what the digest
+   * names: nothing is left then.
+   */
+  async put(blob: BlobId, content: Readable, offset = 0): Promise<Result<string>> {
     const path = this.#path(blob)
     if (existsSync(path)) {
       content.resume()
       return ok(path)
     }
-    const temporary = `${path}.${randomUUID()}.part`
+    if (this.#receiving.has(blob))
+      return fail(failure('conflict', `${blob} is being uploaded already`, { hint: 'Wait until that has ended' }))
+    this.#receiving.add(blob)
     try {
-      await pipeline(content, digestCheck(blob, BLOB_BYTES_MAX), createWriteStream(temporary, { mode: 0o644 }))
-      await chmod(temporary, 0o644)
-      await rename(temporary, path)
-      return ok(path)
+      return await this.#receive(blob, content, offset)
+    } finally {
+      this.#receiving.delete(blob)
+    }
+  }
+
+  async #receive(blob: BlobId, content: Readable, offset: number): Promise<Result<string>> {
+    const part = this.#partPath(blob)
+    const present = (await sizeOf(part)) ?? 0
+    if (offset > 0 && offset !== present)
+      return fail(
+        failure('conflict', `The upload of ${blob} goes on at byte ${present}, not ${offset}`, {
+          hint: 'Ask how much has arrived, and send the rest',
+        }),
+      )
+    try {
+      await append(part, content, offset)
+      if ((await digestOfFile(part)) !== blob) throw new FailureError(failure('bad_request', DAMAGED))
+      await chmod(part, 0o644)
+      await rename(part, this.#path(blob))
+      return ok(this.#path(blob))
     } catch (cause) {
-      await rm(temporary, { force: true })
+      // A connection that broke is not the content's fault: who sends it again goes on from there.
+      if (cause instanceof FailureError && cause.failure.message !== CLIENT_GONE) await rm(part, { force: true })
       return fail(
         failure(
           'bad_request',
@@ -105,5 +135,31 @@ export class BlobStore {
 
   #path(blob: BlobId): string {
     return join(this.#directory, blob.replace(':', '-'))
+  }
+
+  #partPath(blob: BlobId): string {
+    return `${this.#path(blob)}.part`
+  }
+}
+
+/** What has arrived before the content breaks off is in the file. */
+async function append(path: string, content: Readable, offset: number): Promise<void> {
+  await using file = await open(path, offset > 0 ? 'a' : 'w', 0o644)
+  let bytes = offset
+  for await (const part of content as AsyncIterable<Buffer>) {
+    bytes += part.length
+    if (bytes > BLOB_BYTES_MAX)
+      throw new FailureError(failure('bad_request', `The file is larger than ${BLOB_BYTES_MAX} bytes`))
+    await file.write(part)
+  }
+  await file.sync()
+}
+
+async function sizeOf(path: string): Promise<number | undefined> {
+  try {
+    return (await stat(path)).size
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
   }
 }

@@ -16,7 +16,7 @@ import type { Log } from '@stead/core/ports/log.ts'
 import { fail, type Result } from '@stead/core/result.ts'
 import type { z } from 'zod'
 import type { ApiBackend, RequestContext } from './backend.ts'
-import { digestCheck } from './digest-check.ts'
+import { CLIENT_GONE, digestCheck } from './digest-check.ts'
 import { failureOfThrown, sendProblem } from './problem-reply.ts'
 import { serveWebSockets, type ConnectConsole } from './websocket-server.ts'
 import { byteStream, eventStream, isAsyncIterable } from './streamed-reply.ts'
@@ -230,14 +230,15 @@ function uploadOf(request: FastifyRequest, params: { readonly digest: string }, 
     throw new FailureError(failure('bad_request', 'The upload has another content type', { hint }))
   }
   const announced = Number(request.headers['content-length'])
-  const check = digestCheck(params.digest, options.uploadBytesMax ?? UPLOAD_BYTES_MAX)
+  // Of an upload that goes on, the whole is checked by whoever has its beginning.
+  const goesOn = Number((request.query as { offset?: string }).offset ?? 0) > 0
+  const check = digestCheck(goesOn ? undefined : params.digest, options.uploadBytesMax ?? UPLOAD_BYTES_MAX)
   // A back end that refuses the upload never looks at the stream; its errors then concern nobody.
   check.on('error', () => undefined)
   const source = request.body as Readable
   source.on('error', (cause) => check.destroy(cause))
   source.on('close', () => {
-    if (!source.readableEnded)
-      check.destroy(new FailureError(failure('bad_request', 'The client went away in the middle of the upload')))
+    if (!source.readableEnded) check.destroy(new FailureError(failure('bad_request', CLIENT_GONE)))
   })
   return { stream: source.pipe(check), ...(Number.isSafeInteger(announced) ? { sizeBytes: announced } : {}) }
 }

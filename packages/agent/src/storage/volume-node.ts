@@ -76,13 +76,12 @@ export class VolumeNode {
     if (!there.ok || there.value) return there.ok ? ok() : there
     const stack = await readStack(this.#daemon.pool, this.#volume)
     if (!stack.ok) return stack
-    const [lowest, ...above] = stack.value
     let refusal: Result<void> | undefined
     // The first twice: what an agent that died half-way has left open is closed in between.
     for (const access of [FILE_ACCESS[0]!, ...FILE_ACCESS]) {
       const base = { driver: 'file', 'node-name': this.#base, filename: this.#path, locking: 'on', ...access }
-      const opened =
-        above.length === 0 || !lowest ? await this.#addTop(base) : await this.#openLayers(lowest, base, above, access)
+      const isRaw = stack.value.length === 1
+      const opened = isRaw ? await this.#addTop(base) : await this.#openLayers(stack.value, base, access)
       if (opened.ok) return opened
       refusal = opened
       const closed = await this.close()
@@ -91,18 +90,18 @@ export class VolumeNode {
     return refusal ?? ok()
   }
 
-  async #openLayers(lowest: Layer, raw: object, above: readonly Layer[], access: FileAccess): Promise<Result<void>> {
-    const added =
-      lowest.format === 'raw'
-        ? await this.#addNode({ ...raw, 'read-only': true })
-        : await this.#addLayer(lowest, null, true, access)
-    if (!added.ok) return added
-    let below = this.layerNode(lowest)
-    for (const [index, layer] of above.entries()) {
-      const opened = await this.#addLayer(layer, below, index < above.length - 1, access)
+  /** From the lowest up. `raw`: how to open the lowest where it is the replica's own raw file. */
+  async #openLayers(stack: readonly Layer[], raw: object, access: FileAccess): Promise<Result<void>> {
+    let below: string | null = null
+    for (const [index, layer] of stack.entries()) {
+      const opened: Result<void> =
+        layer.format === 'raw'
+          ? await this.#addNode({ ...raw, 'read-only': true })
+          : await this.#addLayer(layer, below, index < stack.length - 1, access)
       if (!opened.ok) return opened
       below = this.layerNode(layer)
     }
+    assert(below !== null, 'a replica has a layer')
     return this.#addTop(below)
   }
 

@@ -3,7 +3,7 @@ import { endpoint } from '../endpoint.ts'
 import { blobIdSchema } from '../blob-id-schema.ts'
 import { imageSchema } from '../records.ts'
 import { volumeViewSchema } from '../views.ts'
-import { dnsLabel, noContent } from './parameters.ts'
+import { dnsLabel, noContent, queryInteger } from './parameters.ts'
 
 const blobParams = z.strictObject({ digest: blobIdSchema })
 const imageParams = z.strictObject({ image: z.string().describe("The image's name") })
@@ -36,9 +36,24 @@ export const STORAGE_ENDPOINTS = {
     summary: 'Upload a file under the digest of its content',
     permission: 'image.manage',
     params: blobParams,
+    query: z.strictObject({
+      offset: queryInteger(0, Number.MAX_SAFE_INTEGER)
+        .optional()
+        .describe('Where the content goes on after an upload that broke off; see `blob.received`'),
+    }),
     upload: true,
     response: noContent,
     status: 204,
+  }),
+  'blob.received': endpoint({
+    id: 'blob.received',
+    method: 'GET',
+    path: '/v1/blobs/{digest}/received',
+    summary: 'Say how much of a file has arrived at this host',
+    permission: 'image.view',
+    params: blobParams,
+    response: z.object({ receivedBytes: z.number().int().describe('Bytes from the beginning; 0 when none') }),
+    status: 200,
   }),
   'blob.stat': endpoint({
     id: 'blob.stat',
