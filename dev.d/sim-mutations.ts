@@ -170,4 +170,53 @@ export const MUTATIONS: readonly Mutation[] = [
       ],
     },
   },
+  {
+    rule: 'hand-over-before-the-last-state',
+    edits: [
+      {
+        file: `${HOST}/departure.ts`,
+        text: 'const transfer = await this.#transfer(copied.value)',
+        by: 'await this.#letGo(startedMs)\n      const transfer = await this.#transfer(copied.value)',
+      },
+    ],
+  },
+  {
+    rule: 'promised-epochs-are-spent',
+    edits: [
+      {
+        file: 'packages/core/src/model/grant.ts',
+        text: 'Math.max(grant.epoch, grant.spentEpoch ?? 0, grant.handover?.epoch ?? 0)',
+        by: 'grant.epoch',
+      },
+    ],
+  },
+  {
+    rule: 'no-hand-over-by-a-lost-host',
+    edits: [
+      {
+        file: `${HOST}/departure.ts`,
+        text: '{ key: KEYS.status(context.self), modRevision: statusRevision },',
+        by: '',
+      },
+    ],
+  },
+  {
+    rule: 'nothing-becomes-current-during-a-move',
+    edits: [{ file: `${HOST}/departure.ts`, text: 'await disks.hold()', by: '' }],
+    redundantWith: {
+      line: 'legs and records of the disks are compared at the switch',
+      edits: [
+        {
+          file: `${HOST}/departure.ts`,
+          text: 'const changed = this.#differentLegs(prepared.value)',
+          by: 'const changed = undefined as string | undefined',
+        },
+        {
+          file: `${HOST}/departure.ts`,
+          text: '...volumes.map(({ volume, revision }) => ({ key: KEYS.volume(volume), modRevision: BigInt(revision) })),',
+          by: '',
+        },
+      ],
+    },
+  },
 ]
