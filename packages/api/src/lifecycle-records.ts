@@ -4,6 +4,7 @@ import { isTimeZone } from '@stead/core/calendar/time-zone.ts'
 import { LIFECYCLE_LIMITS, PROTECTIONS } from '@stead/core/model/lifecycle.ts'
 import { canBeGuests } from '@stead/core/model/probe.ts'
 import { SCHEDULED_ACTIONS, type ScheduleId } from '@stead/core/model/schedule.ts'
+import { SNAPSHOTS_MAX } from '@stead/core/model/snapshot.ts'
 import { PATTERN_LENGTH_MAX } from '@stead/core/text-pattern.ts'
 import { z } from 'zod'
 
@@ -116,6 +117,7 @@ export const scheduleSchema = z.object({
   cron: z.string(),
   timeZone: z.string(),
   missed: z.enum(['run', 'skip']).describe('A moment at which nobody could act: `run` does it once, late'),
+  keep: z.number().int().min(1).max(SNAPSHOTS_MAX).exactOptional().describe('Of `snapshot`: how many of its own stay'),
   nextAt: wallMs('The moment that comes next').exactOptional(),
   lastAt: wallMs('When the coordinator last dealt with it').exactOptional(),
   lastOutcome: z.string().exactOptional().describe('`done`, or why nothing was done'),

@@ -4,7 +4,7 @@ import { rescheduled } from '@stead/core/ha/scheduled-actions.ts'
 import type { Versioned } from '@stead/core/model/cluster.ts'
 import type { Guest } from '@stead/core/model/guest.ts'
 import { LIFECYCLE_LIMITS, type GuestLifecycle } from '@stead/core/model/lifecycle.ts'
-import type { Schedule, ScheduleId } from '@stead/core/model/schedule.ts'
+import { SNAPSHOT_SCHEDULE_NAME_MAX, type Schedule, type ScheduleId } from '@stead/core/model/schedule.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { ApiBackend } from '../http/backend.ts'
 import type { Change } from './change.ts'
@@ -49,7 +49,8 @@ export function lifecycleEndpoints(desk: Desk): Answers {
       })
     },
     'schedule.add': async ({ params, body }, request) => {
-      const { name, ...wish } = body
+      const { name, keep, ...rest } = body
+      const wish = keep === undefined ? rest : { ...rest, keep }
       const id = name as ScheduleId
       const operation = await desk.changeGuest(params.guest, request, (guest) =>
         withSchedule(guest, rescheduled({ ...wish, id }, desk.context.clock.wallMs())),
@@ -90,8 +91,15 @@ function withLifecycle(known: Versioned<Guest>, more: GuestLifecycle): Result<Ch
 function withSchedule(known: Versioned<Guest>, schedule: Schedule): Result<Change> {
   const { value: guest } = known
   const schedules = guest.lifecycle?.schedules ?? []
-  const refused = schedule.action === 'start' ? undefined : objectionTo(guest, 'stop')
+  const stops = schedule.action === 'stop' || schedule.action === 'restart'
+  const refused = stops ? objectionTo(guest, 'stop') : undefined
   if (refused) return fail(refused)
+  if (schedule.action !== 'snapshot' && schedule.keep !== undefined)
+    return fail(failure('bad_request', 'Only a schedule of snapshots keeps some'))
+  if (schedule.action === 'snapshot' && schedule.id.length > SNAPSHOT_SCHEDULE_NAME_MAX)
+    return fail(
+      failure('bad_request', `A schedule of snapshots has a name of ${SNAPSHOT_SCHEDULE_NAME_MAX} characters at most`),
+    )
   if (schedules.some(({ id }) => id === schedule.id))
     return fail(failure('name_taken', `${guest.name} has a schedule named ${schedule.id}`))
   if (schedules.length >= LIFECYCLE_LIMITS.schedules)

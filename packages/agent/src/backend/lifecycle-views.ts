@@ -3,7 +3,7 @@ import type { GuestView, ScheduleView } from '@stead/api/views.ts'
 import type { ClusterState } from '@stead/core/model/cluster.ts'
 import type { Guest } from '@stead/core/model/guest.ts'
 import { isActive } from '@stead/core/model/records.ts'
-import type { Schedule } from '@stead/core/model/schedule.ts'
+import { SNAPSHOTS_KEPT, type Schedule } from '@stead/core/model/schedule.ts'
 
 type LifecycleView = Pick<
   GuestView,
@@ -27,8 +27,10 @@ export function scheduleView(guest: Guest, schedule: Schedule): ScheduleView {
   return { guest: guest.name, ...scheduleOf(schedule) }
 }
 
-function scheduleOf({ id, action, cron, timeZone, missed, nextAt, lastAt, lastOutcome = '' }: Schedule) {
-  return { name: id, action, cron, timeZone, missed, nextAt: moment(nextAt), lastAt: moment(lastAt), lastOutcome }
+function scheduleOf({ id, action, cron, timeZone, missed, keep, nextAt, lastAt, lastOutcome = '' }: Schedule) {
+  const times = { nextAt: moment(nextAt), lastAt: moment(lastAt), lastOutcome }
+  const kept = action === 'snapshot' ? (keep ?? SNAPSHOTS_KEPT) : null
+  return { name: id, action, cron, timeZone, missed, keep: kept, ...times }
 }
 
 function readinessOf(state: ClusterState, guest: Guest): GuestView['readiness'] {

@@ -4,7 +4,7 @@ import { SCHEDULED_ACTIONS } from '@stead/core/model/schedule.ts'
 import { parsePattern } from '@stead/core/text-pattern.ts'
 import { z } from 'zod'
 import { endpoint } from '../endpoint.ts'
-import { cronSchema, probeCheckSchema, probeSchema, timeZoneSchema } from '../lifecycle-records.ts'
+import { cronSchema, probeCheckSchema, probeSchema, scheduleSchema, timeZoneSchema } from '../lifecycle-records.ts'
 import { strictly } from '../strictly.ts'
 import { guestViewSchema, scheduleViewSchema } from '../views.ts'
 import { dnsLabel, guestParams, noContent } from './parameters.ts'
@@ -33,6 +33,10 @@ export const addScheduleBody = z.strictObject({
     .enum(['run', 'skip'])
     .default('skip')
     .describe('A moment at which nobody could act: `run` does it once, late; `skip` leaves it out'),
+  keep: scheduleSchema.shape.keep
+    .unwrap()
+    .optional()
+    .describe('Of `snapshot`: how many of its own snapshots stay; 7 when absent'),
 })
 
 const scheduleParams = guestParams.extend({ schedule: z.string().describe("The schedule's name") })

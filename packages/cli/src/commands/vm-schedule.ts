@@ -3,14 +3,13 @@ import type { Command } from 'commander'
 import type { CallInput } from '@stead/api/endpoint.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { ScheduleView } from '@stead/api/views.ts'
+import { SCHEDULED_ACTIONS } from '@stead/core/model/schedule.ts'
 import { formatTable } from '../output.ts'
-import { badArgument } from '../quantities.ts'
+import { badArgument, parseCount } from '../quantities.ts'
 import { action, valueOf, type Session, type Terminal } from '../session.ts'
 
 type ScheduleBody = CallInput<(typeof ENDPOINTS)['schedule.add']>['body']
 type Options = Readonly<Record<string, unknown>>
-
-const ACTIONS = ['start', 'stop', 'restart'] as const
 
 export function addVmSchedule(vm: Command, terminal: Terminal): void {
   const schedule = vm.command('schedule').description('What is done to guests at set times')
@@ -19,10 +18,11 @@ export function addVmSchedule(vm: Command, terminal: Terminal): void {
     .description(ENDPOINTS['schedule.add'].summary)
     .argument('<name>', "the guest's name or id")
     .argument('<schedule>', "a DNS label, unique among the guest's schedules")
-    .requiredOption('--action <action>', `what is done: ${ACTIONS.join(', ')}`)
+    .requiredOption('--action <action>', `what is done: ${SCHEDULED_ACTIONS.join(', ')}`)
     .requiredOption('--at <expression>', 'minute, hour, day of month, month, day of week: "30 3 * * sun"')
     .option('--time-zone <zone>', 'in which this is meant: Europe/Warsaw', 'UTC')
     .option('--missed <what>', 'a moment at which nobody could act: run (once, late) or skip', 'skip')
+    .option('--keep <n>', 'of snapshot: how many of its own snapshots stay (7)')
     .action(action(terminal, addSchedule))
   schedule
     .command('list')
@@ -63,11 +63,19 @@ async function addSchedule(
 
 function bodyOf(name: string, options: Options): ScheduleBody {
   const [wanted, missed] = [String(options['action']), String(options['missed'])]
-  const found = ACTIONS.find((one) => one === wanted)
-  if (!found) throw badArgument(`--action: \`${wanted}\` is not an action`, `Write ${ACTIONS.join(', ')}.`)
+  const found = SCHEDULED_ACTIONS.find((one) => one === wanted)
+  if (!found) throw badArgument(`--action: \`${wanted}\` is not an action`, `Write ${SCHEDULED_ACTIONS.join(', ')}.`)
   if (missed !== 'run' && missed !== 'skip')
     throw badArgument(`--missed: \`${missed}\` is not known`, 'Write run or skip.')
-  return { name, action: found, cron: String(options['at']), timeZone: String(options['timeZone']), missed }
+  const { keep } = options
+  return {
+    name,
+    action: found,
+    cron: String(options['at']),
+    timeZone: String(options['timeZone']),
+    missed,
+    ...(typeof keep === 'string' ? { keep: parseCount(keep, '--keep') } : {}),
+  }
 }
 
 function schedulesText(items: readonly ScheduleView[]): string {
@@ -77,6 +85,7 @@ function schedulesText(items: readonly ScheduleView[]): string {
     { title: 'ACTION', of: (row) => row.action },
     { title: 'AT', of: (row) => row.cron },
     { title: 'TIME ZONE', of: (row) => row.timeZone },
+    { title: 'KEEP', of: (row) => row.keep },
     { title: 'MISSED', of: (row) => row.missed },
     { title: 'NEXT', of: (row) => row.nextAt },
     { title: 'LAST', of: (row) => (row.lastAt === null ? null : `${row.lastAt}: ${row.lastOutcome}`) },

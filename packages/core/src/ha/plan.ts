@@ -7,6 +7,7 @@ import type { HostPolicy, HostStatus } from '../model/host.ts'
 import type { GuestId, HostId } from '../model/ids.ts'
 import type { Operation } from '../model/operation.ts'
 import type { Volume } from '../model/volume.ts'
+import type { CalendarSnapshots } from './calendar-snapshots.ts'
 
 export interface EventDraft {
   readonly kind: EventKind
@@ -63,6 +64,7 @@ export type Action =
       readonly grantAfter?: Grant
       /** As a user's start does. */
       readonly forgetFailures?: boolean
+      readonly snapshots?: CalendarSnapshots
     }
   | { readonly kind: 'finish-operation'; readonly operation: Operation }
 

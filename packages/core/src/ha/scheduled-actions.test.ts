@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Guest } from '../model/guest.ts'
+import type { VolumeId } from '../model/ids.ts'
 import type { Schedule, ScheduleId } from '../model/schedule.ts'
 import { ClusterFixture } from './cluster-fixture.ts'
+import type { Snapshot } from '../model/snapshot.ts'
 import type { Action } from './plan.ts'
 import { scheduledActions } from './scheduled-actions.ts'
 
@@ -96,4 +98,37 @@ test('a clock that was ahead and is set right: the next moment is chosen anew, s
 
 test('a guest that HA ignores stays ignored', () => {
   assert.equal(carriedOut({}, NOON, { ha: 'ignored' }).action?.guestAfter.ha, 'ignored')
+})
+
+test("a snapshot is asked for, and the oldest of the schedule beyond what it keeps goes; a user's of a like name stays", () => {
+  const cluster = new ClusterFixture(2)
+  const schedule: Schedule = { ...BASE, action: 'snapshot', keep: 2 }
+  const volumes = ['v1' as VolumeId]
+  cluster.guest('web', { volumes, lifecycle: { schedules: [schedule] } })
+  const asked = (wallMs: number) => {
+    const [planned] = scheduledActions(cluster.state, wallMs)
+    assert(planned?.action.kind === 'schedule')
+    return planned.action
+  }
+  const keep = (snapshot: Snapshot) => {
+    const ready: Snapshot = { ...snapshot, state: 'ready' }
+    cluster.state.snapshots.set(`${snapshot.guest}/${snapshot.name}`, { value: ready, revision: 1n })
+    return ready
+  }
+  const first = asked(NOON).snapshots?.wanted
+  assert(first)
+  assert.equal(first.name, 'daily-20260501-120000')
+  assert.match(first.id, /^[0-9a-z-]{32}$/)
+  keep({ ...first, id: 'f'.repeat(32) as Snapshot['id'], name: 'daily-20200101-000000', createdAt: 0 })
+  const oldest = keep(first)
+  for (const day of [1, 2]) {
+    const { wanted, surplus } = asked(NOON + day * 60_000).snapshots!
+    assert.notEqual(wanted.id.slice(0, 12), first.id.slice(0, 12), 'hosts name their layers by it')
+    assert.deepEqual(surplus, day === 1 ? [] : [oldest])
+    keep(wanted)
+  }
+  keep({ ...first, name: 'other' })
+  cluster.state.snapshots.set('x', { value: { ...first, state: 'cutting' }, revision: 1n })
+  assert.equal(asked(NOON + 240_000).snapshots, undefined)
+  assert.match(asked(NOON + 240_000).guestAfter.lifecycle?.schedules?.[0]?.lastOutcome ?? '', /under way/)
 })

@@ -8,13 +8,14 @@ import type { ClusterState } from '../model/cluster.ts'
 import type { Guest } from '../model/guest.ts'
 import { isActive } from '../model/records.ts'
 import type { Schedule } from '../model/schedule.ts'
+import { calendarSnapshots } from './calendar-snapshots.ts'
 import type { Action, EventDraft, PlannedAction } from './plan.ts'
 
 /** A moment that is older was missed: nobody could act. A change of coordinators takes seconds. */
 export const MISSED_AFTER_MS = 300_000
 
 type ScheduleAction = Extract<Action, { kind: 'schedule' }>
-type Effect = Pick<ScheduleAction, 'guestAfter' | 'grantAfter' | 'forgetFailures'>
+type Effect = Pick<ScheduleAction, 'guestAfter' | 'grantAfter' | 'forgetFailures' | 'snapshots'>
 
 export function scheduledActions(state: ClusterState, wallMs: number): PlannedAction[] {
   return [...state.guests.values()].flatMap(({ value: guest }) => {
@@ -74,6 +75,10 @@ function effectOf(state: ClusterState, guest: Guest, schedule: Schedule, wallMs:
       if (guest.desired === 'stopped') return 'it is stopped already'
       if (guest.lifecycle?.protectedFrom?.includes('stop')) return 'it is protected from being stopped'
       return { guestAfter: { ...guest, desired: 'stopped', forceStop: false, ha } }
+    case 'snapshot': {
+      const snapshots = calendarSnapshots(state, guest, schedule, wallMs)
+      return typeof snapshots === 'string' ? snapshots : { guestAfter: guest, snapshots }
+    }
     case 'restart': {
       if (guest.lifecycle?.protectedFrom?.includes('stop')) return 'it is protected from being stopped'
       if (guest.desired === 'stopped' || grant?.state !== 'held') return 'it does not run'

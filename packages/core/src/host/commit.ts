@@ -2,6 +2,7 @@
 import type { Action, EventDraft } from '../ha/plan.ts'
 import type { ClusterState } from '../model/cluster.ts'
 import { KEYS } from '../model/keys.ts'
+import type { Snapshot } from '../model/snapshot.ts'
 import { withoutGuest } from '../model/rule.ts'
 import type { Compare, Transaction, Write } from '../ports/store.ts'
 import { unreachable } from '../assert.ts'
@@ -80,6 +81,16 @@ export function transactionFor(action: Action, events: readonly EventDraft[], co
       unchanged(KEYS.grant(action.guest.id), state.grants.get(action.guest.id)?.revision)
       put(KEYS.guest(action.guest.id), action.guestAfter)
       if (action.grantAfter) put(KEYS.grant(action.guest.id), action.grantAfter)
+      if (action.snapshots) {
+        const { wanted, surplus } = action.snapshots
+        const keyOf = ({ guest, name }: Snapshot) => KEYS.snapshot(guest, name)
+        unchanged(keyOf(wanted), undefined)
+        put(keyOf(wanted), wanted)
+        for (const snapshot of surplus) {
+          unchanged(keyOf(snapshot), state.snapshots.get(`${snapshot.guest}/${snapshot.name}`)?.revision)
+          writes.push({ kind: 'delete', key: keyOf(snapshot) })
+        }
+      }
       if (action.forgetFailures) writes.push({ kind: 'delete', key: KEYS.observation(action.guest.id) })
       break
     case 'finish-operation':
