@@ -38,7 +38,7 @@ const LONG_FILES: Readonly<Record<string, readonly [lines: number, reason: strin
   'packages/agent/src/storage/qsd-volume-host.ts': [570, 'the whole port VolumeHost, one method after the other'],
   'packages/api/src/records.ts': [430, 'every record of the store, one schema after the other'],
   'packages/sim/src/memory-store.ts': [410, 'one simulated etcd server and its client'],
-  'packages/sim/src/memory-volume-host.ts': [475, 'the whole port VolumeHost, one method after the other'],
+  'packages/sim/src/memory-volume-host.ts': [485, 'the whole port VolumeHost, one method after the other'],
   'packages/sim/src/world-host.ts': [480, 'one simulated machine: whatever happens to it reaches all of its parts'],
 }
 

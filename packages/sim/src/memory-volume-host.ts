@@ -157,6 +157,15 @@ export class MemoryVolumeHost implements VolumeHost {
     return this.#pools.get(pool)?.get(volume)?.content
   }
 
+  /** What a snapshot holds, for those who only look. Undefined when it is not here, or not yet for good. */
+  snapshotOf(volume: VolumeId, pool: string, snapshot: SnapshotId): ReplicaContent | undefined {
+    const kept = this.#pools
+      .get(pool)
+      ?.get(volume)
+      ?.kept.find((each) => each.snapshot === snapshot)
+    return kept?.sealed ? kept.content : undefined
+  }
+
   /** The host loses its power: what was not flushed is kept or not, as chance has it. */
   losePower(isKept: () => boolean): void {
     this.loseDaemon()
