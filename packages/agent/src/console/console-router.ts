@@ -173,12 +173,20 @@ export class ConsoleRouter {
 
   #watch(guest: Guest, place: GuestPlace, listener: (reason: string) => void): () => void {
     const { mirror } = this.#options
-    const off = mirror.onChange((state) => {
-      const grant = state.grants.get(guest.id)?.value
-      if (isActive(grant) && grant.host === place.host && grant.epoch === place.epoch) return
-      off()
+    let over = false
+    const look = () => {
+      const grant = mirror.state.grants.get(guest.id)?.value
+      if (over || (isActive(grant) && grant.host === place.host && grant.epoch === place.epoch)) return
+      end()
       listener(isActive(grant) ? `${guest.name} runs on ${grant.host} now` : `${guest.name} does not run any more`)
-    })
-    return off
+    }
+    const off = mirror.onChange(look)
+    const end = () => {
+      over = true
+      off()
+    }
+    // It may have moved while the console was being opened.
+    queueMicrotask(look)
+    return end
   }
 }
