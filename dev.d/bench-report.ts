@@ -1,4 +1,5 @@
 /** The sections of docs/benchmarks.md: what was measured, how, against which target. */
+import { LINKED_TARGET_MS, type CreateReport } from './bench-create.ts'
 import { FAILOVER_TARGET, PHASES, type FailoverReport, type Phase } from './bench-failover.ts'
 import { FOOTPRINT_TARGET, type FootprintReport } from './bench-footprint.ts'
 import { sum, type Spread } from './bench-lab.ts'
@@ -155,6 +156,24 @@ export function timesSection(report: TimesReport): string {
       's',
       1,
     ),
+  ].join('\n')
+}
+
+export function createSection({ imageBytes, linkedMs, fullMs }: CreateReport): string {
+  const median = (times: readonly number[]) => times.toSorted((a, b) => a - b)[times.length >> 1] ?? Number.NaN
+  const row = (what: string, times: readonly number[]) =>
+    `| ${what} | ${median(times).toFixed(0)} | ${Math.max(...times).toFixed(0)} | ${times.length} |`
+  return [
+    '## Guests from an image',
+    '',
+    `From the request to the running QEMU (the guest's own boot left out), two replicas, an image with ${imageBytes / 2 ** 20} MiB of data that both hosts have:`,
+    '',
+    '| disk | median, ms | slowest, ms | times |',
+    '|---|---|---|---|',
+    row('linked', linkedMs),
+    row('full copy', fullMs),
+    '',
+    verdict('create from an image to running, linked, median', median(linkedMs), LINKED_TARGET_MS, 'ms'),
   ].join('\n')
 }
 

@@ -3,13 +3,21 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { cpus, release, totalmem } from 'node:os'
 import { join } from 'node:path'
+import { benchCreate } from './bench-create.ts'
 import { benchFailover } from './bench-failover.ts'
 import { benchFootprint } from './bench-footprint.ts'
 import { benchMigration, migrationSection } from './bench-migration.ts'
 import { benchMirror } from './bench-mirror.ts'
 import { benchPlanner } from './bench-planner.ts'
 import { benchReplica } from './bench-replica.ts'
-import { footprintSection, failoverSection, mirrorSection, replicaSection, timesSection } from './bench-report.ts'
+import {
+  createSection,
+  footprintSection,
+  failoverSection,
+  mirrorSection,
+  replicaSection,
+  timesSection,
+} from './bench-report.ts'
 import { plannerSection } from './bench-planner-report.ts'
 import { benchSimulator, simulatorSection } from './bench-simulator.ts'
 import { benchTimes } from './bench-times.ts'
@@ -24,6 +32,7 @@ export const BENCH_PARTS = [
   'planner',
   'simulator',
   'migration',
+  'create',
 ] as const
 export type BenchPart = (typeof BENCH_PARTS)[number]
 
@@ -43,7 +52,7 @@ const PAGE = join(ROOT, 'docs', 'benchmarks.md')
 const HEAD = `# Benchmarks
 
 Written by \`./dev bench --write\`; every figure below was measured, none is copied from elsewhere. Run it yourself:
-\`./dev bench [failover|replica|mirror|footprint|times|planner|simulator|migration|all] [--quick] [--rounds N] [--json] [--write]\`.
+\`./dev bench [failover|replica|mirror|footprint|times|planner|simulator|migration|create|all] [--quick] [--rounds N] [--json] [--write]\`.
 Each part but the planner's and the simulator's starts a lab of its own and removes it. All hosts of a lab share one machine, so its few processors do
 the work of three hosts and of their emulated guests: on real hosts the times are shorter, the ratios similar.
 A target that was missed is marked **missed**.
@@ -79,6 +88,11 @@ export async function runBench({ parts, json, quick, write, rounds }: BenchChoic
       case 'times': {
         const report = await benchTimes({ note })
         ;[results[part], sections[part]] = [report, timesSection(report)]
+        break
+      }
+      case 'create': {
+        const report = await benchCreate({ rounds: rounds ?? (quick ? 3 : 10), imageMib: quick ? 64 : 512, note })
+        ;[results[part], sections[part]] = [report, createSection(report)]
         break
       }
       case 'planner': {

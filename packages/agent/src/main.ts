@@ -22,6 +22,7 @@ import { confirmDead } from './backend/confirm-dead.ts'
 import { askGuestAgent, guestAgentCalls } from './backend/guest-agent-endpoints.ts'
 import { openConsole } from './backend/guest-console.ts'
 import { BlobStore } from './blobs/blob-store.ts'
+import { keepBlobsTidy } from './blobs/blob-sweeper.ts'
 import { loadConfig } from './config.ts'
 import { keepGuestFolders } from './guest-folders.ts'
 import { readConsole } from './console-log.ts'
@@ -320,6 +321,7 @@ async function main(configPath: string | undefined): Promise<void> {
   const forget = (guest: string) => guests.forget(guest as GuestId)
   const folders = { path: join(config.stateDir, 'guests'), isKnown, forget }
   work.push(keepGuestFolders(folders, clock, log, signal))
+  work.push(keepBlobsTidy({ directory: join(config.stateDir, 'blobs'), mirror, clock, log }, signal))
   work.push(
     keepHouse(
       { store, mirror, clock, log, isCoordinating: () => mirror.state.coordinator?.value.host === self },

@@ -94,6 +94,7 @@ test('a wait that is too short, and one that is interrupted, say that the work g
 test('create checks the kernel, uploads what is missing, and sends sizes in bytes', async (context) => {
   const { run, seen } = await terminalWith(context, {
     [`HEAD /v1/blobs/${KERNEL_DIGEST}`]: refusal(failure('not_found', 'absent')),
+    [`GET /v1/blobs/${KERNEL_DIGEST}/received`]: { receivedBytes: 0 },
     [`PUT /v1/blobs/${KERNEL_DIGEST}`]: bytes(''),
     'POST /v1/guests': { guest: { id: '1', name: 'demo' }, warnings: [], operation: operation('succeeded') },
   })
@@ -119,10 +120,10 @@ test('create checks the kernel, uploads what is missing, and sends sizes in byte
   assert.equal(seen.stdout, 'vm demo created and started\n')
   assert.deepEqual(
     seen.sent.map(({ line }) => line.split(' ')[0]),
-    ['HEAD', 'PUT', 'POST'],
+    ['HEAD', 'GET', 'PUT', 'POST'],
   )
-  assert.equal(seen.sent[1]?.body, KERNEL)
-  assert.deepEqual(JSON.parse(seen.sent[2]?.body ?? ''), {
+  assert.equal(seen.sent[2]?.body, KERNEL)
+  assert.deepEqual(JSON.parse(seen.sent[3]?.body ?? ''), {
     name: 'demo',
     memoryBytes: 2 ** 27,
     cpus: 1,
