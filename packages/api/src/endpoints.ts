@@ -7,6 +7,7 @@ import { GUEST_AGENT_ENDPOINTS } from './endpoints/guest-agent.ts'
 import { GUEST_ENDPOINTS } from './endpoints/guests.ts'
 import { LIFECYCLE_ENDPOINTS } from './endpoints/lifecycle.ts'
 import { MEDIA_ENDPOINTS } from './endpoints/media.ts'
+import { HARDWARE_ENDPOINTS } from './endpoints/hardware.ts'
 import { POLICY_ENDPOINTS } from './endpoints/policy.ts'
 import { RULE_ENDPOINTS } from './endpoints/rules.ts'
 import { SNAPSHOT_ENDPOINTS } from './endpoints/snapshots.ts'
@@ -24,6 +25,7 @@ export const ENDPOINTS = {
   ...LIFECYCLE_ENDPOINTS,
   ...MEDIA_ENDPOINTS,
   ...SNAPSHOT_ENDPOINTS,
+  ...HARDWARE_ENDPOINTS,
   ...STORAGE_ENDPOINTS,
   ...TEMPLATE_ENDPOINTS,
   ...RULE_ENDPOINTS,

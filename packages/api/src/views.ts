@@ -1,4 +1,5 @@
 /** What the API shows: the responses' schemas. Fields are stable; new ones may be added. */
+import { diskLimitsSchema, nicLimitsSchema, pendingChangeSchema } from './hardware-records.ts'
 import { z } from 'zod'
 import { notesSchema, probeSchema, protectedFromSchema, scheduleSchema, tagsSchema } from './lifecycle-records.ts'
 import { hostDevicesSchema, hostHugePagesSchema, platformViewSchema } from './platform-records.ts'
@@ -36,6 +37,9 @@ export const volumeViewSchema = z.object({
   name: z.string(),
   guest: z.string().describe("The guest's name"),
   guestId: z.string(),
+  attachment: z
+    .enum(['attached', 'joining', 'leaving', 'leaving-for-good', 'detached'])
+    .describe('`detached`: kept, of no guest'),
   sizeBytes: z.number().int(),
   ready: z.boolean(),
   protection: protectionSchema,
@@ -109,8 +113,16 @@ export const guestViewSchema = z.object({
     initrd: z.string().exactOptional(),
     append: z.string().exactOptional(),
   }),
-  nics: z.array(z.object({ mac: z.string(), network: z.string() })),
   platform: platformViewSchema,
+  nics: z.array(
+    z.object({
+      slot: z.number().int().describe('Its number, which decides its place in the machine'),
+      mac: z.string(),
+      network: z.string(),
+      limits: nicLimitsSchema.exactOptional(),
+    }),
+  ),
+  pending: z.array(pendingChangeSchema).describe('Wishes that have not come true in the running guest'),
   agent: z.object({ execute: z.boolean().describe('Programs may be run in it from outside, by its agent') }),
   addresses: z
     .array(z.string())
@@ -122,6 +134,7 @@ export const guestViewSchema = z.object({
       id: z.string(),
       name: z.string(),
       sizeBytes: z.number().int(),
+      limits: diskLimitsSchema.exactOptional(),
       replicas: z.array(replicaViewSchema),
     }),
   ),

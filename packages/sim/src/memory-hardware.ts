@@ -18,12 +18,14 @@ export class MemoryHardware implements GuestHardware {
     return this.#with(guest, ({ launch, limits }) =>
       ok({
         hotPlug: true,
-        disks: launch.disks.map((disk, position) => ({
-          volume: disk.volume,
-          slot: disk.slot ?? position,
-          sizeBytes: disk.sizeBytes,
-          limits: limits.get(disk.volume) ?? {},
-        })),
+        disks: launch.disks
+          .filter(({ role }) => role === undefined)
+          .map((disk, position) => ({
+            volume: disk.volume,
+            slot: disk.slot ?? position,
+            sizeBytes: disk.sizeBytes,
+            limits: limits.get(disk.volume) ?? {},
+          })),
         nics: launch.nics.map((nic, position) => ({ slot: nic.slot ?? position, mac: nic.mac })),
         memoryBytes: launch.memoryBytes,
         memoryMaxBytes: launch.memoryBytes,

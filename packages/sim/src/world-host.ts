@@ -465,7 +465,12 @@ const NO_DEVICES: HostDevices = {
   claimCpus: async (_, count) => ok(Array.from({ length: count }, (_cpu, index) => index)),
   memoryNodes: async () => [0],
 }
-const NO_TAPS: NetworkHost = { ensureTap: async () => ok('tap0'), removeTaps: async () => ok() }
+const NO_TAPS: NetworkHost = {
+  ensureTap: async () => ok('tap0'),
+  removeTap: async () => ok(),
+  limitTap: async () => ok(),
+  removeTaps: async () => ok(),
+}
 
 /** The world writes only records of its own: they need no check. */
 const TRUSTING_DECODER = new Proxy({}, { get: () => (json: unknown) => ok(json) }) as RecordDecoder

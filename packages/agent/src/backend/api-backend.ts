@@ -7,6 +7,7 @@ import { explainEndpoints } from './explain-endpoints.ts'
 import { guestAgentEndpoints } from './guest-agent-endpoints.ts'
 import { guestEndpoints } from './guest-endpoints.ts'
 import { mediaEndpoints } from './guest-media.ts'
+import { hardwareEndpoints } from './hardware-endpoints.ts'
 import { historyEndpoints } from './history-endpoints.ts'
 import { hostEndpoints } from './host-endpoints.ts'
 import { lifecycleEndpoints } from './lifecycle-endpoints.ts'
@@ -27,6 +28,7 @@ export function createApiBackend(context: BackendContext): ApiBackend {
     ...consoleEndpoints(desk),
     ...mediaEndpoints(desk),
     ...snapshotEndpoints(desk),
+    ...hardwareEndpoints(desk),
     ...storageEndpoints(desk),
     ...templateEndpoints(desk),
     ...historyEndpoints(desk),

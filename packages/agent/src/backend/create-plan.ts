@@ -119,7 +119,7 @@ export function planCreate(context: CreateContext, request: CreateGuest): Result
       }),
     )
   }
-  const volumes = planVolumes(context, request, guest, chosen, isUsable)
+  const volumes = planVolumes(context, wantedVolumes(context, request), guest, chosen, isUsable)
   if (!volumes.ok) return volumes
   const decision: Decision = {
     guest: guest.name,
@@ -153,17 +153,18 @@ function warningsOf(request: CreateGuest, volumes: readonly Volume[]): string[] 
   ]
 }
 
-function planVolumes(
+/** Where the replicas of new disks come to lie. */
+export function planVolumes(
   context: CreateContext,
-  request: CreateGuest,
-  guest: Guest,
+  wanted: ReturnType<typeof wantedVolumes>,
+  guest: Pick<Guest, 'id' | 'volumes'>,
   home: HostId,
   isUsable: (host: HostId) => boolean,
 ): Result<Volume[]> {
   const { state, uuid } = context
   const promised = new Map<string, number>()
   const volumes: Volume[] = []
-  for (const [index, disk] of wantedVolumes(context, request).entries()) {
+  for (const [index, disk] of wanted.entries()) {
     const image = disk.image === undefined ? undefined : state.images.get(disk.image)?.value
     if (disk.image !== undefined && !image)
       return fail(failure('not_found', `There is no image ${disk.image}`, { hint: 'See `stead image list`' }))

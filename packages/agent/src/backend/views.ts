@@ -5,6 +5,7 @@ import { operationOutcome } from '@stead/core/ha/operations.ts'
 import type { ClusterState, Versioned } from '@stead/core/model/cluster.ts'
 import type { Decision } from '@stead/core/model/decision.ts'
 import { failuresMax, haPolicyOf, type Guest, type GuestObservation, type GuestState } from '@stead/core/model/guest.ts'
+import { nicSlot } from '@stead/core/model/hardware.ts'
 import type { Host, HostPolicy } from '@stead/core/model/host.ts'
 import type { HostId, VolumeId } from '@stead/core/model/ids.ts'
 import { whyNotMigratable } from '@stead/core/model/platform.ts'
@@ -45,8 +46,9 @@ export function guestView(context: ViewContext, { value: guest, revision }: Vers
     memoryBytes: guest.memoryBytes,
     cpus: guest.cpus,
     boot: guest.boot,
-    nics: [...guest.nics],
     platform: platformView(guest),
+    nics: guest.nics.map((nic, position) => ({ ...nic, slot: nicSlot(nic, position) })),
+    pending: isActive(grant) ? [...(state.observations.get(guest.id)?.value.hardware?.pending ?? [])] : [],
     agent: { execute: guest.agent?.execute ?? false },
     addresses: null,
     display: guest.display ?? 'none',
@@ -54,6 +56,7 @@ export function guestView(context: ViewContext, { value: guest, revision }: Vers
       id: volume.id,
       name: volume.name,
       sizeBytes: volume.sizeBytes,
+      ...(volume.limits ? { limits: volume.limits } : {}),
       replicas: replicaViews(context, volume),
     })),
     ...lifecycleView(state, guest),
@@ -139,6 +142,7 @@ export function volumeView(context: ViewContext, { value: volume, revision }: Ve
     name: volume.name,
     guest: context.state.guests.get(volume.guest)?.value.name ?? '',
     guestId: volume.guest,
+    attachment: volume.attachment ?? 'attached',
     sizeBytes: volume.sizeBytes,
     ready: volume.ready,
     protection: volumeProtection(context, volume),

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { GuestId } from '@stead/core/model/ids.ts'
 import { LinuxNetworkHost, tapName } from './linux-network-host.ts'
+import { detourOf } from './tap-limits.ts'
 
 const guest = '2f0c5c0e-7a55-4f0e-8d6e-1f6d8f6f4b10' as GuestId
 const other = '3f0c5c0e-7a55-4f0e-8d6e-1f6d8f6f4b10' as GuestId
@@ -72,6 +73,34 @@ describe('LinuxNetworkHost', { skip: mayMakeNamespaces ? false : 'needs root' },
     assert.equal(linkOf(tapName(guest, 0)), undefined)
     assert.equal(linkOf(tapName(guest, 1)), undefined)
     assert.ok(linkOf(tapName(other, 0)))
+  })
+
+  it('limits what a tap lets through either way, changes it and lifts it', async () => {
+    const tc = (...args: string[]) => execFileSync(ip[0], [...ip.slice(1, -1), 'tc', ...args]).toString()
+    const ratesOf = (device: string) => /rate (\S+)/.exec(tc('class', 'show', 'dev', device))?.[1]
+    assert.ok((await host.ensureTap(guest, 1, nic)).ok)
+    const tap = tapName(guest, 1)
+    const detour = detourOf(tap)
+    for (const [megabits, times] of [
+      [8, 2],
+      [16, 1],
+    ] as const)
+      for (let time = 0; time < times; time++) {
+        const bytesPerSecond = (megabits * 1e6) / 8
+        const limits = { receiveBytesPerSecond: bytesPerSecond, sendBytesPerSecond: bytesPerSecond / 2 }
+        const limited = await host.limitTap(guest, 1, limits)
+        assert.ok(limited.ok, JSON.stringify(limited))
+        assert.deepEqual([ratesOf(tap), ratesOf(detour)], [`${megabits}Mbit`, `${megabits / 2}Mbit`])
+      }
+    assert.equal(tc('filter', 'show', 'dev', tap, 'ingress').match(/mirred/g)?.length, 1)
+    assert.ok((await host.limitTap(guest, 1, { receiveBytesPerSecond: 1e6 })).ok)
+    assert.deepEqual([ratesOf(tap), linkOf(detour)], ['8Mbit', undefined])
+    for (let time = 0; time < 2; time++) assert.ok((await host.limitTap(guest, 1, {})).ok)
+    assert.equal(ratesOf(tap), undefined)
+    assert.ok((await host.limitTap(guest, 1, { sendBytesPerSecond: 1e6 })).ok)
+    assert.ok((await host.removeTap(guest, 1)).ok)
+    assert.deepEqual([linkOf(tap), linkOf(detour)], [undefined, undefined])
+    assert.ok((await host.removeTap(guest, 1)).ok)
   })
 
   it('says when the bridge is missing, and leaves no tap behind', async () => {

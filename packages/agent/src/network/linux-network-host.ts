@@ -2,16 +2,18 @@
 import { execFile } from 'node:child_process'
 import { failure } from '@stead/core/errors.ts'
 import type { GuestId } from '@stead/core/model/ids.ts'
+import type { NicLimits } from '@stead/core/model/hardware.ts'
 import type { Nic } from '@stead/core/model/guest.ts'
 import type { NetworkHost } from '@stead/core/ports/network-host.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
+import { detourOf, limitCommands } from './tap-limits.ts'
 
 export interface LinuxNetworkHostOptions {
   /** Bridge of each role that carries guests. */
   readonly bridges?: Readonly<Record<Nic['network'], string>>
   /** Owner of the taps: whom QEMU runs as. */
   readonly user?: { readonly uid: number; readonly gid: number }
-  /** The command that speaks for `ip`; tests put another network namespace before it. */
+  /** The command that speaks for `ip` (its last word, in whose place `tc` stands too); tests put another network namespace before it. */
   readonly ip?: readonly [string, ...string[]]
 }
 
@@ -58,19 +60,43 @@ export class LinuxNetworkHost implements NetworkHost {
     return set
   }
 
+  async removeTap(guest: GuestId, index: number): Promise<Result<void>> {
+    const links = await this.#links()
+    if (!links.ok) return links
+    const tap = tapName(guest, index)
+    return this.#removePresent(
+      links.value.map(({ ifname }) => ifname).filter((name) => name === tap || name === detourOf(tap)),
+    )
+  }
+
+  async limitTap(guest: GuestId, index: number, limits: NicLimits): Promise<Result<void>> {
+    for (const { command, args, mayFail } of limitCommands(tapName(guest, index), limits)) {
+      const done = await this.#run(args, command)
+      if (!done.ok && !mayFail) return done
+    }
+    return ok()
+  }
+
   async removeTaps(guest: GuestId): Promise<Result<void>> {
     const links = await this.#links()
     if (!links.ok) return links
-    for (const { ifname } of links.value) {
-      if (!isTapOf(guest, ifname)) continue
-      const removed = await this.#remove(ifname)
+    const names = links.value.map(({ ifname }) => ifname)
+    return this.#removePresent(names.filter((name) => isTapOf(guest, name.replace(/^sb/, 'st'))))
+  }
+
+  async #removePresent(devices: readonly string[]): Promise<Result<void>> {
+    for (const device of devices) {
+      const removed = await this.#remove(device)
       if (!removed.ok) return removed
     }
     return ok()
   }
 
-  async #remove(tap: string): Promise<Result<void>> {
-    const removed = await this.#run(['tuntap', 'del', 'dev', tap, 'mode', 'tap'])
+  /** A tap, or the detour of what a guest sends. */
+  async #remove(device: string): Promise<Result<void>> {
+    const removed = await this.#run(
+      device.startsWith('sb') ? ['link', 'del', device] : ['tuntap', 'del', 'dev', device, 'mode', 'tap'],
+    )
     return removed.ok ? ok() : removed
   }
 
@@ -79,8 +105,8 @@ export class LinuxNetworkHost implements NetworkHost {
     return shown.ok ? ok(JSON.parse(shown.value) as readonly Link[]) : shown
   }
 
-  #run(args: readonly string[]): Promise<Result<string>> {
-    const [command, ...prefix] = this.#ip
+  #run(args: readonly string[], program: 'ip' | 'tc' = 'ip'): Promise<Result<string>> {
+    const [command = 'ip', ...prefix] = this.#ip.with(-1, program)
     return new Promise((resolve) => {
       execFile(
         command,
@@ -90,7 +116,11 @@ export class LinuxNetworkHost implements NetworkHost {
           if (!error) resolve(ok(stdout))
           else
             resolve(
-              fail(failure('internal', `ip ${args.join(' ')}: ${stderr.trim() || error.message}`, { cause: error })),
+              fail(
+                failure('internal', `${program} ${args.join(' ')}: ${stderr.trim() || error.message}`, {
+                  cause: error,
+                }),
+              ),
             )
         },
       )

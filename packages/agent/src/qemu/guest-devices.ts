@@ -46,12 +46,14 @@ export class GuestDevices {
     const { launch, disks, machine } = this.#options.record()
     return ok({
       hotPlug: machine !== undefined,
-      disks: disks.map((disk) => ({
-        volume: disk.volume,
-        slot: disk.index,
-        sizeBytes: disk.sizeBytes,
-        limits: limitsFrom(blocks.value.find((block) => block.inserted?.['node-name'] === topNode(disk.index))),
-      })),
+      disks: disks
+        .filter(({ role }) => role === undefined)
+        .map((disk) => ({
+          volume: disk.volume,
+          slot: disk.index,
+          sizeBytes: disk.sizeBytes,
+          limits: limitsFrom(blocks.value.find((block) => block.inserted?.['node-name'] === topNode(disk.index))),
+        })),
       nics: launch.nics.map((nic, position) => ({ slot: nic.slot ?? position, mac: nic.mac })),
       memoryBytes: launch.memoryBytes,
       memoryMaxBytes: launch.memoryBytes,
@@ -164,7 +166,8 @@ export class GuestDevices {
       )
     const plugged = await this.#plugged(monitor.value)
     if (!plugged.ok) return plugged
-    const has = (disk: DiskRecord) => plugged.value.has(deviceId(disk.index))
+    // What is no disk of the guest has another device, which is always there.
+    const has = (disk: DiskRecord) => disk.role !== undefined || plugged.value.has(deviceId(disk.index))
     const nics = launch.nics.filter((nic, position) => plugged.value.has(nicDeviceId(nic.slot ?? position)))
     for (const [position, nic] of launch.nics.entries()) {
       if (nics.includes(nic)) continue

@@ -15,7 +15,7 @@ import { mediaRequestSchema } from './media.ts'
 import { acceptBreach, started, startedWithWarnings, warnings } from './answers.ts'
 import { MEBIBYTE, dnsLabel, guestParams, queryBoolean, queryInteger } from './parameters.ts'
 
-const diskSchema = z.strictObject({
+export const newDiskSchema = z.strictObject({
   sizeBytes: z
     .number()
     .int()
@@ -54,7 +54,7 @@ export const createGuestBody = z.strictObject({
   name: dnsLabel.describe('A DNS label, unique in the cluster'),
   memoryBytes,
   cpus: cpus.default(1),
-  disks: z.array(diskSchema).max(12).default([]),
+  disks: z.array(newDiskSchema).max(12).default([]),
   host: z.string().optional().describe('Where it should run; a preference'),
   boot: bootRequestSchema,
   ha: haSchema.optional().describe('Default: `started` with `start`, else `stopped`'),

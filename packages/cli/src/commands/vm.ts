@@ -14,6 +14,7 @@ import { addVmAgent } from './vm-agent.ts'
 import { addVmConsole } from './vm-console.ts'
 import { addVmCreate } from './vm-create.ts'
 import { addVmMedia } from './vm-media.ts'
+import { addVmHardware, diskLimitText, rateText } from './vm-hardware.ts'
 import { addVmMoves } from './vm-move.ts'
 import { addVmProbe, checkText, readinessText } from './vm-probe.ts'
 import { addVmSchedule } from './vm-schedule.ts'
@@ -83,6 +84,7 @@ export function addVmCommands(program: Command, terminal: Terminal): void {
     )
   addVmSet(vm, terminal)
   addVmMoves(vm, terminal)
+  addVmHardware(vm, terminal)
   addVmAgent(vm, terminal)
   addVmProbe(vm, terminal)
   addVmSchedule(vm, terminal)
@@ -147,7 +149,8 @@ export function guestText(view: GuestView): string {
     ...platformFields(view),
     ['boot', view.boot.kind],
     ['display', view.display],
-    ['nics', view.nics.map((nic) => `${nic.network} ${nic.mac}`).join(', ')],
+    ['nics', view.nics.map((nic) => `${nic.slot}: ${nic.network} ${nic.mac}${rateText(nic.limits)}`).join(', ')],
+    ['pending', view.pending.map(({ what, why }) => `${what}: ${why}`).join('; ')],
     ['addresses', view.addresses?.join(', ') ?? null],
     ['agent', view.agent.execute ? 'may run programs' : null],
     ['tags', view.tags.join(', ')],
@@ -161,11 +164,15 @@ export function guestText(view: GuestView): string {
   const replicas = view.volumes.flatMap((volume) => volume.replicas.map((replica) => ({ volume, ...replica })))
   if (replicas.length === 0) return fields
   const table = formatTable(replicas, [
+    { title: 'DISK', of: (row) => row.volume.name },
     { title: 'VOLUME', of: (row) => row.volume.id },
     { title: 'SIZE', of: (row) => formatSize(row.volume.sizeBytes) },
     ...REPLICA_COLUMNS,
   ])
-  return `${fields}\n${table}`
+  const limits = view.volumes.flatMap(({ name, limits: limited }) =>
+    limited ? [`${name} is limited to ${diskLimitText(limited)}\n`] : [],
+  )
+  return `${fields}\n${table}${limits.join('')}`
 }
 
 /** Sends a long request, waits for its end and says so. */

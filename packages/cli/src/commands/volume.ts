@@ -5,6 +5,7 @@ import { formatFields, formatTable, type Column } from '../output.ts'
 import { formatSize } from '../quantities.ts'
 import { action, valueOf, type Terminal } from '../session.ts'
 import { addVolumeExport } from './vm-template.ts'
+import { finished, settle } from '../waiting.ts'
 
 type ReplicaRow = VolumeView['replicas'][number]
 
@@ -28,7 +29,7 @@ export function addVolumeCommands(program: Command, terminal: Terminal): void {
         session.print(items, () =>
           formatTable(items, [
             { title: 'ID', of: (row) => row.id },
-            { title: 'GUEST', of: (row) => row.guest },
+            { title: 'GUEST', of: (row) => (row.attachment === 'detached' ? '' : row.guest) },
             { title: 'SIZE', of: (row) => formatSize(row.sizeBytes) },
             { title: 'PROTECTION', of: (row) => row.protection.level },
             {
@@ -52,12 +53,23 @@ export function addVolumeCommands(program: Command, terminal: Terminal): void {
           const fields = formatFields([
             ['id', view.id],
             ['name', view.name],
-            ['guest', view.guest],
+            ['guest', view.attachment === 'detached' ? `none (was of ${view.guest || 'a deleted one'})` : view.guest],
             ['size', formatSize(view.sizeBytes)],
             ['protection', [view.protection.level, view.protection.reason].filter(Boolean).join(': ')],
           ])
           return `${fields}\n${formatTable(view.replicas, REPLICA_COLUMNS)}`
         })
+      }),
+    )
+  volume
+    .command('delete')
+    .description(ENDPOINTS['volume.delete'].summary)
+    .argument('<volume>', "the volume's id")
+    .action(
+      action(terminal, async (session, [id = '']) => {
+        const client = await session.client()
+        const { operation } = valueOf(await client.call(ENDPOINTS['volume.delete'], { params: { volume: id } }))
+        finished(session, await settle(session, client, operation), `volume ${id} deleted`)
       }),
     )
 }

@@ -10,6 +10,7 @@ import { isActive, volumesOf } from '../model/records.ts'
 import { failuresMax } from '../model/guest.ts'
 import { snapshotOutcome } from './snapshot-outcome.ts'
 import { placeGuests } from '../planning/place.ts'
+import { hardwareProgress } from './hardware-operations.ts'
 import { problemOf } from './planning-problem.ts'
 
 export function operationOutcome(operation: Operation, state: ClusterState): Operation {
@@ -43,9 +44,13 @@ export function operationOutcome(operation: Operation, state: ClusterState): Ope
       return state.guests.has(id as GuestId)
         ? running(operation, 0.5, 'stopping it and removing its disks')
         : done(operation, 'deleted')
-    default:
+    default: {
+      const hardware = hardwareProgress(operation, state)
+      if (hardware?.state === 'failed') return failed(operation, hardware.message)
+      if (hardware) return { ...operation, ...hardware }
       // The change was the transaction itself (`host.undrain`, `vm.set`).
       return done(operation, 'done')
+    }
   }
 }
 

@@ -54,18 +54,29 @@ export class DiskKeeper {
 
   constructor(options: DiskKeeperOptions) {
     this.#options = options
-    for (const disk of options.disks) {
-      const kept: Disk = {
-        volume: disk.volume,
-        legs: new Map(),
-        resyncing: false,
-        resyncTries: 0,
-        notBeforeMs: 0,
-        rotatedMs: options.context.clock.monotonicMs(),
-      }
-      this.#disks.set(disk.volume, kept)
-      for (const leg of disk.legs) this.#watchLeg(kept, leg.host as HostId, leg.endpoint)
+    for (const disk of options.disks) this.add(disk)
+  }
+
+  /** A disk that the guest has from now on. */
+  add(disk: GuestDisk): void {
+    if (this.#ended.signal.aborted || this.#disks.has(disk.volume)) return
+    const kept: Disk = {
+      volume: disk.volume,
+      legs: new Map(),
+      resyncing: false,
+      resyncTries: 0,
+      notBeforeMs: 0,
+      rotatedMs: this.#options.context.clock.monotonicMs(),
     }
+    this.#disks.set(disk.volume, kept)
+    for (const leg of disk.legs) this.#watchLeg(kept, leg.host as HostId, leg.endpoint)
+  }
+
+  /** A disk that the guest has no more. */
+  remove(volume: VolumeId): void {
+    const disk = this.#disks.get(volume)
+    this.#disks.delete(volume)
+    for (const leg of disk?.legs.values() ?? []) leg.stopWatch()
   }
 
   end(): void {

@@ -2,6 +2,7 @@
 import { failure } from '../errors.ts'
 import type { Grant } from '../model/grant.ts'
 import type { Guest } from '../model/guest.ts'
+import { diskSlot } from '../model/hardware.ts'
 import { volumesOf } from '../model/records.ts'
 import type { GuestDisk, RunningGuest } from '../ports/guest-host.ts'
 import { fail, ok, type Result } from '../result.ts'
@@ -22,9 +23,10 @@ export async function launchGuest(
   if (!volumes) return fail(failure('internal', 'A volume of the guest has no record'))
   const opened = await Promise.all(volumes.map((volume) => openDisk(context, grant, volume.value, records)))
   const disks: GuestDisk[] = []
-  for (const disk of opened) {
+  for (const [position, disk] of opened.entries()) {
     if (!disk.ok) return disk
-    disks.push(disk.value)
+    const { value: volume } = volumes[position]!
+    disks.push(volume.role === undefined ? { ...disk.value, slot: diskSlot(volume, position) } : disk.value)
   }
   const parts = await guestParts(context, guest)
   if (!parts.ok) return parts

@@ -1,5 +1,6 @@
 /** What of a guest's launch is this host's own: paths of files and names of taps. */
 import type { Guest } from '../model/guest.ts'
+import { nicSlot } from '../model/hardware.ts'
 import type { GuestLaunch } from '../ports/guest-host.ts'
 import { ok, type Result } from '../result.ts'
 import { openMedia } from './guest-media.ts'
@@ -16,10 +17,11 @@ export async function guestParts(context: HostContext, guest: Guest): Promise<Re
   const platform = await platformParts(context, guest)
   if (!platform.ok) return platform
   const nics: GuestLaunch['nics'][number][] = []
-  for (const [index, nic] of guest.nics.entries()) {
-    const tap = await context.network.ensureTap(guest.id, index, nic)
+  for (const [position, nic] of guest.nics.entries()) {
+    const slot = nicSlot(nic, position)
+    const tap = await context.network.ensureTap(guest.id, slot, nic)
     if (!tap.ok) return tap
-    nics.push({ ...nic, tap: tap.value })
+    nics.push({ ...nic, slot, tap: tap.value })
   }
   return ok({
     boot: boot.value,

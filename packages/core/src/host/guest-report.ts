@@ -1,5 +1,6 @@
 /** What a guest's host says of it: the newest word only, one at a time, so that an old one can never overtake it. */
 import type { GuestObservation, MigrationReport } from '../model/guest.ts'
+import type { HardwareObservation } from '../model/hardware.ts'
 import type { GuestId } from '../model/ids.ts'
 import type { Readiness } from '../model/probe.ts'
 import type { HostContext } from './host-context.ts'
@@ -22,6 +23,8 @@ export class GuestReport {
   #said: Word | undefined
   /** By the probe of the run at that epoch. */
   #found: { readonly epoch: number; readonly readiness: Readiness | undefined } | undefined
+  /** What the hardware of the run at that epoch has become; nothing while it is as it was started. */
+  #hardware: { readonly epoch: number; readonly seen: HardwareObservation } | undefined
   #isTalking = false
 
   /** `failures`: how often the guest has failed in a row, as of the moment in which the word is said. */
@@ -50,6 +53,11 @@ export class GuestReport {
     if (this.#said?.epoch === epoch) this.say(this.#said)
   }
 
+  hardware(seen: HardwareObservation, epoch: number): void {
+    this.#hardware = { epoch, seen }
+    if (this.#said?.epoch === epoch) this.say(this.#said)
+  }
+
   async #talk(): Promise<void> {
     this.#isTalking = true
     while (this.#next) {
@@ -57,7 +65,8 @@ export class GuestReport {
       this.#next = undefined
       const records = new RunRecords(this.#context, this.#guest, word.epoch)
       const readiness = this.#found?.epoch === word.epoch ? this.#found.readiness : undefined
-      const observed = { ...word, ...(readiness ? { readiness } : {}) }
+      const hardware = this.#hardware?.epoch === word.epoch ? this.#hardware.seen : undefined
+      const observed = { ...word, ...(readiness ? { readiness } : {}), ...(hardware ? { hardware } : {}) }
       await records.observe(observed, this.#failures(), () => this.#next !== undefined)
     }
     this.#isTalking = false

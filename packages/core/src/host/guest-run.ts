@@ -23,6 +23,7 @@ import { GuestProbing } from './guest-probing.ts'
 import { launchGuest } from './guest-launch.ts'
 import { MediumKeeper } from './guest-media.ts'
 import { GuestReport } from './guest-report.ts'
+import { HardwareKeeper } from './hardware-keeper.ts'
 import { bootOf, RunRecords } from './run-records.ts'
 import { watchdogEvent } from './watchdog-event.ts'
 import { RunSnapshots } from './run-snapshots.ts'
@@ -44,6 +45,7 @@ interface Run {
   readonly probing: GuestProbing
   readonly snapshots: RunSnapshots
   readonly medium: MediumKeeper
+  readonly hardware: HardwareKeeper
   readonly startedMs: number
   /** Its move to another host; the outcome once that is over. */
   departure?: { readonly move: Departure; readonly epoch: number; outcome?: DepartureOutcome }
@@ -127,6 +129,7 @@ export class GuestRun {
 
   tick(): void {
     this.#run?.disks.tick()
+    this.#run?.hardware.look()
   }
 
   /** Looks at the facts and acts until nothing is left to do. Calls while it works only make it look once more. */
@@ -180,6 +183,7 @@ export class GuestRun {
       if (grant.handover && !run.snapshots.busy) this.#depart(run, guest, grant, grant.handover)
       if (grant.handover) return
       run.snapshots.look()
+      if (!run.snapshots.busy) run.hardware.look()
       await run.medium.keep(guest)
       return
     }
@@ -251,9 +255,9 @@ export class GuestRun {
   #newRun(epoch: number, disks: readonly GuestDisk[]): Run {
     const records = new RunRecords(this.#context, this.#guest, epoch)
     const name = this.#context.mirror.state.guests.get(this.#guest)?.value.name ?? this.#guest
+    const whose = { context: this.#context, guest: this.#guest, epoch, records }
     const run: Run = {
-      epoch,
-      records,
+      ...whose,
       startedMs: this.#context.clock.monotonicMs(),
       medium: new MediumKeeper(this.#context, this.#guest),
       snapshots: new RunSnapshots({
@@ -263,12 +267,15 @@ export class GuestRun {
         disks: () => run.disks,
         onDone: () => this.look(),
       }),
+      hardware: new HardwareKeeper({
+        ...whose,
+        disks: () => run.disks,
+        isOver: () => this.#run !== run || run.end !== undefined || run.exit !== undefined,
+        onObserved: (hardware) => this.#report.hardware(hardware, epoch),
+      }),
       disks: new DiskKeeper({
-        context: this.#context,
-        guest: this.#guest,
+        ...whose,
         name,
-        epoch,
-        records,
         disks,
         onEnd: (reason, deposed) => {
           run.end = { reason, deposed }

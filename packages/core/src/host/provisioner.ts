@@ -2,13 +2,14 @@
  * Makes the replicas of new volumes. Run by the coordinator, from the records alone: a create whose client or whose
  * agent vanishes is finished by whoever coordinates next. A create that cannot succeed is undone completely.
  */
-import type { Failure, FailureCode } from '../errors.ts'
-import type { ClusterState } from '../model/cluster.ts'
+import { failure, type Failure, type FailureCode } from '../errors.ts'
+import type { ClusterState, Versioned } from '../model/cluster.ts'
 import type { Guest } from '../model/guest.ts'
 import { KEYS } from '../model/keys.ts'
 import type { Volume } from '../model/volume.ts'
 import type { HostContext } from './host-context.ts'
 import type { Write } from '../ports/store.ts'
+import { detachWrites, eraseVolumeWrites, joinWrites, leavingAtRest } from './volume-attachment.ts'
 
 /** News wakes it at once; this is for what was put off. */
 const TICK_MS = 1_000
@@ -41,14 +42,23 @@ export class Provisioner {
   #look(state: ClusterState): void {
     if (!this.#isCoordinating()) return
     for (const { value: volume } of state.volumes.values()) {
-      if (volume.ready || volume.rollBackTo !== undefined || this.#busy.has(volume.id)) continue
+      if (volume.ready || volume.rollBackTo !== undefined) continue
       const guest = state.guests.get(volume.guest)?.value
-      if (!guest || guest.deleting) continue
-      this.#busy.add(volume.id)
-      this.#provision(guest, volume)
-        .catch((error: unknown) => this.#context.log.error('a volume could not be made', { volume: volume.id, error }))
-        .finally(() => this.#busy.delete(volume.id))
+      const isWanted = guest !== undefined && !guest.deleting
+      if (!isWanted && volume.attachment !== 'joining') continue
+      this.#once(volume.id, () =>
+        isWanted ? this.#provision(guest, volume) : this.#undoJoin(volume, failure('conflict', 'The guest is deleted')),
+      )
     }
+    for (const { guest, volume } of leavingAtRest(state)) this.#once(volume.value.id, () => this.#detach(guest, volume))
+  }
+
+  #once(id: string, work: () => Promise<void>): void {
+    if (this.#busy.has(id)) return
+    this.#busy.add(id)
+    work()
+      .catch((error: unknown) => this.#context.log.error('a volume could not be made', { volume: id, error }))
+      .finally(() => this.#busy.delete(id))
   }
 
   async #provision(guest: Guest, volume: Volume): Promise<void> {
@@ -70,7 +80,8 @@ export class Provisioner {
       )
       const isPatient = !isHopeless && PASSING.has(failed.error.code) && clock.monotonicMs() - startedMs < PATIENCE_MS
       log.warn('a replica could not be made', { volume: volume.id, cause: failed.error })
-      if (!isPatient) return this.#undo(guest, failed.error)
+      if (!isPatient)
+        return volume.attachment === 'joining' ? this.#undoJoin(volume, failed.error) : this.#undo(guest, failed.error)
       await clock.sleep(TICK_MS)
       return
     }
@@ -79,10 +90,39 @@ export class Provisioner {
     // Deleted meanwhile: writing it now would bring a record back that nobody ever removes. Ready already, by another
     // coordinator: its guest may run, and what this one read before says nothing of replicas that it went on without.
     if (!known || known.value.ready) return
-    await store.transact({
+    const joined = known.value.attachment === 'joining' ? joinWrites(mirror.state, known) : undefined
+    if (known.value.attachment === 'joining' && !joined) return
+    await store.transact(
+      joined ?? {
+        compares: [{ key: KEYS.volume(volume.id), modRevision: known.revision }],
+        writes: [{ kind: 'put', key: KEYS.volume(volume.id), value: JSON.stringify({ ...known.value, ready: true }) }],
+      },
+    )
+  }
+
+  /** The guest goes on without the disk that could not be made. */
+  async #undoJoin(volume: Volume, error: Failure): Promise<void> {
+    const { mirror, store, clock } = this.#context
+    const known = mirror.state.volumes.get(volume.id)
+    if (!known || known.value.attachment !== 'joining') return
+    const outcome = await store.transact({
       compares: [{ key: KEYS.volume(volume.id), modRevision: known.revision }],
-      writes: [{ kind: 'put', key: KEYS.volume(volume.id), value: JSON.stringify({ ...known.value, ready: true }) }],
+      writes: [...eraseVolumeWrites(volume), ...this.#failedOperations(`volume/${volume.id}`, error)],
     })
+    if (outcome.ok && outcome.value.committed) this.#since.delete(volume.id)
+    else await clock.sleep(100)
+  }
+
+  /** Of a guest that does not run, nobody has to be asked. */
+  async #detach(guest: Versioned<Guest>, volume: Versioned<Volume>): Promise<void> {
+    const { mirror, store, clock } = this.#context
+    const grant = mirror.state.grants.get(guest.value.id)
+    // After an unclean end the replicas may differ, and no grant will say so of this volume any more.
+    const end = { flushed: grant?.value.clean ?? true, wallMs: clock.wallMs(), epoch: grant?.value.epoch ?? 0 }
+    const { compares, writes } = detachWrites(guest, volume, end)
+    const atRest = { key: KEYS.grant(guest.value.id), modRevision: grant?.revision ?? 0n }
+    const outcome = await store.transact({ compares: [...compares, atRest], writes })
+    if (!outcome.ok || !outcome.value.committed) await clock.sleep(100)
   }
 
   async #undo(guest: Guest, error: Failure): Promise<void> {
@@ -96,18 +136,24 @@ export class Provisioner {
         value: JSON.stringify({ ...guest, desired: 'stopped', deleting: true }),
       },
     ]
-    const failure = { code: error.code, message: error.message, ...(error.hint ? { hint: error.hint } : {}) }
-    for (const { value: operation } of mirror.state.operations.values()) {
-      if (operation.subject !== `guest/${guest.id}` || operation.state === 'succeeded' || operation.state === 'failed')
-        continue
-      const finished = { ...operation, state: 'failed', message: error.message, failure, finishedAt: clock.wallMs() }
-      writes.push({ kind: 'put', key: KEYS.operation(operation.id), value: JSON.stringify(finished) })
-    }
+    writes.push(...this.#failedOperations(`guest/${guest.id}`, error))
     const outcome = await store.transact({
       compares: [{ key: KEYS.guest(guest.id), modRevision: known.revision }],
       writes,
     })
     if (outcome.ok && outcome.value.committed) this.#since.clear()
     else await clock.sleep(100)
+  }
+
+  #failedOperations(subject: string, error: Failure): Write[] {
+    const { mirror, clock } = this.#context
+    const summary = { code: error.code, message: error.message, ...(error.hint ? { hint: error.hint } : {}) }
+    return [...mirror.state.operations.values()]
+      .map(({ value }) => value)
+      .filter(({ subject: of, state }) => of === subject && state !== 'succeeded' && state !== 'failed')
+      .map((operation) => {
+        const end = { state: 'failed', message: error.message, failure: summary, finishedAt: clock.wallMs() }
+        return { kind: 'put', key: KEYS.operation(operation.id), value: JSON.stringify({ ...operation, ...end }) }
+      })
   }
 }

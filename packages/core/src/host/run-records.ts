@@ -18,7 +18,7 @@ const RETRY_MS = 100
 export type Recorded<T = void> = { readonly kind: 'recorded'; readonly value: T } | { readonly kind: 'deposed' }
 
 /** What is seen of a run. */
-type Observed = Pick<GuestObservation, 'phase' | 'reason' | 'migration' | 'readiness'>
+type Observed = Pick<GuestObservation, 'phase' | 'reason' | 'migration' | 'readiness' | 'hardware'>
 
 export class RunRecords {
   readonly #context: HostContext
@@ -161,7 +161,8 @@ export class RunRecords {
     return grant.epoch === this.#epoch && grant.host === this.#context.self && grant.state !== 'released'
   }
 
-  #observation({ phase, reason, migration, readiness }: Observed, failures: number): Extract<Write, { kind: 'put' }> {
+  #observation(word: Observed, failures: number): Extract<Write, { kind: 'put' }> {
+    const { phase, reason, migration, readiness, hardware } = word
     const bootId = bootOf(this.#context)
     const observation: GuestObservation = {
       guest: this.#guest,
@@ -175,6 +176,7 @@ export class RunRecords {
       ...(migration ? { migration } : {}),
       ...(bootId === undefined ? {} : { bootId }),
       ...(readiness ? { readiness } : {}),
+      ...(hardware ? { hardware } : {}),
     }
     return { kind: 'put', key: KEYS.observation(this.#guest), value: JSON.stringify(observation) }
   }

@@ -26,6 +26,7 @@ export const EVENT_KINDS = [
   'guest.migrated',
   'guest.migration-failed',
   'guest.watchdog',
+  'guest.changed',
   'grant.committed',
   'grant.released',
   'export.revoked',

@@ -1,0 +1,135 @@
+/** Disks and network cards of a guest, which come and go while it runs. */
+import { z } from 'zod'
+import { endpoint } from '../endpoint.ts'
+import { diskLimitsSchema, nicLimitsSchema } from '../hardware-records.ts'
+import { started, warnings } from './answers.ts'
+import { newDiskSchema } from './guests.ts'
+import { MEBIBYTE, guestParams } from './parameters.ts'
+
+const diskParams = guestParams.extend({ disk: z.string().describe("The disk's name (`disk1`) or its volume's id") })
+const nicParams = guestParams.extend({
+  nic: z
+    .string()
+    .regex(/^[0-3]$/, 'must be the number of a network card, 0 to 3')
+    .describe('The number of the network card'),
+})
+
+const diskLimits = z.strictObject(diskLimitsSchema.shape).describe('Replaces all limits; empty: none')
+const nicLimits = z.strictObject(nicLimitsSchema.shape).describe('Replaces all limits; empty: none')
+
+const existingDisk = z.strictObject({
+  volume: z.string().describe('The id of a volume that a guest has given back'),
+})
+
+export const addDiskBody = z.union([newDiskSchema.extend({ limits: diskLimits.optional() }), existingDisk])
+export type AddDisk = z.output<typeof addDiskBody>
+
+export const setDiskBody = z.strictObject({
+  sizeBytes: z
+    .number()
+    .int()
+    .multipleOf(MEBIBYTE, 'must be a multiple of 1 MiB')
+    .optional()
+    .describe('A larger size, in bytes; a multiple of 1 MiB. A disk is never made smaller'),
+  limits: diskLimits.optional(),
+})
+export type SetDisk = z.output<typeof setDiskBody>
+
+export const addNicBody = z.strictObject({
+  mac: z
+    .string()
+    .regex(/^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/, 'must be six bytes in lower case with colons, not a group address')
+    .optional()
+    .describe('Its hardware address; one that follows from the guest when absent'),
+  limits: nicLimits.optional(),
+})
+export type AddNic = z.output<typeof addNicBody>
+
+const startedWithWarnings = started.extend({ warnings })
+
+export const HARDWARE_ENDPOINTS = {
+  'guest.disk-add': endpoint({
+    id: 'guest.disk-add',
+    method: 'POST',
+    path: '/v1/guests/{guest}/disks',
+    summary: 'Add a disk to a guest, which may be running',
+    permission: 'guest.configure',
+    params: guestParams,
+    body: addDiskBody,
+    response: startedWithWarnings,
+    status: 202,
+    long: true,
+  }),
+  'guest.disk-remove': endpoint({
+    id: 'guest.disk-remove',
+    method: 'DELETE',
+    path: '/v1/guests/{guest}/disks/{disk}',
+    summary: 'Take a disk from a guest, which may be running',
+    permission: 'guest.configure',
+    params: diskParams,
+    query: z.strictObject({
+      then: z.enum(['keep', 'delete']).optional().describe('What becomes of its volume; default: keep'),
+    }),
+    response: started,
+    status: 202,
+    long: true,
+  }),
+  'guest.disk-set': endpoint({
+    id: 'guest.disk-set',
+    method: 'PATCH',
+    path: '/v1/guests/{guest}/disks/{disk}',
+    summary: 'Enlarge a disk or limit it, live',
+    permission: 'guest.configure',
+    params: diskParams,
+    body: setDiskBody,
+    response: started,
+    status: 202,
+    long: true,
+  }),
+  'guest.nic-add': endpoint({
+    id: 'guest.nic-add',
+    method: 'POST',
+    path: '/v1/guests/{guest}/nics',
+    summary: 'Add a network card to a guest, which may be running',
+    permission: 'guest.configure',
+    params: guestParams,
+    body: addNicBody,
+    response: started,
+    status: 202,
+    long: true,
+  }),
+  'guest.nic-remove': endpoint({
+    id: 'guest.nic-remove',
+    method: 'DELETE',
+    path: '/v1/guests/{guest}/nics/{nic}',
+    summary: 'Take a network card from a guest, which may be running',
+    permission: 'guest.configure',
+    params: nicParams,
+    response: started,
+    status: 202,
+    long: true,
+  }),
+  'guest.nic-set': endpoint({
+    id: 'guest.nic-set',
+    method: 'PATCH',
+    path: '/v1/guests/{guest}/nics/{nic}',
+    summary: 'Limit a network card, live',
+    permission: 'guest.configure',
+    params: nicParams,
+    body: z.strictObject({ limits: nicLimits }),
+    response: started,
+    status: 202,
+    long: true,
+  }),
+  'volume.delete': endpoint({
+    id: 'volume.delete',
+    method: 'DELETE',
+    path: '/v1/volumes/{volume}',
+    summary: 'Delete a volume that belongs to no guest any more',
+    permission: 'guest.delete',
+    params: z.strictObject({ volume: z.string().describe("The volume's id") }),
+    response: started,
+    status: 202,
+    long: true,
+  }),
+} as const

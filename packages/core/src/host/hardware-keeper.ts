@@ -1,0 +1,266 @@
+/**
+ * Makes the hardware of one running guest agree with the records: disks and network cards that came or go, limits,
+ * memory, processors. It compares what is wanted with what QEMU has and does what is missing, so it does not matter
+ * who died half-way. What a guest does not take or give yet is told as pending and tried again.
+ */
+import { diskSlot, nicSlot, type HardwareObservation, type PendingChange } from '../model/hardware.ts'
+import type { Versioned } from '../model/cluster.ts'
+import type { Grant } from '../model/grant.ts'
+import type { Guest, Nic } from '../model/guest.ts'
+import { KEYS } from '../model/keys.ts'
+import { isActive, volumesOf } from '../model/records.ts'
+import type { Volume } from '../model/volume.ts'
+import type { HardwareFacts } from '../ports/guest-hardware.ts'
+import type { StoreEntry } from '../ports/store.ts'
+import { fail, ok, type Result } from '../result.ts'
+import { failure } from '../errors.ts'
+import { exportNameOf, type DiskKeeper } from './disk-keeper.ts'
+import { openDisk } from './disk-opening.ts'
+import type { HostContext } from './host-context.ts'
+import type { RunRecords } from './run-records.ts'
+import { detachWrites, isLeaving } from './volume-attachment.ts'
+
+/** Between two tries of what the guest has not done. */
+const RETRY_MS = 5_000
+
+export interface HardwareKeeperOptions {
+  readonly context: HostContext
+  readonly guest: Guest['id']
+  readonly epoch: number
+  readonly records: RunRecords
+  readonly disks: () => DiskKeeper
+  readonly isOver: () => boolean
+  readonly onObserved: (hardware: HardwareObservation) => void
+}
+
+export class HardwareKeeper {
+  readonly #options: HardwareKeeperOptions
+  #working = false
+  /** What the last round was about, so that news of others makes no work. */
+  #seen = ''
+  #notBeforeMs = 0
+  #observed = ''
+  /** Limits of NICs that this run's taps have. */
+  readonly #nicLimits = new Map<number, string>()
+
+  constructor(options: HardwareKeeperOptions) {
+    this.#options = options
+  }
+
+  /** Called with every change of the records and now and then. Cheap while nothing is to be done. */
+  look(): void {
+    if (this.#working || this.#options.isOver()) return
+    const { mirror, clock } = this.#options.context
+    const guest = mirror.state.guests.get(this.#options.guest)
+    const grant = this.#grant()
+    const volumes = guest && volumesOf(mirror.state, guest.value)
+    if (!guest || !grant || !volumes || guest.value.deleting) return
+    const now = [guest.revision, ...volumes.map((volume) => volume.revision)].join(' ')
+    if (now === this.#seen && clock.monotonicMs() < this.#notBeforeMs) return
+    this.#working = true
+    this.#round(guest.value, grant, volumes)
+      .then((pending) => {
+        this.#seen = now
+        this.#notBeforeMs = pending.length === 0 ? Infinity : clock.monotonicMs() + RETRY_MS
+      })
+      .catch((error: unknown) => {
+        this.#options.context.log.error('the hardware of a guest could not be looked after', { error })
+        this.#notBeforeMs = clock.monotonicMs() + RETRY_MS
+      })
+      .finally(() => {
+        this.#working = false
+        // The records may have changed meanwhile.
+        this.look()
+      })
+  }
+
+  /** Undefined while the run is over, or on its way to another host: then nothing may change. */
+  #grant(): Grant | undefined {
+    const { context, guest, epoch } = this.#options
+    const grant = context.mirror.state.grants.get(guest)?.value
+    if (!isActive(grant) || grant.host !== context.self || grant.epoch !== epoch || grant.state !== 'held')
+      return undefined
+    return grant.handover ? undefined : grant
+  }
+
+  async #round(guest: Guest, grant: Grant, volumes: readonly Versioned<Volume>[]): Promise<readonly PendingChange[]> {
+    const { context } = this.#options
+    const before = await context.guests.hardware(guest.id)
+    if (!before.ok) return [{ what: 'hardware', why: before.error.message }]
+    const pending: PendingChange[] = []
+    const attempt = async (what: string, work: () => Promise<Result<unknown>>) => {
+      if (this.#options.isOver() || this.#grant() === undefined) return
+      const done = await work()
+      if (!done.ok) pending.push({ what, why: done.error.message })
+    }
+    const work = this.#work(guest, grant, volumes, before.value)
+    for (const { what, run } of work) await attempt(what, run)
+    // A guest that is as it was started says nothing: for each start that would be one more write to the store.
+    if (work.length === 0 && this.#observed === '' && !this.#isAwaited(guest)) return pending
+    const after = await context.guests.hardware(guest.id)
+    if (after.ok && !this.#options.isOver()) this.#tell(after.value, pending)
+    return pending
+  }
+
+  /** Whether somebody waits for the end of a change that may have come true by a start. */
+  #isAwaited(guest: Guest): boolean {
+    const subjects = new Set([`guest/${guest.id}`, ...guest.volumes.map((id) => `volume/${id}`)])
+    return [...this.#options.context.mirror.state.operations.values()].some(
+      ({ value: { kind, subject, state } }) =>
+        subjects.has(subject) && /^vm\.(disk|nic)-/.test(kind) && state !== 'succeeded' && state !== 'failed',
+    )
+  }
+
+  #work(
+    guest: Guest,
+    grant: Grant,
+    volumes: readonly Versioned<Volume>[],
+    facts: HardwareFacts,
+  ): { readonly what: string; readonly run: () => Promise<Result<unknown>> }[] {
+    const { context } = this.#options
+    const slots = new Map(volumes.map(({ value }, position) => [value.id, diskSlot(value, position)]))
+    const present = new Map(facts.disks.map((disk) => [disk.volume, disk]))
+    const disks = volumes.flatMap((versioned) => {
+      const { value: volume } = versioned
+      if (volume.role !== undefined) return []
+      const disk = present.get(volume.id)
+      const what = `disk ${volume.name}`
+      if (isLeaving(volume)) return [{ what, run: () => this.#removeDisk(guest, versioned, disk !== undefined) }]
+      if (!disk) return [{ what, run: () => this.#addDisk(guest, grant, volume, slots.get(volume.id) ?? 0) }]
+      const { limits = {} } = volume
+      if (sameLimits(limits, disk.limits)) return []
+      return [{ what, run: () => context.guests.limitDisk(guest.id, volume.id, limits) }]
+    })
+    return [...disks, ...this.#nicWork(guest, facts)]
+  }
+
+  async #addDisk(guest: Guest, grant: Grant, volume: Volume, slot: number): Promise<Result<void>> {
+    const { context, records, disks } = this.#options
+    const opened = await openDisk(context, grant, volume, records)
+    if (!opened.ok) return opened
+    const disk = { ...opened.value, slot }
+    const added = await context.guests.addDisk(guest.id, disk)
+    if (!added.ok) return added
+    disks().add(disk)
+    const { limits } = volume
+    if (limits) await context.guests.limitDisk(guest.id, volume.id, limits)
+    this.#changed(guest, `${guest.name} has the disk ${volume.name}`)
+    return ok()
+  }
+
+  async #removeDisk(guest: Guest, volume: Versioned<Volume>, present: boolean): Promise<Result<void>> {
+    const { context, disks, epoch } = this.#options
+    const { id, name, replicas } = volume.value
+    const removed = present ? await context.guests.removeDisk(guest.id, id) : ok({ flushed: true })
+    if (!removed.ok) return removed
+    disks().remove(id)
+    const revoked = await Promise.all(
+      replicas
+        // What is lost serves nobody any more.
+        .filter(({ host }) => context.mirror.state.statuses.get(host)?.value.state !== 'lost')
+        .map(({ host, pool }) => context.volumesOn(host).revokeExport(id, pool, exportNameOf(id, epoch))),
+    )
+    const refused = revoked.find((each) => !each.ok)
+    if (refused) return refused
+    const written = await this.#detach(guest, volume.value, removed.value.flushed)
+    if (written.ok) this.#changed(guest, `${guest.name} has given the disk ${name} back`)
+    return written
+  }
+
+  /** Reads the records anew: what this host has in its copy may be older than its own writes. */
+  async #detach(guest: Guest, volume: Volume, flushed: boolean): Promise<Result<void>> {
+    const { context, epoch } = this.#options
+    const [grant, guestNow, volumeNow] = await Promise.all([
+      context.store.get(KEYS.grant(guest.id)),
+      context.store.get(KEYS.guest(guest.id)),
+      context.store.get(KEYS.volume(volume.id)),
+    ])
+    if (!grant.ok) return grant
+    if (!guestNow.ok) return guestNow
+    if (!volumeNow.ok) return volumeNow
+    if (!grant.value || !guestNow.value || !volumeNow.value) return ok()
+    const { compares, writes } = detachWrites(parsed<Guest>(guestNow.value), parsed<Volume>(volumeNow.value), {
+      flushed,
+      epoch,
+      wallMs: context.clock.wallMs(),
+    })
+    const held = parsed<Grant>(grant.value)
+    if (held.value.epoch !== epoch) return fail(failure('stale_epoch', 'The grant was given to another host'))
+    const own = { key: KEYS.grant(guest.id), modRevision: held.revision }
+    const outcome = await context.store.transact({ compares: [...compares, own], writes })
+    if (!outcome.ok) return outcome
+    return outcome.value.committed ? ok() : fail(failure('changed_meanwhile', 'The records changed meanwhile'))
+  }
+
+  #nicWork(guest: Guest, facts: HardwareFacts) {
+    const { context } = this.#options
+    const wanted = new Map(guest.nics.map((nic, position) => [nicSlot(nic, position), nic]))
+    const leaving = facts.nics
+      .filter(({ slot, mac }) => wanted.get(slot)?.mac !== mac)
+      .map(({ slot }) => ({ what: `nic ${slot}`, run: () => this.#removeNic(guest, slot) }))
+    const present = new Set(facts.nics.map(({ slot, mac }) => `${slot} ${mac}`))
+    const coming = [...wanted]
+      .filter(([slot, nic]) => !present.has(`${slot} ${nic.mac}`))
+      .map(([slot, nic]) => ({ what: `nic ${slot}`, run: () => this.#addNic(guest, slot, nic) }))
+    const limited = [...wanted]
+      .filter(([slot, nic]) => (this.#nicLimits.get(slot) ?? '{}') !== JSON.stringify(nic.limits ?? {}))
+      .map(([slot, nic]) => ({
+        what: `nic ${slot}`,
+        run: async () => {
+          const set = await context.network.limitTap(guest.id, slot, nic.limits ?? {})
+          if (set.ok) this.#nicLimits.set(slot, JSON.stringify(nic.limits ?? {}))
+          return set
+        },
+      }))
+    return [...leaving, ...coming, ...limited]
+  }
+
+  async #addNic(guest: Guest, slot: number, nic: Nic): Promise<Result<void>> {
+    const { network, guests } = this.#options.context
+    const tap = await network.ensureTap(guest.id, slot, nic)
+    if (!tap.ok) return tap
+    const added = await guests.addNic(guest.id, { ...nic, slot, tap: tap.value })
+    if (added.ok) this.#changed(guest, `${guest.name} has the network card ${slot}, ${nic.mac}`)
+    return added
+  }
+
+  async #removeNic(guest: Guest, slot: number): Promise<Result<void>> {
+    const { network, guests } = this.#options.context
+    const removed = await guests.removeNic(guest.id, slot)
+    if (!removed.ok) return removed
+    this.#nicLimits.delete(slot)
+    this.#changed(guest, `${guest.name} has given the network card ${slot} back`)
+    return network.removeTap(guest.id, slot)
+  }
+
+  #tell(facts: HardwareFacts, pending: readonly PendingChange[]): void {
+    const { memoryBytes, cpus, balloonBytes } = facts
+    const hardware: HardwareObservation = {
+      volumes: facts.disks.map(({ volume, sizeBytes }) => ({ id: volume, sizeBytes })),
+      nics: facts.nics,
+      memoryBytes,
+      cpus,
+      ...(balloonBytes === undefined ? {} : { balloonBytes }),
+      pending,
+    }
+    const text = JSON.stringify(hardware)
+    if (text === this.#observed) return
+    this.#observed = text
+    this.#options.onObserved(hardware)
+  }
+
+  #changed(guest: Guest, message: string): void {
+    const { context } = this.#options
+    context.events.tell({ kind: 'guest.changed', subject: `guest/${guest.name}`, message })
+  }
+}
+
+/** The order of the fields means nothing. */
+function sameLimits(a: object, b: object): boolean {
+  const text = (limits: object) => JSON.stringify(Object.entries(limits).toSorted(([x], [y]) => (x < y ? -1 : 1)))
+  return text(a) === text(b)
+}
+
+function parsed<T>(entry: StoreEntry): Versioned<T> {
+  return { value: JSON.parse(entry.value) as T, revision: entry.modRevision }
+}
