@@ -165,6 +165,11 @@ export class LabCluster {
     return this.#create(name, 'idle', { disk: '16MiB', ...options })
   }
 
+  /** A guest that runs a shell script, of at most 1 KiB: the kernel's command line carries it. */
+  createScripted(name: string, script: string, options: CreateOptions = {}) {
+    return this.#create(name, `cmd:${Buffer.from(script).toString('base64')}`, { disk: '16MiB', ...options })
+  }
+
   async #create(
     name: string,
     does: string,

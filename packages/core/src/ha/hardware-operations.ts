@@ -14,11 +14,11 @@ export interface Progress {
 }
 
 /** Undefined: an operation of another kind. */
-export function hardwareProgress({ kind, subject }: Operation, state: ClusterState): Progress | undefined {
+export function hardwareProgress({ kind, subject, startedAt }: Operation, state: ClusterState): Progress | undefined {
   const [, id = ''] = subject.split('/')
   const volume = state.volumes.get(id as VolumeId)?.value
   const guest = state.guests.get(volume?.guest ?? (id as GuestId))?.value
-  const seen = guest && observedOf(state, guest)
+  const seen = guest && observedOf(state, guest, startedAt)
   switch (kind) {
     case 'vm.disk-add': {
       if (!volume || !guest) return failed('the disk or its guest was deleted meanwhile')
@@ -49,11 +49,13 @@ export function hardwareProgress({ kind, subject }: Operation, state: ClusterSta
 }
 
 /** What its host sees of a guest that runs; undefined when it does not, and nobody has to do anything. */
-function observedOf(state: ClusterState, guest: Guest): HardwareObservation | undefined {
+function observedOf(state: ClusterState, guest: Guest, startedAt: number): HardwareObservation | undefined {
   const grant = state.grants.get(guest.id)?.value
   if (!isActive(grant)) return undefined
   const seen = state.observations.get(guest.id)?.value
-  return seen?.epoch === grant.epoch && seen.hardware ? seen.hardware : NOTHING_YET
+  if (seen?.epoch !== grant.epoch) return NOTHING_YET
+  // Nothing is said of a guest that is as it was started; one that was started later was started so.
+  return seen.hardware ?? (seen.phase === 'running' && seen.since > startedAt ? undefined : NOTHING_YET)
 }
 
 const NOTHING_YET: HardwareObservation = { volumes: [], nics: [], memoryBytes: 0, cpus: 0, pending: [] }

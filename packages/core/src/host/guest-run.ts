@@ -23,7 +23,7 @@ import { GuestProbing } from './guest-probing.ts'
 import { launchGuest } from './guest-launch.ts'
 import { MediumKeeper } from './guest-media.ts'
 import { GuestReport } from './guest-report.ts'
-import { HardwareKeeper } from './hardware-keeper.ts'
+import { HardwareKeeper, startingKey } from './hardware-keeper.ts'
 import { bootOf, RunRecords } from './run-records.ts'
 import { watchdogEvent } from './watchdog-event.ts'
 import { RunSnapshots } from './run-snapshots.ts'
@@ -222,6 +222,7 @@ export class GuestRun {
       this.#endedEpoch = grant.epoch
       return
     }
+    const startedWith = startingKey(this.#context.mirror.state, guest)
     const launched = await launchGuest(this.#context, guest, grant, records)
     if (!launched.ok) {
       this.#endedEpoch = grant.epoch
@@ -240,7 +241,7 @@ export class GuestRun {
       return
     }
     const { running, disks } = launched.value
-    this.#run = this.#newRun(grant.epoch, disks)
+    this.#run = this.#newRun(grant.epoch, disks, startedWith)
     for (const event of this.#early.splice(0)) this.onEvent(event)
     events.tell({
       kind: 'guest.started',
@@ -252,7 +253,7 @@ export class GuestRun {
     this.#lookAgain = true
   }
 
-  #newRun(epoch: number, disks: readonly GuestDisk[]): Run {
+  #newRun(epoch: number, disks: readonly GuestDisk[], startedWith?: string): Run {
     const records = new RunRecords(this.#context, this.#guest, epoch)
     const name = this.#context.mirror.state.guests.get(this.#guest)?.value.name ?? this.#guest
     const whose = { context: this.#context, guest: this.#guest, epoch, records }
@@ -269,6 +270,7 @@ export class GuestRun {
       }),
       hardware: new HardwareKeeper({
         ...whose,
+        startedWith,
         disks: () => run.disks,
         isOver: () => this.#run !== run || run.end !== undefined || run.exit !== undefined,
         onObserved: (hardware) => this.#report.hardware(hardware, epoch),

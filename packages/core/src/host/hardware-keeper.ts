@@ -4,7 +4,7 @@
  * who died half-way. What a guest does not take or give yet is told as pending and tried again.
  */
 import { diskSlot, nicSlot, type HardwareObservation, type PendingChange } from '../model/hardware.ts'
-import type { Versioned } from '../model/cluster.ts'
+import type { ClusterState, Versioned } from '../model/cluster.ts'
 import type { Grant } from '../model/grant.ts'
 import type { Guest, Nic } from '../model/guest.ts'
 import { KEYS } from '../model/keys.ts'
@@ -30,6 +30,8 @@ export interface HardwareKeeperOptions {
   readonly records: RunRecords
   readonly disks: () => DiskKeeper
   readonly isOver: () => boolean
+  /** `hardwareKey` of what the guest was started with; absent where that is not known. */
+  readonly startedWith?: string | undefined
   readonly onObserved: (hardware: HardwareObservation) => void
 }
 
@@ -45,6 +47,7 @@ export class HardwareKeeper {
 
   constructor(options: HardwareKeeperOptions) {
     this.#options = options
+    if (options.startedWith !== undefined) [this.#seen, this.#notBeforeMs] = [options.startedWith, Infinity]
   }
 
   /** Called with every change of the records and now and then. Cheap while nothing is to be done. */
@@ -55,7 +58,7 @@ export class HardwareKeeper {
     const grant = this.#grant()
     const volumes = guest && volumesOf(mirror.state, guest.value)
     if (!guest || !grant || !volumes || guest.value.deleting) return
-    const now = [guest.revision, ...volumes.map((volume) => volume.revision)].join(' ')
+    const now = hardwareKey(guest.value, volumes)
     if (now === this.#seen && clock.monotonicMs() < this.#notBeforeMs) return
     this.#working = true
     this.#round(guest.value, grant, volumes)
@@ -95,20 +98,9 @@ export class HardwareKeeper {
     }
     const work = this.#work(guest, grant, volumes, before.value)
     for (const { what, run } of work) await attempt(what, run)
-    // A guest that is as it was started says nothing: for each start that would be one more write to the store.
-    if (work.length === 0 && this.#observed === '' && !this.#isAwaited(guest)) return pending
     const after = await context.guests.hardware(guest.id)
     if (after.ok && !this.#options.isOver()) this.#tell(after.value, pending)
     return pending
-  }
-
-  /** Whether somebody waits for the end of a change that may have come true by a start. */
-  #isAwaited(guest: Guest): boolean {
-    const subjects = new Set([`guest/${guest.id}`, ...guest.volumes.map((id) => `volume/${id}`)])
-    return [...this.#options.context.mirror.state.operations.values()].some(
-      ({ value: { kind, subject, state } }) =>
-        subjects.has(subject) && /^vm\.(disk|nic)-/.test(kind) && state !== 'succeeded' && state !== 'failed',
-    )
   }
 
   #work(
@@ -253,6 +245,24 @@ export class HardwareKeeper {
     const { context } = this.#options
     context.events.tell({ kind: 'guest.changed', subject: `guest/${guest.name}`, message })
   }
+}
+
+/** All that the records say of the hardware, as text. */
+export function hardwareKey(guest: Guest, volumes: readonly Versioned<Volume>[]): string {
+  const { nics, memoryBytes, cpus, balloonBytes } = guest
+  const disks = volumes.map(({ value: { id, slot, limits, attachment, sizeBytes, growsTo } }) => ({
+    ...{ id, slot, limits, attachment, sizeBytes, growsTo },
+  }))
+  return JSON.stringify({ disks, nics, memoryBytes, cpus, balloonBytes })
+}
+
+/** Of a guest that is about to be started: undefined when there is something to do for it right after. */
+export function startingKey(state: ClusterState, guest: Guest): string | undefined {
+  const volumes = volumesOf(state, guest) ?? []
+  const isLimited = guest.nics.some(({ limits }) => limits) || volumes.some(({ value }) => value.limits)
+  return isLimited || guest.balloonBytes !== undefined || volumes.some(({ value }) => isLeaving(value))
+    ? undefined
+    : hardwareKey(guest, volumes)
 }
 
 /** The order of the fields means nothing. */
