@@ -129,7 +129,7 @@ export class GuestRun {
 
   tick(): void {
     this.#run?.disks.tick()
-    this.#run?.hardware.look()
+    if (this.#run && !this.#run.snapshots.busy) this.#run.hardware.look()
   }
 
   /** Looks at the facts and acts until nothing is left to do. Calls while it works only make it look once more. */
