@@ -15,6 +15,11 @@ insmod /modules/efivarfs.ko; mount -t efivarfs e /sys/firmware/efi/efivars
 v=/sys/firmware/efi/efivars/SteadTest-12345678-1234-1234-1234-123456789abc
 if [ -e $v ]; then echo "VARIABLE $(tail -c +5 $v)"; else printf '\\007\\000\\000\\000kept' > $v && echo "VARIABLE written"; fi
 `
+/** TPM2_ReadClock: how often this TPM was reset in its life. */
+const COUNT_TPM_RESETS = `
+exec 3<>/dev/tpm0; printf '\\200\\001\\000\\000\\000\\012\\000\\000\\001\\201' >&3
+echo "RESETS$(dd bs=64 count=1 <&3 2>/dev/null | od -An -tx1 -j26 -N4)"
+`
 /** The kernel of the lab's guest has no driver for it: the device is told by hand to strike after half a second. */
 const LET_THE_WATCHDOG_STRIKE = `
 d=/sys/bus/pci/devices/0000:00:09.0; echo 1 > $d/enable; set -- $(head -n 1 $d/resource)
@@ -60,6 +65,14 @@ suite("a guest's platform", { timeout: 600_000 }, () => {
     await untilPrints('uefi', /VARIABLE kept/)
     assert.equal((await lab.guest('uefi')).host, 'h3')
     await lab.must('vm', 'delete', 'uefi')
+  })
+
+  test('the state of a TPM follows the guest to another host', async () => {
+    await create('sealed', COUNT_TPM_RESETS, '--tpm', '--host', 'h1')
+    await untilPrints('sealed', /RESETS 00 00 00 01/)
+    await lab.must('vm', 'relocate', 'sealed', '--to', 'h3', '--timeout', '90s')
+    await untilPrints('sealed', /RESETS 00 00 00 02/)
+    await lab.must('vm', 'delete', 'sealed')
   })
 
   test('a watchdog that is not fed strikes, and everybody hears of it', async () => {

@@ -21,7 +21,7 @@ import type { Image, Replica, Volume, VolumeContent } from '@stead/core/model/vo
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { FirmwareFiles } from './firmware-files.ts'
 
-/** More than swtpm ever keeps of a TPM 2.0 (its NVRAM, volatile state and what is saved on suspend). */
+/** More than swtpm ever keeps of a TPM 2.0, twice. */
 const TPM_STATE_BYTES = 1 << 20
 
 export interface CreatePlan {
@@ -66,8 +66,6 @@ export function planCreate(context: CreateContext, request: CreateGuest): Result
         hint: 'Give --disk SIZE with --image NAME, --cdrom IMAGE, or --kernel FILE',
       }),
     )
-  const { platform = {} } = request
-  if (platform.tpm) return fail(failure('bad_request', 'This version of Stead makes no guests with a TPM'))
   const id = uuid() as GuestId
   const isUsable = (host: HostId) =>
     state.statuses.get(host)?.value.state === 'online' && (host === self || verdicts.get(host) === 'heard')

@@ -30,6 +30,7 @@ const paths = {
   vncSocket: '/run/vnc.sock',
   consoleLog: '/log/console.log',
   agentSocket: '/run/agent,.sock',
+  tpmSocket: '/run/tpm.sock',
 }
 const argumentsOf = (changes: Partial<GuestLaunch> = {}) =>
   launchArguments(newLaunchRecord({ ...launch, ...changes }, 'pc-q35-10.0', 0), paths)
@@ -100,6 +101,13 @@ describe('the command line of QEMU', () => {
     const devices = valuesOf(argumentsOf({ platform: { devices: [device] } }), '-device')
     assert.ok(devices.includes('vfio-pci,id=device0,bus=device-port0,sysfsdev=/sys/bus/pci/devices/0000:3b:00.4'))
     assert.ok(devices.includes('pcie-root-port,id=device-port0,bus=pcie.0,addr=0x10,chassis=101'))
+  })
+
+  it('has a TPM only when asked, whose state is no disk either', () => {
+    const args = argumentsOf({ platform: { tpm: true } })
+    assert.ok(valuesOf(args, '-chardev').includes('socket,id=tpm,path=/run/tpm.sock'))
+    assert.deepEqual(valuesOf(args, '-tpmdev'), ['emulator,id=tpm0,chardev=tpm'])
+    assert.deepEqual(valuesOf(argumentsOf(), '-tpmdev'), [])
   })
 
   it('has a watchdog only when asked, and never lets QEMU end by it without a flush', () => {

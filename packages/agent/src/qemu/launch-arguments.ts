@@ -12,6 +12,7 @@ export interface GuestPaths {
   readonly vncSocket: string
   readonly consoleLog: string
   readonly agentSocket: string
+  readonly tpmSocket: string
 }
 
 /** QEMU's seccomp filter; works only when the process starts unprivileged already (`-run-with user=` is denied by it). */
@@ -40,7 +41,7 @@ export function launchArguments(record: LaunchRecord, paths: GuestPaths): string
     ...displayArguments(launch, paths),
     ...serialArguments(paths),
     ...rootPorts().flatMap((port) => ['-device', port]),
-    ...platformArguments(launch),
+    ...platformArguments(launch, paths),
     ...agentArguments(paths),
     ...['-object', 'rng-builtin,id=rng0', '-device', `virtio-rng-pci,id=rng,rng=rng0,${platformPlace('rng')}`],
     ...diskArguments(launch, disks),

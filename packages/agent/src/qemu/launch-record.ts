@@ -42,6 +42,10 @@ export interface GuestFolder {
   readonly qmpSocket: string
   readonly agentSocket: string
   readonly frozenNote: string
+  /** Of a guest with a TPM: where swtpm keeps its state, its control socket, and the copy for the volume. */
+  readonly tpmFolder: string
+  readonly tpmSocket: string
+  readonly tpmSlot: string
   readonly migrationFolder: string
   readonly serialSocket: string
   readonly vncSocket: string
@@ -65,6 +69,9 @@ export function guestFolder(guestsFolder: string, guest: string): GuestFolder {
     qmpSocket: join(runFolder, 'qmp.sock'),
     agentSocket: join(runFolder, 'agent.sock'),
     frozenNote: join(path, 'frozen'),
+    tpmFolder: join(runFolder, 'tpm'),
+    tpmSocket: join(runFolder, 'tpm.sock'),
+    tpmSlot: join(runFolder, 'tpm.slot'),
     migrationFolder: join(path, 'migration'),
     serialSocket: join(runFolder, 'tty.sock'),
     vncSocket: join(runFolder, 'vnc.sock'),

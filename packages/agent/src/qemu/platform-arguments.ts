@@ -21,12 +21,21 @@ export function machineProperties({ platform = {} }: GuestLaunch, disks: readonl
   ]
 }
 
-export function platformArguments({ platform = {} }: GuestLaunch): string[] {
-  const { firmware, watchdog, devices = [] } = platform
+export function platformArguments({ platform = {} }: GuestLaunch, paths: { readonly tpmSocket: string }): string[] {
+  const { firmware, watchdog, tpm, devices = [] } = platform
   return [
     ...(firmware ? firmwareArguments(firmware) : []),
     ...(watchdog ? watchdogArguments(watchdog) : []),
+    ...(tpm ? tpmArguments(paths.tpmSocket) : []),
     ...devices.flatMap(({ path }, index) => deviceArguments(path, index)),
+  ]
+}
+
+/** At its fixed place in memory, where every firmware and system looks for it; no PCI device. */
+function tpmArguments(socket: string): string[] {
+  return [
+    ...['-chardev', `socket,id=tpm,path=${socket.replaceAll(',', ',,')}`],
+    ...['-tpmdev', 'emulator,id=tpm0,chardev=tpm', '-device', 'tpm-crb,tpmdev=tpm0'],
   ]
 }
 

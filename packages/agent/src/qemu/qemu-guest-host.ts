@@ -24,6 +24,7 @@ import {
   type LaunchRecord,
 } from './launch-record.ts'
 import { newestMachineType } from './machine-type.ts'
+import { startTpm } from './guest-tpm.ts'
 import { QemuGuestAgent } from './qemu-guest-agent.ts'
 import { QemuGuestMigration } from './qemu-guest-migration.ts'
 import { checkLegs } from './leg-probe.ts'
@@ -105,6 +106,8 @@ export class QemuGuestHost implements GuestHost {
     const written = writeLaunchRecord(folder, record)
     if (!written.ok) return written
     const namespacePid = await this.#options.namespacePid?.()
+    const tpm = await this.#startTpm(launch, folder, namespacePid, moreArguments.length > 0)
+    if (!tpm.ok) return tpm
     const started = await startDetached(this.#options.helper, {
       command: this.#options.qemu ?? 'qemu-system-x86_64',
       args: [...launchArguments(record, folder), ...moreArguments],
@@ -139,6 +142,19 @@ export class QemuGuestHost implements GuestHost {
       ms: Math.round(performance.now() - began),
     })
     return running
+  }
+
+  /** `arrives`: the state of the TPM comes with the guest. */
+  async #startTpm(
+    { platform, disks }: GuestLaunch,
+    folder: GuestFolder,
+    namespacePid: number | undefined,
+    arrives: boolean,
+  ): Promise<Result<void>> {
+    if (!platform?.tpm) return ok()
+    const disk = arrives ? undefined : disks.find(({ role }) => role === 'tpm')
+    const { helper, user } = this.#options
+    return startTpm(folder, disk, { helper, ...(user ? { user } : {}), ...(namespacePid ? { namespacePid } : {}) })
   }
 
   /** By the agent inside the guest where there is one, which also hears when nobody heeds the power button. */

@@ -20,6 +20,7 @@ import {
   type LaunchRecord,
 } from './launch-record.ts'
 import { AGENT_CHARDEV } from './launch-arguments.ts'
+import { GuestTpm } from './guest-tpm.ts'
 import { IoErrors } from './io-errors.ts'
 import { MigrationDestination } from './migration-destination.ts'
 import { MigrationSource } from './migration-source.ts'
@@ -67,6 +68,7 @@ export class QemuGuest {
   #ending: Promise<{ readonly flushed: boolean }> | undefined
   #flushed = false
   readonly #ioErrors = new IoErrors()
+  readonly #tpm: GuestTpm | undefined
 
   constructor(options: {
     readonly record: LaunchRecord
@@ -94,6 +96,8 @@ export class QemuGuest {
     const monitor = () => this.#connected()
     this.departure = new MigrationSource({ ...keys, monitor, disks: () => this.#record.disks })
     this.arrival = new MigrationDestination({ ...keys, monitor, memoryBytes: this.#record.launch.memoryBytes })
+    const tpmDisk = this.#record.disks.find(({ role }) => role === 'tpm')
+    if (tpmDisk) this.#tpm = new GuestTpm({ folder: this.folder, disk: tpmDisk, monitor, log: options.log })
     this.devices = new GuestDevices({
       record: () => this.#record,
       save: (record) => this.#save(record),
@@ -125,12 +129,14 @@ export class QemuGuest {
     this.#monitor = connected.value
     connected.value.onEvent((event) => this.#onEvent(event))
     connected.value.onClose(() => void this.#onMonitorClosed())
+    this.#tpm?.begin()
     return ok()
   }
 
   /** Stops listening; the guest runs on. */
   dispose(): void {
     this.#disposed = true
+    this.#tpm?.close()
     this.#monitor?.close()
   }
 
@@ -263,6 +269,7 @@ export class QemuGuest {
   async #end(): Promise<{ readonly flushed: boolean }> {
     this.#expectExit('asked', 'asked to quit')
     const paused = await this.pause()
+    if (paused.ok) await this.#tpm?.store()
     this.#flushed = paused.ok && (await this.#flushAll())
     // A QEMU that cannot stop its guest hangs on a leg; it would hang on `quit` too.
     const asked = paused.ok ? await this.#run('quit', QUIT_TIMEOUT_MS) : paused
@@ -346,6 +353,7 @@ export class QemuGuest {
       case 'RESUME':
         // The guest was let go and did not get across: QEMU lets it go on here. It is another host's now.
         if (this.departure.relinquished) void this.kill()
+        else void this.#tpm?.store()
         break
       case 'RESET':
         // The host's own reset at machine creation and `quit` are not the guest's.
@@ -391,6 +399,7 @@ export class QemuGuest {
   #noteGone(): void {
     if (this.#gone) return
     this.#gone = true
+    this.#tpm?.close()
     this.#monitor?.close()
     removeLaunchRecord(this.folder)
     this.#onGone()

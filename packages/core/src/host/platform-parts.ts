@@ -11,7 +11,7 @@ export async function platformParts(
   { id, platform, cpus: count }: Guest,
 ): Promise<Result<{ readonly platform?: LaunchPlatform }>> {
   if (platform === undefined) return ok({})
-  const { firmware, watchdog, hugePages, dedicatedCpus, numaNodes = 1, devices: classes } = platform
+  const { firmware, watchdog, tpm, hugePages, dedicatedCpus, numaNodes = 1, devices: classes } = platform
   const code = firmware && (await blobPath(firmware.code))
   if (code && !code.ok) return code
   const devices = classes && (await hostDevices.claim(id, classes))
@@ -23,6 +23,7 @@ export async function platformParts(
     platform: {
       ...(firmware && code ? { firmware: { codePath: code.value, secureBoot: firmware.secureBoot } } : {}),
       ...(watchdog === undefined ? {} : { watchdog }),
+      ...(tpm ? { tpm } : {}),
       ...(devices ? { devices: devices.value } : {}),
       ...(cpus ? { cpus: cpus.value } : {}),
       ...(memory

@@ -74,6 +74,7 @@ export interface GuestLaunch {
 export interface LaunchPlatform {
   readonly firmware?: { readonly codePath: string; readonly secureBoot: boolean }
   readonly watchdog?: WatchdogAction
+  readonly tpm?: true
   readonly devices?: readonly ClaimedDevice[]
   /** Processors of the host, one for each virtual one. */
   readonly cpus?: readonly number[]
