@@ -52,7 +52,13 @@ function carriedOut(state: ClusterState, guest: Guest, schedule: Schedule, wallM
     guestAfter: { ...guestAfter, lifecycle: { ...guest.lifecycle, schedules } },
     ...more,
   }
-  return { action, events: outcome === CLOCK_WAS_WRONG ? [] : [told(guest, schedule, outcome)] }
+  const removed = (action.snapshots?.surplus ?? []).map(({ name }) => ({
+    kind: 'snapshot.deleted' as const,
+    subject: `guest/${guest.name}`,
+    message: `the snapshot ${name} of ${guest.name} is older than schedule ${schedule.id} keeps, and is deleted`,
+    details: { snapshot: name },
+  }))
+  return { action, events: outcome === CLOCK_WAS_WRONG ? [] : [told(guest, schedule, outcome), ...removed] }
 }
 
 const CLOCK_WAS_WRONG = 'the clock was set right'
