@@ -46,7 +46,7 @@ import { Peers } from './peers.ts'
 import { HostGuestProbe } from './probe/host-guest-probe.ts'
 import { Companion } from './process/companion.ts'
 import { guardianCompanions } from './process/guardian-companions.ts'
-import { detectAccelerator, detectQemuVersion } from './qemu/accelerator.ts'
+import { detectAccelerator, detectQemuVersion, processorFor } from './qemu/accelerator.ts'
 import { newestMachineType } from './qemu/machine-type.ts'
 import { DiskCapture } from './images/disk-capture.ts'
 import { ImageImporter } from './images/image-import.ts'
@@ -302,12 +302,14 @@ async function main(configPath: string | undefined): Promise<void> {
       : 'none'
   // Asked now, so that the first start need not wait for the answer.
   if (config.role === 'compute') void newestMachineType()
+  const processor = processorFor(accelerator, readFileSync('/proc/cpuinfo', 'utf8'))
   const qemuVersion = config.role === 'compute' ? await detectQemuVersion() : undefined
   const registration: Registration = {
     config,
     bootId,
     accelerator,
     qemuVersion,
+    processor,
     store,
     events,
     clock,

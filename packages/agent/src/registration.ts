@@ -17,6 +17,7 @@ export interface Registration {
   readonly bootId: string
   readonly accelerator: Host['accelerator']
   readonly qemuVersion: string | undefined
+  readonly processor: Host['processor']
   readonly store: Store
   readonly events: EventWriter
   readonly clock: Clock
@@ -66,7 +67,7 @@ export async function keepRegistered(registration: Registration, signal: AbortSi
   }
 }
 
-function hostRecord({ config, bootId, accelerator, qemuVersion }: Registration): Host {
+function hostRecord({ config, bootId, accelerator, qemuVersion, processor }: Registration): Host {
   return {
     id: config.hostId as HostId,
     role: config.role,
@@ -80,6 +81,7 @@ function hostRecord({ config, bootId, accelerator, qemuVersion }: Registration):
     accelerator: config.role === 'witness' ? 'none' : accelerator,
     ...(config.role === 'compute' ? readInventory('/') : {}),
     ...(qemuVersion === undefined ? {} : { qemuVersion }),
+    ...(processor ? { processor } : {}),
   }
 }
 

@@ -23,7 +23,18 @@ import { describeIssues } from './issues.ts'
 import { lifecycleSchema } from './lifecycle-records.ts'
 import { mediaSchema } from './media-schema.ts'
 import { hostDevicesSchema, hostHugePagesSchema, platformSchema, volumeRoleSchema } from './platform-records.ts'
-import { bytes, epoch, guestId, hostId, id, operationId, volumeId, wallMs, wholeNumber } from './record-values.ts'
+import {
+  bytes,
+  epoch,
+  guestId,
+  hostId,
+  id,
+  operationId,
+  volumeId,
+  wallMs,
+  wholeNumber,
+  processorLevelSchema,
+} from './record-values.ts'
 import { grantSchema, observationSchema } from './run-records.ts'
 import { snapshotId, snapshotScheduleSchema, snapshotSchema } from './snapshot-records.ts'
 
@@ -66,6 +77,10 @@ export const hostSchema = z.object({
   accelerator: z.enum(['kvm', 'tcg', 'none']),
   devices: hostDevicesSchema.exactOptional().describe('Devices that guests can have'),
   hugePages: hostHugePagesSchema.exactOptional(),
+  processor: z
+    .object({ level: processorLevelSchema, model: z.string() })
+    .exactOptional()
+    .describe('What its processor can offer to guests: x86-64-v1 to v4'),
   qemuVersion: z.string().exactOptional().describe('Decides between which hosts guests move live'),
 })
 
@@ -222,6 +237,7 @@ export const guestSchema = z.object({
   maxRestart: wholeNumber().max(100).exactOptional().describe('Further tries on the host where a run failed'),
   maxRelocate: wholeNumber().max(100).exactOptional().describe('Other hosts that are tried after that'),
   failback: z.boolean().exactOptional().describe('Whether it returns to the hosts that a rule prefers'),
+  processor: z.enum(['baseline', 'host']).exactOptional().describe('`baseline` when absent: what all hosts can'),
   platform: platformSchema.exactOptional().describe('An ordinary machine when absent'),
   agent: z
     .object({ execute: z.boolean().describe('Programs may be run in it from outside, by its agent') })

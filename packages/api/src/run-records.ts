@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { hardwareObservationSchema } from './hardware-records.ts'
 import { readinessSchema } from './lifecycle-records.ts'
-import { epoch, guestId, hostId, wallMs, wholeNumber } from './record-values.ts'
+import { epoch, guestId, hostId, processorLevelSchema, wallMs, wholeNumber } from './record-values.ts'
 
 export const migrationReportSchema = z.object({
   to: hostId,
@@ -43,6 +43,7 @@ export const grantSchema = z.object({
     .object({ to: hostId, epoch, reason: z.string(), since: wallMs('When it was begun') })
     .exactOptional()
     .describe("The guest's memory is on its way to another host"),
+  processorLevel: processorLevelSchema.exactOptional().describe('The processor that the guest sees: x86-64-v1 to v4'),
   spentEpoch: epoch.exactOptional().describe('Promised to a hand-over that came to nothing'),
   cameFrom: hostId.exactOptional().describe('The host from which it came over without a boot'),
   failedHandover: z

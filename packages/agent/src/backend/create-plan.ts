@@ -92,6 +92,7 @@ export function planCreate(context: CreateContext, request: CreateGuest): Result
     desired,
     forceStop: false,
     ...platformOf(context, request),
+    ...(request.processor === undefined ? {} : { processor: request.processor }),
     ...(request.host === undefined ? {} : { preferredHost: request.host as HostId }),
     deleting: false,
     createdAt: wallMs,

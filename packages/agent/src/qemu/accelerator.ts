@@ -5,6 +5,8 @@
 import { execFile, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { promisify } from 'node:util'
+import type { Host } from '@stead/core/model/host.ts'
+import { levelOf } from '@stead/core/model/processor.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 
 export type Accelerator = 'kvm' | 'tcg'
@@ -39,6 +41,17 @@ async function probe(options: AcceleratorProbeOptions): Promise<Accelerator> {
     reason: failed,
   })
   return 'tcg'
+}
+
+/** QEMU's emulation knows all of x86-64-v3 since 7.2, and nothing of v4. */
+const EMULATED: NonNullable<Host['processor']> = { level: 3, model: "QEMU's own" }
+
+/** What guests can be shown here. `cpuInfo`: the text of /proc/cpuinfo. */
+export function processorFor(accelerator: Host['accelerator'], cpuInfo: string): Host['processor'] {
+  if (accelerator === 'none') return undefined
+  if (accelerator === 'tcg') return EMULATED
+  const field = (name: string) => new RegExp(`^${name}\\s*:\\s*(.*)$`, 'm').exec(cpuInfo)?.[1]?.trim() ?? ''
+  return { level: levelOf(new Set(field('flags').split(' '))), model: field('model name') }
 }
 
 /** Such as `10.0.2`; undefined when QEMU is not there or does not say. */

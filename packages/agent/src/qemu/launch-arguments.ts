@@ -1,4 +1,5 @@
 /** The command line of a guest's QEMU: a pure function of what was ordered and where its files are. */
+import { LEVEL_FLAGS } from '@stead/core/model/processor.ts'
 import type { GuestLaunch, LaunchNic } from '@stead/core/ports/guest-host.ts'
 import { cdromArguments } from './cdrom-drives.ts'
 import { BLOCK_OPTIONS, deviceId, diskBlockdevs, topNode, type DiskRecord } from './block-graph.ts'
@@ -55,13 +56,24 @@ function machineArguments({ launch, disks, machine = 'q35' }: LaunchRecord): str
   return [
     ...['-name', `guest=${escaped(launch.name)},debug-threads=on`, '-uuid', launch.guest],
     ...['-machine', [machine, ...MACHINE_PROPERTIES, ...machineProperties(launch, disks)].join(',')],
-    ...['-accel', kvm ? 'kvm' : `tcg,thread=multi,tb-size=${TCG_CACHE_MIB}`, '-cpu', kvm ? 'host' : 'max'],
+    ...['-accel', kvm ? 'kvm' : `tcg,thread=multi,tb-size=${TCG_CACHE_MIB}`, '-cpu', processorOf(launch)],
     ...['-smp', String(launch.cpus), '-m', `size=${Math.ceil(launch.memoryBytes / 1024)}k`],
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-sandbox', SANDBOX, '-msg', 'timestamp=on'],
     // A guest that shuts down is kept, paused, until its disks are flushed and the agent has seen that they are.
     ...['-action', 'shutdown=pause'],
   ]
 }
+
+/** By level: QEMU's oldest 64-bit processor and the flags of the level, all of which the host must have. */
+function processorOf({ accelerator, processorLevel }: GuestLaunch): string {
+  if (processorLevel === undefined) return accelerator === 'kvm' ? 'host' : 'max'
+  const flags = ([2, 3, 4] as const).flatMap((level) => (level <= processorLevel ? LEVEL_FLAGS[level] : []))
+  // No nested virtualization: it cannot move live.
+  return ['qemu64', '-svm', ...flags.map((flag) => `+${QEMU_FLAGS[flag] ?? flag}`), 'enforce'].join(',')
+}
+
+/** Where QEMU calls a flag otherwise than /proc/cpuinfo does. */
+const QEMU_FLAGS: Readonly<Record<string, string>> = { lahf_lm: 'lahf-lm', sse4_1: 'sse4.1', sse4_2: 'sse4.2' }
 
 /**
  * A screen, a keyboard (PS/2, which the machine has anyhow and every kernel knows) and a pointer that is where the

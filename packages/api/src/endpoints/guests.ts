@@ -63,6 +63,12 @@ export const createGuestBody = z.strictObject({
   display: displaySchema.optional(),
   media: mediaRequestSchema.optional().describe('CD, boot order, cloud-init'),
   platform: platformRequestSchema.optional().describe('An ordinary machine when absent'),
+  processor: z
+    .enum(['baseline', 'host'])
+    .optional()
+    .describe(
+      '`baseline` (default): what all hosts can, so that it moves live anywhere; `host`: all that its host can',
+    ),
   acceptBreach,
 })
 export type CreateGuest = z.output<typeof createGuestBody>

@@ -1,4 +1,4 @@
-import type { Command } from 'commander'
+import { Option, type Command } from 'commander'
 import type { Client } from '@stead/api/client.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { CallInput } from '@stead/api/endpoint.ts'
@@ -30,6 +30,7 @@ interface CreateOptions extends MediaOptions {
   readonly image?: string
   readonly linked?: boolean
   readonly ha?: string
+  readonly processor?: 'baseline' | 'host'
   readonly start?: boolean
   readonly acceptBreach?: boolean
   readonly nic: boolean
@@ -63,6 +64,12 @@ export function addVmCreate(vm: Command, terminal: Terminal): void {
     .option(...ACCEPT_BREACH)
     .option('--no-nic', 'no network card')
     .option('--display <kind>', 'vga (a screen, seen by VNC) or none (the serial console only)')
+    .addOption(
+      new Option(
+        '--processor <kind>',
+        'baseline (what all hosts can, so that it moves live anywhere) or host (all that its host can)',
+      ).choices(['baseline', 'host']),
+    )
     .option('--dry-run', 'only say where it would be placed')
   addPlatformOptions(addMediaOptions(create)).action(
     action(terminal, (session, [name = ''], options) =>
@@ -142,6 +149,7 @@ function bodyOf(name: string, options: CreateOptions, imageSizes: ImageSizes = [
     ...platformFrom({ ...options }),
     ...(options.host === undefined ? {} : { host: options.host }),
     ...(options.ha === undefined ? {} : { ha: parseHa(options.ha) }),
+    ...(options.processor === undefined ? {} : { processor: options.processor }),
   }
 }
 

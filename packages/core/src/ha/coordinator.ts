@@ -8,6 +8,7 @@ import type { ClusterState } from '../model/cluster.ts'
 import { newestEpoch, withoutHandover, type Grant } from '../model/grant.ts'
 import { haPolicyOf, type Guest } from '../model/guest.ts'
 import type { GuestId, HostId } from '../model/ids.ts'
+import { baselineOf } from '../model/processor.ts'
 import { isActive, volumesOf } from '../model/records.ts'
 import type { Volume } from '../model/volume.ts'
 import { placeGuests, type Placement } from '../planning/place.ts'
@@ -212,6 +213,7 @@ class Round {
       host: chosen,
       state: 'held',
       clean: false,
+      ...processorFor(state, guest),
       grantedAt: wallMs,
       reason: why,
     }
@@ -323,6 +325,12 @@ class Round {
   #push(action: Action, ...events: PlannedAction['events']): void {
     this.actions.push({ action, events })
   }
+}
+
+function processorFor(state: ClusterState, guest: Guest): Pick<Grant, 'processorLevel'> {
+  if (guest.processor === 'host') return {}
+  const level = baselineOf([...state.hosts.values()].map(({ value }) => value))
+  return level === undefined ? {} : { processorLevel: level }
 }
 
 function byImportance(state: ClusterState) {

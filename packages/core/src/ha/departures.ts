@@ -88,7 +88,7 @@ export class Departures {
     const { hosts } = this.#state
     const [from, target] = [hosts.get(grant.host)?.value, hosts.get(to)?.value]
     if (!from || !target || objectionToLiveMove(this.#state, guest, grant) !== '') return false
-    return objectionBetween(from, target) === ''
+    return objectionBetween(from, target, grant) === ''
   }
 
   /** A live move has just failed: the next try waits, and a restart is no answer to it unless somebody asks for one. */

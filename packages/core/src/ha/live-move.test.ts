@@ -99,6 +99,27 @@ suite("a user's wish", () => {
   })
 })
 
+test('a guest goes only where the processor has what it saw when it booted', () => {
+  const { cluster, guest } = running()
+  const set = (host: string, level: 1 | 2 | 3 | 4, model: string) => {
+    const known = cluster.state.hosts.get(host as HostId)!
+    cluster.state.hosts.set(host as HostId, { ...known, value: { ...known.value, processor: { level, model } } })
+  }
+  set('h1', 4, 'new')
+  set('h2', 2, 'old')
+  set('h3', 3, 'middle')
+  cluster.grant(guest, 'h1', { epoch: 4, processorLevel: 3 })
+  const objection = (to: string) => objectionToLiveMoveOf(cluster.state, guest, to as HostId, isUp)?.message ?? ''
+  assert.match(objection('h2'), /h2 lacks what x86-64-v3 asks for/)
+  assert.equal(objection('h3'), '')
+  cluster.grant(guest, 'h1', { epoch: 4 })
+  assert.match(objection('h3'), /it sees the very processor of h1 \(new\); h3 has another/)
+  cluster.grant(guest, 'h1', { epoch: 4, state: 'released' })
+  const granted = actionsOf(cluster).find(({ kind }) => kind === 'grant')
+  assert(granted?.kind === 'grant')
+  assert.equal(granted.grant.processorLevel, 2, 'what the weakest of all can')
+})
+
 test('the loss of the source during a move spends the promised epoch', () => {
   const { cluster, guest } = running()
   cluster.grant(guest, 'h1', { epoch: 4, handover: { to: H2, epoch: 5, reason: '', since: 0 } })

@@ -26,14 +26,25 @@ export function objectionToLiveMove(state: ClusterState, guest: Guest, grant: Gr
 }
 
 /** Empty when the hosts' hypervisors can give guests to each other in this direction. */
-export function objectionBetween(from: Host, to: Host): string {
+export function objectionBetween(from: Host, to: Host, grant: Grant | undefined): string {
   const objection = whyNotMigrating(to)
   if (objection !== '') return objection
   if (from.accelerator !== to.accelerator)
     return `${from.id} runs guests by ${from.accelerator}, ${to.id} by ${to.accelerator}`
   if (compareVersions(to.qemuVersion ?? '', from.qemuVersion ?? '') < 0)
     return `${to.id} has an older QEMU (${to.qemuVersion}) than ${from.id} (${from.qemuVersion})`
-  return ''
+  return objectionOfProcessors(from, to, grant)
+}
+
+/** A guest must find everywhere what it has found when it booted. */
+function objectionOfProcessors(from: Host, to: Host, grant: Grant | undefined): string {
+  if (!from.processor || !to.processor) return ''
+  const level = grant?.processorLevel
+  if (level !== undefined)
+    return to.processor.level >= level ? '' : `the processor of ${to.id} lacks what x86-64-v${level} asks for`
+  return from.processor.model === to.processor.model
+    ? ''
+    : `it sees the very processor of ${from.id} (${from.processor.model}); ${to.id} has another (${to.processor.model})`
 }
 
 function whyNotMigrating({ id, qemuVersion }: Host): string {
@@ -65,13 +76,13 @@ export function pauseBeforeNextTry(grant: Grant, wallMs: number): number {
 }
 
 /** Hosts to which the guest cannot go live from where it is, with the reason. */
-export function unfitForLiveMove(state: ClusterState, from: HostId): Record<HostId, string> {
+export function unfitForLiveMove(state: ClusterState, from: HostId, grant: Grant | undefined): Record<HostId, string> {
   const source = state.hosts.get(from)?.value
   if (!source) return {}
   const reasons: Record<HostId, string> = {}
   for (const { value: host } of state.hosts.values()) {
     if (host.id === from || host.role === 'witness') continue
-    const objection = objectionBetween(source, host)
+    const objection = objectionBetween(source, host, grant)
     if (objection !== '') reasons[host.id] = objection
   }
   return reasons

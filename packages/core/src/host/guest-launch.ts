@@ -40,6 +40,7 @@ export async function launchGuest(
     ...parts.value,
     disks,
     accelerator,
+    ...(grant.processorLevel === undefined ? {} : { processorLevel: grant.processorLevel }),
     ...(guest.display === undefined ? {} : { display: guest.display }),
   })
   return running.ok ? ok({ running: running.value, disks }) : { ...running, ran: true }

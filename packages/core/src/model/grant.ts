@@ -1,4 +1,5 @@
 import type { GuestId, HostId } from './ids.ts'
+import type { ProcessorLevel } from './processor.ts'
 
 /**
  * The right to run a guest. A guest runs only under a held grant, on that host, at that epoch; storage
@@ -23,6 +24,8 @@ export interface Grant {
   readonly handover?: Handover
   /** The newest epoch that was promised to a hand-over which came to nothing; greater than `epoch`. */
   readonly spentEpoch?: number
+  /** The processor that the run's guest sees; absent: the host's own. */
+  readonly processorLevel?: ProcessorLevel
   /** This run did not begin with a boot: the guest came over from that host. */
   readonly cameFrom?: HostId
   /** The last try to move it away live, when that failed. */

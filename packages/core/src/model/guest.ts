@@ -2,6 +2,7 @@ import type { HardwareObservation, NicLimits } from './hardware.ts'
 import type { GuestPlatform } from './platform.ts'
 import type { SnapshotSchedule } from './snapshot.ts'
 import type { BlobId, GuestId, HostId, VolumeId } from './ids.ts'
+import type { GuestProcessor } from './processor.ts'
 import type { GuestLifecycle } from './lifecycle.ts'
 import type { Readiness } from './probe.ts'
 import type { GuestMedia } from './media.ts'
@@ -54,6 +55,8 @@ export interface Guest {
   readonly media?: GuestMedia
   /** Others are cloned from it, and it is never started; absent: an ordinary guest. */
   readonly template?: GuestTemplate
+  /** `baseline` when absent. */
+  readonly processor?: GuestProcessor
   readonly ha: HaMode
   /** Whether it should run. For `ha` started and stopped it says the same; for `ignored` it is the user's last word. */
   readonly desired: 'running' | 'stopped'

@@ -1,5 +1,6 @@
 import type { HostDeviceClass } from './host-shares.ts'
 import type { HostId } from './ids.ts'
+import type { ProcessorLevel } from './processor.ts'
 import type { HugePages } from './platform.ts'
 
 /** LAN: guests' and users' traffic. SAN: compute to storage. RAN: replica to replica. */
@@ -37,6 +38,8 @@ export interface Host {
   readonly hugePages?: Readonly<Partial<Record<HugePages, number>>>
   /** Version of QEMU, such as `10.0.2`; absent where it is not known. It decides between which hosts guests move live. */
   readonly qemuVersion?: string
+  /** What its processor (an emulated one where there is no virtualization) can offer to guests. */
+  readonly processor?: { readonly level: ProcessorLevel; readonly model: string }
 }
 
 /** What the cluster decided about a host. Written by the coordinator only. */

@@ -3,6 +3,7 @@
  * what to start and which legs to drop or add, and it reports what happens.
  */
 import type { GuestId, VolumeId } from '../model/ids.ts'
+import type { ProcessorLevel } from '../model/processor.ts'
 import type { GuestDisplay, Nic } from '../model/guest.ts'
 import type { VolumeRole, WatchdogAction } from '../model/platform.ts'
 import type { ClaimedDevice } from './host-devices.ts'
@@ -63,6 +64,8 @@ export interface GuestLaunch {
   readonly cdroms?: readonly GuestCdrom[]
   readonly nics: readonly LaunchNic[]
   readonly accelerator: 'kvm' | 'tcg'
+  /** The processor that the guest sees; absent: all that the host's own can. */
+  readonly processorLevel?: ProcessorLevel
   /** The hypervisor's versioned machine, `pc-q35-10.0`. Absent: the newest that the host has. */
   readonly machine?: string
   /** `none` when absent. */
