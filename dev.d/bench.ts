@@ -20,6 +20,7 @@ import {
 } from './bench-report.ts'
 import { plannerSection } from './bench-planner-report.ts'
 import { benchSimulator, simulatorSection } from './bench-simulator.ts'
+import { benchSnapshot, snapshotSection } from './bench-snapshot.ts'
 import { benchTimes } from './bench-times.ts'
 import { ROOT } from './run-program.ts'
 
@@ -33,6 +34,7 @@ export const BENCH_PARTS = [
   'simulator',
   'migration',
   'create',
+  'snapshot',
 ] as const
 export type BenchPart = (typeof BENCH_PARTS)[number]
 
@@ -53,6 +55,7 @@ const HEAD = `# Benchmarks
 
 Written by \`./dev bench --write\`; every figure below was measured, none is copied from elsewhere. Run it yourself:
 \`./dev bench [failover|replica|mirror|footprint|times|planner|simulator|migration|create|all] [--quick] [--rounds N] [--json] [--write]\`.
+\`./dev bench [failover|replica|mirror|footprint|times|planner|simulator|migration|snapshot|all] [--quick] [--rounds N] [--json] [--write]\`.
 Each part but the planner's and the simulator's starts a lab of its own and removes it. All hosts of a lab share one machine, so its few processors do
 the work of three hosts and of their emulated guests: on real hosts the times are shorter, the ratios similar.
 A target that was missed is marked **missed**.
@@ -103,6 +106,11 @@ export async function runBench({ parts, json, quick, write, rounds }: BenchChoic
       case 'migration': {
         const report = await benchMigration({ moves: rounds ?? (quick ? 2 : 10), together: quick ? 3 : 10, note })
         ;[results[part], sections[part]] = [report, migrationSection(report)]
+        break
+      }
+      case 'snapshot': {
+        const report = await benchSnapshot({ rounds: rounds ?? (quick ? 3 : 10), note })
+        ;[results[part], sections[part]] = [report, snapshotSection(report)]
         break
       }
       case 'simulator': {

@@ -146,8 +146,12 @@ export class RunSnapshots {
     const startedMs = clock.monotonicMs()
     const paused = await guests.pause(guest)
     const atMs = clock.wallMs()
-    const flushed = paused.ok ? await this.#flush(participants) : paused
-    const cut = flushed.ok ? await onAll(context, 'cutSnapshot', snapshot.id, participants) : flushed
+    // With the pause nothing is in flight any more. The flush is for what it reports: a request that failed on one leg
+    // waits to be tried again, and may be on one replica and not on the other.
+    const [flushed, done] = paused.ok
+      ? await Promise.all([this.#flush(participants), onAll(context, 'cutSnapshot', snapshot.id, participants)])
+      : [paused, paused]
+    const cut = flushed.ok ? done : flushed
     // Whatever became of it, the guest goes on: a layer too many is merged away.
     const resumed = await guests.resume(guest)
     const pauseMs = clock.monotonicMs() - startedMs

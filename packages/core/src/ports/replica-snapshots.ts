@@ -34,7 +34,7 @@ export interface ReplicaSnapshots {
   prepareSnapshot(volume: VolumeId, pool: string, snapshot: SnapshotId): Promise<Result<void>>
   /**
    * The moment: what is written from now on is no part of the snapshot. The caller has made sure that nothing is in
-   * flight and all is flushed. Not to be repeated: `conflict` when it was not prepared or is cut already.
+   * flight; it need not be flushed. Not to be repeated: `conflict` when it was not prepared or is cut already.
    */
   cutSnapshot(volume: VolumeId, pool: string, snapshot: SnapshotId): Promise<Result<void>>
   /** Makes the cut snapshot last through a power cut. Repeating it is harmless. */
