@@ -11,8 +11,7 @@ import type { LaunchRecord } from './launch-record.ts'
 import type { Monitor } from './mirror-surgery.ts'
 import { platformPlace } from './pci-places.ts'
 
-/** How long a guest may take to open a drive that it has locked, before it is forced. QEMU's own event says when. */
-const EJECT_REPLY_MS = 2_000
+const STEP_MS_MAX = 2_000
 
 export function cdromArguments(cdroms: readonly GuestCdrom[]): string[] {
   return cdroms.flatMap((drive) => [
@@ -56,26 +55,24 @@ async function exchangeMedium(
 ): Promise<Result<void>> {
   const present = await mediumIn(monitor, drive)
   if (!present.ok) return present
+  // Opened first: a file that cannot be leaves the drive as it is.
+  const added = path === undefined ? ok() : await monitor.execute('blockdev-add', mediumBlockdev(drive, number, path))
+  if (!added.ok) return added
   // Forced: the administrator wants another medium, whatever the guest is doing with this one.
-  const opened = await monitor.execute('blockdev-open-tray', { id: drive, force: true }, EJECT_REPLY_MS)
-  if (!opened.ok) return opened
-  if (present.value !== undefined) {
-    const removed = await monitor.execute('blockdev-remove-medium', { id: drive })
-    if (!removed.ok) return removed
-    const closed = await monitor.execute('blockdev-del', { 'node-name': present.value })
-    if (!closed.ok) return closed
+  const steps: readonly (readonly [command: string, args: object])[] = [
+    ['blockdev-open-tray', { id: drive, force: true }],
+    ...(present.value === undefined ? [] : [['blockdev-remove-medium', { id: drive }] as const]),
+    ...(path === undefined
+      ? []
+      : [['blockdev-insert-medium', { id: drive, 'node-name': mediumNode(drive, number) }] as const]),
+    ['blockdev-close-tray', { id: drive }],
+    ...(present.value === undefined ? [] : [['blockdev-del', { 'node-name': present.value }] as const]),
+  ]
+  for (const [command, args] of steps) {
+    const done = await monitor.execute(command, args, STEP_MS_MAX)
+    if (!done.ok) return done
   }
-  if (path !== undefined) {
-    const added = await monitor.execute('blockdev-add', mediumBlockdev(drive, number, path))
-    if (!added.ok) return added
-    const inserted = await monitor.execute('blockdev-insert-medium', {
-      id: drive,
-      'node-name': mediumNode(drive, number),
-    })
-    if (!inserted.ok) return inserted
-  }
-  const shut = await monitor.execute('blockdev-close-tray', { id: drive })
-  return shut.ok ? ok() : shut
+  return ok()
 }
 
 /** The node of the medium that lies in the drive; undefined when it is empty. */
