@@ -290,7 +290,6 @@ export const volumeSchema = z.object({
     .enum(['joining', 'leaving', 'leaving-for-good', 'detached'])
     .exactOptional()
     .describe('Absent: part of the guest'),
-  growsTo: bytes('The size that its replicas are being given').exactOptional(),
   rollBackTo: snapshotId.exactOptional().describe('Set while the replicas are made to be this snapshot again'),
 })
 

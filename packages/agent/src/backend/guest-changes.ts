@@ -1,6 +1,6 @@
 /** What a user's word about one guest changes in the records. */
 import type { SetGuest } from '@stead/api/endpoints/guests.ts'
-import { failure } from '@stead/core/errors.ts'
+import { failure, type Failure } from '@stead/core/errors.ts'
 import { moveTargets, objectionToLiveMoveOf, objectionToMove } from '@stead/core/ha/move-request.ts'
 import { planServing } from '@stead/core/ha/serving.ts'
 import type { ClusterState, Versioned } from '@stead/core/model/cluster.ts'
@@ -63,10 +63,38 @@ export function deleteChange(known: Versioned<Guest>): Result<Change> {
   return ok(change('vm.delete', known, [put({ ...known.value, desired: 'stopped', forceStop: true, deleting: true })]))
 }
 
+/**
+ * A guest that runs is planned with what it is to have, from now on. So it may ask for more, which its next start gives
+ * it; less would be given away while it still has it.
+ */
+function resizing(guest: Guest, { memoryBytes, cpus }: GuestSettings): Failure | undefined {
+  if ((memoryBytes ?? guest.memoryBytes) >= guest.memoryBytes && (cpus ?? guest.cpus) >= guest.cpus) return undefined
+  return failure('conflict', `${guest.name} must be stopped before it is given less memory or fewer processors`, {
+    hint: `\`stead vm stop ${guest.name}\` first`,
+  })
+}
+
+/** Of a guest that runs and asks for more: whether its host has that too. */
+function lackOfRoom(state: ClusterState, next: Guest, isUp: (host: HostId) => boolean): Failure | undefined {
+  const known = state.guests.get(next.id)?.value
+  const grant = state.grants.get(next.id)?.value
+  if (!isActive(grant) || (known?.memoryBytes === next.memoryBytes && known.cpus === next.cpus)) return undefined
+  const reason = moveTargets(state, next, isUp).find(({ host }) => host === grant.host)?.reason
+  if (!reason) return undefined
+  return failure('no_capacity', `${grant.host}, on which ${next.name} runs, cannot give it that: ${reason}`, {
+    hint: `Ask for less, or move it first; \`stead vm move-targets ${next.name}\` says where to`,
+  })
+}
+
 /** Settings that a user may change at any time; those of `STOPPED_ONLY` only while the guest is stopped. */
 export type GuestSettings = Omit<SetGuest, 'acceptBreach'>
 
-export function setChange(state: ClusterState, known: Versioned<Guest>, body: GuestSettings): Result<Change> {
+export function setChange(
+  state: ClusterState,
+  known: Versioned<Guest>,
+  body: GuestSettings,
+  isUp: (host: HostId) => boolean,
+): Result<Change> {
   const { value: guest } = known
   if (guest.deleting) return fail(failure('conflict', `${guest.name} is being deleted`))
   if (guest.template && body.ha === 'started') return fail(isTemplate(guest))
@@ -81,14 +109,12 @@ export function setChange(state: ClusterState, known: Versioned<Guest>, body: Gu
   const runs = isActive(state.grants.get(guest.id)?.value)
   if (STOPPED_ONLY.some((name) => body[name] !== undefined) && (runs || guest.desired === 'running'))
     return fail(
-      failure(
-        'conflict',
-        `${guest.name} must be stopped before its memory, processors, display or watchdog are changed`,
-        {
-          hint: `\`stead vm stop ${guest.name}\` first`,
-        },
-      ),
+      failure('conflict', `${guest.name} must be stopped before its display or watchdog are changed`, {
+        hint: `\`stead vm stop ${guest.name}\` first`,
+      }),
     )
+  const sized = runs || guest.desired === 'running' ? resizing(guest, body) : undefined
+  if (sized) return fail(sized)
   const desired = ha === undefined || ha === 'ignored' ? guest.desired : ha === 'started' ? 'running' : 'stopped'
   const kind = desired === guest.desired ? 'vm.set' : desired === 'running' ? 'vm.start' : 'vm.stop'
   const refused = desired === 'stopped' && guest.desired === 'running' ? objectionTo(guest, 'stop') : undefined
@@ -100,13 +126,15 @@ export function setChange(state: ClusterState, known: Versioned<Guest>, body: Gu
     ...(watchdog === undefined ? {} : { platform: withWatchdog(guest.platform, watchdog) }),
     ...(ha === undefined ? {} : { ha, desired, forceStop: false }),
   }
+  const roomless = runs ? lackOfRoom(state, next, isUp) : undefined
+  if (roomless) return fail(roomless)
   const writes: Write[] = [put(next)]
   if (ha !== undefined && desired === 'running' && !runs)
     writes.push({ kind: 'delete', key: KEYS.observation(guest.id) })
   return ok(change(kind, known, writes))
 }
 
-const STOPPED_ONLY = ['memoryBytes', 'cpus', 'display', 'watchdog'] as const
+const STOPPED_ONLY = ['display', 'watchdog'] as const
 const SETTINGS = [
   'priority',
   'maxRestart',

@@ -32,14 +32,21 @@ test('settings for HA are changed while the guest runs, and shown', async (conte
   assert.equal(view.ha, 'started')
 })
 
-test('memory and processors are changed only of a stopped guest', async (context) => {
-  const { backend } = await start(context)
-  const body = { memoryBytes: 2 * GIB, cpus: 2 }
-  const refused = await backend.refused('guest.set', { params: { guest: 'web' }, body })
-  assert.equal(refused.code, 'conflict')
-  assert.match(refused.hint ?? '', /vm stop web/)
-  const view = await backend.must('guest.set', { params: { guest: 'off' }, body })
-  assert.deepEqual([view.memoryBytes, view.cpus], [2 * GIB, 2])
+const MIB = 2 ** 20
+
+test('a guest that runs is promised more memory and processors where there is room, and never less', async (context) => {
+  const { backend, guest } = await start(context)
+  const set = (name: string, body: { memoryBytes?: number; cpus?: number }) => ({ params: { guest: name }, body })
+  const { memoryBytes, cpus } = guest('web')
+  const view = await backend.must('guest.set', set('web', { memoryBytes: memoryBytes + MIB, cpus: cpus + 1 }))
+  assert.deepEqual([view.memoryBytes, view.cpus], [memoryBytes + MIB, cpus + 1])
+  const less = await backend.refused('guest.set', set('web', { memoryBytes: memoryBytes - MIB }))
+  assert.equal(less.code, 'conflict')
+  assert.match(less.hint ?? '', /vm stop web/)
+  const tooMuch = await backend.refused('guest.set', set('web', { memoryBytes: 1024 * GIB }))
+  assert.equal(tooMuch.code, 'no_capacity')
+  const stopped = await backend.must('guest.set', set('off', { memoryBytes: 2 * GIB, cpus: 2 }))
+  assert.deepEqual([stopped.memoryBytes, stopped.cpus], [2 * GIB, 2])
 })
 
 test('a guest is asked to move where the planner lets it, and keeps that host as its preference', async (context) => {

@@ -143,7 +143,7 @@ export function guestEndpoints(desk: Desk): Answers {
     },
     'guest.set': async ({ params, body }, request) => {
       const change = await desk.changeGuestAdmitted(params.guest, request, body.acceptBreach, (guest) =>
-        setChange(desk.state, guest, body),
+        setChange(desk.state, guest, body, desk.isUp),
       )
       if (!change.ok) return change
       await desk.started(change.value.operation)

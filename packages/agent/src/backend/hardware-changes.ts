@@ -8,7 +8,7 @@ import type { Guest, Nic } from '@stead/core/model/guest.ts'
 import { DISK_SLOTS, NIC_SLOTS, diskSlot, freeSlot, nicSlot, type NicLimits } from '@stead/core/model/hardware.ts'
 import type { VolumeId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
-import { isActive, promisedPoolBytes, volumesOf } from '@stead/core/model/records.ts'
+import { isActive, volumesOf } from '@stead/core/model/records.ts'
 import type { Volume } from '@stead/core/model/volume.ts'
 import type { Write } from '@stead/core/ports/store.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
@@ -150,24 +150,20 @@ export function setDiskChange(
   state: ClusterState,
   known: Versioned<Guest>,
   name: string,
-  { sizeBytes, limits }: SetDisk,
+  { limits }: SetDisk,
 ): Result<Change> {
   const { value: guest } = known
   const disk = diskOf(state, guest, name)
   if (!disk.ok) return disk
   const { value: volume, revision } = disk.value
-  if (sizeBytes === undefined && limits === undefined)
-    return fail(failure('bad_request', 'Nothing is to be changed', { hint: 'Give a size or limits' }))
-  const limited = limits && limitsProblem(limits)
+  const limited = limitsProblem(limits)
   if (limited) return fail(failure('bad_request', limited))
   if (volume.role !== undefined)
     return fail(failure('conflict', `${volume.name} is part of the machine of ${guest.name}, not a disk`))
-  const grown = sizeBytes === undefined ? ok(volume) : growing(state, volume, sizeBytes)
-  if (!grown.ok) return grown
-  const { limits: _old, ...rest } = grown.value
-  const next = limits === undefined ? grown.value : Object.keys(limits).length === 0 ? rest : { ...rest, limits }
+  const { limits: _old, ...rest } = volume
+  const next = Object.keys(limits).length === 0 ? rest : { ...rest, limits }
   return ok({
-    kind: sizeBytes === undefined ? 'vm.disk-set' : 'vm.disk-resize',
+    kind: 'vm.disk-set',
     subject: `volume/${volume.id}`,
     compares: [{ key: KEYS.volume(volume.id), modRevision: revision }],
     writes: [put(KEYS.volume(volume.id), next)],
@@ -175,7 +171,7 @@ export function setDiskChange(
   })
 }
 
-function limitsProblem(limits: NonNullable<SetDisk['limits']>): string | undefined {
+function limitsProblem(limits: SetDisk['limits']): string | undefined {
   const { operationsPerSecond, bytesPerSecond, burstOperationsPerSecond, burstBytesPerSecond, burstSeconds } = limits
   for (const [burst, limit, what] of [
     [burstOperationsPerSecond, operationsPerSecond, 'operations'],
@@ -186,27 +182,6 @@ function limitsProblem(limits: NonNullable<SetDisk['limits']>): string | undefin
   if (burstSeconds !== undefined && burstOperationsPerSecond === undefined && burstBytesPerSecond === undefined)
     return 'The length of a burst needs a burst'
   return undefined
-}
-
-function growing(state: ClusterState, volume: Volume, sizeBytes: number): Result<Volume> {
-  const present = volume.growsTo ?? volume.sizeBytes
-  if (sizeBytes < present)
-    return fail(
-      failure('bad_request', `${volume.name} has ${present} bytes already; a disk is never made smaller`, {
-        hint: 'Give a larger size',
-      }),
-    )
-  for (const { host, pool } of volume.replicas) {
-    const capacity = state.hosts.get(host)?.value.pools.find((each) => each.name === pool)?.capacityBytes ?? 0
-    const free = capacity - promisedPoolBytes(state, host, pool) + present
-    if (free < sizeBytes)
-      return fail(
-        failure('no_capacity', `The pool ${pool} of ${host} has only ${Math.max(0, free - present)} bytes left`, {
-          hint: 'Ask for less, or free room there',
-        }),
-      )
-  }
-  return ok({ ...volume, growsTo: sizeBytes })
 }
 
 export function deleteVolumeChange(state: ClusterState, id: string): Result<Change> {

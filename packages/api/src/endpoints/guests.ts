@@ -87,8 +87,10 @@ export const setGuestBody = z.strictObject({
     .nullable()
     .optional()
     .describe('Of a stopped guest only; null takes it away'),
-  memoryBytes: memoryBytes.optional().describe('Of a stopped guest only, in bytes; a multiple of 1 MiB'),
-  cpus: cpus.optional().describe('Of a stopped guest only'),
+  memoryBytes: memoryBytes
+    .optional()
+    .describe('In bytes, a multiple of 1 MiB; a running guest gets more at its next start'),
+  cpus: cpus.optional().describe('A running guest gets more at its next start'),
   display: displaySchema.optional().describe('Of a stopped guest only: a screen, or the serial console alone'),
   autostart: z.boolean().optional().describe('Of a guest that HA ignores: start it when its host has booted'),
   protectedFrom: protectedFromSchema.optional().describe('Replaces what there was; empty: nothing'),

@@ -4,7 +4,7 @@ import { endpoint } from '../endpoint.ts'
 import { diskLimitsSchema, nicLimitsSchema } from '../hardware-records.ts'
 import { started, warnings } from './answers.ts'
 import { newDiskSchema } from './guests.ts'
-import { MEBIBYTE, guestParams } from './parameters.ts'
+import { guestParams } from './parameters.ts'
 
 const diskParams = guestParams.extend({ disk: z.string().describe("The disk's name (`disk1`) or its volume's id") })
 const nicParams = guestParams.extend({
@@ -24,15 +24,7 @@ const existingDisk = z.strictObject({
 export const addDiskBody = z.union([newDiskSchema.extend({ limits: diskLimits.optional() }), existingDisk])
 export type AddDisk = z.output<typeof addDiskBody>
 
-export const setDiskBody = z.strictObject({
-  sizeBytes: z
-    .number()
-    .int()
-    .multipleOf(MEBIBYTE, 'must be a multiple of 1 MiB')
-    .optional()
-    .describe('A larger size, in bytes; a multiple of 1 MiB. A disk is never made smaller'),
-  limits: diskLimits.optional(),
-})
+export const setDiskBody = z.strictObject({ limits: diskLimits })
 export type SetDisk = z.output<typeof setDiskBody>
 
 export const addNicBody = z.strictObject({
@@ -78,7 +70,7 @@ export const HARDWARE_ENDPOINTS = {
     id: 'guest.disk-set',
     method: 'PATCH',
     path: '/v1/guests/{guest}/disks/{disk}',
-    summary: 'Enlarge a disk or limit it, live',
+    summary: 'Limit what a guest takes of a disk, live',
     permission: 'guest.configure',
     params: diskParams,
     body: setDiskBody,

@@ -50,24 +50,10 @@ export function addVmHardware(vm: Command, terminal: Terminal): void {
         ),
       ),
     )
-  disk
-    .command('resize')
-    .description('Enlarge a disk, live')
-    .argument(...NAME)
-    .argument(...DISK)
-    .requiredOption('--size <size>', 'the new size: 20GiB')
-    .action(
-      action(terminal, (session, [guest = '', name = ''], options) => {
-        const sizeBytes = parseSize(String(options['size']), '--size')
-        return change(session, `vm ${guest}: ${name} has ${formatSize(sizeBytes)}`, (client) =>
-          client.call(ENDPOINTS['guest.disk-set'], { params: { guest, disk: name }, body: { sizeBytes } }),
-        )
-      }),
-    )
   limitOptions(
     disk
       .command('limit')
-      .description('Limit what a guest takes of a disk, live; without options all limits are lifted')
+      .description(`${ENDPOINTS['guest.disk-set'].summary}; without options all limits are lifted`)
       .argument(...NAME)
       .argument(...DISK),
   ).action(

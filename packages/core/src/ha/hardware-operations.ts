@@ -30,11 +30,6 @@ export function hardwareProgress({ kind, subject, startedAt }: Operation, state:
       if (!volume || !guest || !isLeaving(volume)) return succeeded('taken away')
       return waiting(seen, `disk ${volume.name}`, 'asking the guest for it')
     }
-    case 'vm.disk-resize': {
-      if (!volume || !guest) return failed('the disk or its guest was deleted meanwhile')
-      if (volume.growsTo === undefined) return succeeded('enlarged')
-      return waiting(seen, `disk ${volume.name}`, 'enlarging its replicas')
-    }
     case 'vm.nic-add':
     case 'vm.nic-remove': {
       if (!guest) return failed('the guest was deleted meanwhile')

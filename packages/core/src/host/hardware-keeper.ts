@@ -99,7 +99,7 @@ export class HardwareKeeper {
     const work = this.#work(guest, grant, volumes, before.value)
     for (const { what, run } of work) await attempt(what, run)
     const after = await context.guests.hardware(guest.id)
-    if (after.ok && !this.#options.isOver()) this.#tell(after.value, pending)
+    if (after.ok && !this.#options.isOver()) this.#tell(after.value, [...pending, ...atNextStart(guest, after.value)])
     return pending
   }
 
@@ -250,8 +250,8 @@ export class HardwareKeeper {
 /** All that the records say of the hardware, as text. */
 export function hardwareKey(guest: Guest, volumes: readonly Versioned<Volume>[]): string {
   const { nics, memoryBytes, cpus, balloonBytes } = guest
-  const disks = volumes.map(({ value: { id, slot, limits, attachment, sizeBytes, growsTo } }) => ({
-    ...{ id, slot, limits, attachment, sizeBytes, growsTo },
+  const disks = volumes.map(({ value: { id, slot, limits, attachment, sizeBytes } }) => ({
+    ...{ id, slot, limits, attachment, sizeBytes },
   }))
   return JSON.stringify({ disks, nics, memoryBytes, cpus, balloonBytes })
 }
@@ -263,6 +263,25 @@ export function startingKey(state: ClusterState, guest: Guest): string | undefin
   return isLimited || guest.balloonBytes !== undefined || volumes.some(({ value }) => isLeaving(value))
     ? undefined
     : hardwareKey(guest, volumes)
+}
+
+/** What no running guest is given. */
+function atNextStart(guest: Guest, facts: HardwareFacts): readonly PendingChange[] {
+  const mebibytes = (bytes: number) => `${Math.round(bytes / 2 ** 20)} MiB`
+  const memory =
+    guest.memoryBytes === facts.memoryBytes
+      ? []
+      : [
+          {
+            what: 'memory',
+            why: `it runs with ${mebibytes(facts.memoryBytes)}; the change takes effect at its next start`,
+          },
+        ]
+  const cpus =
+    guest.cpus === facts.cpus
+      ? []
+      : [{ what: 'cpus', why: `it runs with ${facts.cpus}; the change takes effect at its next start` }]
+  return [...memory, ...cpus]
 }
 
 /** The order of the fields means nothing. */

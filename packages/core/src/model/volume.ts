@@ -58,8 +58,6 @@ export interface Volume {
    * back, after which it is kept or deleted. `detached`: kept, of no guest; `guest` is the last one. Absent: the guest's.
    */
   readonly attachment?: 'joining' | 'leaving' | 'leaving-for-good' | 'detached'
-  /** The size that its replicas are being given. */
-  readonly growsTo?: number
   /** Set, with `ready` false, while the replicas are made to be this snapshot again. */
   readonly rollBackTo?: SnapshotId
 }
