@@ -264,6 +264,7 @@ function withSlot(nic: LaunchNic, position: number): LaunchNic {
   return { ...nic, slot: nic.slot ?? position }
 }
 
-function launchDisk({ volume, sizeBytes, width, legs, index }: DiskRecord): GuestDisk {
-  return { volume, sizeBytes, width, legs: legs.map(({ leg }) => leg), slot: index }
+function launchDisk({ volume, sizeBytes, width, legs, index, role }: DiskRecord): GuestDisk {
+  const place = role === undefined ? { slot: index } : { role }
+  return { volume, sizeBytes, width, legs: legs.map(({ leg }) => leg), ...place }
 }

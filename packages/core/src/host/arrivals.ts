@@ -150,7 +150,7 @@ export class Arrivals implements ArrivalHost {
 
   /** Where the disk is in the machine, and how many legs it can have, is as the source has it. */
   async #openDisk(
-    { volume: id, width, slot }: GuestDisk,
+    { volume: id, width, slot, role }: GuestDisk,
     epoch: number,
   ): Promise<Result<{ readonly disk: GuestDisk; readonly prepared: PreparedVolume }>> {
     const { self } = this.#context
@@ -174,7 +174,8 @@ export class Arrivals implements ArrivalHost {
       const { exportName } = answer.value
       legs.push({ host, endpoint: legEndpoint(this.#context, host, answer.value), exportName, local: host === self })
     }
-    const disk = { volume: id, sizeBytes: volume.sizeBytes, legs, width, ...(slot === undefined ? {} : { slot }) }
+    const place = { ...(slot === undefined ? {} : { slot }), ...(role === undefined ? {} : { role }) }
+    const disk = { volume: id, sizeBytes: volume.sizeBytes, legs, width, ...place }
     return ok({ disk, prepared: { volume: id, revision, hosts: replicas.map(({ host }) => host) } })
   }
 
