@@ -70,6 +70,7 @@ suite("a guest's platform", { timeout: 600_000 }, () => {
   test('the state of a TPM follows the guest to another host', async () => {
     await create('sealed', COUNT_TPM_RESETS, '--tpm', '--host', 'h1')
     await untilPrints('sealed', /RESETS 00 00 00 01/)
+    await lab.must('vm', 'migrate', 'sealed', '--to', 'h2', '--timeout', '90s')
     await lab.must('vm', 'relocate', 'sealed', '--to', 'h3', '--timeout', '90s')
     await untilPrints('sealed', /RESETS 00 00 00 02/)
     await lab.must('vm', 'delete', 'sealed')
