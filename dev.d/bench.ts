@@ -54,8 +54,7 @@ const PAGE = join(ROOT, 'docs', 'benchmarks.md')
 const HEAD = `# Benchmarks
 
 Written by \`./dev bench --write\`; every figure below was measured, none is copied from elsewhere. Run it yourself:
-\`./dev bench [failover|replica|mirror|footprint|times|planner|simulator|migration|create|all] [--quick] [--rounds N] [--json] [--write]\`.
-\`./dev bench [failover|replica|mirror|footprint|times|planner|simulator|migration|snapshot|all] [--quick] [--rounds N] [--json] [--write]\`.
+\`./dev bench [failover|replica|mirror|footprint|times|planner|simulator|migration|create|snapshot|all] [--quick] [--rounds N] [--json] [--write]\`.
 Each part but the planner's and the simulator's starts a lab of its own and removes it. All hosts of a lab share one machine, so its few processors do
 the work of three hosts and of their emulated guests: on real hosts the times are shorter, the ratios similar.
 A target that was missed is marked **missed**.
