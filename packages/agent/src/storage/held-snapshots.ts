@@ -25,7 +25,8 @@ export async function describeHeld(
     pool: pool.name,
     method: stack.length > 1 ? 'layers' : 'clones',
     snapshots,
-    layers: stack.length - 1,
+    // An image that others share is no layer to be merged.
+    layers: stack.filter(({ shared }) => !shared).length - 1,
     debtBytes,
     ...(Number.isFinite(since) ? { debtSince: since } : {}),
   }

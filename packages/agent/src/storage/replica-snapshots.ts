@@ -209,7 +209,7 @@ export class LocalReplicaSnapshots implements ReplicaSnapshots {
         )
       }
     }
-    return ok(held)
+    return ok(held.filter(({ snapshots, layers }) => snapshots.length > 0 || layers > 0))
   }
 
   /** Ends all that uses the volume's node, and closes it. Under the volume's lock. */
