@@ -64,6 +64,8 @@ const NBD_PORT_FIRST = 10_809
 const STORE_CALL_TIMEOUT_MS = 400
 const DEADMAN_WAIT_MS = 5_000
 const CAPTURE_TIMEOUT_MS = 20 * 60_000
+/** Images are large; small files are there at once. */
+const SPREAD_TIMEOUT_MS = 20 * 60_000
 
 async function main(configPath: string | undefined): Promise<void> {
   if (configPath === undefined) throw new Error('usage: main.ts AGENT.json')
@@ -248,8 +250,10 @@ async function main(configPath: string | undefined): Promise<void> {
             .client(host)
             .callGuest('capture-disk', { volume, pool }, CAPTURE_TIMEOUT_MS)) as Result<ImageDisk>),
     importImage: (request) => importer.import(request),
-    spreadBlobs: async (digests) => {
-      await Promise.all(peers.online().map((host) => peers.client(host).callGuest('fetch-blobs', digests, 120_000)))
+    spreadBlobs: async (digests, copies = Infinity) => {
+      const others = peers.online().filter((host) => mirror.state.hosts.get(host)?.value.role === 'compute')
+      const asked = others.slice(0, copies - 1)
+      await Promise.all(asked.map((host) => peers.client(host).callGuest('fetch-blobs', digests, SPREAD_TIMEOUT_MS)))
     },
     confirmDead: (host) => confirmDead({ config, store, mirror, member, etcd, verdicts, clock, events }, host),
   })

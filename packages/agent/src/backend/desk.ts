@@ -63,8 +63,11 @@ export interface BackendContext {
   /** The disk of a replica as a file in that host's blobs. */
   readonly captureDisk: (host: HostId, volume: VolumeId, pool: string) => Promise<Result<ImageDisk>>
   readonly importImage: (request: ImportRequest) => Promise<Result<ImportedImage>>
-  /** Has every host that is up fetch these files, so that a failover finds them. */
-  readonly spreadBlobs: (blobs: readonly BlobId[]) => Promise<void>
+  /**
+   * Has hosts that are up and run guests fetch these files, so that a failover finds them: all of them, or until so many
+   * hosts have them, this one included.
+   */
+  readonly spreadBlobs: (blobs: readonly BlobId[], copies?: number) => Promise<void>
   /** `failover --confirm-dead`, which must work without the store. */
   readonly confirmDead: (host: HostId) => Promise<Result<void>>
 }

@@ -1,6 +1,7 @@
 /** From what a user says of CDs, boot order and cloud-init to what the guest's record holds. */
 import type { MediaRequest } from '@stead/api/endpoints/media.ts'
 import { failure } from '@stead/core/errors.ts'
+import { blobsOfGuest } from '@stead/core/model/blob-references.ts'
 import type { ClusterState } from '@stead/core/model/cluster.ts'
 import type { Guest } from '@stead/core/model/guest.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
@@ -86,7 +87,11 @@ export function mediaEndpoints(desk: Desk): Pick<ApiBackend, 'guest.media'> {
           events: [],
         })
       })
-      return operation.ok ? ok(await desk.started(operation.value)) : operation
+      if (!operation.ok) return operation
+      // A CD is needed wherever the guest may have to start.
+      const guest = desk.findGuest(params.guest)
+      if (guest.ok && !request.whatIf) await spreadFiles(desk, blobsOfGuest(guest.value.value))
+      return ok(await desk.started(operation.value))
     },
   }
 }

@@ -12,10 +12,12 @@ import { volumeView, type ViewContext } from './views.ts'
 
 /** How long an answer waits until all hosts have the files that it names; the sending goes on. */
 const SPREAD_WAIT_MS = 1_000
+/** An image survives the loss of two hosts; the others fetch it when they need it. */
+const IMAGE_COPIES = 3
 
 /** A client that waits too long asks another host; who lacks a file later fetches it then. */
-export async function spreadFiles({ context }: Desk, files: readonly BlobId[]): Promise<void> {
-  await Promise.race([context.spreadBlobs(files), context.clock.sleep(SPREAD_WAIT_MS)])
+export async function spreadFiles({ context }: Desk, files: readonly BlobId[], copies?: number): Promise<void> {
+  await Promise.race([context.spreadBlobs(files, copies), context.clock.sleep(SPREAD_WAIT_MS)])
 }
 
 export async function viewWithLag(desk: Desk, volumes: readonly VolumeId[]): Promise<ViewContext> {
@@ -89,7 +91,7 @@ export function storageEndpoints(desk: Desk): Answers {
         ...(hardware ? { hardware } : {}),
         createdAt: clock.wallMs(),
       }
-      await spreadFiles(desk, blobsOfImage(image))
+      await spreadFiles(desk, blobsOfImage(image), IMAGE_COPIES)
       const outcome = await store.transact({
         compares: [{ key: KEYS.image(body.name), modRevision: 0n }],
         writes: [{ kind: 'put', key: KEYS.image(body.name), value: JSON.stringify(image) }],
