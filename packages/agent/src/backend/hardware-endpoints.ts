@@ -48,7 +48,7 @@ export function hardwareEndpoints(desk: Desk): Answers {
     },
     'guest.disk-remove': async ({ params, query }, request) => {
       const operation = await desk.changeGuest(params.guest, request, (guest) =>
-        removeDiskChange(desk.state, guest, params.disk, query.then ?? 'keep'),
+        removeDiskChange(desk.state, guest, params.disk, query.volume ?? 'keep'),
       )
       return operation.ok ? ok(await desk.started(operation.value)) : operation
     },

@@ -60,7 +60,7 @@ export const HARDWARE_ENDPOINTS = {
     permission: 'guest.configure',
     params: diskParams,
     query: z.strictObject({
-      then: z.enum(['keep', 'delete']).optional().describe('What becomes of its volume; default: keep'),
+      volume: z.enum(['keep', 'delete']).optional().describe('What becomes of its volume; default: keep'),
     }),
     response: started,
     status: 202,

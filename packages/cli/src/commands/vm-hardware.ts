@@ -45,7 +45,7 @@ export function addVmHardware(vm: Command, terminal: Terminal): void {
         change(session, `vm ${guest}: ${name} removed`, (client) =>
           client.call(ENDPOINTS['guest.disk-remove'], {
             params: { guest, disk: name },
-            query: { then: options['delete'] === true ? 'delete' : 'keep' },
+            query: { volume: options['delete'] === true ? 'delete' : 'keep' },
           }),
         ),
       ),
