@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict'
+import { test, type TestContext } from 'node:test'
+import { ClusterFixture } from '@stead/core/ha/cluster-fixture.ts'
+import type { GuestId } from '@stead/core/model/ids.ts'
+import { KEYS } from '@stead/core/model/keys.ts'
+import type { Snapshot } from '@stead/core/model/snapshot.ts'
+import { TestBackend } from './backend-fixture.ts'
+
+const WEB = 'guest-web' as GuestId
+const params = { guest: 'web' }
+
+async function start(context: TestContext) {
+  const cluster = new ClusterFixture(2)
+  const { guest: web } = cluster.guestWithDisk('web', ['h1', 'h2'])
+  cluster.grant(web, 'h1')
+  const backend = await TestBackend.start(context, cluster)
+  const take = (name: string) => backend.must('snapshot.create', { params, body: { name } })
+  /** As its host would write it. */
+  const finish = async (name: string, createdAt: number) => {
+    const known = backend.mirror.state.snapshots.get(`${WEB}/${name}`)!.value
+    const volumes = web.volumes.map((volume) => {
+      const { sizeBytes, replicas } = backend.mirror.state.volumes.get(volume)!.value
+      return { volume, sizeBytes, hosts: replicas.map(({ host }) => host) }
+    })
+    const ready: Snapshot = { ...known, state: 'ready', createdAt, volumes }
+    const key = KEYS.snapshot(WEB, name)
+    await backend.store.transact({ compares: [], writes: [{ kind: 'put', key, value: JSON.stringify(ready) }] })
+    await backend.mirror.until(
+      (state) => state.snapshots.get(`${WEB}/${name}`)?.value.state === 'ready',
+      new Promise((resolve) => setTimeout(resolve, 5_000)),
+    )
+  }
+  return { backend, take, finish }
+}
+
+test('a snapshot is asked for once under a name, and shown while it is being made', async (context) => {
+  const { backend, take } = await start(context)
+  const { operation } = await take('s1')
+  assert.deepEqual([operation.kind, operation.state, operation.subjectName], ['vm.snapshot-create', 'running', 'web'])
+  const { items, schedule } = await backend.must('snapshot.list', { params })
+  assert.deepEqual(
+    items.map(({ name, state }) => [name, state]),
+    [['s1', 'being-made']],
+  )
+  assert.equal(schedule, null)
+  const again = await backend.refused('snapshot.create', { params, body: { name: 's1' } })
+  assert.equal(again.code, 'name_taken')
+})
+
+test('a roll-back stops the guest, and takes newer snapshots along only when it is told to', async (context) => {
+  const { backend, take, finish } = await start(context)
+  await take('s1')
+  const early = await backend.refused('snapshot.rollback', { params: { ...params, snapshot: 's1' }, body: {} })
+  assert.match(early.message, /wanted/)
+  await finish('s1', 1)
+  await take('s2')
+  await finish('s2', 2)
+  const refused = await backend.refused('snapshot.rollback', { params: { ...params, snapshot: 's1' }, body: {} })
+  assert.match(refused.message, /s2/)
+  assert.match(refused.hint ?? '', /--delete-newer/)
+  await backend.must('snapshot.rollback', { params: { ...params, snapshot: 's1' }, body: { deleteNewer: true } })
+  assert.equal(backend.mirror.state.guests.get(WEB)?.value.desired, 'stopped')
+  const { state, startAfter } = backend.mirror.state.snapshots.get(`${WEB}/s1`)!.value
+  assert.deepEqual([state, startAfter], ['rolling-back', true])
+  const busy = await backend.refused('snapshot.create', { params, body: { name: 's3' } })
+  assert.match(busy.message, /just being rolled back/)
+})
+
+test('a schedule is set, shown and taken away', async (context) => {
+  const { backend } = await start(context)
+  await backend.must('snapshot.schedule', { params, body: { schedule: { everyMs: 3_600_000, keep: 24 } } })
+  const { schedule } = await backend.must('snapshot.list', { params })
+  assert.deepEqual([schedule?.everyMs, schedule?.keep], [3_600_000, 24])
+  await backend.must('snapshot.schedule', { params, body: { schedule: null } })
+  assert.equal((await backend.must('snapshot.list', { params })).schedule, null)
+})
