@@ -45,7 +45,7 @@ suite('hardware that changes while the guest runs', { timeout: 600_000 }, () => 
   before(async () => {
     lab = await LabCluster.up()
     await lab.createScripted(NAME, SCRIPT, { host: 'h1' })
-    await says(/vda/)
+    await says(/vda/, 120_000)
     pid = qemuOf(lab, NAME)
   })
   after(() => lab?.down())
