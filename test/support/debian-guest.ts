@@ -76,7 +76,7 @@ export class DebianGuest {
   /** Runs a shell command in the guest as a user who may use `sudo`. */
   ssh(command: string): Promise<CommandResult> {
     return this.lab.run(
-      ...['lab', 'client', '--', 'ssh', '-i', this.#key, '-o', 'BatchMode=yes', '-o', 'ConnectTimeout=5'],
+      ...['lab', 'client', '--', 'ssh', '-i', this.#key, '-o', 'BatchMode=yes', '-o', 'ConnectTimeout=30'],
       ...['-o', 'StrictHostKeyChecking=no', '-o', 'UserKnownHostsFile=/dev/null', '-o', 'LogLevel=ERROR'],
       ...[`${USER}@${this.address}`, command],
     )

@@ -51,6 +51,7 @@ describe("cloud-init's seed", () => {
     const user = { name: 'ada', shell: '/bin/bash', sudo: 'ALL=(ALL) NOPASSWD:ALL' }
     assert.deepEqual(jsonOf(fileOf(settings, 'user-data')), {
       preserve_hostname: false,
+      manage_etc_hosts: true,
       users: [{ ...user, ssh_authorized_keys: settings.sshKeys }],
     })
     assert.deepEqual(jsonOf(fileOf(settings, 'network-config')), {

@@ -41,6 +41,8 @@ export function seedImage(guest: Pick<Guest, 'id' | 'name' | 'nics'>, settings: 
 function cloudConfig({ user, sshKeys = [], hostname }: CloudInitSettings): string {
   const config = {
     preserve_hostname: false,
+    // Or `sudo` cannot resolve the host's own name.
+    manage_etc_hosts: true,
     ...(hostname?.includes('.') ? { fqdn: hostname } : {}),
     ...(user === undefined
       ? { ssh_authorized_keys: sshKeys }
