@@ -25,6 +25,7 @@ import { BlobStore } from './blobs/blob-store.ts'
 import { keepBlobsTidy } from './blobs/blob-sweeper.ts'
 import { loadConfig } from './config.ts'
 import { keepGuestFolders } from './guest-folders.ts'
+import { carryConsoleLog } from './console/carried-log.ts'
 import { readConsole } from './console-log.ts'
 import { EtcdMemberHost } from './etcd/etcd-member.ts'
 import { watchMembership } from './etcd/membership-watch.ts'
@@ -200,6 +201,8 @@ async function main(configPath: string | undefined): Promise<void> {
     legWatch: new LegProbe(),
     probe: new HostGuestProbe({ consoleLogPath: (guest) => guests.consoleLogPath(guest), agent: guests.agent, clock }),
     blobPath: (blob) => blobs.ensure(blob),
+    carryConsole: (guest, from) =>
+      carryConsoleLog({ peers, logPath: (id) => guests.consoleLogPath(id), log }, guest, from),
     events,
     keepDecision: (id, input, plan) => decisions.keep(id, input, plan),
     clock,

@@ -3,7 +3,7 @@ import type { CoordinatorInput } from '../ha/coordinator.ts'
 import type { Plan } from '../ha/plan.ts'
 import type { ClusterState } from '../model/cluster.ts'
 import type { NetworkRole } from '../model/host.ts'
-import type { BlobId, HostId } from '../model/ids.ts'
+import type { BlobId, GuestId, HostId } from '../model/ids.ts'
 import type { Clock, Random } from '../ports/clock.ts'
 import type { Fence } from '../ports/fence.ts'
 import type { GuestAgent } from '../ports/guest-agent.ts'
@@ -39,6 +39,8 @@ export interface HostContext {
   readonly probe: GuestProbe
   /** Path of a blob on this host, fetched from another host when it is missing here. */
   readonly blobPath: (blob: BlobId) => Promise<Result<string>>
+  /** Fetches what the guest's console has said on the host that it came from; nobody waits for it. */
+  readonly carryConsole?: (guest: GuestId, from: HostId) => Promise<void>
   readonly events: EventWriter
   /** Keeps what was decided and from what, for a replay; nobody waits for it. */
   readonly keepDecision?: (id: string, input: CoordinatorInput, plan: Plan) => void
