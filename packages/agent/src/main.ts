@@ -196,7 +196,7 @@ async function main(configPath: string | undefined): Promise<void> {
     }),
     migration: guests.migration,
     arrivalsOn: (host) => (host === self ? arrivals : remoteArrivals(peers.client(host))),
-    volumesOn: (host) => (host === self ? volumes : peers.volumes(host)),
+    volumesOn: (host, via) => (host === self ? volumes : peers.volumes(host, via)),
     network: new LinuxNetworkHost(config.guestUser ? { user: config.guestUser } : {}),
     legWatch: new LegProbe(),
     probe: new HostGuestProbe({ consoleLogPath: (guest) => guests.consoleLogPath(guest), agent: guests.agent, clock }),

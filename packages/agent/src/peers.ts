@@ -32,8 +32,13 @@ export class Peers {
     return this.#peer(host).client
   }
 
-  volumes(host: HostId): VolumeHost {
-    return this.#peer(host).volumes
+  volumes(host: HostId, via?: NetworkRole): VolumeHost {
+    if (via === undefined) return this.#peer(host).volumes
+    const record = this.#mirror.state.hosts.get(host)?.value
+    const address = record?.addresses[via]
+    const addresses = address === undefined ? [] : [address]
+    const [port, clusterKey] = [record?.agentPort ?? 0, this.#clusterKey]
+    return new RemoteVolumeHost(new HostClient({ host, addresses, port, clusterKey, keepAlive: false }))
   }
 
   /** All other hosts that the cluster holds to be online. */

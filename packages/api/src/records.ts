@@ -265,6 +265,7 @@ export const replicaSchema = z.object({
   pool: z.string(),
   state: z.enum(['in-sync', 'stale', 'syncing']),
   stale: stalenessSchema.exactOptional(),
+  redirected: z.enum(NETWORK_ROLES).exactOptional().describe('By which network its running guest reaches it'),
 })
 
 export const volumeSchema = z.object({

@@ -1,4 +1,5 @@
 /** What the API shows: the responses' schemas. Fields are stable; new ones may be added. */
+import { NETWORK_ROLES } from '@stead/core/model/host.ts'
 import { diskLimitsSchema, nicLimitsSchema, pendingChangeSchema } from './hardware-records.ts'
 import { z } from 'zod'
 import { notesSchema, probeSchema, protectedFromSchema, scheduleSchema, tagsSchema } from './lifecycle-records.ts'
@@ -30,6 +31,10 @@ export const replicaViewSchema = z.object({
   lagBytes: z.number().nullable().describe('What it lacks, in bytes; 0 when in-sync, null when not known now'),
   since: z.string().nullable().describe('ISO 8601: since when it is not in-sync; null when it is'),
   reason: z.string().describe('Why it is not in-sync; empty when it is'),
+  redirected: z
+    .enum(NETWORK_ROLES)
+    .exactOptional()
+    .describe('Its guest reaches it by this network, the one for storage being cut between the two hosts'),
 })
 
 export const volumeViewSchema = z.object({

@@ -153,6 +153,22 @@ export class MemoryGuestHost extends MemoryHardware implements GuestHost {
     })
   }
 
+  async replaceLeg(guest: GuestId, volume: VolumeId, leg: Leg): Promise<Result<void>> {
+    return this.#withDisk(guest, volume, (process, connections) => {
+      if (process.status === 'running') return fail(failure('conflict', 'The guest runs'))
+      if (widthOf(process, volume) === 1)
+        return fail(failure('conflict', 'A disk with one replica has no place for another leg'))
+      const old = connections.filter((each) => each.leg.host === leg.host)
+      if (!old.some((each) => each.attached))
+        return fail(failure('conflict', `There is no leg on ${leg.host} to be replaced`))
+      const connected = this.#machine.servers.connect(leg, volume)
+      if (!connected.ok) return connected
+      connections.push(Object.assign(connected.value, { attached: true }))
+      this.#remove(connections, old)
+      return ok()
+    })
+  }
+
   async discardLeg(guest: GuestId, volume: VolumeId, host: string): Promise<Result<void>> {
     return this.#withDisk(guest, volume, (_, connections) => {
       const found = connections.filter((each) => each.leg.host === host)

@@ -45,12 +45,17 @@ const makeFixture = async () => {
       record: (volume, granted) => records.set(volume, granted),
       connect: async ({ exportName }) => {
         const volume = (exportName.split('-')[1] ?? '') as VolumeId
+        const instance = volumes.exportInstance(volume, POOL, exportName)
+        const isOver = () => volumes.exportInstance(volume, POOL, exportName) !== instance
+        const over = fail(failure('storage', 'The export that it was made to is gone'))
         return ok({
           read: async (offset, length) => {
+            if (isOver()) return over
             const read = volumes.readThrough(volume, POOL, exportName, { offset, length })
             return read.ok ? ok(Buffer.from(read.value)) : read
           },
-          write: async (offset, data) => volumes.writeThrough(volume, POOL, exportName, offset, data),
+          write: async (offset, data) =>
+            isOver() ? over : volumes.writeThrough(volume, POOL, exportName, offset, data),
           flush: async () => ok(),
           close: async () => undefined,
         })

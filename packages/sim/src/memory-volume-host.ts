@@ -6,6 +6,7 @@ import { failure } from '@stead/core/errors.ts'
 import {
   isStillServed,
   objectionToOpening,
+  notServedSince,
   objectionToServed,
   type Purpose,
   type ReplicaGrant,
@@ -218,6 +219,18 @@ export class MemoryVolumeHost implements VolumeHost {
     const bitmapIsNew = !(isServed && replica.bitmaps.has(syncPoint)) && ensureRecording(replica, syncPoint)
     if (!isServed) replica.exports.set(exportName, { epoch, sync: false, instance: this.#nextInstance++ })
     return ok({ ...this.#address(exportName), bitmapIsNew, revoked })
+  }
+
+  async serveAnew(request: Parameters<VolumeHost['serveAnew']>[0]): Promise<Result<ExportAddress>> {
+    const { volume, epoch } = request
+    const found = await this.#openAt(request, 'serve')
+    if (!found.ok) return found
+    const { replica } = found.value
+    const exportName = `vol-${volume}-e${epoch}`
+    if (!replica.exports.has(exportName)) return fail(notServedSince(volume, epoch))
+    replica.content.flush()
+    replica.exports.set(exportName, { epoch, sync: false, instance: this.#nextInstance++ })
+    return ok(this.#address(exportName))
   }
 
   async exportAsTarget(request: Parameters<VolumeHost['exportAsTarget']>[0]): Promise<Result<ExportAddress>> {

@@ -16,6 +16,7 @@ import { KEYS } from '@stead/core/model/keys.ts'
 import type { Volume } from '@stead/core/model/volume.ts'
 import { failure } from '@stead/core/errors.ts'
 import { replicaGrantOf, type ReplicaGrant } from '@stead/core/ha/export-gate.ts'
+import type { Leg } from '@stead/core/ports/guest-host.ts'
 import type { GuestProbe } from '@stead/core/ports/guest-probe.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import type { HostDevices } from '@stead/core/ports/host-devices.ts'
@@ -38,6 +39,7 @@ import type { WorldEtcd } from './world-etcd.ts'
 import { WorldGuardian, type Timing } from './world-guardian.ts'
 import { WorldGuests } from './world-guests.ts'
 import { WorldProbe } from './world-probe.ts'
+import { orderAt } from './world-addresses.ts'
 import { worldLegWatch } from './world-leg-watch.ts'
 import { worldLog } from './world-log.ts'
 import { WorldMigration } from './world-migration.ts'
@@ -454,9 +456,9 @@ export class WorldHost {
     return ok(replicaGrantOf(granted, record, this.id))
   }
 
-  #hostAt(endpoint: { readonly kind: string; readonly address?: string }): HostId {
-    if (endpoint.address === '127.0.0.1') return this.id
-    return this.#around.hostIds[Number(endpoint.address?.split('.').at(-1)) - 1] ?? this.id
+  #hostAt(endpoint: Leg['endpoint']): HostId {
+    const order = orderAt(endpoint)
+    return order === undefined ? this.id : (this.#around.hostIds[order - 1] ?? this.id)
   }
 }
 

@@ -7,12 +7,15 @@ import type { Leg } from '@stead/core/ports/guest-host.ts'
 import type { LegHealth, LegWatch } from '@stead/core/ports/leg-watch.ts'
 import type { SeededRandom } from './seeded-random.ts'
 import type { VirtualClock } from './virtual-clock.ts'
+import { networkAt } from './world-addresses.ts'
 import type { WorldNetwork } from './world-network.ts'
 import type { WorldStorage } from './world-storage.ts'
 
 /** The probe asks every 400 ms and calls a server unresponsive that said nothing for 900 ms. */
 const INTERVAL_MS = 400
 const LIMIT_MS = 900
+/** There and back over a good link. */
+const ANSWER_MS = 0.5
 
 export interface WorldLegWatchOptions {
   readonly client: HostId
@@ -24,10 +27,35 @@ export interface WorldLegWatchOptions {
 }
 
 export function worldLegWatch(options: WorldLegWatchOptions): LegWatch {
-  return { watch: (endpoint, onChange) => watch(options, options.hostAt(endpoint), onChange) }
+  return {
+    watch: (endpoint, onChange) => watch(options, endpoint, onChange),
+    ask: (endpoint, limitMs) => ask(options, endpoint, limitMs),
+  }
 }
 
-function watch(options: WorldLegWatchOptions, host: HostId, onChange: (health: LegHealth) => void): () => void {
+async function ask(options: WorldLegWatchOptions, endpoint: Leg['endpoint'], limitMs: number): Promise<LegHealth> {
+  const { client, clock, network, storage } = options
+  const host = options.hostAt(endpoint)
+  const role = networkAt(endpoint)
+  const untilMs = clock.monotonicMs() + limitMs
+  if (network.isClean(client, role) && network.isClean(host, role)) await clock.sleep(ANSWER_MS)
+  else await clock.sleep(network.delayMs(client, host, role) + network.delayMs(host, client, role))
+  const reach = storage.reach(client, host, role)
+  if (reach === 'refuses') return 'refused'
+  // It reads from the pool: a disk that fails or hangs does not answer either.
+  if (reach === 'answers' && storage.disk(host) === 'fails') return 'refused'
+  if (reach === 'answers' && storage.disk(host) !== 'hangs' && clock.monotonicMs() <= untilMs) return 'alive'
+  await clock.sleep(untilMs - clock.monotonicMs())
+  return 'unresponsive'
+}
+
+function watch(
+  options: WorldLegWatchOptions,
+  endpoint: Leg['endpoint'],
+  onChange: (health: LegHealth) => void,
+): () => void {
+  const host = options.hostAt(endpoint)
+  const role = networkAt(endpoint)
   const { client, clock, random, network, storage } = options
   let told: LegHealth | undefined
   let cancel: () => void = () => undefined
@@ -44,7 +72,7 @@ function watch(options: WorldLegWatchOptions, host: HostId, onChange: (health: L
     // A standing observer sees nothing, and begins anew when it goes on.
     if (network.presence(client) !== 'on') return cancel()
     const waitMs = random.fraction() * INTERVAL_MS
-    const reach = storage.reach(client, host)
+    const reach = storage.reach(client, host, role)
     if (reach === 'answers') tellAfter(waitMs, 'alive')
     else if (reach === 'refuses') tellAfter(waitMs, 'refused')
     else tellAfter(LIMIT_MS + waitMs, 'unresponsive')

@@ -4,6 +4,7 @@ import type { Guest } from '@stead/core/model/guest.ts'
 import type { Host, HostRole } from '@stead/core/model/host.ts'
 import type { GuestId, HostId, VolumeId } from '@stead/core/model/ids.ts'
 import type { Volume } from '@stead/core/model/volume.ts'
+import { addressesOf } from './world-addresses.ts'
 import type { Timing } from './world-guardian.ts'
 import { POOL, SLOTS, WORLD_BLOCK_BYTES } from './world-storage.ts'
 
@@ -39,7 +40,7 @@ export function hostRecord(options: HostRecordOptions): Host {
     id,
     role,
     order,
-    addresses: { lan: `10.66.0.${order}`, san: `10.77.0.${order}`, ran: `10.88.0.${order}` },
+    addresses: addressesOf(order),
     agentPort: 8444,
     pools: isCompute ? [{ name: POOL, path: '/pool', capacityBytes: poolBytes }] : [],
     cpuCount,

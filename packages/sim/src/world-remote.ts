@@ -128,7 +128,7 @@ export function throughDaemon(options: DaemonOptions): VolumeHost {
       const member: unknown = Reflect.get(target, method)
       if (typeof member !== 'function') return member
       return async (...args: unknown[]) => {
-        if (openMs > 0 && (method === 'exportToGuest' || method === 'exportAsTarget'))
+        if (openMs > 0 && (method === 'exportToGuest' || method === 'exportAsTarget' || method === 'serveAnew'))
           await life.receive(clock.sleep(random.fraction() * openMs))
         const answers = await daemonAnswers()
         if (!answers.ok) return answers

@@ -4,6 +4,7 @@
  * strike when one replica has a write and the other has not. Daemons die or stand still, disks fail, hang or fill up.
  */
 import { failure } from '@stead/core/errors.ts'
+import type { NetworkRole } from '@stead/core/model/host.ts'
 import type { HostId, VolumeId } from '@stead/core/model/ids.ts'
 import type { Leg } from '@stead/core/ports/guest-host.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
@@ -13,6 +14,7 @@ import type { ReplicaContent } from './replica-content.ts'
 import type { SeededRandom } from './seeded-random.ts'
 import type { TimerResult, VirtualClock } from './virtual-clock.ts'
 import type { WorldNetwork } from './world-network.ts'
+import { networkAt } from './world-addresses.ts'
 
 export const POOL = 'default'
 /** Blocks of a volume. */
@@ -43,6 +45,8 @@ interface Server {
 
 interface Connection extends LegConnection {
   readonly client: HostId
+  /** That it goes over. */
+  readonly network: NetworkRole
   /** Carried by the export's name. */
   readonly epoch: number
   readonly generation: number
@@ -102,7 +106,7 @@ export class WorldStorage {
     this.#server(host).daemon = 'down'
     this.#options.volumesOf(host).loseDaemon()
     for (const connection of this.#connections)
-      if (connection.leg.host === host && this.reach(connection.client, host) === 'refuses') breakConnection(connection)
+      if (connection.leg.host === host && this.#reachBy(connection) === 'refuses') breakConnection(connection)
     this.#changed()
   }
 
@@ -126,11 +130,15 @@ export class WorldStorage {
   }
 
   /** How a host's daemon behaves towards a client on another host, or on the same. */
-  reach(client: HostId, host: HostId): Reach {
+  reach(client: HostId, host: HostId, role: NetworkRole): Reach {
     const { network } = this.#options
-    if (!network.linked(client, host, 'san') || network.presence(host) !== 'on') return 'silent'
+    if (!network.linked(client, host, role) || network.presence(host) !== 'on') return 'silent'
     const { daemon } = this.#server(host)
     return daemon === 'up' ? 'answers' : daemon === 'down' ? 'refuses' : 'silent'
+  }
+
+  #reachBy({ client, leg, network }: Connection): Reach {
+    return this.reach(client, leg.host as HostId, network)
   }
 
   /** Legs as the guests of one host see them. */
@@ -201,8 +209,9 @@ export class WorldStorage {
     const instance = this.#options.volumesOf(host).exportInstance(volume, POOL, leg.exportName)
     const state = { broken: false, attached: false, inFlight: new Set<never>() }
     const epoch = Number(/-e(\d+)/.exec(leg.exportName)?.[1])
-    const connection: Connection = { leg, volume, client, epoch, generation, instance, ...state }
-    if (this.reach(client, host) !== 'answers' || instance === undefined)
+    const network = networkAt(leg.endpoint)
+    const connection: Connection = { leg, volume, client, network, epoch, generation, instance, ...state }
+    if (this.#reachBy(connection) !== 'answers' || instance === undefined)
       return fail(failure('host_unreachable', `The replica on ${leg.host} does not answer`))
     this.#connections.add(connection)
     return ok(connection)
@@ -216,7 +225,7 @@ export class WorldStorage {
     }
     connection.inFlight.add(end)
     const host = connection.leg.host as HostId
-    const ms = network.delayMs(connection.client, host, 'san') + random.fraction() * diskMs
+    const ms = network.delayMs(connection.client, host, connection.network) + random.fraction() * diskMs
     clock.after(ms, () => {
       // The usual case, without a promise: everything is in order at both ends.
       if (this.#isServing(connection)) return this.#serve(connection, request, end)
@@ -224,10 +233,10 @@ export class WorldStorage {
     })
   }
 
-  #isServing({ client, leg, generation }: Connection): boolean {
-    const host = leg.host as HostId
-    const server = this.#server(host)
-    return this.reach(client, host) === 'answers' && server.disk !== 'hangs' && server.generation === generation
+  #isServing(connection: Connection): boolean {
+    const server = this.#server(connection.leg.host as HostId)
+    const isCurrent = server.generation === connection.generation
+    return this.#reachBy(connection) === 'answers' && server.disk !== 'hangs' && isCurrent
   }
 
   async #deliver(connection: Connection, request: number | 'flush', end: (done: boolean) => void): Promise<void> {
@@ -236,7 +245,7 @@ export class WorldStorage {
     let isThere = false
     for (;;) {
       const server = this.#server(host)
-      isThere ||= network.passes(connection.client, host, 'san')
+      isThere ||= network.passes(connection.client, host, connection.network)
       // What lies in a standing server's socket is executed when it goes on, whether or not the client still waits;
       // what is still on this side of a cut cable goes with the connection.
       if (connection.broken && !isThere) return
@@ -254,7 +263,8 @@ export class WorldStorage {
   /** The connection belongs to a daemon that is gone: the client learns it as soon as a packet reaches it. */
   async #refuse(connection: Connection): Promise<void> {
     const host = connection.leg.host as HostId
-    while (!connection.broken && !this.#options.network.passes(host, connection.client, 'san')) await this.#nextChange()
+    while (!connection.broken && !this.#options.network.passes(host, connection.client, connection.network))
+      await this.#nextChange()
     this.#connections.delete(connection)
     breakConnection(connection)
   }
@@ -272,8 +282,8 @@ export class WorldStorage {
         ? volumesOf(host).flushThrough(volume, POOL, leg.exportName)
         : volumesOf(host).writeBlockThrough(volume, POOL, leg.exportName, slotOf(request), bytesOf(request, epoch))
     if (done.ok && request !== 'flush') onWritten({ writer: client, host, volume, exportName: leg.exportName, epoch })
-    clock.after(random.fraction() * diskMs + network.delayMs(host, client, 'san'), () => {
-      if (connection.broken || this.reach(client, host) !== 'silent') end(done.ok)
+    clock.after(random.fraction() * diskMs + network.delayMs(host, client, connection.network), () => {
+      if (connection.broken || this.#reachBy(connection) !== 'silent') end(done.ok)
       else void this.#answerLater(connection, () => end(done.ok))
     })
     return 'quiet'
@@ -281,7 +291,7 @@ export class WorldStorage {
 
   async #answerLater(connection: Connection, end: () => void): Promise<void> {
     const host = connection.leg.host as HostId
-    while (!connection.broken && this.reach(connection.client, host) === 'silent') await this.#nextChange()
+    while (!connection.broken && this.#reachBy(connection) === 'silent') await this.#nextChange()
     if (this.#server(host).generation !== connection.generation) return this.#refuse(connection)
     end()
   }

@@ -59,7 +59,7 @@ test("the guest's host is lost: it runs elsewhere within two seconds, and nothin
 
 test('a leg is lost and comes back: the guest runs on, and only what changed is copied', () =>
   scenario(async (world, until, act) => {
-    act('cut h2 san')
+    act('cut-between h1 h2')
     await until('the replica is stale', () => !world.isProtected('web'))
     await world.clock.advance(100)
     act('mend h2')
@@ -67,6 +67,41 @@ test('a leg is lost and comes back: the guest runs on, and only what changed is 
     assert.equal(world.grant('web')?.epoch, 1)
     await until('the resync is told', () => resyncs(world).length > 0)
     assert.equal(resyncs(world).at(-1)?.details?.['compared'], false)
+  }))
+
+test('a network is cut: the leg goes by the next one, and returns when the first has been whole for a while', () =>
+  scenario(async (world, until, act) => {
+    const told = (kind: string) => world.events().filter((event) => event.kind === kind)
+    act('cut-between h1 h2 san')
+    await until('it is redirected', () => told('leg.redirected').length === 1)
+    assert.equal(told('leg.redirected')[0]?.details?.['network'], 'ran')
+    act('cut-between h1 h2 ran')
+    await until('it is redirected again', () => told('leg.redirected').length === 2)
+    assert.equal(told('leg.redirected')[1]?.details?.['network'], 'lan')
+    await until('the record says so', () => world.volume('web').replicas[1]?.redirected === 'lan')
+    act('mend h2')
+    await until('it has returned', () => told('leg.direct').length === 1)
+    await until('the record says so', () => world.volume('web').replicas[1]?.redirected === undefined)
+    assert.deepEqual(told('replica.stale'), [])
+    assert.ok(world.isProtected('web'))
+    assert.equal(world.grant('web')?.epoch, 1)
+    // Now it is the server that fails, and no way to it helps.
+    act('kill-daemon h2')
+    await until('the replica is stale', () => told('replica.stale').length === 1)
+    await until('it is protected', () => world.isProtected('web'))
+  }))
+
+test('a daemon that was restarted while its network was cut is found out: its replica is stale', () =>
+  scenario(async (world, until, act) => {
+    act('cut-between h1 h2 san')
+    act('kill-daemon h2')
+    await until('the replica is stale', () => !world.isProtected('web'))
+    assert.deepEqual(
+      world.events().filter((event) => event.kind === 'leg.redirected'),
+      [],
+    )
+    act('mend h2')
+    await until('it is protected', () => world.isProtected('web'))
   }))
 
 test('the guest dies while both replicas live: the union of what changed is copied', () =>

@@ -152,6 +152,8 @@ export function volumeView(context: ViewContext, { value: volume, revision }: Ve
 }
 
 function replicaViews(context: ViewContext, volume: Volume): GuestView['volumes'][number]['replicas'] {
+  const grant = context.state.grants.get(volume.guest)?.value
+  const isRunning = grant !== undefined && grant.state !== 'released'
   return volume.replicas.map((replica) => ({
     host: replica.host,
     pool: replica.pool,
@@ -159,6 +161,7 @@ function replicaViews(context: ViewContext, volume: Volume): GuestView['volumes'
     lagBytes: replica.state === 'in-sync' ? 0 : (context.lagBytes?.get(volume.id) ?? null),
     since: replica.state === 'in-sync' || !replica.stale ? null : new Date(replica.stale.since).toISOString(),
     reason: replica.state === 'in-sync' ? '' : (replica.stale?.reason ?? ''),
+    ...(isRunning && replica.redirected ? { redirected: replica.redirected } : {}),
   }))
 }
 

@@ -17,6 +17,8 @@ export interface HostClientOptions {
   readonly addresses: readonly string[]
   readonly port: number
   readonly clusterKey: string
+  /** False: a new connection for each call. */
+  readonly keepAlive?: boolean
   /** For a whole call, ms. Default 3000. */
   readonly timeoutMs?: number
 }
@@ -34,12 +36,13 @@ export class HostClient {
   readonly host: string
   readonly #options: HostClientOptions
   #addresses: string[]
-  #agent = newAgent()
+  #agent: HttpAgent
 
   constructor(options: HostClientOptions) {
     this.host = options.host
     this.#options = options
     this.#addresses = [...options.addresses]
+    this.#agent = newAgent(options.keepAlive)
   }
 
   /** A call of the host's `guestCalls`. The value is what that function returned; it is not checked here. */
@@ -178,7 +181,7 @@ export class HostClient {
   #distrust(address = this.#addresses[0]): void {
     if (address !== undefined) this.#addresses = [...this.#addresses.filter((other) => other !== address), address]
     const old = this.#agent
-    this.#agent = newAgent()
+    this.#agent = newAgent(this.#options.keepAlive)
     // Only the idle ones: calls in flight keep their own bound.
     for (const sockets of Object.values(old.freeSockets)) for (const socket of sockets ?? []) socket.destroy()
   }
@@ -191,6 +194,6 @@ export class HostClient {
   }
 }
 
-function newAgent(): HttpAgent {
-  return new Agent({ keepAlive: true, maxSockets: 16, maxFreeSockets: 4 })
+function newAgent(keepAlive = true): HttpAgent {
+  return new Agent({ keepAlive, maxSockets: 16, maxFreeSockets: 4 })
 }

@@ -9,6 +9,7 @@ export const VOLUME_METHODS = [
   'createReplica',
   'removeReplica',
   'exportToGuest',
+  'serveAnew',
   'exportAsTarget',
   'revokeBelow',
   'revokeExport',

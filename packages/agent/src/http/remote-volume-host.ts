@@ -41,6 +41,9 @@ export class RemoteVolumeHost implements VolumeHost {
   exportToGuest(...args: Arguments<'exportToGuest'>) {
     return this.#call('exportToGuest', args)
   }
+  serveAnew(...args: Arguments<'serveAnew'>) {
+    return this.#call('serveAnew', args)
+  }
   exportAsTarget(...args: Arguments<'exportAsTarget'>) {
     return this.#call('exportAsTarget', args)
   }

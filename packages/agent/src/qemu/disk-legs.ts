@@ -17,6 +17,7 @@ import {
   dropNode,
   openNode,
   queryGraph,
+  replaceNodes,
   yankNode,
   type Monitor,
 } from './mirror-surgery.ts'
@@ -96,6 +97,38 @@ export class DiskLegs {
       if (!paused.ok) return paused
       // A leg by unix socket is the local replica: reads go there first.
       return attachNode(monitor, disk, prepared.node, prepared.leg.local ?? prepared.leg.endpoint.kind === 'unix')
+    })
+  }
+
+  async replace(volume: VolumeId, leg: Leg): Promise<Result<void>> {
+    const probed = await probeNbdServer(leg.endpoint)
+    if (!probed.ok) return probed
+    return this.#operate('replace leg', volume, async (monitor, disk) => {
+      const paused = await this.#requirePaused(monitor)
+      if (!paused.ok) return paused
+      const old = disk.legs.filter((each) => each.leg.host === leg.host)
+      const attached = await this.#attachedLeg(monitor, disk, leg.host)
+      if (!attached.ok) return attached
+      if (!attached.value) return fail(failure('conflict', `There is no leg on ${leg.host} to be replaced`))
+      const node = legNode(disk.index, disk.nextLeg)
+      // Recorded before it exists, as a prepared one is.
+      const planned = { ...disk, legs: [...disk.legs, { node, leg }], nextLeg: disk.nextLeg + 1 }
+      const saved = this.#options.save(planned)
+      if (!saved.ok) return saved
+      const opened = await openNode(monitor, planned, node, leg)
+      if (!opened.ok) {
+        this.#options.save({ ...planned, legs: disk.legs })
+        return opened
+      }
+      for (const each of old) await yankNode(monitor, each.node)
+      const replaced = await replaceNodes(
+        monitor,
+        planned,
+        old.map((each) => each.node),
+        node,
+      )
+      if (!replaced.ok) return replaced
+      return this.#options.save({ ...planned, legs: planned.legs.filter((each) => !old.includes(each)) })
     })
   }
 

@@ -121,6 +121,48 @@ export async function attachNode(
   return surplus ? removeChild(monitor, disk, surplus.childName) : ok()
 }
 
+/**
+ * Makes an opened node part of the disk in the place of those nodes, which are closed. The guest must not run. While
+ * both are children the quorum has one more than it needs; the old ones fail every request, so that nothing counts
+ * twice. The order of reading changes: the new leg stands behind the other ones, but before any filler.
+ */
+export async function replaceNodes(
+  monitor: Monitor,
+  disk: DiskRecord,
+  old: readonly string[],
+  node: string,
+): Promise<Result<void>> {
+  if (disk.width === 1) return fail(failure('conflict', 'A disk with one replica has no place for another leg'))
+  const graph = await queryGraph(monitor)
+  if (!graph.ok) return graph
+  const children = childrenOf(graph.value, disk)
+  const added = await addChild(monitor, disk, node)
+  if (!added.ok) return added
+  for (const child of children.filter((each) => old.includes(each.node))) {
+    const removed = await removeChild(monitor, disk, child.childName)
+    if (!removed.ok) return removed
+  }
+  for (const name of old.filter((each) => graph.value.nodes.some((known) => known.name === each))) {
+    const closed = await closeNode(monitor, name)
+    if (!closed.ok) return closed
+  }
+  for (const filler of children.filter((child) => isFiller(child.node))) {
+    const moved = await moveFillerLast(monitor, disk, filler)
+    if (!moved.ok) return moved
+  }
+  return ok()
+}
+
+/** Another filler is appended before this one goes, so that the quorum never falls below its width. */
+async function moveFillerLast(monitor: Monitor, disk: DiskRecord, filler: QuorumChild): Promise<Result<void>> {
+  const graph = await queryGraph(monitor)
+  if (!graph.ok) return graph
+  const spare = await readyFiller(monitor, graph.value, disk)
+  if (!spare.ok) return spare
+  const added = await addChild(monitor, disk, spare.value)
+  return added.ok ? removeChild(monitor, disk, filler.childName) : added
+}
+
 /** Between its two steps the child gets no writes: the guest is stopped, and a failure must not end in a resume. */
 async function moveLast(monitor: Monitor, disk: DiskRecord, child: QuorumChild): Promise<Result<void>> {
   const removed = await removeChild(monitor, disk, child.childName)

@@ -249,6 +249,10 @@ export class QemuGuestHost implements GuestHost {
     return this.#inTurn(guest, () => this.#with(guest, (running) => running.legs.attach(volume, host)))
   }
 
+  replaceLeg(guest: GuestId, volume: VolumeId, leg: Leg): Promise<Result<void>> {
+    return this.#inTurn(guest, () => this.#with(guest, (running) => running.legs.replace(volume, leg)))
+  }
+
   discardLeg(guest: GuestId, volume: VolumeId, host: string): Promise<Result<void>> {
     return this.#inTurn(guest, () => this.#with(guest, (running) => running.legs.discard(volume, host)))
   }

@@ -4,6 +4,7 @@
  */
 import type { Failure } from '@stead/core/errors.ts'
 import type { LegHealth, LegWatch } from '@stead/core/ports/leg-watch.ts'
+import type { Result } from '@stead/core/result.ts'
 import { NbdClient, type NbdEndpoint } from '../nbd/nbd-client.ts'
 import { PROBE_EXPORT } from './storage-daemon.ts'
 
@@ -51,6 +52,28 @@ export class LegProbe implements LegWatch {
       if (this.#probes.get(key) === shared) this.#probes.delete(key)
     }
   }
+
+  async ask(endpoint: NbdEndpoint, limitMs: number): Promise<LegHealth> {
+    const late = new AbortController()
+    const silence = new Promise<LegHealth>((resolve) => {
+      const timer = setTimeout(() => resolve('unresponsive'), limitMs)
+      late.signal.addEventListener('abort', () => clearTimeout(timer), { once: true })
+    })
+    const connecting = NbdClient.connect({ endpoint, exportName: PROBE_EXPORT, timeoutMs: limitMs * 2 })
+    const asking = connecting.then(async (client) => {
+      if (!client.ok) return healthOf(client)
+      return healthOf(await client.value.read(0, PROBE_BYTES))
+    })
+    const health = await Promise.race([asking, silence])
+    late.abort()
+    void connecting.then((client) => client.ok && client.value.destroy('it was asked once'))
+    return health
+  }
+}
+
+/** A failure as it looks from a leg. */
+function healthOf(asked: Result<unknown>): LegHealth {
+  return asked.ok ? 'alive' : isSilence(asked.error) ? 'unresponsive' : 'refused'
 }
 
 class ServerProbe {

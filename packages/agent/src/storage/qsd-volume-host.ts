@@ -3,6 +3,7 @@ import { failure } from '@stead/core/errors.ts'
 import {
   isStillServed,
   objectionToOpening,
+  notServedSince,
   objectionToServed,
   type Purpose,
   type ReplicaGrant,
@@ -210,6 +211,30 @@ export class QsdVolumeHost implements VolumeHost {
       const added = isServed ? ok() : await node.addExport(exportName, { writable: true })
       if (!added.ok) return added
       return ok({ ...addressOf(daemon, exportName), bitmapIsNew: bitmapIsNew.value, revoked: revoked.value })
+    })
+  }
+
+  serveAnew({ volume, pool, epoch }: Parameters<VolumeHost['serveAnew']>[0]): Promise<Result<ExportAddress>> {
+    return this.#withReplica(volume, pool, async ({ node, daemon }) => {
+      const allowed = await this.#authorize(volume, epoch, 'serve')
+      if (!allowed.ok) return allowed
+      const exports = daemon.absent ? ok([]) : await node.exports()
+      if (!exports.ok) return exports
+      const outdated = objectionToServed(volume, allowed.value, epoch, epochsOf(exports.value))
+      if (outdated) return fail(outdated)
+      const exportName = node.guestExport(epoch)
+      if (!exports.value.some(({ name }) => name === exportName)) return fail(notServedSince(volume, epoch))
+      const ended = await node.deleteExport(exportName)
+      if (!ended.ok) return ended
+      const added = await node.addExport(exportName, { writable: true })
+      if (!added.ok) return added
+      // A guest's new connection knows of no writes yet, and its first flush would be left out (QEMU sends none then).
+      const endpoint = { kind: 'tcp', address: daemon.loopback, port: daemon.pool.port } as const
+      const client = await NbdClient.connect({ endpoint, exportName, ...TIMEOUTS })
+      if (!client.ok) return client
+      const flushed = await client.value.flush()
+      void client.value.disconnect()
+      return flushed.ok ? ok(addressOf(daemon, exportName)) : flushed
     })
   }
 

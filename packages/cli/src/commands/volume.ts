@@ -14,7 +14,10 @@ export const REPLICA_COLUMNS: readonly Column<ReplicaRow>[] = [
   { title: 'POOL', of: (replica) => replica.pool },
   { title: 'STATE', of: (replica) => replica.state },
   { title: 'LAG', of: (replica) => (replica.lagBytes === null ? 'unknown' : formatSize(replica.lagBytes)) },
-  { title: 'REASON', of: (replica) => replica.reason },
+  {
+    title: 'REASON',
+    of: ({ reason, redirected }) => (redirected ? `reached by the ${redirected.toUpperCase()}` : reason),
+  },
 ]
 
 export function addVolumeCommands(program: Command, terminal: Terminal): void {

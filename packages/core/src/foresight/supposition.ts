@@ -70,13 +70,9 @@ export function isLegCut(supposition: Supposition, state: ClusterState, from: Ho
   if (supposition.kind === 'storage-down') return to === supposition.host
   if (from === to || supposition.kind !== 'network-down') return false
   if (supposition.host !== undefined && supposition.host !== from && supposition.host !== to) return false
-  return legNetwork(state, to) === supposition.network
-}
-
-/** A leg takes the first of these networks that its storage host is on. */
-function legNetwork(state: ClusterState, to: HostId): NetworkRole | undefined {
+  // A leg goes by any network that its storage host is on, and over to another one when its own is cut.
   const addresses = state.hosts.get(to)?.value.addresses ?? {}
-  return (['san', 'ran', 'lan'] as const).find((role) => addresses[role] !== undefined)
+  return NETWORK_ROLES.every((role) => addresses[role] === undefined || role === supposition.network)
 }
 
 /** Every failure of a single thing that the records know of, likeliest first. */

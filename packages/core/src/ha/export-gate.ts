@@ -66,6 +66,13 @@ export function objectionToServed(
   return newer === undefined ? undefined : staleEpoch(volume, epoch, newer)
 }
 
+/** There is no export of the run that could be renewed: its storage daemon is not the one that the run began with. */
+export function notServedSince(volume: VolumeId, epoch: number): Failure {
+  return failure('replica_not_current', `The storage daemon has not served volume ${volume} at epoch ${epoch} since`, {
+    hint: 'The replica is recorded stale and brought up to date again',
+  })
+}
+
 /** Exports at these epochs stay when another run is served; all others are over, or came to nothing. */
 export function isStillServed({ epoch, handoverEpoch }: ReplicaGrant, exportEpoch: number): boolean {
   return exportEpoch === epoch || exportEpoch === handoverEpoch

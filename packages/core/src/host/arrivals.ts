@@ -16,7 +16,8 @@ import type { GuestDisk, GuestLaunch } from '../ports/guest-host.ts'
 import type { ArrivalEndpoint } from '../ports/guest-migration.ts'
 import { fail, ok, type Result } from '../result.ts'
 import { guestParts } from './guest-parts.ts'
-import { addressOf, legEndpoint, type HostContext } from './host-context.ts'
+import { addressOf, type HostContext } from './host-context.ts'
+import { legEndpoint } from './leg-paths.ts'
 import { SerialQueue } from './serial-queue.ts'
 
 export interface ArrivalRequest {
@@ -172,7 +173,8 @@ export class Arrivals implements ArrivalHost {
       if (answer.value.bitmapIsNew)
         return fail(failure('conflict', `The storage daemon of ${host} was restarted while the guest ran`))
       const { exportName } = answer.value
-      legs.push({ host, endpoint: legEndpoint(this.#context, host, answer.value), exportName, local: host === self })
+      const endpoint = await legEndpoint(this.#context, host, answer.value)
+      legs.push({ host, endpoint, exportName, local: host === self })
     }
     const place = { ...(slot === undefined ? {} : { slot }), ...(role === undefined ? {} : { role }) }
     const disk = { volume: id, sizeBytes: volume.sizeBytes, legs, width, ...place }

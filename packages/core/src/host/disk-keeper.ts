@@ -7,13 +7,15 @@ import type { Failure } from '../errors.ts'
 import type { GuestId, HostId, VolumeId } from '../model/ids.ts'
 import { inSync, isWhole, replicaOn, withCurrent } from '../model/records.ts'
 import type { Volume } from '../model/volume.ts'
-import type { GuestDisk } from '../ports/guest-host.ts'
-import type { LegHealth } from '../ports/leg-watch.ts'
+import type { GuestDisk, Leg } from '../ports/guest-host.ts'
 import type { HostContext } from './host-context.ts'
+import { findDeadLegs, KeptLeg, withLegPaths } from './kept-leg.ts'
+import { exchangeLeg, type Exchanged } from './leg-exchange.ts'
+import { ANSWER_MS_MAX, answeringPaths, isReachable, type LegPath } from './leg-paths.ts'
 import { dropOldBitmaps, nextSyncPoint, resync } from './resync.ts'
 import type { RunRecords } from './run-records.ts'
 import { SerialQueue } from './serial-queue.ts'
-import { resyncFinished } from './storage-events.ts'
+import { legMoved, resyncFinished } from './storage-events.ts'
 
 const RESYNC_RETRY_MS = [500, 1_000, 2_000, 5_000, 10_000] as const
 /** The sync point moves on when this much is dirty since the last one: what a crash may make us copy is bounded. */
@@ -37,8 +39,11 @@ export interface DiskKeeperOptions {
 
 interface Disk {
   readonly volume: VolumeId
-  readonly legs: Map<HostId, { readonly health: LegHealth | undefined; readonly stopWatch: () => void }>
+  readonly legs: Map<HostId, KeptLeg>
+  /** A replica is brought back, the sync point moves or a leg goes another way: one thing at a time. */
   resyncing: boolean
+  /** What the record says of redirected legs is being changed. */
+  noting: boolean
   resyncTries: number
   notBeforeMs: number
   rotatedMs: number
@@ -64,12 +69,13 @@ export class DiskKeeper {
       volume: disk.volume,
       legs: new Map(),
       resyncing: false,
+      noting: false,
       resyncTries: 0,
       notBeforeMs: 0,
       rotatedMs: this.#options.context.clock.monotonicMs(),
     }
     this.#disks.set(disk.volume, kept)
-    for (const leg of disk.legs) this.#watchLeg(kept, leg.host as HostId, leg.endpoint)
+    for (const leg of disk.legs) this.#keepLeg(kept, leg)
   }
 
   /** A disk that the guest has no more. */
@@ -93,7 +99,10 @@ export class DiskKeeper {
   async hold(): Promise<void> {
     this.#held.abort('the guest is about to move')
     const { clock } = this.#options.context
-    while ([...this.#disks.values()].some(({ resyncing }) => resyncing) && !this.#ended.signal.aborted)
+    while (
+      [...this.#disks.values()].some(({ resyncing, noting }) => resyncing || noting) &&
+      !this.#ended.signal.aborted
+    )
       await clock.sleep(HOLD_LOOK_MS)
     // A surgery that had begun ends too; one that begins now is the loss of a leg, which interrupts the move.
     await this.#surgery.run(async () => undefined)
@@ -107,63 +116,151 @@ export class DiskKeeper {
   async ioError(volume: VolumeId, reason: string, suspects: readonly HostId[]): Promise<void> {
     const disk = this.#disks.get(volume)
     if (!disk || this.#ended.signal.aborted) return
+    // Before anything is waited for: a leg that has found another way meanwhile is not the one that was blamed.
+    const blamed = suspects.flatMap((host) => disk.legs.get(host) ?? [])
     await this.#options.interruptMove?.(reason)
     if (this.#ended.signal.aborted) return
-    const blamed = suspects.filter((host) => disk.legs.has(host))
-    const lost = blamed.length > 0 ? blamed : await this.#findDeadLegs(disk)
-    if (lost.length === 0) {
+    const failing = blamed.length > 0 ? blamed : await findDeadLegs(this.#options.context, disk.volume, disk.legs)
+    if (failing.length === 0) {
       // Nothing is wrong any more (a transient error): the guest's request is simply tried again.
       const resumed = await this.#surgery.run(() => this.#options.context.guests.resume(this.#options.guest))
-      if (!resumed.ok)
-        this.#options.context.log.warn('the guest could not be resumed', {
-          guest: this.#options.guest,
-          cause: resumed.error,
-        })
-      else this.#options.onPhase('running', '')
-      return
+      if (resumed.ok) return this.#options.onPhase('running', '')
+      const { guest } = this.#options
+      return this.#options.context.log.warn('the guest could not be resumed', { guest, cause: resumed.error })
     }
-    for (const host of lost) await this.legTrouble(volume, host, reason)
+    for (const leg of failing) await this.#legTrouble(disk, leg, reason, true)
   }
 
-  /** A leg is dead or silent: record, replace by the filler, go on. */
-  async legTrouble(volume: VolumeId, host: HostId, reason: string): Promise<void> {
+  /** A leg that the record does not call current: it goes. */
+  async dropUnrecorded(volume: VolumeId, host: HostId, reason: string): Promise<void> {
+    const disk = this.#disks.get(volume)
+    const leg = disk?.legs.get(host)
+    if (disk && leg) await this.#legTrouble(disk, leg, reason, false)
+  }
+
+  /** A leg is dead or silent: give it another way to its replica, or record, replace by the filler; go on. */
+  async #legTrouble(disk: Disk, leg: KeptLeg, reason: string, mayRedirect: boolean): Promise<void> {
+    const { context, guest, onPhase } = this.#options
+    const host = leg.leg.host as HostId
+    const isKept = () => this.#disks.get(disk.volume)?.legs.get(host) === leg && !this.#ended.signal.aborted
     // Before this waits for its turn: what is under way on the guest (a flush, which has 30 s) may hang on that very leg.
-    if (this.#disks.get(volume)?.legs.has(host) && !this.#ended.signal.aborted)
-      await this.#options.context.guests.yankLeg(this.#options.guest, volume, host)
+    if (isKept()) await context.guests.yankLeg(guest, disk.volume, host)
     await this.#options.interruptMove?.(`its replica on ${host} failed: ${reason}`)
     await this.#surgery.run(async () => {
-      const disk = this.#disks.get(volume)
-      if (!disk || !disk.legs.has(host) || this.#ended.signal.aborted) return
-      const { context, guest, name, epoch, records, onEnd, onPhase } = this.#options
+      if (!isKept()) return
       const startedMs = context.clock.monotonicMs()
       // Out of band first: while a request hangs on the leg, QEMU may not answer anything else.
-      await context.guests.yankLeg(guest, volume, host)
+      await context.guests.yankLeg(guest, disk.volume, host)
       const paused = await context.guests.pause(guest)
       if (!paused.ok) return this.#giveUp(`QEMU does not answer: ${paused.error.message}`)
-      if (disk.legs.size === 1) {
-        onPhase('paused', `the last current replica, on ${host}, does not answer: ${reason}`)
-        return this.#giveUp(`its last current replica, on ${host}, failed: ${reason}`)
-      }
       onPhase('paused', `the replica on ${host} failed: ${reason}`)
-      const stale = { sinceEpoch: epoch, since: context.clock.wallMs(), reason, cause: 'leg-lost' as const }
-      const recorded = await records.markStale(volume, host, stale)
-      if (recorded.kind === 'deposed') return onEnd('another host was granted the guest', true)
-      const dropped = await context.guests.dropLeg(guest, volume, host)
-      if (!dropped.ok) return this.#giveUp(`the leg to ${host} could not be removed: ${dropped.error.message}`)
-      disk.legs.get(host)?.stopWatch()
-      disk.legs.delete(host)
-      const resumed = await context.guests.resume(guest)
-      if (!resumed.ok) return this.#giveUp(`QEMU does not go on: ${resumed.error.message}`)
-      const pauseMs = Math.round((context.clock.monotonicMs() - startedMs) * 10) / 10
-      disk.notBeforeMs = context.clock.monotonicMs() + RESYNC_RETRY_MS[0]
-      context.events.tell({
-        kind: 'replica.stale',
-        subject: `volume/${volume}`,
-        message: `${name} goes on without its replica on ${host}: ${reason}`,
-        details: { host, epoch, pauseMs },
-      })
-      onPhase('running', '')
+      if (!mayRedirect || !(await this.#redirect(disk, leg, reason, startedMs)))
+        await this.#lose(disk, leg, reason, startedMs)
     })
+  }
+
+  /** The guest is paused, and the leg is dead for good. */
+  async #lose(disk: Disk, leg: KeptLeg, reason: string, startedMs: number): Promise<void> {
+    const { context, guest, name, epoch, records, onEnd, onPhase } = this.#options
+    const { volume } = disk
+    const host = leg.leg.host as HostId
+    if (disk.legs.size === 1) {
+      onPhase('paused', `the last current replica, on ${host}, does not answer: ${reason}`)
+      return this.#giveUp(`its last current replica, on ${host}, failed: ${reason}`)
+    }
+    const stale = { sinceEpoch: epoch, since: context.clock.wallMs(), reason, cause: 'leg-lost' as const }
+    const recorded = await records.markStale(volume, host, stale)
+    if (recorded.kind === 'deposed') return onEnd('another host was granted the guest', true)
+    const dropped = await context.guests.dropLeg(guest, volume, host)
+    if (!dropped.ok) return this.#giveUp(`the leg to ${host} could not be removed: ${dropped.error.message}`)
+    leg.stopWatch()
+    disk.legs.delete(host)
+    const pauseMs = await this.#goOn(startedMs)
+    if (pauseMs === undefined) return
+    disk.notBeforeMs = context.clock.monotonicMs() + RESYNC_RETRY_MS[0]
+    context.events.tell({
+      kind: 'replica.stale',
+      subject: `volume/${volume}`,
+      message: `${name} goes on without its replica on ${host}: ${reason}`,
+      details: { host, epoch, pauseMs },
+    })
+  }
+
+  /** Only where it is the path that fails, and not the server or its disk: those fail by every other path too. */
+  async #redirect(disk: Disk, leg: KeptLeg, reason: string, startedMs: number): Promise<boolean> {
+    const { context } = this.#options
+    const others = leg.paths().filter(({ network }) => network !== leg.network)
+    if (others.length > 0 && leg.health !== 'unresponsive')
+      leg.health = await context.legWatch.ask(leg.leg.endpoint, ANSWER_MS_MAX)
+    if (others.length === 0 || leg.health !== 'unresponsive') return false
+    const exchanged = await this.#exchange(disk, leg, others)
+    if (exchanged.kind !== 'exchanged') {
+      context.log.info('a leg found no other way', { volume: disk.volume, host: leg.leg.host, cause: exchanged.error })
+      return false
+    }
+    const pauseMs = await this.#goOn(startedMs)
+    if (pauseMs !== undefined) this.#tellPath(disk, leg.leg.host, exchanged.path, reason, pauseMs)
+    return true
+  }
+
+  /** The preferred network is whole again: the leg returns to it, with the guest standing still for a moment. */
+  async #returnToDirect(disk: Disk, leg: KeptLeg): Promise<void> {
+    const { context, guest } = this.#options
+    const [direct] = leg.paths()
+    const current = leg.paths().find(({ network }) => network === leg.network)
+    disk.resyncing = true
+    const isWholeNow = direct && (await answeringPaths(context, leg.leg.host as HostId, [direct])).length > 0
+    if (!isWholeNow || !current) leg.holdAgain()
+    else
+      await this.#surgery.run(async () => {
+        const isOver = this.#ended.signal.aborted || this.#held.signal.aborted
+        if (this.#disks.get(disk.volume)?.legs.get(leg.leg.host as HostId) !== leg || isOver) return
+        const startedMs = context.clock.monotonicMs()
+        const paused = await context.guests.pause(guest)
+        const exchanged = paused.ok ? await this.#exchange(disk, leg, [direct, current]) : undefined
+        if (exchanged?.kind === 'broken')
+          return this.#lose(disk, leg, `its way back came to nothing: ${exchanged.error.message}`, startedMs)
+        if (exchanged?.kind !== 'exchanged') leg.holdAgain()
+        const pauseMs = await this.#goOn(startedMs)
+        if (exchanged?.kind === 'exchanged' && pauseMs !== undefined)
+          this.#tellPath(disk, leg.leg.host, exchanged.path, `${direct.network} is whole again`, pauseMs)
+      })
+    disk.resyncing = false
+  }
+
+  async #exchange(disk: Disk, leg: KeptLeg, paths: readonly LegPath[]): Promise<Exchanged> {
+    const { context, guest, epoch } = this.#options
+    const { host, exportName } = leg.leg
+    const { volume } = disk
+    const exchanged = await exchangeLeg(context, { guest, volume, epoch, host: host as HostId, exportName, paths })
+    if (exchanged.kind !== 'exchanged') return exchanged
+    this.#keepLeg(disk, exchanged.leg)
+    return exchanged
+  }
+
+  /** Resumes the guest. Returns how long it stood still, in ms. */
+  async #goOn(startedMs: number): Promise<number | undefined> {
+    const { context, guest, onPhase } = this.#options
+    const resumed = await context.guests.resume(guest)
+    if (!resumed.ok) return void this.#giveUp(`QEMU does not go on: ${resumed.error.message}`)
+    onPhase('running', '')
+    return Math.round((context.clock.monotonicMs() - startedMs) * 10) / 10
+  }
+
+  #tellPath(disk: Disk, host: string, { network }: LegPath, reason: string, pauseMs: number): void {
+    const { context, name } = this.#options
+    const isDirect = disk.legs.get(host as HostId)?.redirected === undefined
+    context.events.tell(legMoved(disk.volume, { name, host, network, isDirect, reason, pauseMs }))
+  }
+
+  /** The record says, for people, by which network a leg goes that does not take the preferred one. */
+  async #note(disk: Disk, volume: Volume): Promise<void> {
+    const named = withLegPaths(volume, disk.legs)
+    if (disk.noting || JSON.stringify(named) === JSON.stringify(volume)) return
+    disk.noting = true
+    const signal = AbortSignal.any([this.#ended.signal, this.#held.signal])
+    await this.#options.records.changeVolume(volume.id, (record) => withLegPaths(record, disk.legs), signal)
+    disk.noting = false
   }
 
   /** Called now and then: starts what is due. */
@@ -173,8 +270,16 @@ export class DiskKeeper {
       if (disk.resyncing || this.#ended.signal.aborted || this.#held.signal.aborted) continue
       const volume = this.#options.context.mirror.state.volumes.get(disk.volume)?.value
       if (!volume) continue
+      void this.#note(disk, volume)
+      // Not the last one: nothing may be risked for a better way.
+      const returning = disk.legs.size > 1 ? [...disk.legs.values()].find((leg) => leg.mayReturn) : undefined
+      if (returning) void this.#returnToDirect(disk, returning)
+      if (returning) continue
       const target = volume.replicas.find(
-        (replica) => replica.state !== 'in-sync' && !disk.legs.has(replica.host) && this.#isReachable(replica.host),
+        (replica) =>
+          replica.state !== 'in-sync' &&
+          !disk.legs.has(replica.host) &&
+          isReachable(this.#options.context, replica.host),
       )
       if (target && nowMs >= disk.notBeforeMs) void this.#bringBack(disk, volume, target.host)
       const isWholeHere = disk.legs.size === volume.replicas.length && isWhole(volume)
@@ -187,47 +292,18 @@ export class DiskKeeper {
     return this.#surgery.run(task)
   }
 
-  #watchLeg(disk: Disk, host: HostId, endpoint: Parameters<HostContext['legWatch']['watch']>[0]): void {
-    const stopWatch = this.#options.context.legWatch.watch(endpoint, (health) => {
-      const leg = disk.legs.get(host)
-      if (!leg) return
-      disk.legs.set(host, { ...leg, health })
-      if (health !== 'alive')
-        void this.legTrouble(
-          disk.volume,
-          host,
-          health === 'refused' ? 'its storage daemon is gone' : 'its storage daemon does not answer',
-        )
+  #keepLeg(disk: Disk, leg: Leg): void {
+    const kept = new KeptLeg(this.#options.context, leg, (about, health) => {
+      const what = health === 'refused' ? 'its storage daemon is gone' : 'its storage daemon does not answer'
+      void this.#legTrouble(disk, about, what, true)
     })
-    disk.legs.set(host, { health: undefined, stopWatch })
-  }
-
-  async #findDeadLegs(disk: Disk): Promise<HostId[]> {
-    const { context, epoch } = this.#options
-    const volume = context.mirror.state.volumes.get(disk.volume)?.value
-    const verdicts = await Promise.all(
-      [...disk.legs].map(async ([host, leg]) => {
-        if (leg.health !== undefined && leg.health !== 'alive') return host
-        const pool = volume && replicaOn(volume, host)?.pool
-        if (pool === undefined) return undefined
-        const info = await context.volumesOn(host).inspect(disk.volume, pool)
-        return info.ok && info.value.exports.includes(exportNameOf(disk.volume, epoch)) ? undefined : host
-      }),
-    )
-    return verdicts.filter((host) => host !== undefined)
+    if (this.#ended.signal.aborted) kept.stopWatch()
+    disk.legs.get(leg.host as HostId)?.stopWatch()
+    disk.legs.set(leg.host as HostId, kept)
   }
 
   #giveUp(reason: string): void {
     this.#options.onEnd(reason, false)
-  }
-
-  #isReachable(host: HostId): boolean {
-    const { context } = this.#options
-    if (host === context.self) return true
-    if (context.mirror.state.statuses.get(host)?.value.state !== 'online') return false
-    const ages = context.fence.view()?.peers[host]?.ageMs ?? {}
-    const detectionMs = context.mirror.state.settings?.value.detectionMs ?? 1_000
-    return (ages['san'] ?? ages['lan'] ?? Infinity) < detectionMs
   }
 
   async #bringBack(disk: Disk, volume: Volume, host: HostId): Promise<void> {
@@ -274,7 +350,7 @@ export class DiskKeeper {
         guest,
         isCurrent: () => disk.legs.has(source.host),
         exclusively: (task) => this.#surgery.run(task),
-        onAttached: (leg) => this.#watchLeg(disk, host, leg.endpoint),
+        onAttached: (leg) => this.#keepLeg(disk, leg),
         onBroken: (reason) => this.#giveUp(reason),
       },
     })

@@ -9,7 +9,8 @@ import { inSync } from '../model/records.ts'
 import type { Volume } from '../model/volume.ts'
 import type { GuestDisk, Leg } from '../ports/guest-host.ts'
 import { fail, ok, type Result } from '../result.ts'
-import { legEndpoint, type HostContext } from './host-context.ts'
+import type { HostContext } from './host-context.ts'
+import { legEndpoint } from './leg-paths.ts'
 import type { RunRecords } from './run-records.ts'
 import { exportRevoked } from './storage-events.ts'
 
@@ -44,7 +45,7 @@ export async function openDisk(
     const { value: address } = answer
     legs.push({
       host: replica.host,
-      endpoint: legEndpoint(context, replica.host, address),
+      endpoint: await legEndpoint(context, replica.host, address),
       exportName: address.exportName,
       local: replica.host === self,
     })

@@ -348,7 +348,8 @@ export class GuestRun {
 
   /** The grant is ours; the last of the guest's state is on its way, or already here. */
   async #arrive(run: Run): Promise<void> {
-    const arrived = await this.#context.migration.awaitArrival(this.#guest, ARRIVAL_MS_MAX)
+    // A leg that fails meanwhile has its turn afterwards: to deal with it ends in letting the guest go on.
+    const arrived = await run.disks.exclusively(() => this.#context.migration.awaitArrival(this.#guest, ARRIVAL_MS_MAX))
     if (this.#run !== run) return
     if (!arrived.ok) {
       run.end ??= { reason: `it did not come over: ${arrived.error.message}`, deposed: false }
@@ -368,8 +369,9 @@ export class GuestRun {
       if (!volume) continue
       const current = new Set<string>(inSync(volume).map((replica) => replica.host))
       for (const host of legs)
-        if (!current.has(host))
-          await run.disks.legTrouble(
+        // Twice: an agent died while it put one connection in another one's place.
+        if (!current.has(host) || legs.indexOf(host) !== legs.lastIndexOf(host))
+          await run.disks.dropUnrecorded(
             volumeId,
             host as HostId,
             'it was not recorded as current when the agent restarted',

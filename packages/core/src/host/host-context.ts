@@ -8,14 +8,14 @@ import type { Clock, Random } from '../ports/clock.ts'
 import type { Fence } from '../ports/fence.ts'
 import type { GuestAgent } from '../ports/guest-agent.ts'
 import type { HostDevices } from '../ports/host-devices.ts'
-import type { GuestHost, Leg } from '../ports/guest-host.ts'
+import type { GuestHost } from '../ports/guest-host.ts'
 import type { GuestMigration } from '../ports/guest-migration.ts'
 import type { GuestProbe } from '../ports/guest-probe.ts'
 import type { LegWatch } from '../ports/leg-watch.ts'
 import type { Log } from '../ports/log.ts'
 import type { NetworkHost } from '../ports/network-host.ts'
 import type { Store } from '../ports/store.ts'
-import type { ExportAddress, VolumeHost } from '../ports/volume-host.ts'
+import type { VolumeHost } from '../ports/volume-host.ts'
 import type { Result } from '../result.ts'
 import type { ArrivalHost } from './arrivals.ts'
 import type { ClusterMirror } from './cluster-mirror.ts'
@@ -32,8 +32,11 @@ export interface HostContext {
   readonly migration: GuestMigration
   /** What each host does for guests that come to it live; this one's own too. */
   readonly arrivalsOn: (host: HostId) => ArrivalHost
-  /** The replicas of any host: the local implementation for this one, a remote one for the others. */
-  readonly volumesOn: (host: HostId) => VolumeHost
+  /**
+   * The replicas of any host: the local implementation for this one, a remote one for the others. `via`: only by this
+   * network and by a connection of its own, since one that is kept open may lead into a cut cable.
+   */
+  readonly volumesOn: (host: HostId, via?: NetworkRole) => VolumeHost
   readonly network: NetworkHost
   readonly legWatch: LegWatch
   readonly probe: GuestProbe
@@ -47,12 +50,6 @@ export interface HostContext {
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
-}
-
-/** Where this host's guest reaches a replica's export: by loopback on the same host, else by the network for storage. */
-export function legEndpoint(context: HostContext, host: HostId, address: ExportAddress): Leg['endpoint'] {
-  if (host === context.self) return { kind: 'tcp', address: address.loopback, port: address.port }
-  return { kind: 'tcp', address: addressOf(context.mirror.state, host, ['san', 'ran', 'lan']), port: address.port }
 }
 
 /** The host's address on the first of these networks that it has. */

@@ -10,7 +10,8 @@ import type { Replica, Volume } from '../model/volume.ts'
 import type { Leg } from '../ports/guest-host.ts'
 import type { ByteRange, CopyRequest, ReplicaInfo, VolumeHost } from '../ports/volume-host.ts'
 import { fail, ok, type Result } from '../result.ts'
-import { addressOf, legEndpoint, type HostContext } from './host-context.ts'
+import { addressOf, type HostContext } from './host-context.ts'
+import { legEndpoint } from './leg-paths.ts'
 
 /** Passes with the guest running stop when one moved less than this, or after `PASSES_MAX`. */
 const SMALL_PASS_BYTES = 1 << 20
@@ -200,7 +201,7 @@ class Resync {
     const { guests, clock } = context
     const leg = {
       host: target.host,
-      endpoint: legEndpoint(context, target.host, exported.value),
+      endpoint: await legEndpoint(context, target.host, exported.value),
       exportName: exported.value.exportName,
       local: target.host === context.self,
     }

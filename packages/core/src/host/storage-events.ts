@@ -1,5 +1,6 @@
 /** What is told of replicas, in the same words whoever tells it: a guest's host or a storage host. */
 import type { EventDraft } from '../ha/plan.ts'
+import type { NetworkRole } from '../model/host.ts'
 import type { HostId, VolumeId } from '../model/ids.ts'
 import type { ResyncReport } from './resync.ts'
 
@@ -9,6 +10,28 @@ export function exportRevoked(volume: VolumeId, host: HostId, exportName: string
     subject: `volume/${volume}`,
     message: `${host} no longer serves ${exportName}`,
     details: { host, export: exportName },
+  }
+}
+
+/** A guest reaches a replica by another network than before; `isDirect`: by the one for storage again. */
+export function legMoved(
+  volume: VolumeId,
+  moved: {
+    /** The guest's name. */
+    readonly name: string
+    readonly host: string
+    readonly network: NetworkRole
+    readonly isDirect: boolean
+    readonly reason: string
+    readonly pauseMs: number
+  },
+): EventDraft {
+  const { name, host, network, isDirect, reason, pauseMs } = moved
+  return {
+    kind: isDirect ? 'leg.direct' : 'leg.redirected',
+    subject: `volume/${volume}`,
+    message: `${name} reaches its replica on ${host} by the ${network.toUpperCase()} ${isDirect ? 'again' : 'now'}: ${reason}`,
+    details: { host, network, pauseMs },
   }
 }
 

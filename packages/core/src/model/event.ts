@@ -30,6 +30,8 @@ export const EVENT_KINDS = [
   'grant.committed',
   'grant.released',
   'export.revoked',
+  'leg.redirected',
+  'leg.direct',
   'replica.stale',
   'replica.in-sync',
   'resync.started',

@@ -1,4 +1,5 @@
 import type { DiskLimits } from './hardware.ts'
+import type { NetworkRole } from './host.ts'
 import type { VolumeRole } from './platform.ts'
 import type { SnapshotId } from './snapshot.ts'
 import type { BlobId, GuestId, HostId, VolumeId } from './ids.ts'
@@ -9,6 +10,8 @@ export interface Replica {
   readonly state: 'in-sync' | 'stale' | 'syncing'
   /** Set while not in-sync. */
   readonly stale?: Staleness
+  /** Its running guest reaches it by this network, since the one for storage is cut between the two hosts. */
+  readonly redirected?: NetworkRole
 }
 
 export interface Staleness {

@@ -153,6 +153,12 @@ export interface GuestHost extends GuestHardware {
   prepareLeg(guest: GuestId, volume: VolumeId, leg: Leg): Promise<Result<void>>
   /** Puts a prepared leg in the filler's place. The guest must be paused. */
   attachLeg(guest: GuestId, volume: VolumeId, host: string): Promise<Result<void>>
+  /**
+   * Puts a new connection to the same replica in the place of the host's attached leg, which is closed; also where it
+   * is the only one. Probes the server first. The guest must be paused. On a failure the old leg, the new one or
+   * both may be there: repeating it, or `dropLeg`, makes that whole again. A disk of width 1 has no place for it.
+   */
+  replaceLeg(guest: GuestId, volume: VolumeId, leg: Leg): Promise<Result<void>>
   /** Undoes `prepareLeg`. */
   discardLeg(guest: GuestId, volume: VolumeId, host: string): Promise<Result<void>>
   /** Waits for all requests in flight, then flushes every leg of the disk. */

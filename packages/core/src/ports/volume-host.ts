@@ -87,6 +87,17 @@ export interface VolumeHost extends ReplicaSnapshots {
     readonly syncPoint: string
     readonly rejoining: boolean
   }): Promise<Result<ExportAddress & { readonly bitmapIsNew: boolean; readonly revoked: readonly string[] }>>
+  /**
+   * Serves the replica to the same run again, after the end of its export: what a dead connection may still hold is
+   * never executed later. Everything that was acknowledged through the old export is flushed first. Only while the
+   * export of this epoch is still there: otherwise the storage daemon was restarted, and may have lost what it had
+   * acknowledged (`replica_not_current`). Refuses what `exportToGuest` refuses.
+   */
+  serveAnew(request: {
+    readonly volume: VolumeId
+    readonly pool: string
+    readonly epoch: number
+  }): Promise<Result<ExportAddress>>
   /** Serves the replica as resync target under `vol-<id>-e<epoch>-sync`, after hard-deleting every other export of it. */
   exportAsTarget(request: {
     readonly volume: VolumeId

@@ -175,6 +175,36 @@ export function volumeHostContract(name: string, make: () => Promise<VolumeHostF
     await second.close()
   })
 
+  contract(
+    'serves the same run anew: the old connection is over, and nothing is forgotten',
+    async (fixture, volume) => {
+      const { source, pool } = fixture
+      await create(source, volume, pool)
+      const old = await serve(source, volume, pool, 2)
+      value(await old.write(0, pattern(1, BLOCK)))
+      const address = value(await source.volumes.serveAnew({ volume, pool, epoch: 2 }))
+      assert.equal(address.exportName, `vol-${volume}-e2`)
+      assert.equal((await old.write(0, pattern(2, BLOCK))).ok, false)
+      await old.close()
+      const client = value(await source.connect(address))
+      assert.ok(value(await client.read(0, BLOCK)).equals(pattern(1, BLOCK)))
+      value(await client.write(BLOCK, pattern(3, BLOCK)))
+      const { bitmaps } = value(await source.volumes.inspect(volume, pool))
+      assert.deepEqual(
+        bitmaps.map(({ dirtyBytes, recording }) => ({ dirtyBytes, recording })),
+        [{ dirtyBytes: 2 * BLOCK, recording: true }],
+      )
+      refused(await source.volumes.serveAnew({ volume, pool, epoch: 1 }), 'stale_epoch')
+      source.record(volume, { epoch: 2, inSync: false })
+      refused(await source.volumes.serveAnew({ volume, pool, epoch: 2 }), 'replica_not_current')
+      // An export that is not there was lost with its daemon, for all that can be known.
+      source.record(volume, { epoch: 2, inSync: true })
+      await client.close()
+      value(await source.volumes.revokeExport(volume, pool, address.exportName))
+      refused(await source.volumes.serveAnew({ volume, pool, epoch: 2 }), 'replica_not_current')
+    },
+  )
+
   contract('becoming a resync target ends all other exports', async ({ source, pool }, volume) => {
     await create(source, volume, pool)
     const guest = await serve(source, volume, pool, 1)

@@ -1,0 +1,97 @@
+/** One leg of a running guest's disk: where it leads, whether its server is alive, and since when a better way is whole. */
+import type { NetworkRole } from '../model/host.ts'
+import type { HostId, VolumeId } from '../model/ids.ts'
+import { replicaOn } from '../model/records.ts'
+import type { Volume } from '../model/volume.ts'
+import type { Leg } from '../ports/guest-host.ts'
+import type { LegHealth } from '../ports/leg-watch.ts'
+import type { HostContext } from './host-context.ts'
+import { networkOf, pathsTo } from './leg-paths.ts'
+
+/** A preferred network that is whole again must stay so for this long before the leg returns to it. */
+const DIRECT_HOLD_MS = 10_000
+
+export class KeptLeg {
+  readonly leg: Leg
+  /** Undefined: it never leaves this host, or its network is unknown. */
+  readonly network: NetworkRole | undefined
+  health: LegHealth | undefined
+  readonly #context: HostContext
+  readonly #stops: (() => void)[]
+  #directSinceMs: number | undefined
+
+  constructor(context: HostContext, leg: Leg, onTrouble: (leg: KeptLeg, health: LegHealth) => void) {
+    this.#context = context
+    this.leg = leg
+    const state = context.mirror.state
+    this.network = networkOf(state, leg)
+    const onChange = (health: LegHealth) => {
+      this.health = health
+      if (health !== 'alive') onTrouble(this, health)
+    }
+    this.#stops = [context.legWatch.watch(leg.endpoint, onChange)]
+    const preferred = this.paths()[0]
+    if (this.network === undefined || !preferred || preferred.network === this.network) return
+    this.#stops.push(
+      context.legWatch.watch(preferred.endpoint, (health) => {
+        this.#directSinceMs = health === 'alive' ? context.clock.monotonicMs() : undefined
+      }),
+    )
+  }
+
+  /** All ways to its replica, the preferred one first; none for a leg that is no matter of networks. */
+  paths() {
+    const { host, endpoint } = this.leg
+    if (this.network === undefined || endpoint.kind === 'unix') return []
+    return pathsTo(this.#context.mirror.state, host as HostId, endpoint.port)
+  }
+
+  /** Set while it does not take the preferred network. */
+  get redirected(): NetworkRole | undefined {
+    const preferred = this.paths()[0]?.network
+    return preferred === undefined || preferred === this.network ? undefined : this.network
+  }
+
+  /** The preferred network has been whole for long enough. */
+  get mayReturn(): boolean {
+    const sinceMs = this.#directSinceMs
+    return sinceMs !== undefined && this.#context.clock.monotonicMs() - sinceMs >= DIRECT_HOLD_MS
+  }
+
+  /** Not at once again after a return that came to nothing. */
+  holdAgain(): void {
+    if (this.#directSinceMs !== undefined) this.#directSinceMs = this.#context.clock.monotonicMs()
+  }
+
+  stopWatch(): void {
+    for (const stop of this.#stops.splice(0)) stop()
+  }
+}
+
+/** Those of a disk's legs that are known to be dead, or whose host no longer serves them. */
+export async function findDeadLegs(
+  { mirror, volumesOn }: HostContext,
+  id: VolumeId,
+  legs: ReadonlyMap<HostId, KeptLeg>,
+): Promise<KeptLeg[]> {
+  const volume = mirror.state.volumes.get(id)?.value
+  const verdicts = await Promise.all(
+    [...legs].map(async ([host, leg]) => {
+      if (leg.health !== undefined && leg.health !== 'alive') return leg
+      const pool = volume && replicaOn(volume, host)?.pool
+      if (pool === undefined) return undefined
+      const info = await volumesOn(host).inspect(id, pool)
+      return info.ok && info.value.exports.includes(leg.leg.exportName) ? undefined : leg
+    }),
+  )
+  return verdicts.filter((leg) => leg !== undefined)
+}
+
+/** The record as it says by which network each leg goes that does not take the preferred one. */
+export function withLegPaths(volume: Volume, legs: ReadonlyMap<HostId, KeptLeg>): Volume {
+  const replicas = volume.replicas.map(({ redirected: _old, ...replica }) => {
+    const redirected = legs.get(replica.host)?.redirected
+    return redirected === undefined ? replica : { ...replica, redirected }
+  })
+  return { ...volume, replicas }
+}
