@@ -4,6 +4,7 @@
  */
 import { failure } from '@stead/core/errors.ts'
 import {
+  isBesideRun,
   isStillServed,
   objectionToOpening,
   notServedSince,
@@ -216,7 +217,8 @@ export class MemoryVolumeHost implements VolumeHost {
     const exportName = `vol-${volume}-e${epoch}`
     const isServed = replica.exports.has(exportName)
     const revoked = revoke(replica, (_, carried) => carried.sync || !isStillServed(granted, carried.epoch))
-    const bitmapIsNew = !(isServed && replica.bitmaps.has(syncPoint)) && ensureRecording(replica, syncPoint)
+    const isKept = isBesideRun(granted, epoch) || (isServed && replica.bitmaps.has(syncPoint))
+    const bitmapIsNew = !isKept && ensureRecording(replica, syncPoint)
     if (!isServed) replica.exports.set(exportName, { epoch, sync: false, instance: this.#nextInstance++ })
     return ok({ ...this.#address(exportName), bitmapIsNew, revoked })
   }

@@ -1,6 +1,7 @@
 /** The port `VolumeHost` on this host's own pools, each served by one qemu-storage-daemon. */
 import { failure } from '@stead/core/errors.ts'
 import {
+  isBesideRun,
   isStillServed,
   objectionToOpening,
   notServedSince,
@@ -206,7 +207,8 @@ export class QsdVolumeHost implements VolumeHost {
       const present = await node.bitmap(syncPoint)
       if (!present.ok) return present
       // Asked again for the run that is being served: a resync may be rotating the bitmaps just now.
-      const bitmapIsNew = isServed && present.value ? ok(false) : await node.ensureRecording(syncPoint)
+      const isKept = isBesideRun(allowed.value, epoch) || (isServed && present.value !== undefined)
+      const bitmapIsNew = isKept ? ok(false) : await node.ensureRecording(syncPoint)
       if (!bitmapIsNew.ok) return bitmapIsNew
       const added = isServed ? ok() : await node.addExport(exportName, { writable: true })
       if (!added.ok) return added

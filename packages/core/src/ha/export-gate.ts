@@ -54,7 +54,11 @@ export function objectionToOpening(
   return undefined
 }
 
-/** An export that is newer than anything the read knows of: somebody has read a newer grant since. */
+/**
+ * `served`: the epochs of the exports that there are now. One that is newer than anything the read knows of shows that
+ * somebody has read a newer grant since. For a guest that comes live the run's own must be there: it ends with the
+ * storage daemon, and with it the bitmaps that know what the other replicas lack.
+ */
 export function objectionToServed(
   volume: VolumeId,
   granted: ReplicaGrant,
@@ -63,7 +67,15 @@ export function objectionToServed(
 ): Failure | undefined {
   const newest = granted.newestEpoch ?? granted.epoch
   const newer = served.find((each) => each > newest)
-  return newer === undefined ? undefined : staleEpoch(volume, epoch, newer)
+  if (newer !== undefined) return staleEpoch(volume, epoch, newer)
+  if (isBesideRun(granted, epoch) && !served.includes(granted.epoch))
+    return failure('conflict', `The storage daemon of volume ${volume} was restarted while the guest ran`)
+  return undefined
+}
+
+/** For a live move: the bitmaps belong to the run that goes on, and stay as they are. */
+export function isBesideRun(granted: ReplicaGrant, epoch: number): boolean {
+  return epoch === granted.handoverEpoch && epoch !== granted.epoch
 }
 
 /** There is no export of the run that could be renewed: its storage daemon is not the one that the run began with. */

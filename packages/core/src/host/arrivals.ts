@@ -170,8 +170,6 @@ export class Arrivals implements ArrivalHost {
     for (const [index, answer] of answers.entries()) {
       const { host } = replicas[index]!
       if (!answer.ok) return answer
-      if (answer.value.bitmapIsNew)
-        return fail(failure('conflict', `The storage daemon of ${host} was restarted while the guest ran`))
       const { exportName } = answer.value
       const endpoint = await legEndpoint(this.#context, host, answer.value)
       legs.push({ host, endpoint, exportName, local: host === self })

@@ -4,6 +4,7 @@
  * here again. docs/internals/migration.md tells why in this order.
  */
 import { failure, type Failure } from '../errors.ts'
+import type { Versioned } from '../model/cluster.ts'
 import type { Grant, Handover } from '../model/grant.ts'
 import type { Guest, GuestObservation, MigrationReport } from '../model/guest.ts'
 import type { HostId } from '../model/ids.ts'
@@ -186,7 +187,7 @@ export class Departure {
     let guestNow = knownGuest
     let isUnsure = false
     for (;;) {
-      let refusal = grantNow && guestNow && this.#refusal(grantNow.value, guestNow.value)
+      let refusal = grantNow && guestNow && this.#refusal(grantNow, guestNow.value)
       if (grantNow && guestNow && refusal === undefined) {
         const status = mirror.state.statuses.get(context.self)
         const outcome = await store.transact(this.#transaction(grantNow, guestNow, status?.revision ?? 0n, prepared))
@@ -195,7 +196,7 @@ export class Departure {
         else if (!outcome.value.committed && volumesChanged(prepared, outcome.value.found))
           refusal = 'a disk of it has changed meanwhile'
         else if (!outcome.value.committed && statusChanged(status, outcome.value.found, context.self))
-          refusal = `what the cluster thinks of ${context.self} has changed meanwhile`
+          refusal = STATUS_CHANGED
       }
       if (refusal !== undefined) {
         // One whose answer was lost may still be on its way: a newer revision of the grant keeps it from being committed.
@@ -217,7 +218,11 @@ export class Departure {
     }
   }
 
-  #refusal(grant: Grant, guest: Guest): string | undefined {
+  #refusal({ value: grant, revision }: Versioned<Grant>, guest: Guest): string | undefined {
+    const { mirror, self } = this.#options.context
+    // Held to be lost since the hand-over was decided, if only for a moment, this host has no say any more: the room at
+    // the destination may be another guest's by now.
+    if ((mirror.state.statuses.get(self)?.revision ?? 0n) > revision) return STATUS_CHANGED
     if (grant.handover?.epoch !== this.#options.handover.epoch) return 'the move was taken back'
     if (grant.state !== 'held' || guest.deleting || guest.desired === 'stopped') return `${guest.name} is being stopped`
     if (guest.cancelledHandover === grant.handover.epoch) return CALLED_OFF
@@ -254,7 +259,6 @@ export class Departure {
       compares: [
         { key: KEYS.grant(next.guest), modRevision: grant.revision },
         { key: KEYS.guest(next.guest), modRevision: guest.revision },
-        // Held to be lost, this host has no say any more: the room at the destination may be another guest's by now.
         { key: KEYS.status(context.self), modRevision: statusRevision },
         ...volumes.map(({ volume, revision }) => ({ key: KEYS.volume(volume), modRevision: BigInt(revision) })),
       ],
@@ -328,6 +332,7 @@ export class Departure {
   }
 }
 
+const STATUS_CHANGED = 'its host was held to be lost meanwhile'
 const CALLED_OFF = 'the move was called off'
 
 function reportOf({ to, since }: Handover, progress: MigrationProgress): MigrationReport {

@@ -47,6 +47,8 @@ interface Run {
   readonly medium: MediumKeeper
   readonly hardware: HardwareKeeper
   readonly startedMs: number
+  /** The grant is ours, and the guest is not here yet: its hypervisor waits for it and must not be touched. */
+  isArriving?: boolean
   /** Its move to another host; the outcome once that is over. */
   departure?: { readonly move: Departure; readonly epoch: number; outcome?: DepartureOutcome }
   exit?: Extract<GuestEvent, { kind: 'exited' }>
@@ -87,7 +89,7 @@ export class GuestRun {
     const grant = this.#context.mirror.state.grants.get(this.#guest)?.value
     // A guest that was handed over, or lost to a newer grant, must not be let go on here; the look ends it.
     if (grant && grant.epoch > found.epoch) return this.look()
-    if (found.status === 'arriving') void this.#arrive(run)
+    if (found.status === 'arriving') this.#expect(run)
     else {
       await this.#endMoveOfEarlierAgent(run, grant)
       await this.#heal(found)
@@ -177,6 +179,7 @@ export class GuestRun {
       if (!guest || grant.epoch < run.epoch) return
       if (run.exit) return this.#ended(run, run.exit)
       if (run.end) return this.#giveUp(run, run.end.reason)
+      if (run.isArriving) return
       if (wantsStop(guest, grant)) return this.#stop(run, guest, grant)
       if (run.unready !== undefined) return this.#restartUnready(run, run.unready)
       // One after the other: both stop the guest, and a snapshot lets it go on.
@@ -190,7 +193,7 @@ export class GuestRun {
     if (!mine || !guest || mine.epoch <= this.#endedEpoch) return
     const arriving = this.#arrivals.take(this.#guest, mine.epoch)
     if (arriving) {
-      void this.#arrive((this.#run = this.#newRun(mine.epoch, arriving)))
+      this.#expect((this.#run = this.#newRun(mine.epoch, arriving)))
       if (mine.cameFrom !== undefined) void this.#context.carryConsole?.(this.#guest, mine.cameFrom)
       for (const event of this.#early.splice(0)) this.onEvent(event)
       this.#lookAgain = true
@@ -346,15 +349,24 @@ export class GuestRun {
     this.#lookAgain = true
   }
 
+  /** Its disks are watched, but nothing about them is done before the guest is here. */
+  #expect(run: Run): void {
+    run.isArriving = true
+    void run.disks.hold()
+    void this.#arrive(run)
+  }
+
   /** The grant is ours; the last of the guest's state is on its way, or already here. */
   async #arrive(run: Run): Promise<void> {
     // A leg that fails meanwhile has its turn afterwards: to deal with it ends in letting the guest go on.
     const arrived = await run.disks.exclusively(() => this.#context.migration.awaitArrival(this.#guest, ARRIVAL_MS_MAX))
+    run.isArriving = false
     if (this.#run !== run) return
     if (!arrived.ok) {
       run.end ??= { reason: `it did not come over: ${arrived.error.message}`, deposed: false }
       return this.look()
     }
+    run.disks.release()
     await this.#heal(arrived.value)
     this.look()
   }

@@ -78,7 +78,8 @@ export interface VolumeHost extends ReplicaSnapshots {
    * an older epoch, and every resync export, is hard-deleted and its end awaited first. Refuses an epoch older
    * than the granted one (`stale_epoch`) and a replica that the record does not call in-sync
    * (`replica_not_current`), unless `rejoining`: the last step of a resync, at the granted epoch.
-   * Ensures the recording bitmap `syncPoint` (created when absent: `bitmapIsNew`).
+   * Ensures the recording bitmap `syncPoint` (created when absent: `bitmapIsNew`), except for a live move's destination,
+   * which is served beside the run whose bitmaps these are.
    */
   exportToGuest(request: {
     readonly volume: VolumeId

@@ -18,6 +18,9 @@ export interface ExportClient {
 /** What the store says of a volume and of this host's replica. */
 export interface RecordedState {
   readonly epoch: number
+  /** Of a live move: its destination may open the replica beside the run. */
+  readonly handoverEpoch?: number
+  readonly newestEpoch?: number
   readonly inSync: boolean
   readonly rollBackTo?: SnapshotId
 }
@@ -124,6 +127,44 @@ export function volumeHostContract(name: string, make: () => Promise<VolumeHostF
     assert.equal(served.exportName, `vol-${volume}-e5`)
     assert.equal(served.bitmapIsNew, true)
     assert.deepEqual(served.revoked, [])
+  })
+
+  contract("serves a live move's destination beside the run, whose bitmaps stay", async ({ source, pool }, volume) => {
+    await create(source, volume, pool)
+    const moving = { epoch: 1, handoverEpoch: 2, newestEpoch: 2, inSync: true }
+    const request = { volume, pool, epoch: 2, syncPoint: 'another', rejoining: false }
+    source.record(volume, moving)
+    refused(await source.volumes.exportToGuest(request), 'conflict')
+    source.record(volume, { epoch: 1, inSync: true })
+    const run = await serve(source, volume, pool, 1)
+    value(await run.write(0, pattern(1, BLOCK)))
+    const before = value(await source.volumes.inspect(volume, pool)).bitmaps
+    source.record(volume, moving)
+    const served = value(await source.volumes.exportToGuest(request))
+    assert.deepEqual([served.exportName, served.bitmapIsNew, served.revoked], [`vol-${volume}-e2`, false, []])
+    assert.deepEqual(value(await source.volumes.inspect(volume, pool)).bitmaps, before)
+    value(await run.write(BLOCK, pattern(2, BLOCK)))
+    source.record(volume, { epoch: 2, inSync: true })
+    assert.deepEqual(value(await source.volumes.revokeBelow(volume, pool, 2)), [`vol-${volume}-e1`])
+    assert.equal((await run.write(0, pattern(9, BLOCK))).ok, false)
+    const arrived = value(await source.connect(served))
+    assert.ok(value(await arrived.read(BLOCK, BLOCK)).equals(pattern(2, BLOCK)))
+    await run.close()
+    await arrived.close()
+  })
+
+  contract('an epoch that was promised to a move that came to nothing is over', async ({ source, pool }, volume) => {
+    await create(source, volume, pool)
+    const run = await serve(source, volume, pool, 1)
+    const request = { volume, pool, epoch: 2, syncPoint: 'sp', rejoining: false }
+    source.record(volume, { epoch: 1, handoverEpoch: 2, newestEpoch: 2, inSync: true })
+    value(await source.volumes.exportToGuest(request))
+    source.record(volume, { epoch: 1, newestEpoch: 2, inSync: true })
+    refused(await source.volumes.exportToGuest(request), 'stale_epoch')
+    const again = value(await source.volumes.exportToGuest({ ...request, epoch: 1 }))
+    assert.deepEqual(again.revoked, [`vol-${volume}-e2`])
+    value(await run.write(0, pattern(1, BLOCK)))
+    await run.close()
   })
 
   contract('keeps its client when the same epoch is asked for again', async ({ source, pool }, volume) => {
