@@ -81,18 +81,28 @@ export function readPidFile(path: string): DetachedProcess | undefined {
   return isAlive(found) ? found : undefined
 }
 
-/** True while this very process exists and is not a zombie. */
+/**
+ * True while this very process exists and is not a zombie. One whose first thread is a zombie lives on in its others: until
+ * the last of them is gone its files and sockets are open.
+ */
 export function isAlive(process_: DetachedProcess): boolean {
   const stat = readStat(process_.pid)
-  return stat !== undefined && stat.startTime === process_.startTime && stat.state !== 'Z' && stat.state !== 'X'
+  if (stat === undefined || stat.startTime !== process_.startTime || stat.state === 'X') return false
+  return stat.state !== 'Z' || stat.threads > 1
 }
 
-export function readStat(pid: number): { readonly state: string; readonly startTime: string } | undefined {
+interface ProcessStat {
+  readonly state: string
+  readonly startTime: string
+  readonly threads: number
+}
+
+export function readStat(pid: number): ProcessStat | undefined {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
     // The command name may hold spaces and parentheses: fields are counted after its closing one.
     const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-    return { state: fields[0] ?? '', startTime: fields[19] ?? '' }
+    return { state: fields[0] ?? '', startTime: fields[19] ?? '', threads: Number(fields[17]) }
   } catch {
     return undefined
   }
