@@ -22,7 +22,8 @@ suite('foresight', { timeout: 300_000 }, () => {
     const before = await placesNow()
     const foreseen = await lab.json<ForeseenView>('host', 'drain', 'h2', '--what-if')
     assert.deepEqual(foreseen.guests.map((guest) => guest.name).toSorted(), ['web1', 'web2'])
-    assert(foreseen.guests.every((guest) => guest.from === 'h2' && guest.to !== 'h2' && (guest.downMs ?? 0) > 0))
+    // They move live: touched, and not interrupted.
+    assert(foreseen.guests.every((guest) => guest.from === 'h2' && guest.to !== 'h2' && guest.interruptions === 0))
     const hosts = await lab.json<readonly { name: string; state: string }[]>('host', 'list')
     assert.deepEqual(new Set(hosts.map((host) => host.state)), new Set(['online']))
     assert.deepEqual(await placesNow(), before)

@@ -9,6 +9,7 @@ import {
   objectionToOpening,
   notServedSince,
   objectionToServed,
+  objectionToTurning,
   type Purpose,
   type ReplicaGrant,
 } from '@stead/core/ha/export-gate.ts'
@@ -267,8 +268,14 @@ export class MemoryVolumeHost implements VolumeHost {
     return ok({ volume, pool, sizeBytes, bitmaps: infos, exports: [...exports.keys()] })
   }
 
-  async addBitmap(volume: VolumeId, pool: string, name: string, disable?: string): Promise<Result<void>> {
-    const found = this.#find(volume, pool)
+  async addBitmap(
+    volume: VolumeId,
+    pool: string,
+    name: string,
+    disable?: string,
+    epoch?: number,
+  ): Promise<Result<void>> {
+    const found = this.#turnable(volume, pool, epoch)
     if (!found.ok) return found
     const { bitmaps } = found.value
     const old = disable === undefined ? undefined : bitmaps.get(disable)
@@ -281,10 +288,18 @@ export class MemoryVolumeHost implements VolumeHost {
     return ok()
   }
 
-  async removeBitmap(volume: VolumeId, pool: string, name: string): Promise<Result<void>> {
-    const found = this.#find(volume, pool)
+  async removeBitmap(volume: VolumeId, pool: string, name: string, epoch?: number): Promise<Result<void>> {
+    const found = this.#turnable(volume, pool, epoch)
     if (found.ok) found.value.bitmaps.delete(name)
     return found.ok ? ok() : found
+  }
+
+  #turnable(volume: VolumeId, pool: string, epoch: number | undefined): Result<Replica> {
+    const found = this.#find(volume, pool)
+    if (!found.ok) return found
+    const served = [...found.value.exports.values()].map((each) => each.epoch)
+    const objection = objectionToTurning(volume, epoch, served)
+    return objection ? fail(objection) : found
   }
 
   async mergeBitmap(volume: VolumeId, pool: string, from: string, into: string): Promise<Result<void>> {

@@ -7,8 +7,8 @@ import type { Peers } from '../peers.ts'
 const CARRY_MS_MAX = 10_000
 
 /**
- * Fetches the whole log from the host that the guest has left, where nothing is added to it any more. The hypervisor
- * here appends to the same file: lines that the guest writes meanwhile may stand before the last of the earlier ones.
+ * Fetches the whole log from the host on which the guest stands still at the switch: nothing is added to it any more, and
+ * the hypervisor here, which appends to the same file, has not begun.
  */
 export async function carryConsoleLog(
   { peers, logPath, log }: { readonly peers: Peers; readonly logPath: (guest: GuestId) => string; readonly log: Log },

@@ -1,6 +1,6 @@
 /** What another host does for guests that come to it live, over its internal server. */
 import type { ArrivalHost, ArrivalRequest, Arrivals, PreparedArrival } from '@stead/core/host/arrivals.ts'
-import type { GuestId } from '@stead/core/model/ids.ts'
+import type { GuestId, HostId } from '@stead/core/model/ids.ts'
 import type { Result } from '@stead/core/result.ts'
 import type { HostClient } from './host-client.ts'
 
@@ -11,6 +11,7 @@ export function remoteArrivals(client: HostClient): ArrivalHost {
   return {
     prepare: async (request) =>
       (await client.callGuest('prepare-arrival', request, PREPARE_MS_MAX)) as Result<PreparedArrival>,
+    carryConsole: async (guest, from) => (await client.callGuest('carry-console', { guest, from })) as Result<void>,
     abandon: async (guest, epoch) => (await client.callGuest('abandon-arrival', { guest, epoch })) as Result<void>,
   }
 }
@@ -18,6 +19,10 @@ export function remoteArrivals(client: HostClient): ArrivalHost {
 export function arrivalCalls(arrivals: Arrivals) {
   return {
     'prepare-arrival': (input: unknown) => arrivals.prepare(input as ArrivalRequest),
+    'carry-console': (input: unknown) => {
+      const { guest, from } = input as { readonly guest: GuestId; readonly from: HostId }
+      return arrivals.carryConsole(guest, from)
+    },
     'abandon-arrival': (input: unknown) => {
       const { guest, epoch } = input as { readonly guest: GuestId; readonly epoch: number }
       return arrivals.abandon(guest, epoch)

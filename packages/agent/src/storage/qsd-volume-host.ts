@@ -6,6 +6,7 @@ import {
   objectionToOpening,
   notServedSince,
   objectionToServed,
+  objectionToTurning,
   type Purpose,
   type ReplicaGrant,
 } from '@stead/core/ha/export-gate.ts'
@@ -298,15 +299,30 @@ export class QsdVolumeHost implements VolumeHost {
     return ok({ ...found, bitmaps: bitmaps.value, exports: exports.value.map(({ name }) => name) })
   }
 
-  addBitmap(volume: VolumeId, pool: string, name: string, disable?: string): Promise<Result<void>> {
-    return this.#withNode(volume, pool, (node) => node.addBitmap(name, disable))
+  addBitmap(volume: VolumeId, pool: string, name: string, disable?: string, epoch?: number): Promise<Result<void>> {
+    return this.#turning(volume, pool, epoch, (node) => node.addBitmap(name, disable))
   }
 
-  removeBitmap(volume: VolumeId, pool: string, name: string): Promise<Result<void>> {
-    return this.#withNode(volume, pool, async (node) => {
+  removeBitmap(volume: VolumeId, pool: string, name: string, epoch?: number): Promise<Result<void>> {
+    return this.#turning(volume, pool, epoch, async (node) => {
       const present = await node.bitmap(name)
       if (!present.ok) return present
       return present.value ? node.removeBitmap(name) : ok()
+    })
+  }
+
+  /** A change of the bitmaps by the run of this epoch; refused once a newer one is served. */
+  #turning(
+    volume: VolumeId,
+    pool: string,
+    epoch: number | undefined,
+    change: (node: VolumeNode) => Promise<Result<void>>,
+  ): Promise<Result<void>> {
+    return this.#withNode(volume, pool, async (node) => {
+      const exports = await node.exports()
+      if (!exports.ok) return exports
+      const objection = objectionToTurning(volume, epoch, epochsOf(exports.value))
+      return objection ? fail(objection) : change(node)
     })
   }
 

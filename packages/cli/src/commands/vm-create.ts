@@ -1,4 +1,4 @@
-import { Option, type Command } from 'commander'
+import type { Command } from 'commander'
 import type { Client } from '@stead/api/client.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { CallInput } from '@stead/api/endpoint.ts'
@@ -30,7 +30,7 @@ interface CreateOptions extends MediaOptions {
   readonly image?: string
   readonly linked?: boolean
   readonly ha?: string
-  readonly processor?: 'baseline' | 'host'
+  readonly processor?: string
   readonly start?: boolean
   readonly acceptBreach?: boolean
   readonly nic: boolean
@@ -64,11 +64,9 @@ export function addVmCreate(vm: Command, terminal: Terminal): void {
     .option(...ACCEPT_BREACH)
     .option('--no-nic', 'no network card')
     .option('--display <kind>', 'vga (a screen, seen by VNC) or none (the serial console only)')
-    .addOption(
-      new Option(
-        '--processor <kind>',
-        'baseline (what all hosts can, so that it moves live anywhere) or host (all that its host can)',
-      ).choices(['baseline', 'host']),
+    .option(
+      '--processor <kind>',
+      'baseline (what all hosts can, so that it moves live anywhere) or host (all that its host can)',
     )
     .option('--dry-run', 'only say where it would be placed')
   addPlatformOptions(addMediaOptions(create)).action(
@@ -149,8 +147,13 @@ function bodyOf(name: string, options: CreateOptions, imageSizes: ImageSizes = [
     ...platformFrom({ ...options }),
     ...(options.host === undefined ? {} : { host: options.host }),
     ...(options.ha === undefined ? {} : { ha: parseHa(options.ha) }),
-    ...(options.processor === undefined ? {} : { processor: options.processor }),
+    ...(options.processor === undefined ? {} : { processor: parseProcessor(options.processor) }),
   }
+}
+
+function parseProcessor(text: string): 'baseline' | 'host' {
+  if (text === 'baseline' || text === 'host') return text
+  throw badArgument(`--processor: \`${text}\` is no kind of processor`, 'Write baseline or host.')
 }
 
 /** Disks have whole blocks; an image need not. */

@@ -73,6 +73,19 @@ export function objectionToServed(
   return undefined
 }
 
+/**
+ * The bitmaps of a replica belong to the newest run that is served: a resync of an earlier one that goes on late must not
+ * turn them under the hands of the next. `epoch` is the caller's; absent: nobody's in particular.
+ */
+export function objectionToTurning(
+  volume: VolumeId,
+  epoch: number | undefined,
+  served: readonly number[],
+): Failure | undefined {
+  const newer = epoch === undefined ? undefined : served.find((each) => each > epoch)
+  return epoch === undefined || newer === undefined ? undefined : staleEpoch(volume, epoch, newer)
+}
+
 /** For a live move: the bitmaps belong to the run that goes on, and stay as they are. */
 export function isBesideRun(granted: ReplicaGrant, epoch: number): boolean {
   return epoch === granted.handoverEpoch && epoch !== granted.epoch

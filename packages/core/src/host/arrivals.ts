@@ -44,6 +44,8 @@ export interface PreparedVolume {
 /** What one host's agent offers to the host that a guest leaves. */
 export interface ArrivalHost {
   prepare(request: ArrivalRequest): Promise<Result<PreparedArrival>>
+  /** Fetches what the guest's console has said on the host that it is about to leave, where it stands still. */
+  carryConsole(guest: GuestId, from: HostId): Promise<Result<void>>
   /** The move came to nothing. Harmless when nothing waits. */
   abandon(guest: GuestId, epoch: number): Promise<Result<void>>
 }
@@ -71,6 +73,11 @@ export class Arrivals implements ArrivalHost {
       if (this.#waiting.get(guest)?.epoch === epoch) await this.#end(guest)
       return ok()
     })
+  }
+
+  async carryConsole(guest: GuestId, from: HostId): Promise<Result<void>> {
+    await this.#context.carryConsole?.(guest, from)
+    return ok()
   }
 
   /** The disks of what waits here, once the grant says that the guest is ours at this epoch. */

@@ -42,6 +42,7 @@ export interface DepartureOptions {
 const RETRY_MS = 50
 const PROGRESS_MS = 250
 const REPORT_MS = 1_000
+const CONSOLE_MS_MAX = 200
 /** A copy that takes longer than this and than twenty times its memory over the link is given up. */
 const GIVE_UP_AFTER_MS = 120_000
 const GIVE_UP_AFTER_COPIES = 20
@@ -275,8 +276,9 @@ export class Departure {
   /** First this host can write no more, twice over; then the last of the guest goes. */
   async #letGo(startedMs: number): Promise<void> {
     const { context, guest, handover, disks } = this.#options
-    const { migration, mirror, volumesOn, events, log, clock, self } = context
+    const { migration, mirror, volumesOn, arrivalsOn, events, log, clock, self } = context
     disks.end()
+    const carried = arrivalsOn(handover.to).carryConsole(guest.id, self)
     const [relinquished, revoked] = await Promise.all([
       migration.relinquishDisks(guest.id),
       Promise.all(
@@ -295,6 +297,8 @@ export class Departure {
       log.error('the disks of a guest that leaves could not be taken from it', { guest: guest.id })
       return
     }
+    // What the guest says there must stand behind it. A log that is long in coming keeps nobody waiting.
+    await Promise.race([carried, clock.sleep(CONSOLE_MS_MAX)])
     const completed = await migration.complete(guest.id)
     if (!completed.ok) {
       log.warn('the last of a guest could not be handed over', { guest: guest.id, cause: completed.error })

@@ -367,7 +367,7 @@ export class DiskKeeper {
         : undefined,
     )
     if (recorded?.kind !== 'recorded') return undefined
-    if (isWhole(recorded.value)) await dropOldBitmaps(context, recorded.value)
+    if (isWhole(recorded.value)) await dropOldBitmaps(context, recorded.value, epoch)
     const replica = `the replica of ${name} on ${host}`
     const stood = `the guest stood still for ${done.value.pauseMs.toFixed(1)} ms`
     context.events.tell(...resyncFinished(volume.id, host, replica, stood, done.value))
@@ -376,7 +376,7 @@ export class DiskKeeper {
 
   /** Moves the sync point on: new bitmaps on all legs, wait for all requests in flight, flush, forget the old ones. */
   async #rotate(disk: Disk, volume: Volume): Promise<void> {
-    const { context, guest, records } = this.#options
+    const { context, guest, records, epoch } = this.#options
     disk.rotatedMs = context.clock.monotonicMs()
     disk.resyncing = true
     try {
@@ -391,14 +391,15 @@ export class DiskKeeper {
       if (dirtyBytes < ROTATE_BYTES) return
       const point = nextSyncPoint(context)
       for (const replica of replicas)
-        if (!(await context.volumesOn(replica.host).addBitmap(volume.id, replica.pool, point)).ok) return
+        if (!(await context.volumesOn(replica.host).addBitmap(volume.id, replica.pool, point, undefined, epoch)).ok)
+          return
       const flushed = await this.#surgery.run(() => context.guests.drainAndFlush(guest, volume.id))
       if (!flushed.ok || disk.legs.size !== replicas.length) return
       const recorded = await records.changeVolume(volume.id, (record) =>
         inSync(record).length === replicas.length ? { ...record, syncPoint: point } : record,
       )
       if (recorded.kind === 'recorded' && recorded.value.syncPoint === point)
-        await dropOldBitmaps(context, recorded.value)
+        await dropOldBitmaps(context, recorded.value, epoch)
     } finally {
       disk.resyncing = false
     }

@@ -194,7 +194,6 @@ export class GuestRun {
     const arriving = this.#arrivals.take(this.#guest, mine.epoch)
     if (arriving) {
       this.#expect((this.#run = this.#newRun(mine.epoch, arriving)))
-      if (mine.cameFrom !== undefined) void this.#context.carryConsole?.(this.#guest, mine.cameFrom)
       for (const event of this.#early.splice(0)) this.onEvent(event)
       this.#lookAgain = true
       return

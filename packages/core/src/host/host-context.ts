@@ -42,7 +42,7 @@ export interface HostContext {
   readonly probe: GuestProbe
   /** Path of a blob on this host, fetched from another host when it is missing here. */
   readonly blobPath: (blob: BlobId) => Promise<Result<string>>
-  /** Fetches what the guest's console has said on the host that it came from; nobody waits for it. */
+  /** Fetches what the guest's console has said on the host that it is about to leave. */
   readonly carryConsole?: (guest: GuestId, from: HostId) => Promise<void>
   readonly events: EventWriter
   /** Keeps what was decided and from what, for a replay; nobody waits for it. */

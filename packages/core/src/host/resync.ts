@@ -125,7 +125,7 @@ class Resync {
     full: boolean,
     address: { port: number; exportName: string },
   ): Promise<Result<string>> {
-    const { volume, source, signal } = this.#job
+    const { volume, source, signal, epoch } = this.#job
     let recording = info.bitmaps.find((bitmap) => bitmap.recording)?.name
     // What an earlier job or an interrupted rotation has left also names what the target lacks, recording or not.
     const older = info.bitmaps.filter((bitmap) => bitmap.name !== recording)
@@ -139,7 +139,7 @@ class Resync {
     for (;;) {
       if (signal.aborted) return fail(failure('conflict', 'The resync was called off'))
       const next = `${this.#nextPoint}-${this.#passes + 1}`
-      const turned = await this.#source.addBitmap(volume.id, source.pool, next, recording)
+      const turned = await this.#source.addBitmap(volume.id, source.pool, next, recording, epoch)
       if (!turned.ok) return turned
       const select: CopyRequest['select'] =
         everything || recording === undefined ? 'all' : { bitmap: recording, extra: pending.splice(0) }
@@ -238,8 +238,8 @@ class Resync {
     dirty: string,
     address: { readonly port: number; readonly exportName: string },
   ): Promise<Result<void>> {
-    const { volume, source } = this.#job
-    const turned = await this.#source.addBitmap(volume.id, source.pool, this.#nextPoint, dirty)
+    const { volume, source, epoch } = this.#job
+    const turned = await this.#source.addBitmap(volume.id, source.pool, this.#nextPoint, dirty, epoch)
     if (!turned.ok) return turned
     const copied = await this.#copy({ bitmap: dirty, extra: [] }, false, address)
     return copied.ok ? ok() : copied
@@ -247,13 +247,13 @@ class Resync {
 }
 
 /** Forgets all bitmaps of an in-sync volume but the sync point's, once the record names it. */
-export async function dropOldBitmaps(context: HostContext, volume: Volume): Promise<void> {
+export async function dropOldBitmaps(context: HostContext, volume: Volume, epoch: number): Promise<void> {
   for (const { host, pool } of inSync(volume)) {
     const volumes = context.volumesOn(host)
     const info = await volumes.inspect(volume.id, pool)
     for (const bitmap of info.ok ? info.value.bitmaps : []) {
       if (bitmap.name === volume.syncPoint) continue
-      const removed = await volumes.removeBitmap(volume.id, pool, bitmap.name)
+      const removed = await volumes.removeBitmap(volume.id, pool, bitmap.name, epoch)
       // A bitmap too many costs a little memory and makes the next resync copy more; it harms nothing.
       if (!removed.ok)
         context.log.warn('an old bitmap stays', { volume: volume.id, bitmap: bitmap.name, cause: removed.error })

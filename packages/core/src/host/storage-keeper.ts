@@ -149,7 +149,7 @@ export class StorageKeeper {
       writes: [{ kind: 'put', key: KEYS.volume(volume.id), value: JSON.stringify(next) }],
     })
     if (!outcome.ok || !outcome.value.committed) return
-    if (isWhole(next)) await dropOldBitmaps(this.#context, next)
+    if (isWhole(next)) await dropOldBitmaps(this.#context, next, grant.epoch)
     const replica = `the replica on ${target.host}`
     events.tell(...resyncFinished(volume.id, target.host, replica, 'the guest was stopped', done.value))
   }

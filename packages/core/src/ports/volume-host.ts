@@ -111,9 +111,12 @@ export interface VolumeHost extends ReplicaSnapshots {
   revokeExport(volume: VolumeId, pool: string, exportName: string): Promise<Result<void>>
   /** What the host really has for the volume now; `not_found` when it has no file. */
   inspect(volume: VolumeId, pool: string): Promise<Result<ReplicaInfo>>
-  /** Adds an enabled bitmap (64 KiB granularity) and, in the same transaction, disables `disable`. */
-  addBitmap(volume: VolumeId, pool: string, name: string, disable?: string): Promise<Result<void>>
-  removeBitmap(volume: VolumeId, pool: string, name: string): Promise<Result<void>>
+  /**
+   * Adds an enabled bitmap (64 KiB granularity) and, in the same transaction, disables `disable`. `epoch` is that of the
+   * run for which it is done: once a newer one is served, the bitmaps are its own (`stale_epoch`).
+   */
+  addBitmap(volume: VolumeId, pool: string, name: string, disable?: string, epoch?: number): Promise<Result<void>>
+  removeBitmap(volume: VolumeId, pool: string, name: string, epoch?: number): Promise<Result<void>>
   /** Merges the disabled bitmap back into another one (after a failed pass), then removes it. */
   mergeBitmap(volume: VolumeId, pool: string, from: string, into: string): Promise<Result<void>>
   /** Dirty ranges of a bitmap, merged and in order. */

@@ -167,6 +167,17 @@ export function volumeHostContract(name: string, make: () => Promise<VolumeHostF
     await run.close()
   })
 
+  contract('the bitmaps belong to the newest run that is served', async ({ source, pool }, volume) => {
+    await create(source, volume, pool)
+    const client = await serve(source, volume, pool, 3)
+    refused(await source.volumes.addBitmap(volume, pool, 'late', 'sp', 2), 'stale_epoch')
+    refused(await source.volumes.removeBitmap(volume, pool, 'sp', 2), 'stale_epoch')
+    value(await source.volumes.addBitmap(volume, pool, 'next', 'sp', 3))
+    const names = value(await source.volumes.inspect(volume, pool)).bitmaps.map(({ name }) => name)
+    assert.deepEqual(names.toSorted(), ['next', 'sp'])
+    await client.close()
+  })
+
   contract('keeps its client when the same epoch is asked for again', async ({ source, pool }, volume) => {
     await create(source, volume, pool)
     const client = await serve(source, volume, pool, 1)
