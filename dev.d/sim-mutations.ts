@@ -114,8 +114,8 @@ export const MUTATIONS: readonly Mutation[] = [
       { file: `${HA}/export-gate.ts`, text: 'if (epoch < granted.epoch) return', by: 'if (epoch < 0) return' },
       {
         file: `${HA}/export-gate.ts`,
-        text: 'return newer === undefined ?',
-        by: 'return newer === undefined || epoch > 0 ?',
+        text: 'if (newer !== undefined) return staleEpoch(volume, epoch, newer)',
+        by: 'if (newer !== undefined && epoch < 0) return staleEpoch(volume, epoch, newer)',
       },
     ],
   },

@@ -302,19 +302,6 @@ export class MemoryVolumeHost implements VolumeHost {
     return objection ? fail(objection) : found
   }
 
-  async mergeBitmap(volume: VolumeId, pool: string, from: string, into: string): Promise<Result<void>> {
-    const found = this.#find(volume, pool)
-    if (!found.ok) return found
-    const source = found.value.bitmaps.get(from)
-    const target = found.value.bitmaps.get(into)
-    if (!source) return fail(failure('not_found', `There is no bitmap ${from}`))
-    if (source.recording) return fail(failure('conflict', `The bitmap ${from} still records`))
-    if (!target) return fail(failure('storage', `There is no bitmap ${into}`))
-    for (const block of source.dirty) target.dirty.add(block)
-    found.value.bitmaps.delete(from)
-    return ok()
-  }
-
   async dirtyRanges(volume: VolumeId, pool: string, bitmap: string): Promise<Result<readonly ByteRange[]>> {
     const found = this.#find(volume, pool)
     if (!found.ok) return found

@@ -16,7 +16,6 @@ export const VOLUME_METHODS = [
   'inspect',
   'addBitmap',
   'removeBitmap',
-  'mergeBitmap',
   'dirtyRanges',
   'digests',
   'prepareSnapshot',

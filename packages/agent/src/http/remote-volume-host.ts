@@ -62,9 +62,6 @@ export class RemoteVolumeHost implements VolumeHost {
   removeBitmap(...args: Arguments<'removeBitmap'>) {
     return this.#call('removeBitmap', args)
   }
-  mergeBitmap(...args: Arguments<'mergeBitmap'>) {
-    return this.#call('mergeBitmap', args)
-  }
   dirtyRanges(...args: Arguments<'dirtyRanges'>) {
     return this.#call('dirtyRanges', args)
   }

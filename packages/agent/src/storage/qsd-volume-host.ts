@@ -326,17 +326,6 @@ export class QsdVolumeHost implements VolumeHost {
     })
   }
 
-  mergeBitmap(volume: VolumeId, pool: string, from: string, into: string): Promise<Result<void>> {
-    return this.#withNode(volume, pool, async (node) => {
-      const source = await node.bitmap(from)
-      if (!source.ok) return source
-      if (!source.value) return fail(failure('not_found', `Volume ${volume} has no bitmap ${from}`))
-      if (source.value.recording)
-        return fail(failure('conflict', `The bitmap ${from} of volume ${volume} still records`))
-      return node.mergeBitmap(from, into)
-    })
-  }
-
   dirtyRanges(volume: VolumeId, pool: string, bitmap: string): Promise<Result<readonly ByteRange[]>> {
     return this.#reading(volume, pool, { bitmap }, dirtyExtents)
   }

@@ -302,13 +302,6 @@ export class VolumeNode {
     return this.#transaction([{ type: 'block-dirty-bitmap-remove', data: { node: this.topNode, name } }])
   }
 
-  mergeBitmap(from: string, into: string): Promise<Result<void>> {
-    return this.#transaction([
-      { type: 'block-dirty-bitmap-merge', data: { node: this.topNode, target: into, bitmaps: [from] } },
-      { type: 'block-dirty-bitmap-remove', data: { node: this.topNode, name: from } },
-    ])
-  }
-
   /**
    * Opens a read-only export, with a frozen copy of `bitmap` when one is named: the bitmap itself then stays free
    * for everybody, and may be recording. `context` is the name to ask block status for.

@@ -117,8 +117,6 @@ export interface VolumeHost extends ReplicaSnapshots {
    */
   addBitmap(volume: VolumeId, pool: string, name: string, disable?: string, epoch?: number): Promise<Result<void>>
   removeBitmap(volume: VolumeId, pool: string, name: string, epoch?: number): Promise<Result<void>>
-  /** Merges the disabled bitmap back into another one (after a failed pass), then removes it. */
-  mergeBitmap(volume: VolumeId, pool: string, from: string, into: string): Promise<Result<void>>
   /** Dirty ranges of a bitmap, merged and in order. */
   dirtyRanges(volume: VolumeId, pool: string, bitmap: string): Promise<Result<readonly ByteRange[]>>
   /** Copies from this replica to a target export, ending with a flush of the target. Runs on the source host. */
