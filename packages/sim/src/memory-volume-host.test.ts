@@ -16,6 +16,7 @@ const makeFixture = async () => {
     const volumes = hosts.get(host)
     return (
       volumes && {
+        instanceOf: (...request) => volumes.instanceOf(...request),
         write: async (...request) => volumes.writeBlockThrough(...request),
         read: async (volume, pool, block) => ok(volumes.contentOf(volume, pool)?.block(block) ?? new Uint8Array()),
         flush: async (...request) => volumes.flushThrough(...request),

@@ -33,8 +33,17 @@ import { equalBlocks, rangesOf, ReplicaContent } from './replica-content.ts'
 export const BLOCK_BYTES = 64 * 1024
 
 /** How a copy reaches the other host's replica: over a network that may be slow, cut or gone. Blocks end where zeros begin. */
+/** A copy is connected to one export: after it was made again, what is still on its way is lost. */
 export interface CopyTarget {
-  write(volume: VolumeId, pool: string, exportName: string, block: number, bytes: Uint8Array): Promise<Result<void>>
+  instanceOf(volume: VolumeId, pool: string, exportName: string): number | undefined
+  write(
+    volume: VolumeId,
+    pool: string,
+    exportName: string,
+    block: number,
+    bytes: Uint8Array,
+    instance: number,
+  ): Promise<Result<void>>
   read(volume: VolumeId, pool: string, block: number): Promise<Result<Uint8Array>>
   flush(volume: VolumeId, pool: string, exportName: string): Promise<Result<void>>
 }
@@ -126,6 +135,12 @@ export class MemoryVolumeHost implements VolumeHost {
     return ok()
   }
 
+  /** Which of the exports that had this name it is; undefined when there is none. */
+  instanceOf(volume: VolumeId, pool: string, exportName: string): number | undefined {
+    const found = this.#find(volume, pool)
+    return found.ok ? found.value.exports.get(exportName)?.instance : undefined
+  }
+
   /** A whole block, as a resync writes it: the bytes, then zeros. */
   writeBlockThrough(
     volume: VolumeId,
@@ -133,9 +148,12 @@ export class MemoryVolumeHost implements VolumeHost {
     exportName: string,
     block: number,
     bytes: Uint8Array,
+    instance?: number,
   ): Result<void> {
     const replica = this.#served(volume, pool, exportName)
     if (!replica.ok) return replica
+    if (instance !== undefined && this.instanceOf(volume, pool, exportName) !== instance)
+      return fail(failure('storage', `The connection to ${exportName} is dead`))
     replica.value.content.setBlock(block, bytes)
     markDirty(replica.value, block)
     return ok()
@@ -283,6 +301,7 @@ export class MemoryVolumeHost implements VolumeHost {
     if (isDone) return ok()
     if (bitmaps.has(name)) return fail(failure('storage', `The bitmap ${name} exists already`))
     if (disable !== undefined && !old) return fail(failure('storage', `There is no bitmap ${disable}`))
+    if (old && !old.recording) return fail(failure('conflict', `The bitmap ${disable} was turned by somebody else`))
     if (old) old.recording = false
     bitmaps.set(name, { dirty: new Set(), recording: true })
     return ok()
@@ -335,6 +354,8 @@ export class MemoryVolumeHost implements VolumeHost {
     if (!found.ok) return found
     const peer = this.#options.copyTarget(target.host)
     if (!peer) return fail(failure('host_unreachable', `The host ${target.host} cannot be reached`))
+    const instance = peer.instanceOf(volume, target.pool, target.exportName)
+    if (instance === undefined) return fail(failure('storage', `The export ${target.exportName} does not exist`))
     const selected = this.#selected(found.value.replica, select)
     if (!selected.ok) return selected
     const { content } = found.value.replica
@@ -352,7 +373,7 @@ export class MemoryVolumeHost implements VolumeHost {
     let copiedBytes = 0
     for (const block of blocks) {
       if (signal.aborted) return fail(failure('conflict', 'The copy was stopped', { cause: signal.reason }))
-      const written = await peer.write(volume, target.pool, target.exportName, block, content.block(block))
+      const written = await peer.write(volume, target.pool, target.exportName, block, content.block(block), instance)
       if (!written.ok) return written
       copiedBytes += lengthOf(block)
       onProgress({ copiedBytes, totalBytes })

@@ -164,6 +164,7 @@ export function copyTarget({ from, to, clock, network, storage, random, volumes 
     return fail(failure('host_unreachable', `${to} does not take the copy`))
   }
   return {
+    instanceOf: (...request) => volumes.instanceOf(...request),
     write: (...request) => through(() => volumes.writeBlockThrough(...request)),
     read: (volume, pool, block) => through(() => ok(volumes.contentOf(volume, pool)?.block(block) ?? new Uint8Array())),
     flush: (...request) => through(() => volumes.flushThrough(...request)),

@@ -32,6 +32,7 @@ async function start(context: TestContext, change: (volumes: MemoryVolumeHost) =
     })
   const [local, peer] = [host('h1'), host('h2')]
   peers.set('h2', {
+    instanceOf: (...request) => peer.instanceOf(...request),
     write: async (...request) => peer.writeBlockThrough(...request),
     flush: async (...request) => peer.flushThrough(...request),
     read: async () => fail(failure('storage', 'not used here')),

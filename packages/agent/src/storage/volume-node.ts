@@ -290,6 +290,8 @@ export class VolumeNode {
     const isRecording = (wanted: string) => all.value.find((each) => each.name === wanted)?.recording
     // Repeated: its first time did all of it, being one transaction.
     if (isRecording(name) && (disable === undefined || isRecording(disable) === false)) return ok()
+    if (disable !== undefined && isRecording(disable) === false)
+      return fail(failure('conflict', `The bitmap ${disable} was turned by somebody else meanwhile`))
     return this.#transaction([
       { type: 'block-dirty-bitmap-add', data: { node: this.topNode, name, granularity: BLOCK_BYTES } },
       ...(disable === undefined

@@ -112,8 +112,9 @@ export interface VolumeHost extends ReplicaSnapshots {
   /** What the host really has for the volume now; `not_found` when it has no file. */
   inspect(volume: VolumeId, pool: string): Promise<Result<ReplicaInfo>>
   /**
-   * Adds an enabled bitmap (64 KiB granularity) and, in the same transaction, disables `disable`. `epoch` is that of the
-   * run for which it is done: once a newer one is served, the bitmaps are its own (`stale_epoch`).
+   * Adds an enabled bitmap (64 KiB granularity) and, in the same transaction, disables `disable`, which must record: a
+   * second copy that turns the bitmaps at the same time finds that out here (`conflict`). `epoch` is that of the run for
+   * which it is done: once a newer one is served, the bitmaps are its own (`stale_epoch`).
    */
   addBitmap(volume: VolumeId, pool: string, name: string, disable?: string, epoch?: number): Promise<Result<void>>
   removeBitmap(volume: VolumeId, pool: string, name: string, epoch?: number): Promise<Result<void>>

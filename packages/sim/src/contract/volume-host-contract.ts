@@ -169,8 +169,8 @@ export function volumeHostContract(name: string, make: () => Promise<VolumeHostF
     await create(source, volume, pool)
     const client = await serve(source, volume, pool, 3)
     refused(await source.volumes.addBitmap(volume, pool, 'late', 'sp', 2), 'stale_epoch')
-    refused(await source.volumes.removeBitmap(volume, pool, 'sp', 2), 'stale_epoch')
     value(await source.volumes.addBitmap(volume, pool, 'next', 'sp', 3))
+    refused(await source.volumes.addBitmap(volume, pool, 'second', 'sp', 3), 'conflict')
     await client.close()
   })
 
