@@ -65,6 +65,17 @@ suite('live migration on three hosts', { timeout: 900_000 }, () => {
     await lab.must('host', 'undrain', 'h1')
   })
 
+  test('a replica is lost after the move: the guest goes on, and it is brought back', async () => {
+    const { epoch } = await lab.guest('demo')
+    await lab.must('lab', 'kill', 'h1', 'qsd')
+    await lab.until('the loss is recorded', async () =>
+      (await lab.events()).some((event) => event.kind === 'replica.stale' && event.details?.['host'] === 'h1'),
+    )
+    await lab.untilProtected('demo')
+    assert.equal((await lab.guest('demo')).epoch, epoch, 'it was not started again')
+    await assertSound()
+  })
+
   test('a move that cannot be made is refused before anything moves', async () => {
     const from = await hostOf()
     const nowhere = await lab.run('vm', 'migrate', 'demo', '--to', 'h9')

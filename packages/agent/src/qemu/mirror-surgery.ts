@@ -198,7 +198,11 @@ async function topOptions(monitor: Monitor, disk: DiskRecord): Promise<Record<st
 
 async function readyFiller(monitor: Monitor, graph: QemuBlockGraph, disk: DiskRecord): Promise<Result<string>> {
   const spare = spareFillers(graph, disk)[0]
-  if (spare) return ok(spare)
+  if (spare) {
+    // In a guest that came over live, what is not part of a disk's graph is still inactive (QEMU 10), and could not join it.
+    await monitor.execute('blockdev-set-active', { 'node-name': spare, active: true })
+    return ok(spare)
+  }
   const node = newFillerName(graph, disk)
   const added = await monitor.execute('blockdev-add', fillerBlockdev(node, disk.sizeBytes))
   return added.ok ? ok(node) : added
