@@ -212,9 +212,10 @@ export class WorldHost {
   }
 
   powerOn(): void {
-    const { network, storage } = this.#around
+    const { network, storage, etcd } = this.#around
     if (network.presence(this.id) !== 'off') return
     this.#boots += 1
+    etcd.startMember(this.id)
     this.#agentPaused = false
     this.#guardianPaused = false
     this.clock.boot()

@@ -13,6 +13,8 @@ import { exportNameOf } from './disk-keeper.ts'
 import { RunRecords } from './run-records.ts'
 
 const RETRY_MS = 100
+/** Longer than it takes to find out that a host is lost. */
+const ASK_MS_MAX = 10_000
 
 /**
  * Calls this host's replicas stale where its storage daemon has not lived through the run and another current one's
@@ -53,6 +55,8 @@ async function currentRecord({ store, clock }: HostContext, id: VolumeId): Promi
 /**
  * A host that cannot be asked may have all that the guest was told is written: it is asked again until it answers, or
  * until the cluster holds it to be lost too. Then two failures have come together, and the guest need not wait longer.
+ * One that others hear and this host does not, for as long as it takes to find out, counts as a survivor: if it is none,
+ * its replica is no worse than the own one.
  */
 async function hasAnySurvived(
   context: HostContext,
@@ -61,6 +65,7 @@ async function hasAnySurvived(
   grant: Grant,
 ): Promise<boolean> {
   const { mirror, clock } = context
+  const startedMs = clock.monotonicMs()
   for (;;) {
     const isLost = ({ host }: Replica) => mirror.state.statuses.get(host)?.value.state === 'lost'
     const asked = others.filter((replica) => !isLost(replica))
@@ -68,6 +73,7 @@ async function hasAnySurvived(
     if (survived.includes(true)) return true
     const isOver = (mirror.state.grants.get(grant.guest)?.value.epoch ?? 0) !== grant.epoch
     if (!survived.includes(undefined) || isOver) return false
+    if (clock.monotonicMs() - startedMs > ASK_MS_MAX) return true
     await clock.sleep(RETRY_MS)
   }
 }
