@@ -11,7 +11,7 @@ import { isActive } from '../model/records.ts'
 import { balance } from '../planning/balance.ts'
 import { placeGuests, type Placement } from '../planning/place.ts'
 import type { Action } from './plan.ts'
-import { objectionBetween, objectionToLiveMove, pauseBeforeNextTry } from './live-move.ts'
+import { objectionBetween, objectionToLiveMove, pauseBeforeNextTry, whyNotMigrating } from './live-move.ts'
 import { clusterPolicyOf, problemOf } from './planning-problem.ts'
 import { boundTo, freezes } from './start-gate.ts'
 
@@ -20,6 +20,8 @@ type Leave = Recall | Extract<Action, { kind: 'hand-over' }>
 
 /** Guests that are moved off hosts at the same time: for live moves the network is the limit, not their number. */
 const MOVES_AT_ONCE = 2
+/** News of the guest wakes the coordinator sooner. */
+const BETWEEN_STATES_MS = 1_000
 
 interface Running {
   readonly guest: Guest
@@ -63,7 +65,9 @@ export class Departures {
   movesFor(leaving: readonly Guest[], placement: Placement): Leave[] {
     // Stopping a guest that no other host can take would only make it worse; the drain says that it waits.
     return leaving
-      .filter((guest) => placement.places.has(guest.id))
+      .filter(
+        (guest) => placement.places.has(guest.id) && !this.#isBetweenStates(guest, placement.places.get(guest.id)!),
+      )
       .slice(0, Math.max(0, this.#free))
       .map((guest) => {
         const { grant } = this.#running.find((one) => one.guest.id === guest.id)!
@@ -82,6 +86,19 @@ export class Departures {
     const kept = guest.moveTo === undefined && grant.failedHandover ? { failedHandover: grant.failedHandover } : {}
     const handover = { to, epoch: newestEpoch(grant) + 1, reason, since: this.#wallMs }
     return { kind: 'hand-over', guest, grant: { ...rest, ...kept, handover } }
+  }
+
+  /** It stands still for a moment, or is just starting: soon it can move live, and a restart now would be a needless break. */
+  #isBetweenStates(guest: Guest, to: HostId): boolean {
+    const { grant } = this.#running.find((one) => one.guest.id === guest.id)!
+    if (this.#isAskedToMove(guest, grant) && guest.moveHow !== 'live') return false
+    const { hosts, observations } = this.#state
+    const [from, target] = [hosts.get(grant.host)?.value, hosts.get(to)?.value]
+    const phase = observations.get(guest.id)?.value.phase
+    if (!from || !target || (phase !== 'paused' && phase !== 'starting')) return false
+    const isFit = whyNotMigrating(from) === '' && objectionBetween(from, target, grant) === ''
+    if (isFit) this.againInMs = Math.min(this.againInMs ?? Infinity, BETWEEN_STATES_MS)
+    return isFit
   }
 
   #canMoveLive(guest: Guest, grant: Grant, to: HostId): boolean {

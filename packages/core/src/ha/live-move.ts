@@ -47,7 +47,7 @@ function objectionOfProcessors(from: Host, to: Host, grant: Grant | undefined): 
     : `it sees the very processor of ${from.id} (${from.processor.model}); ${to.id} has another (${to.processor.model})`
 }
 
-function whyNotMigrating({ id, qemuVersion }: Host): string {
+export function whyNotMigrating({ id, qemuVersion }: Host): string {
   if (qemuVersion === undefined) return `${id} does not say which QEMU it has`
   if (Number.parseInt(qemuVersion, 10) < QEMU_MAJOR_MIN)
     return `${id} has QEMU ${qemuVersion}, which loses guests in a live migration; ${QEMU_MAJOR_MIN} is needed`
