@@ -17,10 +17,11 @@ else {
     context.after(() => rmSync(folder, { recursive: true }))
     mkdirSync(join(folder, 'mnt'))
     const script = `truncate -s ${SIZE} "$1/image" && mkfs.btrfs -q "$1/image" >&2 && mount -o loop "$1/image" "$1/mnt" &&
-      STEAD_TEST_ON_BTRFS=1 TMPDIR="$1/mnt" exec "$2" --test "$3"`
+      STEAD_TEST_ON_BTRFS=1 TMPDIR="$1/mnt" exec "$2" --test "$3" >&2`
     const args = ['sh', folder, process.execPath, import.meta.filename]
     execFileSync('unshare', ['--mount', '--propagation', 'private', 'sh', '-c', script, ...args], {
       encoding: 'utf8',
+      stdio: 'pipe',
       timeout: TIMEOUT_MS,
       env: { ...process.env, NODE_TEST_CONTEXT: undefined },
     })
