@@ -52,7 +52,7 @@ export class EtcdCluster {
   }
 
   async memberList(): Promise<Result<readonly EtcdMember[]>> {
-    const answer = await this.#call(ClusterService.memberList, {})
+    const answer = await this.#call(ClusterService.memberList, { linearizable: true })
     return answer.ok ? ok(answer.value.members.map(toMember)) : answer
   }
 
