@@ -137,3 +137,13 @@ test('a power-off that would leave others without a spare place is warned of', a
   const { warnings } = await backend.must('host.shutdown', { params: { host: 'h1' } })
   assert.deepEqual(warnings, ['if h2 died now, a (1 GiB) would have no place'])
 })
+
+test('a guest whose host has booted under it is not called running', async (context) => {
+  const cluster = new ClusterFixture(2)
+  const guest = cluster.guest('a')
+  cluster.grant(guest, 'h1')
+  cluster.observe(guest, { bootId: 'boot-h1-0' })
+  const backend = await TestBackend.start(context, cluster)
+  const { state, reason } = await backend.must('guest.show', { params: { guest: 'a' } })
+  assert.deepEqual([state, reason], ['unknown', 'h1 has been booted since; it is about to be recovered'])
+})

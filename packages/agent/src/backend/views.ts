@@ -109,13 +109,16 @@ export function guestState(
   const seen = state.observations.get(guest.id)?.value
   const decision = state.decisions.get(guest.id)?.value
   if (isActive(grant)) {
-    if (state.statuses.get(grant.host)?.value.state === 'lost') {
+    const status = state.statuses.get(grant.host)?.value
+    if (status?.state === 'lost') {
       if (guest.ha === 'ignored')
         return { state: 'unknown', reason: `${grant.host} is lost, and HA ignores this guest` }
       if (decision?.action === 'wait') return { state: 'waiting', reason: decision.outcome }
       return { state: 'unknown', reason: `${grant.host} is lost; it is about to be recovered` }
     }
     if (seen?.epoch !== grant.epoch || seen.phase === 'starting') return { state: 'starting', reason: '' }
+    if (status && seen.bootId !== undefined && seen.bootId !== status.bootId)
+      return { state: 'unknown', reason: `${grant.host} has been booted since; it is about to be recovered` }
     if (seen.phase === 'running')
       return {
         state: 'running',
