@@ -92,6 +92,8 @@ export class MemoryGuestHost extends MemoryHardware implements GuestHost {
 
   async resume(guest: GuestId): Promise<Result<void>> {
     return this.#with(guest, (process) => {
+      // As QEMU does: only a reset would make it run again.
+      if (process.status === 'shutdown') return fail(failure('hypervisor', `${process.launch.name} has shut down`))
       process.status = 'running'
       queueMicrotask(() => this.#machine.runGuests())
       return ok()
