@@ -444,7 +444,9 @@ export class GuestRun {
     const { guests } = this.#context
     if (run.exit) return run.exit.flushed === true
     if (!run.end) {
-      const quit = await guests.quit(this.#guest)
+      // After what was under way on its disks: that ends in letting the guest go on, and a guest that writes between its
+      // last flush and its end has not ended clean.
+      const quit = await run.disks.exclusively(() => guests.quit(this.#guest))
       if (quit.ok) return quit.value.flushed
     }
     const killed = await guests.kill(this.#guest)
