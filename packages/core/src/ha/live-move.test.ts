@@ -30,6 +30,24 @@ function running(versions: readonly string[] = ['10.0.2', '10.0.2', '10.0.2'], c
 const actionsOf = (cluster: ClusterFixture) => decide(cluster.input()).actions.map(({ action }) => action)
 const isUp = () => true
 
+test('a guest that is about to leave keeps its room: nothing is started into it before it has gone', () => {
+  const GIB = 2 ** 30
+  const cluster = new ClusterFixture(2)
+  for (const id of ['h1', 'h2'] as HostId[]) {
+    const known = cluster.state.hosts.get(id)!
+    cluster.state.hosts.set(id, { ...known, value: { ...known.value, qemuVersion: '10.0.2' } })
+  }
+  const { guest } = cluster.guestWithDisk('big', ['h1', 'h2'], { memoryBytes: 6 * GIB, moveTo: H2, moveHow: 'live' })
+  cluster.grant(guest, 'h1')
+  cluster.observe(guest, { phase: 'running' })
+  cluster.guestWithDisk('late', ['h1', 'h2'], { memoryBytes: 5 * GIB })
+  const granted = actionsOf(cluster).filter((action) => action.kind === 'grant' || action.kind === 'hand-over')
+  assert.deepEqual(
+    granted.map(({ kind }) => kind),
+    ['hand-over'],
+  )
+})
+
 suite('a host that is drained', () => {
   test('hands its running guests over, at the next epoch, and stays their host until then', () => {
     const { cluster } = running()

@@ -37,14 +37,15 @@ export function problemOf(question: ProblemQuestion): PlanningProblem {
     known.add(guest.id)
     const grant = state.grants.get(guest.id)?.value
     const at = isActive(grant) && question.isUp(grant.host) ? grant.host : undefined
-    // On its way it takes room on both hosts, also when the asker does not hear the one that it leaves; the rules are asked
-    // for where it is going to be.
+    // On its way, or about to leave, it takes room on both hosts, also when the asker does not hear the one that it leaves;
+    // the rules are asked for where it is going to be.
     const isComing = isActive(grant) && !needing.has(guest.id) && state.statuses.get(grant.host)?.value.state !== 'lost'
     const arrivesAt = isComing ? grant.handover?.to : undefined
     const place = arrivesAt ?? at
     if (place === undefined && !needing.has(guest.id)) return
     guests.push(planningGuest(question, guest, grant, place))
-    if (arrivesAt !== undefined && at !== undefined) guests.push(leavingRoom(policy, guest, at))
+    if ((arrivesAt !== undefined || needing.has(guest.id)) && at !== undefined)
+      guests.push(leavingRoom(policy, guest, at))
   }
   for (const { value } of state.guests.values()) add(changed?.get(value.id) ?? value)
   for (const guest of changed?.values() ?? []) if (!known.has(guest.id)) add(guest)
