@@ -238,7 +238,10 @@ export class MemoryVolumeHost implements VolumeHost {
     const revoked = revoke(replica, (_, carried) => carried.sync || !isStillServed(granted, carried.epoch))
     const isKept = isBesideRun(granted, epoch) || (isServed && replica.bitmaps.has(syncPoint))
     const bitmapIsNew = !isKept && ensureRecording(replica, syncPoint)
-    if (!isServed) replica.exports.set(exportName, { epoch, sync: false, instance: this.#nextInstance++ })
+    if (!isServed) {
+      replica.content.flush()
+      replica.exports.set(exportName, { epoch, sync: false, instance: this.#nextInstance++ })
+    }
     return ok({ ...this.#address(exportName), bitmapIsNew, revoked })
   }
 
@@ -381,6 +384,12 @@ export class MemoryVolumeHost implements VolumeHost {
     const flushed = await peer.flush(volume, target.pool, target.exportName)
     if (!flushed.ok) return flushed
     return signal.aborted ? fail(failure('conflict', 'The copy was stopped')) : ok({ copiedBytes, totalBytes })
+  }
+
+  async flush(volume: VolumeId, pool: string): Promise<Result<void>> {
+    const found = this.#find(volume, pool)
+    if (found.ok) found.value.content.flush()
+    return found.ok ? ok() : found
   }
 
   async digests(volume: VolumeId, pool: string, range: ByteRange): Promise<Result<readonly string[]>> {

@@ -17,6 +17,7 @@ export const VOLUME_METHODS = [
   'addBitmap',
   'removeBitmap',
   'dirtyRanges',
+  'flush',
   'digests',
   'prepareSnapshot',
   'cutSnapshot',

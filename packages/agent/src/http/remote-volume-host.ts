@@ -11,6 +11,7 @@ const LONG_CALLS_MS: Readonly<Partial<Record<VolumeMethod, number>>> = {
   createReplica: 300_000,
   digests: 15_000,
   dirtyRanges: 10_000,
+  flush: 20_000,
   prepareSnapshot: 30_000,
   rollBackReplica: 60_000,
 }
@@ -64,6 +65,9 @@ export class RemoteVolumeHost implements VolumeHost {
   }
   dirtyRanges(...args: Arguments<'dirtyRanges'>) {
     return this.#call('dirtyRanges', args)
+  }
+  flush(...args: Arguments<'flush'>) {
+    return this.#call('flush', args)
   }
   digests(...args: Arguments<'digests'>) {
     return this.#call('digests', args)

@@ -31,6 +31,7 @@ import { cleanAfterDeadAgent } from './dead-agent-leftovers.ts'
 import { KeyedLock } from './keyed-lock.ts'
 import { LocalReplicaSnapshots } from './replica-snapshots.ts'
 import { copyBlocks } from './replica-copy.ts'
+import { flushReplica, NBD_TIMEOUTS, syncLayers } from './replica-flush.ts'
 import { linkReplica, replicaBytes, sweepBases } from './linked-replica.ts'
 import { allocate, discard, fill, publish, removeFiles, replicaPath } from './replica-files.ts'
 import { StorageDaemon, type PoolConfig } from './storage-daemon.ts'
@@ -62,8 +63,6 @@ export interface QsdVolumeHostOptions {
     range: ByteRange,
   ) => Promise<Result<readonly string[]>>
 }
-
-const TIMEOUTS = { connectTimeoutMs: 2_000, timeoutMs: 10_000 } as const
 
 export class QsdVolumeHost implements VolumeHost {
   readonly #options: QsdVolumeHostOptions
@@ -213,6 +212,9 @@ export class QsdVolumeHost implements VolumeHost {
       if (!bitmapIsNew.ok) return bitmapIsNew
       const added = isServed ? ok() : await node.addExport(exportName, { writable: true })
       if (!added.ok) return added
+      // The run's own flushes say nothing of what earlier ones have left.
+      const flushed = isServed ? ok() : await flushReplica(daemon, volume, exportName)
+      if (!flushed.ok) return flushed
       return ok({ ...addressOf(daemon, exportName), bitmapIsNew: bitmapIsNew.value, revoked: revoked.value })
     })
   }
@@ -232,11 +234,7 @@ export class QsdVolumeHost implements VolumeHost {
       const added = await node.addExport(exportName, { writable: true })
       if (!added.ok) return added
       // A guest's new connection knows of no writes yet, and its first flush would be left out (QEMU sends none then).
-      const endpoint = { kind: 'tcp', address: daemon.loopback, port: daemon.pool.port } as const
-      const client = await NbdClient.connect({ endpoint, exportName, ...TIMEOUTS })
-      if (!client.ok) return client
-      const flushed = await client.value.flush()
-      void client.value.disconnect()
+      const flushed = await flushReplica(daemon, volume, exportName)
       return flushed.ok ? ok(addressOf(daemon, exportName)) : flushed
     })
   }
@@ -357,7 +355,7 @@ export class QsdVolumeHost implements VolumeHost {
     const frozen = bitmap === undefined ? ok() : await this.#requireFrozen(volume, pool, bitmap)
     if (!frozen.ok) return frozen
     const endpoint = { kind: 'tcp', address: target.address, port: target.port } as const
-    const connecting = NbdClient.connect({ endpoint, exportName: target.exportName, ...TIMEOUTS, signal })
+    const connecting = NbdClient.connect({ endpoint, exportName: target.exportName, ...NBD_TIMEOUTS, signal })
     try {
       return await this.#reading(volume, pool, { bitmap }, async (source, context) => {
         const dirty =
@@ -390,6 +388,13 @@ export class QsdVolumeHost implements VolumeHost {
       // Nobody waits for the good-byes: a guest may be standing still until this pass is over.
       void connecting.then((writer) => (writer.ok ? writer.value.disconnect() : undefined))
     }
+  }
+
+  async flush(volume: VolumeId, pool: string): Promise<Result<void>> {
+    const daemon = this.daemon(pool)
+    if (!daemon.ok) return daemon
+    const flushed = await this.#reading(volume, pool, {}, (client) => client.flush())
+    return flushed.ok ? syncLayers(daemon.value.pool, volume) : flushed
   }
 
   async digests(volume: VolumeId, pool: string, range: ByteRange): Promise<Result<readonly string[]>> {
@@ -466,7 +471,7 @@ export class QsdVolumeHost implements VolumeHost {
         endpoint,
         exportName,
         metaContexts: [ALLOCATION, ...(context ? [context] : [])],
-        ...TIMEOUTS,
+        ...NBD_TIMEOUTS,
       })
       if (!client.ok) return client
       try {

@@ -195,7 +195,9 @@ class Resync {
     if (signal.aborted) return fail(failure('conflict', 'The resync was called off'))
     if (!run) {
       const passed = await this.#lastPass(dirty, exported.value)
-      return passed.ok ? ok(0) : passed
+      // What an ended run had not flushed would be lost with the source's power, and the target has it for good.
+      const flushed = passed.ok ? await this.#source.flush(volume.id, this.#job.source.pool) : passed
+      return flushed.ok ? ok(0) : flushed
     }
     const { guest } = run
     const { guests, clock } = context

@@ -78,7 +78,7 @@ export interface VolumeHost extends ReplicaSnapshots {
    * an older epoch, and every resync export, is hard-deleted and its end awaited first. Refuses an epoch older
    * than the granted one (`stale_epoch`) and a replica that the record does not call in-sync
    * (`replica_not_current`), unless `rejoining`: the last step of a resync, at the granted epoch.
-   * Ensures the recording bitmap `syncPoint` (created when absent: `bitmapIsNew`), except for a live move's destination,
+   * What earlier runs have written lasts when it returns. Ensures the recording bitmap `syncPoint` (created when absent: `bitmapIsNew`), except for a live move's destination,
    * which is served beside the run whose bitmaps these are.
    */
   exportToGuest(request: {
@@ -126,6 +126,8 @@ export interface VolumeHost extends ReplicaSnapshots {
     onProgress: (progress: CopyProgress) => void,
     signal: AbortSignal,
   ): Promise<Result<CopyProgress>>
+  /** Makes all last that this replica holds, whoever wrote it. */
+  flush(volume: VolumeId, pool: string): Promise<Result<void>>
   /** SHA-256 of each 64 KiB block of the range, base64, read from this replica. */
   digests(volume: VolumeId, pool: string, range: ByteRange): Promise<Result<readonly string[]>>
 }
