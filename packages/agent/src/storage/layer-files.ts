@@ -13,7 +13,7 @@ import type { VolumeId } from '@stead/core/model/ids.ts'
 import type { SnapshotId } from '@stead/core/model/snapshot.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { topOf, type Layer, type LayerStack } from './layer-stack.ts'
-import { diskFull, isAbsent, noCapacity, roomIn, syncFolder } from './replica-files.ts'
+import { diskFull, isAbsent, noCapacity, roomIn, secure, syncFolder } from './replica-files.ts'
 import type { PoolConfig } from './storage-daemon.ts'
 
 const run = promisify(execFile)
@@ -84,13 +84,7 @@ export async function createLayer(
     })
     await run('fallocate', ['--keep-size', '--length', String(wanted), path], { timeout: CREATE_TIMEOUT_MS })
     if (user) await chown(path, user.uid, user.gid)
-    const file = await open(path, 'r+')
-    try {
-      await file.chmod(0o600)
-      await file.sync()
-    } finally {
-      await file.close()
-    }
+    await secure(path, 0o600)
     await syncFolder(pool.path)
     return ok(layer)
   } catch (cause) {

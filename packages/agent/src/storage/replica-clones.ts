@@ -8,7 +8,7 @@ import { failure } from '@stead/core/errors.ts'
 import type { VolumeId } from '@stead/core/model/ids.ts'
 import type { SnapshotId } from '@stead/core/model/snapshot.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
-import { isAbsent, noCapacity, replicaPath, roomIn, syncFolder } from './replica-files.ts'
+import { isAbsent, noCapacity, replicaPath, roomIn, secure, syncFolder } from './replica-files.ts'
 import { cutAlready, neverCut, notPrepared } from './snapshot-refusals.ts'
 import type { PoolConfig } from './storage-daemon.ts'
 
@@ -99,14 +99,8 @@ export async function cutClone(pool: PoolConfig, volume: VolumeId, snapshot: Sna
 export async function sealClone(pool: PoolConfig, volume: VolumeId, snapshot: SnapshotId): Promise<Result<void>> {
   const path = clonePath(pool, volume, snapshot)
   try {
-    const file = await open(`${path}.new`, 'r+')
-    try {
-      if ((await file.stat()).size === 0) return fail(neverCut(volume))
-      await file.chmod(0o400)
-      await file.sync()
-    } finally {
-      await file.close()
-    }
+    if ((await stat(`${path}.new`)).size === 0) return fail(neverCut(volume))
+    await secure(`${path}.new`, 0o400)
     await rename(`${path}.new`, path)
     await syncFolder(pool.path)
     return ok()

@@ -101,6 +101,17 @@ export async function fill(path: string, sizeBytes: number, image: ImageFile): P
   }
 }
 
+/** Gives the file its mode and makes it last. */
+export async function secure(path: string, mode: number): Promise<void> {
+  const file = await open(path, 'r+')
+  try {
+    await file.chmod(mode)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}
+
 /** Gives the file its owner, makes it durable and puts it in place. */
 export async function publish(
   path: string,
@@ -110,13 +121,7 @@ export async function publish(
 ): Promise<Result<void>> {
   try {
     if (user) await chown(path, user.uid, user.gid)
-    const file = await open(path, 'r+')
-    try {
-      await file.chmod(0o600)
-      await file.sync()
-    } finally {
-      await file.close()
-    }
+    await secure(path, 0o600)
     await rename(path, replicaPath(pool, volume))
     await syncFolder(pool.path)
     return ok()
