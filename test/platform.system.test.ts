@@ -53,7 +53,7 @@ suite("a guest's platform", { timeout: 1_500_000 }, () => {
   const untilPrints = (name: string, text: RegExp) =>
     lab.until(`${name} prints ${text}`, async () => text.test(await lab.console(name)), BOOT_MS)
 
-  test('the variables of the firmware follow the guest to another host', async () => {
+  test('the variables of the firmware follow the guest to another host, and its clone', async () => {
     await create('uefi', KEEP_A_VARIABLE, '--firmware', 'uefi', '--host', 'h1')
     const { volumes } = await lab.guest('uefi')
     assert.deepEqual(
@@ -64,7 +64,10 @@ suite("a guest's platform", { timeout: 1_500_000 }, () => {
     await lab.must('vm', 'relocate', 'uefi', '--to', 'h3', '--timeout', '90s')
     await untilPrints('uefi', /VARIABLE kept/)
     assert.equal((await lab.guest('uefi')).host, 'h3')
-    await lab.must('vm', 'delete', 'uefi')
+    await lab.must('vm', 'stop', 'uefi', '--force')
+    await lab.must('vm', 'clone', 'uefi', 'again', '--start')
+    await untilPrints('again', /VARIABLE kept/)
+    for (const name of ['uefi', 'again']) await lab.must('vm', 'delete', name)
   })
 
   test('the state of a TPM follows the guest to another host', async () => {

@@ -220,7 +220,7 @@ export const guestSchema = z.object({
   display: displaySchema.exactOptional(),
   media: mediaSchema.exactOptional(),
   template: z
-    .object({ disks: z.array(imageDiskSchema) })
+    .object({ disks: z.array(imageDiskSchema), firmware: imageDiskSchema.exactOptional() })
     .exactOptional()
     .describe('Others are cloned from it, and it is never started'),
   ha: haSchema,

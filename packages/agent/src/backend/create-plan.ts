@@ -261,7 +261,7 @@ function wantedVolumes(
             name: 'firmware',
             role: 'firmware' as const,
             sizeBytes: firmware.variables.sizeBytes,
-            content: { blob: firmware.variables.blob, format: 'raw' as const },
+            content: { blob: firmware.variables.blob, format: firmware.variables.format ?? ('raw' as const) },
           },
         ]
       : []),

@@ -13,7 +13,8 @@ import type { BlobStore } from '../blobs/blob-store.ts'
 
 export interface FirmwareFiles {
   readonly code: BlobId
-  readonly variables: { readonly blob: BlobId; readonly sizeBytes: number }
+  /** Raw unless they say otherwise. */
+  readonly variables: { readonly blob: BlobId; readonly sizeBytes: number; readonly format?: 'raw' | 'qcow2' }
 }
 
 const FOLDER = '/usr/share/OVMF'

@@ -147,3 +147,11 @@ test('a guest whose host has booted under it is not called running', async (cont
   const { state, reason } = await backend.must('guest.show', { params: { guest: 'a' } })
   assert.deepEqual([state, reason], ['unknown', 'h1 has been booted since; it is about to be recovered'])
 })
+
+test('a template is called one', async (context) => {
+  const cluster = new ClusterFixture(1)
+  cluster.guest('base', { desired: 'stopped', template: { disks: [] } })
+  const backend = await TestBackend.start(context, cluster)
+  const { state, reason } = await backend.must('guest.show', { params: { guest: 'base' } })
+  assert.deepEqual([state, reason], ['stopped', 'a template: clone it'])
+})

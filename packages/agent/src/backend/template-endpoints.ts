@@ -5,12 +5,14 @@ import type { Guest } from '@stead/core/model/guest.ts'
 import type { VolumeId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
 import { inSync, isActive, volumesOf } from '@stead/core/model/records.ts'
+import type { GuestTemplate } from '@stead/core/model/template.ts'
 import type { ImageDisk, Volume } from '@stead/core/model/volume.ts'
 import type { Compare } from '@stead/core/ports/store.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { ApiBackend } from '../http/backend.ts'
 import { planCreate } from './create-plan.ts'
 import type { Desk } from './desk.ts'
+import type { FirmwareFiles } from './firmware-files.ts'
 import { createChange } from './guest-endpoints.ts'
 import { keepSeed } from './guest-media.ts'
 
@@ -27,10 +29,15 @@ export function templateEndpoints(desk: Desk): Answers {
         return fail(failure('conflict', `${known.value.value.name} is a template already`))
       const captured = await captureAll(desk, known.value.value)
       if (!captured.ok) return captured
-      const { disks, compares } = captured.value
+      const { disks, firmware, compares } = captured.value
       const operation = await desk.changeGuest(params.guest, request, ({ value: guest, revision }) => {
         if (guest.deleting) return fail(failure('conflict', `${guest.name} is being deleted`))
-        const next: Guest = { ...guest, desired: 'stopped', ha: 'stopped', template: { disks } }
+        const next: Guest = {
+          ...guest,
+          desired: 'stopped',
+          ha: 'stopped',
+          template: { disks, ...(firmware ? { firmware } : {}) },
+        }
         return ok({
           kind: 'vm.set',
           subject: `guest/${guest.id}`,
@@ -46,11 +53,9 @@ export function templateEndpoints(desk: Desk): Answers {
       const known = desk.findGuest(params.guest)
       if (!known.ok) return known
       const source = known.value.value
-      const captured = source.template
-        ? ok({ disks: source.template.disks, compares: [] })
-        : await captureAll(desk, source)
+      const captured = source.template ? ok({ ...source.template, compares: [] }) : await captureAll(desk, source)
       if (!captured.ok) return captured
-      const { disks, compares } = captured.value
+      const { disks, firmware, compares } = captured.value
       const plan = () =>
         desk.loaded((state) => {
           const context = { state, self, verdicts: verdicts(), uuid: () => random.uuid(), wallMs: clock.wallMs() }
@@ -59,7 +64,7 @@ export function templateEndpoints(desk: Desk): Answers {
             format,
             ...(body.linked ? { linked: true as const } : {}),
           }))
-          return planCreate({ ...context, contents }, likeness(state, source, body))
+          return planCreate({ ...context, ...firmwareLike(source, firmware), contents }, likeness(state, source, body))
         })
       const change = await desk.changeAdmitted(request, body.acceptBreach, async () => {
         const planned = plan()
@@ -114,18 +119,21 @@ function objectionToCapture(state: ClusterState, guest: Guest) {
 async function captureAll(
   desk: Desk,
   guest: Guest,
-): Promise<Result<{ readonly disks: readonly ImageDisk[]; readonly compares: readonly Compare[] }>> {
+): Promise<Result<GuestTemplate & { readonly compares: readonly Compare[] }>> {
   const objection = objectionToCapture(desk.state, guest)
   if (objection) return fail(objection)
   const compares = [{ key: KEYS.grant(guest.id), modRevision: desk.state.grants.get(guest.id)?.revision ?? 0n }]
   const disks: ImageDisk[] = []
+  let firmware: ImageDisk | undefined
   for (const { value: volume } of volumesOf(desk.state, guest) ?? []) {
-    if (volume.role !== undefined) continue
+    // A TPM's secrets are the guest's own.
+    if (volume.role === 'tpm') continue
     const disk = await capture(desk, volume)
     if (!disk.ok) return disk
-    disks.push(disk.value)
+    if (volume.role === 'firmware') firmware = disk.value
+    else disks.push(disk.value)
   }
-  return ok({ disks, compares })
+  return ok({ disks, ...(firmware ? { firmware } : {}), compares })
 }
 
 async function capture(desk: Desk, volume: Volume): Promise<Result<ImageDisk>> {
@@ -141,7 +149,14 @@ async function capture(desk: Desk, volume: Volume): Promise<Result<ImageDisk>> {
   )
 }
 
-/** What a create would have to ask for to get a guest like this one. Addresses and CDs are not taken over. */
+/** The firmware that the guest was made with, its variables as they are in the copy. */
+function firmwareLike({ platform }: Guest, variables: ImageDisk | undefined): { readonly firmware?: FirmwareFiles } {
+  if (!platform?.firmware || !variables) return {}
+  const { blob, format, virtualSizeBytes: sizeBytes } = variables
+  return { firmware: { code: platform.firmware.code, variables: { blob, format, sizeBytes } } }
+}
+
+/** What a create would have to ask for to get a machine like this one. Addresses and CDs are not taken over. */
 function likeness(
   state: ClusterState,
   source: Guest,
@@ -168,6 +183,7 @@ function likeness(
       linked: false,
     })),
     boot: source.boot,
+    platform: platformLike(source),
     start: body.start,
     nic: source.nics.length > 0,
     ...(source.display === undefined ? {} : { display: source.display }),
@@ -175,4 +191,10 @@ function likeness(
     ...(body.host === undefined ? {} : { host: body.host }),
     acceptBreach: body.acceptBreach,
   }
+}
+
+function platformLike({ platform = {} }: Guest): Parameters<typeof planCreate>[1]['platform'] {
+  const { firmware, devices, ...rest } = platform
+  const kind = firmware ? (firmware.secureBoot ? 'uefi-secure' : 'uefi') : 'bios'
+  return { ...rest, firmware: kind, ...(devices ? { devices: { ...devices } } : {}) }
 }

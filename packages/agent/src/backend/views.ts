@@ -108,6 +108,7 @@ export function guestState(
   const grant = state.grants.get(guest.id)?.value
   const seen = state.observations.get(guest.id)?.value
   const decision = state.decisions.get(guest.id)?.value
+  if (guest.template) return { state: 'stopped', reason: 'a template: clone it' }
   if (isActive(grant)) {
     const status = state.statuses.get(grant.host)?.value
     if (status?.state === 'lost') {

@@ -14,7 +14,11 @@ export function blobsOfGuest({ boot, media, platform, template }: Guest): BlobId
   const lies = [media?.cdrom?.medium?.blob, media?.cloudInit?.blob, platform?.firmware?.code].filter(
     (blob) => blob !== undefined,
   )
-  return [...boots, ...lies, ...(template?.disks ?? []).map((disk) => disk.blob)]
+  return [
+    ...boots,
+    ...lies,
+    ...[...(template?.disks ?? []), ...(template?.firmware ? [template.firmware] : [])].map((disk) => disk.blob),
+  ]
 }
 
 export function referencedBlobs(state: ClusterState): ReadonlySet<BlobId> {
