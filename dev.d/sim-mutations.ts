@@ -199,13 +199,28 @@ export const MUTATIONS: readonly Mutation[] = [
         by: '',
       },
     ],
+    redundantWith: {
+      line: 'what the source knows of itself is asked first',
+      edits: [
+        {
+          file: `${HOST}/departure.ts`,
+          text: 'if ((mirror.state.statuses.get(self)?.revision ?? 0n) > revision) return STATUS_CHANGED',
+          by: '',
+        },
+      ],
+    },
   },
   {
     rule: 'nothing-becomes-current-during-a-move',
-    edits: [{ file: `${HOST}/departure.ts`, text: 'await disks.hold()', by: '' }],
+    edits: [{ file: `${HOST}/disk-keeper.ts`, text: "this.#held.abort('the guest is about to move')", by: '' }],
     redundantWith: {
-      line: 'legs and records of the disks are compared at the switch',
+      line: 'legs and records of the disks are compared at the switch, and nobody turns the bitmaps of a replica that is open for a newer run',
       edits: [
+        {
+          file: `${HA}/export-gate.ts`,
+          text: 'const newer = epoch === undefined ? undefined : served.find((each) => each > epoch)',
+          by: 'const newer = undefined as number | undefined',
+        },
         {
           file: `${HOST}/departure.ts`,
           text: 'const changed = this.#differentLegs(prepared.value)',

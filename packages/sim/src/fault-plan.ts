@@ -182,6 +182,7 @@ class Planner {
       () => this.#overtakeStart(atMs),
       () => this.#loseSourceOfCopy(),
       () => this.#loseWriteInFlight(atMs, store),
+      () => this.#loseMover(atMs),
     ]
     random.pick(choices)()
   }
@@ -202,6 +203,21 @@ class Planner {
     const pausedMs = startMs - random.fraction() * 900
     this.#for(pausedMs, pausedMs + 4_000, ['pause-guardian', runner], ['resume-guardian', runner])
     this.#nowMs = Math.max(this.#nowMs, startMs + 2_500)
+  }
+
+  /**
+   * A host is held to be lost while a guest leaves it that cannot be recovered, its only replica being there: the room
+   * that was kept for it elsewhere is given to others.
+   */
+  #loseMover(atMs: number): void {
+    const random = this.#random
+    const [guest, [store = ''] = []] = Object.entries(this.#guests).find(([, replicas]) => replicas.length === 1) ?? []
+    if (guest === undefined) return
+    const to = random.pick(this.#compute.filter((each) => each !== store))
+    this.#add(atMs, 'move-live', guest, to)
+    const pausedMs = atMs - random.between(0, 900)
+    this.#for(pausedMs, pausedMs + random.between(1_100, 2_600), ['pause-guardian', store], ['resume-guardian', store])
+    this.#nowMs = Math.max(this.#nowMs, atMs + 2_000)
   }
 
   /** A replica comes back, and the one that it is copied from is dropped meanwhile, but can still be read. */
@@ -230,6 +246,10 @@ class Planner {
     const guest = random.pick(this.#names)
     const movedMs = atMs - random.fraction() * random.pick([200, 1_500])
     this.#add(movedMs, 'move-live', guest, random.pick(this.#compute))
+    // A replica is brought up to date meanwhile: that begins about a second after its loss.
+    const [store] = this.#guests[guest] ?? []
+    if (store !== undefined && random.fraction() < 0.2)
+      this.#add(Math.max(START_MS, movedMs - random.between(600, 1_600)), 'kill-daemon', store)
     if (random.fraction() < 0.1) this.#add(movedMs + random.fraction() * 1_500, 'cancel-move', guest)
   }
 
