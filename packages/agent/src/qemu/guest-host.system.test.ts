@@ -1,8 +1,6 @@
 /** The contract on real QEMU with two real qemu-storage-daemons: `a` by unix socket, `b` by TCP. No network in the guests. */
 import assert from 'node:assert/strict'
-import { spawn, type ChildProcess } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { once } from 'node:events'
 import {
   chmodSync,
   existsSync,
@@ -16,7 +14,6 @@ import {
   closeSync,
   ftruncateSync,
 } from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { after, afterEach, beforeEach, describe, it } from 'node:test'
@@ -31,11 +28,12 @@ import {
   type GuestHostHarness,
   type ServerName,
 } from '@stead/sim/contract/guest-host-contract.ts'
+import { freePort } from '../free-port-fixture.ts'
 import { readPidFile, readStat } from '../process/detached.ts'
 import { bootSector, lastNumberIn } from './boot-sector.ts'
 import { probeNbdServer } from './leg-probe.ts'
 import { QemuGuestHost } from './qemu-guest-host.ts'
-import { QmpClient } from './qmp.ts'
+import { BareStorageDaemon } from './storage-daemon-fixture.ts'
 
 const HELPER = resolve(import.meta.dirname, '../../../../.native/bin/stead-run-guest')
 const DISK_BYTES = 16 << 20
@@ -64,8 +62,7 @@ after(() => {
 
 class Servers {
   readonly folder: string
-  readonly #processes = new Map<ServerName, ChildProcess>()
-  readonly #monitors = new Map<ServerName, QmpClient>()
+  readonly #daemons = new Map<ServerName, BareStorageDaemon>()
   #port = 0
   readonly #volumes: string[] = []
 
@@ -88,18 +85,10 @@ class Servers {
   async start(name: ServerName): Promise<void> {
     if (name === 'b' && this.#port === 0) this.#port = await freePort()
     const nbd = join(this.folder, 'a.nbd')
-    const control = join(this.folder, `${name}.qmp`)
-    for (const stale of [control, ...(name === 'a' ? [nbd] : [])]) rmSync(stale, { force: true })
+    if (name === 'a') rmSync(nbd, { force: true })
     const address =
       name === 'a' ? `addr.type=unix,addr.path=${nbd}` : `addr.type=inet,addr.host=127.0.0.1,addr.port=${this.#port}`
-    const child = spawn(
-      'qemu-storage-daemon',
-      ['--chardev', `socket,id=q,path=${control},server=on,wait=off`, '--monitor', 'q', '--nbd-server', address],
-      { stdio: 'ignore' },
-    )
-    this.#processes.set(name, child)
-    const monitor = must(await QmpClient.connect(control))
-    this.#monitors.set(name, monitor)
+    this.#daemons.set(name, await BareStorageDaemon.start(this.folder, name, address))
     for (const volume of this.#volumes) await this.#export(name, volume)
     if (name === 'a') chmodSync(nbd, 0o666)
     must(await probeNbdServer(this.leg(name, 'x').endpoint, BOUND_MS))
@@ -116,48 +105,22 @@ class Servers {
   }
 
   async #export(name: ServerName, volume: string): Promise<void> {
-    const monitor = this.#monitors.get(name)
-    assert.ok(monitor)
+    const daemon = this.#daemons.get(name)
+    assert.ok(daemon)
     const node = `v${volume.slice(0, 24)}`
-    must(
-      await monitor.execute('blockdev-add', {
-        driver: 'raw',
-        'node-name': node,
-        file: { driver: 'file', filename: this.image(name, volume) },
-      }),
-    )
-    must(
-      await monitor.execute('block-export-add', {
-        type: 'nbd',
-        id: node,
-        'node-name': node,
-        name: `vol-${volume}-e1`,
-        writable: true,
-      }),
-    )
+    const file = { driver: 'file', filename: this.image(name, volume) }
+    await daemon.execute('blockdev-add', { driver: 'raw', 'node-name': node, file })
+    const exported = { id: node, 'node-name': node, name: `vol-${volume}-e1` }
+    await daemon.execute('block-export-add', { type: 'nbd', ...exported, writable: true })
   }
 
   signal(name: ServerName, signal: NodeJS.Signals): void {
-    this.#processes.get(name)?.kill(signal)
+    this.#daemons.get(name)?.process.kill(signal)
   }
 
   async kill(name: ServerName): Promise<void> {
-    const child = this.#processes.get(name)
-    if (!child || child.exitCode !== null || child.signalCode !== null) return
-    const gone = once(child, 'exit')
-    child.kill('SIGKILL')
-    await gone
-    this.#monitors.get(name)?.close()
+    await this.#daemons.get(name)?.kill()
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 class RealHarness implements GuestHostHarness {

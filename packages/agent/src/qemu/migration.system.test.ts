@@ -1,8 +1,6 @@
 /** The contract on real QEMU: two guest folders play two hosts, two qemu-storage-daemons hold the replicas of both. */
 import assert from 'node:assert/strict'
-import { spawn, type ChildProcess } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { once } from 'node:events'
 import {
   chmodSync,
   existsSync,
@@ -13,7 +11,6 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
@@ -28,10 +25,11 @@ import {
   type HostName,
   type MigrationHost,
 } from '@stead/sim/contract/guest-migration-contract.ts'
+import { freePort } from '../free-port-fixture.ts'
 import { bootSector, lastNumberIn } from './boot-sector.ts'
 import { probeNbdServer } from './leg-probe.ts'
 import { QemuGuestHost } from './qemu-guest-host.ts'
-import { QmpClient } from './qmp.ts'
+import { BareStorageDaemon } from './storage-daemon-fixture.ts'
 
 const HELPER = resolve(import.meta.dirname, '../../../../.native/bin/stead-run-guest')
 const DISK_BYTES = 16 << 20
@@ -53,8 +51,7 @@ const quietLog: Log = {
 class Server {
   readonly name: ServerName
   readonly #folder: string
-  #process: ChildProcess | undefined
-  #monitor: QmpClient | undefined
+  #daemon: BareStorageDaemon | undefined
   #port = 0
 
   constructor(name: ServerName, folder: string) {
@@ -64,13 +61,8 @@ class Server {
 
   async start(): Promise<void> {
     this.#port = await freePort()
-    const control = join(this.#folder, `${this.name}.qmp`)
     const address = `addr.type=inet,addr.host=127.0.0.1,addr.port=${this.#port}`
-    const chardev = `socket,id=q,path=${control},server=on,wait=off`
-    this.#process = spawn('qemu-storage-daemon', ['--chardev', chardev, '--monitor', 'q', '--nbd-server', address], {
-      stdio: 'ignore',
-    })
-    this.#monitor = must(await QmpClient.connect(control))
+    this.#daemon = await BareStorageDaemon.start(this.#folder, this.name, address)
     must(await probeNbdServer(this.#endpoint, BOUND_MS))
   }
 
@@ -96,18 +88,13 @@ class Server {
   }
 
   async endService(volume: VolumeId, epoch: number): Promise<void> {
-    const deleted = this.#monitor?.waitFor(({ event }) => event === 'BLOCK_EXPORT_DELETED', BOUND_MS)
+    const deleted = this.#daemon?.monitor.waitFor(({ event }) => event === 'BLOCK_EXPORT_DELETED', BOUND_MS)
     await this.#execute('block-export-del', { id: `${nodeName(volume)}-${epoch}`, mode: 'hard' })
     assert.ok(await deleted, 'the export does not end')
   }
 
   async stop(): Promise<void> {
-    this.#monitor?.close()
-    const child = this.#process
-    if (!child || child.exitCode !== null || child.signalCode !== null) return
-    const gone = once(child, 'exit')
-    child.kill('SIGKILL')
-    await gone
+    await this.#daemon?.kill()
   }
 
   get #endpoint(): Leg['endpoint'] {
@@ -115,22 +102,13 @@ class Server {
   }
 
   async #execute(command: string, args: object): Promise<void> {
-    assert.ok(this.#monitor)
-    must(await this.#monitor.execute(command, args))
+    assert.ok(this.#daemon)
+    await this.#daemon.execute(command, args)
   }
 }
 
 const exportName = (volume: VolumeId, epoch: number): string => `vol-${volume}-e${epoch}`
 const nodeName = (volume: VolumeId): string => `v${volume.slice(0, 24)}`
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
 
 class RealHarness implements GuestMigrationHarness {
   readonly folder: string

@@ -1,7 +1,6 @@
 /** Real storage daemons in a temporary folder, for tests of this folder. */
 import { createHash } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -15,6 +14,7 @@ import type {
   VolumeHostFixture,
   VolumeHostSide,
 } from '@stead/sim/contract/volume-host-contract.ts'
+import { freePort } from '../free-port-fixture.ts'
 import { NbdClient } from '../nbd/nbd-client.ts'
 import { QsdVolumeHost } from './qsd-volume-host.ts'
 
@@ -101,18 +101,5 @@ export async function connectExport({ exportName, loopback, port }: ExportAddres
     write: (offset, data) => value.write(offset, data),
     flush: () => value.flush(),
     close: () => value.disconnect(),
-  })
-}
-
-async function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() =>
-        address && typeof address === 'object' ? resolve(address.port) : reject(new Error('no port')),
-      )
-    })
   })
 }

@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { assert } from '@stead/core/assert.ts'
 import type { Log } from '@stead/core/ports/log.ts'
+import { freePorts } from '../free-port-fixture.ts'
 import { realClock } from '../real-clock.ts'
 import { etcdStatus } from './etcd-cluster.ts'
 
@@ -230,17 +231,4 @@ export class EtcdTestbed {
       }),
     )
   }
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer().listen(0, '127.0.0.1')
-      await once(server, 'listening')
-      return server
-    }),
-  )
-  const ports = servers.map((server) => (server.address() as AddressInfo).port)
-  await Promise.all(servers.map((server) => once(server.close(), 'close')))
-  return ports
 }
