@@ -38,6 +38,7 @@ import { keepHouse } from './housekeeping.ts'
 import { startApiServer } from './http/api-server.ts'
 import { startInternalServer } from './http/internal-server.ts'
 import { arrivalCalls, remoteArrivals } from './http/remote-arrivals.ts'
+import { imagesOfAllHosts, memoryImageService } from './http/remote-memory-images.ts'
 import { jsonLog } from './json-log.ts'
 import { LinuxNetworkHost } from './network/linux-network-host.ts'
 import { ConsoleRouter } from './console/console-router.ts'
@@ -52,6 +53,7 @@ import { newestMachineType } from './qemu/machine-type.ts'
 import { DiskCapture } from './images/disk-capture.ts'
 import { ImageImporter } from './images/image-import.ts'
 import { checkKernel } from './qemu/blob-check.ts'
+import { QemuGuestMemory } from './qemu/qemu-guest-memory.ts'
 import { QemuGuestHost } from './qemu/qemu-guest-host.ts'
 import { realClock, realRandom } from './real-clock.ts'
 import { keepRegistered, register, type Registration } from './registration.ts'
@@ -195,6 +197,11 @@ async function main(configPath: string | undefined): Promise<void> {
       ...(config.guestUser ? { user: config.guestUser } : {}),
     }),
     migration: guests.migration,
+    memory: new QemuGuestMemory({
+      processes: guests.processes,
+      places: imagesOfAllHosts({ self, own: volumes.images, client: (host) => peers.client(host) }),
+      ...(config.guestUser ? { user: config.guestUser } : {}),
+    }),
     arrivalsOn: (host) => (host === self ? arrivals : remoteArrivals(peers.client(host))),
     volumesOn: (host, via) => (host === self ? volumes : peers.volumes(host, via)),
     network: new LinuxNetworkHost(config.guestUser ? { user: config.guestUser } : {}),
@@ -267,6 +274,7 @@ async function main(configPath: string | undefined): Promise<void> {
     token: config.apiToken,
     connectConsole: (request) => consoles.connect(request),
   })
+  const memoryImages = memoryImageService(volumes.images)
   const internal = await startInternalServer({
     hosts: Object.values(config.addresses).filter((address) => address !== undefined),
     port: config.agentPort,
@@ -277,6 +285,7 @@ async function main(configPath: string | undefined): Promise<void> {
       ...decisionCalls(decisions),
       ...guestAgentCalls(context),
       ...arrivalCalls(arrivals),
+      ...memoryImages.calls,
       ...consoles.calls,
       'capture-disk': (input) => {
         const { volume, pool } = input as { volume: VolumeId; pool: string }
@@ -288,9 +297,10 @@ async function main(configPath: string | undefined): Promise<void> {
         return fetched.find((result) => !result.ok) ?? ok()
       },
     },
-    pipes: consoles.pipes,
+    pipes: { ...consoles.pipes, ...memoryImages.pipes },
     streams: {
       ...consoles.streams,
+      ...memoryImages.streams,
       console: async (input, gone) => {
         const { guest, offset, follow } = input as { guest: GuestId; offset: number; follow: boolean }
         return ok(readConsole(guests.consoleLogPath(guest), offset, follow, gone))

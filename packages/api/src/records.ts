@@ -248,6 +248,7 @@ export const guestSchema = z.object({
   lifecycle: lifecycleSchema.exactOptional(),
   moveHow: z.enum(['live', 'restart']).exactOptional().describe('How; by a stop and a start when absent'),
   cancelledHandover: epoch.exactOptional().describe('The hand-over that a user has called off'),
+  resumeFrom: z.string().exactOptional().describe('The snapshot whose memory belongs to the disks as they are'),
   snapshotSchedule: snapshotScheduleSchema.exactOptional(),
   deleting: z.boolean(),
   createdAt: wallMs('When it was created'),

@@ -11,6 +11,7 @@ import type {
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { breakConnection } from './leg-servers.ts'
 import { describe } from './memory-guest-host.ts'
+import { giveUpWriting } from './memory-guest-memory.ts'
 import type { MemoryMachine, Process } from './memory-machine.ts'
 import { MemoryTransfer, type TransferRoutes, type WaitingPlace } from './memory-transfer.ts'
 
@@ -126,7 +127,11 @@ export class MemoryGuestMigration implements GuestMigration {
   }
 
   async cancel(guest: GuestId): Promise<Result<void>> {
-    return this.#with(guest, (process) => process.transfer?.cancel() ?? ok())
+    return this.#with(guest, (process) => {
+      // Nobody reads the image any more.
+      giveUpWriting(process, this.#options.machine)
+      return process.transfer?.cancel() ?? ok()
+    })
   }
 
   #with<T>(guest: GuestId, work: (process: Process) => Result<T>): Result<T> {

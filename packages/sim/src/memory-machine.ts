@@ -8,6 +8,7 @@ import type { DiskLimits } from '@stead/core/model/hardware.ts'
 import type { GuestDisk, GuestEvent, GuestLaunch, Leg, RunningGuest } from '@stead/core/ports/guest-host.ts'
 import { ok, type Result } from '@stead/core/result.ts'
 import type { LegConnection, LegServers } from './leg-servers.ts'
+import type { MemoryWriting } from './memory-guest-memory.ts'
 import type { MemoryTransfer, WaitingPlace } from './memory-transfer.ts'
 
 export interface Disk {
@@ -45,6 +46,8 @@ export interface Process {
   waiting?: WaitingPlace
   /** The last time that its guest's memory was sent to another machine. */
   transfer?: MemoryTransfer
+  /** Its guest's memory is being written into an image. */
+  writing?: MemoryWriting
 }
 
 /** How often a guest of a simulated cluster writes. Without it guests write only when `runGuests` is called. */
@@ -139,10 +142,14 @@ export class MemoryMachine {
     return ok(process)
   }
 
-  /** The guest goes on in `process` where it stood still in `from`: with all that it had in its memory. */
-  arrive(process: Process, from: Process, status: Process['status']): void {
+  /** The guest goes on in `process` where it stood still, `from` being what it knew of its disks: with all that it had in its memory. */
+  arrive(
+    process: Process,
+    from: ReadonlyMap<VolumeId, Pick<Disk, 'acknowledged' | 'sinceFlush'>>,
+    status: Process['status'],
+  ): void {
     for (const [volume, disk] of process.disks) {
-      const known = from.disks.get(volume)
+      const known = from.get(volume)
       if (known) disk.acknowledged = known.acknowledged
       if (known) disk.sinceFlush = known.sinceFlush
     }

@@ -4,6 +4,7 @@ import type { VolumeId } from '@stead/core/model/ids.ts'
 import { SNAPSHOTS_MAX, type SnapshotId } from '@stead/core/model/snapshot.ts'
 import type { HeldSnapshots, ReplicaSnapshots } from '@stead/core/ports/replica-snapshots.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
+import type { KeptMemory } from './memory-guest-memory.ts'
 import type { ReplicaContent } from './replica-content.ts'
 
 /** What is kept of a replica's earlier states, oldest first. */
@@ -12,6 +13,8 @@ export interface Kept {
   /** Absent: prepared, not cut. */
   content?: ReplicaContent
   sealed: boolean
+  /** The guest's memory at that moment, which lies beside it. */
+  memory?: KeptMemory
 }
 
 export interface SnapshottedReplica {

@@ -26,7 +26,13 @@ import type {
   VolumeHost,
 } from '@stead/core/ports/volume-host.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
-import { forgetPrepared, forgetUnsealed, MemorySnapshots, type SnapshottedReplica } from './memory-snapshots.ts'
+import {
+  forgetPrepared,
+  forgetUnsealed,
+  MemorySnapshots,
+  type Kept,
+  type SnapshottedReplica,
+} from './memory-snapshots.ts'
 import { equalBlocks, rangesOf, ReplicaContent } from './replica-content.ts'
 
 /** Granularity of bitmaps and digests, as in the real one. */
@@ -180,11 +186,14 @@ export class MemoryVolumeHost implements VolumeHost {
 
   /** What a snapshot holds, for those who only look. Undefined when it is not here, or not yet for good. */
   snapshotOf(volume: VolumeId, pool: string, snapshot: SnapshotId): ReplicaContent | undefined {
-    const kept = this.#pools
-      .get(pool)
-      ?.get(volume)
-      ?.kept.find((each) => each.snapshot === snapshot)
+    const kept = this.keptOf(volume, pool, snapshot)
     return kept?.sealed ? kept.content : undefined
+  }
+
+  /** What the replica keeps of a snapshot, whatever state that is in. */
+  keptOf(volume: VolumeId, pool: string, snapshot: SnapshotId): Kept | undefined {
+    const replica = this.#pools.get(pool)?.get(volume)
+    return replica?.kept.find((each) => each.snapshot === snapshot)
   }
 
   /** The host loses its power: what was not flushed is kept or not, as chance has it. */

@@ -42,6 +42,7 @@ import { WorldProbe } from './world-probe.ts'
 import { orderAt } from './world-addresses.ts'
 import { worldLegWatch } from './world-leg-watch.ts'
 import { worldLog } from './world-log.ts'
+import { WorldMemory } from './world-memory.ts'
 import { WorldMigration } from './world-migration.ts'
 import type { WorldNetwork } from './world-network.ts'
 import { hostRecord } from './world-records.ts'
@@ -341,6 +342,7 @@ export class WorldHost {
       guests: life.bind(new WorldGuests(onThisHost), latency),
       guestAgent: life.bind(new MemoryGuestAgent({ machine: this.machine, clock: ownClock }), latency),
       migration: life.bind(new WorldMigration(onThisHost), latency),
+      memory: life.bind(new WorldMemory({ ...onThisHost, volumesOn: (id) => this.#around.host(id).volumes }), latency),
       arrivalsOn: (id) => remotes.get(id)?.arrivals ?? arrivals,
       volumesOn: (id) => (id === this.id ? own : (remotes.get(id)?.volumes ?? own)),
       hostDevices: NO_DEVICES,

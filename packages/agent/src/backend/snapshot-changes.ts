@@ -1,10 +1,13 @@
 /** What a user's word about a guest's snapshots changes in the records. */
 import { failure } from '@stead/core/errors.ts'
+import { objectionOfHost } from '@stead/core/host/memory-resume.ts'
 import { putSnapshot, snapshotsOf, snapshotSubject } from '@stead/core/host/snapshot-records.ts'
 import type { ClusterState, Versioned } from '@stead/core/model/cluster.ts'
+import { recordDifferences } from '@stead/core/model/guest-machine.ts'
 import type { Guest } from '@stead/core/model/guest.ts'
 import type { HostId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
+import { whyMemoryNotKept } from '@stead/core/model/platform.ts'
 import { isActive, volumesOf } from '@stead/core/model/records.ts'
 import {
   SNAPSHOTS_MAX,
@@ -27,10 +30,16 @@ export function findSnapshot(state: ClusterState, guest: Guest, name: string): R
 export function createSnapshot(
   state: ClusterState,
   known: Versioned<Guest>,
-  asked: { readonly name: string; readonly wanted: SnapshotConsistency; readonly uuid: string; readonly nowMs: number },
+  asked: {
+    readonly name: string
+    readonly wanted: SnapshotConsistency
+    readonly memory?: boolean
+    readonly uuid: string
+    readonly nowMs: number
+  },
 ): Result<Change> {
   const { value: guest } = known
-  const objection = objectionToAny(state, guest)
+  const objection = objectionToAny(state, guest) ?? (asked.memory ? objectionToMemory(state, guest) : undefined)
   if (objection) return objection
   const present = snapshotsOf(state, guest.id)
   if (present.some(({ value }) => value.name === asked.name))
@@ -51,6 +60,7 @@ export function createSnapshot(
     consistent: 'crash',
     volumes: [],
     scheduled: false,
+    ...(asked.memory ? { withMemory: true } : {}),
   }
   return ok({
     kind: 'vm.snapshot-create',
@@ -67,6 +77,12 @@ export function deleteSnapshot(
 ): Result<Change> {
   if (snapshot.state === 'rolling-back')
     return fail(failure('conflict', `${guest.name} is just being rolled back to ${snapshot.name}`))
+  if (guest.resumeFrom === snapshot.name)
+    return fail(
+      failure('conflict', `${guest.name} has not been started since it was rolled back: the memory is still needed`, {
+        hint: `Start it, or \`stead vm snapshot rollback ${guest.name} ${snapshot.name} --without-memory\``,
+      }),
+    )
   const key = KEYS.snapshot(guest.id, snapshot.name)
   return ok({
     kind: 'vm.snapshot-delete',
@@ -88,7 +104,7 @@ export function rollBackTo(
   state: ClusterState,
   known: Versioned<Guest>,
   { value: snapshot, revision }: Versioned<Snapshot>,
-  asked: { readonly start?: boolean | undefined; readonly deleteNewer: boolean },
+  asked: { readonly start?: boolean | undefined; readonly deleteNewer: boolean; readonly withoutMemory?: boolean },
   isUp: (host: HostId) => boolean,
 ): Result<Change> {
   const { value: guest } = known
@@ -122,6 +138,13 @@ export function rollBackTo(
         }),
       )
   }
+  const unfit = asked.withoutMemory ? undefined : objectionToResuming(state, guest, snapshot, isUp)
+  if (unfit !== undefined)
+    return fail(
+      failure('conflict', `The memory in ${snapshot.name} cannot be brought back: ${unfit}`, {
+        hint: '`--without-memory` boots the guest from its disks',
+      }),
+    )
   const runs = guest.desired === 'running' || isActive(state.grants.get(guest.id)?.value)
   const startAfter = asked.start ?? guest.desired === 'running'
   const stopped: Guest = {
@@ -137,7 +160,11 @@ export function rollBackTo(
     subject: snapshotSubject(snapshot),
     compares: [unchanged(known), { key, modRevision: revision }],
     writes: [
-      putSnapshot({ ...snapshot, state: 'rolling-back', startAfter }),
+      putSnapshot({
+        ...snapshot,
+        ...{ state: 'rolling-back', startAfter },
+        ...(snapshot.memory && asked.withoutMemory ? { withoutMemory: true } : {}),
+      }),
       ...(runs ? [{ kind: 'put', key: KEYS.guest(guest.id), value: JSON.stringify(stopped) } as const] : []),
     ],
     events: [],
@@ -165,6 +192,33 @@ function objectionToAny(state: ClusterState, guest: Guest): Result<never> | unde
   if (guest.volumes.length === 0) return fail(failure('conflict', `${guest.name} has no disk`))
   const busy = snapshotsOf(state, guest.id).find(({ value }) => value.state === 'rolling-back')
   return busy && fail(failure('conflict', `${guest.name} is just being rolled back to ${busy.value.name}`))
+}
+
+function objectionToMemory(state: ClusterState, guest: Guest): Result<never> | undefined {
+  const why = isActive(state.grants.get(guest.id)?.value)
+    ? whyMemoryNotKept(guest.platform ?? {})
+    : 'it does not run, and has nothing in its memory'
+  const hint = 'Take it without --memory'
+  return why === ''
+    ? undefined
+    : fail(failure('conflict', `The memory of ${guest.name} cannot be kept: ${why}`, { hint }))
+}
+
+/** Before anything is stopped: why the guest could not go on where it was. */
+function objectionToResuming(
+  state: ClusterState,
+  guest: Guest,
+  { memory }: Snapshot,
+  isUp: (host: HostId) => boolean,
+): string | undefined {
+  if (!memory) return undefined
+  const volumes = (volumesOf(state, guest) ?? []).map(({ value }) => value)
+  const differences = recordDifferences(memory.launch, guest, volumes)
+  if (differences.length > 0) return `its hardware has changed since (${differences.join(', ')})`
+  if (!memory.hosts.some(isUp)) return `no host that has it is up (${memory.hosts.join(', ')})`
+  const compute = [...state.hosts.values()].filter(({ value }) => value.role === 'compute' && isUp(value.id))
+  const objections = compute.map(({ value }) => objectionOfHost(state, memory, value.id))
+  return objections.includes(undefined) ? undefined : objections.join('; ')
 }
 
 function unchanged({ value, revision }: Versioned<Guest>): Compare {

@@ -100,6 +100,7 @@ function snapshotView(snapshot: Snapshot, held: readonly HeldSnapshots[]): Snaps
     createdAt: new Date(snapshot.createdAt).toISOString(),
     state: snapshot.state === 'ready' || snapshot.state === 'rolling-back' ? snapshot.state : 'being-made',
     consistent: snapshot.consistent,
+    memory: snapshot.memory ? { bytes: snapshot.memory.bytes, hosts: [...snapshot.memory.hosts] } : null,
     scheduled: snapshot.scheduled,
     hosts: [...new Set(snapshot.volumes.flatMap(({ hosts }) => hosts))],
     changedBytes: changed.length === 0 ? null : Math.max(...changed),

@@ -47,6 +47,8 @@ export interface GuestFolder {
   readonly tpmSocket: string
   readonly tpmSlot: string
   readonly migrationFolder: string
+  /** Through which a guest's memory goes into an image, or comes out of one. */
+  readonly imageSocket: string
   readonly serialSocket: string
   readonly vncSocket: string
   readonly consoleLog: string
@@ -73,6 +75,7 @@ export function guestFolder(guestsFolder: string, guest: string): GuestFolder {
     tpmSocket: join(runFolder, 'tpm.sock'),
     tpmSlot: join(runFolder, 'tpm.slot'),
     migrationFolder: join(path, 'migration'),
+    imageSocket: join(runFolder, 'image.sock'),
     serialSocket: join(runFolder, 'tty.sock'),
     vncSocket: join(runFolder, 'vnc.sock'),
     consoleLog: join(path, 'console.log'),

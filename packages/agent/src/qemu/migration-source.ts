@@ -8,6 +8,7 @@ import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { DiskRecord } from './block-graph.ts'
 import { useKey, type KeyOptions } from './migration-key.ts'
 import { isOutgoing, progressOf, type QemuMigration } from './migration-progress.ts'
+import { writesImage } from './memory-image-settings.ts'
 import { STRICT_DOWNTIME, capabilities, migrationUri, sourceParameters } from './migration-settings.ts'
 import { awaitMigration } from './migration-waiting.ts'
 import { queryGraph, yankNode } from './mirror-surgery.ts'
@@ -45,7 +46,8 @@ export class MigrationSource {
     if (!monitor.ok) return monitor
     const before = await query(monitor.value)
     if (!before.ok) return before
-    if (isOutgoing(before.value)) return fail(failure('conflict', 'The guest is already on its way to a host'))
+    if (isOutgoing(before.value) && !(before.value.status === 'completed' && (await writesImage(monitor.value))))
+      return fail(failure('conflict', 'The guest is already on its way to a host'))
     const keyed = await useKey(monitor.value, this.#options, 'client', to.secret)
     if (!keyed.ok) return keyed
     this.#downtimeMs = limits.downtimeMs
@@ -93,8 +95,10 @@ export class MigrationSource {
 
   /** For `RunningGuest`: undefined while the guest is on no way out. */
   async sending(): Promise<MigrationProgress['phase'] | undefined> {
-    const found = await this.#query()
-    return found.ok && isOutgoing(found.value) ? progressOf(found.value).phase : undefined
+    const monitor = this.#options.monitor()
+    const found = monitor.ok ? await query(monitor.value) : monitor
+    if (!monitor.ok || !found.ok || !isOutgoing(found.value) || (await writesImage(monitor.value))) return undefined
+    return progressOf(found.value).phase
   }
 
   async startPostCopy(): Promise<Result<void>> {
@@ -154,6 +158,8 @@ export class MigrationSource {
     const found = await query(monitor.value)
     if (!found.ok) return found
     const { status } = found.value
+    // Of an image nobody else lives: it is simply not finished, or is there and of no more use.
+    if (status === 'completed' && (await writesImage(monitor.value))) return ok()
     const isOutOfReach = this.#relinquished || status === 'device' || status?.startsWith('postcopy-')
     if (isOutgoing(found.value) && (isOutOfReach || status === 'completed'))
       return fail(failure('conflict', 'The guest has been let go; it cannot be called back'))

@@ -26,9 +26,8 @@ import {
 import { newestMachineType } from './machine-type.ts'
 import { startTpm } from './guest-tpm.ts'
 import { QemuGuestAgent } from './qemu-guest-agent.ts'
-import { QemuGuestMigration } from './qemu-guest-migration.ts'
+import { QemuGuestMigration, type GuestProcesses } from './qemu-guest-migration.ts'
 import { checkLegs } from './leg-probe.ts'
-import { INCOMING_ARGUMENTS } from './migration-destination.ts'
 import { QemuGuest, type RunningConsole } from './running-guest.ts'
 
 export interface QemuGuestHostOptions {
@@ -49,6 +48,8 @@ const NOT_RUNNING_HINT = 'It may be on its way to another host; try again in a m
 export class QemuGuestHost implements GuestHost {
   readonly agent: QemuGuestAgent
   readonly migration: QemuGuestMigration
+  /** For what speaks to the guests' processes beside this port. */
+  readonly processes: GuestProcesses
   readonly #options: QemuGuestHostOptions
   readonly #running = new Map<GuestId, QemuGuest>()
   readonly #listeners = new Set<(event: GuestEvent) => void>()
@@ -62,12 +63,13 @@ export class QemuGuestHost implements GuestHost {
       isListening: (guest) => this.#with(guest, (running) => running.isAgentListening()),
       log: options.log,
     })
-    this.migration = new QemuGuestMigration({
-      await: (launch) => this.#replace(launch, INCOMING_ARGUMENTS),
+    this.processes = {
+      await: (launch, moreArguments) => this.#replace(launch, moreArguments),
       kill: (guest) => this.#killNow(guest),
       with: (guest, work) => this.#with(guest, work),
       inTurn: (guest, work) => this.#inTurn(guest, work),
-    })
+    }
+    this.migration = new QemuGuestMigration(this.processes)
   }
 
   start(launch: GuestLaunch): Promise<Result<RunningGuest>> {

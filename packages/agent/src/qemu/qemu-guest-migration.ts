@@ -3,13 +3,13 @@ import type { GuestId } from '@stead/core/model/ids.ts'
 import type { GuestLaunch, RunningGuest } from '@stead/core/ports/guest-host.ts'
 import type { ArrivalEndpoint, GuestMigration, MigrationLimits } from '@stead/core/ports/guest-migration.ts'
 import type { Result } from '@stead/core/result.ts'
-import type { ListenAt } from './migration-destination.ts'
+import { INCOMING_ARGUMENTS, type ListenAt } from './migration-destination.ts'
 import type { QemuGuest } from './running-guest.ts'
 
 /** What it needs of the host's processes. */
 export interface GuestProcesses {
   /** Starts a QEMU that waits, in the place of whatever the guest had here at an older epoch or at this one. */
-  readonly await: (launch: GuestLaunch) => Promise<Result<RunningGuest>>
+  readonly await: (launch: GuestLaunch, moreArguments: readonly string[]) => Promise<Result<RunningGuest>>
   readonly kill: (guest: GuestId) => Promise<Result<void>>
   readonly with: <T>(guest: GuestId, work: (running: QemuGuest) => Promise<Result<T>>) => Promise<Result<T>>
   /** After all that was begun for the guest before. */
@@ -26,7 +26,7 @@ export class QemuGuestMigration implements GuestMigration {
   receive(launch: GuestLaunch, at: ListenAt): Promise<Result<ArrivalEndpoint>> {
     const { guest } = launch
     return this.#processes.inTurn(guest, async () => {
-      const waiting = await this.#processes.await(launch)
+      const waiting = await this.#processes.await(launch, INCOMING_ARGUMENTS)
       if (!waiting.ok) return waiting
       const listening = await this.#processes.with(guest, (running) => running.arrival.listen(at))
       if (!listening.ok) await this.#processes.kill(guest)

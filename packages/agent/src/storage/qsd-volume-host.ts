@@ -29,6 +29,7 @@ import { ALLOCATION, blockDigests } from './block-digests.ts'
 import { BLOCK_BYTES, normalizeRanges } from './byte-ranges.ts'
 import { cleanAfterDeadAgent } from './dead-agent-leftovers.ts'
 import { KeyedLock } from './keyed-lock.ts'
+import { MemoryImages } from './memory-images.ts'
 import { LocalReplicaSnapshots } from './replica-snapshots.ts'
 import { copyBlocks } from './replica-copy.ts'
 import { flushReplica, NBD_TIMEOUTS, syncLayers } from './replica-flush.ts'
@@ -68,12 +69,15 @@ export class QsdVolumeHost implements VolumeHost {
   readonly #options: QsdVolumeHostOptions
   readonly #daemons: ReadonlyMap<string, StorageDaemon>
   readonly #lock = new KeyedLock()
+  /** Of the memories of snapshotted guests. */
+  readonly images: MemoryImages
   readonly #cleaned = new WeakSet<StorageDaemon>()
   readonly #snapshots: LocalReplicaSnapshots
 
   constructor(options: QsdVolumeHostOptions) {
     this.#options = options
     const { helper, user } = options
+    this.images = new MemoryImages(options.pools, this.#lock)
     this.#daemons = new Map(
       options.pools.map((pool) => [pool.name, new StorageDaemon({ pool, helper, ...(user ? { user } : {}) })]),
     )

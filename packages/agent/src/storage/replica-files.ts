@@ -155,7 +155,7 @@ export async function removeFiles(pool: PoolConfig, volume: VolumeId): Promise<R
 }
 
 /**
- * Bytes that may still be promised. A layer counts with what is allocated for it; a volume with clones twice, since each
+ * Bytes that may still be promised. A layer or an image of a memory counts with what is allocated for it; a volume with clones twice, since each
  * block that is written again takes a new one.
  */
 export async function roomIn(pool: PoolConfig): Promise<number> {
@@ -170,7 +170,8 @@ export async function roomIn(pool: PoolConfig): Promise<number> {
       const size = found.ok ? (found.value ?? 0) : 0
       used += size
       if (cloned.has(volume)) unshared += size
-    } else if (name.endsWith('.qcow2')) used += await allocatedBytes(join(pool.path, name))
+    } else if (name.endsWith('.qcow2') || /\.memory-\w+(\.new)?$/.test(name))
+      used += await allocatedBytes(join(pool.path, name))
   }
   const { bavail, bsize } = await statfs(pool.path)
   return Math.min(pool.capacityBytes - used, bavail * bsize) - unshared

@@ -31,6 +31,7 @@ import {
   type Layer,
   type LayerStack,
 } from './layer-stack.ts'
+import { imagesIn, releaseImage } from './memory-images.ts'
 import { MergeJob } from './merge-job.ts'
 import {
   canClone,
@@ -135,6 +136,8 @@ export class LocalReplicaSnapshots implements ReplicaSnapshots {
 
   releaseSnapshot(volume: VolumeId, poolName: string, snapshot: SnapshotId): Promise<Result<void>> {
     return this.#options.withPlace(volume, poolName, async ({ pool, node }) => {
+      const forgotten = await releaseImage(pool, volume, snapshot)
+      if (!forgotten.ok) return forgotten
       const stack = await readStack(pool, volume)
       if (!stack.ok) return stack
       const released = withoutSnapshot(stack.value, snapshot, Date.now())
@@ -195,18 +198,12 @@ export class LocalReplicaSnapshots implements ReplicaSnapshots {
     const held: HeldSnapshots[] = []
     for (const pool of this.#options.pools) {
       const clones = await clonesIn(pool)
-      const volumes = new Set([...(await layeredVolumes(pool)), ...clones.map(({ volume }) => volume)])
+      const images = await imagesIn(pool)
+      const volumes = new Set([...(await layeredVolumes(pool)), ...[...clones, ...images].map(({ volume }) => volume)])
       for (const volume of volumes) {
         const stack = await readStack(pool, volume)
         if (!stack.ok) return stack
-        held.push(
-          await describeHeld(
-            pool,
-            volume,
-            stack.value,
-            clones.filter((clone) => clone.volume === volume),
-          ),
-        )
+        held.push(await describeHeld(pool, volume, stack.value, clones, images))
       }
     }
     return ok(held.filter(({ snapshots, layers }) => snapshots.length > 0 || layers > 0))

@@ -15,6 +15,10 @@ const snapshotViewSchema = z.object({
   consistent: z
     .enum(['crash', 'filesystem'])
     .describe('`crash`: as after a power cut; `filesystem`: the guest had its file systems in order'),
+  memory: z
+    .object({ bytes: z.number(), hosts: z.array(z.string()).describe('Those that have it') })
+    .nullable()
+    .describe("The guest's memory at that moment; null: a guest that is rolled back boots"),
   scheduled: z.boolean().describe("Taken by the guest's schedule, which also removes it"),
   hosts: z.array(z.string()).describe('Whose replicas hold it'),
   changedBytes: z
@@ -59,7 +63,7 @@ export const SNAPSHOT_ENDPOINTS = {
     id: 'snapshot.create',
     method: 'POST',
     path: '/v1/guests/{guest}/snapshots',
-    summary: 'Take a snapshot of all disks of a guest at one moment',
+    summary: 'Take a snapshot of all disks of a guest at one moment, and of its memory if asked for',
     permission: 'guest.snapshot',
     params: guestParams,
     body: z.strictObject({
@@ -68,6 +72,10 @@ export const SNAPSHOT_ENDPOINTS = {
         .enum(['crash', 'filesystem'])
         .default('filesystem')
         .describe('`filesystem`: freeze the file systems meanwhile, if an agent in the guest can'),
+      memory: z
+        .boolean()
+        .default(false)
+        .describe('Also what the running guest has in its memory; its file systems are not frozen then'),
     }),
     response: started,
     status: 202,
@@ -88,12 +96,16 @@ export const SNAPSHOT_ENDPOINTS = {
     id: 'snapshot.rollback',
     method: 'POST',
     path: '/v1/guests/{guest}/snapshots/{snapshot}/rollback',
-    summary: "Make a guest's disks what a snapshot shows; what was written since is lost",
+    summary: 'Make a guest what a snapshot shows; what was written since is lost',
     permission: 'guest.snapshot',
     params: snapshotParams,
     body: z.strictObject({
       start: z.boolean().optional().describe('Start the guest afterwards; when absent: if it runs now'),
       deleteNewer: z.boolean().default(false).describe('Delete newer snapshots, which do not survive it'),
+      withoutMemory: z
+        .boolean()
+        .default(false)
+        .describe('Boot from the disks, also where the snapshot has the memory too'),
     }),
     response: started,
     status: 202,

@@ -25,9 +25,11 @@ export function addVmSnapshots(vm: Command, terminal: Terminal): void {
     .argument(...NAME)
     .argument(...SNAPSHOT)
     .option('--no-freeze', "leave the guest's file systems alone, even where its agent could freeze them")
+    .option('--memory', 'also what the running guest has in its memory: a roll-back resumes it, and does not boot it')
     .action(
       action(terminal, async (session, [guest = '', name = ''], options) => {
-        const body = { name, wanted: options['freeze'] === false ? ('crash' as const) : ('filesystem' as const) }
+        const wanted = options['freeze'] === false ? ('crash' as const) : ('filesystem' as const)
+        const body = { name, wanted, memory: options['memory'] === true }
         await operate(session, `snapshot ${name} of ${guest}`, 'taken', (client) =>
           client.call(ENDPOINTS['snapshot.create'], { params: { guest }, body }),
         )
@@ -41,11 +43,13 @@ export function addVmSnapshots(vm: Command, terminal: Terminal): void {
     .option('--start', 'start the guest afterwards')
     .option('--no-start', 'leave the guest stopped afterwards (default: as it was before)')
     .option('--delete-newer', 'delete newer snapshots, which do not survive it')
+    .option('--without-memory', 'boot from the disks, also where the snapshot has the memory too')
     .action(
       action(terminal, async (session, [guest = '', name = ''], options) => {
         const start = options['start']
         const body = {
           deleteNewer: options['deleteNewer'] === true,
+          withoutMemory: options['withoutMemory'] === true,
           ...(typeof start === 'boolean' ? { start } : {}),
         }
         await operate(session, guest, `rolled back to ${name}`, (client) =>
@@ -102,6 +106,10 @@ function listText({ items, schedule, mergeDebt, notAsked }: SnapshotsView): stri
     { title: 'CREATED', of: (each) => each.createdAt },
     { title: 'STATE', of: (each) => each.state },
     { title: 'CONSISTENT', of: (each) => each.consistent },
+    {
+      title: 'MEMORY',
+      of: ({ memory }) => (memory === null ? null : `${formatSize(memory.bytes)} (${memory.hosts.join(', ')})`),
+    },
     { title: 'HOSTS', of: (each) => each.hosts.join(', ') },
     { title: 'CHANGED SINCE', of: (each) => (each.changedBytes === null ? null : formatSize(each.changedBytes)) },
     { title: 'BY', of: (each) => (each.scheduled ? 'schedule' : 'user') },

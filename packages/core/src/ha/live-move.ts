@@ -26,7 +26,7 @@ export function objectionToLiveMove(state: ClusterState, guest: Guest, grant: Gr
 }
 
 /** Empty when the hosts' hypervisors can give guests to each other in this direction. */
-export function objectionBetween(from: Host, to: Host, grant: Grant | undefined): string {
+export function objectionBetween(from: Host, to: Host, grant: Pick<Grant, 'processorLevel'> | undefined): string {
   const objection = whyNotMigrating(to)
   if (objection !== '') return objection
   if (from.accelerator !== to.accelerator)
@@ -37,7 +37,7 @@ export function objectionBetween(from: Host, to: Host, grant: Grant | undefined)
 }
 
 /** A guest must find everywhere what it has found when it booted. */
-function objectionOfProcessors(from: Host, to: Host, grant: Grant | undefined): string {
+function objectionOfProcessors(from: Host, to: Host, grant: Pick<Grant, 'processorLevel'> | undefined): string {
   if (!from.processor || !to.processor) return ''
   const level = grant?.processorLevel
   if (level !== undefined)

@@ -4,11 +4,12 @@ import type { Grant } from '../model/grant.ts'
 import type { Guest } from '../model/guest.ts'
 import { diskSlot } from '../model/hardware.ts'
 import { volumesOf } from '../model/records.ts'
-import type { GuestDisk, RunningGuest } from '../ports/guest-host.ts'
+import type { GuestDisk, GuestLaunch, RunningGuest } from '../ports/guest-host.ts'
 import { fail, ok, type Result } from '../result.ts'
 import { openDisk } from './disk-opening.ts'
 import { guestParts } from './guest-parts.ts'
 import type { HostContext } from './host-context.ts'
+import { resumeGuest } from './memory-resume.ts'
 import type { RunRecords } from './run-records.ts'
 
 /** `ran`: the hypervisor may have touched the disks before it failed. */
@@ -31,7 +32,7 @@ export async function launchGuest(
   const parts = await guestParts(context, guest)
   if (!parts.ok) return parts
   const accelerator = mirror.state.hosts.get(self)?.value.accelerator === 'kvm' ? 'kvm' : 'tcg'
-  const running = await guests.start({
+  const launch: GuestLaunch = {
     guest: guest.id,
     name: guest.name,
     epoch: grant.epoch,
@@ -42,6 +43,11 @@ export async function launchGuest(
     accelerator,
     ...(grant.processorLevel === undefined ? {} : { processorLevel: grant.processorLevel }),
     ...(guest.display === undefined ? {} : { display: guest.display }),
-  })
+  }
+  if (guest.resumeFrom !== undefined) {
+    const resumed = await resumeGuest(context, guest, launch, records)
+    return resumed.ok ? ok({ running: resumed.value, disks }) : resumed
+  }
+  const running = await guests.start(launch)
   return running.ok ? ok({ running: running.value, disks }) : { ...running, ran: true }
 }

@@ -288,6 +288,7 @@ export class GuestRun {
         },
         onPhase: (phase, reason) => this.#say(phase, reason, epoch),
         interruptMove: async (reason) => {
+          await run.snapshots.interrupt(reason)
           if (run.departure && !run.departure.outcome) await run.departure.move.callOff(reason)
         },
       }),
@@ -398,7 +399,12 @@ export class GuestRun {
         })
       }
     }
-    if (found.status === 'paused') await guests.resume(this.#guest)
+    if (found.status === 'paused') {
+      // Its agent may have ended after it had brought the guest's memory back, and before it let the guest go on.
+      const spent = mirror.state.guests.get(this.#guest)?.value.resumeFrom && (await run.records.spendMemory())
+      if (!spent || spent.kind === 'recorded') await guests.resume(this.#guest)
+      else run.end = { reason: 'another host was granted the guest', deposed: true }
+    }
     // Its own report of the error may have come before anybody listened.
     if (found.status === 'io-error')
       for (const { volume } of found.disks) void run.disks.ioError(volume, 'a request failed without an agent', [])

@@ -9,6 +9,7 @@ import type { Fence } from '../ports/fence.ts'
 import type { GuestAgent } from '../ports/guest-agent.ts'
 import type { HostDevices } from '../ports/host-devices.ts'
 import type { GuestHost } from '../ports/guest-host.ts'
+import type { GuestMemory } from '../ports/guest-memory.ts'
 import type { GuestMigration } from '../ports/guest-migration.ts'
 import type { GuestProbe } from '../ports/guest-probe.ts'
 import type { LegWatch } from '../ports/leg-watch.ts'
@@ -30,6 +31,7 @@ export interface HostContext {
   readonly guestAgent: GuestAgent
   readonly hostDevices: HostDevices
   readonly migration: GuestMigration
+  readonly memory: GuestMemory
   /** What each host does for guests that come to it live; this one's own too. */
   readonly arrivalsOn: (host: HostId) => ArrivalHost
   /**

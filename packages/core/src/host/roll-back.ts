@@ -115,8 +115,12 @@ async function finish(
     ({ value }) => value.id !== snapshot.id && value.createdAt > snapshot.createdAt,
   )
   for (const { value } of newer) writes.push({ kind: 'delete', key: KEYS.snapshot(value.guest, value.name) })
-  const { startAfter, ...rest } = snapshot
-  if (startAfter && !guest.value.deleting) writes.push(...startWrites(guest.value))
+  const { startAfter, withoutMemory, ...rest } = snapshot
+  const { resumeFrom: _before, ...booting } = guest.value
+  const next: Guest = snapshot.memory && !withoutMemory ? { ...booting, resumeFrom: snapshot.name } : booting
+  if (startAfter && !next.deleting) writes.push(...startWrites(next))
+  else if (next.resumeFrom !== guest.value.resumeFrom)
+    writes.push({ kind: 'put', key: KEYS.guest(next.id), value: JSON.stringify(next) })
   const { name } = guest.value
   const stale = [...done].some(([id, hosts]) => hosts.length < (state.volumes.get(id)?.value.replicas.length ?? 0))
   const said = events.writesFor([

@@ -5,7 +5,7 @@
  */
 import type { Versioned } from '../model/cluster.ts'
 import { withoutHandover, type Grant } from '../model/grant.ts'
-import type { GuestObservation } from '../model/guest.ts'
+import type { Guest, GuestObservation } from '../model/guest.ts'
 import type { GuestId, HostId, VolumeId } from '../model/ids.ts'
 import { KEYS } from '../model/keys.ts'
 import { withReplica } from '../model/records.ts'
@@ -87,6 +87,25 @@ export class RunRecords {
           { key: KEYS.observation(this.#guest), modRevision: read.record?.revision ?? 0n },
         ],
         writes: [this.#observation({ phase: 'starting', reason: '' }, failures)],
+      })
+      if (outcome.ok && outcome.value.committed) return { kind: 'recorded', value: undefined }
+      await this.#context.clock.sleep(outcome.ok ? 1 : RETRY_MS)
+    }
+  }
+
+  /** From here on the guest changes its disks: the memory that belonged to them as they were is not used again. */
+  async spendMemory(): Promise<Recorded> {
+    for (;;) {
+      const read = await this.#read<Guest>(KEYS.guest(this.#guest))
+      if (read.kind === 'deposed' || !read.record) return { kind: 'deposed' }
+      const { resumeFrom, ...rest } = read.record.value
+      if (resumeFrom === undefined) return { kind: 'recorded', value: undefined }
+      const outcome = await this.#context.store.transact({
+        compares: [
+          { key: KEYS.grant(this.#guest), modRevision: read.grant.revision },
+          { key: KEYS.guest(this.#guest), modRevision: read.record.revision },
+        ],
+        writes: [{ kind: 'put', key: KEYS.guest(this.#guest), value: JSON.stringify(rest) }],
       })
       if (outcome.ok && outcome.value.committed) return { kind: 'recorded', value: undefined }
       await this.#context.clock.sleep(outcome.ok ? 1 : RETRY_MS)

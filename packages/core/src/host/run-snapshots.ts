@@ -7,11 +7,12 @@ import type { Versioned } from '../model/cluster.ts'
 import type { GuestId } from '../model/ids.ts'
 import { KEYS } from '../model/keys.ts'
 import { volumesOf } from '../model/records.ts'
-import type { Snapshot } from '../model/snapshot.ts'
+import type { Snapshot, SnapshotMemory } from '../model/snapshot.ts'
 import type { Volume } from '../model/volume.ts'
 import { fail, ok, type Result } from '../result.ts'
 import type { DiskKeeper } from './disk-keeper.ts'
 import type { HostContext } from './host-context.ts'
+import { MemoryKeeping } from './memory-keeping.ts'
 import { replaceSnapshot, snapshotsOf, undoSnapshot } from './snapshot-records.ts'
 import { onAll, participantsOf, sealAll, type Participant } from './snapshot-replicas.ts'
 
@@ -32,6 +33,7 @@ interface Cut {
   readonly pauseMs: number
   readonly participants: readonly Participant[]
   readonly consistent: Snapshot['consistent']
+  readonly memory?: SnapshotMemory
 }
 
 export class RunSnapshots {
@@ -39,6 +41,7 @@ export class RunSnapshots {
   /** Tells this life of the agent from the one before. */
   #life: string | undefined
   #busy = false
+  #memory: MemoryKeeping | undefined
 
   constructor(options: RunSnapshotsOptions) {
     this.#options = options
@@ -47,6 +50,11 @@ export class RunSnapshots {
   /** While a snapshot is being made. */
   get busy(): boolean {
     return this.#busy
+  }
+
+  /** A disk of the guest fails: resolves once nothing that keeps its memory is in the way of dealing with that. */
+  async interrupt(reason: string): Promise<void> {
+    await this.#memory?.callOff(reason)
   }
 
   /** Called whenever something changed: begins what is wanted, one at a time. */
@@ -75,7 +83,7 @@ export class RunSnapshots {
     if (seen.value.state === 'cutting') return undoSnapshot(context, seen, interrupted)
     const begun = await this.#begin(seen)
     if (!begun) return
-    const cut = await this.#cut(begun.value)
+    const cut = await (begun.value.withMemory ? this.#cutWithMemory(begun.value) : this.#cut(begun.value))
     const finished = cut.ok ? await this.#finish(begun, cut.value) : cut
     if (!finished.ok) await undoSnapshot(context, begun, finished.error)
     // Until the own copy knows: else it would be taken for one that somebody else has left.
@@ -110,6 +118,53 @@ export class RunSnapshots {
     return ok({ ...cut.value, participants: prepared.value, consistent })
   }
 
+  /** As `#cut`, in the moment in which nearly all of the guest's memory is kept. Its memory says what its disks lack. */
+  async #cutWithMemory(snapshot: Snapshot): Promise<Result<Cut>> {
+    const { context, guest } = this.#options
+    const prepared = this.#participants()
+    if (!prepared.ok) return prepared
+    const participants = prepared.value
+    const ready = await onAll(context, 'prepareSnapshot', snapshot.id, participants)
+    if (!ready.ok) return ready
+    const disks = this.#options.disks()
+    const memory = (this.#memory = new MemoryKeeping(context, guest, snapshot.id))
+    // What changes the legs waits until it is over, as for a live move; a leg that fails calls it off.
+    await disks.hold()
+    try {
+      const still = await memory.begin(participants)
+      if (!still.ok) return still
+      const cut = await disks.exclusively(() => this.#cutStanding(snapshot, participants, memory))
+      if (!cut.ok) return cut
+      const kept = await memory.seal()
+      return kept.ok ? ok({ ...cut.value, participants, consistent: 'crash', memory: kept.value }) : kept
+    } finally {
+      await memory.end()
+      this.#memory = undefined
+      disks.release()
+    }
+  }
+
+  /** The guest stands still, drained and flushed, for its memory to be completed. */
+  async #cutStanding(
+    snapshot: Snapshot,
+    participants: readonly Participant[],
+    memory: MemoryKeeping,
+  ): Promise<Result<{ readonly atMs: number; readonly pauseMs: number }>> {
+    const { context, guest } = this.#options
+    const atMs = context.clock.wallMs()
+    const same = this.#stillThere(participants)
+    if (!same.ok) return same
+    const [flushed, done] = await Promise.all([
+      this.#flush(participants),
+      onAll(context, 'cutSnapshot', snapshot.id, participants),
+    ])
+    const cut = flushed.ok ? done : flushed
+    const completed = cut.ok ? await memory.complete() : cut
+    if (!completed.ok) return completed
+    const resumed = await context.guests.resume(guest)
+    return resumed.ok ? ok({ atMs, pauseMs: memory.stoodStillMs() }) : resumed
+  }
+
   /** The guest's disks as they are now; fails while a disk's legs are not what its record says. */
   #participants(): Result<readonly Participant[]> {
     const { context } = this.#options
@@ -124,6 +179,14 @@ export class RunSnapshots {
     return fail(failure('conflict', 'a replica of its disks is just lost or coming back', { hint: 'Try again soon' }))
   }
 
+  #stillThere(participants: readonly Participant[]): Result<void> {
+    const present = this.#participants()
+    if (!present.ok) return present
+    const names = (all: readonly Participant[]) => all.map(({ volume, host }) => `${volume.id} ${host}`).join()
+    if (names(present.value) === names(participants)) return ok()
+    return fail(failure('conflict', 'a replica of its disks was lost or came back meanwhile', { hint: 'Try again' }))
+  }
+
   /** While nothing else is done to the guest's disks. */
   async #cutNow(
     snapshot: Snapshot,
@@ -131,11 +194,8 @@ export class RunSnapshots {
   ): Promise<Result<{ readonly atMs: number; readonly pauseMs: number }>> {
     const { context, guest } = this.#options
     const { guests, clock } = context
-    const present = this.#participants()
+    const present = this.#stillThere(participants)
     if (!present.ok) return present
-    const names = (all: readonly Participant[]) => all.map(({ volume, host }) => `${volume.id} ${host}`).join()
-    if (names(present.value) !== names(participants))
-      return fail(failure('conflict', 'a replica of its disks was lost or came back meanwhile', { hint: 'Try again' }))
     const running = await guests.inspect(guest)
     if (!running.ok) return running
     if (running.value.status !== 'running')
@@ -174,16 +234,18 @@ export class RunSnapshots {
     const sealed = await sealAll(context, begun.value.id, cut.participants)
     if (!sealed.ok) return sealed
     const { cutter: _cutter, ...rest } = begun.value
-    const { consistent } = cut
-    const ready: Snapshot = { ...rest, state: 'ready', createdAt: cut.atMs, consistent, volumes: sealed.value }
+    const { consistent, memory } = cut
+    const volumes = sealed.value
+    const kept = memory ? { memory } : {}
+    const ready: Snapshot = { ...rest, state: 'ready', createdAt: cut.atMs, consistent, volumes, ...kept }
     const name = mirror.state.guests.get(guest)?.value.name ?? guest
     const pauseMs = Math.round(cut.pauseMs * 10) / 10
     const said = events.writesFor([
       {
         kind: 'snapshot.created',
         subject: `guest/${name}`,
-        message: `${name} has the snapshot ${ready.name} (${consistent}); it stood still for ${pauseMs} ms`,
-        details: { snapshot: ready.name, pauseMs, consistent, epoch },
+        message: `${name} has the snapshot ${ready.name} (${memory ? 'with its memory' : consistent}); it stood still for ${pauseMs} ms`,
+        details: { snapshot: ready.name, pauseMs, consistent, epoch, ...(memory ? { memoryBytes: memory.bytes } : {}) },
       },
     ])
     // Another run's first write may come before this: then nothing is known of the moment at which each replica was cut.

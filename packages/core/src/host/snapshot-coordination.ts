@@ -75,7 +75,9 @@ export class SnapshotCoordination {
     const { self, random, events, clock, mirror } = this.#context
     const grant = state.grants.get(guest.value.id)
     const volumes = volumesOf(state, guest.value)
-    const objection = objectionTo(guest.value, volumes, grant?.value.clean ?? true)
+    const objection = seen.value.withMemory
+      ? `${guest.value.name} does not run: there is no memory to keep`
+      : objectionTo(guest.value, volumes, grant?.value.clean ?? true)
     if (!volumes || objection) return undoSnapshot(this.#context, seen, failure('conflict', objection ?? 'no disk'))
     const life = random.uuid()
     const unchanged = [

@@ -85,6 +85,11 @@ export interface Guest {
   /** The epoch of a hand-over that a user has called off. */
   readonly cancelledHandover?: number
   readonly lifecycle?: GuestLifecycle
+  /**
+   * The name of the snapshot whose memory belongs to the disks as they are now. Taken out before the guest runs: from
+   * then on they do not belong together any more.
+   */
+  readonly resumeFrom?: string
   /** Snapshots that are taken and removed by themselves. */
   readonly snapshotSchedule?: SnapshotSchedule
   /** Set by delete: the guest is stopped, its volumes removed, then the record goes. */

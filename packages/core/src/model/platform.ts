@@ -43,3 +43,8 @@ export function whyNotMigratable({ devices = {} }: GuestPlatform): string {
   const held = Object.keys(devices)
   return held.length === 0 ? '' : `it holds a device of its host (${held.join(', ')}), whose state cannot be moved`
 }
+
+/** Why a snapshot cannot have the guest's memory; empty when nothing of its platform speaks against it. */
+export function whyMemoryNotKept(platform: GuestPlatform): string {
+  return platform.tpm ? 'the state of its TPM is neither in its memory nor on its disks' : whyNotMigratable(platform)
+}

@@ -1,3 +1,4 @@
+import type { GuestLaunch } from '../ports/guest-host.ts'
 import type { Branded, GuestId, HostId, VolumeId } from './ids.ts'
 
 /** UUID without dashes, since it becomes part of file names beside the replicas. */
@@ -34,6 +35,27 @@ export interface Snapshot {
   readonly scheduled: boolean
   /** While rolling back: whether the guest runs again afterwards, as it did before. */
   readonly startAfter?: boolean
+  /** The guest's memory is asked for too. */
+  readonly withMemory?: boolean
+  /** The guest's memory at that moment; absent: a guest that is rolled back boots. */
+  readonly memory?: SnapshotMemory
+  /** While rolling back: the memory is left out, and the guest boots. */
+  readonly withoutMemory?: boolean
+}
+
+/** What a guest had in its memory, and the machine that it had it in. docs/internals/memory-snapshots.md */
+export interface SnapshotMemory {
+  /** The image lies beside the snapshots of this volume's replicas, on these hosts. */
+  readonly volume: VolumeId
+  readonly hosts: readonly HostId[]
+  readonly bytes: number
+  /** `sha256:` and 64 hexadecimal digits. */
+  readonly digest: string
+  readonly takenOn: HostId
+  /** Of the hypervisor that wrote it; an older one need not be able to read it. Absent: not known. */
+  readonly qemuVersion?: string
+  /** What the guest ran with. Its legs are left out: the machine is the same wherever its disks are served. */
+  readonly launch: GuestLaunch
 }
 
 /** `crash`: what a power cut would have left. `filesystem`: the guest's file systems were frozen or unmounted. */
