@@ -183,6 +183,11 @@ async function main(configPath: string | undefined): Promise<void> {
     namespacePid: () => guestNamespace(fence, deadman),
     log,
   })
+  const memory = new QemuGuestMemory({
+    processes: guests.processes,
+    places: imagesOfAllHosts({ self, own: volumes.images, client: (host) => peers.client(host) }),
+    ...(config.guestUser ? { user: config.guestUser } : {}),
+  })
   const context: HostContext = {
     self,
     store,
@@ -197,11 +202,7 @@ async function main(configPath: string | undefined): Promise<void> {
       ...(config.guestUser ? { user: config.guestUser } : {}),
     }),
     migration: guests.migration,
-    memory: new QemuGuestMemory({
-      processes: guests.processes,
-      places: imagesOfAllHosts({ self, own: volumes.images, client: (host) => peers.client(host) }),
-      ...(config.guestUser ? { user: config.guestUser } : {}),
-    }),
+    memory,
     arrivalsOn: (host) => (host === self ? arrivals : remoteArrivals(peers.client(host))),
     volumesOn: (host, via) => (host === self ? volumes : peers.volumes(host, via)),
     network: new LinuxNetworkHost(config.guestUser ? { user: config.guestUser } : {}),
@@ -350,6 +351,7 @@ async function main(configPath: string | undefined): Promise<void> {
   if (member.isMember) work.push(watchMembership(member, etcd, clock, log, signal))
   await Promise.all(work)
   await Promise.all([api.close(), internal.close()])
+  memory.close()
   volumes.release()
   fence.close()
   await Promise.all([store.close(), member.close()])

@@ -111,6 +111,12 @@ export class QemuGuestMemory implements GuestMemory {
     return writing.source.abandon()
   }
 
+  /** Nothing is read any more. A guest that stands still for it does so until the next agent lets it go on. */
+  close(): void {
+    for (const { images } of this.#writing.values()) images.close()
+    this.#writing.clear()
+  }
+
   restore(
     launch: GuestLaunch,
     image: Content & { readonly snapshot: SnapshotId },
