@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { HostId } from '@stead/core/model/ids.ts'
+import type { Guest } from '@stead/core/model/guest.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
 import type { Snapshot, SnapshotId } from '@stead/core/model/snapshot.ts'
 import type { CommandVerb } from './fault-commands.ts'
@@ -17,7 +18,7 @@ const MAKING_MS = 120
 const STEP_MS = 10
 
 async function running(seed: number): Promise<World> {
-  const world = new World({ seed, guests: { web: ['h1', 'h2'] } })
+  const world = new World({ seed, live: true, guests: { web: ['h1', 'h2'] } })
   world.changeGuest('web', { desired: 'stopped', preferredHost: 'h1' as HostId })
   await until(world, () => world.hostIds.every((id) => world.record(KEYS.status(id)) !== undefined))
   act(world, 'start web')
@@ -36,7 +37,7 @@ async function until(world: World, condition: () => boolean): Promise<void> {
 }
 
 /** As an API writes it. */
-function ask(world: World, name: string): void {
+function ask(world: World, name: string, more: Partial<Snapshot> = {}): void {
   const snapshot: Snapshot = {
     id: `snapshot${name}` as SnapshotId,
     guest: WEB,
@@ -47,6 +48,7 @@ function ask(world: World, name: string): void {
     consistent: 'crash',
     volumes: [],
     scheduled: false,
+    ...more,
   }
   world.write({ kind: 'put', key: KEYS.snapshot(WEB, name), value: JSON.stringify(snapshot) })
 }
@@ -84,12 +86,17 @@ test('all replicas hold the same moment, and the guest writes on', async () => {
   world.close()
 })
 
-for (const fault of ['power-off h1', 'disk-full h2', 'power-off h2', 'kill-agent h1', 'cut h2 san', 'kill-guests h1'])
-  test(`${fault} at any moment of its making: it is whole, or nothing is left of it`, async () => {
+const FAULTS = ['power-off h1', 'disk-full h2', 'power-off h2', 'kill-agent h1', 'cut h2 san', 'kill-guests h1']
+const KINDS: readonly (readonly [what: string, asked: Partial<Snapshot>])[] = [
+  ['its making', {}],
+  ['its making with the memory', { withMemory: true }],
+]
+for (const [fault, [what, asked]] of FAULTS.flatMap((each) => KINDS.map((kind) => [each, kind] as const)))
+  test(`${fault} at any moment of ${what}: it is whole, or nothing is left of it`, async () => {
     const outcomes = new Set<string>()
     for (let afterMs = 0; afterMs < MAKING_MS; afterMs += STEP_MS) {
       const world = await running(100 + afterMs)
-      ask(world, 's1')
+      ask(world, 's1', asked)
       await world.clock.advance(afterMs)
       act(world, fault)
       await world.clock.advance(3_000)
@@ -98,6 +105,7 @@ for (const fault of ['power-off h1', 'disk-full h2', 'power-off h2', 'kill-agent
       const snapshot = recordOf(world, 's1')
       outcomes.add(snapshot ? 'whole' : 'undone')
       if (snapshot) assertEqualOnAll(world, snapshot)
+      if (snapshot) assert.equal(snapshot.memory !== undefined, asked.withMemory === true)
       else {
         await world.clock.advance(5_000)
         for (const host of ['h1', 'h2'] as HostId[]) assert.deepEqual(await heldOn(world, host), [], host)
@@ -107,3 +115,36 @@ for (const fault of ['power-off h1', 'disk-full h2', 'power-off h2', 'kill-agent
     }
     assert.deepEqual([...outcomes].toSorted(), ['undone', 'whole'])
   })
+
+/** As an API writes it. */
+function askBack(world: World, name: string): void {
+  const snapshot = recordOf(world, name)
+  assert.ok(snapshot)
+  world.changeGuest('web', { desired: 'stopped', ha: 'stopped', forceStop: true })
+  const rolling: Snapshot = { ...snapshot, state: 'rolling-back', startAfter: true }
+  world.write({ kind: 'put', key: KEYS.snapshot(WEB, name), value: JSON.stringify(rolling) })
+}
+
+test('its memory meets the disks that it belongs to once: it is spent before the guest goes on', async () => {
+  const world = await running(7)
+  ask(world, 's1', { withMemory: true })
+  await until(world, () => recordOf(world, 's1')?.state === 'ready')
+  const boots = () => world.hostIds.map((id) => world.host(id).machine.processes.get(WEB)).find((each) => each)
+  assert.equal(boots()?.cameOver, undefined)
+  await world.clock.advance(2_000)
+  askBack(world, 's1')
+  const seen = new Set<string | undefined>()
+  for (let passedMs = 0; passedMs < LIMIT_MS && boots()?.cameOver !== true; passedMs += 1) {
+    seen.add(guestRecord(world).resumeFrom)
+    await world.clock.advance(1)
+  }
+  assert.ok(seen.has('s1'))
+  await until(world, () => boots()?.status === 'running')
+  assert.equal(guestRecord(world).resumeFrom, undefined)
+  assert.equal(boots()?.cameOver, true, 'it has not booted')
+  world.close()
+})
+
+function guestRecord(world: World): Guest {
+  return world.record<Guest>(KEYS.guest(WEB))!
+}
