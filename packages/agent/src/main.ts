@@ -20,6 +20,7 @@ import { fail, ok, type Result } from '@stead/core/result.ts'
 import { createApiBackend } from './backend/api-backend.ts'
 import { confirmDead } from './backend/confirm-dead.ts'
 import { askGuestAgent, guestAgentCalls } from './backend/guest-agent-endpoints.ts'
+import { askMemoryUse, memoryUseCalls } from './backend/guest-memory.ts'
 import { openConsole } from './backend/guest-console.ts'
 import { BlobStore } from './blobs/blob-store.ts'
 import { keepBlobsTidy } from './blobs/blob-sweeper.ts'
@@ -251,6 +252,7 @@ async function main(configPath: string | undefined): Promise<void> {
     lagBytes: (volume) => lagBytes(context, volume),
     console: (guest, offset, follow, gone) => openConsole(context, peers, { guest, offset, follow }, gone),
     guestAgentOf: askGuestAgent(context, peers),
+    memoryUseOf: askMemoryUse(context, peers),
     consoles,
     heldSnapshots: (host) => context.volumesOn(host).heldSnapshots(),
     checkKernel,
@@ -285,6 +287,7 @@ async function main(configPath: string | undefined): Promise<void> {
     guestCalls: {
       ...decisionCalls(decisions),
       ...guestAgentCalls(context),
+      ...memoryUseCalls(context),
       ...arrivalCalls(arrivals),
       ...memoryImages.calls,
       ...consoles.calls,

@@ -29,6 +29,8 @@ export const hardwareObservationSchema = z.object({
   nics: z.array(z.object({ slot: z.number().int(), mac: z.string() })),
   memoryBytes: bytes(),
   cpus: z.number().int(),
+  memoryMaxBytes: bytes().exactOptional(),
+  cpusMax: z.number().int().exactOptional(),
   balloonBytes: bytes().exactOptional(),
   pending: z.array(pendingChangeSchema),
 })

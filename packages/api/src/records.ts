@@ -216,6 +216,10 @@ export const guestSchema = z.object({
   memoryMaxBytes: bytes('Memory up to which it can grow while it runs').exactOptional(),
   cpusMax: wholeNumber().exactOptional().describe('Processors up to which it can grow while it runs'),
   balloonBytes: bytes('What the balloon should leave it of its memory').exactOptional(),
+  holds: z
+    .object({ memoryBytes: wholeNumber(), cpus: wholeNumber() })
+    .exactOptional()
+    .describe('What it was asked to give back and may still have'),
   nics: z.array(nicSchema),
   display: displaySchema.exactOptional(),
   media: mediaSchema.exactOptional(),

@@ -112,6 +112,18 @@ export const guestViewSchema = z.object({
   protection: protectionSchema,
   memoryBytes: z.number().int(),
   cpus: z.number().int(),
+  maximum: z
+    .object({ memoryBytes: z.number().int().nullable(), cpus: z.number().int().nullable() })
+    .describe('Up to what it can grow while it runs; null: it changes at its next start'),
+  balloonBytes: z.number().int().nullable().describe('What its balloon should leave it of its memory; null: all'),
+  now: z
+    .object({ memoryBytes: z.number(), cpus: z.number().int(), balloonBytes: z.number().nullable() })
+    .nullable()
+    .describe('What it really has, once something of it has changed while it runs; null: what it was started with'),
+  memoryUse: z
+    .object({ totalBytes: z.number(), freeBytes: z.number(), availableBytes: z.number() })
+    .nullable()
+    .describe('As its balloon tells; null in lists and while it does not say'),
   boot: z.object({
     kind: z.enum(['kernel', 'disk']),
     kernel: z.string().exactOptional(),

@@ -2,7 +2,8 @@
 import { failure } from '@stead/core/errors.ts'
 import type { DiskLimits } from '@stead/core/model/hardware.ts'
 import type { GuestId, VolumeId } from '@stead/core/model/ids.ts'
-import type { GuestHardware, HardwareFacts } from '@stead/core/ports/guest-hardware.ts'
+import { BALLOON_MIN_BYTES } from '@stead/core/model/growth.ts'
+import type { GuestHardware, GuestMemoryUse, HardwareFacts } from '@stead/core/ports/guest-hardware.ts'
 import type { GuestDisk, LaunchNic } from '@stead/core/ports/guest-host.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { MemoryMachine, Process } from './memory-machine.ts'
@@ -15,8 +16,9 @@ export class MemoryHardware implements GuestHardware {
   }
 
   async hardware(guest: GuestId): Promise<Result<HardwareFacts>> {
-    return this.#with(guest, ({ launch, limits }) =>
-      ok({
+    return this.#with(guest, ({ launch, limits, balloonBytes = launch.memoryBytes }) => {
+      const { memoryBytes, memoryAddedBytes = 0, memoryMaxBytes, cpus, cpusMax } = launch
+      return ok({
         hotPlug: true,
         disks: launch.disks
           .filter(({ role }) => role === undefined)
@@ -27,12 +29,15 @@ export class MemoryHardware implements GuestHardware {
             limits: limits.get(disk.volume) ?? {},
           })),
         nics: launch.nics.map((nic, position) => ({ slot: nic.slot ?? position, mac: nic.mac })),
-        memoryBytes: launch.memoryBytes,
-        memoryMaxBytes: launch.memoryBytes,
-        cpus: launch.cpus,
-        cpusMax: launch.cpus,
-      }),
-    )
+        memoryBytes: memoryBytes + memoryAddedBytes,
+        memoryMinBytes: memoryBytes,
+        memoryMaxBytes: memoryMaxBytes ?? memoryBytes,
+        cpus,
+        cpusMin: cpusMax === undefined ? cpus : 1,
+        cpusMax: cpusMax ?? cpus,
+        ...(memoryMaxBytes === undefined ? {} : { balloonBytes: balloonBytes + memoryAddedBytes }),
+      })
+    })
   }
 
   async addDisk(guest: GuestId, disk: GuestDisk & { readonly slot: number }): Promise<Result<void>> {
@@ -97,8 +102,63 @@ export class MemoryHardware implements GuestHardware {
     })
   }
 
+  /** What is plugged in is there at once; what is asked back needs a guest that gives it. */
+  async setCpus(guest: GuestId, cpus: number): Promise<Result<void>> {
+    return this.#with(guest, (process) => {
+      const { launch } = process
+      if (launch.cpusMax === undefined || cpus < 1 || cpus > launch.cpusMax) return outOfReach()
+      if (cpus < launch.cpus && !this.#gives(process)) return notYet('a processor')
+      process.launch = { ...launch, cpus }
+      return ok()
+    })
+  }
+
+  async setMemory(guest: GuestId, memoryBytes: number): Promise<Result<void>> {
+    return this.#with(guest, (process) => {
+      const { launch } = process
+      const most = launch.memoryMaxBytes ?? launch.memoryBytes
+      if (memoryBytes < launch.memoryBytes || memoryBytes > most) return outOfReach()
+      if (!this.#gives(process)) return notYet('memory')
+      process.launch = { ...launch, memoryAddedBytes: memoryBytes - launch.memoryBytes }
+      return ok()
+    })
+  }
+
+  async setBalloon(guest: GuestId, leaveBytes: number | undefined): Promise<Result<void>> {
+    return this.#with(guest, (process) => {
+      const { memoryBytes, memoryMaxBytes, memoryAddedBytes = 0 } = process.launch
+      if (memoryMaxBytes === undefined) return outOfReach()
+      if (!this.#gives(process)) return notYet('memory')
+      const left = leaveBytes === undefined ? memoryBytes : leaveBytes - memoryAddedBytes
+      process.balloonBytes = Math.min(memoryBytes, Math.max(left, BALLOON_MIN_BYTES))
+      return ok()
+    })
+  }
+
+  async memoryUse(guest: GuestId): Promise<Result<GuestMemoryUse | undefined>> {
+    return this.#with(guest, (process) => {
+      const { memoryBytes, memoryMaxBytes, memoryAddedBytes = 0 } = process.launch
+      if (memoryMaxBytes === undefined || !this.#gives(process)) return ok(undefined)
+      const totalBytes = (process.balloonBytes ?? memoryBytes) + memoryAddedBytes
+      return ok({ totalBytes, freeBytes: totalBytes / 2, availableBytes: totalBytes / 2 })
+    })
+  }
+
+  /** Whether the guest's system does its part. */
+  #gives(process: Process): boolean {
+    return process.status === 'running' && !this.#machine.isDeaf(process.launch.guest)
+  }
+
   #with<T>(guest: GuestId, work: (process: Process) => Result<T>): Result<T> {
     const process = this.#machine.processes.get(guest)
     return process ? work(process) : fail(failure('not_found', `Guest ${guest} does not run here`))
   }
+}
+
+function outOfReach(): Result<never> {
+  return fail(failure('conflict', 'The guest was not started for that'))
+}
+
+function notYet(what: string): Result<never> {
+  return fail(failure('conflict', `The guest has not done its part about ${what} yet`))
 }

@@ -42,6 +42,8 @@ export interface Process {
   isFrozen?: boolean
   readonly disks: Map<VolumeId, Disk>
   readonly limits: Map<VolumeId, DiskLimits>
+  /** What the balloon leaves of what the guest booted with; all of it when absent. */
+  balloonBytes?: number
   /** Of one that began by waiting for its guest from another machine. */
   waiting?: WaitingPlace
   /** The last time that its guest's memory was sent to another machine. */
@@ -153,6 +155,7 @@ export class MemoryMachine {
       if (known) disk.acknowledged = known.acknowledged
       if (known) disk.sinceFlush = known.sinceFlush
     }
+    if (from.balloonBytes !== undefined) process.balloonBytes = from.balloonBytes
     process.status = status
     process.cameOver = true
     this.#options.onStart?.(process)

@@ -57,6 +57,7 @@ export class TestBackend {
       decisions: { list: async () => ok([]), find: async () => ok(undefined) } as never,
       blobs: { ensure: async () => ok('/blob'), find: () => '/blob', put: async () => ok() } as never,
       guestAgentOf: () => ({ interfaces: async () => fail(failure('no_guest_agent', 'none')) }) as never,
+      memoryUseOf: async () => ok(undefined),
       heldSnapshots: async () => ok([]),
       clock: realClock,
       random: realRandom,

@@ -15,11 +15,13 @@ import type { Decision } from '@stead/core/model/decision.ts'
 import type { Guest } from '@stead/core/model/guest.ts'
 import type { Host } from '@stead/core/model/host.ts'
 import type { GuestId, HostId, VolumeId } from '@stead/core/model/ids.ts'
+import { defaultCpusMax } from '@stead/core/model/growth.ts'
 import type { GuestPlatform, VolumeRole } from '@stead/core/model/platform.ts'
 import { guestByName, promisedPoolBytes } from '@stead/core/model/records.ts'
 import type { Image, Replica, Volume, VolumeContent } from '@stead/core/model/volume.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { FirmwareFiles } from './firmware-files.ts'
+import { sizeProblem } from './guest-size.ts'
 
 /** More than swtpm ever keeps of a TPM 2.0, twice. */
 const TPM_STATE_BYTES = 1 << 20
@@ -92,11 +94,14 @@ export function planCreate(context: CreateContext, request: CreateGuest): Result
     desired,
     forceStop: false,
     ...platformOf(context, request),
+    ...maximaOf(request),
     ...(request.processor === undefined ? {} : { processor: request.processor }),
     ...(request.host === undefined ? {} : { preferredHost: request.host as HostId }),
     deleting: false,
     createdAt: wallMs,
   }
+  const sized = sizeProblem(guest, request)
+  if (sized) return fail(sized)
   const placement = placeGuests(
     problemOf({ state, isUp: isUsable, needing: new Set([id]), changed: new Map([[id, guest]]) }),
   )
@@ -275,6 +280,17 @@ function platformOf({ firmware }: CreateContext, { platform }: CreateGuest): Pic
   const uefi = firmware && { kind: 'uefi' as const, secureBoot: kind === 'uefi-secure', code: firmware.code }
   const made: GuestPlatform = { ...asked, ...(uefi ? { firmware: uefi } : {}) }
   return Object.keys(made).length === 0 ? {} : { platform: made }
+}
+
+/** Places for more processors are free of charge; room for memory is not (docs/internals/hardware.md), so it is asked for. */
+function maximaOf(request: CreateGuest): Pick<Guest, 'cpusMax' | 'memoryMaxBytes'> {
+  const { cpus, memoryMaxBytes } = request
+  const { dedicatedCpus = false } = request.platform ?? {}
+  const cpusMax = request.cpusMax ?? defaultCpusMax({ cpus, platform: { dedicatedCpus } })
+  return {
+    ...(cpusMax === undefined ? {} : { cpusMax }),
+    ...(memoryMaxBytes === undefined ? {} : { memoryMaxBytes }),
+  }
 }
 
 /** What a disk starts with that was asked to start from an image. */

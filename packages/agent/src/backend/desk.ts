@@ -27,6 +27,7 @@ import { admitChange } from './admission-check.ts'
 import { commitChange, type Change } from './change.ts'
 import { foreseeChange, requireForeseen } from './what-if.ts'
 import type { AskableAgent } from './guest-agent-endpoints.ts'
+import type { AskMemoryUse } from './guest-memory.ts'
 import type { AskHeldSnapshots } from './snapshot-endpoints.ts'
 import { operationView, type ViewContext } from './views.ts'
 
@@ -55,6 +56,7 @@ export interface BackendContext {
   ) => Promise<Result<AsyncIterable<Uint8Array>>>
   /** The agent inside the guest, asked on the host where the guest runs. */
   readonly guestAgentOf: (guest: Guest) => AskableAgent
+  readonly memoryUseOf: AskMemoryUse
   /** Screens, keyboards and serial ports of all guests. */
   readonly consoles: Pick<ConsoleRouter, 'ticket' | 'paste' | 'screenshot'>
   /** What a host's pools hold of snapshots. */

@@ -1,6 +1,6 @@
 /** What a user's word about one guest changes in the records. */
 import type { SetGuest } from '@stead/api/endpoints/guests.ts'
-import { failure, type Failure } from '@stead/core/errors.ts'
+import { failure } from '@stead/core/errors.ts'
 import { moveTargets, objectionToLiveMoveOf, objectionToMove } from '@stead/core/ha/move-request.ts'
 import { planServing } from '@stead/core/ha/serving.ts'
 import type { ClusterState, Versioned } from '@stead/core/model/cluster.ts'
@@ -12,6 +12,7 @@ import { isActive, volumesOf } from '@stead/core/model/records.ts'
 import type { Write } from '@stead/core/ports/store.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { Change } from './change.ts'
+import { hasSize, lackOfRoom, resized } from './guest-size.ts'
 import { lifecycleSettings, objectionTo } from './lifecycle-settings.ts'
 
 export function startChange(state: ClusterState, known: Versioned<Guest>, acceptDataLoss: boolean): Result<Change> {
@@ -63,29 +64,6 @@ export function deleteChange(known: Versioned<Guest>): Result<Change> {
   return ok(change('vm.delete', known, [put({ ...known.value, desired: 'stopped', forceStop: true, deleting: true })]))
 }
 
-/**
- * A guest that runs is planned with what it is to have, from now on. So it may ask for more, which its next start gives
- * it; less would be given away while it still has it.
- */
-function resizing(guest: Guest, { memoryBytes, cpus }: GuestSettings): Failure | undefined {
-  if ((memoryBytes ?? guest.memoryBytes) >= guest.memoryBytes && (cpus ?? guest.cpus) >= guest.cpus) return undefined
-  return failure('conflict', `${guest.name} must be stopped before it is given less memory or fewer processors`, {
-    hint: `\`stead vm stop ${guest.name}\` first`,
-  })
-}
-
-/** Of a guest that runs and asks for more: whether its host has that too. */
-function lackOfRoom(state: ClusterState, next: Guest, isUp: (host: HostId) => boolean): Failure | undefined {
-  const known = state.guests.get(next.id)?.value
-  const grant = state.grants.get(next.id)?.value
-  if (!isActive(grant) || (known?.memoryBytes === next.memoryBytes && known.cpus === next.cpus)) return undefined
-  const reason = moveTargets(state, next, isUp).find(({ host }) => host === grant.host)?.reason
-  if (!reason) return undefined
-  return failure('no_capacity', `${grant.host}, on which ${next.name} runs, cannot give it that: ${reason}`, {
-    hint: `Ask for less, or move it first; \`stead vm move-targets ${next.name}\` says where to`,
-  })
-}
-
 /** Settings that a user may change at any time; those of `STOPPED_ONLY` only while the guest is stopped. */
 export type GuestSettings = Omit<SetGuest, 'acceptBreach'>
 
@@ -104,7 +82,7 @@ export function setChange(
     SETTINGS.flatMap((name) => (body[name] === undefined ? [] : [[name, body[name]]])),
   )
   const isEmpty = Object.keys(settings).length === 0 && Object.keys(lifecycle).length === 0
-  if (isEmpty && ha === undefined && watchdog === undefined)
+  if (isEmpty && ha === undefined && watchdog === undefined && !hasSize(body))
     return fail(failure('bad_request', 'Nothing is to be changed', { hint: 'Give at least one setting' }))
   const runs = isActive(state.grants.get(guest.id)?.value)
   if (STOPPED_ONLY.some((name) => body[name] !== undefined) && (runs || guest.desired === 'running'))
@@ -113,14 +91,14 @@ export function setChange(
         hint: `\`stead vm stop ${guest.name}\` first`,
       }),
     )
-  const sized = runs || guest.desired === 'running' ? resizing(guest, body) : undefined
-  if (sized) return fail(sized)
+  const sized = resized(guest, body, runs || guest.desired === 'running')
+  if (!sized.ok) return sized
   const desired = ha === undefined || ha === 'ignored' ? guest.desired : ha === 'started' ? 'running' : 'stopped'
   const kind = desired === guest.desired ? 'vm.set' : desired === 'running' ? 'vm.start' : 'vm.stop'
   const refused = desired === 'stopped' && guest.desired === 'running' ? objectionTo(guest, 'stop') : undefined
   if (refused) return fail(refused)
   const next: Guest = {
-    ...guest,
+    ...sized.value,
     ...settings,
     ...(Object.keys(lifecycle).length === 0 ? {} : { lifecycle: { ...guest.lifecycle, ...lifecycle } }),
     ...(watchdog === undefined ? {} : { platform: withWatchdog(guest.platform, watchdog) }),
@@ -135,16 +113,7 @@ export function setChange(
 }
 
 const STOPPED_ONLY = ['display', 'watchdog'] as const
-const SETTINGS = [
-  'priority',
-  'maxRestart',
-  'maxRelocate',
-  'failback',
-  'agent',
-  'memoryBytes',
-  'cpus',
-  'display',
-] as const
+const SETTINGS = ['priority', 'maxRestart', 'maxRelocate', 'failback', 'agent', 'display'] as const
 function withWatchdog(platform: GuestPlatform = {}, watchdog: WatchdogAction | null): GuestPlatform {
   const { watchdog: _old, ...rest } = platform
   return watchdog === null ? rest : { ...rest, watchdog }

@@ -10,6 +10,7 @@ import { planCreate, type CreatePlan } from './create-plan.ts'
 import type { Change } from './change.ts'
 import type { Desk } from './desk.ts'
 import { addressesOf } from './guest-agent-endpoints.ts'
+import { memoryUseForShow } from './guest-memory.ts'
 import {
   cancelMigrationChange,
   deleteChange,
@@ -90,11 +91,12 @@ export function guestEndpoints(desk: Desk): Answers {
     'guest.show': async ({ params }) => {
       const guest = desk.findGuest(params.guest)
       if (!guest.ok) return guest
-      const [context, addresses] = await Promise.all([
+      const [context, addresses, memoryUse] = await Promise.all([
         viewWithLag(desk, guest.value.value.volumes),
         addressesOf(desk, guest.value.value),
+        memoryUseForShow(desk, guest.value.value),
       ])
-      return ok({ ...guestView(context, guest.value), addresses })
+      return ok({ ...guestView(context, guest.value), addresses, memoryUse })
     },
     'guest.create': async ({ body }, request) => {
       const firmware = await firmwareOf(body)

@@ -176,6 +176,8 @@ function likeness(
     name: body.name,
     memoryBytes: source.memoryBytes,
     cpus: source.cpus,
+    ...(source.cpusMax === undefined ? {} : { cpusMax: source.cpusMax }),
+    ...(source.memoryMaxBytes === undefined ? {} : { memoryMaxBytes: source.memoryMaxBytes }),
     disks: volumes.map((volume) => ({
       sizeBytes: volume.sizeBytes,
       replicas: Math.min(3, Math.max(1, volume.replicas.length)) as 1 | 2 | 3,

@@ -45,6 +45,7 @@ export function guestView(context: ViewContext, { value: guest, revision }: Vers
     protection: worst(volumes.map((volume) => volumeProtection(context, volume.value))),
     memoryBytes: guest.memoryBytes,
     cpus: guest.cpus,
+    ...sizeView(state, guest),
     boot: guest.boot,
     platform: platformView(guest),
     nics: guest.nics.map((nic, position) => ({ ...nic, slot: nicSlot(nic, position) })),
@@ -62,6 +63,23 @@ export function guestView(context: ViewContext, { value: guest, revision }: Vers
     ...lifecycleView(state, guest),
     createdAt: new Date(guest.createdAt).toISOString(),
     revision: String(revision),
+  }
+}
+
+/** What the record allows, and what the running guest really has where its host has told. */
+function sizeView(
+  state: ClusterState,
+  guest: Guest,
+): Pick<GuestView, 'maximum' | 'balloonBytes' | 'now' | 'memoryUse'> {
+  const seen = isActive(state.grants.get(guest.id)?.value)
+    ? state.observations.get(guest.id)?.value.hardware
+    : undefined
+  const { memoryMaxBytes = null, cpusMax = null } = guest
+  return {
+    maximum: { memoryBytes: memoryMaxBytes, cpus: cpusMax },
+    balloonBytes: guest.balloonBytes ?? null,
+    now: seen ? { memoryBytes: seen.memoryBytes, cpus: seen.cpus, balloonBytes: seen.balloonBytes ?? null } : null,
+    memoryUse: null,
   }
 }
 

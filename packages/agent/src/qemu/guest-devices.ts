@@ -13,14 +13,12 @@ import type { GuestDisk, LaunchNic } from '@stead/core/ports/guest-host.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { deviceId, diskBlockdevs, newDiskRecord, nodesOf, topNode, type DiskRecord } from './block-graph.ts'
+import { pluggedDevices, unplugDevice } from './device-unplug.ts'
 import type { LaunchRecord } from './launch-record.ts'
 import { diskDevice, nicDevice, nicDeviceId, nicNetdev, netdevId } from './launch-arguments.ts'
 import { limitsFrom, throttleArguments, type BlockDeviceInfo } from './disk-throttle.ts'
 import { drainAndFlushDisk, queryGraph, yankNode } from './mirror-surgery.ts'
 import type { QmpClient } from './qmp.ts'
-
-/** A guest that runs gives a device back within some tens of milliseconds; one that boots does so later. */
-const UNPLUG_PATIENCE_MS = 4_000
 
 export interface GuestDevicesOptions {
   readonly record: () => LaunchRecord
@@ -38,7 +36,7 @@ export class GuestDevices {
     this.#options = options
   }
 
-  async facts(): Promise<Result<HardwareFacts>> {
+  async facts(): Promise<Result<Pick<HardwareFacts, 'hotPlug' | 'disks' | 'nics'>>> {
     const monitor = this.#options.monitor()
     if (!monitor.ok) return monitor
     const blocks = await monitor.value.execute<readonly BlockDeviceInfo[]>('query-block')
@@ -55,10 +53,6 @@ export class GuestDevices {
           limits: limitsFrom(blocks.value.find((block) => block.inserted?.['node-name'] === topNode(disk.index))),
         })),
       nics: launch.nics.map((nic, position) => ({ slot: nic.slot ?? position, mac: nic.mac })),
-      memoryBytes: launch.memoryBytes,
-      memoryMaxBytes: launch.memoryBytes,
-      cpus: launch.cpus,
-      cpusMax: launch.cpus,
     })
   }
 
@@ -111,7 +105,7 @@ export class GuestDevices {
     if (!monitor.ok) return monitor
     const disk = this.#options.record().disks.find((each) => each.volume === volume)
     if (!disk) return ok({ flushed: true })
-    const plugged = await this.#plugged(monitor.value)
+    const plugged = await pluggedDevices(monitor.value)
     if (!plugged.ok) return plugged
     if (plugged.value.has(deviceId(disk.index))) return fail(failure('conflict', 'The guest has the disk again'))
     const flushed = await drainAndFlushDisk(monitor.value, disk)
@@ -164,7 +158,7 @@ export class GuestDevices {
           hint: 'They appear at its next start',
         }),
       )
-    const plugged = await this.#plugged(monitor.value)
+    const plugged = await pluggedDevices(monitor.value)
     if (!plugged.ok) return plugged
     // What is no disk of the guest has another device, which is always there.
     const has = (disk: DiskRecord) => disk.role !== undefined || plugged.value.has(deviceId(disk.index))
@@ -215,36 +209,7 @@ export class GuestDevices {
 
   async #unplug(device: string, what: string): Promise<Result<void>> {
     const monitor = this.#options.monitor()
-    if (!monitor.ok) return monitor
-    const before = await this.#plugged(monitor.value)
-    if (!before.ok) return before
-    if (!before.value.has(device)) return ok()
-    const answered = monitor.value.waitFor(
-      ({ event, data }) =>
-        (event === 'DEVICE_DELETED' || event === 'DEVICE_UNPLUG_GUEST_ERROR') && data['device'] === device,
-      UNPLUG_PATIENCE_MS,
-    )
-    const asked = await monitor.value.execute('device_del', { id: device })
-    if (!asked.ok && !/in the process of unplug/.test(asked.error.message)) return asked
-    const answer = await answered
-    if (answer?.event === 'DEVICE_UNPLUG_GUEST_ERROR')
-      return fail(failure('conflict', `The guest refuses to give ${what} back`, { hint: 'See the guest’s own log' }))
-    const after = await this.#plugged(monitor.value)
-    if (!after.ok) return after
-    if (!after.value.has(device)) return ok()
-    return fail(
-      failure('conflict', `The guest has not given ${what} back yet`, {
-        hint: 'It does so once its system runs and does not use it; it is asked again',
-      }),
-    )
-  }
-
-  /** Ids of all devices that have one. */
-  async #plugged(monitor: QmpClient): Promise<Result<ReadonlySet<string>>> {
-    const listed = await monitor.execute<readonly { readonly name: string }[]>('qom-list', {
-      path: '/machine/peripheral',
-    })
-    return listed.ok ? ok(new Set(listed.value.map((each) => each.name))) : listed
+    return monitor.ok ? unplugDevice(monitor.value, device, what) : monitor
   }
 
   #changeNics(change: (nics: readonly LaunchNic[]) => readonly LaunchNic[]): Result<void> {

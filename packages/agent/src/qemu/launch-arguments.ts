@@ -3,6 +3,7 @@ import { LEVEL_FLAGS } from '@stead/core/model/processor.ts'
 import type { GuestLaunch, LaunchNic } from '@stead/core/ports/guest-host.ts'
 import { cdromArguments } from './cdrom-drives.ts'
 import { BLOCK_OPTIONS, deviceId, diskBlockdevs, topNode, type DiskRecord } from './block-graph.ts'
+import { cpuArguments, memoryDeviceArguments, memorySize } from './growth-arguments.ts'
 import type { LaunchRecord } from './launch-record.ts'
 import { machineProperties, memoryArguments, platformArguments } from './platform-arguments.ts'
 import { diskPort, nicPort, platformPlace, rootPorts } from './pci-places.ts'
@@ -45,6 +46,7 @@ export function launchArguments(record: LaunchRecord, paths: GuestPaths): string
     ...platformArguments(launch, paths),
     ...agentArguments(paths),
     ...['-object', 'rng-builtin,id=rng0', '-device', `virtio-rng-pci,id=rng,rng=rng0,${platformPlace('rng')}`],
+    ...memoryDeviceArguments(launch),
     ...diskArguments(launch, disks),
     ...launch.nics.flatMap((nic, position) => nicArguments(nic, nic.slot ?? position)),
     ...cdromArguments(launch.cdroms ?? []),
@@ -57,7 +59,8 @@ function machineArguments({ launch, disks, machine = 'q35' }: LaunchRecord): str
     ...['-name', `guest=${escaped(launch.name)},debug-threads=on`, '-uuid', launch.guest],
     ...['-machine', [machine, ...MACHINE_PROPERTIES, ...machineProperties(launch, disks)].join(',')],
     ...['-accel', kvm ? 'kvm' : `tcg,thread=multi,tb-size=${TCG_CACHE_MIB}`, '-cpu', processorOf(launch)],
-    ...['-smp', String(launch.cpus), '-m', `size=${Math.ceil(launch.memoryBytes / 1024)}k`],
+    ...cpuArguments(launch, processorOf(launch)),
+    ...['-m', memorySize(launch)],
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-sandbox', SANDBOX, '-msg', 'timestamp=on'],
     // A guest that shuts down is kept, paused, until its disks are flushed and the agent has seen that they are.
     ...['-action', 'shutdown=pause'],
@@ -65,7 +68,7 @@ function machineArguments({ launch, disks, machine = 'q35' }: LaunchRecord): str
 }
 
 /** By level: QEMU's oldest 64-bit processor and the flags of the level, all of which the host must have. */
-function processorOf({ accelerator, processorLevel }: GuestLaunch): string {
+export function processorOf({ accelerator, processorLevel }: GuestLaunch): string {
   if (processorLevel === undefined) return accelerator === 'kvm' ? 'host' : 'max'
   const flags = ([2, 3, 4] as const).flatMap((level) => (level <= processorLevel ? LEVEL_FLAGS[level] : []))
   // No nested virtualization: it cannot move live.

@@ -1,6 +1,7 @@
 /** The part of QEMU's command line that makes the guest's platform; see docs/internals/platform.md. */
 import type { GuestLaunch } from '@stead/core/ports/guest-host.ts'
 import { topNode, type DiskRecord } from './block-graph.ts'
+import { cpusOfNode } from './growth-arguments.ts'
 import { platformPlace } from './pci-places.ts'
 
 const FIRMWARE_CODE = 'firmware-code'
@@ -50,7 +51,7 @@ function deviceArguments(path: string, index: number): string[] {
 }
 
 /** Memory on huge pages or in several nodes, instead of `-m` alone; each node has its share of the processors. */
-export function memoryArguments({ platform = {}, memoryBytes, cpus }: GuestLaunch): string[] {
+export function memoryArguments({ platform = {}, memoryBytes, cpus, cpusMax }: GuestLaunch): string[] {
   const { memory } = platform
   if (!memory) return []
   const { nodes, hostNodes, pageBytes } = memory
@@ -68,7 +69,8 @@ export function memoryArguments({ platform = {}, memoryBytes, cpus }: GuestLaunc
       ...(hostNode === undefined ? {} : { 'host-nodes': [hostNode], policy: 'bind' }),
     }
     const [first, last] = [share(cpus, nodes, node), share(cpus, nodes, node + 1) - 1]
-    const processors = last < first ? '' : `,cpus=${first}-${last}`
+    const starting = last < first ? '' : `,cpus=${first}-${last}`
+    const processors = cpusMax === undefined ? starting : cpusOfNode(cpusMax, nodes, node)
     return ['-object', JSON.stringify(backend), '-numa', `node,nodeid=${node},memdev=mem${node}${processors}`]
   }).flat()
 }

@@ -6,6 +6,7 @@ import { readdirSync, rmSync } from 'node:fs'
 import { failure } from '@stead/core/errors.ts'
 import type { DiskLimits } from '@stead/core/model/hardware.ts'
 import type { GuestId, VolumeId } from '@stead/core/model/ids.ts'
+import type { GuestMemoryUse } from '@stead/core/ports/guest-hardware.ts'
 import type { GuestCdrom, GuestEvent, GuestHost, GuestLaunch, Leg, RunningGuest } from '@stead/core/ports/guest-host.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
@@ -260,7 +261,12 @@ export class QemuGuestHost implements GuestHost {
   }
 
   hardware(guest: GuestId) {
-    return this.#with(guest, (running) => running.devices.facts())
+    return this.#with(guest, async ({ devices, growth }) => {
+      const facts = await devices.facts()
+      if (!facts.ok) return facts
+      const grown = await growth.facts()
+      return grown.ok ? ok({ ...facts.value, ...grown.value }) : grown
+    })
   }
 
   async addDisk(guest: GuestId, disk: Parameters<GuestHost['addDisk']>[1]): Promise<Result<void>> {
@@ -289,6 +295,24 @@ export class QemuGuestHost implements GuestHost {
     if (!unplugged.ok) return unplugged
     const settled = await this.#inTurn(guest, () => this.#with(guest, (running) => running.devices.settle()))
     return settled.ok ? ok() : settled
+  }
+
+  // Not in turn: a guest may take its time, and nothing else of it changes meanwhile.
+
+  setCpus(guest: GuestId, cpus: number): Promise<Result<void>> {
+    return this.#with(guest, (running) => running.growth.setCpus(cpus))
+  }
+
+  setMemory(guest: GuestId, memoryBytes: number): Promise<Result<void>> {
+    return this.#with(guest, (running) => running.growth.setMemory(memoryBytes))
+  }
+
+  setBalloon(guest: GuestId, leaveBytes: number | undefined): Promise<Result<void>> {
+    return this.#with(guest, (running) => running.growth.setBalloon(leaveBytes))
+  }
+
+  memoryUse(guest: GuestId): Promise<Result<GuestMemoryUse | undefined>> {
+    return this.#with(guest, (running) => running.growth.memoryUse())
   }
 
   drainAndFlush(guest: GuestId, volume: VolumeId): Promise<Result<void>> {

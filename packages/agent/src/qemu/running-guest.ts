@@ -12,6 +12,7 @@ import { attachedDisk, type DiskRecord } from './block-graph.ts'
 import { changedMedium } from './cdrom-drives.ts'
 import { DiskLegs } from './disk-legs.ts'
 import { GuestDevices } from './guest-devices.ts'
+import { GuestGrowth } from './guest-growth.ts'
 import {
   lastWords,
   removeLaunchRecord,
@@ -56,6 +57,7 @@ export class QemuGuest {
   readonly departure: MigrationSource
   readonly arrival: MigrationDestination
   readonly devices: GuestDevices
+  readonly growth: GuestGrowth
   readonly #log: Log
   readonly #emit: (event: GuestEvent) => void
   readonly #onGone: () => void
@@ -86,24 +88,18 @@ export class QemuGuest {
     this.#log = options.log
     this.#emit = options.emit
     this.#onGone = options.onGone
-    this.legs = new DiskLegs({
-      disks: () => this.#record.disks,
-      save: (disk) => this.#saveDisk(disk),
-      monitor: () => this.#connected(),
-      log: options.log,
-    })
-    const keys = { folder: this.folder, ...(options.user ? { user: options.user } : {}) }
     const monitor = () => this.#connected()
-    this.departure = new MigrationSource({ ...keys, monitor, disks: () => this.#record.disks })
+    const disks = () => this.#record.disks
+    this.legs = new DiskLegs({ disks, save: (disk) => this.#saveDisk(disk), monitor, log: options.log })
+    const keys = { folder: this.folder, ...(options.user ? { user: options.user } : {}) }
+    this.departure = new MigrationSource({ ...keys, monitor, disks })
     this.arrival = new MigrationDestination({ ...keys, monitor, memoryBytes: this.#record.launch.memoryBytes })
     const tpmDisk = this.#record.disks.find(({ role }) => role === 'tpm')
     if (tpmDisk) this.#tpm = new GuestTpm({ folder: this.folder, disk: tpmDisk, monitor, log: options.log })
-    this.devices = new GuestDevices({
-      record: () => this.#record,
-      save: (record) => this.#save(record),
-      monitor: () => this.#connected(),
-      log: options.log,
-    })
+    const save = (record: LaunchRecord) => this.#save(record)
+    const machine = { record: () => this.#record, save, monitor, log: options.log }
+    this.devices = new GuestDevices(machine)
+    this.growth = new GuestGrowth(machine)
   }
 
   get epoch(): number {
@@ -130,6 +126,7 @@ export class QemuGuest {
     connected.value.onEvent((event) => this.#onEvent(event))
     connected.value.onClose(() => void this.#onMonitorClosed())
     this.#tpm?.begin()
+    void this.growth.begin()
     return ok()
   }
 
@@ -171,6 +168,9 @@ export class QemuGuest {
 
   /** What it was started with, as it is now. */
   async launchOf(): Promise<Result<GuestLaunch>> {
+    // A processor that the guest gave back late is in the record from now on.
+    const grown = await this.growth.facts()
+    if (!grown.ok) return grown
     const { launch, machine } = this.#record
     if (machine === undefined)
       return fail(

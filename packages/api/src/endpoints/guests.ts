@@ -54,6 +54,12 @@ export const createGuestBody = z.strictObject({
   name: dnsLabel.describe('A DNS label, unique in the cluster'),
   memoryBytes,
   cpus: cpus.default(1),
+  memoryMaxBytes: memoryBytes
+    .optional()
+    .describe('Memory up to which it can grow while it runs, with a balloon; absent: it changes at its next start'),
+  cpusMax: cpus
+    .optional()
+    .describe('Processors up to which it can grow while it runs; default: four times `cpus`, 16 at most'),
   disks: z.array(newDiskSchema).max(12).default([]),
   host: z.string().optional().describe('Where it should run; a preference'),
   boot: bootRequestSchema,
@@ -89,8 +95,16 @@ export const setGuestBody = z.strictObject({
     .describe('Of a stopped guest only; null takes it away'),
   memoryBytes: memoryBytes
     .optional()
-    .describe('In bytes, a multiple of 1 MiB; a running guest gets more at its next start'),
-  cpus: cpus.optional().describe('A running guest gets more at its next start'),
+    .describe(
+      'In bytes, a multiple of 1 MiB; a running guest has it up to its maximum at once, else at its next start',
+    ),
+  cpus: cpus.optional().describe('A running guest has them up to its maximum at once, else at its next start'),
+  memoryMaxBytes: memoryBytes.optional().describe('Memory up to which it can grow while it runs; from its next start'),
+  cpusMax: cpus.optional().describe('Processors up to which it can grow while it runs; from its next start'),
+  balloonBytes: memoryBytes
+    .nullable()
+    .optional()
+    .describe('What the balloon should leave a running guest of its memory; null: all'),
   display: displaySchema.optional().describe('Of a stopped guest only: a screen, or the serial console alone'),
   autostart: z.boolean().optional().describe('Of a guest that HA ignores: start it when its host has booted'),
   protectedFrom: protectedFromSchema.optional().describe('Replaces what there was; empty: nothing'),

@@ -15,6 +15,7 @@ import { ACCEPT_BREACH } from './host.ts'
 import { parseDisplay } from './vm-console.ts'
 import { addMediaOptions, mediaOf, type MediaOptions } from './vm-media.ts'
 import { addPlatformOptions, platformFrom } from './vm-platform.ts'
+import { addMaximumOptions, maximaFrom } from './vm-size.ts'
 import { parseHa } from './vm.ts'
 
 interface CreateOptions extends MediaOptions {
@@ -69,7 +70,7 @@ export function addVmCreate(vm: Command, terminal: Terminal): void {
       'baseline (what all hosts can, so that it moves live anywhere) or host (all that its host can)',
     )
     .option('--dry-run', 'only say where it would be placed')
-  addPlatformOptions(addMediaOptions(create)).action(
+  addPlatformOptions(addMediaOptions(addMaximumOptions(create))).action(
     action(terminal, (session, [name = ''], options) =>
       createGuest(session, name, options as unknown as CreateOptions),
     ),
@@ -132,6 +133,7 @@ function bodyOf(name: string, options: CreateOptions, imageSizes: ImageSizes = [
     name,
     memoryBytes: parseSize(options.memory, '--memory'),
     cpus: parseCount(options.cpus, '--cpus'),
+    ...maximaFrom({ ...options }),
     disks: disk.map((sizeBytes, index) => ({
       sizeBytes,
       replicas,

@@ -1,11 +1,12 @@
 import type { Command } from 'commander'
 import type { CallInput } from '@stead/api/endpoint.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
-import { badArgument, parseCount, parseSize } from '../quantities.ts'
+import { badArgument, parseCount } from '../quantities.ts'
 import { action, valueOf, type Session, type Terminal } from '../session.ts'
 import { ACCEPT_BREACH } from './host.ts'
 import { parseDisplay } from './vm-console.ts'
 import { parseWatchdog } from './vm-platform.ts'
+import { addSizeOptions, sizeFrom } from './vm-size.ts'
 import { guestText, parseHa } from './vm.ts'
 import { addLifecycleOptions, lifecycleBody } from './vm-lifecycle-options.ts'
 
@@ -22,21 +23,19 @@ export function addVmSet(vm: Command, terminal: Terminal): void {
     .option('--max-relocate <n>', 'other hosts that are tried after that')
     .option('--failback', 'return to the hosts that a rule prefers')
     .option('--no-failback', 'stay where it is')
-    .option('--memory <size>', '128MiB, 1GiB; more for a running guest at its next start')
-    .option('--cpus <n>', 'virtual processors; more for a running guest at its next start')
     .option('--watchdog <action>', 'of a stopped guest: reset, poweroff, pause, none; off takes it away')
     .option('--agent-exec', 'let programs be run in it from outside, by its agent')
     .option('--no-agent-exec', 'do not')
     .option('--display <kind>', 'of a stopped guest: vga (a screen, seen by VNC) or none')
     .option(...ACCEPT_BREACH)
-  addLifecycleOptions(set).action(
+  addLifecycleOptions(addSizeOptions(set)).action(
     action(terminal, (session, [guest = ''], options) => setGuest(session, guest, bodyOf(options), options)),
   )
 }
 
 function bodyOf(options: Readonly<Record<string, unknown>>): SetBody {
   const text = (name: string) => (typeof options[name] === 'string' ? options[name] : undefined)
-  const [ha, priority, memory, cpus] = [text('ha'), text('priority'), text('memory'), text('cpus')]
+  const [ha, priority] = [text('ha'), text('priority')]
   const watchdog = text('watchdog')
   const [maxRestart, maxRelocate, display] = [text('maxRestart'), text('maxRelocate'), text('display')]
   if (priority !== undefined && !/^-?\d+$/.test(priority))
@@ -49,8 +48,7 @@ function bodyOf(options: Readonly<Record<string, unknown>>): SetBody {
     ...(typeof options['failback'] === 'boolean' ? { failback: options['failback'] } : {}),
     ...(watchdog === undefined ? {} : { watchdog: watchdog === 'off' ? null : parseWatchdog(watchdog) }),
     ...(typeof options['agentExec'] === 'boolean' ? { agent: { execute: options['agentExec'] } } : {}),
-    ...(memory === undefined ? {} : { memoryBytes: parseSize(memory, '--memory') }),
-    ...(cpus === undefined ? {} : { cpus: parseCount(cpus, '--cpus') }),
+    ...sizeFrom(options),
     ...lifecycleBody(options),
     ...(display === undefined ? {} : { display: parseDisplay(display) }),
   }

@@ -20,6 +20,7 @@ import { addVmProbe, checkText, readinessText } from './vm-probe.ts'
 import { addVmSchedule } from './vm-schedule.ts'
 import { platformFields } from './vm-platform.ts'
 import { addVmSet } from './vm-set.ts'
+import { sizeFields } from './vm-size.ts'
 import { addVmTemplates } from './vm-template.ts'
 import { addVmSnapshots } from './vm-snapshot.ts'
 
@@ -144,8 +145,7 @@ export function guestText(view: GuestView): string {
       `${view.maxRestart} more tries on a host, ${view.maxRelocate} other hosts; ${view.failback ? 'returns' : 'does not return'} to preferred hosts`,
     ],
     ['protection', [view.protection.level, view.protection.reason].filter(Boolean).join(': ')],
-    ['memory', formatSize(view.memoryBytes)],
-    ['cpus', view.cpus],
+    ...sizeFields(view),
     ...platformFields(view),
     ['boot', view.boot.kind],
     ['display', view.display],

@@ -2,6 +2,7 @@
 import type { ClusterState } from '../model/cluster.ts'
 import { DEFAULT_MIGRATION, DEFAULT_POLICY, type ClusterPolicy, type MigrationPolicy } from '../model/cluster-policy.ts'
 import type { Grant } from '../model/grant.ts'
+import { promisedTo } from '../model/growth.ts'
 import { haPolicyOf, type Guest } from '../model/guest.ts'
 import type { Host } from '../model/host.ts'
 import { hugePagesBytes, sharesOfGuest, sharesOfHost } from '../model/host-shares.ts'
@@ -71,11 +72,16 @@ function planningHost({ state, isUp }: ProblemQuestion, policy: ClusterPolicy, h
  * What a guest takes of a host. Memory on huge pages is taken of those alone; a processor for itself is one that others
  * cannot share, so it counts as many as the policy lets share one.
  */
-function needs(policy: ClusterPolicy, guest: Guest): Pick<PlanningGuest, 'memoryBytes' | 'cpus' | 'devices'> {
+function needs(
+  policy: ClusterPolicy,
+  guest: Guest,
+  runs: boolean,
+): Pick<PlanningGuest, 'memoryBytes' | 'cpus' | 'devices'> {
   const { hugePages, dedicatedCpus } = guest.platform ?? {}
+  const { memoryBytes, cpus } = promisedTo(guest, runs)
   return {
-    memoryBytes: hugePages ? 0 : guest.memoryBytes,
-    cpus: dedicatedCpus ? guest.cpus * policy.cpuOvercommit : guest.cpus,
+    memoryBytes: hugePages ? 0 : memoryBytes,
+    cpus: dedicatedCpus ? cpus * policy.cpuOvercommit : cpus,
     devices: sharesOfGuest(guest),
   }
 }
@@ -105,7 +111,7 @@ function planningGuest(
   return {
     id: guest.id,
     name: guest.name,
-    ...needs(clusterPolicyOf(state), guest),
+    ...needs(clusterPolicyOf(state), guest, at !== undefined),
     priority: haPolicyOf(guest).priority,
     at,
     needsPlace,
@@ -124,7 +130,7 @@ function leavingRoom(policy: ClusterPolicy, guest: Guest, at: HostId | undefined
   return {
     id: `${guest.id}-leaving` as GuestId,
     name: guest.name,
-    ...needs(policy, guest),
+    ...needs(policy, guest, true),
     priority: 0,
     at,
     needsPlace: false,

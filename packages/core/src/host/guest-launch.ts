@@ -1,6 +1,7 @@
 /** Starts a guest for a run that has just been granted: its disks at the new epoch, its taps, its files. */
 import { failure } from '../errors.ts'
 import type { Grant } from '../model/grant.ts'
+import { growthOf } from '../model/growth.ts'
 import type { Guest } from '../model/guest.ts'
 import { diskSlot } from '../model/hardware.ts'
 import { volumesOf } from '../model/records.ts'
@@ -38,6 +39,7 @@ export async function launchGuest(
     epoch: grant.epoch,
     memoryBytes: guest.memoryBytes,
     cpus: guest.cpus,
+    ...growthOf(guest),
     ...parts.value,
     disks,
     accelerator,

@@ -16,6 +16,7 @@ import { fail, ok, type Result } from '../result.ts'
 import { failure } from '../errors.ts'
 import { exportNameOf, type DiskKeeper } from './disk-keeper.ts'
 import { openDisk } from './disk-opening.ts'
+import { atNextStart, balloonWork, hasGivenBack, releaseHolds, sizeWork, type GrowthWork } from './growth-keeper.ts'
 import type { HostContext } from './host-context.ts'
 import type { RunRecords } from './run-records.ts'
 import { detachWrites, isLeaving } from './volume-attachment.ts'
@@ -98,9 +99,31 @@ export class HardwareKeeper {
     }
     const work = this.#work(guest, grant, volumes, before.value)
     for (const { what, run } of work) await attempt(what, run)
-    const after = await context.guests.hardware(guest.id)
+    const after = await this.#grow(guest, before.value, attempt)
     if (after.ok && !this.#options.isOver()) this.#tell(after.value, [...pending, ...atNextStart(guest, after.value)])
     return pending
+  }
+
+  /** Memory and processors, then the balloon, then the word that nothing is held any more. Returns what there is at last. */
+  async #grow(
+    guest: Guest,
+    before: HardwareFacts,
+    attempt: (what: string, work: () => Promise<Result<unknown>>) => Promise<void>,
+  ): Promise<Result<HardwareFacts>> {
+    const { context, epoch } = this.#options
+    const each = async ({ what, run, done }: GrowthWork) =>
+      attempt(what, async () => {
+        const result = await run()
+        if (result.ok) this.#changed(guest, done)
+        return result
+      })
+    for (const work of sizeWork(context.guests, guest, before)) await each(work)
+    const sized = await context.guests.hardware(guest.id)
+    if (!sized.ok) return sized
+    const balloon = balloonWork(context.guests, guest, sized.value)
+    for (const work of balloon) await each(work)
+    if (hasGivenBack(guest, sized.value)) await attempt('hardware', () => releaseHolds(context.store, guest, epoch))
+    return balloon.length === 0 ? sized : context.guests.hardware(guest.id)
   }
 
   #work(
@@ -226,12 +249,14 @@ export class HardwareKeeper {
   }
 
   #tell(facts: HardwareFacts, pending: readonly PendingChange[]): void {
-    const { memoryBytes, cpus, balloonBytes } = facts
+    const { memoryBytes, cpus, memoryMaxBytes, cpusMax, balloonBytes } = facts
     const hardware: HardwareObservation = {
       volumes: facts.disks.map(({ volume, sizeBytes }) => ({ id: volume, sizeBytes })),
       nics: facts.nics,
       memoryBytes,
       cpus,
+      ...(memoryMaxBytes > facts.memoryMinBytes ? { memoryMaxBytes } : {}),
+      ...(cpusMax > facts.cpusMin ? { cpusMax } : {}),
       ...(balloonBytes === undefined ? {} : { balloonBytes }),
       pending,
     }
@@ -249,39 +274,19 @@ export class HardwareKeeper {
 
 /** All that the records say of the hardware, as text. */
 export function hardwareKey(guest: Guest, volumes: readonly Versioned<Volume>[]): string {
-  const { nics, memoryBytes, cpus, balloonBytes } = guest
+  const { nics, memoryBytes, cpus, balloonBytes, holds } = guest
   const disks = volumes.map(({ value: { id, slot, limits, attachment, sizeBytes } }) => ({
     ...{ id, slot, limits, attachment, sizeBytes },
   }))
-  return JSON.stringify({ disks, nics, memoryBytes, cpus, balloonBytes })
+  return JSON.stringify({ disks, nics, memoryBytes, cpus, balloonBytes, holds })
 }
 
 /** Of a guest that is about to be started: undefined when there is something to do for it right after. */
 export function startingKey(state: ClusterState, guest: Guest): string | undefined {
   const volumes = volumesOf(state, guest) ?? []
   const isLimited = guest.nics.some(({ limits }) => limits) || volumes.some(({ value }) => value.limits)
-  return isLimited || guest.balloonBytes !== undefined || volumes.some(({ value }) => isLeaving(value))
-    ? undefined
-    : hardwareKey(guest, volumes)
-}
-
-/** What no running guest is given. */
-function atNextStart(guest: Guest, facts: HardwareFacts): readonly PendingChange[] {
-  const mebibytes = (bytes: number) => `${Math.round(bytes / 2 ** 20)} MiB`
-  const memory =
-    guest.memoryBytes === facts.memoryBytes
-      ? []
-      : [
-          {
-            what: 'memory',
-            why: `it runs with ${mebibytes(facts.memoryBytes)}; the change takes effect at its next start`,
-          },
-        ]
-  const cpus =
-    guest.cpus === facts.cpus
-      ? []
-      : [{ what: 'cpus', why: `it runs with ${facts.cpus}; the change takes effect at its next start` }]
-  return [...memory, ...cpus]
+  const hasMore = isLimited || guest.balloonBytes !== undefined || guest.holds !== undefined
+  return hasMore || volumes.some(({ value }) => isLeaving(value)) ? undefined : hardwareKey(guest, volumes)
 }
 
 /** The order of the fields means nothing. */

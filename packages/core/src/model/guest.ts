@@ -1,3 +1,4 @@
+import type { GuestHolds } from './growth.ts'
 import type { HardwareObservation, NicLimits } from './hardware.ts'
 import type { GuestPlatform } from './platform.ts'
 import type { SnapshotSchedule } from './snapshot.ts'
@@ -41,9 +42,11 @@ export interface Guest {
   readonly kind: 'vm'
   readonly memoryBytes: number
   readonly cpus: number
-  /** Up to what it can grow while it runs; see `memoryMaxOf`, `cpusMaxOf`. */
+  /** Up to what it can grow while it runs; absent: it changes with its next start only. See `model/growth.ts`. */
   readonly memoryMaxBytes?: number
   readonly cpusMax?: number
+  /** What it was asked to give back and may still have. */
+  readonly holds?: GuestHolds
   /** What the balloon should leave it of its memory; all when absent. */
   readonly balloonBytes?: number
   readonly boot: KernelBoot | DiskBoot

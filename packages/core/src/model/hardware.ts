@@ -1,6 +1,6 @@
 /** What of a guest's hardware can change while it runs, and the numbers (slots) by which devices keep their places. */
 import type { VolumeId } from './ids.ts'
-import type { Guest, Nic } from './guest.ts'
+import type { Nic } from './guest.ts'
 import type { Volume } from './volume.ts'
 
 /** How many there can be at a time; the machine has a port for each from its start. */
@@ -37,7 +37,10 @@ export interface HardwareObservation {
   readonly nics: readonly { readonly slot: number; readonly mac: string }[]
   readonly memoryBytes: number
   readonly cpus: number
-  /** What the balloon leaves the guest; absent while the guest has no driver for it. */
+  /** Up to what it can grow while it runs; absent: it was started without room for that. */
+  readonly memoryMaxBytes?: number
+  readonly cpusMax?: number
+  /** What the balloon leaves the guest; absent without a balloon. */
   readonly balloonBytes?: number
   readonly pending: readonly PendingChange[]
 }
@@ -54,13 +57,4 @@ export function diskSlot(volume: Volume, position: number): number {
 export function freeSlot(taken: readonly number[], slots: number): number | undefined {
   for (let slot = 0; slot < slots; slot++) if (!taken.includes(slot)) return slot
   return undefined
-}
-
-/** Memory up to which a guest can grow while it runs: four times what it has unless it says more, in whole MiB. */
-export function memoryMaxOf(guest: Guest): number {
-  return Math.max(guest.memoryMaxBytes ?? 4 * guest.memoryBytes, guest.memoryBytes)
-}
-
-export function cpusMaxOf(guest: Guest): number {
-  return Math.max(guest.cpusMax ?? Math.min(4 * guest.cpus, 16), guest.cpus)
 }

@@ -2,6 +2,7 @@
 import { assert } from '../assert.ts'
 import type { ClusterState, Versioned } from './cluster.ts'
 import type { Grant } from './grant.ts'
+import { promisedTo } from './growth.ts'
 import type { Guest } from './guest.ts'
 import type { GuestId, HostId } from './ids.ts'
 import type { Replica, Volume } from './volume.ts'
@@ -57,7 +58,8 @@ export function grantedMemoryBytes(state: ClusterState, host: HostId, except?: G
     if (!isActive(grant) || grant.guest === except) continue
     const isOnItsWay = grant.handover?.to === host && state.statuses.get(grant.host)?.value.state !== 'lost'
     if (grant.host !== host && !isOnItsWay) continue
-    bytes += state.guests.get(grant.guest)?.value.memoryBytes ?? 0
+    const guest = state.guests.get(grant.guest)?.value
+    if (guest) bytes += promisedTo(guest, true).memoryBytes
   }
   return bytes
 }

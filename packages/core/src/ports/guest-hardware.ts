@@ -18,10 +18,13 @@ export interface HardwareFacts {
     readonly limits: DiskLimits
   }[]
   readonly nics: readonly { readonly slot: number; readonly mac: string }[]
-  /** What it was started with and what it has taken since. */
+  /** What it was started with and what it has taken since; between these two it can change. */
   readonly memoryBytes: number
+  readonly memoryMinBytes: number
   readonly memoryMaxBytes: number
+  /** All that are plugged in, whether the guest uses them or not. */
   readonly cpus: number
+  readonly cpusMin: number
   readonly cpusMax: number
   /** What the balloon leaves the guest; absent without a balloon. */
   readonly balloonBytes?: number
@@ -41,4 +44,20 @@ export interface GuestHardware {
   /** The tap exists. */
   addNic(guest: GuestId, nic: LaunchNic & { readonly slot: number }): Promise<Result<void>>
   removeNic(guest: GuestId, slot: number): Promise<Result<void>>
+  /** Plugs in or asks back until there are so many, within what the guest was started for. Waits some seconds. */
+  setCpus(guest: GuestId, cpus: number): Promise<Result<void>>
+  /** Gives the guest memory or asks for it, to the nearest step, within `memoryMinBytes` and `memoryMaxBytes`. */
+  setMemory(guest: GuestId, memoryBytes: number): Promise<Result<void>>
+  /** Has the balloon leave the guest so much of what it has; all of it when absent. */
+  setBalloon(guest: GuestId, leaveBytes: number | undefined): Promise<Result<void>>
+  /** As the guest itself tells; undefined where it has no balloon or its driver says nothing. */
+  memoryUse(guest: GuestId): Promise<Result<GuestMemoryUse | undefined>>
+}
+
+export interface GuestMemoryUse {
+  /** All that its system sees, less what the balloon has taken. */
+  readonly totalBytes: number
+  readonly freeBytes: number
+  /** What programs could still have: free memory, and caches that the system would give up. */
+  readonly availableBytes: number
 }

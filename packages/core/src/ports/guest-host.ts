@@ -55,8 +55,15 @@ export interface GuestLaunch {
   readonly guest: GuestId
   readonly name: string
   readonly epoch: number
+  /** What it boots with. */
   readonly memoryBytes: number
   readonly cpus: number
+  /** Places for so many processors; absent: it keeps those that it starts with. Then `cpus` are those that are there. */
+  readonly cpusMax?: number
+  /** A balloon, and room to grow up to this; absent: neither. */
+  readonly memoryMaxBytes?: number
+  /** What it was given beyond `memoryBytes` since it began to run. */
+  readonly memoryAddedBytes?: number
   readonly boot:
     | { readonly kind: 'kernel'; readonly kernelPath: string; readonly initrdPath?: string; readonly append: string }
     | { readonly kind: 'disk' }

@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test'
 import type { GuestDisk, GuestEvent, GuestHost, GuestLaunch, Leg, RunningGuest } from '@stead/core/ports/guest-host.ts'
 import type { VolumeId } from '@stead/core/model/ids.ts'
 import type { Result } from '@stead/core/result.ts'
+import { guestGrowthContract } from './guest-growth-contract.ts'
 
 /**
  * `write`: writes to its first disk without end. `shutdown`, `reset`: does so right after boot. `idle`: nothing. `deaf`:
@@ -377,6 +378,8 @@ export function guestHostContract(name: string, make: () => Promise<GuestHostHar
       }
     })
 
+    guestGrowthContract(() => ({ host, harness }))
+
     it('knows nothing of a guest that does not run', async () => {
       const launch = await harness.guest('idle')
       const { guest } = launch
@@ -391,6 +394,8 @@ export function guestHostContract(name: string, make: () => Promise<GuestHostHar
       }
       refused(await host.drainAndFlush(launch.guest, volumeOf(launch)), 'not_found')
       refused(await host.hardware(guest), 'not_found')
+      refused(await host.setCpus(guest, 1), 'not_found')
+      refused(await host.memoryUse(guest), 'not_found')
     })
   })
 }
@@ -410,7 +415,7 @@ export function must<T>(result: Result<T>): T {
   return result.value
 }
 
-function refused(result: Result<unknown>, code: string): void {
+export function refused(result: Result<unknown>, code: string): void {
   assert.ok(!result.ok, `expected the failure ${code}`)
   assert.equal(result.error.code, code, result.error.message)
 }
