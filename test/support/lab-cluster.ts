@@ -41,6 +41,9 @@ interface CreateOptions {
   readonly host?: string
   readonly disk?: string
   readonly start?: boolean
+  readonly memory?: string
+  /** Further options of `vm create`. */
+  readonly more?: readonly string[]
 }
 
 export class LabCluster {
@@ -173,14 +176,15 @@ export class LabCluster {
   async #create(
     name: string,
     does: string,
-    { replicas = 2, host, disk = '96MiB', start = true }: CreateOptions,
+    { replicas = 2, host, disk = '96MiB', start = true, memory = '128MiB', more = [] }: CreateOptions,
   ): Promise<CommandResult> {
     const created = await this.run(
-      ...['vm', 'create', name, '--memory', '128MiB', '--cpus', '1', '--disk', disk, '--replicas', String(replicas)],
+      ...['vm', 'create', name, '--memory', memory, '--cpus', '1', '--disk', disk, '--replicas', String(replicas)],
       ...['--kernel', join(GUEST, 'kernel', 'vmlinuz'), '--initrd', join(GUEST, 'initrd.img')],
       ...['--append', `console=ttyS0 quiet panic=-1 stead.run=${does}`],
       ...(host === undefined ? [] : ['--host', host]),
       ...(start ? ['--start'] : []),
+      ...more,
     )
     assert.equal(created.code, 0, `${name} could not be created (${created.code}): ${created.stderr}${created.stdout}`)
     return created
