@@ -155,7 +155,6 @@ export class MemoryMachine {
       if (known) disk.acknowledged = known.acknowledged
       if (known) disk.sinceFlush = known.sinceFlush
     }
-    if (from.balloonBytes !== undefined) process.balloonBytes = from.balloonBytes
     process.status = status
     process.cameOver = true
     this.#options.onStart?.(process)

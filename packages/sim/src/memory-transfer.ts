@@ -245,6 +245,7 @@ export class MemoryTransfer {
     if (!this.#routes.linked(host, destination.host) || !this.#bothRun())
       return void this.#routes.after(TICK_MS, () => this.#hand())
     this.#hasArrived = true
+    if (process.balloonBytes !== undefined) destination.process.balloonBytes = process.balloonBytes
     destination.machine.arrive(destination.process, process.disks, this.#before ?? process.status)
     this.#routes.after(ANSWER_MS, () => this.#answer())
   }
