@@ -286,8 +286,7 @@ async function main(configPath: string | undefined): Promise<void> {
     blobs,
     guestCalls: {
       ...decisionCalls(decisions),
-      ...guestAgentCalls(context),
-      ...memoryUseCalls(context),
+      ...{ ...guestAgentCalls(context), ...memoryUseCalls(context) },
       ...arrivalCalls(arrivals),
       ...memoryImages.calls,
       ...consoles.calls,
