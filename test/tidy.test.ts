@@ -30,16 +30,21 @@ const LINES_MAX = 400
 const TEST_LINES_MAX = 500
 /** Longer ones, with the length that they must not exceed and the reason. */
 const LONG_FILES: Readonly<Record<string, readonly [lines: number, reason: string]>> = {
-  'packages/core/src/host/guest-run.ts': [570, 'one actor; its steps share its state and are read together'],
-  'packages/core/src/host/disk-keeper.ts': [420, 'one actor: every change of the disks of a run has its turn in it'],
+  'packages/core/src/host/guest-run.ts': [585, 'one actor; its steps share its state and are read together'],
+  'packages/core/src/host/disk-keeper.ts': [480, 'one actor: every change of the disks of a run has its turn in it'],
   'packages/agent/src/nbd/nbd-client.ts': [430, 'one protocol state machine'],
   'packages/agent/src/qemu/qemu-guest-host.ts': [440, 'the whole port GuestHost, one method after the other'],
-  'packages/agent/src/qemu/running-guest.ts': [430, 'one QEMU process and all that it tells of itself'],
+  'packages/agent/src/qemu/running-guest.ts': [435, 'one QEMU process and all that it tells of itself'],
   'packages/agent/src/storage/volume-node.ts': [410, 'one volume in its daemon: nodes, bitmaps, exports'],
-  'packages/agent/src/storage/qsd-volume-host.ts': [600, 'the whole port VolumeHost, one method after the other'],
+  'packages/agent/src/storage/qsd-volume-host.ts': [645, 'the whole port VolumeHost, one method after the other'],
   'packages/api/src/records.ts': [440, 'every record of the store, one schema after the other'],
   'packages/sim/src/memory-store.ts': [410, 'one simulated etcd server and its client'],
-  'packages/sim/src/memory-volume-host.ts': [540, 'the whole port VolumeHost, one method after the other'],
+  'packages/sim/src/memory-volume-host.ts': [575, 'the whole port VolumeHost, one method after the other'],
+  'packages/sim/src/contract/guest-host-contract.ts': [525, 'the whole port GuestHost, one behaviour after the other'],
+  'packages/sim/src/contract/volume-host-contract.ts': [
+    575,
+    'the whole port VolumeHost, one behaviour after the other',
+  ],
   'packages/sim/src/world-host.ts': [485, 'one simulated machine: whatever happens to it reaches all of its parts'],
 }
 

@@ -279,6 +279,7 @@ export const volumeSchema = z.object({
   name: z.string(),
   role: volumeRoleSchema.exactOptional(),
   sizeBytes: bytes('Size of the disk'),
+  growTo: bytes('The size that it is to have, while its replicas make room for it').exactOptional(),
   ready: z.boolean().describe("False until every replica's file exists"),
   content: z
     .object({

@@ -46,6 +46,7 @@ export const volumeViewSchema = z.object({
     .enum(['attached', 'joining', 'leaving', 'leaving-for-good', 'detached'])
     .describe('`detached`: kept, of no guest'),
   sizeBytes: z.number().int(),
+  growTo: z.number().int().exactOptional().describe('The size that it is about to get'),
   ready: z.boolean(),
   protection: protectionSchema,
   replicas: z.array(replicaViewSchema),

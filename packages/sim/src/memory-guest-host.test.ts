@@ -52,6 +52,7 @@ guestHostContract('in memory', async (): Promise<GuestHostHarness> => {
         accelerator: 'tcg',
       }
     },
+    serveLarger: async (launch) => servers.endExport(`vol-${launch.guest}-e1`),
     killServer: async (server) => servers.set(server, 'down'),
     freezeServer: async (server) => servers.set(server, 'frozen'),
     startServer: async (server) => servers.set(server, 'up'),

@@ -72,6 +72,34 @@ export class MemoryHardware implements GuestHardware {
     return ok({ flushed: bad === undefined })
   }
 
+  async holdDisk(guest: GuestId, volume: VolumeId): Promise<Result<void>> {
+    const found = this.#with(guest, (process) => ok(process))
+    if (!found.ok) return found
+    const disk = found.value.disks.get(volume)
+    if (!disk) return fail(failure('not_found', `The guest has no disk ${volume}`))
+    if (found.value.status === 'running') return fail(failure('conflict', 'The guest runs'))
+    const bad = await this.#machine.flush(found.value, disk)
+    if (bad) return fail(failure('storage', `The disk ${volume} could not be flushed on ${bad.host}`))
+    return this.#machine.reopenLegs(disk, [])
+  }
+
+  async growDisk(guest: GuestId, grown: GuestDisk): Promise<Result<void>> {
+    return this.#with(guest, (process) => {
+      const disk = process.disks.get(grown.volume)
+      const known = process.launch.disks.find((each) => each.volume === grown.volume)
+      if (!disk || !known) return fail(failure('not_found', `The guest has no disk ${grown.volume}`))
+      if (disk.connections.length > 0) return fail(failure('conflict', 'The disk is in use'))
+      const opened = this.#machine.reopenLegs(disk, grown.legs)
+      if (!opened.ok) return opened
+      const sized = { ...known, sizeBytes: grown.sizeBytes, legs: grown.legs }
+      process.launch = {
+        ...process.launch,
+        disks: process.launch.disks.map((each) => (each === known ? sized : each)),
+      }
+      return ok()
+    })
+  }
+
   async limitDisk(guest: GuestId, volume: VolumeId, limits: DiskLimits): Promise<Result<void>> {
     return this.#with(guest, (process) => {
       if (!process.disks.has(volume)) return fail(failure('not_found', `The guest has no disk ${volume}`))

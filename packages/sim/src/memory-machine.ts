@@ -164,7 +164,9 @@ export class MemoryMachine {
 
   /** Connects the legs of a disk and makes it the guest's. */
   openDisk(process: Process, { volume, legs }: GuestDisk): Result<void> {
-    const connections: LegConnection[] = []
+    const connected = this.#connectAll(legs, volume)
+    if (!connected.ok) return connected
+    const connections = connected.value
     const disk: Disk = {
       volume,
       connections,
@@ -175,6 +177,21 @@ export class MemoryMachine {
       sinceFlush: 0,
       cancelNext: () => undefined,
     }
+    disk.acknowledged = Math.max(...connections.map((connection) => this.servers.lastWrite(connection)))
+    process.disks.set(volume, disk)
+    return ok()
+  }
+
+  /** Puts these legs in the place of all that the disk has. */
+  reopenLegs(disk: Disk, legs: readonly Leg[]): Result<void> {
+    const connections = this.#connectAll(legs, disk.volume)
+    if (!connections.ok) return connections
+    for (const old of disk.connections.splice(0, Infinity, ...connections.value)) this.servers.close(old)
+    return ok()
+  }
+
+  #connectAll(legs: readonly Leg[], volume: VolumeId): Result<LegConnection[]> {
+    const connections: LegConnection[] = []
     for (const leg of legs) {
       const connected = this.servers.connect(leg, volume)
       if (!connected.ok) {
@@ -183,9 +200,7 @@ export class MemoryMachine {
       }
       connections.push(Object.assign(connected.value, { attached: true }))
     }
-    disk.acknowledged = Math.max(...connections.map((connection) => this.servers.lastWrite(connection)))
-    process.disks.set(volume, disk)
-    return ok()
+    return ok(connections)
   }
 
   /** The disk is the guest's no more. */
@@ -290,6 +305,7 @@ export class MemoryMachine {
 
   #request(process: Process, disk: Disk, kind: Request['kind']): void {
     const legs = disk.connections.filter((connection) => connection.attached)
+    if (legs.length === 0) return this.#failed(process, disk, [])
     const next = disk.acknowledged + 1 + disk.skip
     const request: Request = { kind, waiting: new Set(legs), failed: new Set() }
     disk.pending = request
@@ -310,18 +326,12 @@ export class MemoryMachine {
     this.#drained.clear()
     // Nobody is left who could be told.
     if (this.processes.get(process.launch.guest) !== process) return
-    if (failed.size > 0) {
-      if (process.status === 'running') process.status = 'io-error'
-      disk.failed = true
-      this.#tell(
-        ioError(
-          process,
-          disk.volume,
-          [...failed].map((leg) => leg.leg.host),
-        ),
+    if (failed.size > 0)
+      return this.#failed(
+        process,
+        disk,
+        [...failed].map((leg) => leg.leg.host),
       )
-      return
-    }
     disk.failed = false
     if (kind === 'write') {
       disk.acknowledged = value
@@ -334,6 +344,12 @@ export class MemoryMachine {
     }
     const { pace } = this.#options
     if (pace) disk.cancelNext = pace.after(pace.restMs(process.launch.guest), () => this.#next(process, disk))
+  }
+
+  #failed(process: Process, disk: Disk, hosts: readonly string[]): void {
+    if (process.status === 'running') process.status = 'io-error'
+    disk.failed = true
+    this.#tell(ioError(process, disk.volume, hosts))
   }
 
   #close(process: Process): void {

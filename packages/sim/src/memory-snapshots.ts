@@ -18,7 +18,7 @@ export interface Kept {
 }
 
 export interface SnapshottedReplica {
-  readonly sizeBytes: number
+  sizeBytes: number
   readonly content: ReplicaContent
   readonly kept: Kept[]
   /** Of released snapshots, until the layers are merged. */

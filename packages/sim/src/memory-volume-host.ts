@@ -85,6 +85,8 @@ interface Export {
 }
 
 interface Replica extends SnapshottedReplica {
+  /** Beyond its size. */
+  reservedBytes?: number
   readonly bitmaps: Map<string, Bitmap>
   /** Export name to the epoch it carries. */
   readonly exports: Map<string, Export>
@@ -160,6 +162,8 @@ export class MemoryVolumeHost implements VolumeHost {
     if (!replica.ok) return replica
     if (instance !== undefined && this.instanceOf(volume, pool, exportName) !== instance)
       return fail(failure('storage', `The connection to ${exportName} is dead`))
+    if (block * this.#blockBytes >= replica.value.sizeBytes)
+      return fail(failure('storage', 'The write is beyond the end'))
     replica.value.content.setBlock(block, bytes)
     markDirty(replica.value, block)
     return ok()
@@ -229,6 +233,17 @@ export class MemoryVolumeHost implements VolumeHost {
     return ok()
   }
 
+  async reserveReplica({ volume, pool, sizeBytes }: ReplicaSpec): Promise<Result<void>> {
+    const found = this.#find(volume, pool)
+    if (!found.ok) return found
+    const replica = found.value
+    replica.reservedBytes = 0
+    if (sizeBytes <= replica.sizeBytes) return ok()
+    if (!this.#hasRoom(sizeBytes - replica.sizeBytes)) return fail(failure('no_capacity', 'The pool is full'))
+    replica.reservedBytes = sizeBytes - replica.sizeBytes
+    return ok()
+  }
+
   async removeReplica(volume: VolumeId, pool: string): Promise<Result<void>> {
     this.#pools.get(pool)?.get(volume)?.exports.clear()
     this.#pools.get(pool)?.delete(volume)
@@ -247,6 +262,8 @@ export class MemoryVolumeHost implements VolumeHost {
     const revoked = revoke(replica, (_, carried) => carried.sync || !isStillServed(granted, carried.epoch))
     const isKept = isBesideRun(granted, epoch) || (isServed && replica.bitmaps.has(syncPoint))
     const bitmapIsNew = !isKept && ensureRecording(replica, syncPoint)
+    const isInUse = [...replica.exports.values()].some(({ sync }) => !sync)
+    if (!isInUse) grow(replica, request.sizeBytes)
     if (!isServed) {
       replica.content.flush()
       replica.exports.set(exportName, { epoch, sync: false, instance: this.#nextInstance++ })
@@ -262,6 +279,7 @@ export class MemoryVolumeHost implements VolumeHost {
     const exportName = `vol-${volume}-e${epoch}`
     if (!replica.exports.has(exportName)) return fail(notServedSince(volume, epoch))
     replica.content.flush()
+    grow(replica, request.sizeBytes)
     replica.exports.set(exportName, { epoch, sync: false, instance: this.#nextInstance++ })
     return ok(this.#address(exportName))
   }
@@ -272,6 +290,7 @@ export class MemoryVolumeHost implements VolumeHost {
     const exportName = `vol-${request.volume}-e${request.epoch}-sync`
     const { replica } = found.value
     revoke(replica, () => true)
+    grow(replica, request.sizeBytes)
     replica.exports.set(exportName, { epoch: request.epoch, sync: true, instance: this.#nextInstance++ })
     return ok(this.#address(exportName))
   }
@@ -368,6 +387,7 @@ export class MemoryVolumeHost implements VolumeHost {
     if (!peer) return fail(failure('host_unreachable', `The host ${target.host} cannot be reached`))
     const instance = peer.instanceOf(volume, target.pool, target.exportName)
     if (instance === undefined) return fail(failure('storage', `The export ${target.exportName} does not exist`))
+    if (found.value.replica.exports.size === 0) grow(found.value.replica, request.sizeBytes)
     const selected = this.#selected(found.value.replica, select)
     if (!selected.ok) return selected
     const { content } = found.value.replica
@@ -445,7 +465,8 @@ export class MemoryVolumeHost implements VolumeHost {
   /** Each snapshot may come to take as much as its volume. */
   #hasRoom(bytes: number): boolean {
     let taken = 0
-    for (const { sizeBytes, kept } of this.#all()) taken += sizeBytes * (1 + kept.length)
+    for (const { sizeBytes, kept, reservedBytes } of this.#all())
+      taken += sizeBytes * (1 + kept.length) + (reservedBytes ?? 0)
     return taken + bytes <= this.#options.capacityBytes
   }
 
@@ -527,6 +548,13 @@ function ensureRecording({ bitmaps }: Replica, name: string): boolean {
   }
   bitmaps.set(name, { dirty: new Set(), recording: true })
   return true
+}
+
+function grow(replica: Replica, sizeBytes: number | undefined): void {
+  if (sizeBytes === undefined || sizeBytes <= replica.sizeBytes) return
+  replica.sizeBytes = sizeBytes
+  replica.content.sizeBytes = sizeBytes
+  replica.reservedBytes = 0
 }
 
 function revoke(replica: Replica, which: (name: string, carried: Export) => boolean): readonly string[] {

@@ -8,7 +8,7 @@ import type { ByteRange } from '@stead/core/ports/volume-host.ts'
 const EMPTY = new Uint8Array()
 
 export class ReplicaContent {
-  readonly sizeBytes: number
+  sizeBytes: number
   readonly blockBytes: number
   /** Grows with every change of what can be read or of what would last. */
   version = 0

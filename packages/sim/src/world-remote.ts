@@ -133,7 +133,10 @@ export function throughDaemon(options: DaemonOptions): VolumeHost {
         const answers = await daemonAnswers()
         if (!answers.ok) return answers
         const disk = storage.disk(host)
-        if ((method === 'createReplica' || method === 'prepareSnapshot') && disk === 'full')
+        if (
+          (method === 'createReplica' || method === 'reserveReplica' || method === 'prepareSnapshot') &&
+          disk === 'full'
+        )
           return fail(failure('no_capacity', 'No space left on the device'))
         if (disk === 'fails' && (method === 'createReplica' || method === 'copy' || method === 'digests'))
           return fail(failure('storage', 'Input/output error'))

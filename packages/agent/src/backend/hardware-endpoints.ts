@@ -11,6 +11,7 @@ import {
   setDiskChange,
   setNicChange,
 } from './hardware-changes.ts'
+import { resizeVolumeChange } from './volume-resize.ts'
 import { spreadFiles } from './storage-endpoints.ts'
 
 type Answers = Pick<
@@ -21,6 +22,7 @@ type Answers = Pick<
   | 'guest.nic-add'
   | 'guest.nic-remove'
   | 'guest.nic-set'
+  | 'volume.resize'
   | 'volume.delete'
 >
 
@@ -71,6 +73,12 @@ export function hardwareEndpoints(desk: Desk): Answers {
     'guest.nic-set': async ({ params, body }, request) => {
       const operation = await desk.changeGuest(params.guest, request, (guest) =>
         setNicChange(guest, Number(params.nic), body.limits),
+      )
+      return operation.ok ? ok(await desk.started(operation.value)) : operation
+    },
+    'volume.resize': async ({ params, body }, request) => {
+      const operation = await desk.change(request, () =>
+        desk.loaded((state) => resizeVolumeChange(state, params.volume, body.sizeBytes)),
       )
       return operation.ok ? ok(await desk.started(operation.value)) : operation
     },

@@ -129,8 +129,6 @@ export function rollBackTo(
     const held = snapshot.volumes.find((each) => each.volume === volume.id)
     // A disk that was added since then keeps what it holds.
     if (!held) continue
-    if (held.sizeBytes !== volume.sizeBytes)
-      return fail(failure('conflict', `The disk ${volume.name} had another size when ${snapshot.name} was taken`))
     if (!held.hosts.some(isUp))
       return fail(
         failure('waits_for_host', `No host that holds ${snapshot.name} is up`, {

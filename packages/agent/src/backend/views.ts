@@ -166,6 +166,7 @@ export function volumeView(context: ViewContext, { value: volume, revision }: Ve
     guestId: volume.guest,
     attachment: volume.attachment ?? 'attached',
     sizeBytes: volume.sizeBytes,
+    ...(volume.growTo === undefined ? {} : { growTo: volume.growTo }),
     ready: volume.ready,
     protection: volumeProtection(context, volume),
     replicas: replicaViews(context, volume),

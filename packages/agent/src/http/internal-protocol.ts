@@ -7,6 +7,7 @@ import type { Result } from '@stead/core/result.ts'
 /** The methods of `VolumeHost` that another host may call; `copy` streams and has its own route. */
 export const VOLUME_METHODS = [
   'createReplica',
+  'reserveReplica',
   'removeReplica',
   'exportToGuest',
   'serveAnew',

@@ -39,6 +39,10 @@ export class RemoteVolumeHost implements VolumeHost {
   removeReplica(...args: Arguments<'removeReplica'>) {
     return this.#call('removeReplica', args)
   }
+  reserveReplica(...args: Arguments<'reserveReplica'>) {
+    return this.#call('reserveReplica', args)
+  }
+
   exportToGuest(...args: Arguments<'exportToGuest'>) {
     return this.#call('exportToGuest', args)
   }

@@ -46,12 +46,15 @@ export interface DiskRecord {
   readonly legs: readonly OpenLeg[]
   /** The number of the next leg's node. Grows only, so that a node name is never used twice. */
   readonly nextLeg: number
+  /** It may stand on its gate, on its way to another size: see `disk-growth.ts`. */
+  readonly held?: true
 }
 
 export const topNode = (index: number): string => named(`d${index}-top`)
 export const quorumNode = (index: number): string => named(`d${index}-quorum`)
 export const legNode = (index: number, leg: number): string => named(`d${index}-leg${leg}`)
 export const fillerNode = (index: number, filler: number): string => named(`d${index}-filler${filler}`)
+export const gateNode = (index: number): string => named(`d${index}-gate`)
 export const deviceId = (index: number): string => `disk${index}`
 
 function named(name: string): string {
@@ -105,6 +108,18 @@ export function fillerBlockdev(node: string, sizeBytes: number): Record<string, 
     'node-name': node,
     image: { driver: 'null-co', size: sizeBytes },
     'inject-error': [{ event: 'none', iotype: 'read', errno: 5, immediately: true }],
+  }
+}
+
+/** `blockdev-add` arguments of a gate: all that the guest asks of it fails. `path`: a file of the disk's size. */
+export function gateBlockdev(index: number, path: string): Record<string, unknown> {
+  return {
+    driver: 'blkdebug',
+    'node-name': gateNode(index),
+    image: { driver: 'file', filename: path },
+    'inject-error': ['read', 'write', 'write-zeroes', 'discard'].map((iotype) => ({
+      ...{ event: 'none', iotype, errno: 5, immediately: true },
+    })),
   }
 }
 
@@ -189,7 +204,7 @@ export function newFillerName(graph: QemuBlockGraph, disk: DiskRecord): string {
 /** The disk with the legs that the graph really holds, in the order of reading. */
 export function attachedDisk(graph: QemuBlockGraph, disk: DiskRecord): GuestDisk {
   const { volume, sizeBytes, width, role } = disk
-  const known = new Map(disk.legs.map(({ node, leg }) => [node, leg]))
+  const known = new Map(disk.held ? [] : disk.legs.map(({ node, leg }) => [node, leg]))
   const legs = childrenOf(graph, disk).flatMap((child) => known.get(child.node) ?? [])
   return { volume, sizeBytes, width, legs, ...(role === undefined ? {} : { role }) }
 }

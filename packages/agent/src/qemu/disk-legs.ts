@@ -5,10 +5,11 @@
  */
 import { failure } from '@stead/core/errors.ts'
 import type { VolumeId } from '@stead/core/model/ids.ts'
-import type { Leg } from '@stead/core/ports/guest-host.ts'
+import type { GuestDisk, Leg } from '@stead/core/ports/guest-host.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { childrenOf, legNode, type DiskRecord, type OpenLeg } from './block-graph.ts'
+import { growDisk, holdDisk, settleHold, type Growing } from './disk-growth.ts'
 import { probeNbdServer } from './leg-probe.ts'
 import {
   attachNode,
@@ -29,6 +30,9 @@ export interface DiskLegsOptions {
   readonly save: (disk: DiskRecord) => Result<void>
   /** Fails while QEMU does not answer. */
   readonly monitor: () => Result<Monitor>
+  /** QEMU's own folder, and whom it runs as, when not as the agent. */
+  readonly runFolder: string
+  readonly user?: { readonly uid: number; readonly gid: number }
   readonly log: Log
 }
 
@@ -130,6 +134,37 @@ export class DiskLegs {
       if (!replaced.ok) return replaced
       return this.#options.save({ ...planned, legs: planned.legs.filter((each) => !old.includes(each)) })
     })
+  }
+
+  async hold(volume: VolumeId): Promise<Result<void>> {
+    return this.#operate('hold disk', volume, async (monitor, disk) => {
+      const paused = await this.#requirePaused(monitor)
+      return paused.ok ? holdDisk(this.#growing(monitor), disk) : paused
+    })
+  }
+
+  async grow(grown: GuestDisk): Promise<Result<void>> {
+    for (const leg of grown.legs) {
+      const probed = await probeNbdServer(leg.endpoint)
+      if (!probed.ok) return probed
+    }
+    return this.#operate('grow disk', grown.volume, (monitor, disk) => growDisk(this.#growing(monitor), disk, grown))
+  }
+
+  /** Of an adopted QEMU: whether a disk is held is said by the graph. */
+  async settleHolds(): Promise<Result<void>> {
+    const monitor = this.#options.monitor()
+    if (!monitor.ok) return monitor
+    for (const disk of this.#options.disks()) {
+      const settled = await settleHold(this.#growing(monitor.value), disk)
+      if (!settled.ok) return settled
+    }
+    return ok()
+  }
+
+  #growing(monitor: Monitor): Growing {
+    const { save, runFolder, user } = this.#options
+    return { monitor, save, runFolder, ...(user ? { user } : {}) }
   }
 
   async discard(volume: VolumeId, host: string): Promise<Result<void>> {

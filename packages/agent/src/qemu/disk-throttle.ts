@@ -9,6 +9,7 @@ import { deviceId } from './block-graph.ts'
 export interface BlockDeviceInfo {
   readonly inserted?: {
     readonly 'node-name'?: string
+    readonly image?: { readonly 'virtual-size'?: number }
     readonly iops?: number
     readonly bps?: number
     readonly iops_max?: number

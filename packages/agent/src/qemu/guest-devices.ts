@@ -46,12 +46,16 @@ export class GuestDevices {
       hotPlug: machine !== undefined,
       disks: disks
         .filter(({ role }) => role === undefined)
-        .map((disk) => ({
-          volume: disk.volume,
-          slot: disk.index,
-          sizeBytes: disk.sizeBytes,
-          limits: limitsFrom(blocks.value.find((block) => block.inserted?.['node-name'] === topNode(disk.index))),
-        })),
+        .map((disk) => {
+          const block = blocks.value.find((each) => each.inserted?.['node-name'] === topNode(disk.index))
+          return {
+            volume: disk.volume,
+            slot: disk.index,
+            // As the guest sees it.
+            sizeBytes: block?.inserted?.image?.['virtual-size'] ?? disk.sizeBytes,
+            limits: limitsFrom(block),
+          }
+        }),
       nics: launch.nics.map((nic, position) => ({ slot: nic.slot ?? position, mac: nic.mac })),
     })
   }

@@ -114,6 +114,18 @@ class Servers {
     await daemon.execute('block-export-add', { type: 'nbd', ...exported, writable: true })
   }
 
+  async serveLarger(volume: string, sizeBytes: number): Promise<void> {
+    const node = `v${volume.slice(0, 24)}`
+    for (const daemon of this.#daemons.values()) {
+      const ended = daemon.monitor.waitFor(({ event }) => event === 'BLOCK_EXPORT_DELETED', BOUND_MS)
+      await daemon.execute('block-export-del', { id: node, mode: 'hard' })
+      assert.ok(await ended)
+      await daemon.execute('block_resize', { 'node-name': node, size: sizeBytes })
+      const exported = { id: node, 'node-name': node, name: `vol-${volume}-e1` }
+      await daemon.execute('block-export-add', { type: 'nbd', ...exported, writable: true })
+    }
+  }
+
   signal(name: ServerName, signal: NodeJS.Signals): void {
     this.#daemons.get(name)?.process.kill(signal)
   }
@@ -179,6 +191,10 @@ class RealHarness implements GuestHostHarness {
 
   leg(launch: GuestLaunch, server: ServerName): Leg {
     return this.servers.leg(server, volumeOf(launch))
+  }
+
+  serveLarger(launch: GuestLaunch, sizeBytes: number): Promise<void> {
+    return this.servers.serveLarger(volumeOf(launch), sizeBytes)
   }
 
   killServer(server: ServerName): Promise<void> {

@@ -175,6 +175,7 @@ async function moveLast(monitor: Monitor, disk: DiskRecord, child: QuorumChild):
  * flushes too but says nothing when it fails.) Works while the guest runs; it then waits a moment for its I/O.
  */
 export async function drainAndFlushDisk(monitor: Monitor, disk: DiskRecord): Promise<Result<void>> {
+  if (disk.held) return fail(failure('storage', `The disk ${disk.volume} has no legs now: it is between two sizes`))
   const flushed = await monitor.execute(
     'blockdev-reopen',
     { options: [await topOptions(monitor, disk)] },

@@ -7,7 +7,15 @@ import { failure } from '@stead/core/errors.ts'
 import type { DiskLimits } from '@stead/core/model/hardware.ts'
 import type { GuestId, VolumeId } from '@stead/core/model/ids.ts'
 import type { GuestMemoryUse } from '@stead/core/ports/guest-hardware.ts'
-import type { GuestCdrom, GuestEvent, GuestHost, GuestLaunch, Leg, RunningGuest } from '@stead/core/ports/guest-host.ts'
+import type {
+  GuestCdrom,
+  GuestDisk,
+  GuestEvent,
+  GuestHost,
+  GuestLaunch,
+  Leg,
+  RunningGuest,
+} from '@stead/core/ports/guest-host.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { killDetached, startDetached, type DetachedProcess } from '../process/detached.ts'
@@ -280,6 +288,14 @@ export class QemuGuestHost implements GuestHost {
     const unplugged = await this.#with(guest, (running) => running.devices.unplugDisk(volume))
     if (!unplugged.ok) return unplugged
     return this.#inTurn(guest, () => this.#with(guest, (running) => running.devices.takeDownDisk(volume)))
+  }
+
+  holdDisk(guest: GuestId, volume: VolumeId): Promise<Result<void>> {
+    return this.#inTurn(guest, () => this.#with(guest, (running) => running.legs.hold(volume)))
+  }
+
+  growDisk(guest: GuestId, disk: GuestDisk): Promise<Result<void>> {
+    return this.#inTurn(guest, () => this.#with(guest, (running) => running.legs.grow(disk)))
   }
 
   limitDisk(guest: GuestId, volume: VolumeId, limits: DiskLimits): Promise<Result<void>> {

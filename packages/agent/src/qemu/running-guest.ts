@@ -90,8 +90,12 @@ export class QemuGuest {
     this.#onGone = options.onGone
     const monitor = () => this.#connected()
     const disks = () => this.#record.disks
-    this.legs = new DiskLegs({ disks, save: (disk) => this.#saveDisk(disk), monitor, log: options.log })
-    const keys = { folder: this.folder, ...(options.user ? { user: options.user } : {}) }
+    const user = options.user ? { user: options.user } : {}
+    const keys = { folder: this.folder, ...user }
+    const { runFolder } = this.folder
+    this.legs = new DiskLegs({
+      ...{ disks, save: (disk) => this.#saveDisk(disk), monitor, runFolder, ...user, log: options.log },
+    })
     this.departure = new MigrationSource({ ...keys, monitor, disks })
     this.arrival = new MigrationDestination({ ...keys, monitor, memoryBytes: this.#record.launch.memoryBytes })
     const tpmDisk = this.#record.disks.find(({ role }) => role === 'tpm')
@@ -205,7 +209,8 @@ export class QemuGuest {
   async settled(): Promise<Result<RunningGuest>> {
     const settled = this.#record.machine === undefined ? ok() : await this.devices.settle()
     if (!settled.ok) this.#log.warn('half-made devices could not be looked after', { error: settled.error })
-    return this.inspect()
+    const held = await this.legs.settleHolds()
+    return held.ok ? this.inspect() : held
   }
 
   /** What is known of a QEMU that does not answer: nothing about its disks. */

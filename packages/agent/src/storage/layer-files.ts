@@ -62,6 +62,11 @@ export async function writeStack(pool: PoolConfig, volume: VolumeId, stack: Laye
   }
 }
 
+/** What a layer takes that is written as a whole. */
+export function layerRoomBytes(sizeBytes: number): number {
+  return sizeBytes + Math.ceil(sizeBytes * METADATA_SHARE) + METADATA_BYTES
+}
+
 /** An empty layer with room for all that a volume of this size can be written. `name`: 12 hexadecimal digits. */
 export async function createLayer(
   pool: PoolConfig,
@@ -72,7 +77,7 @@ export async function createLayer(
 ): Promise<Result<Layer>> {
   const layer: Layer = { file: `${volume}.${name}.qcow2`, format: 'qcow2' }
   const path = join(pool.path, layer.file)
-  const wanted = sizeBytes + Math.ceil(sizeBytes * METADATA_SHARE) + METADATA_BYTES
+  const wanted = layerRoomBytes(sizeBytes)
   try {
     await rm(path, { force: true })
     const room = await roomIn(pool)

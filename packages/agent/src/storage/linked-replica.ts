@@ -24,12 +24,10 @@ const QCOW2_SIZE_AT = 24
 
 /** The size of the replica's disk, whatever it consists of; undefined when there is none. */
 export async function replicaBytes(pool: PoolConfig, volume: VolumeId): Promise<Result<number | undefined>> {
-  const raw = await replicaSize(replicaPath(pool, volume))
-  if (!raw.ok || raw.value !== undefined) return raw
   const stack = await readStack(pool, volume)
   if (!stack.ok) return stack
   const top = topOf(stack.value)
-  return top.format === 'raw' ? ok(undefined) : qcow2Bytes(join(pool.path, top.file))
+  return top.format === 'raw' ? replicaSize(replicaPath(pool, volume)) : qcow2Bytes(join(pool.path, top.file))
 }
 
 /** Not for two at once in a pool. `image`: a qcow2 file of our own making, without a backing file. */

@@ -34,6 +34,7 @@ import { LocalReplicaSnapshots } from './replica-snapshots.ts'
 import { copyBlocks } from './replica-copy.ts'
 import { flushReplica, NBD_TIMEOUTS, syncLayers } from './replica-flush.ts'
 import { linkReplica, replicaBytes, sweepBases } from './linked-replica.ts'
+import { growTo, reserveRoom } from './replica-growth.ts'
 import { allocate, discard, fill, publish, removeFiles, replicaPath } from './replica-files.ts'
 import { StorageDaemon, type PoolConfig } from './storage-daemon.ts'
 import { VolumeNode } from './volume-node.ts'
@@ -172,6 +173,13 @@ export class QsdVolumeHost implements VolumeHost {
     })
   }
 
+  reserveReplica({ volume, pool, sizeBytes }: ReplicaSpec): Promise<Result<void>> {
+    return this.#lock.run(volume, async () => {
+      const place = this.#place(volume, pool)
+      return place.ok ? this.#lock.run(`pool ${pool}`, () => reserveRoom(place.value.pool, volume, sizeBytes)) : place
+    })
+  }
+
   removeReplica(volume: VolumeId, pool: string): Promise<Result<void>> {
     return this.#lock.run(`create ${volume}`, () =>
       this.#lock.run(volume, async () => {
@@ -188,8 +196,9 @@ export class QsdVolumeHost implements VolumeHost {
   }
 
   exportToGuest(request: Parameters<VolumeHost['exportToGuest']>[0]): ReturnType<VolumeHost['exportToGuest']> {
-    const { volume, pool, epoch, syncPoint, rejoining } = request
-    return this.#withReplica(volume, pool, async ({ node, daemon }) => {
+    const { volume, pool, epoch, syncPoint, rejoining, sizeBytes } = request
+    return this.#withReplica(volume, pool, async (place) => {
+      const { node, daemon } = place
       const allowed = await this.#authorize(volume, epoch, rejoining ? 'rejoin' : 'serve')
       if (!allowed.ok) return allowed
       const exports = await node.exports()
@@ -208,6 +217,10 @@ export class QsdVolumeHost implements VolumeHost {
       const settled = await this.#snapshots.settleCollapse(volume, daemon, node)
       if (!settled.ok) return settled
       const isServed = exports.value.some(({ name }) => name === exportName)
+      // Not under the hands of a run: a live move's destination sees the disk as its source does.
+      const isInUse = exports.value.some(({ name, role }) => role === 'guest' && !revoked.value.includes(name))
+      const grown = isInUse ? ok() : await this.#grow(place, volume, sizeBytes)
+      if (!grown.ok) return grown
       const present = await node.bitmap(syncPoint)
       if (!present.ok) return present
       // Asked again for the run that is being served: a resync may be rotating the bitmaps just now.
@@ -223,8 +236,10 @@ export class QsdVolumeHost implements VolumeHost {
     })
   }
 
-  serveAnew({ volume, pool, epoch }: Parameters<VolumeHost['serveAnew']>[0]): Promise<Result<ExportAddress>> {
-    return this.#withReplica(volume, pool, async ({ node, daemon }) => {
+  serveAnew(request: Parameters<VolumeHost['serveAnew']>[0]): Promise<Result<ExportAddress>> {
+    const { volume, pool, epoch, sizeBytes } = request
+    return this.#withReplica(volume, pool, async (place) => {
+      const { node, daemon } = place
       const allowed = await this.#authorize(volume, epoch, 'serve')
       if (!allowed.ok) return allowed
       const exports = daemon.absent ? ok([]) : await node.exports()
@@ -235,6 +250,8 @@ export class QsdVolumeHost implements VolumeHost {
       if (!exports.value.some(({ name }) => name === exportName)) return fail(notServedSince(volume, epoch))
       const ended = await node.deleteExport(exportName)
       if (!ended.ok) return ended
+      const grown = await this.#grow(place, volume, sizeBytes)
+      if (!grown.ok) return grown
       const added = await node.addExport(exportName, { writable: true })
       if (!added.ok) return added
       // A guest's new connection knows of no writes yet, and its first flush would be left out (QEMU sends none then).
@@ -243,8 +260,10 @@ export class QsdVolumeHost implements VolumeHost {
     })
   }
 
-  exportAsTarget({ volume, pool, epoch }: Parameters<VolumeHost['exportAsTarget']>[0]): Promise<Result<ExportAddress>> {
-    return this.#withReplica(volume, pool, async ({ node, daemon }) => {
+  exportAsTarget(request: Parameters<VolumeHost['exportAsTarget']>[0]): Promise<Result<ExportAddress>> {
+    const { volume, pool, epoch, sizeBytes } = request
+    return this.#withReplica(volume, pool, async (place) => {
+      const { node, daemon } = place
       const allowed = await this.#authorize(volume, epoch, 'overwrite')
       if (!allowed.ok) return allowed
       const exports = await node.exports()
@@ -258,10 +277,34 @@ export class QsdVolumeHost implements VolumeHost {
       if (!opened.ok) return opened
       const settled = await this.#snapshots.settleCollapse(volume, daemon, node)
       if (!settled.ok) return settled
+      const grown = await this.#grow(place, volume, sizeBytes)
+      if (!grown.ok) return grown
       const exportName = node.syncExport(epoch)
       const added = await node.addExport(exportName, { writable: true })
       return added.ok ? ok(addressOf(daemon, exportName)) : added
     })
+  }
+
+  /** Of a replica that a run may have: then it has the size that the run knows. */
+  async #growIdle(volume: VolumeId, pool: string, sizeBytes: number): Promise<Result<void>> {
+    const daemon = this.daemon(pool)
+    const present = daemon.ok ? await this.#sizeOf(daemon.value.pool, volume) : daemon
+    if (!present.ok || present.value >= sizeBytes) return present.ok ? ok() : present
+    return this.#withReplica(volume, pool, async (place) => {
+      const exports = await place.node.exports()
+      if (!exports.ok) return exports
+      if (exports.value.some(({ role }) => role !== 'read')) return ok()
+      const opened = await place.node.open()
+      return opened.ok ? this.#grow(place, volume, sizeBytes) : opened
+    })
+  }
+
+  /** Looked at first: most starts need nothing, and the pool may be busy with a large new replica for long. */
+  async #grow({ pool, node }: Place, volume: VolumeId, sizeBytes: number | undefined): Promise<Result<void>> {
+    const present = await this.#sizeOf(pool, volume)
+    if (!present.ok) return present
+    if (sizeBytes === undefined || present.value >= sizeBytes) return ok()
+    return this.#lock.run(`pool ${pool.name}`, () => growTo(pool, volume, node, sizeBytes))
   }
 
   revokeBelow(volume: VolumeId, pool: string, epoch: number): Promise<Result<readonly string[]>> {
@@ -358,6 +401,8 @@ export class QsdVolumeHost implements VolumeHost {
     const bitmap = select === 'all' ? undefined : select.bitmap
     const frozen = bitmap === undefined ? ok() : await this.#requireFrozen(volume, pool, bitmap)
     if (!frozen.ok) return frozen
+    const grown = request.sizeBytes === undefined ? ok() : await this.#growIdle(volume, pool, request.sizeBytes)
+    if (!grown.ok) return grown
     const endpoint = { kind: 'tcp', address: target.address, port: target.port } as const
     const connecting = NbdClient.connect({ endpoint, exportName: target.exportName, ...NBD_TIMEOUTS, signal })
     try {

@@ -20,7 +20,7 @@ const run = promisify(execFile)
 const ALLOCATE_TIMEOUT_MS = 10 * 60_000
 const CONVERT_TIMEOUT_MS = 60 * 60_000
 /** Sizes are multiples of this, the largest block that disks with O_DIRECT ask for. */
-const SIZE_STEP = 4096
+export const SIZE_STEP = 4096
 
 export function replicaPath(pool: PoolConfig, volume: VolumeId): string {
   return join(pool.path, `${volume}.raw`)
@@ -38,13 +38,7 @@ export async function replicaSize(path: string): Promise<Result<number | undefin
 
 /** Checks the pool's room and allocates the file under a temporary name, whose path it returns. Not for two at once in a pool. */
 export async function allocate(pool: PoolConfig, volume: VolumeId, sizeBytes: number): Promise<Result<string>> {
-  if (!Number.isSafeInteger(sizeBytes) || sizeBytes <= 0 || sizeBytes % SIZE_STEP !== 0) {
-    return fail(
-      failure('bad_request', `A volume of ${sizeBytes} bytes is not possible`, {
-        hint: `Use a multiple of ${SIZE_STEP} bytes`,
-      }),
-    )
-  }
+  if (!Number.isSafeInteger(sizeBytes) || sizeBytes <= 0 || sizeBytes % SIZE_STEP !== 0) return fail(badSize(sizeBytes))
   const path = `${replicaPath(pool, volume)}.new`
   try {
     await mkdir(pool.path, { recursive: true, mode: 0o700 })
@@ -168,7 +162,8 @@ export async function roomIn(pool: PoolConfig): Promise<number> {
     if (volume !== undefined) {
       const found = await replicaSize(join(pool.path, name))
       const size = found.ok ? (found.value ?? 0) : 0
-      used += size
+      // One that is about to be enlarged holds more than its size.
+      used += Math.max(size, await allocatedBytes(join(pool.path, name)))
       if (cloned.has(volume)) unshared += size
     } else if (name.endsWith('.qcow2') || /\.memory-\w+(\.new)?$/.test(name))
       used += await allocatedBytes(join(pool.path, name))
@@ -199,6 +194,11 @@ async function allocatedBytes(path: string): Promise<number> {
     if (isAbsent(cause)) return 0
     throw cause
   }
+}
+
+export function badSize(sizeBytes: number) {
+  const hint = `Use a multiple of ${SIZE_STEP} bytes`
+  return failure('bad_request', `A volume of ${sizeBytes} bytes is not possible`, { hint })
 }
 
 export function noCapacity(pool: PoolConfig, wanted: number, room: number) {

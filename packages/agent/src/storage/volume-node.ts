@@ -180,6 +180,16 @@ export class VolumeNode {
     }
   }
 
+  /** Larger only, and while nothing is exported: QEMU refuses it then. The bitmaps stay and become longer. */
+  async resize(sizeBytes: number): Promise<Result<void>> {
+    const exports = await this.exports()
+    if (!exports.ok) return exports
+    const ended = await this.deleteExports(exports.value.filter(({ role }) => role === 'read'))
+    if (!ended.ok) return ended
+    const resized = await this.#daemon.call('block_resize', { 'node-name': this.topNode, size: sizeBytes })
+    return resized.ok ? ok() : resized
+  }
+
   async exports(): Promise<Result<VolumeExport[]>> {
     const reply = await this.#daemon.call<readonly { readonly id: string }[]>('query-block-exports')
     if (!reply.ok) return reply

@@ -113,6 +113,25 @@ export const HARDWARE_ENDPOINTS = {
     status: 202,
     long: true,
   }),
+  'volume.resize': endpoint({
+    id: 'volume.resize',
+    method: 'PATCH',
+    path: '/v1/volumes/{volume}',
+    summary: 'Make a volume larger, also while its guest runs',
+    permission: 'guest.configure',
+    params: z.strictObject({ volume: z.string().describe("The volume's id") }),
+    body: z.strictObject({
+      sizeBytes: z
+        .number()
+        .int()
+        .positive()
+        .multipleOf(4096, 'must be a multiple of 4096')
+        .describe('The size that it is to have, in bytes; a multiple of 4096'),
+    }),
+    response: started,
+    status: 202,
+    long: true,
+  }),
   'volume.delete': endpoint({
     id: 'volume.delete',
     method: 'DELETE',

@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { VolumeView } from '@stead/api/views.ts'
 import { formatFields, formatTable, type Column } from '../output.ts'
-import { formatSize } from '../quantities.ts'
+import { formatSize, parseSize } from '../quantities.ts'
 import { action, valueOf, type Terminal } from '../session.ts'
 import { addVolumeExport } from './vm-template.ts'
 import { finished, settle } from '../waiting.ts'
@@ -57,11 +57,28 @@ export function addVolumeCommands(program: Command, terminal: Terminal): void {
             ['id', view.id],
             ['name', view.name],
             ['guest', view.attachment === 'detached' ? `none (was of ${view.guest || 'a deleted one'})` : view.guest],
-            ['size', formatSize(view.sizeBytes)],
+            [
+              'size',
+              `${formatSize(view.sizeBytes)}${view.growTo === undefined ? '' : `, becoming ${formatSize(view.growTo)}`}`,
+            ],
             ['protection', [view.protection.level, view.protection.reason].filter(Boolean).join(': ')],
           ])
           return `${fields}\n${formatTable(view.replicas, REPLICA_COLUMNS)}`
         })
+      }),
+    )
+  volume
+    .command('resize')
+    .description(ENDPOINTS['volume.resize'].summary)
+    .argument('<volume>', "the volume's id")
+    .requiredOption('--size <size>', 'the size that it is to have: 4GiB')
+    .action(
+      action(terminal, async (session, [id = ''], options) => {
+        const sizeBytes = parseSize(String(options['size']), '--size')
+        const client = await session.client()
+        const request = { params: { volume: id }, body: { sizeBytes } }
+        const { operation } = valueOf(await client.call(ENDPOINTS['volume.resize'], request))
+        finished(session, await settle(session, client, operation), `volume ${id} has ${formatSize(sizeBytes)}`)
       }),
     )
   volume

@@ -30,6 +30,14 @@ export function hardwareProgress({ kind, subject, startedAt }: Operation, state:
       if (!volume || !guest || !isLeaving(volume)) return succeeded('taken away')
       return waiting(seen, `disk ${volume.name}`, 'asking the guest for it')
     }
+    case 'volume.resize': {
+      if (!volume) return failed('the volume was deleted meanwhile')
+      if (volume.growTo !== undefined) return running(0.3, 'making room on its replicas')
+      if (!seen || volume.attachment === 'detached') return succeeded('enlarged')
+      if (seen.volumes.some((each) => each.id === volume.id && each.sizeBytes >= volume.sizeBytes))
+        return succeeded('enlarged')
+      return waiting(seen, `disk ${volume.name}`, 'enlarging it under the running guest')
+    }
     case 'vm.nic-add':
     case 'vm.nic-remove': {
       if (!guest) return failed('the guest was deleted meanwhile')

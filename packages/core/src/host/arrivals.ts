@@ -156,9 +156,9 @@ export class Arrivals implements ArrivalHost {
     return ok({ disks, volumes })
   }
 
-  /** Where the disk is in the machine, and how many legs it can have, is as the source has it. */
+  /** Where the disk is in the machine, how large it is and how many legs it can have, is as the source has it. */
   async #openDisk(
-    { volume: id, width, slot, role }: GuestDisk,
+    { volume: id, sizeBytes, width, slot, role }: GuestDisk,
     epoch: number,
   ): Promise<Result<{ readonly disk: GuestDisk; readonly prepared: PreparedVolume }>> {
     const { self } = this.#context
@@ -182,7 +182,7 @@ export class Arrivals implements ArrivalHost {
       legs.push({ host, endpoint, exportName, local: host === self })
     }
     const place = { ...(slot === undefined ? {} : { slot }), ...(role === undefined ? {} : { role }) }
-    const disk = { volume: id, sizeBytes: volume.sizeBytes, legs, width, ...place }
+    const disk = { volume: id, sizeBytes, legs, width, ...place }
     return ok({ disk, prepared: { volume: id, revision, hosts: replicas.map(({ host }) => host) } })
   }
 

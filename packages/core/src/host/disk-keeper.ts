@@ -3,19 +3,21 @@
  * brings stale replicas back, and moves the sync point on so that little has to be copied after a crash.
  * The state machine is drawn in docs/internals/mirror.md.
  */
-import type { Failure } from '../errors.ts'
+import { failure, type Failure } from '../errors.ts'
 import type { GuestId, HostId, VolumeId } from '../model/ids.ts'
 import { inSync, isWhole, replicaOn, withCurrent } from '../model/records.ts'
 import type { Volume } from '../model/volume.ts'
 import type { GuestDisk, Leg } from '../ports/guest-host.ts'
+import { fail, ok, type Result } from '../result.ts'
 import type { HostContext } from './host-context.ts'
 import { findDeadLegs, KeptLeg, withLegPaths } from './kept-leg.ts'
 import { exchangeLeg, type Exchanged } from './leg-exchange.ts'
+import { growLive, hasRoomToGrow } from './live-growth.ts'
 import { ANSWER_MS_MAX, answeringPaths, isReachable, type LegPath } from './leg-paths.ts'
 import { dropOldBitmaps, nextSyncPoint, resync } from './resync.ts'
 import type { RunRecords } from './run-records.ts'
 import { SerialQueue } from './serial-queue.ts'
-import { legMoved, resyncFinished } from './storage-events.ts'
+import { legMoved, replicaStale, resyncFinished } from './storage-events.ts'
 
 const RESYNC_RETRY_MS = [500, 1_000, 2_000, 5_000, 10_000] as const
 /** The sync point moves on when this much is dirty since the last one: what a crash may make us copy is bounded. */
@@ -40,6 +42,8 @@ export interface DiskKeeperOptions {
 interface Disk {
   readonly volume: VolumeId
   readonly legs: Map<HostId, KeptLeg>
+  /** As the guest knows it; its record may be ahead. */
+  sizeBytes: number
   /** A replica is brought back, the sync point moves or a leg goes another way: one thing at a time. */
   resyncing: boolean
   /** What the record says of redirected legs is being changed. */
@@ -68,6 +72,7 @@ export class DiskKeeper {
     const kept: Disk = {
       volume: disk.volume,
       legs: new Map(),
+      sizeBytes: disk.sizeBytes,
       resyncing: false,
       noting: false,
       resyncTries: 0,
@@ -129,6 +134,57 @@ export class DiskKeeper {
       return this.#options.context.log.warn('the guest could not be resumed', { guest, cause: resumed.error })
     }
     for (const leg of failing) await this.#legTrouble(disk, leg, reason, true)
+  }
+
+  /** Gives the disk the size of its record, with the guest standing still for a moment. */
+  async grow(volume: Volume): Promise<Result<void>> {
+    const disk = this.#disks.get(volume.id)
+    const isOver = () => this.#ended.signal.aborted || this.#held.signal.aborted || this.#disks.get(volume.id) !== disk
+    if (!disk || isOver()) return fail(failure('conflict', 'the guest is about to move or to end'))
+    if (disk.sizeBytes >= volume.sizeBytes && disk.legs.size > 0) return ok()
+    if (disk.resyncing) return fail(failure('conflict', 'its replicas are being brought up to date'))
+    disk.resyncing = true
+    try {
+      // Found held by an earlier agent it has no legs; then its record knows who was in sync.
+      const hosts = disk.legs.size > 0 ? [...disk.legs.keys()] : inSync(volume).map(({ host }) => host)
+      const room = disk.legs.size > 0 ? await hasRoomToGrow(this.#options.context, volume, hosts) : ok()
+      if (!room.ok) return room
+      return await this.#surgery.run(async () => {
+        const left = disk.legs.size > 0 ? hosts.filter((host) => disk.legs.has(host)) : hosts
+        return isOver() ? fail(failure('conflict', 'the guest is about to end')) : this.#growNow(disk, volume, left)
+      })
+    } finally {
+      disk.resyncing = false
+    }
+  }
+
+  async #growNow(disk: Disk, volume: Volume, hosts: readonly HostId[]): Promise<Result<void>> {
+    const { context, guest, epoch, records, onEnd } = this.#options
+    const startedMs = context.clock.monotonicMs()
+    const paused = await context.guests.pause(guest)
+    if (!paused.ok) return paused
+    const onLost = async (host: HostId, { message }: Failure) => {
+      const reason = `${host} did not serve it with its new size: ${message}`
+      const stale = { sinceEpoch: epoch, since: context.clock.wallMs(), reason, cause: 'leg-lost' as const }
+      const recorded = await records.markStale(volume.id, host, stale)
+      if (recorded.kind === 'deposed') onEnd('another host was granted the guest', true)
+      else context.events.tell(replicaStale(volume.id, host, reason))
+      return recorded.kind === 'recorded'
+    }
+    const grown = await growLive(context, { guest, volume, epoch, hosts, onLost })
+    if (grown.kind === 'broken') {
+      this.#giveUp(`its disk ${volume.name} could not be enlarged: ${grown.error.message}`)
+      return fail(grown.error)
+    }
+    if (grown.kind === 'grown') {
+      for (const leg of disk.legs.values()) leg.stopWatch()
+      disk.legs.clear()
+      for (const leg of grown.disk.legs) this.#keepLeg(disk, leg)
+      disk.sizeBytes = grown.disk.sizeBytes
+    }
+    const pauseMs = await this.#goOn(startedMs)
+    context.log.info('a disk was enlarged while its guest ran', { volume: volume.id, pauseMs, outcome: grown.kind })
+    return grown.kind === 'grown' ? ok() : fail(grown.error)
   }
 
   /** A leg that the record does not call current: it goes. */
@@ -281,6 +337,9 @@ export class DiskKeeper {
           !disk.legs.has(replica.host) &&
           isReachable(this.#options.context, replica.host),
       )
+      // A replica that comes back has the size of the record, and does not fit before the others have it too.
+      const isBehind = disk.sizeBytes < volume.sizeBytes
+      if (isBehind) continue
       if (target && nowMs >= disk.notBeforeMs) void this.#bringBack(disk, volume, target.host)
       const isWholeHere = disk.legs.size === volume.replicas.length && isWhole(volume)
       if (isWholeHere && nowMs - disk.rotatedMs >= ROTATE_CHECK_MS) void this.#rotate(disk, volume)

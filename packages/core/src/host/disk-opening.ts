@@ -12,7 +12,7 @@ import { fail, ok, type Result } from '../result.ts'
 import type { HostContext } from './host-context.ts'
 import { legEndpoint } from './leg-paths.ts'
 import type { RunRecords } from './run-records.ts'
-import { exportRevoked } from './storage-events.ts'
+import { exportRevoked, replicaStale } from './storage-events.ts'
 
 export async function openDisk(
   context: HostContext,
@@ -31,6 +31,7 @@ export async function openDisk(
         epoch: grant.epoch,
         syncPoint: volume.syncPoint,
         rejoining: false,
+        sizeBytes: volume.sizeBytes,
       }),
     })),
   )
@@ -65,12 +66,7 @@ export async function openDisk(
     })
     if (recorded.kind === 'deposed')
       return fail({ code: 'stale_epoch', message: 'The grant was given to another host' })
-    events.tell({
-      kind: 'replica.stale',
-      subject: `volume/${volume.id}`,
-      message: `the replica on ${host} is stale: ${reason}`,
-      details: { host },
-    })
+    events.tell(replicaStale(volume.id, host, reason))
   }
   // A survivor whose bitmap begins only now cannot tell what the stale replicas missed before.
   if (historyLost) {

@@ -13,6 +13,7 @@ import {
 } from '../model/guest.ts'
 import type { GuestId, HostId } from '../model/ids.ts'
 import { inSync } from '../model/records.ts'
+import { ok } from '../result.ts'
 import type { GuestDisk, GuestEvent, RunningGuest } from '../ports/guest-host.ts'
 import type { Arrivals } from './arrivals.ts'
 import { Departure, type DepartureOutcome } from './departure.ts'
@@ -185,7 +186,7 @@ export class GuestRun {
       // One after the other: both stop the guest, and a snapshot lets it go on.
       if (grant.handover && !run.snapshots.busy) this.#depart(run, guest, grant, grant.handover)
       if (grant.handover) return
-      run.snapshots.look()
+      if (!run.hardware.growing) run.snapshots.look()
       if (!run.snapshots.busy) run.hardware.look()
       await run.medium.keep(guest)
       return
@@ -277,6 +278,7 @@ export class GuestRun {
         disks: () => run.disks,
         isOver: () => this.#run !== run || run.end !== undefined || run.exit !== undefined,
         onObserved: (hardware) => this.#report.hardware(hardware, epoch),
+        mayGrow: () => !run.snapshots.busy,
       }),
       disks: new DiskKeeper({
         ...whose,
@@ -379,6 +381,10 @@ export class GuestRun {
     for (const [volumeId, legs] of found.legs) {
       const volume = mirror.state.volumes.get(volumeId)?.value
       if (!volume) continue
+      // Only a disk that an earlier agent was about to enlarge has no legs at all; it needs them before anything else.
+      const grown = legs.length === 0 ? await run.disks.grow(volume) : ok()
+      if (!grown.ok) run.end ??= { reason: `its disk could not be enlarged: ${grown.error.message}`, deposed: false }
+      if (legs.length === 0) continue
       const current = new Set<string>(inSync(volume).map((replica) => replica.host))
       for (const host of legs)
         // Twice: an agent died while it put one connection in another one's place.
@@ -399,6 +405,7 @@ export class GuestRun {
         })
       }
     }
+    if (run.end) return
     if (found.status === 'paused') {
       // Its agent may have ended after it had brought the guest's memory back, and before it let the guest go on.
       const spent = mirror.state.guests.get(this.#guest)?.value.resumeFrom && (await run.records.spendMemory())

@@ -34,11 +34,14 @@ export interface HardwareKeeperOptions {
   /** `hardwareKey` of what the guest was started with; absent where that is not known. */
   readonly startedWith?: string | undefined
   readonly onObserved: (hardware: HardwareObservation) => void
+  /** False while something else is done to all disks of the guest. */
+  readonly mayGrow: () => boolean
 }
 
 export class HardwareKeeper {
   readonly #options: HardwareKeeperOptions
   #working = false
+  #growing = false
   /** What the last round was about, so that news of others makes no work. */
   #seen = ''
   #notBeforeMs = 0
@@ -49,6 +52,11 @@ export class HardwareKeeper {
   constructor(options: HardwareKeeperOptions) {
     this.#options = options
     if (options.startedWith !== undefined) [this.#seen, this.#notBeforeMs] = [options.startedWith, Infinity]
+  }
+
+  /** A disk is being enlarged: no snapshot may begin. */
+  get growing(): boolean {
+    return this.#growing
   }
 
   /** Called with every change of the records and now and then. Cheap while nothing is to be done. */
@@ -143,8 +151,12 @@ export class HardwareKeeper {
       if (isLeaving(volume)) return [{ what, run: () => this.#removeDisk(guest, versioned, disk !== undefined) }]
       if (!disk) return [{ what, run: () => this.#addDisk(guest, grant, volume, slots.get(volume.id) ?? 0) }]
       const { limits = {} } = volume
-      if (sameLimits(limits, disk.limits)) return []
-      return [{ what, run: () => context.guests.limitDisk(guest.id, volume.id, limits) }]
+      return [
+        ...(disk.sizeBytes < volume.sizeBytes ? [{ what, run: () => this.#growDisk(guest, volume) }] : []),
+        ...(sameLimits(limits, disk.limits)
+          ? []
+          : [{ what, run: () => context.guests.limitDisk(guest.id, volume.id, limits) }]),
+      ]
     })
     return [...disks, ...this.#nicWork(guest, facts)]
   }
@@ -161,6 +173,16 @@ export class HardwareKeeper {
     if (limits) await context.guests.limitDisk(guest.id, volume.id, limits)
     this.#changed(guest, `${guest.name} has the disk ${volume.name}`)
     return ok()
+  }
+
+  async #growDisk(guest: Guest, volume: Volume): Promise<Result<void>> {
+    const { disks, mayGrow } = this.#options
+    if (!mayGrow()) return fail(failure('conflict', 'a snapshot of its disks is being made'))
+    this.#growing = true
+    const grown = await disks().grow(volume)
+    this.#growing = false
+    if (grown.ok) this.#changed(guest, `the disk ${volume.name} of ${guest.name} has ${mebibytes(volume.sizeBytes)}`)
+    return grown
   }
 
   async #removeDisk(guest: Guest, volume: Versioned<Volume>, present: boolean): Promise<Result<void>> {
@@ -287,6 +309,10 @@ export function startingKey(state: ClusterState, guest: Guest): string | undefin
   const isLimited = guest.nics.some(({ limits }) => limits) || volumes.some(({ value }) => value.limits)
   const hasMore = isLimited || guest.balloonBytes !== undefined || guest.holds !== undefined
   return hasMore || volumes.some(({ value }) => isLeaving(value)) ? undefined : hardwareKey(guest, volumes)
+}
+
+function mebibytes(bytes: number): string {
+  return `${Math.round(bytes / 2 ** 20)} MiB`
 }
 
 /** The order of the fields means nothing. */

@@ -38,7 +38,7 @@ export async function exchangeLeg(context: HostContext, exchange: LegExchange): 
   if (pool === undefined || paths.length === 0)
     return { kind: 'untouched', error: failure('host_unreachable', `${host} is not reached by another network`) }
   // From here on the old connection is over, whether or not an answer comes.
-  const served = await withinBound(
+  const served = await withinServing(
     context,
     host,
     context.volumesOn(host, paths[0]?.network).serveAnew({ volume, pool, epoch }),
@@ -54,7 +54,12 @@ export async function exchangeLeg(context: HostContext, exchange: LegExchange): 
   return { kind: 'broken', error }
 }
 
-async function withinBound<T>({ clock }: HostContext, host: HostId, answer: Promise<Result<T>>): Promise<Result<T>> {
+/** The answer of a host that renews an export, or the failure to give it in time. */
+export async function withinServing<T>(
+  { clock }: HostContext,
+  host: HostId,
+  answer: Promise<Result<T>>,
+): Promise<Result<T>> {
   const late = clock
     .sleep(SERVE_MS_MAX)
     .then(() => fail(failure('host_unreachable', `${host} does not answer within ${SERVE_MS_MAX} ms`)))

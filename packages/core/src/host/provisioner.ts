@@ -9,7 +9,9 @@ import { KEYS } from '../model/keys.ts'
 import type { Volume } from '../model/volume.ts'
 import type { HostContext } from './host-context.ts'
 import type { Write } from '../ports/store.ts'
+import { failedOperationWrites } from './failed-operations.ts'
 import { detachWrites, eraseVolumeWrites, joinWrites, leavingAtRest } from './volume-attachment.ts'
+import { makeRoom } from './volume-growth.ts'
 
 /** News wakes it at once; this is for what was put off. */
 const TICK_MS = 1_000
@@ -42,6 +44,7 @@ export class Provisioner {
   #look(state: ClusterState): void {
     if (!this.#isCoordinating()) return
     for (const { value: volume } of state.volumes.values()) {
+      if (volume.ready && volume.growTo !== undefined) this.#once(volume.id, () => this.#grow(volume))
       if (volume.ready || volume.rollBackTo !== undefined) continue
       const guest = state.guests.get(volume.guest)?.value
       const isWanted = guest !== undefined && !guest.deleting
@@ -100,6 +103,16 @@ export class Provisioner {
     )
   }
 
+  async #grow(volume: Volume): Promise<void> {
+    const { clock } = this.#context
+    const sinceMs = this.#since.get(volume.id) ?? clock.monotonicMs()
+    this.#since.set(volume.id, sinceMs)
+    const isPatient = clock.monotonicMs() - sinceMs < PATIENCE_MS
+    const isSettled = await makeRoom(this.#context, volume, ({ code }) => isPatient && PASSING.has(code))
+    if (isSettled) this.#since.delete(volume.id)
+    else await clock.sleep(TICK_MS)
+  }
+
   /** The guest goes on without the disk that could not be made. */
   async #undoJoin(volume: Volume, error: Failure): Promise<void> {
     const { mirror, store, clock } = this.#context
@@ -107,7 +120,7 @@ export class Provisioner {
     if (!known || known.value.attachment !== 'joining') return
     const outcome = await store.transact({
       compares: [{ key: KEYS.volume(volume.id), modRevision: known.revision }],
-      writes: [...eraseVolumeWrites(volume), ...this.#failedOperations(`volume/${volume.id}`, error)],
+      writes: [...eraseVolumeWrites(volume), ...failedOperationWrites(this.#context, `volume/${volume.id}`, error)],
     })
     if (outcome.ok && outcome.value.committed) this.#since.delete(volume.id)
     else await clock.sleep(100)
@@ -136,24 +149,12 @@ export class Provisioner {
         value: JSON.stringify({ ...guest, desired: 'stopped', deleting: true }),
       },
     ]
-    writes.push(...this.#failedOperations(`guest/${guest.id}`, error))
+    writes.push(...failedOperationWrites(this.#context, `guest/${guest.id}`, error))
     const outcome = await store.transact({
       compares: [{ key: KEYS.guest(guest.id), modRevision: known.revision }],
       writes,
     })
     if (outcome.ok && outcome.value.committed) this.#since.clear()
     else await clock.sleep(100)
-  }
-
-  #failedOperations(subject: string, error: Failure): Write[] {
-    const { mirror, clock } = this.#context
-    const summary = { code: error.code, message: error.message, ...(error.hint ? { hint: error.hint } : {}) }
-    return [...mirror.state.operations.values()]
-      .map(({ value }) => value)
-      .filter(({ subject: of, state }) => of === subject && state !== 'succeeded' && state !== 'failed')
-      .map((operation) => {
-        const end = { state: 'failed', message: error.message, failure: summary, finishedAt: clock.wallMs() }
-        return { kind: 'put', key: KEYS.operation(operation.id), value: JSON.stringify({ ...operation, ...end }) }
-      })
   }
 }

@@ -88,10 +88,17 @@ class Resync {
     if (!sourceInfo.ok) return sourceInfo
     const targetInfo = await this.#target.inspect(volume.id, target.pool)
     if (!targetInfo.ok) return targetInfo
+    const freed = this.#job.run ? ok() : await this.#freeSmaller(sourceInfo.value)
+    if (!freed.ok) return freed
     const full = mustCompare(volume, target, sourceInfo.value, targetInfo.value)
     const extra = full ? ok<readonly ByteRange[]>([]) : await this.#writesOnlyTheTargetHas(targetInfo.value)
     if (!extra.ok) return extra
-    const exported = await this.#target.exportAsTarget({ volume: volume.id, pool: target.pool, epoch })
+    const exported = await this.#target.exportAsTarget({
+      volume: volume.id,
+      pool: target.pool,
+      epoch,
+      sizeBytes: volume.sizeBytes,
+    })
     if (!exported.ok) return exported
     const dirty = await this.#copyWhileRunning(sourceInfo.value, extra.value, full, exported.value)
     if (!dirty.ok) return dirty
@@ -104,6 +111,16 @@ class Resync {
       compared: full,
       syncPoint: this.#nextPoint,
     })
+  }
+
+  /** The volume was enlarged since the last run, whose export keeps its replica from following. */
+  async #freeSmaller({ sizeBytes, exports }: ReplicaInfo): Promise<Result<void>> {
+    const { volume, source } = this.#job
+    for (const name of sizeBytes < volume.sizeBytes ? exports : []) {
+      const revoked = await this.#source.revokeExport(volume.id, source.pool, name)
+      if (!revoked.ok) return revoked
+    }
+    return ok()
   }
 
   async #writesOnlyTheTargetHas(info: ReplicaInfo): Promise<Result<readonly ByteRange[]>> {
@@ -164,6 +181,7 @@ class Resync {
         epoch,
         select,
         compare,
+        sizeBytes: volume.sizeBytes,
         target: {
           host: target.host,
           pool: target.pool,
@@ -190,6 +208,7 @@ class Resync {
       epoch,
       syncPoint: this.#nextPoint,
       rejoining: true,
+      sizeBytes: volume.sizeBytes,
     })
     if (!exported.ok) return exported
     if (signal.aborted) return fail(failure('conflict', 'The resync was called off'))

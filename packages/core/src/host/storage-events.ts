@@ -13,6 +13,11 @@ export function exportRevoked(volume: VolumeId, host: HostId, exportName: string
   }
 }
 
+export function replicaStale(volume: VolumeId, host: HostId, reason: string): EventDraft {
+  const message = `the replica on ${host} is stale: ${reason}`
+  return { kind: 'replica.stale', subject: `volume/${volume}`, message, details: { host } }
+}
+
 /** A guest reaches a replica by another network than before; `isDirect`: by the one for storage again. */
 export function legMoved(
   volume: VolumeId,

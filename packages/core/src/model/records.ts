@@ -68,6 +68,7 @@ export function grantedMemoryBytes(state: ClusterState, host: HostId, except?: G
 export function promisedPoolBytes(state: ClusterState, host: HostId, pool: string): number {
   let bytes = 0
   for (const { value: volume } of state.volumes.values())
-    for (const replica of volume.replicas) if (replica.host === host && replica.pool === pool) bytes += volume.sizeBytes
+    for (const replica of volume.replicas)
+      if (replica.host === host && replica.pool === pool) bytes += volume.growTo ?? volume.sizeBytes
   return bytes
 }

@@ -43,6 +43,8 @@ export interface Volume {
   /** A disk when absent. */
   readonly role?: VolumeRole
   readonly sizeBytes: number
+  /** The size that it is to have, while its replicas make room for it. */
+  readonly growTo?: number
   /** False until every replica's file exists. */
   readonly ready: boolean
   /** What the disk holds at first; zeros when absent. */

@@ -39,6 +39,13 @@ export interface GuestHardware {
    * be missing on a leg. Waits some seconds for the guest.
    */
   removeDisk(guest: GuestId, volume: VolumeId): Promise<Result<{ readonly flushed: boolean }>>
+  /**
+   * Flushes the disk and closes its legs: whatever the guest asks of it from now on fails and stops the guest. The guest
+   * must be paused. Repeating it is harmless; after a failure the disk is as it was. A disk that is held has no legs.
+   */
+  holdDisk(guest: GuestId, volume: VolumeId): Promise<Result<void>>
+  /** Gives a held disk these legs, the size that they have, and tells the guest. After a failure it is held still. */
+  growDisk(guest: GuestId, disk: GuestDisk): Promise<Result<void>>
   /** Live; an empty object lifts all limits. */
   limitDisk(guest: GuestId, volume: VolumeId, limits: DiskLimits): Promise<Result<void>>
   /** The tap exists. */

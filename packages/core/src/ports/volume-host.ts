@@ -53,6 +53,8 @@ export interface CopyRequest {
    */
   readonly select: { readonly bitmap: string; readonly extra: readonly ByteRange[] } | 'all'
   readonly compare: boolean
+  /** Of the volume: a source that serves nobody is enlarged to it first, since its target has been. */
+  readonly sizeBytes?: number
   readonly target: {
     readonly host: string
     /** The target replica's pool on that host. */
@@ -71,6 +73,12 @@ export interface ByteRange {
 export interface VolumeHost extends ReplicaSnapshots {
   /** Allocates the replica's whole size, filled with zeros or with `content`. Repeating it is harmless. */
   createReplica(spec: ReplicaSpec, content?: VolumeContent): Promise<Result<void>>
+  /**
+   * Allocates what the replica lacks to have this size, which it has only once it is served so (`sizeBytes` below): nobody
+   * notices. With the size that it has: gives back what was allocated. Refuses where there is no room (`no_capacity`).
+   * Repeating it is harmless.
+   */
+  reserveReplica(spec: ReplicaSpec): Promise<Result<void>>
   /** Revokes all exports, closes the file, removes it. Repeating it is harmless. */
   removeReplica(volume: VolumeId, pool: string): Promise<Result<void>>
   /**
@@ -79,7 +87,8 @@ export interface VolumeHost extends ReplicaSnapshots {
    * than the granted one (`stale_epoch`) and a replica that the record does not call in-sync
    * (`replica_not_current`), unless `rejoining`: the last step of a resync, at the granted epoch.
    * What earlier runs have written lasts when it returns. Ensures the recording bitmap `syncPoint` (created when absent: `bitmapIsNew`), except for a live move's destination,
-   * which is served beside the run whose bitmaps these are.
+   * which is served beside the run whose bitmaps these are. A smaller replica is enlarged to `sizeBytes` first, except
+   * for such a destination.
    */
   exportToGuest(request: {
     readonly volume: VolumeId
@@ -87,23 +96,26 @@ export interface VolumeHost extends ReplicaSnapshots {
     readonly epoch: number
     readonly syncPoint: string
     readonly rejoining: boolean
+    readonly sizeBytes?: number
   }): Promise<Result<ExportAddress & { readonly bitmapIsNew: boolean; readonly revoked: readonly string[] }>>
   /**
    * Serves the replica to the same run again, after the end of its export: what a dead connection may still hold is
    * never executed later. Everything that was acknowledged through the old export is flushed first. Only while the
    * export of this epoch is still there: otherwise the storage daemon was restarted, and may have lost what it had
-   * acknowledged (`replica_not_current`). Refuses what `exportToGuest` refuses.
+   * acknowledged (`replica_not_current`). Refuses what `exportToGuest` refuses. Enlarges the replica to `sizeBytes`.
    */
   serveAnew(request: {
     readonly volume: VolumeId
     readonly pool: string
     readonly epoch: number
+    readonly sizeBytes?: number
   }): Promise<Result<ExportAddress>>
-  /** Serves the replica as resync target under `vol-<id>-e<epoch>-sync`, after hard-deleting every other export of it. */
+  /** Serves the replica as resync target under `vol-<id>-e<epoch>-sync`, after hard-deleting every other export of it. Enlarges it to `sizeBytes`. */
   exportAsTarget(request: {
     readonly volume: VolumeId
     readonly pool: string
     readonly epoch: number
+    readonly sizeBytes?: number
   }): Promise<Result<ExportAddress>>
   /** Hard-deletes all exports of the volume with an epoch below this one. Returns their names. */
   revokeBelow(volume: VolumeId, pool: string, epoch: number): Promise<Result<readonly string[]>>

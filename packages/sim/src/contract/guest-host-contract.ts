@@ -24,6 +24,8 @@ export interface GuestHostHarness {
   guest(behaviour: GuestBehaviour, hosts?: readonly ServerName[]): Promise<GuestLaunch>
   /** A leg of the guest's first disk on that server. */
   leg(launch: GuestLaunch, server: ServerName): Leg
+  /** Both servers end their exports of the guest's first disk, and serve it again with so many bytes. */
+  serveLarger(launch: GuestLaunch, sizeBytes: number): Promise<void>
   killServer(server: ServerName): Promise<void>
   freezeServer(server: ServerName): Promise<void>
   startServer(server: ServerName): Promise<void>
@@ -361,6 +363,56 @@ export function guestHostContract(name: string, make: () => Promise<GuestHostHar
       assert.equal(must(await host.hardware(launch.guest)).disks.length, 2)
       assert.deepEqual(must(await host.removeDisk(launch.guest, 'unknown' as VolumeId)), { flushed: true })
     })
+
+    for (const { hosts, width } of [
+      { hosts: ['a', 'b'], width: 2 },
+      { hosts: ['b'], width: 2 },
+      { hosts: ['b'], width: 1 },
+    ] as const)
+      it(`makes the disk of a running guest larger, with ${hosts.length} legs of ${width}`, async () => {
+        const made = await harness.guest('write', hosts)
+        const launch = { ...made, disks: made.disks.map((each) => ({ ...each, width })) }
+        const [disk] = launch.disks
+        assert.ok(disk)
+        const { volume } = disk
+        must(await host.start(launch))
+        await harness.untilWriting(launch)
+        const sizeBytes = 2 * disk.sizeBytes
+        const grown = { ...disk, sizeBytes, legs: hosts.map((server) => harness.leg(launch, server)) }
+        refused(await host.holdDisk(launch.guest, volume), 'conflict')
+        refused(await host.growDisk(launch.guest, grown), 'conflict')
+        must(await host.pause(launch.guest))
+        must(await host.holdDisk(launch.guest, volume))
+        must(await host.holdDisk(launch.guest, volume))
+        // An agent that knows nothing of it lets the guest go on: it stops before anything is written.
+        const second = await harness.restartAgent()
+        const [held] = await second.adopt()
+        assert.deepEqual([held?.status, held?.legs.get(volume)], ['paused', []])
+        const heard = new Recorder(second)
+        must(await second.resume(launch.guest))
+        await heard.next('io-error')
+        await harness.serveLarger(launch, sizeBytes)
+        must(await second.growDisk(launch.guest, grown))
+        assert.equal(must(await second.hardware(launch.guest)).disks[0]?.sizeBytes, sizeBytes)
+        assert.deepEqual(legsOf(must(await second.inspect(launch.guest)), launch), hosts)
+        must(await second.resume(launch.guest))
+        await harness.untilWriting(launch)
+        const third = await harness.restartAgent()
+        const [adopted] = await third.adopt()
+        assert.equal(adopted?.disks[0]?.sizeBytes, sizeBytes)
+        assert.deepEqual(adopted?.legs.get(volume), hosts)
+        if (width === 2) {
+          // The new graph loses legs and takes them in as the old one did.
+          must(await third.pause(launch.guest))
+          if (hosts.length === 2) must(await third.dropLeg(launch.guest, volume, 'a'))
+          must(await third.prepareLeg(launch.guest, volume, harness.leg(launch, 'a')))
+          must(await third.attachLeg(launch.guest, volume, 'a'))
+          must(await third.resume(launch.guest))
+          await harness.untilWriting(launch)
+          assert.deepEqual(legsOf(must(await third.inspect(launch.guest)), launch), ['a', 'b'])
+        }
+        assert.equal(must(await third.quit(launch.guest)).flushed, true)
+      })
 
     it('limits a disk, changes the limits and lifts them', async () => {
       const launch = await harness.guest('write')

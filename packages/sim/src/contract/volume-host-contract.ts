@@ -253,6 +253,76 @@ export function volumeHostContract(name: string, make: () => Promise<VolumeHostF
     },
   )
 
+  contract('enlarges a replica once it is served anew, and keeps what it knows', async (fixture, volume) => {
+    const { source, target, pool, tooLargeBytes } = fixture
+    const { client: old, address: before } = await mirror(fixture, volume)
+    const sizeBytes = 2 * SIZE
+    value(await old.write(0, pattern(1, BLOCK)))
+    refused(await source.volumes.reserveReplica({ volume, pool, sizeBytes: tooLargeBytes }), 'no_capacity')
+    for (const size of [sizeBytes, SIZE, sizeBytes, sizeBytes])
+      value(await source.volumes.reserveReplica({ volume, pool, sizeBytes: size }))
+    assert.equal(value(await source.volumes.inspect(volume, pool)).sizeBytes, SIZE, 'nobody notices')
+    value(await old.write(BLOCK, pattern(2, BLOCK)))
+    assert.equal((await old.write(SIZE, pattern(2, BLOCK))).ok, false)
+    // Asked for beside the run that has it: it stays as that run knows it.
+    const again = { volume, pool, epoch: 1, syncPoint: 'sp', rejoining: false, sizeBytes }
+    value(await source.volumes.exportToGuest(again))
+    assert.equal(value(await source.volumes.inspect(volume, pool)).sizeBytes, SIZE)
+    await old.close()
+    const client = value(
+      await source.connect(value(await source.volumes.serveAnew({ volume, pool, epoch: 1, sizeBytes }))),
+    )
+    assert.equal(value(await source.volumes.inspect(volume, pool)).sizeBytes, sizeBytes)
+    assert.ok(value(await client.read(BLOCK, BLOCK)).equals(pattern(2, BLOCK)))
+    assert.ok(value(await client.read(sizeBytes - BLOCK, BLOCK)).equals(Buffer.alloc(BLOCK)))
+    assert.deepEqual(bitmaps(await source.volumes.inspect(volume, pool)), [
+      { name: 'sp', dirtyBytes: 2 * BLOCK, recording: true },
+    ])
+    value(await client.write(sizeBytes - BLOCK, pattern(3, BLOCK)))
+    value(await client.flush())
+    const small = await copy(fixture, volume, before, { select: 'all', compare: false })
+    assert.ok(!small.ok, 'what does not fit is not copied')
+    const address = value(await target.volumes.exportAsTarget({ volume, pool, epoch: 1, sizeBytes }))
+    value(await source.volumes.addBitmap(volume, pool, 'sp2', 'sp'))
+    const copied = await copy(fixture, volume, address, { select: { bitmap: 'sp', extra: [] }, compare: false })
+    assert.equal(value(copied).copiedBytes, 3 * BLOCK, 'what is new and was not written is equal as it is')
+    await assertEqualReplicas(source, target, volume, pool, sizeBytes)
+    await client.close()
+  })
+
+  contract('enlarges a replica for the next run, with a snapshot below it too', async (fixture, volume) => {
+    const { source, pool } = fixture
+    await create(source, volume, pool)
+    const snapshot = randomUUID().replaceAll('-', '') as SnapshotId
+    const open = async (epoch: number, sizeBytes: number) => {
+      value(await source.volumes.reserveReplica({ volume, pool, sizeBytes }))
+      source.record(volume, { epoch, inSync: true })
+      const request = { volume, pool, epoch, syncPoint: 'sp', rejoining: false, sizeBytes }
+      return value(await source.connect(value(await source.volumes.exportToGuest(request))))
+    }
+    const first = await open(1, SIZE + BLOCK)
+    value(await first.write(SIZE, pattern(1, BLOCK)))
+    value(await first.flush())
+    value(await source.volumes.prepareSnapshot(volume, pool, snapshot))
+    value(await source.volumes.cutSnapshot(volume, pool, snapshot))
+    value(await source.volumes.sealSnapshot(volume, pool, snapshot))
+    await first.close()
+    const second = await open(2, 2 * SIZE)
+    assert.equal(value(await source.volumes.inspect(volume, pool)).sizeBytes, 2 * SIZE)
+    assert.ok(value(await second.read(SIZE, BLOCK)).equals(pattern(1, BLOCK)))
+    assert.ok(value(await second.read(SIZE + BLOCK, BLOCK)).equals(Buffer.alloc(BLOCK)))
+    value(await second.write(2 * SIZE - BLOCK, pattern(2, BLOCK)))
+    await second.close()
+    value(await source.volumes.releaseSnapshot(volume, pool, snapshot))
+    value(await source.volumes.revokeBelow(volume, pool, 3))
+    // As the storage keeper does while nobody is served.
+    value(await source.volumes.mergeLayers(volume, pool))
+    const third = await open(3, 2 * SIZE)
+    assert.equal(value(await source.volumes.inspect(volume, pool)).sizeBytes, 2 * SIZE)
+    assert.ok(value(await third.read(2 * SIZE - BLOCK, BLOCK)).equals(pattern(2, BLOCK)))
+    await third.close()
+  })
+
   contract('becoming a resync target ends all other exports', async ({ source, pool }, volume) => {
     await create(source, volume, pool)
     const guest = await serve(source, volume, pool, 1)
@@ -465,13 +535,14 @@ async function assertEqualReplicas(
   target: VolumeHostSide,
   volume: VolumeId,
   pool: string,
+  sizeBytes = SIZE,
 ): Promise<void> {
-  const range = { offset: 0, length: SIZE }
+  const range = { offset: 0, length: sizeBytes }
   const [mine, theirs] = await Promise.all([
     source.volumes.digests(volume, pool, range),
     target.volumes.digests(volume, pool, range),
   ])
-  assert.equal(value(mine).length, SIZE / BLOCK)
+  assert.equal(value(mine).length, sizeBytes / BLOCK)
   assert.deepEqual(value(theirs), value(mine))
 }
 

@@ -1,0 +1,16 @@
+/** The last word on all operations about something that could not be done. */
+import type { Failure } from '../errors.ts'
+import { KEYS } from '../model/keys.ts'
+import type { Write } from '../ports/store.ts'
+import type { HostContext } from './host-context.ts'
+
+export function failedOperationWrites({ mirror, clock }: HostContext, subject: string, error: Failure): Write[] {
+  const summary = { code: error.code, message: error.message, ...(error.hint ? { hint: error.hint } : {}) }
+  return [...mirror.state.operations.values()]
+    .map(({ value }) => value)
+    .filter(({ subject: of, state }) => of === subject && state !== 'succeeded' && state !== 'failed')
+    .map((operation) => {
+      const end = { state: 'failed', message: error.message, failure: summary, finishedAt: clock.wallMs() }
+      return { kind: 'put', key: KEYS.operation(operation.id), value: JSON.stringify({ ...operation, ...end }) }
+    })
+}
