@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { ClusterFixture } from '@stead/core/ha/cluster-fixture.ts'
-import type { GuestId } from '@stead/core/model/ids.ts'
+import type { GuestId, HostId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
-import type { Snapshot } from '@stead/core/model/snapshot.ts'
+import type { Snapshot, SnapshotMemory } from '@stead/core/model/snapshot.ts'
+import type { GuestLaunch } from '@stead/core/ports/guest-host.ts'
 import { TestBackend } from './backend-fixture.ts'
 
 const WEB = 'guest-web' as GuestId
@@ -64,6 +65,50 @@ test('a roll-back stops the guest, and takes newer snapshots along only when it 
   assert.deepEqual([state, startAfter], ['rolling-back', true])
   const busy = await backend.refused('snapshot.create', { params, body: { name: 's3' } })
   assert.match(busy.message, /just being rolled back/)
+})
+
+test('a memory is brought back only to the machine that had it, and only where somebody has it', async (context) => {
+  const { backend, finish } = await start(context)
+  await backend.must('snapshot.create', { params, body: { name: 's1', memory: true } })
+  const known = backend.mirror.state.snapshots.get(`${WEB}/s1`)!.value
+  assert.equal(known.withMemory, true)
+  await finish('s1', 1)
+  const web = backend.mirror.state.guests.get(WEB)!.value
+  const volumes = web.volumes.map((id) => backend.mirror.state.volumes.get(id)!.value)
+  const launch: GuestLaunch = {
+    ...{ guest: WEB, name: 'web', epoch: 1, memoryBytes: web.memoryBytes, cpus: web.cpus, boot: { kind: 'disk' } },
+    disks: volumes.map(({ id, sizeBytes }) => ({ volume: id, sizeBytes, legs: [], width: 2 })),
+    nics: web.nics.map((nic) => ({ ...nic, tap: '' })),
+    accelerator: 'tcg',
+  }
+  const memory = { volume: volumes[0]!.id, bytes: 5, digest: 'sha256:0', takenOn: 'h1' as HostId }
+  const write = async (change: Partial<SnapshotMemory>) => {
+    const ready = backend.mirror.state.snapshots.get(`${WEB}/s1`)!.value
+    const next: Snapshot = { ...ready, memory: { ...memory, hosts: ['h1' as HostId], launch, ...change } }
+    const writes = [{ kind: 'put', key: KEYS.snapshot(WEB, 's1'), value: JSON.stringify(next) }] as const
+    await backend.store.transact({ compares: [], writes: [...writes] })
+    await backend.mirror.until(
+      (state) => state.snapshots.get(`${WEB}/s1`)?.value.memory?.bytes === next.memory?.bytes,
+      new Promise((resolve) => setTimeout(resolve, 5_000)),
+    )
+  }
+  const back = { params: { ...params, snapshot: 's1' }, body: {} }
+  await write({ bytes: 1, launch: { ...launch, cpus: 7 } })
+  const changed = await backend.refused('snapshot.rollback', back)
+  assert.match(changed.message, /its hardware has changed since \(processors\)/)
+  assert.match(changed.hint ?? '', /--without-memory/)
+  await write({ bytes: 2, hosts: ['h9' as HostId] })
+  assert.match((await backend.refused('snapshot.rollback', back)).message, /no host that has it is up \(h9\)/)
+  await backend.must('snapshot.rollback', { ...back, body: { withoutMemory: true } })
+  assert.equal(backend.mirror.state.snapshots.get(`${WEB}/s1`)?.value.withoutMemory, true)
+})
+
+test('there is no memory to keep of a guest that does not run', async (context) => {
+  const cluster = new ClusterFixture(2)
+  cluster.guestWithDisk('web', ['h1', 'h2'])
+  const backend = await TestBackend.start(context, cluster)
+  const refused = await backend.refused('snapshot.create', { params, body: { name: 's1', memory: true } })
+  assert.match(refused.message, /does not run/)
 })
 
 test('a schedule is set, shown and taken away', async (context) => {
