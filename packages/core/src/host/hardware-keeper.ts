@@ -307,7 +307,9 @@ export function hardwareKey(guest: Guest, volumes: readonly Versioned<Volume>[])
 export function startingKey(state: ClusterState, guest: Guest): string | undefined {
   const volumes = volumesOf(state, guest) ?? []
   const isLimited = guest.nics.some(({ limits }) => limits) || volumes.some(({ value }) => value.limits)
-  const hasMore = isLimited || guest.balloonBytes !== undefined || guest.holds !== undefined
+  // One whose memory is brought back has the balloon and the rest of that time.
+  const isOfEarlier = guest.holds !== undefined || guest.resumeFrom !== undefined
+  const hasMore = isLimited || isOfEarlier || guest.balloonBytes !== undefined
   return hasMore || volumes.some(({ value }) => isLeaving(value)) ? undefined : hardwareKey(guest, volumes)
 }
 

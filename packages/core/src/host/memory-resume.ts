@@ -6,7 +6,7 @@ import { failure } from '../errors.ts'
 import { objectionBetween } from '../ha/live-move.ts'
 import type { ClusterState } from '../model/cluster.ts'
 import type { Guest } from '../model/guest.ts'
-import { machineDifferences } from '../model/guest-machine.ts'
+import { grownLike, machineDifferences } from '../model/guest-machine.ts'
 import type { HostId } from '../model/ids.ts'
 import type { SnapshotMemory } from '../model/snapshot.ts'
 import type { GuestLaunch, RunningGuest } from '../ports/guest-host.ts'
@@ -27,7 +27,7 @@ export async function resumeGuest(
   if (!snapshot?.memory) return fail(withoutIt(guest, 'the snapshot with its memory is gone'))
   const { memory } = snapshot
   // The machine is the one that it had, as for a live move; this host's own are the files, the taps and the disks.
-  const { processorLevel: _level, ...own } = launch
+  const { processorLevel: _level, ...own } = grownLike(launch, snapshot.memory.launch)
   const { processorLevel } = memory.launch
   const machine = memory.launch.machine
   const next: GuestLaunch = {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { GuestLaunch } from '../ports/guest-host.ts'
 import type { GuestId, VolumeId } from './ids.ts'
-import { machineDifferences } from './guest-machine.ts'
+import { grownLike, machineDifferences } from './guest-machine.ts'
 
 const VOLUME = 'a'.repeat(32) as VolumeId
 const KNOWN: GuestLaunch = {
@@ -30,6 +30,9 @@ test('the same machine elsewhere is the same: other folders, taps, legs and epoc
 const DIFFERENT: readonly (readonly [name: string, change: Partial<GuestLaunch>])[] = [
   ['memory', { memoryBytes: 2 ** 28 }],
   ['processors', { cpus: 2 }],
+  ['processors', { cpusMax: 4 }],
+  ['memory', { memoryAddedBytes: 2 ** 22 }],
+  ['memory', { memoryMaxBytes: 2 ** 28 }],
   ['the kind of machine', { machine: 'pc-q35-9.2' }],
   ['the kind of machine', { accelerator: 'kvm' }],
   ['the kind of processor', { processorLevel: 2 }],
@@ -46,3 +49,11 @@ for (const [name, change] of DIFFERENT)
   test(`another machine: ${JSON.stringify(change).slice(0, 60)}`, () => {
     assert.deepEqual(machineDifferences(KNOWN, { ...KNOWN, ...change }), [name])
   })
+
+test('a machine that grew is the same as one that boots with all of it, once its memory is divided alike', () => {
+  const grown: GuestLaunch = { ...KNOWN, memoryMaxBytes: 2 ** 29, memoryAddedBytes: 2 ** 27 }
+  const booting: GuestLaunch = { ...KNOWN, memoryMaxBytes: 2 ** 29, memoryBytes: 2 ** 28 }
+  assert.deepEqual(machineDifferences(grown, booting), ['memory'])
+  assert.deepEqual(machineDifferences(grown, grownLike(booting, grown)), [])
+  assert.deepEqual(machineDifferences(grown, grownLike({ ...booting, memoryBytes: 2 ** 27 }, grown)), ['memory'])
+})

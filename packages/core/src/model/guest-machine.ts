@@ -3,6 +3,7 @@
  * at what it has; one whose memory is brought back knows it already, and would lose its mind over anything else.
  */
 import type { GuestLaunch } from '../ports/guest-host.ts'
+import { growthOf } from './growth.ts'
 import type { Guest } from './guest.ts'
 import { diskSlot, nicSlot } from './hardware.ts'
 import type { Volume } from './volume.ts'
@@ -18,10 +19,9 @@ export function machineDifferences(known: GuestLaunch, other: GuestLaunch): read
 /** The same as far as the records alone can say it, before anything is opened. */
 export function recordDifferences(known: GuestLaunch, guest: Guest, volumes: readonly Volume[]): readonly string[] {
   const { processorLevel: _level, ...rest } = known
+  const { cpusMax: _cpus, memoryMaxBytes: _memory, ...parts } = rest
   const recorded: GuestLaunch = {
-    ...rest,
-    memoryBytes: guest.memoryBytes,
-    cpus: guest.cpus,
+    ...grownLike({ ...parts, memoryBytes: guest.memoryBytes, cpus: guest.cpus, ...growthOf(guest) }, known),
     display: guest.display ?? 'none',
     nics: guest.nics.map((nic, position) => ({ ...nic, slot: nicSlot(nic, position), tap: '' })),
     disks: volumes.map(({ id, sizeBytes, role, ...volume }, position) => ({
@@ -32,11 +32,20 @@ export function recordDifferences(known: GuestLaunch, guest: Guest, volumes: rea
   return machineDifferences(rest, recorded)
 }
 
+/** The launch with its memory divided into what the guest boots with and what was added, as `known` has it. */
+export function grownLike(launch: GuestLaunch, { memoryBytes, memoryAddedBytes = 0 }: GuestLaunch): GuestLaunch {
+  const isOfThatSize = launch.memoryBytes === memoryBytes + memoryAddedBytes
+  return isOfThatSize ? { ...launch, memoryBytes, memoryAddedBytes } : { ...launch, memoryAddedBytes: 0 }
+}
+
 const PARTS: Readonly<Record<string, (launch: GuestLaunch) => unknown>> = {
   'the kind of machine': ({ machine, accelerator }) => [machine, accelerator],
   'the kind of processor': ({ processorLevel }) => processorLevel ?? null,
-  memory: ({ memoryBytes, platform }) => [memoryBytes, platform?.memory?.nodes ?? 1, platform?.memory?.pageBytes ?? 0],
-  processors: ({ cpus }) => cpus,
+  memory: ({ memoryBytes, memoryAddedBytes, memoryMaxBytes, platform }) => [
+    ...[memoryBytes, memoryAddedBytes ?? 0, memoryMaxBytes ?? 0],
+    ...[platform?.memory?.nodes ?? 1, platform?.memory?.pageBytes ?? 0],
+  ],
+  processors: ({ cpus, cpusMax }) => [cpus, cpusMax ?? 0],
   disks: ({ disks }) =>
     disks
       .map(({ volume, sizeBytes, slot, role }, position) => [volume, sizeBytes, role ?? slot ?? position])
