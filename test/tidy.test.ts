@@ -35,8 +35,12 @@ const LONG_FILES: Readonly<Record<string, readonly [lines: number, reason: strin
   'packages/agent/src/nbd/nbd-client.ts': [430, 'one protocol state machine'],
   'packages/agent/src/qemu/qemu-guest-host.ts': [440, 'the whole port GuestHost, one method after the other'],
   'packages/agent/src/qemu/running-guest.ts': [435, 'one QEMU process and all that it tells of itself'],
+  'packages/agent/src/storage/replica-snapshots.ts': [
+    410,
+    'one state machine: cutting, merging and rolling back layers',
+  ],
   'packages/agent/src/storage/volume-node.ts': [410, 'one volume in its daemon: nodes, bitmaps, exports'],
-  'packages/agent/src/storage/qsd-volume-host.ts': [645, 'the whole port VolumeHost, one method after the other'],
+  'packages/agent/src/storage/qsd-volume-host.ts': [650, 'the whole port VolumeHost, one method after the other'],
   'packages/api/src/records.ts': [440, 'every record of the store, one schema after the other'],
   'packages/sim/src/memory-store.ts': [410, 'one simulated etcd server and its client'],
   'packages/sim/src/memory-volume-host.ts': [575, 'the whole port VolumeHost, one method after the other'],

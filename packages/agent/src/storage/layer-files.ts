@@ -111,6 +111,15 @@ export function layerNameOf(snapshot: SnapshotId): string {
   return snapshot.slice(0, 12)
 }
 
+/** A raw file that a merge has made longer: its blocks are its own before anybody writes to it. */
+export async function allocateWhole(pool: PoolConfig, layer: Layer): Promise<void> {
+  const path = join(pool.path, layer.file)
+  if (layer.format !== 'raw') return
+  const { size, blocks } = await stat(path)
+  // The merged layer has just freed more than that; a pool that others have filled meanwhile stays as it is.
+  if (blocks * 512 < size) await run('fallocate', ['--length', String(size), path]).catch(() => undefined)
+}
+
 /** Gives back the room that a layer which is written no more will never use. */
 export async function trimReserve(pool: PoolConfig, layer: Layer): Promise<void> {
   if (layer.format === 'raw') return

@@ -300,10 +300,14 @@ export class QsdVolumeHost implements VolumeHost {
   }
 
   /** Looked at first: most starts need nothing, and the pool may be busy with a large new replica for long. */
-  async #grow({ pool, node }: Place, volume: VolumeId, sizeBytes: number | undefined): Promise<Result<void>> {
+  async #grow(place: Place, volume: VolumeId, sizeBytes: number | undefined): Promise<Result<void>> {
+    const { pool, node, daemon } = place
     const present = await this.#sizeOf(pool, volume)
     if (!present.ok) return present
     if (sizeBytes === undefined || present.value >= sizeBytes) return ok()
+    // QEMU does not resize what a merge works on.
+    const settled = await this.#snapshots.settleMerge(volume, daemon, node)
+    if (!settled.ok) return settled
     return this.#lock.run(`pool ${pool.name}`, () => growTo(pool, volume, node, sizeBytes))
   }
 

@@ -1,7 +1,7 @@
 /** Snapshots of a replica when something goes wrong: a killed daemon, an agent that ends, a pool without room. */
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
-import { readdirSync } from 'node:fs'
+import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import type { VolumeId } from '@stead/core/model/ids.ts'
@@ -101,6 +101,39 @@ test('an agent that ends while the last layer is merged: the next one finishes i
   value(await next.revokeBelow(volume, POOL, 4))
   value(await next.mergeLayers(volume, POOL))
   assert.deepEqual(files(), [`${volume}.raw`])
+})
+
+test('a replica is enlarged while its layers are merged: the merge makes way and is done later', async (context) => {
+  const { side, volume, guest, files } = await start(context)
+  const first = await take(side.volumes, volume)
+  for (let block = 0; block < 100; block++) value(await guest.write(BLOCK * block, pattern(block)))
+  const second = await take(side.volumes, volume)
+  value(await guest.write(0, pattern(240)))
+  value(await guest.flush())
+  await guest.close()
+  value(await side.volumes.releaseSnapshot(volume, POOL, first))
+  const merging = side.volumes.mergeLayers(volume, POOL)
+  const daemon = value(side.volumes.daemon(POOL))
+  const isMerging = async () => value(await daemon.call<readonly unknown[]>('query-jobs')).length > 0
+  for (let tries = 0; tries < 500 && !(await isMerging()); tries++) await new Promise((next) => setImmediate(next))
+  const sizeBytes = 2 * SIZE
+  const again = value(
+    await side.connect(value(await side.volumes.serveAnew({ volume, pool: POOL, epoch: 1, sizeBytes }))),
+  )
+  await merging
+  value(await again.write(sizeBytes - BLOCK, pattern(241)))
+  value(await side.volumes.mergeLayers(volume, POOL))
+  assert.ok(value(await again.read(0, BLOCK)).equals(pattern(240)))
+  assert.ok(value(await again.read(BLOCK * 99, BLOCK)).equals(pattern(99)))
+  await again.close()
+  value(await side.volumes.releaseSnapshot(volume, POOL, second))
+  value(await side.volumes.revokeBelow(volume, POOL, 2))
+  value(await side.volumes.mergeLayers(volume, POOL))
+  assert.deepEqual(files(), [`${volume}.raw`])
+  const path = join(value(side.volumes.daemon(POOL)).pool.path, `${volume}.raw`)
+  const { size, blocks } = statSync(path)
+  assert.equal(size, sizeBytes)
+  assert.ok(blocks * 512 >= sizeBytes, 'all its blocks are allocated')
 })
 
 test('a pool without room for all that may be written: refused, and nothing is left behind', async (context) => {

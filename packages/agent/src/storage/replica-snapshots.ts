@@ -11,6 +11,7 @@ import { fail, ok, type Result } from '@stead/core/result.ts'
 import { describeHeld } from './held-snapshots.ts'
 import type { KeyedLock } from './keyed-lock.ts'
 import {
+  allocateWhole,
   createLayer,
   layerBytes,
   layerNameOf,
@@ -224,16 +225,21 @@ export class LocalReplicaSnapshots implements ReplicaSnapshots {
    * or the list of layers says so now. True when it does. Under the volume's lock.
    */
   async settleCollapse(volume: VolumeId, daemon: StorageDaemon, node: VolumeNode): Promise<Result<boolean>> {
+    const found = await new MergeJob(daemon, volume).find()
+    return found.ok && found.value?.kind !== 'collapse' ? ok(false) : this.settleMerge(volume, daemon, node)
+  }
+
+  /** The same for a merge of any layers: none is under way when it returns, and another one begins where it ended. */
+  async settleMerge(volume: VolumeId, daemon: StorageDaemon, node: VolumeNode): Promise<Result<boolean>> {
     const job = new MergeJob(daemon, volume)
     const found = await job.find()
-    if (!found.ok || found.value?.kind !== 'collapse') return found.ok ? ok(false) : found
+    if (!found.ok || !found.value) return found.ok ? ok(false) : found
+    const { layerNode } = found.value
     const cancelled = await job.cancel()
     if (!cancelled.ok) return cancelled
     const stack = await readStack(daemon.pool, volume)
     if (!stack.ok) return stack
-    const top = topOf(stack.value)
-    // A layer that was prepared meanwhile is no part of the volume, nor was it ever.
-    const merged = node.layerNode(top) === found.value.layerNode ? top : stack.value.at(-2)
+    const merged = stack.value.find((layer) => node.layerNode(layer) === layerNode)
     const state = merged ? await node.layerState(merged) : ok('used')
     if (!state.ok) return state
     if (!merged || state.value === 'used') return ok(false)
@@ -330,6 +336,7 @@ export class LocalReplicaSnapshots implements ReplicaSnapshots {
     const closed = written.ok && merged ? await node.closeLayer(merged) : written
     if (!closed.ok) return closed
     await sweepLayers(pool, volume, next)
+    await allocateWhole(pool, topOf(next))
     return ok(true)
   }
 
