@@ -18,9 +18,25 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       {
         file: `${HOST}/disk-keeper.ts`,
-        text: 'const recorded = await records.markStale(volume, host, stale)',
-        by: "const recorded = { kind: 'recorded' } as { kind: string }; void records.markStale(volume, host, stale)",
+        text: 'const recorded = await records.markStale(volume, host, stale, left)',
+        by: "const recorded = { kind: 'recorded' as const, value: context.mirror.state.volumes.get(volume)!.value }; void records.markStale(volume, host, stale, left)",
       },
+    ],
+  },
+  {
+    rule: 'leave-when-replaced',
+    edits: [
+      {
+        file: `${HA}/storage-move.ts`,
+        text: 'if (to !== undefined && !current.has(to)) return undefined',
+        by: '',
+      },
+      {
+        file: `${HA}/storage-move.ts`,
+        text: '  current.delete(from)\n',
+        by: '',
+      },
+      { file: `${HA}/storage-move.ts`, text: 'if (to !== undefined) return hasLeg(to)', by: '' },
     ],
   },
   {
@@ -77,8 +93,8 @@ export const MUTATIONS: readonly Mutation[] = [
     rule: 'rotation-after-flush',
     edits: [
       {
-        file: `${HOST}/disk-keeper.ts`,
-        text: 'const flushed = await this.#surgery.run(() => context.guests.drainAndFlush(guest, volume.id))',
+        file: `${HOST}/sync-point.ts`,
+        text: 'const flushed = await flush()',
         by: 'const flushed = { ok: true }',
       },
     ],

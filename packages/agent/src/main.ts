@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path'
 import { recordDecoder } from '@stead/api/records.ts'
 import { failure } from '@stead/core/errors.ts'
 import { hostVerdicts } from '@stead/core/ha/detection.ts'
-import { replicaGrantOf, type ReplicaGrant } from '@stead/core/ha/export-gate.ts'
+import { namesReplica, replicaGrantOf, type ReplicaGrant } from '@stead/core/ha/export-gate.ts'
 import { clusterPolicyOf } from '@stead/core/ha/planning-problem.ts'
 import { Arrivals } from '@stead/core/host/arrivals.ts'
 import { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
@@ -159,9 +159,9 @@ async function main(configPath: string | undefined): Promise<void> {
     helper,
     ...(config.guestUser ? { user: config.guestUser } : {}),
     readEpoch: (volume) => readEpoch(store, self, volume),
-    isWanted: async (volume) => {
+    isWanted: async (volume, pool) => {
       const record = await store.get(KEYS.volume(volume))
-      return record.ok ? ok(record.value !== undefined) : record
+      return record.ok ? ok(namesReplica(record.value?.value, self, pool)) : record
     },
     readRollBack: async (volume) => {
       const record = await store.get(KEYS.volume(volume))

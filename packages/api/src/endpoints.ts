@@ -9,6 +9,7 @@ import { LIFECYCLE_ENDPOINTS } from './endpoints/lifecycle.ts'
 import { MEDIA_ENDPOINTS } from './endpoints/media.ts'
 import { HARDWARE_ENDPOINTS } from './endpoints/hardware.ts'
 import { POLICY_ENDPOINTS } from './endpoints/policy.ts'
+import { REPLICA_MOVE_ENDPOINTS } from './endpoints/replica-moves.ts'
 import { RULE_ENDPOINTS } from './endpoints/rules.ts'
 import { SNAPSHOT_ENDPOINTS } from './endpoints/snapshots.ts'
 import { STORAGE_ENDPOINTS } from './endpoints/storage.ts'
@@ -27,6 +28,7 @@ export const ENDPOINTS = {
   ...SNAPSHOT_ENDPOINTS,
   ...HARDWARE_ENDPOINTS,
   ...STORAGE_ENDPOINTS,
+  ...REPLICA_MOVE_ENDPOINTS,
   ...TEMPLATE_ENDPOINTS,
   ...RULE_ENDPOINTS,
   ...POLICY_ENDPOINTS,

@@ -18,11 +18,11 @@ import { failure } from '@stead/core/errors.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { z } from 'zod'
 import { blobIdSchema } from './blob-id-schema.ts'
-import { diskLimitsSchema, nicLimitsSchema } from './hardware-records.ts'
+import { nicLimitsSchema } from './hardware-records.ts'
 import { describeIssues } from './issues.ts'
 import { lifecycleSchema } from './lifecycle-records.ts'
 import { mediaSchema } from './media-schema.ts'
-import { hostDevicesSchema, hostHugePagesSchema, platformSchema, volumeRoleSchema } from './platform-records.ts'
+import { hostDevicesSchema, hostHugePagesSchema, platformSchema } from './platform-records.ts'
 import {
   bytes,
   epoch,
@@ -36,7 +36,8 @@ import {
   processorLevelSchema,
 } from './record-values.ts'
 import { grantSchema, observationSchema } from './run-records.ts'
-import { snapshotId, snapshotScheduleSchema, snapshotSchema } from './snapshot-records.ts'
+import { snapshotScheduleSchema, snapshotSchema } from './snapshot-records.ts'
+import { volumeSchema } from './volume-records.ts'
 
 const imageDiskSchema = z.object({
   blob: blobIdSchema,
@@ -256,48 +257,6 @@ export const guestSchema = z.object({
   snapshotSchedule: snapshotScheduleSchema.exactOptional(),
   deleting: z.boolean(),
   createdAt: wallMs('When it was created'),
-})
-
-export const stalenessSchema = z.object({
-  sinceEpoch: epoch,
-  since: wallMs('When it became stale'),
-  reason: z.string(),
-  cause: z.enum(['leg-lost', 'run-lost', 'unknown']),
-})
-
-export const replicaSchema = z.object({
-  host: hostId,
-  pool: z.string(),
-  state: z.enum(['in-sync', 'stale', 'syncing']),
-  stale: stalenessSchema.exactOptional(),
-  redirected: z.enum(NETWORK_ROLES).exactOptional().describe('By which network its running guest reaches it'),
-})
-
-export const volumeSchema = z.object({
-  id: volumeId,
-  guest: guestId,
-  name: z.string(),
-  role: volumeRoleSchema.exactOptional(),
-  sizeBytes: bytes('Size of the disk'),
-  growTo: bytes('The size that it is to have, while its replicas make room for it').exactOptional(),
-  ready: z.boolean().describe("False until every replica's file exists"),
-  content: z
-    .object({
-      blob: blobIdSchema,
-      format: z.enum(['raw', 'qcow2']),
-      linked: z.literal(true).exactOptional().describe('The blocks are shared with the image, not copied'),
-    })
-    .exactOptional()
-    .describe('What the disk holds at first; zeros when absent'),
-  replicas: z.array(replicaSchema),
-  syncPoint: z.string().describe('The dirty bitmap kept since all in-sync replicas were equal'),
-  slot: wholeNumber().exactOptional().describe('Its number, which decides its place in the machine'),
-  limits: diskLimitsSchema.exactOptional(),
-  attachment: z
-    .enum(['joining', 'leaving', 'leaving-for-good', 'detached'])
-    .exactOptional()
-    .describe('Absent: part of the guest'),
-  rollBackTo: snapshotId.exactOptional().describe('Set while the replicas are made to be this snapshot again'),
 })
 
 const failureSummarySchema = z.object({

@@ -50,6 +50,10 @@ export const volumeViewSchema = z.object({
   ready: z.boolean(),
   protection: protectionSchema,
   replicas: z.array(replicaViewSchema),
+  move: z
+    .object({ to: z.string().nullable(), from: z.string().nullable(), since: z.string(), message: z.string() })
+    .nullable()
+    .describe('A replica that comes (`to`), goes (`from`), or both; null when none does'),
   revision,
 })
 export type VolumeView = z.output<typeof volumeViewSchema>

@@ -62,6 +62,13 @@ export const COMMANDS = {
   move: { args: ['guest', 'host'], does: 'the guest is to run there' },
   'move-live': { args: ['guest', 'host'], does: 'the guest is to move there without a break' },
   'cancel-move': { args: ['guest'], does: 'its move is called off' },
+  'move-replica': {
+    args: ['guest', 'host', 'host'],
+    does: "its disk's replica on the first host is to be on the second instead",
+  },
+  'add-replica': { args: ['guest', 'host'], does: 'its disk gets one replica more, there' },
+  'remove-replica': { args: ['guest', 'host'], does: "its disk's replica there is to go" },
+  'cancel-replica-move': { args: ['guest'], does: 'the replica that is being made for it goes away again' },
   ha: { args: ['guest', 'mode'], does: 'what HA keeps true of the guest: started, stopped or ignored' },
   'set-rule': {
     args: ['rule', 'kind', 'word*'],

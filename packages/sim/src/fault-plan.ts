@@ -37,7 +37,54 @@ const SHAPES: readonly Shape[] = [
 
 export function planFaults(seed: number): FaultPlan {
   const plan = new Planner(seed).plan()
-  return { ...plan, commands: withProbes(plan, seed) }
+  const probed = { ...plan, commands: withProbes(plan, seed) }
+  return { ...probed, commands: withReplicaMoves(probed, seed) }
+}
+
+/** Drawn by a chance of its own too. */
+const REPLICA_MOVE_SALT = 0x5707
+const MOVING_SHARE = 0.5
+const CANCEL_SHARE = 0.3
+
+/** In some worlds disks move from host to host: each move begins shortly before something else is done to the world. */
+function withReplicaMoves({ world, commands }: FaultPlan, seed: number): readonly FaultCommand[] {
+  const random = new SeededRandom(seed ^ REPLICA_MOVE_SALT)
+  if (random.fraction() >= MOVING_SHARE) return commands
+  const places = Object.entries(world.guests).map(([name, hosts]) => ({
+    name,
+    hosts: [...(hosts as readonly string[])],
+  }))
+  const hosts = Array.from({ length: world.hosts ?? 0 }, (_, index) => `h${index + 1}`)
+  const moments = commands.map(({ atMs }) => atMs).filter((atMs) => atMs >= START_MS)
+  const more: FaultCommand[] = []
+  const chosen = Array.from({ length: random.between(1, 7) }, () => random.pick(moments)).toSorted((a, b) => a - b)
+  for (const moment of chosen) {
+    const place = random.pick(places)
+    const free = hosts.filter((host) => !place.hosts.includes(host))
+    const atMs = Math.max(START_MS, Math.round(moment - random.fraction() * random.pick([200, 1_000, 4_000])))
+    const add = (verb: CommandVerb, ...args: readonly string[]) =>
+      more.push({ atMs, verb, args: [place.name, ...args] })
+    const from = random.pick(place.hosts)
+    const choice = random.fraction()
+    if (choice < 0.15 && place.hosts.length > 1) {
+      add('remove-replica', from)
+      place.hosts.splice(place.hosts.indexOf(from), 1)
+    } else if (free.length > 0) {
+      const to = random.pick(free)
+      const isAdded = choice > 0.8 && place.hosts.length < 3
+      if (isAdded) add('add-replica', to)
+      else add('move-replica', from, to)
+      if (random.fraction() < CANCEL_SHARE) {
+        const cancelledMs = Math.round(atMs + random.fraction() * random.pick([100, 1_000, 4_000]))
+        more.push({ atMs: cancelledMs, verb: 'cancel-replica-move', args: [place.name] })
+        // Asked for once more while what is left of the first one may still be under way.
+        const againMs = Math.round(cancelledMs + random.fraction() * random.pick([100, 1_000]))
+        more.push({ atMs: againMs, verb: 'move-replica', args: [place.name, from, to] })
+      } else if (isAdded) place.hosts.push(to)
+      else place.hosts.splice(place.hosts.indexOf(from), 1, to)
+    }
+  }
+  return [...commands, ...more].toSorted((a, b) => a.atMs - b.atMs)
 }
 
 /** Drawn by a chance of its own, so that what else a seed does stays the same. */

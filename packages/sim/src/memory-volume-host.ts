@@ -500,6 +500,9 @@ export class MemoryVolumeHost implements VolumeHost {
     if (objection) return fail(objection)
     const found = this.#find(volume, pool)
     if (!found.ok) return found
+    // The real one asks under a lock that the removal and a new making take as well.
+    if (found.value !== before.value)
+      return fail(failure('not_found', `Pool ${pool} has no replica of volume ${volume}`))
     const served = [...found.value.exports.values()].map((each) => each.epoch)
     const outdated = objectionToServed(volume, granted.value, epoch, served)
     return outdated ? fail(outdated) : ok({ replica: found.value, granted: granted.value })

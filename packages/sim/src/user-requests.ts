@@ -3,6 +3,8 @@
  * was refused, or nothing.
  */
 import { objectionToMove } from '@stead/core/ha/move-request.ts'
+import { plannedMove, withoutMove } from '@stead/core/ha/storage-move.ts'
+import { removalWrite } from '@stead/core/host/storage-mover.ts'
 import type { ClusterState } from '@stead/core/model/cluster.ts'
 import { DEFAULT_POLICY, type ClusterPolicy } from '@stead/core/model/cluster-policy.ts'
 import type { Guest, HaMode } from '@stead/core/model/guest.ts'
@@ -68,6 +70,31 @@ export function cancelMove(world: World, name: string): Refusal {
   const handover = world.grant(name)?.handover
   if (!handover) return `${name} is not on its way to another host`
   world.changeGuest(name, { cancelledHandover: handover.epoch })
+  return undefined
+}
+
+/** With the records that an API compares as they truly are. */
+export function moveReplica(world: World, name: string, from: HostId | undefined, to: HostId | undefined): Refusal {
+  const guest = world.guest(name)
+  if (!guest || guest.deleting) return `${name} does not exist, or is being deleted`
+  const state = beliefOf(world)
+  if (!state) return 'no agent answers'
+  const volume = world.volume(name)
+  if (to !== undefined && world.record(KEYS.removal(to, volume.id))) return `${to} still removes an earlier replica`
+  const request = { ...(from ? { from: { host: from } } : {}), ...(to ? { to: { host: to } } : {}) }
+  const isUp = (host: HostId) => state.statuses.get(host)?.value.state === 'online'
+  const planned = plannedMove(state, volume, request, isUp, world.clock.wallMs())
+  if (!planned.ok) return planned.error.message
+  put(world, KEYS.volume(volume.id), planned.value)
+  return undefined
+}
+
+export function cancelReplicaMove(world: World, name: string): Refusal {
+  if (!world.guest(name)) return `there is no guest ${name}`
+  const undone = withoutMove(world.volume(name))
+  if (!undone.ok) return undone.error.message
+  const { volume, removal } = undone.value
+  world.write({ kind: 'put', key: KEYS.volume(volume.id), value: JSON.stringify(volume) }, ...removalWrite(removal))
   return undefined
 }
 

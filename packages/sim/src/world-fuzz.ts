@@ -1,7 +1,7 @@
 /** Worlds full of faults, each drawn from a seed: what goes wrong in one goes wrong again with the same seed. */
 import { failuresMax, type Guest, type GuestObservation } from '@stead/core/model/guest.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
-import { isActive } from '@stead/core/model/records.ts'
+import { filesOf, isActive } from '@stead/core/model/records.ts'
 import { Availability } from './checks/availability.ts'
 import { planFaults, type FaultPlan } from './fault-plan.ts'
 import { hasRoom } from './world-health.ts'
@@ -76,7 +76,22 @@ async function stopAll(world: World): Promise<void> {
     if (isActive(world.grant(guest.name))) world.checks.violate(`${guest.name} does not stop`)
     // After an unclean end the next run begins with one of them.
     else if (world.grant(guest.name)?.clean) for (const volume of guest.volumes) world.checks.writes.allEqual(volume)
+    for (const host of world.hostIds)
+      for (const volume of guest.volumes) {
+        const isThere = world.storage.numbersOn(host, volume).length > 0
+        const isNamed = filesOf(world.volume(guest.name)).some((file) => file.host === host)
+        if (isThere && !isNamed) world.checks.violate(`${host} still has a file of ${volume}, which no record names`)
+      }
   }
+}
+
+/** Also a replica's move is over; but what an unclean end has left, only the guest's next run makes equal. */
+function hasMoved(world: World, { name }: Guest): boolean {
+  const { id: volume, move } = world.volume(name)
+  const grant = world.grant(name)
+  const waitsForRun = grant?.state === 'released' && !grant.clean
+  const isRemoving = world.hostIds.some((host) => world.record(KEYS.removal(host, volume)) !== undefined)
+  return (move === undefined || waitsForRun) && !isRemoving
 }
 
 /** As its user wants it, ready if it has a probe, and protected; or left in `error`, which only a user ends; or without room on any host. */
@@ -88,12 +103,14 @@ function isAtRest(world: World, guest: Guest): boolean {
   const isAsWanted = guest.desired === 'stopped' ? !isActiveNow : isOfUse
   const hasPlace = world.hostIds.some((id) => hasRoom(world, id, guest.id))
   const isLeftAlone = !isActiveNow && (failures >= failuresMax(guest) || !hasPlace)
-  return (isAsWanted || isLeftAlone) && world.isProtected(guest.name)
+  return (isAsWanted || isLeftAlone) && hasMoved(world, guest) && world.isProtected(guest.name)
 }
 
 function stateOf(world: World, guest: Guest): string {
   const replicas = world.volume(guest.name).replicas.map((each) => `${each.host} ${each.state}`)
   const runs = world.runsOn(guest.name).join(', ') || 'nowhere'
   const wish = guest.deleting ? 'to be deleted' : guest.desired
-  return `${guest.name} is to be ${wish}, runs on ${runs}; its replicas: ${replicas.join(', ')}`
+  const { move } = world.volume(guest.name)
+  const moving = move ? `; it moves: ${JSON.stringify(move)}` : ''
+  return `${guest.name} is to be ${wish}, runs on ${runs}; its replicas: ${replicas.join(', ')}${moving}`
 }

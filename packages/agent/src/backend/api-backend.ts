@@ -12,6 +12,7 @@ import { historyEndpoints } from './history-endpoints.ts'
 import { hostEndpoints } from './host-endpoints.ts'
 import { lifecycleEndpoints } from './lifecycle-endpoints.ts'
 import { policyEndpoints } from './policy-endpoints.ts'
+import { replicaMoveEndpoints } from './replica-move-endpoints.ts'
 import { ruleEndpoints } from './rule-endpoints.ts'
 import { snapshotEndpoints } from './snapshot-endpoints.ts'
 import { storageEndpoints } from './storage-endpoints.ts'
@@ -30,6 +31,7 @@ export function createApiBackend(context: BackendContext): ApiBackend {
     ...snapshotEndpoints(desk),
     ...hardwareEndpoints(desk),
     ...storageEndpoints(desk),
+    ...replicaMoveEndpoints(desk),
     ...templateEndpoints(desk),
     ...historyEndpoints(desk),
     ...ruleEndpoints(desk),

@@ -1,5 +1,6 @@
 /** What a user's word about a guest's snapshots changes in the records. */
 import { failure } from '@stead/core/errors.ts'
+import { hasMovingReplica } from '@stead/core/ha/storage-move.ts'
 import { objectionOfHost } from '@stead/core/host/memory-resume.ts'
 import { putSnapshot, snapshotsOf, snapshotSubject } from '@stead/core/host/snapshot-records.ts'
 import type { ClusterState, Versioned } from '@stead/core/model/cluster.ts'
@@ -188,6 +189,12 @@ export function setSchedule(
 function objectionToAny(state: ClusterState, guest: Guest): Result<never> | undefined {
   if (guest.deleting) return fail(failure('conflict', `${guest.name} is being deleted`))
   if (guest.volumes.length === 0) return fail(failure('conflict', `${guest.name} has no disk`))
+  if (hasMovingReplica(state, guest))
+    return fail(
+      failure('conflict', `A replica of a disk of ${guest.name} is being moved`, {
+        hint: 'Wait until it has moved: `stead volume list`',
+      }),
+    )
   const busy = snapshotsOf(state, guest.id).find(({ value }) => value.state === 'rolling-back')
   return busy && fail(failure('conflict', `${guest.name} is just being rolled back to ${busy.value.name}`))
 }

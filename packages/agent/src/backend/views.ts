@@ -10,6 +10,7 @@ import type { Host, HostPolicy } from '@stead/core/model/host.ts'
 import type { HostId, VolumeId } from '@stead/core/model/ids.ts'
 import { whyNotMigratable } from '@stead/core/model/platform.ts'
 import type { Operation } from '@stead/core/model/operation.ts'
+import { moveProgress } from '@stead/core/ha/storage-move.ts'
 import { grantedMemoryBytes, isActive, promisedPoolBytes, volumesOf } from '@stead/core/model/records.ts'
 import type { Volume } from '@stead/core/model/volume.ts'
 import { lifecycleView } from './lifecycle-views.ts'
@@ -170,6 +171,14 @@ export function volumeView(context: ViewContext, { value: volume, revision }: Ve
     ready: volume.ready,
     protection: volumeProtection(context, volume),
     replicas: replicaViews(context, volume),
+    move: volume.move
+      ? {
+          to: volume.move.to ?? null,
+          from: volume.move.from ?? null,
+          since: new Date(volume.move.since).toISOString(),
+          message: moveProgress(context.state, volume).message,
+        }
+      : null,
     revision: String(revision),
   }
 }
@@ -196,8 +205,9 @@ function volumeProtection({ state }: ViewContext, volume: Volume): Protection {
       level: 'lost',
       reason: `no current copy can be reached; one is on ${current.map((replica) => replica.host).join(', ')}`,
     }
-  if (volume.replicas.length === 1) return { level: 'unprotected', reason: `one copy only, on ${reachable[0]?.host}` }
-  const missing = volume.replicas.filter((replica) => !reachable.includes(replica))
+  const { length } = volume.replicas.filter(({ incoming }) => incoming === undefined)
+  if (length === 1) return { level: 'unprotected', reason: `one copy only, on ${reachable[0]?.host}` }
+  const missing = volume.replicas.filter((replica) => replica.incoming === undefined && !reachable.includes(replica))
   if (missing.length === 0) return { level: 'protected', reason: '' }
   return {
     level: 'degraded',

@@ -45,6 +45,8 @@ function objectionTo(state: ClusterState, volume: Volume, sizeBytes: number): Fa
     return failure('conflict', `The volume ${id} is being enlarged to ${growTo} bytes`, {
       hint: 'Wait until that is done',
     })
+  if (volume.move)
+    return failure('conflict', `A replica of the volume ${id} is being moved`, { hint: 'Wait until it has moved' })
   if (!isWhole(volume)) {
     const behind = volume.replicas.filter((replica) => replica.state !== 'in-sync').map(({ host }) => host)
     return failure('conflict', `The replica on ${behind.join(', ')} is not in sync`, {

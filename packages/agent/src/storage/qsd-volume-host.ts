@@ -49,10 +49,11 @@ export interface QsdVolumeHostOptions {
   readonly user?: { readonly uid: number; readonly gid: number }
   readonly readEpoch: EpochReader
   /**
-   * Whether the volume's record still exists, read linearizably. A create's request may arrive after the volume was
-   * deleted and its removal done; the file that it made would never be removed. Absent: every volume is wanted.
+   * Whether the volume's record still names a replica in this pool, read linearizably. A create's request may arrive after
+   * the volume was deleted or moved away and its removal done; the file that it made would never be removed. Absent: every
+   * one is wanted.
    */
-  readonly isWanted?: (volume: VolumeId) => Promise<Result<boolean>>
+  readonly isWanted?: (volume: VolumeId, pool: string) => Promise<Result<boolean>>
   /** The snapshot that the volume's record wants it rolled back to, read linearizably. Absent: none ever. */
   readonly readRollBack?: (volume: VolumeId) => Promise<Result<SnapshotId | undefined>>
   /** Path of a blob on this host. */
@@ -147,7 +148,7 @@ export class QsdVolumeHost implements VolumeHost {
       if (!present.ok) return present
       if (present.value === spec.sizeBytes) return ok()
       // Asked under the lock that a removal takes as well: what is deleted from now on is removed after this.
-      const wanted = (await this.#options.isWanted?.(spec.volume)) ?? ok(true)
+      const wanted = (await this.#options.isWanted?.(spec.volume, spec.pool)) ?? ok(true)
       if (!wanted.ok) return wanted
       if (!wanted.value) return fail(failure('conflict', `Volume ${spec.volume} was deleted meanwhile`))
       if (present.value !== undefined)

@@ -6,6 +6,7 @@ import { badArgument } from '../quantities.ts'
 import { action, valueOf, type Terminal } from '../session.ts'
 import { finished, settle } from '../waiting.ts'
 import { printExplanation } from './explain.ts'
+import { bringStorage } from './volume-move.ts'
 
 const NAME = ['<name>', "the guest's name or id"] as const
 
@@ -31,12 +32,16 @@ export function addVmMoves(vm: Command, terminal: Terminal): void {
     .description(ENDPOINTS['guest.migrate'].summary)
     .argument(...NAME)
     .option('--to <host>', 'the host; the one that suits it best when absent')
+    .option('--with-storage', 'first its disks that have one replica only move there; needs --to')
     .option('--cancel', 'call off the move that is under way')
     .action(
       action(terminal, async (session, [guest = ''], options) => {
         const client = await session.client()
-        const { to, cancel } = options
+        const { to, cancel, withStorage } = options
+        if (withStorage === true && (to === undefined || cancel === true))
+          throw badArgument('--with-storage needs --to, and nothing else')
         if (cancel === true && to !== undefined) throw badArgument('--cancel and --to exclude each other')
+        if (withStorage === true) await bringStorage(session, client, guest, String(to))
         const answer =
           cancel === true
             ? await client.call(ENDPOINTS['guest.cancel-migration'], { params: { guest } })

@@ -5,6 +5,7 @@ import { formatFields, formatTable, type Column } from '../output.ts'
 import { formatSize, parseSize } from '../quantities.ts'
 import { action, valueOf, type Terminal } from '../session.ts'
 import { addVolumeExport } from './vm-template.ts'
+import { addVolumeMove } from './volume-move.ts'
 import { finished, settle } from '../waiting.ts'
 
 type ReplicaRow = VolumeView['replicas'][number]
@@ -44,6 +45,7 @@ export function addVolumeCommands(program: Command, terminal: Terminal): void {
       }),
     )
   addVolumeExport(volume, terminal)
+  addVolumeMove(volume, terminal)
   volume
     .command('show')
     .description(ENDPOINTS['volume.show'].summary)
@@ -62,6 +64,7 @@ export function addVolumeCommands(program: Command, terminal: Terminal): void {
               `${formatSize(view.sizeBytes)}${view.growTo === undefined ? '' : `, becoming ${formatSize(view.growTo)}`}`,
             ],
             ['protection', [view.protection.level, view.protection.reason].filter(Boolean).join(': ')],
+            ...(view.move ? [['move', view.move.message] as const] : []),
           ])
           return `${fields}\n${formatTable(view.replicas, REPLICA_COLUMNS)}`
         })

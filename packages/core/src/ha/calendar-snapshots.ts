@@ -6,6 +6,7 @@ import type { ClusterState, Versioned } from '../model/cluster.ts'
 import type { Guest } from '../model/guest.ts'
 import { SNAPSHOTS_KEPT, type Schedule } from '../model/schedule.ts'
 import { SNAPSHOTS_MAX, type Snapshot, type SnapshotId } from '../model/snapshot.ts'
+import { hasMovingReplica } from './storage-move.ts'
 
 export interface CalendarSnapshots {
   readonly wanted: Snapshot
@@ -22,6 +23,7 @@ export function calendarSnapshots(
   const present = [...state.snapshots.values()].map(({ value }: Versioned<Snapshot>) => value)
   const mine = present.filter((snapshot) => snapshot.guest === guest.id)
   if (guest.volumes.length === 0) return 'it has no disk'
+  if (hasMovingReplica(state, guest)) return 'a replica of its disk is being moved'
   if (mine.some((snapshot) => snapshot.state !== 'ready')) return 'another snapshot of it is under way'
   const own = mine.filter((snapshot) => isOf(snapshot, schedule)).toSorted((a, b) => a.createdAt - b.createdAt)
   const surplus = own.slice(0, Math.max(0, own.length + 1 - (schedule.keep ?? SNAPSHOTS_KEPT)))

@@ -5,7 +5,7 @@
 import { failure, type Failure } from '../errors.ts'
 import { newestEpoch, type Grant } from '../model/grant.ts'
 import type { HostId, VolumeId } from '../model/ids.ts'
-import { replicaOn } from '../model/records.ts'
+import { isActive, replicaOn } from '../model/records.ts'
 import type { Volume } from '../model/volume.ts'
 
 /** What the records say of one replica, read linearizably. */
@@ -17,6 +17,12 @@ export interface ReplicaGrant {
   /** The newest that was ever promised; `epoch` when absent. */
   readonly newestEpoch?: number
   readonly inSync: boolean
+  /**
+   * Nobody may fill it now: the record names no replica on this host, or one whose file is only to be made, or it does not
+   * call it `syncing` while the guest runs. So a resync that began before the replica was taken away, and another made in
+   * its place, finds no way to make a leg of that.
+   */
+  readonly isClosed?: true
 }
 
 /** What a caller wants to do with the replica decides what the record must say of it. */
@@ -24,12 +30,21 @@ export type Purpose = 'serve' | 'rejoin' | 'overwrite' | 'copy-from'
 
 export function replicaGrantOf(grant: Grant | undefined, volume: Volume, host: HostId): ReplicaGrant {
   const handoverEpoch = grant?.handover?.epoch
+  const replica = replicaOn(volume, host)
+  const isOpen =
+    replica !== undefined && replica.incoming !== 'to-be-made' && (!isActive(grant) || replica.state === 'syncing')
   return {
     epoch: grant?.epoch ?? 0,
     ...(handoverEpoch === undefined ? {} : { handoverEpoch }),
     newestEpoch: newestEpoch(grant),
-    inSync: replicaOn(volume, host)?.state === 'in-sync',
+    inSync: replica?.state === 'in-sync',
+    ...(isOpen ? {} : { isClosed: true }),
   }
+}
+
+/** Whether a volume's record, as the store has it, wants a replica there: else its file is not made. */
+export function namesReplica(record: string | undefined, host: HostId, pool: string): boolean {
+  return record !== undefined && replicaOn(JSON.parse(record) as Volume, host)?.pool === pool
 }
 
 export function objectionToOpening(
@@ -51,6 +66,8 @@ export function objectionToOpening(
     })
   if (purpose === 'overwrite' && granted.inSync)
     return failure('conflict', `The replica of volume ${volume} on this host is in sync and is not overwritten`)
+  if ((purpose === 'overwrite' || purpose === 'rejoin') && granted.isClosed)
+    return failure('conflict', `The replica of volume ${volume} on this host is not to be filled now`)
   return undefined
 }
 

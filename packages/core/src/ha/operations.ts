@@ -5,13 +5,14 @@
  */
 import type { ClusterState } from '../model/cluster.ts'
 import type { Operation } from '../model/operation.ts'
-import type { GuestId, HostId } from '../model/ids.ts'
+import type { GuestId, HostId, VolumeId } from '../model/ids.ts'
 import { isActive, volumesOf } from '../model/records.ts'
 import { failuresMax } from '../model/guest.ts'
 import { snapshotOutcome } from './snapshot-outcome.ts'
 import { placeGuests } from '../planning/place.ts'
 import { hardwareProgress } from './hardware-operations.ts'
 import { problemOf } from './planning-problem.ts'
+import { moveProgress } from './storage-move.ts'
 
 export function operationOutcome(operation: Operation, state: ClusterState): Operation {
   if (operation.state === 'succeeded' || operation.state === 'failed') return operation
@@ -40,6 +41,12 @@ export function operationOutcome(operation: Operation, state: ClusterState): Ope
     case 'vm.snapshot-create':
     case 'vm.snapshot-rollback':
       return snapshotOutcome(operation, state)
+    case 'volume.move': {
+      const volume = state.volumes.get(id as VolumeId)?.value
+      return volume
+        ? { ...operation, ...moveProgress(state, volume) }
+        : failed(operation, 'the volume was deleted meanwhile')
+    }
     case 'vm.delete':
       return state.guests.has(id as GuestId)
         ? running(operation, 0.5, 'stopping it and removing its disks')

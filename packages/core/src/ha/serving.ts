@@ -40,7 +40,7 @@ export function planServing(
   const sinceEpoch = previous?.epoch ?? 0
   if (available.length === 0) {
     const copies = volume.replicas
-      .filter((replica) => replica.state !== 'in-sync' && usable(replica.host))
+      .filter((replica) => replica.state !== 'in-sync' && replica.incoming === undefined && usable(replica.host))
       .map((replica) => ({
         host: replica.host,
         sinceEpoch: replica.stale?.sinceEpoch ?? 0,

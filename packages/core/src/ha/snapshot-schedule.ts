@@ -6,6 +6,7 @@ import type { ClusterState, Versioned } from '../model/cluster.ts'
 import type { Guest } from '../model/guest.ts'
 import { isActive } from '../model/records.ts'
 import type { Snapshot } from '../model/snapshot.ts'
+import { hasMovingReplica } from './storage-move.ts'
 
 export type ScheduledStep =
   | { readonly kind: 'take'; readonly guest: Versioned<Guest>; readonly name: string; readonly nowMs: number }
@@ -17,7 +18,7 @@ export function scheduledSteps(state: ClusterState, nowMs: number): readonly Sch
     if (!schedule || deleting) return []
     const mine = [...state.snapshots.values()].filter(({ value }) => value.guest === guest.value.id)
     const steps: ScheduledStep[] = surplus(mine, schedule.keep).map((snapshot) => ({ kind: 'remove', snapshot }))
-    const isOpen = mine.some(({ value }) => value.state !== 'ready')
+    const isOpen = mine.some(({ value }) => value.state !== 'ready') || hasMovingReplica(state, guest.value)
     // A guest that does not run changes nothing: its last snapshot shows all that there is.
     const isRunning = isActive(state.grants.get(guest.value.id)?.value)
     // A clock that was set back must not silence the schedule until it has caught up.

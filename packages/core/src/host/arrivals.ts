@@ -15,6 +15,7 @@ import type { Volume } from '../model/volume.ts'
 import type { GuestDisk, GuestLaunch } from '../ports/guest-host.ts'
 import type { ArrivalEndpoint } from '../ports/guest-migration.ts'
 import { fail, ok, type Result } from '../result.ts'
+import { widthOf } from './disk-opening.ts'
 import { guestParts } from './guest-parts.ts'
 import { addressOf, type HostContext } from './host-context.ts'
 import { legEndpoint } from './leg-paths.ts'
@@ -156,7 +157,7 @@ export class Arrivals implements ArrivalHost {
     return ok({ disks, volumes })
   }
 
-  /** Where the disk is in the machine, how large it is and how many legs it can have, is as the source has it. */
+  /** Where the disk is in the machine, and how large it is, is as the source has it; it can have no fewer legs than there. */
   async #openDisk(
     { volume: id, sizeBytes, width, slot, role }: GuestDisk,
     epoch: number,
@@ -182,7 +183,7 @@ export class Arrivals implements ArrivalHost {
       legs.push({ host, endpoint, exportName, local: host === self })
     }
     const place = { ...(slot === undefined ? {} : { slot }), ...(role === undefined ? {} : { role }) }
-    const disk = { volume: id, sizeBytes, legs, width, ...place }
+    const disk = { volume: id, sizeBytes, legs, width: Math.max(width, widthOf(volume)), ...place }
     return ok({ disk, prepared: { volume: id, revision, hosts: replicas.map(({ host }) => host) } })
   }
 

@@ -14,14 +14,14 @@ import { findDeadLegs, KeptLeg, withLegPaths } from './kept-leg.ts'
 import { exchangeLeg, type Exchanged } from './leg-exchange.ts'
 import { growLive, hasRoomToGrow } from './live-growth.ts'
 import { ANSWER_MS_MAX, answeringPaths, isReachable, type LegPath } from './leg-paths.ts'
-import { dropOldBitmaps, nextSyncPoint, resync } from './resync.ts'
-import type { RunRecords } from './run-records.ts'
+import { letReplicasGo, mustLetGo } from './replica-departure.ts'
+import { dropOldBitmaps, resync } from './resync.ts'
+import { mayGoOnWith, type RunRecords } from './run-records.ts'
 import { SerialQueue } from './serial-queue.ts'
 import { legMoved, replicaStale, resyncFinished } from './storage-events.ts'
+import { moveSyncPoint } from './sync-point.ts'
 
 const RESYNC_RETRY_MS = [500, 1_000, 2_000, 5_000, 10_000] as const
-/** The sync point moves on when this much is dirty since the last one: what a crash may make us copy is bounded. */
-const ROTATE_BYTES = 64 << 20
 const ROTATE_CHECK_MS = 5_000
 const HOLD_LOOK_MS = 5
 
@@ -225,8 +225,11 @@ export class DiskKeeper {
       return this.#giveUp(`its last current replica, on ${host}, failed: ${reason}`)
     }
     const stale = { sinceEpoch: epoch, since: context.clock.wallMs(), reason, cause: 'leg-lost' as const }
-    const recorded = await records.markStale(volume, host, stale)
+    const left = [...disk.legs.keys()].filter((each) => each !== host)
+    const recorded = await records.markStale(volume, host, stale, left)
     if (recorded.kind === 'deposed') return onEnd('another host was granted the guest', true)
+    if (!mayGoOnWith(recorded.value, left))
+      return this.#giveUp(`its last current replica, on ${host}, failed: ${reason}`)
     const dropped = await context.guests.dropLeg(guest, volume, host)
     if (!dropped.ok) return this.#giveUp(`the leg to ${host} could not be removed: ${dropped.error.message}`)
     leg.stopWatch()
@@ -331,9 +334,13 @@ export class DiskKeeper {
       const returning = disk.legs.size > 1 ? [...disk.legs.values()].find((leg) => leg.mayReturn) : undefined
       if (returning) void this.#returnToDirect(disk, returning)
       if (returning) continue
+      const isLeaving = mustLetGo(this.#options.context.mirror.state, volume, disk.legs)
+      if (isLeaving && nowMs >= disk.notBeforeMs) void this.#letGo(disk)
+      if (isLeaving) continue
       const target = volume.replicas.find(
         (replica) =>
           replica.state !== 'in-sync' &&
+          replica.incoming !== 'to-be-made' &&
           !disk.legs.has(replica.host) &&
           isReachable(this.#options.context, replica.host),
       )
@@ -365,6 +372,22 @@ export class DiskKeeper {
     this.#options.onEnd(reason, false)
   }
 
+  async #letGo(disk: Disk): Promise<void> {
+    const { context, guest, name, records } = this.#options
+    disk.resyncing = true
+    disk.notBeforeMs = context.clock.monotonicMs() + RESYNC_RETRY_MS[0]
+    // No leg is lost meanwhile: what the record has given up is not what the guest goes on with.
+    await this.#surgery.run(() =>
+      letReplicasGo({
+        ...{ context, guest, name, records, volume: disk.volume, legs: disk.legs },
+        signal: AbortSignal.any([this.#ended.signal, this.#held.signal]),
+        giveUp: (reason) => this.#giveUp(reason),
+        goOn: (startedMs) => this.#goOn(startedMs),
+      }),
+    )
+    disk.resyncing = false
+  }
+
   async #bringBack(disk: Disk, volume: Volume, host: HostId): Promise<void> {
     disk.resyncing = true
     const { context, name } = this.#options
@@ -390,8 +413,10 @@ export class DiskKeeper {
     const target = replicaOn(volume, host)
     if (!source || !target) return undefined
     // From now on the replica may become a leg at any moment; the record must not promise less doubt than there is.
-    const marked = await records.setReplica(volume.id, host, (replica) => ({ ...replica, state: 'syncing' }))
-    if (marked.kind === 'deposed') return undefined
+    const marked = await records.setReplica(volume.id, host, (replica) =>
+      replica.incoming === 'to-be-made' ? replica : { ...replica, state: 'syncing' },
+    )
+    if (marked.kind === 'deposed' || replicaOn(marked.value, host)?.state !== 'syncing') return undefined
     context.events.tell({
       kind: 'resync.started',
       subject: `volume/${volume.id}`,
@@ -422,10 +447,17 @@ export class DiskKeeper {
     // One after the other with the loss of legs: a replica that has just been dropped again must not be called current.
     const recorded = await this.#surgery.run(async () =>
       disk.legs.has(host)
-        ? records.changeVolume(volume.id, (record) => withCurrent(record, host, done.value.syncPoint))
+        ? records.changeVolume(volume.id, (record) =>
+            // It may have been taken back meanwhile, and even have been asked for once more.
+            replicaOn(record, host)?.state === 'syncing' ? withCurrent(record, host, done.value.syncPoint) : record,
+          )
         : undefined,
     )
     if (recorded?.kind !== 'recorded') return undefined
+    if (replicaOn(recorded.value, host)?.state !== 'in-sync') {
+      await this.dropUnrecorded(volume.id, host, 'it was taken back while it became a leg')
+      return undefined
+    }
     if (isWhole(recorded.value)) await dropOldBitmaps(context, recorded.value, epoch)
     const replica = `the replica of ${name} on ${host}`
     const stood = `the guest stood still for ${done.value.pauseMs.toFixed(1)} ms`
@@ -433,35 +465,13 @@ export class DiskKeeper {
     return undefined
   }
 
-  /** Moves the sync point on: new bitmaps on all legs, wait for all requests in flight, flush, forget the old ones. */
   async #rotate(disk: Disk, volume: Volume): Promise<void> {
     const { context, guest, records, epoch } = this.#options
     disk.rotatedMs = context.clock.monotonicMs()
     disk.resyncing = true
-    try {
-      const replicas = inSync(volume)
-      // All have the same bitmap; the one of this host needs no question to another one.
-      const asked = replicas.find((replica) => replica.host === context.self) ?? replicas[0]
-      if (!asked) return
-      const info = await context.volumesOn(asked.host).inspect(volume.id, asked.pool)
-      const dirtyBytes = info.ok
-        ? (info.value.bitmaps.find((bitmap) => bitmap.name === volume.syncPoint)?.dirtyBytes ?? 0)
-        : 0
-      if (dirtyBytes < ROTATE_BYTES) return
-      const point = nextSyncPoint(context)
-      for (const replica of replicas)
-        if (!(await context.volumesOn(replica.host).addBitmap(volume.id, replica.pool, point, undefined, epoch)).ok)
-          return
-      const flushed = await this.#surgery.run(() => context.guests.drainAndFlush(guest, volume.id))
-      if (!flushed.ok || disk.legs.size !== replicas.length) return
-      const recorded = await records.changeVolume(volume.id, (record) =>
-        inSync(record).length === replicas.length ? { ...record, syncPoint: point } : record,
-      )
-      if (recorded.kind === 'recorded' && recorded.value.syncPoint === point)
-        await dropOldBitmaps(context, recorded.value, epoch)
-    } finally {
-      disk.resyncing = false
-    }
+    const flush = () => this.#surgery.run(() => context.guests.drainAndFlush(guest, volume.id))
+    await moveSyncPoint({ context, records, epoch, volume, flush, legs: () => disk.legs.size })
+    disk.resyncing = false
   }
 }
 

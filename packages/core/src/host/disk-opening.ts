@@ -14,6 +14,14 @@ import { legEndpoint } from './leg-paths.ts'
 import type { RunRecords } from './run-records.ts'
 import { exportRevoked, replicaStale } from './storage-events.ts'
 
+/**
+ * One place more than there are replicas, held open by a filler: a replica that is made while the guest runs takes it
+ * before the one leaves whose place it takes (docs/internals/storage-move.md).
+ */
+export function widthOf(volume: Volume): number {
+  return volume.replicas.length + 1
+}
+
 export async function openDisk(
   context: HostContext,
   grant: Grant,
@@ -80,5 +88,5 @@ export async function openDisk(
       return fail({ code: 'stale_epoch', message: 'The grant was given to another host' })
   }
   const { id, sizeBytes, role } = volume
-  return ok({ volume: id, sizeBytes, legs, width: volume.replicas.length, ...(role === undefined ? {} : { role }) })
+  return ok({ volume: id, sizeBytes, legs, width: widthOf(volume), ...(role === undefined ? {} : { role }) })
 }

@@ -4,7 +4,11 @@ import { KEYS } from '../model/keys.ts'
 import type { Write } from '../ports/store.ts'
 import type { HostContext } from './host-context.ts'
 
-export function failedOperationWrites({ mirror, clock }: HostContext, subject: string, error: Failure): Write[] {
+export function failedOperationWrites(
+  { mirror, clock }: Pick<HostContext, 'mirror' | 'clock'>,
+  subject: string,
+  error: Failure,
+): Write[] {
   const summary = { code: error.code, message: error.message, ...(error.hint ? { hint: error.hint } : {}) }
   return [...mirror.state.operations.values()]
     .map(({ value }) => value)

@@ -9,6 +9,7 @@ import type { Volume } from '../model/volume.ts'
 import type { GuestDisk, Leg } from '../ports/guest-host.ts'
 import { fail, ok, type Result } from '../result.ts'
 import type { HostContext } from './host-context.ts'
+import { widthOf } from './disk-opening.ts'
 import { withinServing } from './leg-exchange.ts'
 import { legEndpoint } from './leg-paths.ts'
 
@@ -62,7 +63,7 @@ export async function growLive(context: HostContext, growth: LiveGrowth): Promis
   }
   if (legs.length === 0) return { kind: 'broken', error }
   const ordered = legs.toSorted((a, b) => Number(b.local ?? false) - Number(a.local ?? false))
-  const disk = { volume: id, sizeBytes, width: volume.replicas.length, legs: ordered }
+  const disk = { volume: id, sizeBytes, width: widthOf(volume), legs: ordered }
   const grown = await context.guests.growDisk(guest, disk)
   return grown.ok ? { kind: 'grown', disk } : { kind: 'broken', error: grown.error }
 }

@@ -8,7 +8,7 @@ import { withoutHandover, type Grant } from '../model/grant.ts'
 import type { Guest, GuestObservation } from '../model/guest.ts'
 import type { GuestId, HostId, VolumeId } from '../model/ids.ts'
 import { KEYS } from '../model/keys.ts'
-import { withReplica } from '../model/records.ts'
+import { replicaOn, withReplica } from '../model/records.ts'
 import type { Replica, Staleness, Volume } from '../model/volume.ts'
 import type { StoreEntry, Write } from '../ports/store.ts'
 import type { HostContext } from './host-context.ts'
@@ -36,6 +36,8 @@ export class RunRecords {
     volume: VolumeId,
     change: (volume: Volume) => Volume,
     signal?: AbortSignal,
+    /** What else is written when the record changes. */
+    besides: (changed: Volume, before: Volume) => readonly Write[] = () => [],
   ): Promise<Recorded<Volume>> {
     for (;;) {
       const read = await this.#read<Volume>(KEYS.volume(volume), signal)
@@ -49,7 +51,10 @@ export class RunRecords {
           { key: KEYS.grant(this.#guest), modRevision: grant.revision },
           { key: KEYS.volume(volume), modRevision: record.revision },
         ],
-        writes: [{ kind: 'put', key: KEYS.volume(volume), value: JSON.stringify(next) }],
+        writes: [
+          { kind: 'put', key: KEYS.volume(volume), value: JSON.stringify(next) },
+          ...besides(next, record.value),
+        ],
       })
       if (outcome.ok && outcome.value.committed) return { kind: 'recorded', value: next }
       // Refused: somebody else changed a record. Unknown: it may have been done; the change is idempotent.
@@ -57,12 +62,18 @@ export class RunRecords {
     }
   }
 
-  markStale(volume: VolumeId, host: HostId, stale: Staleness): Promise<Recorded<Volume>> {
+  /**
+   * A replica that has left the record meanwhile is nobody's matter any more: nothing is written. Nor is anything where the
+   * record would not let the guest go on with what it has `left` (absent: it need not): `mayGoOnWith` says so.
+   */
+  markStale(volume: VolumeId, host: HostId, stale: Staleness, left?: readonly HostId[]): Promise<Recorded<Volume>> {
     return this.changeVolume(volume, (record) => {
+      if (left && !mayGoOnWith(record, left)) return record
       // A copy that was already behind stays behind since then; only what is unknown about it may grow.
-      const known = record.replicas.find((replica) => replica.host === host)
+      const known = replicaOn(record, host)
+      if (!known) return record
       const next =
-        known?.stale && known.state !== 'in-sync'
+        known.stale && known.state !== 'in-sync'
           ? { ...known.stale, cause: worse(known.stale.cause, stale.cause) }
           : stale
       return withReplica(record, host, (replica) => ({ ...replica, state: 'stale', stale: next }))
@@ -70,7 +81,7 @@ export class RunRecords {
   }
 
   setReplica(volume: VolumeId, host: HostId, change: (replica: Replica) => Replica): Promise<Recorded<Volume>> {
-    return this.changeVolume(volume, (record) => withReplica(record, host, change))
+    return this.changeVolume(volume, (record) => (replicaOn(record, host) ? withReplica(record, host, change) : record))
   }
 
   /**
@@ -228,6 +239,14 @@ export class RunRecords {
       await this.#context.clock.sleep(RETRY_MS)
     }
   }
+}
+
+/**
+ * Whether one of these legs is more than a connection: a replica that has left the record, or that it calls stale, may
+ * still be written to for a moment, and nobody will ever read it again.
+ */
+export function mayGoOnWith(volume: Volume, legs: readonly HostId[]): boolean {
+  return legs.some((host) => (replicaOn(volume, host)?.state ?? 'stale') !== 'stale')
 }
 
 /** Of this host, as it has registered itself. */

@@ -2,6 +2,7 @@
 import type { EventDraft } from '../ha/plan.ts'
 import type { NetworkRole } from '../model/host.ts'
 import type { HostId, VolumeId } from '../model/ids.ts'
+import type { ReplicaMove, Volume } from '../model/volume.ts'
 import type { ResyncReport } from './resync.ts'
 
 export function exportRevoked(volume: VolumeId, host: HostId, exportName: string): EventDraft {
@@ -58,4 +59,25 @@ export function resyncFinished(
     },
     { kind: 'replica.in-sync', subject, message: `${replica} is in sync`, details: { host } },
   ]
+}
+
+/** `guest`: its name. */
+export function moveFinished(volume: Volume, move: ReplicaMove, guest: string): EventDraft {
+  const { to, from } = move
+  const what =
+    to === undefined ? `no replica on ${from} any more` : `a replica on ${to}${from ? ` instead of ${from}` : ' too'}`
+  return {
+    kind: 'replica.moved',
+    subject: `volume/${volume.id}`,
+    message: `${volume.name} of ${guest} has ${what}`,
+    details: { ...(to ? { to } : {}), ...(from ? { from } : {}) },
+  }
+}
+
+export function moveUndone(volume: Volume, guest: string, reason: string): EventDraft {
+  return {
+    kind: 'replica.move-failed',
+    subject: `volume/${volume.id}`,
+    message: `${volume.name} of ${guest} stays where it is: ${reason}`,
+  }
 }

@@ -3,6 +3,7 @@
  * the replicas of stopped guests up to date (a running guest's own host does that for it).
  */
 import { afterUncleanEnd } from '../ha/serving.ts'
+import { dueStep, moverAtRest } from '../ha/storage-move.ts'
 import type { Grant } from '../model/grant.ts'
 import type { VolumeId } from '../model/ids.ts'
 import type { ClusterState } from '../model/cluster.ts'
@@ -13,6 +14,7 @@ import { exportNameOf } from './disk-keeper.ts'
 import type { HostContext } from './host-context.ts'
 import { dropOldBitmaps, resync } from './resync.ts'
 import { exportRevoked, resyncFinished } from './storage-events.ts'
+import { makeIncoming, moveOnAtRest } from './storage-mover.ts'
 
 const TICK_MS = 1_000
 const RESYNC_RETRY_MS = 5_000
@@ -44,16 +46,22 @@ export class StorageKeeper {
     const { self } = this.#context
     for (const { value: volume } of state.volumes.values()) {
       const grant = state.grants.get(volume.guest)?.value
-      if (!grant || !replicaOn(volume, self)) continue
+      const own = replicaOn(volume, self)
+      if (!own) continue
+      if (own.incoming === 'to-be-made') this.#once(`file ${volume.id}`, () => makeIncoming(this.#context, volume.id))
+      if (dueStep(volume) && moverAtRest(volume, grant) === self)
+        this.#once(`move ${volume.id}`, () => moveOnAtRest(this.#context, volume.id))
+      if (!isActive(grant) && volume.ready) this.#maybeResync(state, volume, grant, signal)
+      if (!grant) continue
       const spent = grant.handover ? undefined : grant.spentEpoch
       if (spent !== undefined && this.#revokedSpent.get(volume.id) !== spent)
         this.#once(`revoke spent ${volume.id}`, () => this.#revokeSpent(volume, spent))
       if ((this.#revokedBelow.get(volume.id) ?? 0) < grant.epoch)
         this.#once(`revoke ${volume.id}`, () => this.#revoke(volume, grant))
-      if (!isActive(grant) && volume.ready) this.#maybeResync(state, volume, grant, signal)
     }
     for (const { value: removal } of state.removals.values())
-      if (removal.host === self) this.#once(`remove ${removal.volume}`, () => this.#remove(removal))
+      // Never at once with the making of another replica of the same volume.
+      if (removal.host === self) this.#once(`file ${removal.volume}`, () => this.#remove(removal))
   }
 
   #once(key: string, task: () => Promise<void>): void {
@@ -89,6 +97,11 @@ export class StorageKeeper {
 
   async #remove({ volume, pool, host }: Removal): Promise<void> {
     const { self, volumesOn, store, log, clock } = this.#context
+    // As the store has it: this host's copy may lag behind its own removal and a new replica that came after it.
+    const [wanted, record] = await Promise.all([store.get(KEYS.removal(host, volume)), store.get(KEYS.volume(volume))])
+    if (!wanted.ok || !record.ok) return clock.sleep(TICK_MS)
+    const isReplica = record.value && replicaOn(JSON.parse(record.value.value) as Volume, self)
+    if (!wanted.value || isReplica) return clock.sleep(200)
     const removed = await volumesOn(self).removeReplica(volume, pool)
     if (!removed.ok) {
       log.warn('a deleted replica could not be removed yet', { volume, cause: removed.error })
@@ -101,20 +114,23 @@ export class StorageKeeper {
     if (!done.ok) await clock.sleep(TICK_MS)
   }
 
-  #maybeResync(state: ClusterState, volume: Volume, grant: Grant, signal: AbortSignal): void {
+  /** Without a grant the guest has never run; its replicas were made equal. */
+  #maybeResync(state: ClusterState, volume: Volume, grant: Grant | undefined, signal: AbortSignal): void {
     const { self, clock } = this.#context
     const source = inSync(volume)[0]
     if (source?.host !== self || clock.monotonicMs() < (this.#notBefore.get(volume.id) ?? 0)) return
     const isUp = (host: Volume['replicas'][number]['host']) => state.statuses.get(host)?.value.state === 'online'
-    const found = volume.replicas.find((replica) => replica.state !== 'in-sync' && isUp(replica.host))
+    const found = volume.replicas.find(
+      (replica) => replica.state !== 'in-sync' && replica.incoming !== 'to-be-made' && isUp(replica.host),
+    )
     if (!found) return
-    const target = found.stale && !grant.clean ? { ...found, stale: afterUncleanEnd(found.stale) } : found
-    this.#once(`resync ${volume.id}`, () => this.#resync(volume, grant, source, target, signal))
+    const target = found.stale && grant && !grant.clean ? { ...found, stale: afterUncleanEnd(found.stale) } : found
+    this.#once(`resync ${volume.id}`, () => this.#resync(volume, grant?.epoch ?? 0, source, target, signal))
   }
 
   async #resync(
     volume: Volume,
-    grant: Grant,
+    epoch: number,
     source: Volume['replicas'][number],
     target: Volume['replicas'][number],
     signal: AbortSignal,
@@ -133,7 +149,7 @@ export class StorageKeeper {
       message: `the replica on ${target.host} is brought up to date from ${source.host}; its guest is stopped`,
       details: { host: target.host },
     })
-    const done = await resync({ context: this.#context, volume, epoch: grant.epoch, source, target, signal })
+    const done = await resync({ context: this.#context, volume, epoch, source, target, signal })
     if (!done.ok) {
       events.tell({
         kind: 'resync.failed',
@@ -149,7 +165,7 @@ export class StorageKeeper {
       writes: [{ kind: 'put', key: KEYS.volume(volume.id), value: JSON.stringify(next) }],
     })
     if (!outcome.ok || !outcome.value.committed) return
-    if (isWhole(next)) await dropOldBitmaps(this.#context, next, grant.epoch)
+    if (isWhole(next)) await dropOldBitmaps(this.#context, next, epoch)
     const replica = `the replica on ${target.host}`
     events.tell(...resyncFinished(volume.id, target.host, replica, 'the guest was stopped', done.value))
   }

@@ -37,6 +37,12 @@ export function withReplica(volume: Volume, host: HostId, change: (replica: Repl
   return { ...volume, replicas: volume.replicas.map((replica) => (replica.host === host ? change(replica) : replica)) }
 }
 
+/** Where the volume has, or is to have, a file: its replicas, and one that is no replica any more. */
+export function filesOf({ replicas, move }: Volume): readonly { readonly host: HostId; readonly pool: string }[] {
+  const { leaving } = move ?? {}
+  return leaving === undefined ? replicas : [...replicas, leaving]
+}
+
 /** True when every replica is in-sync. */
 export function isWhole(volume: Volume): boolean {
   return volume.replicas.every((replica) => replica.state === 'in-sync')
@@ -68,7 +74,7 @@ export function grantedMemoryBytes(state: ClusterState, host: HostId, except?: G
 export function promisedPoolBytes(state: ClusterState, host: HostId, pool: string): number {
   let bytes = 0
   for (const { value: volume } of state.volumes.values())
-    for (const replica of volume.replicas)
-      if (replica.host === host && replica.pool === pool) bytes += volume.growTo ?? volume.sizeBytes
+    for (const file of filesOf(volume))
+      if (file.host === host && file.pool === pool) bytes += volume.growTo ?? volume.sizeBytes
   return bytes
 }

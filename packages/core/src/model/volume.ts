@@ -12,6 +12,26 @@ export interface Replica {
   readonly stale?: Staleness
   /** Its running guest reaches it by this network, since the one for storage is cut between the two hosts. */
   readonly redirected?: NetworkRole
+  /**
+   * It has never been current since it was asked for: `to-be-made` until its host has made the file, `being-filled` until
+   * it is in sync for the first time. Whatever it holds is no copy of the disk, not even an old one.
+   */
+  readonly incoming?: 'to-be-made' | 'being-filled'
+}
+
+/**
+ * A change of where the volume's replicas are: one comes, one goes, or both. docs/internals/storage-move.md. At least
+ * one of `to` and `from` is there.
+ */
+export interface ReplicaMove {
+  /** The new replica's host. It is one of `replicas` all the time. */
+  readonly to?: HostId
+  /** The host whose replica leaves once `to` is in sync. */
+  readonly from?: HostId
+  /** It was that replica, and is none of `replicas` any more; its file goes once no running guest has it open. */
+  readonly leaving?: { readonly host: HostId; readonly pool: string }
+  /** Wall clock, ms. */
+  readonly since: number
 }
 
 export interface Staleness {
@@ -63,6 +83,8 @@ export interface Volume {
    * back, after which it is kept or deleted. `detached`: kept, of no guest; `guest` is the last one. Absent: the guest's.
    */
   readonly attachment?: 'joining' | 'leaving' | 'leaving-for-good' | 'detached'
+  /** Set while a replica comes or goes. */
+  readonly move?: ReplicaMove
   /** Set, with `ready` false, while the replicas are made to be this snapshot again. */
   readonly rollBackTo?: SnapshotId
 }

@@ -5,6 +5,7 @@ import type { Process } from '../memory-machine.ts'
 import type { WorldNetwork } from '../world-network.ts'
 import type { Evidence } from './evidence.ts'
 import { ExplainedOutages } from './explained-outages.ts'
+import { KeptReplicas } from './kept-replicas.ts'
 import { KeptWrites } from './kept-writes.ts'
 import { LawfulGrants } from './lawful-grants.ts'
 import { OneWriter } from './one-writer.ts'
@@ -17,6 +18,7 @@ export class WorldChecks {
   /** One sentence each; empty in a world in which nothing went wrong. */
   readonly violations: string[] = []
   readonly writes: KeptWrites
+  readonly replicas: KeptReplicas
   readonly writers: OneWriter
   readonly grants: LawfulGrants
   readonly outages: ExplainedOutages
@@ -27,6 +29,7 @@ export class WorldChecks {
   constructor(evidence: Omit<Evidence, 'violate'>, network: WorldNetwork, leaseTtlMs: number) {
     this.#evidence = { ...evidence, violate: (sentence) => this.violate(sentence) }
     this.writes = new KeptWrites(this.#evidence)
+    this.replicas = new KeptReplicas(this.#evidence)
     this.writers = new OneWriter(this.#evidence)
     this.grants = new LawfulGrants(this.#evidence)
     this.outages = new ExplainedOutages(this.#evidence)
@@ -50,6 +53,7 @@ export class WorldChecks {
 
   committed(client: HostId, transaction: Transaction): void {
     this.grants.committed(client, transaction)
+    this.replicas.committed(transaction)
     this.outages.committed(transaction)
   }
 
