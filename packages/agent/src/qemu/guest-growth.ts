@@ -26,6 +26,7 @@ type GrowthFacts = Pick<
 
 export class GuestGrowth {
   readonly #options: GuestDevicesOptions
+  #isAsking = false
 
   constructor(options: GuestDevicesOptions) {
     this.#options = options
@@ -120,11 +121,17 @@ export class GuestGrowth {
     )
   }
 
-  /** Asks for statistics from now on. Harmless where the guest has no driver that answers. */
+  /**
+   * Asks for statistics from now on; called when the monitor is there and whenever the guest is let go on. Never of a
+   * machine that waits for its guest: QEMU 10.0 then writes into the memory that is arriving, and the guest goes mad.
+   */
   async begin(): Promise<void> {
-    if (this.#options.record().launch.memoryMaxBytes === undefined) return
+    if (this.#isAsking || this.#options.record().launch.memoryMaxBytes === undefined) return
     const monitor = this.#options.monitor()
     if (!monitor.ok) return
+    const state = await monitor.value.execute<{ readonly status: string }>('query-status')
+    if (!state.ok || state.value.status === 'inmigrate' || this.#isAsking) return
+    this.#isAsking = true
     const asked = await monitor.value.execute('qom-set', {
       ...{ path: `/machine/peripheral/${BALLOON_DEVICE}`, property: 'guest-stats-polling-interval' },
       value: STATISTICS_SECONDS,

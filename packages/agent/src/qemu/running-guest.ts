@@ -358,7 +358,7 @@ export class QemuGuest {
       case 'RESUME':
         // The guest was let go and did not get across: QEMU lets it go on here. It is another host's now.
         if (this.departure.relinquished) void this.kill()
-        else void this.#tpm?.store()
+        else void Promise.all([this.#tpm?.store(), this.growth.begin()])
         break
       case 'RESET':
         // The host's own reset at machine creation and `quit` are not the guest's.
