@@ -22,6 +22,14 @@ suite('snapshots with the memory', { timeout: 600_000 }, () => {
     existsSync(pool(host)) ? readdirSync(pool(host)).filter((name) => name.includes('.memory-')) : []
   const list = async () => (await lab.json<SnapshotsView>('vm', 'snapshot', 'list', GUEST)).items
 
+  function damage(host: string): void {
+    const path = join(pool(host), images(host)[0]!)
+    chmodSync(path, 0o600)
+    const file = openSync(path, 'r+')
+    writeSync(file, 'damage', 1 << 20)
+    closeSync(file)
+  }
+
   /** It has gone on from the snapshot: the first record of this run follows the last one before it, and none is missing. */
   async function assertResumed(): Promise<void> {
     await lab.until('it runs again', async () => (await lab.guest(GUEST)).state === 'running')
@@ -63,7 +71,8 @@ suite('snapshots with the memory', { timeout: 600_000 }, () => {
     assert.ok((await lab.guest(GUEST)).epoch > epoch)
   })
 
-  test('it waits for its start, and goes on on another host', async () => {
+  test('it waits for its start, and goes on on another host, whose own image is damaged', async () => {
+    damage(guest.remote)
     await lab.must('vm', 'snapshot', 'rollback', GUEST, 's1', '--no-start')
     const refused = await lab.run('vm', 'snapshot', 'delete', GUEST, 's1')
     assert.match(refused.stderr, /the memory is still needed/)
@@ -97,13 +106,7 @@ suite('snapshots with the memory', { timeout: 600_000 }, () => {
   })
 
   test('without its memory it boots, also where all images are damaged', async () => {
-    for (const host of ['h1', guest.remote]) {
-      const path = join(pool(host), images(host)[0]!)
-      chmodSync(path, 0o600)
-      const file = openSync(path, 'r+')
-      writeSync(file, 'damage', 1 << 20)
-      closeSync(file)
-    }
+    for (const host of ['h1', guest.remote]) damage(host)
     await lab.must('vm', 'snapshot', 'rollback', GUEST, 's1', '--without-memory')
     await lab.until('it boots', async () => /RESUME/.test(await lab.console(GUEST)))
     await lab.must('vm', 'snapshot', 'delete', GUEST, 's1')

@@ -62,6 +62,7 @@ export class QemuGuestHost implements GuestHost {
   readonly #options: QemuGuestHostOptions
   readonly #running = new Map<GuestId, QemuGuest>()
   readonly #listeners = new Set<(event: GuestEvent) => void>()
+  readonly #quiet = new Set<GuestId>()
   /** The last step of each guest: steps of one guest run one after the other. */
   readonly #queues = new Map<GuestId, Promise<unknown>>()
 
@@ -77,6 +78,10 @@ export class QemuGuestHost implements GuestHost {
       kill: (guest) => this.#killNow(guest),
       with: (guest, work) => this.#with(guest, work),
       inTurn: (guest, work) => this.#inTurn(guest, work),
+      quietly: (guest, work) => {
+        this.#quiet.add(guest)
+        return work().finally(() => this.#quiet.delete(guest))
+      },
     }
     this.migration = new QemuGuestMigration(this.processes)
   }
@@ -385,7 +390,7 @@ export class QemuGuestHost implements GuestHost {
   #track(record: LaunchRecord, process: DetachedProcess, folder: GuestFolder, log: Log): QemuGuest {
     const id = record.launch.guest
     const emit = (event: GuestEvent) => {
-      for (const listener of [...this.#listeners]) listener(event)
+      if (!this.#quiet.has(id)) for (const listener of [...this.#listeners]) listener(event)
     }
     const onGone = () => {
       if (this.#running.get(id) === guest) this.#running.delete(id)

@@ -60,14 +60,15 @@ export class QemuGuestMemory implements GuestMemory {
       const launch = await running.launchOf()
       if (!launch.ok) return launch
       const { monitor, folder } = found.value
-      const sinks = await this.#create(places, snapshot, imageBytesMax(launch.value.memoryBytes))
+      const memoryBytes = launch.value.memoryBytes + (launch.value.memoryAddedBytes ?? 0)
+      const sinks = await this.#create(places, snapshot, imageBytesMax(memoryBytes))
       if (!sinks.ok) return sinks
       const images = await ImageFanOut.listen(folder.imageSocket, sinks.value, user)
       if (!images.ok) {
         for (const sink of sinks.value.values()) sink.destroy()
         return images
       }
-      const source = new MemoryImageSource(monitor, launch.value.memoryBytes)
+      const source = new MemoryImageSource(monitor, memoryBytes)
       const begun = await source.begin(folder.imageSocket)
       if (!begun.ok) images.value.close()
       else this.#writing.set(guest, { snapshot, source, images: images.value })
@@ -123,17 +124,24 @@ export class QemuGuestMemory implements GuestMemory {
     places: readonly ImagePlace[],
   ): Promise<Result<RunningGuest>> {
     const { processes } = this.#options
-    return processes.inTurn(launch.guest, async () => {
-      const errors: Failure[] = []
-      for (const place of places) {
-        const content = await this.#options.places.open(place, image.snapshot)
-        const restored = content.ok ? await this.#restoreFrom(launch, content.value, image) : content
-        if (restored.ok) return restored
-        errors.push(failure(restored.error.code, `${place.host}: ${restored.error.message}`, { cause: restored.error }))
-      }
-      const reasons = errors.map(({ message }) => message).join('; ')
-      return fail(failure('storage', reasons || 'no replica is left beside which it lay', { cause: errors }))
-    })
+    const { guest } = launch
+    return processes.inTurn(guest, () => processes.quietly(guest, () => this.#restoreFromAny(launch, image, places)))
+  }
+
+  async #restoreFromAny(
+    launch: GuestLaunch,
+    image: Content & { readonly snapshot: SnapshotId },
+    places: readonly ImagePlace[],
+  ): Promise<Result<RunningGuest>> {
+    const errors: Failure[] = []
+    for (const place of places) {
+      const content = await this.#options.places.open(place, image.snapshot)
+      const restored = content.ok ? await this.#restoreFrom(launch, content.value, image) : content
+      if (restored.ok) return restored
+      errors.push(failure(restored.error.code, `${place.host}: ${restored.error.message}`, { cause: restored.error }))
+    }
+    const reasons = errors.map(({ message }) => message).join('; ')
+    return fail(failure('storage', reasons || 'no replica is left beside which it lay', { cause: errors }))
   }
 
   async #restoreFrom(launch: GuestLaunch, content: Readable, image: Content): Promise<Result<RunningGuest>> {

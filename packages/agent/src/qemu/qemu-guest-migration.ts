@@ -12,6 +12,8 @@ export interface GuestProcesses {
   readonly await: (launch: GuestLaunch, moreArguments: readonly string[]) => Promise<Result<RunningGuest>>
   readonly kill: (guest: GuestId) => Promise<Result<void>>
   readonly with: <T>(guest: GuestId, work: (running: QemuGuest) => Promise<Result<T>>) => Promise<Result<T>>
+  /** Nothing is told of what the guest's processes do meanwhile: one that was never a run has not ended either. */
+  readonly quietly: <T>(guest: GuestId, work: () => Promise<T>) => Promise<T>
   /** After all that was begun for the guest before. */
   readonly inTurn: <T>(guest: GuestId, work: () => Promise<T>) => Promise<T>
 }

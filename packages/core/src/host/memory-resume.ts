@@ -15,13 +15,16 @@ import { fail, ok, type Result } from '../result.ts'
 import type { HostContext } from './host-context.ts'
 import type { RunRecords } from './run-records.ts'
 
-/** `launch`: as the guest would boot. A failure leaves nothing behind, and the memory unspent. */
+/**
+ * `launch`: as the guest would boot. A failure leaves nothing behind, and the memory unspent; `ran`: except that it is
+ * spent, and the guest may have gone on for a moment.
+ */
 export async function resumeGuest(
   context: HostContext,
   guest: Guest,
   launch: GuestLaunch,
   records: RunRecords,
-): Promise<Result<RunningGuest>> {
+): Promise<Result<RunningGuest> & { readonly ran?: boolean }> {
   const { memory: port, guests, mirror } = context
   const snapshot = mirror.state.snapshots.get(`${guest.id}/${guest.resumeFrom}`)?.value
   if (!snapshot?.memory) return fail(withoutIt(guest, 'the snapshot with its memory is gone'))
@@ -46,7 +49,7 @@ export async function resumeGuest(
   if (resumed.ok) return ok({ ...restored.value, status: 'running' })
   const killed = await guests.kill(guest.id)
   if (!killed.ok) throw new Error(killed.error.message, { cause: killed.error })
-  return resumed
+  return { ...resumed, ran: spent.kind === 'recorded' }
 }
 
 function objectionTo({ self, mirror }: HostContext, memory: SnapshotMemory, launch: GuestLaunch): string | undefined {
