@@ -80,8 +80,9 @@ suite('memory and processors that change while the guest runs', { timeout: 600_0
     await until('the balloon is empty', async () => (await now())?.balloonBytes === 512 * MEBIBYTE)
     await lab.must('vm', 'set', NAME, '--cpus', '1', '--memory', '256MiB')
     await until('it has one processor', async () => (await has()).cpus === '0')
-    await settled()
+    await until('its host has all of it back', async () => (await now())?.memoryBytes === 256 * MEBIBYTE)
     assert.deepEqual(await now(), { memoryBytes: 256 * MEBIBYTE, cpus: 1, balloonBytes: 256 * MEBIBYTE })
+    await settled()
     await until('the host counts it no more', async () => {
       const host = (await lab.hosts()).find(({ name }) => name === 'h2')
       return host?.memoryGrantedBytes === 256 * MEBIBYTE

@@ -100,10 +100,9 @@ export class QemuGuest {
     this.arrival = new MigrationDestination({ ...keys, monitor, memoryBytes: this.#record.launch.memoryBytes })
     const tpmDisk = this.#record.disks.find(({ role }) => role === 'tpm')
     if (tpmDisk) this.#tpm = new GuestTpm({ folder: this.folder, disk: tpmDisk, monitor, log: options.log })
-    const save = (record: LaunchRecord) => this.#save(record)
-    const machine = { record: () => this.#record, save, monitor, log: options.log }
-    this.devices = new GuestDevices(machine)
-    this.growth = new GuestGrowth(machine)
+    const machine = { record: () => this.#record, save: (record: LaunchRecord) => this.#save(record), monitor }
+    this.devices = new GuestDevices({ ...machine, log: options.log })
+    this.growth = new GuestGrowth({ ...machine, log: options.log })
   }
 
   get epoch(): number {
