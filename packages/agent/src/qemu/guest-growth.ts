@@ -68,10 +68,27 @@ export class GuestGrowth {
       if (now.value === wanted) return ok()
       const done =
         now.value < wanted
-          ? await monitor.value.execute('device_add', cpuDevice(processorOf(launch), now.value))
+          ? await this.#addCpu(monitor.value, now.value)
           : await unplugDevice(monitor.value, `cpu${now.value - 1}`, `processor ${now.value - 1}`)
       if (!done.ok) return done
     }
+  }
+
+  /**
+   * An emulating QEMU has a translator for each place, gives none back, and aborts when it runs out of them: there a
+   * processor can be given only as often as there were places free at its start.
+   */
+  async #addCpu(monitor: QmpClient, number: number): Promise<Result<unknown>> {
+    const record = this.#options.record()
+    const { launch, cpusMade = launch.cpus } = record
+    if (launch.accelerator === 'tcg' && cpusMade >= (launch.cpusMax ?? launch.cpus))
+      return fail(
+        failure('conflict', 'An emulated guest that has given processors back is given none again', {
+          hint: 'It has them after its next start, or once it has moved to another host',
+        }),
+      )
+    const noted = this.#options.save({ ...record, cpusMade: cpusMade + 1 })
+    return noted.ok ? monitor.execute('device_add', cpuDevice(processorOf(launch), number)) : noted
   }
 
   async setMemory(wantedBytes: number): Promise<Result<void>> {

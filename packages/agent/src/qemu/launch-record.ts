@@ -30,6 +30,8 @@ export interface LaunchRecord {
   readonly unfinished?: readonly DiskRecord[]
   /** How many media were put into CD drives since the start: their nodes are numbered and no name is used twice. */
   readonly mediaChanges?: number
+  /** How many processors this process has ever made, those given back included; see `GuestGrowth`. */
+  readonly cpusMade?: number
   /** Wall clock, ms; for people. */
   readonly startedAt: number
 }
@@ -87,7 +89,8 @@ export function guestFolder(guestsFolder: string, guest: string): GuestFolder {
 
 export function newLaunchRecord(launch: GuestLaunch, machine: string, wallMs: number): LaunchRecord {
   const disks = launch.disks.map((disk, position) => newDiskRecord(disk, disk.slot ?? position))
-  return { version: 1, launch, machine, disks, startedAt: wallMs }
+  const made = launch.cpusMax === undefined ? {} : { cpusMade: launch.cpus }
+  return { version: 1, launch, machine, disks, ...made, startedAt: wallMs }
 }
 
 /**
