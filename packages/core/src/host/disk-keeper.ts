@@ -149,10 +149,14 @@ export class DiskKeeper {
       const hosts = disk.legs.size > 0 ? [...disk.legs.keys()] : inSync(volume).map(({ host }) => host)
       const room = disk.legs.size > 0 ? await hasRoomToGrow(this.#options.context, volume, hosts) : ok()
       if (!room.ok) return room
-      return await this.#surgery.run(async () => {
+      const grown = await this.#surgery.run(async () => {
         const left = disk.legs.size > 0 ? hosts.filter((host) => disk.legs.has(host)) : hosts
         return isOver() ? fail(failure('conflict', 'the guest is about to end')) : this.#growNow(disk, volume, left)
       })
+      // Of a guest that writes nothing, the flush may be the first to find a leg dead.
+      const dead = grown.ok || isOver() ? [] : await findDeadLegs(this.#options.context, volume.id, disk.legs)
+      for (const leg of dead) void this.#legTrouble(disk, leg, 'its leg could not be flushed', true)
+      return grown
     } finally {
       disk.resyncing = false
     }

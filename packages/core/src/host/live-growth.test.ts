@@ -31,6 +31,7 @@ async function grow({ legs = ['h1', 'h2'], refusing = [], withoutRoom, unflushed
     mirror: { state: cluster.state },
     clock: { monotonicMs: () => 0, wallMs: () => 0, sleep: () => new Promise(() => undefined) },
     volumesOn: (host: string) => ({
+      inspect: async () => ok({ exports: ['e'] }),
       reserveReplica: async () => (withoutRoom ? fail(failure('no_capacity', 'full')) : ok()),
       serveAnew: async () =>
         refusing.includes(host)
