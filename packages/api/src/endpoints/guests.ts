@@ -20,8 +20,8 @@ export const newDiskSchema = z.strictObject({
     .number()
     .int()
     .min(MEBIBYTE, 'must be at least 1 MiB')
-    .multipleOf(512, 'must be a multiple of 512')
-    .describe('Size of the disk, in bytes; a multiple of 512, at least 1 MiB'),
+    .multipleOf(4096, 'must be a multiple of 4096')
+    .describe('Size of the disk, in bytes; a multiple of 4096, at least 1 MiB'),
   replicas: z
     .union([z.literal(1), z.literal(2), z.literal(3)], 'must be 1, 2 or 3')
     .default(2)
