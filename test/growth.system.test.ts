@@ -7,13 +7,21 @@ import { LabCluster } from './support/lab-cluster.ts'
 const NAME = 'grow'
 const MEBIBYTE = 2 ** 20
 
-/** Takes what it is given, as a distribution's udev rules do, and says what it has whenever that changes. */
+/**
+ * Takes what it is given, as a distribution's udev rules do, and says what it has whenever that changes. A processor is
+ * brought up once, when it appears: one that is just being given back must not be taken again.
+ */
 const SCRIPT = `
 insmod /modules/virtio_balloon.ko; insmod /modules/virtio_mem.ko
 echo online_movable > /sys/devices/system/memory/auto_online_blocks
-seen=
+seen= known=
 while :; do
-  for c in /sys/devices/system/cpu/cpu*/online; do [ "$(cat $c 2>/dev/null)" = 0 ] && echo 1 > $c; done
+  there=
+  for c in /sys/devices/system/cpu/cpu*/online; do
+    there="$there $c"
+    case "$known " in *" $c "*) ;; *) [ "$(cat $c 2>/dev/null)" = 0 ] && echo 1 > $c ;; esac
+  done
+  known=$there
   now="cpus $(cat /sys/devices/system/cpu/online) memory $(awk '/MemTotal/ { print $2 }' /proc/meminfo)"
   [ "$now" = "$seen" ] || echo "HAS $now"
   seen=$now

@@ -17,6 +17,8 @@ export interface ReplicaGrant {
   /** The newest that was ever promised; `epoch` when absent. */
   readonly newestEpoch?: number
   readonly inSync: boolean
+  /** The run has been given up, wherever it may still be: nothing is served to it. */
+  readonly isReleased?: true
   /**
    * Nobody may fill it now: the record names no replica on this host, or one whose file is only to be made, or it does not
    * call it `syncing` while the guest runs. So a resync that began before the replica was taken away, and another made in
@@ -38,6 +40,7 @@ export function replicaGrantOf(grant: Grant | undefined, volume: Volume, host: H
     ...(handoverEpoch === undefined ? {} : { handoverEpoch }),
     newestEpoch: newestEpoch(grant),
     inSync: replica?.state === 'in-sync',
+    ...(grant?.state === 'released' ? { isReleased: true } : {}),
     ...(isOpen ? {} : { isClosed: true }),
   }
 }
@@ -60,6 +63,8 @@ export function objectionToOpening(
     if (epoch <= newest) return staleEpoch(volume, epoch, newest)
     return failure('conflict', `Epoch ${epoch} of volume ${volume} was never granted; the newest is ${newest}`)
   }
+  if (purpose === 'serve' && granted.isReleased)
+    return failure('stale_epoch', `Epoch ${epoch} of volume ${volume} is over; its guest is stopped`)
   if ((purpose === 'serve' || purpose === 'copy-from') && !granted.inSync)
     return failure('replica_not_current', `The replica of volume ${volume} on this host is not in sync`, {
       hint: 'It is brought up to date as soon as a current replica can be reached',

@@ -120,7 +120,7 @@ function planningGuest(
     near: needsPlace ? nearHosts(question, guest) : [],
     ...(preferred === undefined ? {} : { preferred }),
     ...(meantFor === undefined ? {} : { meantFor }),
-    failedOn: needsPlace ? (triedHosts(state, guest, grant) ?? []) : [],
+    failedOn: needsPlace ? triedHosts(question, guest, grant) : [],
     dirtyBytesPerSecond: 0,
   }
 }
@@ -183,10 +183,15 @@ function nearHosts({ state, isUp }: ProblemQuestion, guest: Guest): HostId[] {
 }
 
 /** Hosts on which it has used up its tries; on others it may be tried again. */
-function triedHosts(state: ClusterState, guest: Guest, grant: Grant | undefined): readonly HostId[] | undefined {
+function triedHosts({ state, isUp }: ProblemQuestion, guest: Guest, grant: Grant | undefined): readonly HostId[] {
   const seen = state.observations.get(guest.id)?.value
-  if (!seen || seen.failures === 0) return undefined
+  if (!seen || seen.failures === 0) return []
   const failedOn = seen.failedOn ?? (grant ? [grant.host] : [])
   const isLastTryThere = seen.failures % (haPolicyOf(guest).maxRestart + 1) !== 0
-  return isLastTryThere ? failedOn.filter((host) => host !== grant?.host) : failedOn
+  if (isLastTryThere) return failedOn.filter((host) => host !== grant?.host)
+  const left = [...state.hosts.values()].filter(
+    ({ value: host }) => whyUnusable(state, isUp, host) === '' && !failedOn.includes(host.id),
+  )
+  // Where all have failed, what was tried longest ago may be better now than what has failed last.
+  return left.length > 0 ? failedOn : failedOn.filter((host) => host === grant?.host)
 }

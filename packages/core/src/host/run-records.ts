@@ -202,7 +202,7 @@ export class RunRecords {
       reason,
       since: this.#context.clock.wallMs(),
       failures,
-      ...this.#failedOn(failures),
+      ...this.#failedOn(failures, phase),
       ...(migration ? { migration } : {}),
       ...(bootId === undefined ? {} : { bootId }),
       ...(readiness ? { readiness } : {}),
@@ -211,12 +211,14 @@ export class RunRecords {
     return { kind: 'put', key: KEYS.observation(this.#guest), value: JSON.stringify(observation) }
   }
 
-  #failedOn(failures: number): Pick<GuestObservation, 'failedOn'> {
+  #failedOn(failures: number, phase: Observed['phase']): Pick<GuestObservation, 'failedOn'> {
     if (failures === 0) return {}
     const { mirror, self } = this.#context
     const known = mirror.state.observations.get(this.#guest)?.value
     const before = known?.failedOn ?? []
-    const failedHere = failures > (known?.failures ?? 0) && !before.includes(self)
+    // The count of failures that storage is to blame for grows only so far; a run that ends among them failed here too.
+    const hasFailed = failures > (known?.failures ?? 0) || phase === 'stopped' || phase === 'failed'
+    const failedHere = hasFailed && !before.includes(self)
     return { failedOn: failedHere ? [...before, self] : before }
   }
 

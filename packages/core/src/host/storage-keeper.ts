@@ -135,7 +135,11 @@ export class StorageKeeper {
     target: Volume['replicas'][number],
     signal: AbortSignal,
   ): Promise<void> {
-    const { events, store, clock, mirror } = this.#context
+    const { events, store, clock, mirror, volumesOn } = this.#context
+    // Of a host that was held to be lost, the guest may still be there: it must not write to what is copied.
+    const revoked = await volumesOn(source.host).revokeBelow(volume.id, source.pool, epoch + 1)
+    if (!revoked.ok) return clock.sleep(RESYNC_RETRY_MS)
+    events.tell(...revoked.value.map((name) => exportRevoked(volume.id, source.host, name)))
     // What the copy starts from: if either record changes before it ends, the copy proves nothing.
     const compares = [
       { key: KEYS.grant(volume.guest), modRevision: mirror.state.grants.get(volume.guest)?.revision ?? 0n },
