@@ -409,39 +409,47 @@ export class DiskKeeper {
     disk.resyncing = false
   }
 
-  async #resyncOnce(disk: Disk, volume: Volume, host: HostId): Promise<Failure | undefined> {
+  /** The replica to copy from: a leg, and if it can be the local one. */
+  #sourceIn({ legs }: Disk, volume: Volume): Volume['replicas'][number] | undefined {
+    const usable = inSync(volume).filter(({ host }) => legs.has(host))
+    return usable.find(({ host }) => host === this.#options.context.self) ?? usable[0]
+  }
+
+  async #resyncOnce(disk: Disk, known: Volume, host: HostId): Promise<Failure | undefined> {
     const { context, guest, name, epoch, records } = this.#options
-    const source =
-      inSync(volume).find((replica) => replica.host === context.self && disk.legs.has(replica.host)) ??
-      inSync(volume).find((replica) => disk.legs.has(replica.host))
-    const target = replicaOn(volume, host)
-    if (!source || !target) return undefined
+    if (!this.#sourceIn(disk, known)) return undefined
     // From now on the replica may become a leg at any moment; the record must not promise less doubt than there is.
-    const marked = await records.setReplica(volume.id, host, (replica) =>
+    const marked = await records.setReplica(known.id, host, (replica) =>
       replica.incoming === 'to-be-made' ? replica : { ...replica, state: 'syncing' },
     )
-    if (marked.kind === 'deposed' || replicaOn(marked.value, host)?.state !== 'syncing') return undefined
+    if (marked.kind === 'deposed') return undefined
+    // As the store has it: this host's copy may not know yet that no bitmap tells what the replica missed.
+    const volume = marked.value
+    const [source, target] = [this.#sourceIn(disk, volume), replicaOn(volume, host)]
+    if (target?.state !== 'syncing') return undefined
     context.events.tell({
       kind: 'resync.started',
       subject: `volume/${volume.id}`,
-      message: `the replica of ${name} on ${host} is brought up to date from ${source.host}`,
+      message: `the replica of ${name} on ${host} is brought up to date from ${source?.host ?? 'nobody'}`,
       details: { host },
     })
-    const done = await resync({
-      context,
-      volume,
-      epoch,
-      source,
-      target,
-      signal: AbortSignal.any([this.#ended.signal, this.#held.signal]),
-      run: {
-        guest,
-        isCurrent: () => disk.legs.has(source.host),
-        exclusively: (task) => this.#surgery.run(task),
-        onAttached: (leg) => this.#keepLeg(disk, leg),
-        onBroken: (reason) => this.#giveUp(reason),
-      },
-    })
+    const done = source
+      ? await resync({
+          context,
+          volume,
+          epoch,
+          source,
+          target,
+          signal: AbortSignal.any([this.#ended.signal, this.#held.signal]),
+          run: {
+            guest,
+            isCurrent: () => disk.legs.has(source.host),
+            exclusively: (task) => this.#surgery.run(task),
+            onAttached: (leg) => this.#keepLeg(disk, leg),
+            onBroken: (reason) => this.#giveUp(reason),
+          },
+        })
+      : fail(failure('conflict', 'no current replica is a leg of it'))
     if (!done.ok) {
       await records.setReplica(volume.id, host, (replica) =>
         replica.state === 'syncing' ? { ...replica, state: 'stale' } : replica,
