@@ -235,15 +235,15 @@ export class MemoryMachine {
   async flushAll(process: Process): Promise<boolean> {
     if (!(await this.drained(process, 'stop'))) return false
     for (const disk of process.disks.values())
-      if (disk.failed || (await this.flush(process, disk)) !== undefined) return false
+      if (disk.failed || (await this.flush(process, disk, 'stop')) !== undefined) return false
     return true
   }
 
   /** Flushes every leg of a disk. Returns the first that could not be flushed. */
-  async flush(process: Process, disk: Disk): Promise<Leg | undefined> {
+  async flush(process: Process, disk: Disk, what: 'stop' | 'flush' = 'flush'): Promise<Leg | undefined> {
     const legs = disk.connections.filter((each) => each.attached)
     const upTo = disk.acknowledged
-    const over = this.#options.patience?.('flush').then(() => false)
+    const over = this.#options.patience?.(what).then(() => false)
     const failed = await Promise.all(
       legs.map(async (connection) => {
         const done = new Promise<boolean>((resolve) => this.servers.flush(connection, resolve))

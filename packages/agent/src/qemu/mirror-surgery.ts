@@ -174,13 +174,13 @@ async function moveLast(monitor: Monitor, disk: DiskRecord, child: QuorumChild):
  * QEMU drains the graph, flushes it and reports a flush that failed. (`qemu-io ... flush` by the human monitor
  * flushes too but says nothing when it fails.) Works while the guest runs; it then waits a moment for its I/O.
  */
-export async function drainAndFlushDisk(monitor: Monitor, disk: DiskRecord): Promise<Result<void>> {
+export async function drainAndFlushDisk(
+  monitor: Monitor,
+  disk: DiskRecord,
+  timeoutMs = FLUSH_TIMEOUT_MS,
+): Promise<Result<void>> {
   if (disk.held) return fail(failure('storage', `The disk ${disk.volume} has no legs now: it is between two sizes`))
-  const flushed = await monitor.execute(
-    'blockdev-reopen',
-    { options: [await topOptions(monitor, disk)] },
-    FLUSH_TIMEOUT_MS,
-  )
+  const flushed = await monitor.execute('blockdev-reopen', { options: [await topOptions(monitor, disk)] }, timeoutMs)
   if (flushed.ok) return ok()
   return fail(
     failure('storage', `The disk ${disk.volume} could not be flushed: ${flushed.error.message}`, {

@@ -35,6 +35,8 @@ const START_TIMEOUT_MS = 15_000
 const STOP_TIMEOUT_MS = 3_000
 /** From `quit` to the end of the process, before SIGKILL. */
 const QUIT_TIMEOUT_MS = 3_000
+/** Of a guest that ends: a leg that hangs for longer makes the end an unclean one. Nobody drops it any more. */
+const LAST_FLUSH_TIMEOUT_MS = 10_000
 
 /** A QEMU that gives up says why and is gone a moment later. */
 const DYING_TIMEOUT_MS = 1_000
@@ -315,7 +317,7 @@ export class QemuGuest {
     const status = await queryStatus(monitor.value)
     if (!status.ok || status.value === 'io-error' || !this.#ioErrors.quiet) return false
     for (const disk of this.#record.disks) {
-      const flushed = await drainAndFlushDisk(monitor.value, disk)
+      const flushed = await drainAndFlushDisk(monitor.value, disk, LAST_FLUSH_TIMEOUT_MS)
       if (!flushed.ok) {
         this.#log.warn(flushed.error.message)
         return false
