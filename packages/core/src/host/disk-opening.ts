@@ -30,6 +30,11 @@ export async function openDisk(
 ): Promise<Result<GuestDisk>> {
   const { self, events, clock } = context
   const replicas = inSync(volume).toSorted((a, b) => Number(b.host === self) - Number(a.host === self))
+  // Before a bitmap is begun anew: if this run comes to nothing, the next one finds it and takes it for the whole history.
+  if (await lacksHistory(context, volume)) {
+    const doubted = await doubtAll(records, volume)
+    if (doubted.kind === 'deposed') return fail(grantLost())
+  }
   const answers = await Promise.all(
     replicas.map(async (replica) => ({
       replica,
@@ -72,21 +77,35 @@ export async function openDisk(
       reason,
       cause: 'leg-lost',
     })
-    if (recorded.kind === 'deposed')
-      return fail({ code: 'stale_epoch', message: 'The grant was given to another host' })
+    if (recorded.kind === 'deposed') return fail(grantLost())
     events.tell(replicaStale(volume.id, host, reason))
   }
   // A survivor whose bitmap begins only now cannot tell what the stale replicas missed before.
   if (historyLost) {
-    const recorded = await records.changeVolume(volume.id, (record) => ({
-      ...record,
-      replicas: record.replicas.map((replica) =>
-        replica.stale ? { ...replica, stale: { ...replica.stale, cause: 'unknown' as const } } : replica,
-      ),
-    }))
-    if (recorded.kind === 'deposed')
-      return fail({ code: 'stale_epoch', message: 'The grant was given to another host' })
+    const recorded = await doubtAll(records, volume)
+    if (recorded.kind === 'deposed') return fail(grantLost())
   }
   const { id, sizeBytes, role } = volume
   return ok({ volume: id, sizeBytes, legs, width: widthOf(volume), ...(role === undefined ? {} : { role }) })
+}
+
+/** Whether a current replica that can be asked has no bitmap of what the stale ones have missed. */
+async function lacksHistory({ volumesOn }: HostContext, volume: Volume): Promise<boolean> {
+  if (!volume.replicas.some(({ stale }) => stale)) return false
+  const infos = await Promise.all(inSync(volume).map(({ host, pool }) => volumesOn(host).inspect(volume.id, pool)))
+  return infos.some((info) => info.ok && !info.value.bitmaps.some(({ name }) => name === volume.syncPoint))
+}
+
+/** Nobody can tell any more what the stale replicas have missed: all of their blocks are to be compared. */
+function doubtAll(records: RunRecords, volume: Volume) {
+  return records.changeVolume(volume.id, (record) => ({
+    ...record,
+    replicas: record.replicas.map((replica) =>
+      replica.stale ? { ...replica, stale: { ...replica.stale, cause: 'unknown' as const } } : replica,
+    ),
+  }))
+}
+
+function grantLost(): Failure {
+  return { code: 'stale_epoch', message: 'The grant was given to another host' }
 }
