@@ -202,8 +202,8 @@ export class GuestRun {
     const seen = mirror.state.observations.get(this.#guest)?.value
     if (seen?.host === self && seen.epoch === mine.epoch) {
       // This epoch was begun by an earlier life of the agent and its QEMU is gone: writes may have been in flight.
+      await yieldToSurvivors(this.#context, guest, mine)
       const hasBooted = seen.bootId !== undefined && seen.bootId !== bootOf(this.#context)
-      await yieldToSurvivors(this.#context, guest, mine, hasBooted)
       const why = hasBooted ? `${self} lost its power or was booted` : 'it ended while the agent was away'
       const failures = hasBooted ? failuresAfterBoot(guest, this.#failures()) : this.#failures() + 1
       this.#tellExit(mine.epoch, why)

@@ -4,7 +4,7 @@
  */
 import type { Grant } from '../model/grant.ts'
 import type { Guest } from '../model/guest.ts'
-import type { HostId, VolumeId } from '../model/ids.ts'
+import type { VolumeId } from '../model/ids.ts'
 import { KEYS } from '../model/keys.ts'
 import { inSync, replicaOn } from '../model/records.ts'
 import type { Replica, Volume } from '../model/volume.ts'
@@ -18,15 +18,10 @@ const ASK_MS_MAX = 10_000
 
 /**
  * Calls this host's replicas stale where its storage daemon has not lived through the run and another current one's
- * has: the coordinator would prefer the local one as source of the next run. Where nobody's daemon has, and this host has
- * lost its power (`hasBooted`), one is better that has not: what its daemon had been sent is still there.
+ * has: the coordinator would prefer the local one as source of the next run. Where nobody's daemon has, nothing is
+ * known to be better.
  */
-export async function yieldToSurvivors(
-  context: HostContext,
-  guest: Guest,
-  grant: Grant,
-  hasBooted: boolean,
-): Promise<void> {
+export async function yieldToSurvivors(context: HostContext, guest: Guest, grant: Grant): Promise<void> {
   const { self, clock } = context
   const records = new RunRecords(context, guest.id, grant.epoch)
   for (const id of guest.volumes) {
@@ -35,10 +30,7 @@ export async function yieldToSurvivors(
     const own = replicaOn(volume, self)
     if (own?.state !== 'in-sync' || (await hasLivedThrough(context, volume, own, grant.epoch)) === true) continue
     const others = inSync(volume).filter((replica) => replica !== own)
-    const hasBetter =
-      (await hasAnySurvived(context, volume, others, grant)) ||
-      (hasBooted && others.some(({ host }) => hasBeenUpSince(context, host, grant)))
-    if (!hasBetter) continue
+    if (!(await hasAnySurvived(context, volume, others, grant))) continue
     await records.markStale(volume.id, self, {
       sinceEpoch: grant.epoch,
       since: clock.wallMs(),
@@ -84,13 +76,6 @@ async function hasAnySurvived(
     if (clock.monotonicMs() - startedMs > ASK_MS_MAX) return true
     await clock.sleep(RETRY_MS)
   }
-}
-
-/** A host writes its record when it boots: one that is older than the grant tells that it has not lost its power since. */
-function hasBeenUpSince({ mirror }: HostContext, host: HostId, { guest }: Grant): boolean {
-  const { hosts, grants, statuses } = mirror.state
-  const [booted, granted] = [hosts.get(host)?.revision, grants.get(guest)?.revision]
-  return statuses.get(host)?.value.state === 'online' && booted !== undefined && booted < (granted ?? 0n)
 }
 
 /**
