@@ -23,11 +23,8 @@ export class MemoryGuestHost extends MemoryHardware implements GuestHost {
       if (disk.legs.length === 0 || disk.legs.length > disk.width)
         return fail(failure('bad_request', `Volume ${disk.volume} has a wrong number of legs`))
     }
-    const earlier = this.#machine.processes.get(launch.guest)
-    if (earlier && earlier.launch.epoch > launch.epoch)
-      return fail(failure('stale_epoch', `${launch.name} already runs at a newer epoch`))
-    if (earlier?.launch.epoch === launch.epoch) return ok(describe(earlier))
-    if (earlier) this.#machine.end(earlier, 'asked', 'replaced by a newer epoch')
+    const present = this.#machine.processes.get(launch.guest)
+    if (present?.launch.epoch === launch.epoch) return ok(describe(present))
     const spawned = this.#machine.spawn(launch)
     return spawned.ok ? ok(describe(spawned.value)) : spawned
   }

@@ -109,10 +109,6 @@ export class MemoryGuestMemory implements GuestMemory {
       .map((place) => kept(place, snapshot)?.memory)
       .find((each) => each !== undefined && each.isDamaged !== true)
     if (!image) return fail(failure('storage', 'all images are damaged or gone'))
-    const earlier = machine.processes.get(launch.guest)
-    if (earlier && earlier.launch.epoch > launch.epoch)
-      return fail(failure('stale_epoch', `${launch.name} already runs at a newer epoch`))
-    if (earlier) machine.end(earlier, 'asked', 'replaced by a newer epoch')
     const spawned = machine.spawn(launch, 'arriving')
     if (!spawned.ok) return spawned
     machine.arrive(spawned.value, image.known, 'paused')

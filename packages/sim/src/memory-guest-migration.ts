@@ -52,10 +52,6 @@ export class MemoryGuestMigration implements GuestMigration {
 
   async receive(launch: GuestLaunch, at: Parameters<GuestMigration['receive']>[1]): Promise<Result<ArrivalEndpoint>> {
     const { machine, places, host } = this.#options
-    const earlier = machine.processes.get(launch.guest)
-    if (earlier && earlier.launch.epoch > launch.epoch)
-      return fail(failure('stale_epoch', `${launch.name} already runs at a newer epoch`))
-    if (earlier) machine.end(earlier, 'asked', 'replaced by a newer epoch')
     const spawned = machine.spawn(launch, 'arriving')
     if (!spawned.ok) return spawned
     const process = spawned.value

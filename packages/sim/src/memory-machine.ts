@@ -3,10 +3,11 @@
  * disks, one request at a time; a write is done when all attached legs have it, and a flush when all have flushed. A
  * request that fails on a leg stops the guest, as `werror=stop` does, and is tried again when it goes on.
  */
+import { failure } from '@stead/core/errors.ts'
 import type { GuestId, VolumeId } from '@stead/core/model/ids.ts'
 import type { DiskLimits } from '@stead/core/model/hardware.ts'
 import type { GuestDisk, GuestEvent, GuestLaunch, Leg, RunningGuest } from '@stead/core/ports/guest-host.ts'
-import { ok, type Result } from '@stead/core/result.ts'
+import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { LegConnection, LegServers } from './leg-servers.ts'
 import type { MemoryWriting } from './memory-guest-memory.ts'
 import type { MemoryTransfer, WaitingPlace } from './memory-transfer.ts'
@@ -124,8 +125,15 @@ export class MemoryMachine {
     return () => this.#arrivalListeners.delete(listener)
   }
 
-  /** `arriving`: nothing runs in it until a guest has come from another machine. */
+  /**
+   * Ends the guest's process of an older epoch, and refuses where there is one of a newer (`stale_epoch`). `arriving`:
+   * nothing runs in it until a guest has come from another machine.
+   */
   spawn(launch: GuestLaunch, status: 'running' | 'arriving' = 'running'): Result<Process> {
+    const earlier = this.processes.get(launch.guest)
+    if (earlier && earlier.launch.epoch > launch.epoch)
+      return fail(failure('stale_epoch', `${launch.name} already runs at a newer epoch`))
+    if (earlier) this.end(earlier, 'asked', 'replaced by a newer epoch')
     const disks = new Map<VolumeId, Disk>()
     const process: Process = { launch, pid: this.#nextPid++, status, disks, limits: new Map() }
     for (const disk of launch.disks) {
