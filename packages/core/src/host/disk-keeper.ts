@@ -427,33 +427,37 @@ export class DiskKeeper {
     const volume = marked.value
     const [source, target] = [this.#sourceIn(disk, volume), replicaOn(volume, host)]
     if (target?.state !== 'syncing') return undefined
+    const callStale = () =>
+      records.setReplica(volume.id, host, (replica) =>
+        replica.state === 'syncing' ? { ...replica, state: 'stale' } : replica,
+      )
+    if (!source) {
+      await callStale()
+      return failure('conflict', 'no current replica is a leg of it')
+    }
     context.events.tell({
       kind: 'resync.started',
       subject: `volume/${volume.id}`,
-      message: `the replica of ${name} on ${host} is brought up to date from ${source?.host ?? 'nobody'}`,
+      message: `the replica of ${name} on ${host} is brought up to date from ${source.host}`,
       details: { host },
     })
-    const done = source
-      ? await resync({
-          context,
-          volume,
-          epoch,
-          source,
-          target,
-          signal: AbortSignal.any([this.#ended.signal, this.#held.signal]),
-          run: {
-            guest,
-            isCurrent: () => disk.legs.has(source.host),
-            exclusively: (task) => this.#surgery.run(task),
-            onAttached: (leg) => this.#keepLeg(disk, leg),
-            onBroken: (reason) => this.#giveUp(reason),
-          },
-        })
-      : fail(failure('conflict', 'no current replica is a leg of it'))
+    const done = await resync({
+      context,
+      volume,
+      epoch,
+      source,
+      target,
+      signal: AbortSignal.any([this.#ended.signal, this.#held.signal]),
+      run: {
+        guest,
+        isCurrent: () => disk.legs.has(source.host),
+        exclusively: (task) => this.#surgery.run(task),
+        onAttached: (leg) => this.#keepLeg(disk, leg),
+        onBroken: (reason) => this.#giveUp(reason),
+      },
+    })
     if (!done.ok) {
-      await records.setReplica(volume.id, host, (replica) =>
-        replica.state === 'syncing' ? { ...replica, state: 'stale' } : replica,
-      )
+      await callStale()
       return done.error
     }
     // One after the other with the loss of legs: a replica that has just been dropped again must not be called current.
