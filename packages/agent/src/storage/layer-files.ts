@@ -112,12 +112,18 @@ export function layerNameOf(snapshot: SnapshotId): string {
 }
 
 /** A raw file that a merge has made longer: its blocks are its own before anybody writes to it. */
-export async function allocateWhole(pool: PoolConfig, layer: Layer): Promise<void> {
+export async function allocateWhole(pool: PoolConfig, layer: Layer): Promise<Result<void>> {
   const path = join(pool.path, layer.file)
-  if (layer.format !== 'raw') return
+  if (layer.format !== 'raw') return ok()
   const { size, blocks } = await stat(path)
-  // The merged layer has just freed more than that; a pool that others have filled meanwhile stays as it is.
-  if (blocks * 512 < size) await run('fallocate', ['--length', String(size), path]).catch(() => undefined)
+  if (blocks * 512 >= size) return ok()
+  try {
+    // The merged layer has just freed more than that; others may have filled the pool meanwhile.
+    await run('fallocate', ['--length', String(size), path], { timeout: CREATE_TIMEOUT_MS })
+    return ok()
+  } catch (cause) {
+    return fail(failure('storage', `${path} is not allocated whole: ${(cause as Error).message}`, { cause }))
+  }
 }
 
 /** Gives back the room that a layer which is written no more will never use. */

@@ -336,8 +336,8 @@ export class LocalReplicaSnapshots implements ReplicaSnapshots {
     const closed = written.ok && merged ? await node.closeLayer(merged) : written
     if (!closed.ok) return closed
     await sweepLayers(pool, volume, next)
-    await allocateWhole(pool, topOf(next))
-    return ok(true)
+    const allocated = await allocateWhole(pool, topOf(next))
+    return allocated.ok ? ok(true) : allocated
   }
 
   /** Makes a layer and opens it beside the volume; the list of layers names it from now on. */
