@@ -204,8 +204,12 @@ export class RealHarness implements GuestMigrationHarness {
   }
 }
 
-export async function realHarness(): Promise<RealHarness> {
-  const harness = new RealHarness()
+export function realHarness(): Promise<RealHarness> {
+  return started(new RealHarness())
+}
+
+/** With its storage servers; closed again when one does not start. */
+export async function started<Harness extends RealHarness>(harness: Harness): Promise<Harness> {
   try {
     for (const server of harness.servers) await server.start()
     return harness

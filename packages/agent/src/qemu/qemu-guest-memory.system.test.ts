@@ -11,7 +11,7 @@ import { guestMemoryContract, type GuestMemoryHarness } from '@stead/sim/contrac
 import type { HostName } from '@stead/sim/contract/guest-migration-contract.ts'
 import { KeyedLock } from '../storage/keyed-lock.ts'
 import { MemoryImages } from '../storage/memory-images.ts'
-import { GUEST_USER, RealHarness } from './migration-fixture.ts'
+import { GUEST_USER, RealHarness, started } from './migration-fixture.ts'
 import { QemuGuestMemory, type ImagePlaces } from './qemu-guest-memory.ts'
 
 const POOL_BYTES = 2 ** 30
@@ -75,13 +75,4 @@ class RealMemoryHarness extends RealHarness implements GuestMemoryHarness {
   }
 }
 
-guestMemoryContract('QEMU', async () => {
-  const harness = new RealMemoryHarness()
-  try {
-    for (const server of harness.servers) await server.start()
-    return harness
-  } catch (error) {
-    await harness.close()
-    throw error
-  }
-})
+guestMemoryContract('QEMU', () => started(new RealMemoryHarness()))

@@ -15,7 +15,7 @@ import type { VolumeId } from '@stead/core/model/ids.ts'
 import type { SnapshotId } from '@stead/core/model/snapshot.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { KeyedLock } from './keyed-lock.ts'
-import { diskFull, isAbsent, noCapacity, roomIn, syncFolder } from './replica-files.ts'
+import { diskFull, isAbsent, noCapacity, removeWithDraft, roomIn, syncFolder } from './replica-files.ts'
 import type { PoolConfig } from './storage-daemon.ts'
 
 const run = promisify(execFile)
@@ -197,14 +197,7 @@ export async function imagesIn(
 }
 
 export async function releaseImage(pool: PoolConfig, volume: VolumeId, snapshot: SnapshotId): Promise<Result<void>> {
-  const path = imagePath(pool, { volume, snapshot })
-  try {
-    await rm(`${path}.new`, { force: true })
-    await rm(path, { force: true })
-    return ok()
-  } catch (cause) {
-    return fail(failure('storage', `${path} could not be removed: ${(cause as Error).message}`, { cause }))
-  }
+  return removeWithDraft(imagePath(pool, { volume, snapshot }))
 }
 
 function imagePath(pool: PoolConfig, { volume, snapshot }: Omit<ImageName, 'pool'>): string {

@@ -8,7 +8,7 @@ import { failure } from '@stead/core/errors.ts'
 import type { VolumeId } from '@stead/core/model/ids.ts'
 import type { SnapshotId } from '@stead/core/model/snapshot.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
-import { isAbsent, noCapacity, replicaPath, roomIn, secure, syncFolder } from './replica-files.ts'
+import { isAbsent, noCapacity, removeWithDraft, replicaPath, roomIn, secure, syncFolder } from './replica-files.ts'
 import { cutAlready, neverCut, notPrepared } from './snapshot-refusals.ts'
 import type { PoolConfig } from './storage-daemon.ts'
 
@@ -112,14 +112,7 @@ export async function sealClone(pool: PoolConfig, volume: VolumeId, snapshot: Sn
 }
 
 export async function releaseClone(pool: PoolConfig, volume: VolumeId, snapshot: SnapshotId): Promise<Result<void>> {
-  const path = clonePath(pool, volume, snapshot)
-  try {
-    await rm(`${path}.new`, { force: true })
-    await rm(path, { force: true })
-    return ok()
-  } catch (cause) {
-    return fail(failure('storage', `${path} could not be removed: ${(cause as Error).message}`, { cause }))
-  }
+  return removeWithDraft(clonePath(pool, volume, snapshot))
 }
 
 /** Puts a clone of the snapshot in the replica's place, which must be closed. */

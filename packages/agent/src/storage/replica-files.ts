@@ -95,6 +95,17 @@ export async function fill(path: string, sizeBytes: number, image: ImageFile): P
   }
 }
 
+/** A file that is complete, or only `<path>.new`, or neither. */
+export async function removeWithDraft(path: string): Promise<Result<void>> {
+  try {
+    await rm(`${path}.new`, { force: true })
+    await rm(path, { force: true })
+    return ok()
+  } catch (cause) {
+    return fail(failure('storage', `${path} could not be removed: ${(cause as Error).message}`, { cause }))
+  }
+}
+
 /** Gives the file its mode and makes it last. */
 export async function secure(path: string, mode: number): Promise<void> {
   const file = await open(path, 'r+')
