@@ -12,6 +12,12 @@ import { fail, ok, type Result } from '@stead/core/result.ts'
 /** In one message. */
 const BREACHES_NAMED = 5
 
+/** Whether the policy asks what a change would mean for a loss. */
+export function isJudged(state: ClusterState): boolean {
+  const { hostFailures, onBreach } = clusterPolicyOf(state).admission
+  return hostFailures > 0 && onBreach !== 'ignore'
+}
+
 /** The warnings that come with the change; or the refusal. */
 export function admitChange(
   state: ClusterState,
@@ -19,13 +25,12 @@ export function admitChange(
   isUp: (host: HostId) => boolean,
   acceptBreach: boolean,
 ): Result<string[]> {
-  const { onBreach } = clusterPolicyOf(state).admission
-  if (onBreach === 'ignore') return ok([])
+  if (!isJudged(state)) return ok([])
   const texts = breachesMadeBy(state, stateAfter(state, writes), isUp).map(({ text }) => text)
   if (texts.length === 0) return ok([])
   const more = texts.length - BREACHES_NAMED
   const named = [...texts.slice(0, BREACHES_NAMED), ...(more > 0 ? [`and so for ${more} more losses`] : [])]
-  if (onBreach === 'warn' || acceptBreach) return ok(named)
+  if (clusterPolicyOf(state).admission.onBreach === 'warn' || acceptBreach) return ok(named)
   return fail(failure('admission', `The cluster's policy refuses this: ${named.join('; ')}`))
 }
 

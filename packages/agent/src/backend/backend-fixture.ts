@@ -37,16 +37,26 @@ const silent: Log = { debug() {}, info() {}, warn() {}, error() {}, with: () => 
 const notHere = () => fail<never>(failure('conflict', 'no guest of this fixture has a console'))
 
 export class TestBackend {
+  readonly server: MemoryStoreServer
   readonly store: Store
   readonly mirror: ClusterMirror
+  readonly #cluster: ClusterFixture
   readonly #history: History
   readonly #backend: ApiBackend
 
-  private constructor(cluster: ClusterFixture, store: Store, mirror: ClusterMirror, history: History) {
+  private constructor(
+    self: HostId,
+    cluster: ClusterFixture,
+    server: MemoryStoreServer,
+    store: Store,
+    mirror: ClusterMirror,
+    history: History,
+  ) {
+    this.server = server
     this.store = store
     this.mirror = mirror
+    this.#cluster = cluster
     this.#history = history
-    const self = 'h1' as HostId
     const events = new EventWriter({ store, clock: realClock, host: self, bootId: 'boot', log: silent })
     this.#backend = createApiBackend({
       self,
@@ -89,6 +99,17 @@ export class TestBackend {
     })
     const policy = cluster.state.clusterPolicy?.value
     if (policy) await put(store, KEYS.clusterPolicy, policy)
+    context.after(() => server.close())
+    return TestBackend.#on('h1' as HostId, context, cluster, server)
+  }
+
+  /** The back end of another host of the same cluster. */
+  onHost(context: TestContext, self: string): Promise<TestBackend> {
+    return TestBackend.#on(self as HostId, context, this.#cluster, this.server)
+  }
+
+  static async #on(self: HostId, context: TestContext, cluster: ClusterFixture, server: MemoryStoreServer) {
+    const store = server.client()
     const mirror = new ClusterMirror(recordDecoder, silent)
     const history = new History(':memory:', silent)
     mirror.onBatch((batch) => history.take(batch))
@@ -96,12 +117,11 @@ export class TestBackend {
     const following = mirror.follow(store, stopping.signal)
     context.after(async () => {
       stopping.abort()
-      server.close()
       await following
       history.close()
     })
     await mirror.until(() => true, realClock.sleep(5_000))
-    return new TestBackend(cluster, store, mirror, history)
+    return new TestBackend(self, cluster, server, store, mirror, history)
   }
 
   /** The answer; the input as a client sends it, defaults filled in by the contract. */

@@ -28,6 +28,7 @@ export interface Change {
 }
 
 const TRIES = 4
+const PAUSE_MS_MAX = 80
 
 /**
  * `make` is called for each try, since a refused transaction means that the records have changed; it may then find
@@ -37,11 +38,12 @@ export async function commitChange(
   context: ChangeContext,
   idempotencyKey: string | undefined,
   make: () => Result<Change> | Promise<Result<Change>>,
+  tries = TRIES,
 ): Promise<Result<Operation>> {
   const { store, events, clock, random } = context
   const key = idempotencyKey ?? random.uuid()
   let last: Result<Operation> = fail(failure('changed_meanwhile', 'The records kept changing', { hint: 'Try again' }))
-  for (let attempt = 0; attempt < TRIES; attempt++) {
+  for (let attempt = 0; attempt < tries; attempt++) {
     const earlier = await earlierOperation(store, key)
     if (!earlier.ok) return earlier
     if (earlier.value) return ok(earlier.value)
@@ -70,7 +72,7 @@ export async function commitChange(
       if (outcome.error.code !== 'store_timeout') return outcome
       last = outcome
     }
-    await clock.sleep(20 * (attempt + 1))
+    await clock.sleep(Math.min(20 * (attempt + 1), PAUSE_MS_MAX))
   }
   return last
 }

@@ -12,10 +12,11 @@ import type { Host } from '@stead/core/model/host.ts'
 import type { BlobId, GuestId, HostId, VolumeId } from '@stead/core/model/ids.ts'
 import type { Operation } from '@stead/core/model/operation.ts'
 import type { ImageDisk } from '@stead/core/model/volume.ts'
+import { KEYS } from '@stead/core/model/keys.ts'
 import { guestByName, isActive } from '@stead/core/model/records.ts'
 import type { Clock, Random } from '@stead/core/ports/clock.ts'
 import type { Log } from '@stead/core/ports/log.ts'
-import type { Store } from '@stead/core/ports/store.ts'
+import type { Compare, Store } from '@stead/core/ports/store.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { BlobStore } from '../blobs/blob-store.ts'
 import type { ConsoleRouter } from '../console/console-router.ts'
@@ -23,7 +24,8 @@ import type { ClusterDecisions } from '../cluster-decisions.ts'
 import type { History } from '../history.ts'
 import type { RequestContext } from '../http/backend.ts'
 import type { ImportedImage, ImportRequest } from '../images/image-import.ts'
-import { admitChange } from './admission-check.ts'
+import { admitChange, isJudged } from './admission-check.ts'
+import { ADMISSION_TRIES, AdmissionTurns, takingTurn } from './admission-turn.ts'
 import { commitChange, type Change } from './change.ts'
 import { foreseeChange, requireForeseen } from './what-if.ts'
 import type { AskableAgent } from './guest-agent-endpoints.ts'
@@ -76,9 +78,11 @@ export interface BackendContext {
 
 export class Desk {
   readonly context: BackendContext
+  readonly #admissionTurns: AdmissionTurns
 
   constructor(context: BackendContext) {
     this.context = context
+    this.#admissionTurns = new AdmissionTurns(context)
   }
 
   get state(): ClusterState {
@@ -125,14 +129,19 @@ export class Desk {
     })
   }
 
-  change(request: RequestContext, make: () => Result<Change> | Promise<Result<Change>>): Promise<Result<Operation>> {
+  change(
+    request: RequestContext,
+    make: () => Result<Change> | Promise<Result<Change>>,
+    tries?: number,
+  ): Promise<Result<Operation>> {
     if (request.whatIf) return foreseeChange(this, make)
-    return commitChange(this.context, request.idempotencyKey, async () => {
+    const makeForeseen = async () => {
       const change = await make()
       if (!change.ok || !this.state.clusterPolicy?.value.whatIfRequired) return change
       const seen = requireForeseen(this, change.value, request.foreseen)
       return seen.ok ? change : seen
-    })
+    }
+    return commitChange(this.context, request.idempotencyKey, makeForeseen, tries)
   }
 
   changeGuest(
@@ -170,15 +179,26 @@ export class Desk {
     make: () => Result<Change> | Promise<Result<Change>>,
   ): Promise<Result<{ readonly operation: Operation; readonly warnings: string[] }>> {
     let warnings: string[] = []
-    const operation = await this.change(request, async () => {
+    const judged = async () => {
+      warnings = []
       const change = await make()
       if (!change.ok) return change
+      const turn = request.whatIf || !isJudged(this.state) ? undefined : await this.#admissionTurns.begin()
+      if (turn && !turn.ok) return turn
       const admitted = admitChange(this.state, change.value.writes, this.isUp, acceptBreach || request.whatIf === true)
       if (!admitted.ok) return admitted
       warnings = admitted.value
-      return change
-    })
+      const asked = { ...change.value, compares: [...change.value.compares, this.#samePolicy()] }
+      return ok(turn ? takingTurn(asked, turn.value) : asked)
+    }
+    const work = () => this.change(request, judged, ADMISSION_TRIES)
+    const operation = await (request.whatIf || !isJudged(this.state) ? work() : this.#admissionTurns.inTurn(work))
     return operation.ok ? ok({ operation: operation.value, warnings }) : operation
+  }
+
+  /** A policy that became stricter meanwhile has a say in what is judged now. */
+  #samePolicy(): Compare {
+    return { key: KEYS.clusterPolicy, modRevision: this.state.clusterPolicy?.revision ?? 0n }
   }
 
   /** Answers once this host's own copy holds the change: who asks next, here, must find what he has just done. */

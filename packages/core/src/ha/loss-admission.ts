@@ -1,7 +1,6 @@
 /**
  * What the loss of hosts would mean for the guests, as the cluster's policy asks: now, and after a change that somebody
- * is about to make. It is asked before a change and not within its transaction: two changes at once may both be
- * admitted, and the next one then meets the breach.
+ * is about to make. Changes that are judged by it are made one after the other (see `KEYS.admissionTurn`).
  */
 import type { ClusterState } from '../model/cluster.ts'
 import type { GuestId, HostId } from '../model/ids.ts'

@@ -32,6 +32,8 @@ export const KEYS = {
   rule: (id: RuleId) => `${PREFIX}rules/${id}`,
   /** Written, and compared, by every change that could bring rules into contradiction: two such changes take turns. */
   rulesTurn: `${PREFIX}rules-turn`,
+  /** The same for changes that admission judges: of two that could break it together the second is judged after the first. */
+  admissionTurn: `${PREFIX}admission-turn`,
   /** Unique names by the key itself. */
   snapshot: (guest: GuestId, name: string) => `${PREFIX}snapshots/${guest}/${name}`,
   image: (name: string) => `${PREFIX}images/${name}`,
