@@ -82,8 +82,7 @@ async function main(configPath: string | undefined): Promise<void> {
   ).with({ host: self })
   const stopping = new AbortController()
   const { signal } = stopping
-  process.once('SIGTERM', () => stopping.abort())
-  process.once('SIGINT', () => stopping.abort())
+  for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stopping.abort())
   // The guests' unprivileged user must reach its own files below these, and list nothing on the way.
   for (const folder of [join(config.stateDir, 'guests'), ...config.pools.map((pool) => dirname(pool.path))]) {
     mkdirSync(folder, { recursive: true })
@@ -158,6 +157,7 @@ async function main(configPath: string | undefined): Promise<void> {
     pools: config.pools.map((pool, index) => ({ ...pool, port: NBD_PORT_FIRST + index })),
     helper,
     ...(config.guestUser ? { user: config.guestUser } : {}),
+    bootId,
     readEpoch: (volume) => readEpoch(store, self, volume),
     isWanted: async (volume, pool) => {
       const record = await store.get(KEYS.volume(volume))

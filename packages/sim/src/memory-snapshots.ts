@@ -23,6 +23,8 @@ export interface SnapshottedReplica {
   readonly kept: Kept[]
   /** Of released snapshots, until the layers are merged. */
   debtBytes: number
+  /** As `ReplicaInfo` has them. */
+  keptEpochs: readonly number[]
 }
 
 export interface MemorySnapshotsOptions {
@@ -54,10 +56,11 @@ export class MemorySnapshots implements ReplicaSnapshots {
   }
 
   async cutSnapshot(volume: VolumeId, pool: string, snapshot: SnapshotId): Promise<Result<void>> {
-    return this.#with(volume, pool, ({ kept, content }) => {
-      const mine = kept.find((each) => each.snapshot === snapshot)
+    return this.#with(volume, pool, (replica) => {
+      const mine = replica.kept.find((each) => each.snapshot === snapshot)
       if (!mine || mine.content) return fail(failure('conflict', `No snapshot of volume ${volume} is prepared here`))
-      mine.content = content.copy()
+      mine.content = replica.content.copy()
+      replica.keptEpochs = []
       return ok()
     })
   }
@@ -118,6 +121,11 @@ export class MemorySnapshots implements ReplicaSnapshots {
     const found = this.#options.find(volume, pool)
     return found.ok ? work(found.value) : found
   }
+}
+
+/** What is written goes to a layer above the replica's own file. */
+export function isLayered({ kept, debtBytes }: SnapshottedReplica): boolean {
+  return debtBytes > 0 || kept.some(({ content }) => content)
 }
 
 /** The daemon of the replica has ended: what was only prepared cannot be cut any more. */

@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto'
 import { failure } from '@stead/core/errors.ts'
 import type { BlobId, VolumeId } from '@stead/core/model/ids.ts'
 import { fail, ok } from '@stead/core/result.ts'
+import { keptRunsContract, type KeptRunsSide } from './contract/kept-runs-contract.ts'
 import { replicaSnapshotsContract } from './contract/replica-snapshots-contract.ts'
-import { volumeHostContract, type RecordedState, type VolumeHostSide } from './contract/volume-host-contract.ts'
+import { volumeHostContract, type RecordedState } from './contract/volume-host-contract.ts'
 import { MemoryVolumeHost, type CopyTarget } from './memory-volume-host.ts'
 
 const POOL = 'pool'
@@ -23,7 +24,7 @@ const makeFixture = async () => {
       }
     )
   }
-  const make = (host: string): VolumeHostSide => {
+  const make = (host: string): KeptRunsSide => {
     const records = new Map<VolumeId, RecordedState>()
     const volumes = new MemoryVolumeHost({
       host,
@@ -43,6 +44,9 @@ const makeFixture = async () => {
       host,
       volumes,
       address: '127.0.0.1',
+      killDaemon: async () => volumes.loseDaemon(() => true),
+      startDaemon: async () => undefined,
+      boot: async () => volumes.losePower(() => true),
       record: (volume, granted) => records.set(volume, granted),
       connect: async ({ exportName }) => {
         const volume = (exportName.split('-')[1] ?? '') as VolumeId
@@ -80,3 +84,4 @@ const makeFixture = async () => {
 
 volumeHostContract('MemoryVolumeHost', makeFixture)
 replicaSnapshotsContract('MemoryVolumeHost', makeFixture)
+keptRunsContract('MemoryVolumeHost', makeFixture)

@@ -29,6 +29,7 @@ import { fail, ok, type Result } from '@stead/core/result.ts'
 import {
   forgetPrepared,
   forgetUnsealed,
+  isLayered,
   MemorySnapshots,
   type Kept,
   type SnapshottedReplica,
@@ -117,9 +118,13 @@ export class MemoryVolumeHost implements VolumeHost {
     })
   }
 
-  /** The storage daemon ends: exports and bitmaps are gone, the content stays. */
-  loseDaemon(): void {
+  /**
+   * The storage daemon ends: exports and bitmaps are gone, the content stays. Of a replica with layers the daemon had in its
+   * memory where they hold what; it was written down with the last flush.
+   */
+  loseDaemon(isKept: () => boolean): void {
     for (const replica of this.#all()) {
+      if (isLayered(replica)) replica.content.losePower(isKept)
       replica.bitmaps.clear()
       replica.exports.clear()
       forgetPrepared(replica)
@@ -202,9 +207,10 @@ export class MemoryVolumeHost implements VolumeHost {
 
   /** The host loses its power: what was not flushed is kept or not, as chance has it. */
   losePower(isKept: () => boolean): void {
-    this.loseDaemon()
+    this.loseDaemon(isKept)
     for (const replica of this.#all()) {
       replica.content.losePower(isKept)
+      replica.keptEpochs = []
       forgetUnsealed(replica)
     }
   }
@@ -228,8 +234,8 @@ export class MemoryVolumeHost implements VolumeHost {
     if (start) bytes.write(0, start)
     bytes.flush()
     const { sizeBytes } = spec
-    const fresh = { sizeBytes, content: bytes, bitmaps: new Map(), exports: new Map(), kept: [], debtBytes: 0 }
-    replicas.set(spec.volume, fresh)
+    const empty = { bitmaps: new Map(), exports: new Map(), kept: [], keptEpochs: [], debtBytes: 0 }
+    replicas.set(spec.volume, { sizeBytes, content: bytes, ...empty })
     return ok()
   }
 
@@ -266,6 +272,7 @@ export class MemoryVolumeHost implements VolumeHost {
     if (!isInUse) grow(replica, request.sizeBytes)
     if (!isServed) {
       replica.content.flush()
+      replica.keptEpochs = isLayered(replica) ? [] : [...replica.keptEpochs.filter(isServedAt(replica)), epoch]
       replica.exports.set(exportName, { epoch, sync: false, instance: this.#nextInstance++ })
     }
     return ok({ ...this.#address(exportName), bitmapIsNew, revoked })
@@ -308,13 +315,13 @@ export class MemoryVolumeHost implements VolumeHost {
   async inspect(volume: VolumeId, pool: string): Promise<Result<ReplicaInfo>> {
     const found = this.#find(volume, pool)
     if (!found.ok) return found
-    const { sizeBytes, bitmaps, exports } = found.value
+    const { sizeBytes, bitmaps, exports, keptEpochs } = found.value
     const infos = [...bitmaps].map(([name, bitmap]): BitmapInfo => ({
       name,
       dirtyBytes: bitmap.dirty.size * this.#blockBytes,
       recording: bitmap.recording,
     }))
-    return ok({ volume, pool, sizeBytes, bitmaps: infos, exports: [...exports.keys()] })
+    return ok({ volume, pool, sizeBytes, bitmaps: infos, exports: [...exports.keys()], keptEpochs })
   }
 
   async addBitmap(
@@ -564,6 +571,11 @@ function revoke(replica: Replica, which: (name: string, carried: Export) => bool
   const names = [...replica.exports].filter(([name, carried]) => which(name, carried)).map(([name]) => name)
   for (const name of names) replica.exports.delete(name)
   return names
+}
+
+function isServedAt({ exports }: Replica): (epoch: number) => boolean {
+  const served = new Set([...exports.values()].map(({ epoch }) => epoch))
+  return (epoch) => served.has(epoch)
 }
 
 function markDirty({ bitmaps }: Replica, block: number): void {

@@ -6,7 +6,19 @@ import type { World } from './world.ts'
 
 /** The largest set of hosts that are all in order and reach each other on every network. */
 export function soundPart(world: World): ReadonlySet<HostId> {
-  const sound = world.hostIds.filter((id) => isSound(world, id))
+  return largestPart(world, isSound)
+}
+
+/**
+ * The same of hosts that have all they were told to keep and can be asked for it, or will be able to within seconds:
+ * their agents, storage daemons and members of the store may have been killed.
+ */
+export function keepingPart(world: World): ReadonlySet<HostId> {
+  return largestPart(world, isKeeping)
+}
+
+function largestPart(world: World, isFit: (world: World, id: HostId) => boolean): ReadonlySet<HostId> {
+  const sound = world.hostIds.filter((id) => isFit(world, id))
   let best: readonly HostId[] = []
   for (const first of sound) {
     const part = [first]
@@ -24,13 +36,16 @@ export function hasRoom(world: World, id: HostId, guest: GuestId): boolean {
 }
 
 /** Nothing on the host is broken, off or standing still. */
-function isSound({ network, storage, etcd, host }: World, id: HostId): boolean {
+function isSound(world: World, id: HostId): boolean {
+  const { storage, etcd, host } = world
+  return isKeeping(world, id) && host(id).hasRunningAgent && etcd.isUp(id) && storage.daemon(id) === 'up'
+}
+
+function isKeeping({ network, storage, host }: World, id: HostId): boolean {
   return (
-    host(id).hasRunningAgent &&
+    network.presence(id) === 'on' &&
     host(id).guardian.isRunning &&
-    etcd.isUp(id) &&
     NETWORK_ROLES.every((role) => network.isClean(id, role)) &&
-    storage.daemon(id) === 'up' &&
     storage.disk(id) === 'ok'
   )
 }

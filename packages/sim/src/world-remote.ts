@@ -130,7 +130,8 @@ export function throughDaemon(options: DaemonOptions): VolumeHost {
       return async (...args: unknown[]) => {
         if (openMs > 0 && (method === 'exportToGuest' || method === 'exportAsTarget' || method === 'serveAnew'))
           await life.receive(clock.sleep(random.fraction() * openMs))
-        const answers = await daemonAnswers()
+        // Which replicas there are, and what of them has been kept, the host knows without its daemon.
+        const answers = method === 'inspect' && storage.daemon(host) === 'down' ? ok() : await daemonAnswers()
         if (!answers.ok) return answers
         const disk = storage.disk(host)
         if (

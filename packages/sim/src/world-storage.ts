@@ -103,8 +103,9 @@ export class WorldStorage {
 
   /** The daemon ends: its clients see it at once, where cables lead there. */
   stopDaemon(host: HostId): void {
+    const { volumesOf, random } = this.#options
     this.#server(host).daemon = 'down'
-    this.#options.volumesOf(host).loseDaemon()
+    volumesOf(host).loseDaemon(() => random.fraction() < 0.5)
     for (const connection of this.#connections)
       if (connection.leg.host === host && this.#reachBy(connection) === 'refuses') breakConnection(connection)
     this.#changed()

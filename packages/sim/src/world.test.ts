@@ -6,7 +6,7 @@ import type { HostId } from '@stead/core/model/ids.ts'
 import type { CommandVerb } from './fault-commands.ts'
 import { fuzzWorld } from './world-fuzz.ts'
 import { guestId, volumeId } from './world-records.ts'
-import { World } from './world.ts'
+import { World, type WorldOptions } from './world.ts'
 
 /** A few, at every run of the tests; `./dev sim fuzz --seeds N` tries more. */
 const FUZZ_SEEDS = 40
@@ -21,8 +21,9 @@ async function scenario(
     /** Does a command of `fault-commands.ts`, without its time. */
     act: (command: string) => void,
   ) => Promise<void>,
+  options: Partial<WorldOptions> = {},
 ): Promise<void> {
-  const world = new World({ seed: 1, guests: { web: ['h1', 'h2'] } })
+  const world = new World({ seed: 1, guests: { web: ['h1', 'h2'] }, ...options })
   const until = async (what: string, condition: () => boolean) =>
     assert.ok(
       await world.until(condition, LIMIT_MS),
@@ -56,6 +57,22 @@ test("the guest's host is lost: it runs elsewhere within two seconds, and nothin
     act('power-on h1')
     await until('it is protected', () => world.isProtected('web'))
   }))
+
+test('the host returns at once, and its peer had lost its storage daemon: the peer has all that was acknowledged', async () => {
+  // Whether the disks lose what was not flushed is left to chance.
+  for (let seed = 1; seed <= 12; seed++)
+    await scenario(
+      async (world, until, act) => {
+        act('kill-daemon h2')
+        act('power-off h1')
+        await world.clock.advance(seed * 40)
+        act('power-on h1')
+        await until('it runs again', () => world.isRunning('web') && (world.grant('web')?.epoch ?? 0) > 1)
+        await until('it is protected', () => world.isProtected('web'))
+      },
+      { seed, writeMs: 20 },
+    )
+})
 
 test('a leg is lost and comes back: the guest runs on, and only what changed is copied', () =>
   scenario(async (world, until, act) => {

@@ -19,7 +19,7 @@ import { SeededRandom } from './seeded-random.ts'
 import { VirtualClock } from './virtual-clock.ts'
 import { perform } from './world-commands.ts'
 import { WorldEtcd } from './world-etcd.ts'
-import { soundPart } from './world-health.ts'
+import { keepingPart } from './world-health.ts'
 import type { Timing } from './world-guardian.ts'
 import { WorldHost, type HostSurroundings } from './world-host.ts'
 import { WorldNetwork } from './world-network.ts'
@@ -139,7 +139,7 @@ export class World {
         numbersOn: (host, volume) => this.storage.numbersOn(host, volume),
         flushedNumbersOn: (host, volume) => this.storage.flushedNumbersOn(host, volume),
         processesOn: (host) => this.host(host).processes,
-        soundHosts: () => soundPart(this),
+        keepingHosts: () => keepingPart(this),
       },
       this.network,
       TIMING.leaseTtlMs,
@@ -250,10 +250,10 @@ export class World {
   perform(command: Omit<FaultCommand, 'atMs'>): void {
     this.log.push(`${this.clock.monotonicMs().toFixed(0).padStart(7)} *** ${[command.verb, ...command.args].join(' ')}`)
     this.#changedAtMs = this.clock.monotonicMs()
-    const before = soundPart(this).size
+    const before = keepingPart(this).size
     const suspects = this.checks.writes.suspects()
     perform(this, command)
-    if (soundPart(this).size < before) this.checks.writes.struck(suspects)
+    if (keepingPart(this).size < before) this.checks.writes.struck(suspects)
   }
 
   /** Writes records as a user does, through any member. */

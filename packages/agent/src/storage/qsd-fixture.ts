@@ -8,12 +8,8 @@ import { failure } from '@stead/core/errors.ts'
 import type { BlobId, VolumeId } from '@stead/core/model/ids.ts'
 import type { ExportAddress } from '@stead/core/ports/volume-host.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
-import type {
-  ExportClient,
-  RecordedState,
-  VolumeHostFixture,
-  VolumeHostSide,
-} from '@stead/sim/contract/volume-host-contract.ts'
+import type { ExportClient, RecordedState } from '@stead/sim/contract/volume-host-contract.ts'
+import type { KeptRunsFixture, KeptRunsSide } from '@stead/sim/contract/kept-runs-contract.ts'
 import { freePort } from '../free-port-fixture.ts'
 import { NbdClient } from '../nbd/nbd-client.ts'
 import { QsdVolumeHost } from './qsd-volume-host.ts'
@@ -22,13 +18,13 @@ export const POOL = 'pool'
 const HELPER = fileURLToPath(new URL('../../../../.native/bin/stead-run-guest', import.meta.url))
 const HUGE_BYTES = 2 ** 50
 
-export interface QsdSide extends VolumeHostSide {
+export interface QsdSide extends KeptRunsSide {
   readonly volumes: QsdVolumeHost
   /** Another agent of the same host: its own object over the same daemon, once this one has been released. */
   successor(): QsdVolumeHost
 }
 
-export interface QsdFixture extends VolumeHostFixture {
+export interface QsdFixture extends KeptRunsFixture {
   readonly source: QsdSide
   readonly target: QsdSide
   readonly folder: string
@@ -41,10 +37,12 @@ export async function makeQsdFixture(capacityBytes = 2 ** 40): Promise<QsdFixtur
   const make = async (host: string, other: () => QsdVolumeHost): Promise<QsdSide> => {
     const records = new Map<VolumeId, RecordedState>()
     const port = await freePort()
+    let boots = 1
     const open = () => {
       const volumes = new QsdVolumeHost({
         pools: [{ name: POOL, path: join(folder, host), capacityBytes, port, listenAddress: '127.0.0.1' }],
         helper: HELPER,
+        bootId: `boot ${boots}`,
         readEpoch: async (volume) => {
           const record = records.get(volume)
           return record ? ok(record) : fail(failure('not_found', `No record of ${volume}`))
@@ -56,10 +54,26 @@ export async function makeQsdFixture(capacityBytes = 2 ** 40): Promise<QsdFixtur
       hosts.push(volumes)
       return volumes
     }
-    const volumes = open()
+    let volumes = open()
+    const startDaemon = async () => must(await volumes.ensureDaemon(POOL))
+    const killDaemon = async () => {
+      must(await must(volumes.daemon(POOL)).kill())
+    }
+    const boot = async () => {
+      await killDaemon()
+      volumes.release()
+      boots += 1
+      volumes = open()
+      await startDaemon()
+    }
     return {
       host,
-      volumes,
+      get volumes() {
+        return volumes
+      },
+      killDaemon,
+      startDaemon: async () => void (await startDaemon()),
+      boot,
       address: '127.0.0.1',
       record: (volume, granted) => records.set(volume, granted),
       connect: connectExport,
@@ -73,10 +87,7 @@ export async function makeQsdFixture(capacityBytes = 2 ** 40): Promise<QsdFixtur
   try {
     const source: QsdSide = await make('a', () => target.volumes)
     const target: QsdSide = await make('b', () => source.volumes)
-    for (const { volumes } of [source, target]) {
-      const ensured = await volumes.ensureDaemon(POOL)
-      if (!ensured.ok) throw new Error(JSON.stringify(ensured.error), { cause: ensured.error })
-    }
+    for (const side of [source, target]) await side.startDaemon()
     const addBlob = async (content: Buffer) => {
       const path = join(folder, `blob-${blobs.size}`)
       await writeFile(path, content)
@@ -102,4 +113,9 @@ export async function connectExport({ exportName, loopback, port }: ExportAddres
     flush: () => value.flush(),
     close: () => value.disconnect(),
   })
+}
+
+function must<T>(result: Result<T>): T {
+  if (!result.ok) throw new Error(JSON.stringify(result.error), { cause: result.error })
+  return result.value
 }

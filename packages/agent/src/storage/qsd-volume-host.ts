@@ -28,6 +28,7 @@ import { BITMAP_DIRTY } from '../nbd/nbd-protocol.ts'
 import { ALLOCATION, blockDigests } from './block-digests.ts'
 import { BLOCK_BYTES, normalizeRanges } from './byte-ranges.ts'
 import { cleanAfterDeadAgent } from './dead-agent-leftovers.ts'
+import { keptEpochs, noteKeptRun } from './kept-runs.ts'
 import { KeyedLock } from './keyed-lock.ts'
 import { MemoryImages } from './memory-images.ts'
 import { LocalReplicaSnapshots } from './replica-snapshots.ts'
@@ -47,6 +48,8 @@ export interface QsdVolumeHostOptions {
   /** Path of `stead-run-guest`. */
   readonly helper: string
   readonly user?: { readonly uid: number; readonly gid: number }
+  /** Changes with each boot of the host. */
+  readonly bootId: string
   readonly readEpoch: EpochReader
   /**
    * Whether the volume's record still names a replica in this pool, read linearizably. A create's request may arrive after
@@ -228,6 +231,9 @@ export class QsdVolumeHost implements VolumeHost {
       const isKept = isBesideRun(allowed.value, epoch) || (isServed && present.value !== undefined)
       const bitmapIsNew = isKept ? ok(false) : await node.ensureRecording(syncPoint)
       if (!bitmapIsNew.ok) return bitmapIsNew
+      const others = epochsOf(exports.value.filter(({ name }) => !revoked.value.includes(name)))
+      const noted = isServed ? ok() : await noteKeptRun(place.pool, volume, this.#options.bootId, epoch, others)
+      if (!noted.ok) return noted
       const added = isServed ? ok() : await node.addExport(exportName, { writable: true })
       if (!added.ok) return added
       // The run's own flushes say nothing of what earlier ones have left.
@@ -340,7 +346,8 @@ export class QsdVolumeHost implements VolumeHost {
     if (!place.ok) return place
     const size = await this.#sizeOf(place.value.pool, volume)
     if (!size.ok) return size
-    const found = { volume, pool, sizeBytes: size.value }
+    const kept = await keptEpochs(place.value.pool, volume, this.#options.bootId)
+    const found = { volume, pool, sizeBytes: size.value, keptEpochs: kept }
     if (place.value.daemon.absent) return ok({ ...found, bitmaps: [], exports: [] })
     const bitmaps = await place.value.node.bitmaps()
     if (!bitmaps.ok) return bitmaps

@@ -13,6 +13,7 @@ import type { VolumeId } from '@stead/core/model/ids.ts'
 import type { BitmapInfo } from '@stead/core/ports/volume-host.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { BLOCK_BYTES } from './byte-ranges.ts'
+import { forgetKeptRuns } from './kept-runs.ts'
 import { readStack } from './layer-files.ts'
 import type { Layer } from './layer-stack.ts'
 import type { QemuBlockGraph } from '../qemu/block-graph.ts'
@@ -117,6 +118,8 @@ export class VolumeNode {
 
   /** Puts an open layer on top of `below`, on which the volume stands now: it takes the writes from this moment on. */
   async putOnTop(layer: Layer, below: Layer): Promise<Result<void>> {
+    const forgotten = await forgetKeptRuns(this.#daemon.pool, this.#volume)
+    if (!forgotten.ok) return forgotten
     const put = await this.#daemon.call('blockdev-snapshot', {
       node: this.layerNode(below),
       overlay: this.layerNode(layer),

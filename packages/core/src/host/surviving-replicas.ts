@@ -1,6 +1,7 @@
 /**
  * After a run that ended with its host: which replica has all that the guest was told is written? A host that has lost
- * its power has also lost what its disks had acknowledged and not flushed; another one that held a leg has it all.
+ * its power has also lost what its disks had acknowledged and not flushed; another one that held a leg has it all, also
+ * when its storage daemon was killed.
  */
 import type { Grant } from '../model/grant.ts'
 import type { Guest } from '../model/guest.ts'
@@ -17,9 +18,8 @@ const RETRY_MS = 100
 const ASK_MS_MAX = 10_000
 
 /**
- * Calls this host's replicas stale where its storage daemon has not lived through the run and another current one's
- * has: the coordinator would prefer the local one as source of the next run. Where nobody's daemon has, nothing is
- * known to be better.
+ * Calls this host's replicas stale where it may have lost something of the run and another current one has not: the
+ * coordinator would prefer the local one as source of the next run. Where all may have, nothing is known to be better.
  */
 export async function yieldToSurvivors(context: HostContext, guest: Guest, grant: Grant): Promise<void> {
   const { self, clock } = context
@@ -28,9 +28,9 @@ export async function yieldToSurvivors(context: HostContext, guest: Guest, grant
     const volume = await currentRecord(context, id)
     if (!volume) continue
     const own = replicaOn(volume, self)
-    if (own?.state !== 'in-sync' || (await hasLivedThrough(context, volume, own, grant.epoch)) === true) continue
+    if (own?.state !== 'in-sync' || (await ask(context, volume, own, grant.epoch)) === 'kept') continue
     const others = inSync(volume).filter((replica) => replica !== own)
-    if (!(await hasAnySurvived(context, volume, others, grant))) continue
+    if (!(await hasAnyKept(context, volume, others, grant))) continue
     await records.markStale(volume.id, self, {
       sinceEpoch: grant.epoch,
       since: clock.wallMs(),
@@ -56,9 +56,10 @@ async function currentRecord({ store, clock }: HostContext, id: VolumeId): Promi
  * A host that cannot be asked may have all that the guest was told is written: it is asked again until it answers, or
  * until the cluster holds it to be lost too. Then two failures have come together, and the guest need not wait longer.
  * One that others hear and this host does not, for as long as it takes to find out, counts as a survivor: if it is none,
- * its replica is no worse than the own one.
+ * its replica is no worse than the own one. One whose storage daemon stands still is asked as long: it is killed and
+ * started again meanwhile.
  */
-async function hasAnySurvived(
+async function hasAnyKept(
   context: HostContext,
   volume: Volume,
   others: readonly Replica[],
@@ -69,27 +70,34 @@ async function hasAnySurvived(
   for (;;) {
     const isLost = ({ host }: Replica) => mirror.state.statuses.get(host)?.value.state === 'lost'
     const asked = others.filter((replica) => !isLost(replica))
-    const survived = await Promise.all(asked.map((replica) => hasLivedThrough(context, volume, replica, grant.epoch)))
-    if (survived.includes(true)) return true
+    const words = await Promise.all(asked.map((replica) => ask(context, volume, replica, grant.epoch)))
+    if (words.includes('kept')) return true
     const isOver = (mirror.state.grants.get(grant.guest)?.value.epoch ?? 0) !== grant.epoch
-    if (!survived.includes(undefined) || isOver) return false
-    if (clock.monotonicMs() - startedMs > ASK_MS_MAX) return true
+    if (words.every((word) => word === 'not kept') || isOver) return false
+    if (clock.monotonicMs() - startedMs > ASK_MS_MAX) return words.includes('unreachable')
     await clock.sleep(RETRY_MS)
   }
 }
 
 /**
- * A daemon keeps exports and bitmaps in memory: one that still has the run's export, or the sync point's bitmap, has not
- * been restarted since. (A leg that joined while another replica was stale has a bitmap of another name.) Undefined: the host does not answer.
+ * Whether all is there that the replica was sent. A daemon keeps exports and bitmaps in memory: one that still has the
+ * run's export, or the sync point's bitmap, has not been restarted since. (A leg that joined while another replica was
+ * stale has a bitmap of another name.) Of one that was restarted the host must have kept its power, and no data of the run
+ * may have been in the daemon's memory alone.
  */
-async function hasLivedThrough(
+async function ask(
   { volumesOn }: HostContext,
   volume: Volume,
   { host, pool }: Replica,
   epoch: number,
-): Promise<boolean | undefined> {
+): Promise<'kept' | 'not kept' | 'unreachable' | 'failing'> {
   const info = await volumesOn(host).inspect(volume.id, pool)
-  if (!info.ok) return info.error.code === 'host_unreachable' ? undefined : false
-  const { exports, bitmaps } = info.value
-  return exports.includes(exportNameOf(volume.id, epoch)) || bitmaps.some((bitmap) => bitmap.name === volume.syncPoint)
+  if (!info.ok) {
+    const { code } = info.error
+    return code === 'host_unreachable' ? 'unreachable' : code === 'not_found' ? 'not kept' : 'failing'
+  }
+  const { exports, bitmaps, keptEpochs = [] } = info.value
+  const hasLived =
+    exports.includes(exportNameOf(volume.id, epoch)) || bitmaps.some((bitmap) => bitmap.name === volume.syncPoint)
+  return hasLived || keptEpochs.includes(epoch) ? 'kept' : 'not kept'
 }

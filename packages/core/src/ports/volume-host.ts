@@ -36,6 +36,12 @@ export interface ReplicaInfo {
   readonly sizeBytes: number
   readonly bitmaps: readonly BitmapInfo[]
   readonly exports: readonly string[]
+  /**
+   * Runs that were served since the host's last boot, and of which everything that was acknowledged has gone to the
+   * replica's file: it is there also when the storage daemon has ended meanwhile, as long as the host has kept its power.
+   * Absent: told by a version that does not know.
+   */
+  readonly keptEpochs?: readonly number[]
 }
 
 export interface CopyProgress {

@@ -13,8 +13,8 @@ export interface Evidence {
   /** What a loss of power would leave, in the worst case. */
   readonly flushedNumbersOn: (host: HostId, volume: VolumeId) => readonly number[]
   readonly processesOn: (host: HostId) => Iterable<Process>
-  /** Hosts that are in order and reach each other. */
-  readonly soundHosts: () => ReadonlySet<HostId>
+  /** Hosts that have what they were told to keep and can be asked for it, whatever was killed on them. */
+  readonly keepingHosts: () => ReadonlySet<HostId>
   /** Tells of a broken promise, in one sentence. */
   readonly violate: (sentence: string) => void
 }

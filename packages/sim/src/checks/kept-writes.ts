@@ -129,7 +129,7 @@ export class KeptWrites {
         return this.#evidence.violate(
           `the loss of ${host} has lost write ${promised.flushed[slot]} of ${volume}, which was flushed`,
         )
-      const isSingle = this.#evidence.soundHosts().size === this.#evidence.hostIds.length - 1
+      const isSingle = this.#evidence.keepingHosts().size === this.#evidence.hostIds.length - 1
       const isEverywhere = current.every((each) => promised.undoneOn.has(each))
       if (isEverywhere || !isSingle || !written.has(volume)) giveUpUnflushed(promised)
     }

@@ -78,6 +78,7 @@ export function volumeHostContract(name: string, make: () => Promise<VolumeHostF
       sizeBytes: SIZE,
       bitmaps: [],
       exports: [],
+      keptEpochs: [],
     })
     const client = await serve(source, volume, pool, 1)
     assert.ok(value(await client.read(SIZE - BLOCK, BLOCK)).equals(Buffer.alloc(BLOCK)))
