@@ -20,7 +20,8 @@ async function start(context: TestContext, capacityBytes?: number) {
   const { source: side, folder } = fixture
   const volume = randomUUID().replaceAll('-', '') as VolumeId
   value(await side.volumes.createReplica({ volume, pool: POOL, sizeBytes: SIZE }))
-  const files = () => readdirSync(join(folder, side.host)).filter((name) => name.startsWith(volume))
+  const files = () =>
+    readdirSync(join(folder, side.host)).filter((name) => name.startsWith(volume) && !name.endsWith('.kept.json'))
   return { side, volume, files, guest: await serve(side, side.volumes, volume, 1) }
 }
 
