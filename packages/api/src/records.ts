@@ -16,6 +16,7 @@ import type { Operation } from '@stead/core/model/operation.ts'
 import type { Image, Removal, Volume } from '@stead/core/model/volume.ts'
 import { failure } from '@stead/core/errors.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
+import { containerHostSchema, containerSchema, rootFactsSchema } from './container-records.ts'
 import { z } from 'zod'
 import { blobIdSchema } from './blob-id-schema.ts'
 import { nicLimitsSchema } from './hardware-records.ts'
@@ -82,6 +83,7 @@ export const hostSchema = z.object({
     .object({ level: processorLevelSchema, model: z.string() })
     .exactOptional()
     .describe('What its processor can offer to guests: x86-64-v1 to v4'),
+  containers: containerHostSchema.exactOptional().describe('Absent: it runs no containers'),
   qemuVersion: z.string().exactOptional().describe('Decides between which hosts guests move live'),
 })
 
@@ -189,7 +191,11 @@ const kernelBootSchema = z.object({
   initrd: blobIdSchema.exactOptional(),
   append: z.string().describe("The kernel's command line"),
 })
-export const bootSchema = z.discriminatedUnion('kind', [kernelBootSchema, z.object({ kind: z.literal('disk') })])
+export const bootSchema = z.discriminatedUnion('kind', [
+  kernelBootSchema,
+  z.object({ kind: z.literal('disk') }),
+  z.object({ kind: z.literal('container') }),
+])
 
 export const haSchema = z
   .enum(['started', 'stopped', 'ignored'])
@@ -204,15 +210,18 @@ export const nicSchema = z.object({
   network: z.literal('lan'),
   slot: wholeNumber().exactOptional().describe('Its number, which decides its place in the machine'),
   limits: nicLimitsSchema.exactOptional(),
+  addresses: z.array(z.string()).exactOptional().describe('With prefix length; a container may use no others'),
+  gateways: z.array(z.string()).exactOptional(),
 })
 
 export const guestSchema = z.object({
   id: guestId,
   name: z.string(),
-  kind: z.literal('vm'),
+  kind: z.enum(['vm', 'ct']),
   memoryBytes: bytes("The guest's memory"),
   cpus: wholeNumber(),
   boot: bootSchema,
+  container: containerSchema.exactOptional(),
   volumes: z.array(volumeId),
   memoryMaxBytes: bytes('Memory up to which it can grow while it runs').exactOptional(),
   cpusMax: wholeNumber().exactOptional().describe('Processors up to which it can grow while it runs'),
@@ -313,7 +322,11 @@ export const removalSchema = z.object({ host: hostId, volume: volumeId, pool: z.
 /** A disk image under a name. */
 export const imageSchema = z.object({
   name: z.string(),
-  kind: z.enum(['disk', 'iso']).exactOptional().describe('`disk` when absent; an `iso` lies in a CD drive'),
+  kind: z
+    .enum(['disk', 'iso', 'root'])
+    .exactOptional()
+    .describe('`disk` when absent; an `iso` lies in a CD drive, a `root` is the file system of containers'),
+  root: rootFactsSchema.exactOptional().describe('Of kind `root`'),
   blob: blobIdSchema,
   format: z.enum(['raw', 'qcow2']),
   virtualSizeBytes: bytes('Size of the disk that it fills'),

@@ -1,6 +1,7 @@
 /** What the API shows: the responses' schemas. Fields are stable; new ones may be added. */
 import { NETWORK_ROLES } from '@stead/core/model/host.ts'
 import { diskLimitsSchema, nicLimitsSchema, pendingChangeSchema } from './hardware-records.ts'
+import { containerHostSchema, containerViewSchema } from './container-records.ts'
 import { z } from 'zod'
 import { notesSchema, probeSchema, protectedFromSchema, scheduleSchema, tagsSchema } from './lifecycle-records.ts'
 import { hostDevicesSchema, hostHugePagesSchema, platformViewSchema } from './platform-records.ts'
@@ -88,7 +89,7 @@ export type ScheduleView = z.output<typeof scheduleViewSchema>
 export const guestViewSchema = z.object({
   name: z.string(),
   id: z.string(),
-  kind: z.literal('vm'),
+  kind: z.enum(['vm', 'ct']).describe('A virtual machine or a container'),
   state: guestStateSchema,
   reason: z.string().describe('Why it is in this state; empty when there is nothing to say'),
   host: z.string().nullable().describe('Where it runs or waits; null when no host holds its grant'),
@@ -130,11 +131,12 @@ export const guestViewSchema = z.object({
     .nullable()
     .describe('As its balloon tells; null in lists and while it does not say'),
   boot: z.object({
-    kind: z.enum(['kernel', 'disk']),
+    kind: z.enum(['kernel', 'disk', 'container']),
     kernel: z.string().exactOptional(),
     initrd: z.string().exactOptional(),
     append: z.string().exactOptional(),
   }),
+  container: containerViewSchema.nullable().describe('Of a container; null of a VM'),
   platform: platformViewSchema,
   nics: z.array(
     z.object({
@@ -142,6 +144,8 @@ export const guestViewSchema = z.object({
       mac: z.string(),
       network: z.string(),
       limits: nicLimitsSchema.exactOptional(),
+      addresses: z.array(z.string()).exactOptional(),
+      gateways: z.array(z.string()).exactOptional(),
     }),
   ),
   pending: z.array(pendingChangeSchema).describe('Wishes that have not come true in the running guest'),
@@ -194,6 +198,7 @@ export const hostViewSchema = z.object({
   memoryBytes: z.number().int(),
   memoryGrantedBytes: z.number().int().describe('Memory of the guests granted to it'),
   accelerator: z.enum(['kvm', 'tcg', 'none']),
+  containers: containerHostSchema.nullable().describe('What it can do for containers; null: it runs none'),
   devices: hostDevicesSchema,
   hugePages: hostHugePagesSchema,
   pools: z.array(

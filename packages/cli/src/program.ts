@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander'
 import { FAILURES } from '@stead/core/errors.ts'
 import { addBenchCommands } from './commands/bench.ts'
 import { addClusterCommands } from './commands/cluster.ts'
+import { addCtCommands } from './commands/ct.ts'
 import { addDecisionCommands } from './commands/decision.ts'
 import { addExplainCommands } from './commands/explain.ts'
 import { addHistoryCommands } from './commands/history.ts'
@@ -28,6 +29,7 @@ export function buildProgram(terminal: Terminal = processTerminal): Command {
     })
     .showHelpAfterError('hint: add --help to see the arguments')
   addVmCommands(program, terminal)
+  addCtCommands(program, terminal)
   addClusterCommands(program, terminal)
   addHostCommands(program, terminal)
   addRuleCommands(program, terminal)

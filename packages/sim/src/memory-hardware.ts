@@ -4,7 +4,7 @@ import type { DiskLimits } from '@stead/core/model/hardware.ts'
 import type { GuestId, VolumeId } from '@stead/core/model/ids.ts'
 import { BALLOON_MIN_BYTES } from '@stead/core/model/growth.ts'
 import type { GuestHardware, GuestMemoryUse, HardwareFacts } from '@stead/core/ports/guest-hardware.ts'
-import type { GuestDisk, LaunchNic } from '@stead/core/ports/guest-host.ts'
+import type { GuestDisk, LaunchContainer, LaunchNic } from '@stead/core/ports/guest-host.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { MemoryMachine, Process } from './memory-machine.ts'
 
@@ -36,7 +36,16 @@ export class MemoryHardware implements GuestHardware {
         cpusMin: cpusMax === undefined ? cpus : 1,
         cpusMax: cpusMax ?? cpus,
         ...(memoryMaxBytes === undefined ? {} : { balloonBytes: balloonBytes + memoryAddedBytes }),
+        ...(launch.container ? { container: launch.container } : {}),
       })
+    })
+  }
+
+  async setContainer(guest: GuestId, container: LaunchContainer): Promise<Result<void>> {
+    return this.#with(guest, (process) => {
+      if (!process.launch.container) return fail(failure('bad_request', 'The guest is a virtual machine, no container'))
+      process.launch = { ...process.launch, container }
+      return ok()
     })
   }
 

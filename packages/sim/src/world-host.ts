@@ -471,6 +471,7 @@ const NO_DEVICES: HostDevices = {
   memoryNodes: async () => [0],
 }
 const NO_TAPS: NetworkHost = {
+  portName: (_guest, index) => `tap${index}`,
   ensureTap: async () => ok('tap0'),
   removeTap: async () => ok(),
   limitTap: async () => ok(),

@@ -11,6 +11,7 @@ import type { Verdict } from '@stead/core/ha/coordinator.ts'
 import { problemOf } from '@stead/core/ha/planning-problem.ts'
 import { placeGuests } from '@stead/core/planning/place.ts'
 import type { ClusterState } from '@stead/core/model/cluster.ts'
+import type { ContainerSystem } from '@stead/core/model/container.ts'
 import type { Decision } from '@stead/core/model/decision.ts'
 import type { Guest } from '@stead/core/model/guest.ts'
 import type { Host } from '@stead/core/model/host.ts'
@@ -20,6 +21,7 @@ import type { GuestPlatform, VolumeRole } from '@stead/core/model/platform.ts'
 import { guestByName, promisedPoolBytes } from '@stead/core/model/records.ts'
 import type { Image, Replica, Volume, VolumeContent } from '@stead/core/model/volume.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
+import { addressInUse, containerNic, newContainer } from './container-settings.ts'
 import type { FirmwareFiles } from './firmware-files.ts'
 import { sizeProblem } from './guest-size.ts'
 
@@ -45,6 +47,8 @@ export interface CreateContext {
   readonly firmware?: FirmwareFiles
   /** What each disk starts with, other than an image that the request names: of a clone. */
   readonly contents?: readonly VolumeContent[]
+  /** Of a clone of a container. */
+  readonly system?: ContainerSystem
 }
 
 export function planCreate(context: CreateContext, request: CreateGuest): Result<CreatePlan> {
@@ -75,18 +79,27 @@ export function planCreate(context: CreateContext, request: CreateGuest): Result
   const ha = request.ha ?? (desired === 'running' ? 'started' : 'stopped')
   if (request.start && ha === 'stopped')
     return fail(failure('bad_request', '--start contradicts --ha stopped', { hint: 'Leave one of them out' }))
-  const nics: Guest['nics'] = request.nic ? [{ mac: macOf(id), network: 'lan' }] : []
+  if ((request.boot.kind === 'container') !== (request.container !== undefined))
+    return fail(failure('bad_request', 'A guest boots from `container` when it has one, and only then'))
+  const nic = request.container ? containerNic(request, macOf(id)) : { mac: macOf(id), network: 'lan' as const }
+  const nics: Guest['nics'] = request.nic ? [nic] : []
+  const used = addressInUse(state, id, nic.addresses)
+  if (used) return fail(used)
   const planned = planMedia(state, { id, name: request.name, nics }, request.media ?? {})
   if (!planned.ok) return planned
   const { media, seed } = planned.value
+  const volumeIds = wantedVolumes(context, request).map(() => uuid().replaceAll('-', '') as VolumeId)
+  const container = request.container ? newContainer(state, request, volumeIds, context.system) : ok(undefined)
+  if (!container.ok) return container
   const guest: Guest = {
     id,
     name: request.name,
-    kind: 'vm',
+    kind: container.value ? 'ct' : 'vm',
+    ...(container.value ? { container: container.value } : {}),
     memoryBytes: request.memoryBytes,
     cpus: request.cpus,
     boot: bootOf(request.boot),
-    volumes: wantedVolumes(context, request).map(() => uuid().replaceAll('-', '') as VolumeId),
+    volumes: volumeIds,
     nics,
     ...(request.display === undefined ? {} : { display: request.display }),
     ...(media ? { media } : {}),
@@ -94,7 +107,7 @@ export function planCreate(context: CreateContext, request: CreateGuest): Result
     desired,
     forceStop: false,
     ...platformOf(context, request),
-    ...maximaOf(request),
+    ...(request.container ? {} : maximaOf(request)),
     ...(request.processor === undefined ? {} : { processor: request.processor }),
     ...(request.host === undefined ? {} : { preferredHost: request.host as HostId }),
     deleting: false,
@@ -249,7 +262,7 @@ interface WantedVolume extends Omit<CreateGuest['disks'][number], 'image' | 'ima
 /** The disks, and after them what the machine itself keeps, which follows the guest in the same way. */
 function wantedVolumes(
   { firmware, contents }: CreateContext,
-  { disks, platform }: CreateGuest,
+  { disks, platform, container }: CreateGuest,
 ): readonly WantedVolume[] {
   const replicas = disks[0]?.replicas ?? 2
   const pool = disks[0]?.pool
@@ -257,7 +270,13 @@ function wantedVolumes(
   return [
     ...disks.map((disk, index) => {
       const content = contents?.[index]
-      return { ...disk, name: `disk${index}`, ...(content ? { content } : {}) }
+      const isRoot = container !== undefined && index === 0 && !content
+      return {
+        ...disk,
+        name: `disk${index}`,
+        ...(content ? { content } : {}),
+        ...(isRoot ? { image: container.template } : {}),
+      }
     }),
     ...(firmware
       ? [
@@ -354,7 +373,7 @@ function describeRoom(state: ClusterState, host: Host, pool: string | undefined)
 }
 
 function bootOf(boot: CreateGuest['boot']): Guest['boot'] {
-  if (boot.kind === 'disk') return { kind: 'disk' }
+  if (boot.kind !== 'kernel') return { kind: boot.kind }
   const { kernel, initrd, append } = boot
   return { kind: 'kernel', kernel, append, ...(initrd === undefined ? {} : { initrd }) }
 }

@@ -12,6 +12,7 @@ import { isActive, volumesOf } from '@stead/core/model/records.ts'
 import type { Write } from '@stead/core/ports/store.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { Change } from './change.ts'
+import { changedContainer } from './container-settings.ts'
 import { hasSize, lackOfRoom, resized } from './guest-size.ts'
 import { lifecycleSettings, objectionTo } from './lifecycle-settings.ts'
 
@@ -81,7 +82,9 @@ export function setChange(
   const settings = Object.fromEntries(
     SETTINGS.flatMap((name) => (body[name] === undefined ? [] : [[name, body[name]]])),
   )
-  const isEmpty = Object.keys(settings).length === 0 && Object.keys(lifecycle).length === 0
+  const contained = body.container ? changedContainer(state, guest, body.container) : ok(guest)
+  if (!contained.ok) return contained
+  const isEmpty = Object.keys(settings).length === 0 && Object.keys(lifecycle).length === 0 && !body.container
   if (isEmpty && ha === undefined && watchdog === undefined && !hasSize(body))
     return fail(failure('bad_request', 'Nothing is to be changed', { hint: 'Give at least one setting' }))
   const runs = isActive(state.grants.get(guest.id)?.value)
@@ -91,7 +94,7 @@ export function setChange(
         hint: `\`stead vm stop ${guest.name}\` first`,
       }),
     )
-  const sized = resized(guest, body, runs || guest.desired === 'running')
+  const sized = resized(contained.value, body, runs || guest.desired === 'running')
   if (!sized.ok) return sized
   const desired = ha === undefined || ha === 'ignored' ? guest.desired : ha === 'started' ? 'running' : 'stopped'
   const kind = desired === guest.desired ? 'vm.set' : desired === 'running' ? 'vm.start' : 'vm.stop'

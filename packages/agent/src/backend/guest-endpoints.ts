@@ -83,6 +83,7 @@ export function guestEndpoints(desk: Desk): Answers {
       desk.loaded((state) =>
         ok({
           items: [...state.guests.values()]
+            .filter(({ value }) => query.kind === undefined || value.kind === query.kind)
             .filter(({ value }) => hasTags(value, query.tag))
             .map((guest) => guestView(desk.view(), guest))
             .toSorted((a, b) => a.name.localeCompare(b.name)),
@@ -223,16 +224,19 @@ export function guestEndpoints(desk: Desk): Answers {
 }
 
 export function createChange({ guest, volumes, decision }: CreatePlan): Change {
+  const ids = guest.container && KEYS.containerIds(guest.container.idBase)
   return {
     kind: 'vm.create',
     subject: `guest/${guest.id}`,
     compares: [
       { key: KEYS.guestName(guest.name), modRevision: 0n },
       { key: KEYS.guest(guest.id), modRevision: 0n },
+      ...(ids === undefined ? [] : [{ key: ids, modRevision: 0n }]),
     ],
     writes: [
       { kind: 'put', key: KEYS.guestName(guest.name), value: guest.id },
       { kind: 'put', key: KEYS.guest(guest.id), value: JSON.stringify(guest) },
+      ...(ids === undefined ? [] : [{ kind: 'put' as const, key: ids, value: guest.id }]),
       ...volumes.map((volume) => ({
         kind: 'put' as const,
         key: KEYS.volume(volume.id),

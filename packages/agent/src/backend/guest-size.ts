@@ -44,6 +44,8 @@ export function resized(guest: Guest, settings: SizeSettings, runs: boolean): Re
 /** What cannot be, at any time. */
 export function sizeProblem(guest: Guest, asked: SizeSettings): Failure | undefined {
   const { platform = {}, memoryBytes, cpus } = guest
+  if (guest.kind === 'ct' && (asked.memoryMaxBytes ?? asked.cpusMax ?? asked.balloonBytes) !== undefined)
+    return failure('bad_request', `${guest.name} is a container: its memory and processors change at any time`)
   if (asked.memoryMaxBytes !== undefined && asked.memoryMaxBytes < memoryBytes)
     return failure('bad_request', `The maximum of ${guest.name}'s memory is less than its memory`)
   if (asked.cpusMax !== undefined && asked.cpusMax < cpus)
@@ -68,6 +70,8 @@ export function sizeProblem(guest: Guest, asked: SizeSettings): Failure | undefi
 
 /** A guest that runs is counted with what it has until it has given it back; without a maximum it never would. */
 function givingBackProblem(guest: Guest, next: Guest): Failure | undefined {
+  // A container's are limits of its host's kernel, which change at once.
+  if (guest.kind === 'ct') return undefined
   const canGiveMemory = next.memoryBytes >= guest.memoryBytes || guest.memoryMaxBytes !== undefined
   const canGiveCpus = next.cpus >= guest.cpus || guest.cpusMax !== undefined
   if (canGiveMemory && canGiveCpus) return undefined

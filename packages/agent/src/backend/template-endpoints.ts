@@ -11,6 +11,7 @@ import type { Compare } from '@stead/core/ports/store.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { ApiBackend } from '../http/backend.ts'
 import { planCreate } from './create-plan.ts'
+import { containerLike } from './container-settings.ts'
 import type { Desk } from './desk.ts'
 import type { FirmwareFiles } from './firmware-files.ts'
 import { createChange } from './guest-endpoints.ts'
@@ -64,7 +65,10 @@ export function templateEndpoints(desk: Desk): Answers {
             format,
             ...(body.linked ? { linked: true as const } : {}),
           }))
-          return planCreate({ ...context, ...firmwareLike(source, firmware), contents }, likeness(state, source, body))
+          return planCreate(
+            { ...context, ...firmwareLike(source, firmware), ...systemLike(source), contents },
+            likeness(state, source, body),
+          )
         })
       const change = await desk.changeAdmitted(request, body.acceptBreach, async () => {
         const planned = plan()
@@ -149,6 +153,10 @@ async function capture(desk: Desk, volume: Volume): Promise<Result<ImageDisk>> {
   )
 }
 
+function systemLike({ container }: Guest) {
+  return container ? { system: container.system } : {}
+}
+
 /** The firmware that the guest was made with, its variables as they are in the copy. */
 function firmwareLike({ platform }: Guest, variables: ImageDisk | undefined): { readonly firmware?: FirmwareFiles } {
   if (!platform?.firmware || !variables) return {}
@@ -184,7 +192,8 @@ function likeness(
       imageDisk: 0,
       linked: false,
     })),
-    boot: source.boot,
+    boot: source.boot.kind === 'kernel' ? source.boot : { kind: source.boot.kind },
+    ...(source.container ? { container: containerLike(source.container) } : {}),
     platform: platformLike(source),
     start: body.start,
     nic: source.nics.length > 0,

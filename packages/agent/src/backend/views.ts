@@ -5,7 +5,6 @@ import { operationOutcome } from '@stead/core/ha/operations.ts'
 import type { ClusterState, Versioned } from '@stead/core/model/cluster.ts'
 import type { Decision } from '@stead/core/model/decision.ts'
 import { failuresMax, haPolicyOf, type Guest, type GuestObservation, type GuestState } from '@stead/core/model/guest.ts'
-import { nicSlot } from '@stead/core/model/hardware.ts'
 import type { Host, HostPolicy } from '@stead/core/model/host.ts'
 import type { HostId, VolumeId } from '@stead/core/model/ids.ts'
 import { whyNotMigratable } from '@stead/core/model/platform.ts'
@@ -13,6 +12,7 @@ import type { Operation } from '@stead/core/model/operation.ts'
 import { moveProgress } from '@stead/core/ha/storage-move.ts'
 import { grantedMemoryBytes, isActive, promisedPoolBytes, volumesOf } from '@stead/core/model/records.ts'
 import type { Volume } from '@stead/core/model/volume.ts'
+import { containerView, nicViews } from './container-views.ts'
 import { lifecycleView } from './lifecycle-views.ts'
 
 /** What one agent can add to the records: whom it hears, and what replicas lack. */
@@ -48,8 +48,9 @@ export function guestView(context: ViewContext, { value: guest, revision }: Vers
     cpus: guest.cpus,
     ...sizeView(state, guest),
     boot: guest.boot,
+    container: containerView(guest),
     platform: platformView(guest),
-    nics: guest.nics.map((nic, position) => ({ ...nic, slot: nicSlot(nic, position) })),
+    nics: nicViews(guest),
     pending: isActive(grant) ? [...(state.observations.get(guest.id)?.value.hardware?.pending ?? [])] : [],
     agent: { execute: guest.agent?.execute ?? false },
     addresses: null,
@@ -246,6 +247,7 @@ export function hostView({ state, verdicts }: ViewContext, { value: host, revisi
     memoryBytes: host.memoryBytes,
     memoryGrantedBytes: grantedMemoryBytes(state, host.id),
     accelerator: host.accelerator,
+    containers: host.containers ?? null,
     devices: (host.devices ?? []).map((device) => ({ ...device })),
     hugePages: { ...host.hugePages },
     pools: host.pools.map((pool) => ({

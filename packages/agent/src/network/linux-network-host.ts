@@ -36,6 +36,10 @@ export class LinuxNetworkHost implements NetworkHost {
     this.#ip = options.ip ?? ['ip']
   }
 
+  portName(guest: GuestId, index: number): string {
+    return tapName(guest, index)
+  }
+
   async ensureTap(guest: GuestId, index: number, nic: Nic): Promise<Result<string>> {
     const tap = tapName(guest, index)
     const bridgeName = this.#bridges[nic.network]

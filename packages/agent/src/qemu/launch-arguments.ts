@@ -100,7 +100,7 @@ function serialArguments({ serialSocket, consoleLog }: GuestPaths): string[] {
 }
 
 function bootArguments({ boot }: GuestLaunch): string[] {
-  if (boot.kind === 'disk') return []
+  if (boot.kind !== 'kernel') return []
   return ['-kernel', boot.kernelPath, ...(boot.initrdPath ? ['-initrd', boot.initrdPath] : []), '-append', boot.append]
 }
 

@@ -307,6 +307,10 @@ export class QemuGuestHost implements GuestHost {
     return this.#with(guest, (running) => running.devices.limitDisk(volume, limits))
   }
 
+  async setContainer(): Promise<Result<void>> {
+    return fail(failure('bad_request', 'The guest is a virtual machine, no container'))
+  }
+
   addNic(guest: GuestId, nic: Parameters<GuestHost['addNic']>[1]): Promise<Result<void>> {
     return this.#inTurn(guest, () => this.#with(guest, (running) => running.devices.addNic(nic)))
   }

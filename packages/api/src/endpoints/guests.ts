@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { endpoint } from '../endpoint.ts'
 import { blobIdSchema } from '../blob-id-schema.ts'
+import { containerChangeSchema, containerRequestSchema } from '../container-records.ts'
 import { notesSchema, protectedFromSchema, tagSchema, tagsSchema } from '../lifecycle-records.ts'
 import { platformRequestSchema } from '../platform-records.ts'
 import { displaySchema, guestSchema, haSchema } from '../records.ts'
@@ -40,6 +41,7 @@ const bootRequestSchema = z.discriminatedUnion('kind', [
     append: z.string().max(4096).default('').describe("The kernel's command line"),
   }),
   z.strictObject({ kind: z.literal('disk') }),
+  z.strictObject({ kind: z.literal('container') }),
 ])
 
 const memoryBytes = z
@@ -63,6 +65,7 @@ export const createGuestBody = z.strictObject({
   disks: z.array(newDiskSchema).max(12).default([]),
   host: z.string().optional().describe('Where it should run; a preference'),
   boot: bootRequestSchema,
+  container: containerRequestSchema.optional().describe('Of a container, which boots from `container`'),
   ha: haSchema.optional().describe('Default: `started` with `start`, else `stopped`'),
   start: z.boolean().default(false).describe('Start it once its disks exist'),
   nic: z.boolean().default(true).describe('A network card on the LAN'),
@@ -101,6 +104,7 @@ export const setGuestBody = z.strictObject({
   cpus: cpus.optional().describe('A running guest has them up to its maximum at once, else at its next start'),
   memoryMaxBytes: memoryBytes.optional().describe('Memory up to which it can grow while it runs; from its next start'),
   cpusMax: cpus.optional().describe('Processors up to which it can grow while it runs; from its next start'),
+  container: containerChangeSchema.optional(),
   balloonBytes: memoryBytes
     .nullable()
     .optional()
@@ -122,6 +126,7 @@ export const GUEST_ENDPOINTS = {
     summary: 'List the guests',
     permission: 'guest.view',
     query: z.strictObject({
+      kind: z.enum(['vm', 'ct']).optional().describe('Only virtual machines, or only containers'),
       tag: z
         .string()
         .max(2_048)

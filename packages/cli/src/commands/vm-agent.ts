@@ -71,7 +71,7 @@ async function listAddresses(session: Session, [guest = '']: readonly string[]):
 }
 
 /** As if it ran here: its output, and its exit code as this command's own. */
-async function runInGuest(
+export async function runInGuest(
   session: Session,
   [guest = '', ...command]: readonly string[],
   timeoutMs: number,

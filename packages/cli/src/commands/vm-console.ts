@@ -16,12 +16,18 @@ const LEAVE = 0x1d
 /** A request is answered when all of it is typed; the pieces let one see how far it is. */
 const PASTE_PIECE_CHARACTERS = 200
 
-export function addVmConsole(vm: Command, terminal: Terminal): void {
-  vm.command('console')
+/** Of virtual machines the serial one, of containers that of their init. */
+export function addSerialConsole(group: Command, terminal: Terminal): void {
+  group
+    .command('console')
     .description("Use a guest's serial console; Ctrl-] leaves it")
     .argument(...NAME)
     .option('--idle <duration>', 'when the input is no terminal: end after so much silence at its end', '2s')
     .action(action(terminal, useConsole))
+}
+
+export function addVmConsole(vm: Command, terminal: Terminal): void {
+  addSerialConsole(vm, terminal)
   vm.command('paste')
     .description(ENDPOINTS['console.paste'].summary)
     .argument(...NAME)

@@ -16,7 +16,7 @@ import { parseDisplay } from './vm-console.ts'
 import { addMediaOptions, mediaOf, type MediaOptions } from './vm-media.ts'
 import { addPlatformOptions, platformFrom } from './vm-platform.ts'
 import { addMaximumOptions, maximaFrom } from './vm-size.ts'
-import { parseHa } from './vm.ts'
+import { parseHa } from './guest.ts'
 
 interface CreateOptions extends MediaOptions {
   readonly memory: string

@@ -29,7 +29,7 @@ export function addVmHardware(vm: Command, terminal: Terminal): void {
       .option('--volume <id>', 'a volume that was kept when a guest gave it back, in place of a new one'),
   ).action(
     action(terminal, (session, [guest = ''], options) =>
-      change(session, `vm ${guest}: disk added`, (client) =>
+      change(session, `${vm.name()} ${guest}: disk added`, (client) =>
         client.call(ENDPOINTS['guest.disk-add'], { params: { guest }, body: newDisk(options) }),
       ),
     ),
@@ -42,7 +42,7 @@ export function addVmHardware(vm: Command, terminal: Terminal): void {
     .option('--delete', 'delete its volume too; without, it is kept and can be added to a guest again')
     .action(
       action(terminal, (session, [guest = '', name = ''], options) =>
-        change(session, `vm ${guest}: ${name} removed`, (client) =>
+        change(session, `${vm.name()} ${guest}: ${name} removed`, (client) =>
           client.call(ENDPOINTS['guest.disk-remove'], {
             params: { guest, disk: name },
             query: { volume: options['delete'] === true ? 'delete' : 'keep' },
@@ -58,7 +58,7 @@ export function addVmHardware(vm: Command, terminal: Terminal): void {
       .argument(...DISK),
   ).action(
     action(terminal, (session, [guest = '', name = ''], options) =>
-      change(session, `vm ${guest}: ${name} limited`, (client) =>
+      change(session, `${vm.name()} ${guest}: ${name} limited`, (client) =>
         client.call(ENDPOINTS['guest.disk-set'], {
           params: { guest, disk: name },
           body: { limits: diskLimits(options) },
@@ -82,7 +82,7 @@ export function addVmHardware(vm: Command, terminal: Terminal): void {
         ...(typeof mac === 'string' ? { mac } : {}),
         ...(Object.keys(limits).length > 0 ? { limits } : {}),
       }
-      return change(session, `vm ${guest}: network card added`, (client) =>
+      return change(session, `${vm.name()} ${guest}: network card added`, (client) =>
         client.call(ENDPOINTS['guest.nic-add'], { params: { guest }, body }),
       )
     }),
@@ -94,7 +94,7 @@ export function addVmHardware(vm: Command, terminal: Terminal): void {
     .argument(...NIC)
     .action(
       action(terminal, (session, [guest = '', number = '']) =>
-        change(session, `vm ${guest}: network card ${number} removed`, (client) =>
+        change(session, `${vm.name()} ${guest}: network card ${number} removed`, (client) =>
           client.call(ENDPOINTS['guest.nic-remove'], { params: { guest, nic: number } }),
         ),
       ),
@@ -107,7 +107,7 @@ export function addVmHardware(vm: Command, terminal: Terminal): void {
       .argument(...NIC),
   ).action(
     action(terminal, (session, [guest = '', number = ''], options) =>
-      change(session, `vm ${guest}: network card ${number} limited`, (client) =>
+      change(session, `${vm.name()} ${guest}: network card ${number} limited`, (client) =>
         client.call(ENDPOINTS['guest.nic-set'], {
           params: { guest, nic: number },
           body: { limits: nicLimits(options) },

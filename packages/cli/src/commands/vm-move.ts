@@ -24,7 +24,7 @@ export function addVmMoves(vm: Command, terminal: Terminal): void {
         const isOver = operation.state === 'succeeded'
         const done = operation.kind === 'vm.set' ? `starts on ${to} next` : `relocated: ${operation.message}`
         const text = isOver ? done : `relocated: begun, see \`stead operation show ${operation.id}\``
-        session.print(operation, () => `vm ${guest} ${text}\n`)
+        session.print(operation, () => `${vm.name()} ${guest} ${text}\n`)
         if (session.explain) await printExplanation(session, client, guest)
       }),
     )
@@ -50,7 +50,11 @@ export function addVmMoves(vm: Command, terminal: Terminal): void {
                 body: to === undefined ? {} : { to: String(to) },
               })
         const operation = await settle(session, client, valueOf(answer).operation)
-        finished(session, operation, `vm ${guest} ${cancel === true ? 'stays' : 'moved'}: ${operation.message}`)
+        finished(
+          session,
+          operation,
+          `${vm.name()} ${guest} ${cancel === true ? 'stays' : 'moved'}: ${operation.message}`,
+        )
         if (session.explain) await printExplanation(session, client, guest)
       }),
     )

@@ -55,7 +55,7 @@ export function addVmProbe(vm: Command, terminal: Terminal): void {
       action(terminal, async (session, [guest = '']) => {
         const client = await session.client()
         valueOf(await client.call(ENDPOINTS['probe.remove'], { params: { guest } }))
-        session.print({ guest, probe: null }, () => `vm ${guest} has no probe any more\n`)
+        session.print({ guest, probe: null }, () => `${vm.name()} ${guest} has no probe any more\n`)
       }),
     )
 }

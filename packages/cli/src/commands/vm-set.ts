@@ -7,7 +7,7 @@ import { ACCEPT_BREACH } from './host.ts'
 import { parseDisplay } from './vm-console.ts'
 import { parseWatchdog } from './vm-platform.ts'
 import { addSizeOptions, sizeFrom } from './vm-size.ts'
-import { guestText, parseHa } from './vm.ts'
+import { guestText, parseHa } from './guest.ts'
 import { addLifecycleOptions, lifecycleBody } from './vm-lifecycle-options.ts'
 
 type SetBody = CallInput<(typeof ENDPOINTS)['guest.set']>['body']

@@ -22,7 +22,7 @@ export function addVmTemplates(vm: Command, terminal: Terminal): void {
         const client = await session.client()
         const answer = valueOf(await client.call(ENDPOINTS['guest.template'], { params: { guest } }))
         const operation = await settle(session, client, answer.operation)
-        session.print(operation, () => `vm ${guest} is a template\n`)
+        session.print(operation, () => `${vm.name()} ${guest} is a template\n`)
       }),
     )
   vm.command('clone')
@@ -47,7 +47,7 @@ export function addVmTemplates(vm: Command, terminal: Terminal): void {
         const answer = valueOf(await client.call(ENDPOINTS['guest.clone'], { params: { guest }, body }))
         session.warn(answer.warnings)
         const operation = await settle(session, client, answer.operation)
-        session.print({ guest: answer.guest, operation }, () => `vm ${name} cloned from ${guest}\n`)
+        session.print({ guest: answer.guest, operation }, () => `${vm.name()} ${name} cloned from ${guest}\n`)
       }),
     )
 }

@@ -328,7 +328,7 @@ class Round {
 }
 
 function processorFor(state: ClusterState, guest: Guest): Pick<Grant, 'processorLevel'> {
-  if (guest.processor === 'host') return {}
+  if (guest.processor === 'host' || guest.kind === 'ct') return {}
   const level = baselineOf([...state.hosts.values()].map(({ value }) => value))
   return level === undefined ? {} : { processorLevel: level }
 }

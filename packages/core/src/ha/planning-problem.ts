@@ -3,7 +3,7 @@ import type { ClusterState } from '../model/cluster.ts'
 import { DEFAULT_MIGRATION, DEFAULT_POLICY, type ClusterPolicy, type MigrationPolicy } from '../model/cluster-policy.ts'
 import type { Grant } from '../model/grant.ts'
 import { promisedTo } from '../model/growth.ts'
-import { haPolicyOf, type Guest } from '../model/guest.ts'
+import { haPolicyOf, type Guest, type GuestKind } from '../model/guest.ts'
 import type { Host } from '../model/host.ts'
 import { hugePagesBytes, sharesOfGuest, sharesOfHost } from '../model/host-shares.ts'
 import type { GuestId, HostId } from '../model/ids.ts'
@@ -34,6 +34,7 @@ export function problemOf(question: ProblemQuestion): PlanningProblem {
   const policy = clusterPolicyOf(state)
   const guests: PlanningGuest[] = []
   const known = new Set<GuestId>()
+  const unfit = { vm: hostsWithout(state, 'vm'), ct: hostsWithout(state, 'ct') }
   const add = (guest: Guest) => {
     known.add(guest.id)
     const grant = state.grants.get(guest.id)?.value
@@ -44,7 +45,7 @@ export function problemOf(question: ProblemQuestion): PlanningProblem {
     const arrivesAt = isComing ? grant.handover?.to : undefined
     const place = arrivesAt ?? at
     if (place === undefined && !needing.has(guest.id)) return
-    guests.push(planningGuest(question, guest, grant, place))
+    guests.push(planningGuest(question, guest, grant, place, unfit[guest.kind]))
     if ((arrivesAt !== undefined || needing.has(guest.id)) && at !== undefined)
       guests.push(leavingRoom(policy, guest, at))
   }
@@ -94,7 +95,6 @@ function whyUnusable(state: ClusterState, isUp: (host: HostId) => boolean, host:
   if (!isUp(host.id)) return 'it is not online'
   if (wish?.maintenance) return 'it is in maintenance'
   if (wish?.shutdown) return 'it is being shut down'
-  if (host.accelerator === 'none') return 'it cannot run virtual machines'
   return ''
 }
 
@@ -103,6 +103,7 @@ function planningGuest(
   guest: Guest,
   grant: Grant | undefined,
   at: HostId | undefined,
+  unfit: Readonly<Record<HostId, string>>,
 ): PlanningGuest {
   const { state, needing } = question
   const needsPlace = needing.has(guest.id)
@@ -116,7 +117,7 @@ function planningGuest(
     at,
     needsPlace,
     movable: guest.ha === 'started' && guest.desired === 'running' && grant?.state === 'held' && !grant.handover,
-    impossible: needsPlace && at !== undefined ? impossibleHosts(state, guest) : {},
+    impossible: needsPlace && at !== undefined ? { ...unfit, ...impossibleHosts(state, guest) } : unfit,
     near: needsPlace ? nearHosts(question, guest) : [],
     ...(preferred === undefined ? {} : { preferred }),
     ...(meantFor === undefined ? {} : { meantFor }),
@@ -154,6 +155,16 @@ function hostMeant(state: ClusterState, guest: Guest, grant: Grant | undefined):
   const failures = state.observations.get(guest.id)?.value.failures ?? 0
   const hasTriesThere = failures % (haPolicyOf(guest).maxRestart + 1) !== 0
   return hasTriesThere && grant ? { host: grant.host, because: 'the host on which it is tried again' } : undefined
+}
+
+/** Where guests of this kind cannot run, with the reason. */
+function hostsWithout(state: ClusterState, kind: GuestKind): Record<HostId, string> {
+  const reasons: Record<HostId, string> = {}
+  for (const { value: host } of state.hosts.values()) {
+    if (kind === 'vm' && host.accelerator === 'none') reasons[host.id] = 'it cannot run virtual machines'
+    if (kind === 'ct' && !host.containers) reasons[host.id] = 'it cannot run containers'
+  }
+  return reasons
 }
 
 /** While it still runs elsewhere: it leaves only for the host that was asked for, and live only where that is possible. */

@@ -118,6 +118,7 @@ function eraseWrites({ guest, volumes }: Extract<Action, { kind: 'erase' }>): Wr
     KEYS.observation(guest.id),
     KEYS.decision(guest.id),
     ...volumes.map((volume) => KEYS.volume(volume.id)),
+    ...(guest.container ? [KEYS.containerIds(guest.container.idBase)] : []),
   ]
   return [...removals, ...keys.map((key): Write => ({ kind: 'delete', key }))]
 }

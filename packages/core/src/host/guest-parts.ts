@@ -1,15 +1,25 @@
 /** What of a guest's launch is this host's own: paths of files and names of taps. */
+import type { ContainerSettings } from '../model/container.ts'
 import type { Guest } from '../model/guest.ts'
 import { nicSlot } from '../model/hardware.ts'
-import type { GuestLaunch } from '../ports/guest-host.ts'
+import type { GuestLaunch, LaunchContainer } from '../ports/guest-host.ts'
 import { ok, type Result } from '../result.ts'
 import { openMedia } from './guest-media.ts'
 import type { HostContext } from './host-context.ts'
 import { platformParts } from './platform-parts.ts'
 
-export type GuestParts = Pick<GuestLaunch, 'boot' | 'cdroms' | 'nics' | 'platform'>
+export type GuestParts = Pick<GuestLaunch, 'boot' | 'cdroms' | 'nics' | 'platform' | 'container'>
 
 export async function guestParts(context: HostContext, guest: Guest): Promise<Result<GuestParts>> {
+  if (guest.container)
+    return ok({
+      boot: { kind: 'container' },
+      container: launchContainer(guest, guest.container),
+      nics: guest.nics.map((nic, position) => {
+        const slot = nicSlot(nic, position)
+        return { ...nic, slot, tap: context.network.portName(guest.id, slot) }
+      }),
+    })
   const boot = await bootParts(context, guest)
   if (!boot.ok) return boot
   const cdroms = await openMedia(context, guest)
@@ -31,8 +41,21 @@ export async function guestParts(context: HostContext, guest: Guest): Promise<Re
   })
 }
 
+/** What of its settings a host needs, with all that was left out. */
+export function launchContainer({ name }: Guest, settings: ContainerSettings): LaunchContainer {
+  const { system, idBase, hostname = name, privileged, nesting = false } = settings
+  return {
+    ...{ hostname, system, nesting },
+    ...(privileged ? {} : { idBase }),
+    nameservers: settings.nameservers ?? [],
+    searchDomains: settings.searchDomains ?? [],
+    limits: settings.limits ?? {},
+    mounts: settings.mounts ?? [],
+  }
+}
+
 async function bootParts({ blobPath }: HostContext, { boot }: Guest): Promise<Result<GuestLaunch['boot']>> {
-  if (boot.kind === 'disk') return ok({ kind: 'disk' })
+  if (boot.kind !== 'kernel') return ok({ kind: boot.kind })
   const kernel = await blobPath(boot.kernel)
   if (!kernel.ok) return kernel
   const initrd = boot.initrd === undefined ? undefined : await blobPath(boot.initrd)

@@ -17,6 +17,7 @@ import { failure } from '../errors.ts'
 import { exportNameOf, type DiskKeeper } from './disk-keeper.ts'
 import { openDisk } from './disk-opening.ts'
 import { atNextStart, balloonWork, hasGivenBack, releaseHolds, sizeWork, type GrowthWork } from './growth-keeper.ts'
+import { launchContainer } from './guest-parts.ts'
 import type { HostContext } from './host-context.ts'
 import type { RunRecords } from './run-records.ts'
 import { detachWrites, isLeaving } from './volume-attachment.ts'
@@ -158,7 +159,15 @@ export class HardwareKeeper {
           : [{ what, run: () => context.guests.limitDisk(guest.id, volume.id, limits) }]),
       ]
     })
-    return [...disks, ...this.#nicWork(guest, facts)]
+    return [...disks, ...this.#nicWork(guest, facts), ...this.#containerWork(guest, facts)]
+  }
+
+  #containerWork(guest: Guest, facts: HardwareFacts) {
+    const { guests } = this.#options.context
+    if (!guest.container || !facts.container) return []
+    const wanted = launchContainer(guest, guest.container)
+    if (JSON.stringify(wanted) === JSON.stringify(facts.container)) return []
+    return [{ what: 'settings', run: () => guests.setContainer(guest.id, wanted) }]
   }
 
   async #addDisk(guest: Guest, grant: Grant, volume: Volume, slot: number): Promise<Result<void>> {
@@ -296,11 +305,11 @@ export class HardwareKeeper {
 
 /** All that the records say of the hardware, as text. */
 export function hardwareKey(guest: Guest, volumes: readonly Versioned<Volume>[]): string {
-  const { nics, memoryBytes, cpus, balloonBytes, holds } = guest
+  const { nics, memoryBytes, cpus, balloonBytes, holds, container } = guest
   const disks = volumes.map(({ value: { id, slot, limits, attachment, sizeBytes } }) => ({
     ...{ id, slot, limits, attachment, sizeBytes },
   }))
-  return JSON.stringify({ disks, nics, memoryBytes, cpus, balloonBytes, holds })
+  return JSON.stringify({ disks, nics, memoryBytes, cpus, balloonBytes, holds, container })
 }
 
 /** Of a guest that is about to be started: undefined when there is something to do for it right after. */

@@ -56,7 +56,7 @@ const PARTS: Readonly<Record<string, (launch: GuestLaunch) => unknown>> = {
   'CD drives and what lies in them': ({ cdroms }) =>
     (cdroms ?? []).map(({ id, bus, path }) => [id, bus, path === undefined ? null : fileName(path)]),
   'what it boots from': ({ boot }) =>
-    boot.kind === 'disk' ? [] : [fileName(boot.kernelPath), fileName(boot.initrdPath ?? ''), boot.append],
+    boot.kind === 'kernel' ? [fileName(boot.kernelPath), fileName(boot.initrdPath ?? ''), boot.append] : [],
   'firmware and platform': ({ platform }) => [
     platform?.firmware ? [fileName(platform.firmware.codePath), platform.firmware.secureBoot] : null,
     platform?.watchdog ?? null,

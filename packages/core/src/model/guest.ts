@@ -1,3 +1,4 @@
+import type { ContainerSettings } from './container.ts'
 import type { GuestHolds } from './growth.ts'
 import type { HardwareObservation, NicLimits } from './hardware.ts'
 import type { GuestPlatform } from './platform.ts'
@@ -22,6 +23,10 @@ export interface KernelBoot {
 export interface DiskBoot {
   readonly kind: 'disk'
 }
+/** Of a container: the first volume is its root file system. */
+export interface ContainerBoot {
+  readonly kind: 'container'
+}
 
 export interface Nic {
   readonly mac: string
@@ -30,16 +35,23 @@ export interface Nic {
   /** The number of the card, which decides its place in the machine; absent: its position in the list. */
   readonly slot?: number
   readonly limits?: NicLimits
+  /** With prefix length, `192.0.2.10/24`. Of a container: given to it before its init runs; it may use no others. */
+  readonly addresses?: readonly string[]
+  /** Of a container: where its default routes lead, one for each family. */
+  readonly gateways?: readonly string[]
 }
 
 /** `vga`: a screen and a keyboard, seen by VNC. `none`: the serial console only. */
 export type GuestDisplay = 'none' | 'vga'
 
+/** A virtual machine or a system container. */
+export type GuestKind = 'vm' | 'ct'
+
 /** What the administrator wants of a guest. */
 export interface Guest {
   readonly id: GuestId
   readonly name: string
-  readonly kind: 'vm'
+  readonly kind: GuestKind
   readonly memoryBytes: number
   readonly cpus: number
   /** Up to what it can grow while it runs; absent: it changes with its next start only. See `model/growth.ts`. */
@@ -49,7 +61,9 @@ export interface Guest {
   readonly holds?: GuestHolds
   /** What the balloon should leave it of its memory; all when absent. */
   readonly balloonBytes?: number
-  readonly boot: KernelBoot | DiskBoot
+  readonly boot: KernelBoot | DiskBoot | ContainerBoot
+  /** Of a container only. */
+  readonly container?: ContainerSettings
   readonly volumes: readonly VolumeId[]
   readonly nics: readonly Nic[]
   /** `none` when absent. */

@@ -1,3 +1,4 @@
+import type { ContainerHost } from './container.ts'
 import type { HostDeviceClass } from './host-shares.ts'
 import type { HostId } from './ids.ts'
 import type { ProcessorLevel } from './processor.ts'
@@ -36,6 +37,8 @@ export interface Host {
   readonly devices?: readonly HostDeviceClass[]
   /** How many huge pages are set aside, by size. */
   readonly hugePages?: Readonly<Partial<Record<HugePages, number>>>
+  /** What it can do for containers; absent: it runs none. */
+  readonly containers?: ContainerHost
   /** Version of QEMU, such as `10.0.2`; absent where it is not known. It decides between which hosts guests move live. */
   readonly qemuVersion?: string
   /** What its processor (an emulated one where there is no virtualization) can offer to guests. */

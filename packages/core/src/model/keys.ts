@@ -18,6 +18,8 @@ export const KEYS = {
   guest: (id: GuestId) => `${PREFIX}guests/${id}`,
   /** Holds the guest's id; its creation in the same transaction makes names unique. */
   guestName: (name: string) => `${PREFIX}guest-names/${name}`,
+  /** Holds the guest's id: no two containers have the same user ids of the hosts. */
+  containerIds: (idBase: number) => `${PREFIX}container-ids/${idBase}`,
   grant: (guest: GuestId) => `${PREFIX}grants/${guest}`,
   volume: (id: VolumeId) => `${PREFIX}volumes/${id}`,
   observation: (guest: GuestId) => `${PREFIX}observations/${guest}`,

@@ -1,3 +1,4 @@
+import type { RootFacts } from './container.ts'
 import type { DiskLimits } from './hardware.ts'
 import type { NetworkRole } from './host.ts'
 import type { VolumeRole } from './platform.ts'
@@ -100,7 +101,9 @@ export interface Removal {
 export interface Image {
   readonly name: string
   /** `disk` when absent. */
-  readonly kind?: 'disk' | 'iso'
+  readonly kind?: 'disk' | 'iso' | 'root'
+  /** Of kind `root`. */
+  readonly root?: RootFacts
   readonly blob: BlobId
   readonly format: 'raw' | 'qcow2'
   readonly virtualSizeBytes: number

@@ -6,7 +6,7 @@
 import type { DiskLimits } from '../model/hardware.ts'
 import type { GuestId, VolumeId } from '../model/ids.ts'
 import type { Result } from '../result.ts'
-import type { GuestDisk, LaunchNic } from './guest-host.ts'
+import type { GuestDisk, LaunchContainer, LaunchNic } from './guest-host.ts'
 
 export interface HardwareFacts {
   /** False for a guest that was started without places for hot-plug: only a new start changes it. */
@@ -28,6 +28,8 @@ export interface HardwareFacts {
   readonly cpusMax: number
   /** What the balloon leaves the guest; absent without a balloon. */
   readonly balloonBytes?: number
+  /** Of a container: the settings that it has. */
+  readonly container?: LaunchContainer
 }
 
 export interface GuestHardware {
@@ -57,6 +59,11 @@ export interface GuestHardware {
   setMemory(guest: GuestId, memoryBytes: number): Promise<Result<void>>
   /** Has the balloon leave the guest so much of what it has; all of it when absent. */
   setBalloon(guest: GuestId, leaveBytes: number | undefined): Promise<Result<void>>
+  /**
+   * Of a container: limits, name, name servers. Live; what only a start can change (its ids, nesting, its init) is taken
+   * over then. A VM has no such settings: `bad_request`.
+   */
+  setContainer(guest: GuestId, container: LaunchContainer): Promise<Result<void>>
   /** As the guest itself tells; undefined where it has no balloon or its driver says nothing. */
   memoryUse(guest: GuestId): Promise<Result<GuestMemoryUse | undefined>>
 }

@@ -3,6 +3,8 @@
  * what to start and which legs to drop or add, and it reports what happens.
  */
 import type { GuestId, VolumeId } from '../model/ids.ts'
+import type { ContainerSystem } from '../model/container.ts'
+import type { ContainerLimits } from '../model/container-limits.ts'
 import type { ProcessorLevel } from '../model/processor.ts'
 import type { GuestDisplay, Nic } from '../model/guest.ts'
 import type { VolumeRole, WatchdogAction } from '../model/platform.ts'
@@ -37,6 +39,7 @@ export interface GuestDisk {
 }
 
 export interface LaunchNic extends Nic {
+  /** Of a container: the name that the host's end of its veth pair is to have. */
   readonly tap: string
 }
 
@@ -67,6 +70,9 @@ export interface GuestLaunch {
   readonly boot:
     | { readonly kind: 'kernel'; readonly kernelPath: string; readonly initrdPath?: string; readonly append: string }
     | { readonly kind: 'disk' }
+    | { readonly kind: 'container' }
+  /** Of a container only. */
+  readonly container?: LaunchContainer
   readonly disks: readonly GuestDisk[]
   readonly cdroms?: readonly GuestCdrom[]
   readonly nics: readonly LaunchNic[]
@@ -78,6 +84,20 @@ export interface GuestLaunch {
   /** `none` when absent. */
   readonly display?: GuestDisplay
   readonly platform?: LaunchPlatform
+}
+
+/** `ContainerSettings` as this host needs them. */
+export interface LaunchContainer {
+  readonly hostname: string
+  readonly system: ContainerSystem
+  /** First of its 65,536 ids on the host; absent: it is privileged and has the host's own. */
+  readonly idBase?: number
+  readonly nesting: boolean
+  readonly nameservers: readonly string[]
+  readonly searchDomains: readonly string[]
+  readonly limits: ContainerLimits
+  /** Where disks after the first are mounted, absolute paths inside. */
+  readonly mounts: readonly { readonly volume: VolumeId; readonly path: string }[]
 }
 
 /** `GuestPlatform` as this host makes it. */

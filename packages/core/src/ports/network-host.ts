@@ -5,6 +5,8 @@ import type { Nic } from '../model/guest.ts'
 import type { Result } from '../result.ts'
 
 export interface NetworkHost {
+  /** Name of the guest's port on the bridge: its tap, or the host's end of a container's veth pair. */
+  portName(guest: GuestId, index: number): string
   /** A tap device on the role's bridge, owned by the user that QEMU runs as. Returns its name. */
   ensureTap(guest: GuestId, index: number, nic: Nic): Promise<Result<string>>
   /** Absent: harmless. */

@@ -1,0 +1,106 @@
+/** What makes a guest a container: as records, requests and views have it. */
+import { z } from 'zod'
+import { volumeId } from './record-values.ts'
+
+export const addressSchema = z
+  .union([z.cidrv4(), z.cidrv6()], 'must be an address with prefix length, such as 192.0.2.10/24')
+  .describe('An IP address with prefix length')
+const plainAddress = z.union([z.ipv4(), z.ipv6()], 'must be an IP address')
+const hostname = z
+  .string()
+  .max(253)
+  .regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/, 'must be a host name')
+const nameservers = z.array(plainAddress).max(3).describe('IP addresses of its DNS servers')
+const searchDomains = z.array(hostname).max(6).describe('Domains in which short names are looked up')
+const gateways = z.array(plainAddress).max(2).describe('Where its default routes lead, one for each family')
+const addresses = z.array(addressSchema).max(32)
+const mountPath = z
+  .string()
+  .max(1_000)
+  .regex(/^(\/[^/\0]+)+$/, 'must be an absolute path')
+  .refine((path) => !path.split('/').some((part) => part === '..' || part === '.'), 'must not contain . or ..')
+
+export const containerLimitsSchema = z
+  .record(
+    z.string(),
+    z.object({
+      barrier: z.number().nonnegative().exactOptional(),
+      limit: z.number().nonnegative().exactOptional(),
+    }),
+  )
+  .describe("By the resource's name, as in OpenVZ; absent: no limit")
+
+export const containerSystemSchema = z.object({
+  haltSignal: z.string().describe('What asks its init to shut down'),
+  init: z.array(z.string()).readonly().exactOptional().describe('Command line of process 1; `/sbin/init` when absent'),
+})
+
+/** Of an image of kind `root`. */
+export const rootFactsSchema = z.object({
+  system: containerSystemSchema,
+  os: z.string().describe('As its `/etc/os-release` names it; empty when it does not say'),
+  architecture: z.string().describe('As Debian names it: `amd64`'),
+  sourceDigest: z.string().describe('SHA-256 of the archive that it was made from'),
+})
+
+export const containerSchema = z.object({
+  template: z.string().describe('The image that its root was made from'),
+  system: containerSystemSchema,
+  idBase: z.number().int().describe('First of its 65,536 user and group ids on the hosts'),
+  hostname: z.string().exactOptional(),
+  nameservers: z.array(z.string()).exactOptional(),
+  searchDomains: z.array(z.string()).exactOptional(),
+  privileged: z.literal(true).exactOptional().describe("Its root is the host's root"),
+  nesting: z.literal(true).exactOptional().describe('It may make containers itself'),
+  limits: containerLimitsSchema.exactOptional(),
+  mounts: z
+    .array(z.object({ volume: volumeId, path: z.string() }))
+    .exactOptional()
+    .describe('Where its volumes after the first are mounted'),
+})
+
+/** `Host.containers`. */
+export const containerHostSchema = z.object({
+  lxc: z.string().describe('Version of LXC'),
+  liveMove: z
+    .object({ possible: z.boolean(), reason: z.string() })
+    .exactOptional()
+    .describe('What a trial dump and restore on its kernel has shown'),
+})
+
+/** Of a new container; its root is the first of `disks`. */
+export const containerRequestSchema = z.strictObject({
+  template: z.string().describe('Image of a root file system'),
+  hostname: hostname.optional().describe("The guest's name when absent"),
+  addresses: addresses.default([]).describe('Of its network card'),
+  gateways: gateways.default([]),
+  nameservers: nameservers.default([]),
+  searchDomains: searchDomains.default([]),
+  privileged: z.boolean().default(false).describe("Its root is the host's root: for those you trust like the host"),
+  nesting: z.boolean().default(false).describe('It may make containers itself; weakens what keeps it in'),
+  limits: containerLimitsSchema.default({}),
+  mounts: z.array(mountPath).max(11).default([]).describe('Where the disks after the first are mounted'),
+})
+
+export const containerChangeSchema = z.strictObject({
+  hostname: hostname.optional(),
+  addresses: addresses.optional().describe('Replaces those of its first network card'),
+  gateways: gateways.optional(),
+  nameservers: nameservers.optional(),
+  searchDomains: searchDomains.optional(),
+  nesting: z.boolean().optional().describe('From its next start'),
+  limits: containerLimitsSchema.optional().describe('Replaces those that are named; an empty one lifts a limit'),
+})
+export type ContainerChange = z.output<typeof containerChangeSchema>
+
+export const containerViewSchema = z.object({
+  template: z.string(),
+  hostname: z.string(),
+  privileged: z.boolean(),
+  nesting: z.boolean(),
+  idBase: z.number().int().describe('First of its 65,536 user and group ids on the hosts'),
+  nameservers: z.array(z.string()),
+  searchDomains: z.array(z.string()),
+  limits: containerLimitsSchema,
+  mounts: z.array(z.object({ volume: z.string(), path: z.string() })),
+})

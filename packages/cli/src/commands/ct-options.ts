@@ -1,0 +1,98 @@
+/** Options of `ct create` and `ct set`, and how a container's settings are shown. */
+import type { Command } from 'commander'
+import type { GuestView } from '@stead/api/views.ts'
+import { parseLimit } from '@stead/core/model/container-limits.ts'
+import { FailureError } from '@stead/core/errors.ts'
+import { badArgument, parseSize } from '../quantities.ts'
+
+type Limits = NonNullable<GuestView['container']>['limits']
+
+/** An empty list cannot be typed. */
+const NOTHING = 'nothing'
+const repeated = (text: string, before: readonly string[] = []): readonly string[] => [...before, text]
+
+export function addContainerOptions(command: Command): Command {
+  return command
+    .option('--address <address>', 'with prefix length, 192.0.2.10/24; may be repeated', repeated)
+    .option('--gateway <address>', 'where its default route leads; may be repeated, once for IPv6', repeated)
+    .option('--hostname <name>', 'its name inside; its name in the cluster when absent')
+    .option('--nameserver <address>', `a DNS server; may be repeated; ${NOTHING} for none`, repeated)
+    .option('--search <domain>', `where short names are looked up; may be repeated; ${NOTHING} for none`, repeated)
+    .option('--processes <n>', 'how many processes and threads it may have (numproc)')
+    .option('--swap <size>', 'how much of it may be swapped out (swappages)')
+    .option(
+      '--limit <name=barrier:limit>',
+      'a limit, named as in OpenVZ: numfile=1024:2048, cpuunits=500, kmemsize=unlimited; may be repeated',
+      repeated,
+    )
+}
+
+export interface ContainerOptions {
+  readonly address?: readonly string[]
+  readonly gateway?: readonly string[]
+  readonly hostname?: string
+  readonly nameserver?: readonly string[]
+  readonly search?: readonly string[]
+  readonly processes?: string
+  readonly swap?: string
+  readonly limit?: readonly string[]
+}
+
+/** What was said; what was not is left out. */
+export function containerFrom(options: ContainerOptions) {
+  const limits = limitsFrom(options)
+  return {
+    ...(options.hostname === undefined ? {} : { hostname: options.hostname }),
+    ...(options.address === undefined ? {} : { addresses: listOf(options.address) }),
+    ...(options.gateway === undefined ? {} : { gateways: listOf(options.gateway) }),
+    ...(options.nameserver === undefined ? {} : { nameservers: listOf(options.nameserver) }),
+    ...(options.search === undefined ? {} : { searchDomains: listOf(options.search) }),
+    ...(Object.keys(limits).length === 0 ? {} : { limits }),
+  }
+}
+
+function listOf(texts: readonly string[]): string[] {
+  return texts.filter((text) => text !== NOTHING)
+}
+
+function limitsFrom({ processes, swap, limit = [] }: ContainerOptions): Limits {
+  const limits: Limits = {}
+  if (processes !== undefined) limits['numproc'] = { limit: wholeNumber(processes, '--processes') }
+  if (swap !== undefined) limits['swappages'] = { limit: parseSize(swap, '--swap') }
+  for (const text of limit) {
+    const parsed = parseLimit(text)
+    if (!parsed.ok) throw new FailureError(parsed.error)
+    const { resource, ...bounds } = parsed.value
+    limits[resource] = bounds
+  }
+  return limits
+}
+
+function wholeNumber(text: string, what: string): number {
+  if (/^\d+$/.test(text)) return Number(text)
+  throw badArgument(`${what}: \`${text}\` is not a whole number`)
+}
+
+/** For `ct show`. */
+export function containerFields(container: NonNullable<GuestView['container']>): [string, string | null][] {
+  const { template, hostname, privileged, nesting, idBase, nameservers, searchDomains, limits, mounts } = container
+  const more = [...(privileged ? ['privileged'] : [`ids from ${idBase}`]), ...(nesting ? ['nesting'] : [])]
+  return [
+    ['template', template],
+    ['hostname', hostname],
+    ['isolation', more.join(', ')],
+    ['name servers', nameservers.join(', ')],
+    ['search', searchDomains.join(', ')],
+    [
+      'limits',
+      Object.entries(limits)
+        .map(([name, bounds]) => limitText(name, bounds))
+        .join(', '),
+    ],
+    ['mounts', mounts.map(({ volume, path }) => `${volume} on ${path}`).join(', ')],
+  ]
+}
+
+function limitText(name: string, { barrier, limit }: Limits[string]): string {
+  return `${name}=${[barrier, limit].filter((value) => value !== undefined).join(':')}`
+}

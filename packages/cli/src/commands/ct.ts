@@ -1,0 +1,89 @@
+/** `stead ct`: what only containers have, beside what all guests have. */
+import type { Command } from 'commander'
+import { ENDPOINTS } from '@stead/api/endpoints.ts'
+import type { CallInput } from '@stead/api/endpoint.ts'
+import { badArgument, parseCount, parseDuration, parseSize } from '../quantities.ts'
+import { action, valueOf, type Session, type Terminal } from '../session.ts'
+import { addCtCreate } from './ct-create.ts'
+import { addContainerOptions, containerFrom, type ContainerOptions } from './ct-options.ts'
+import { addGuestCommands, guestText, parseHa } from './guest.ts'
+import { ACCEPT_BREACH } from './host.ts'
+import { runInGuest } from './vm-agent.ts'
+import { addSerialConsole } from './vm-console.ts'
+import { addLifecycleOptions, lifecycleBody } from './vm-lifecycle-options.ts'
+
+const NAME = ['<name>', "the guest's name or id"] as const
+type SetBody = CallInput<(typeof ENDPOINTS)['guest.set']>['body']
+
+export function addCtCommands(program: Command, terminal: Terminal): void {
+  const ct = program.command('ct').description('System containers')
+  addCtCreate(ct, terminal)
+  addGuestCommands(ct, terminal)
+  addSerialConsole(ct, terminal)
+  ct.command('exec')
+    .description("Run a program in a container; its output and its exit code are the command's own")
+    .argument(...NAME)
+    .argument('<command...>', 'after --: the program and its arguments; no shell reads them')
+    .option('--for <duration>', 'how long to wait for its end', '30s')
+    .action(
+      action(terminal, async (session, args, options) => {
+        await runInGuest(session, args.flat(), parseDuration(String(options['for']), '--for'))
+      }),
+    )
+  const set = ct
+    .command('set')
+    .description(ENDPOINTS['guest.set'].summary)
+    .argument(...NAME)
+    .option('--memory <size>', 'at once, also while it runs')
+    .option('--cpus <n>', 'processors that it may use; at once')
+    .option('--nesting', 'it may make containers itself, from its next start on')
+    .option('--no-nesting', 'it may not')
+    .option('--ha <mode>', 'started, stopped or ignored')
+    .option('--priority <n>', 'placed and recovered before those with less; 0 when never set')
+    .option('--max-restart <n>', 'further tries on the host where a run failed')
+    .option('--max-relocate <n>', 'other hosts that are tried after that')
+    .option('--failback', 'return to the hosts that a rule prefers')
+    .option('--no-failback', 'stay where it is')
+    .option(...ACCEPT_BREACH)
+  addContainerOptions(addLifecycleOptions(set)).action(
+    action(terminal, (session, [guest = ''], options) => setContainer(session, guest, options)),
+  )
+}
+
+async function setContainer(
+  session: Session,
+  guest: string,
+  options: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const body = { ...bodyOf(options), ...(options['acceptBreach'] === true ? { acceptBreach: true } : {}) }
+  const client = await session.client()
+  const { warnings, ...view } = valueOf(await client.call(ENDPOINTS['guest.set'], { params: { guest }, body }))
+  session.warn(warnings)
+  session.print({ ...view, warnings }, () => guestText(view))
+}
+
+function bodyOf(options: Readonly<Record<string, unknown>>): SetBody {
+  const text = (name: string) => (typeof options[name] === 'string' ? options[name] : undefined)
+  const [memory, cpus, ha, priority] = [text('memory'), text('cpus'), text('ha'), text('priority')]
+  const [maxRestart, maxRelocate] = [text('maxRestart'), text('maxRelocate')]
+  const { nesting, failback } = options
+  if (priority !== undefined && !/^-?\d+$/.test(priority))
+    throw badArgument(`--priority: \`${priority}\` is not a whole number`)
+  const container = {
+    ...containerFrom(options as ContainerOptions),
+    ...(typeof nesting === 'boolean' ? { nesting } : {}),
+  }
+  const body = {
+    ...(memory === undefined ? {} : { memoryBytes: parseSize(memory, '--memory') }),
+    ...(cpus === undefined ? {} : { cpus: parseCount(cpus, '--cpus') }),
+    ...(ha === undefined ? {} : { ha: parseHa(ha) }),
+    ...(priority === undefined ? {} : { priority: Number(priority) }),
+    ...(maxRestart === undefined ? {} : { maxRestart: parseCount(maxRestart, '--max-restart') }),
+    ...(maxRelocate === undefined ? {} : { maxRelocate: parseCount(maxRelocate, '--max-relocate') }),
+    ...(typeof failback === 'boolean' ? { failback } : {}),
+    ...lifecycleBody(options),
+    ...(Object.keys(container).length === 0 ? {} : { container }),
+  }
+  if (Object.keys(body).length === 0) throw badArgument('Nothing to set', 'Give at least one setting; see --help.')
+  return body
+}
