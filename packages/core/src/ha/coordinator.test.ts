@@ -255,13 +255,26 @@ suite('loss of a host', () => {
 })
 
 suite('drain', () => {
-  test('guests are recalled two at a time, and only those that another host can take', () => {
+  const recalled = (cluster: ClusterFixture) =>
+    actionsOf(cluster).flatMap((action) => (action.kind === 'recall' ? [action.guest.name] : []))
+
+  test('small hosts move two guests at a time, and only those that another host can take', () => {
     const cluster = new ClusterFixture(2)
     for (const name of ['a', 'b', 'c']) cluster.grant(cluster.guest(name), 'h1')
     cluster.grant(cluster.guest('huge', { memoryBytes: 9 * 2 ** 30 }), 'h1')
     cluster.maintain('h1')
-    const recalled = actionsOf(cluster).flatMap((action) => (action.kind === 'recall' ? [action.guest.name] : []))
-    assert.deepEqual(recalled, ['a', 'b'])
+    assert.deepEqual(recalled(cluster), ['a', 'b'])
+  })
+
+  test('hosts with more processors move more, the important ones first; one that is under way has its place', () => {
+    const cluster = new ClusterFixture(3)
+    for (const [id, host] of cluster.state.hosts)
+      cluster.state.hosts.set(id, { ...host, value: { ...host.value, cpuCount: 16 } })
+    for (const name of ['a', 'b', 'c', 'd']) cluster.grant(cluster.guest(name), 'h1')
+    cluster.grant(cluster.guest('first', { priority: 9 }), 'h1')
+    cluster.grant(cluster.guest('leaving'), 'h1', { state: 'recalled' })
+    cluster.maintain('h1')
+    assert.deepEqual(recalled(cluster), ['first', 'a', 'b'])
   })
 })
 

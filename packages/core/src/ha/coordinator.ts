@@ -6,7 +6,7 @@
 import type { Candidate, Decision } from '../model/decision.ts'
 import type { ClusterState } from '../model/cluster.ts'
 import { newestEpoch, withoutHandover, type Grant } from '../model/grant.ts'
-import { haPolicyOf, type Guest } from '../model/guest.ts'
+import { compareImportance, type Guest } from '../model/guest.ts'
 import type { GuestId, HostId } from '../model/ids.ts'
 import { baselineOf } from '../model/processor.ts'
 import { isActive, volumesOf } from '../model/records.ts'
@@ -334,9 +334,7 @@ function processorFor(state: ClusterState, guest: Guest): Pick<Grant, 'processor
 }
 
 function byImportance(state: ClusterState) {
-  return [...state.guests.values()].toSorted(
-    ({ value: a }, { value: b }) => haPolicyOf(b).priority - haPolicyOf(a).priority || a.createdAt - b.createdAt,
-  )
+  return [...state.guests.values()].toSorted(({ value: a }, { value: b }) => compareImportance(a, b))
 }
 
 /** The host whose stale copy the administrator took for this start. */

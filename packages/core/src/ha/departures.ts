@@ -5,12 +5,13 @@
  */
 import type { ClusterState } from '../model/cluster.ts'
 import { newestEpoch, type Grant } from '../model/grant.ts'
-import { haPolicyOf, type Guest } from '../model/guest.ts'
+import { compareImportance, haPolicyOf, type Guest } from '../model/guest.ts'
 import type { GuestId, HostId } from '../model/ids.ts'
 import { isActive } from '../model/records.ts'
 import { balance } from '../planning/balance.ts'
 import { placeGuests, type Placement } from '../planning/place.ts'
 import type { Action } from './plan.ts'
+import { MoveSlots } from './move-slots.ts'
 import { objectionBetween, objectionToLiveMove, pauseBeforeNextTry, whyNotMigrating } from './live-move.ts'
 import { clusterPolicyOf, problemOf } from './planning-problem.ts'
 import { boundTo, freezes } from './start-gate.ts'
@@ -18,8 +19,6 @@ import { boundTo, freezes } from './start-gate.ts'
 type Recall = Extract<Action, { kind: 'recall' }>
 type Leave = Recall | Extract<Action, { kind: 'hand-over' }>
 
-/** Guests that are moved off hosts at the same time: for live moves the network is the limit, not their number. */
-const MOVES_AT_ONCE = 2
 /** News of the guest wakes the coordinator sooner. */
 const BETWEEN_STATES_MS = 1_000
 
@@ -33,8 +32,7 @@ export class Departures {
   readonly #isUp: (host: HostId) => boolean
   readonly #running: readonly Running[]
   readonly #wallMs: number
-  /** How many more may begin a move now. */
-  readonly #free: number
+  readonly #slots: MoveSlots
   /** Until the first of those whose last move failed may be tried again, ms. */
   againInMs: number | undefined
 
@@ -43,7 +41,7 @@ export class Departures {
     this.#isUp = isUp
     this.#wallMs = wallMs
     const grants = [...state.grants.values()].map(({ value }) => value).filter(isActive)
-    this.#free = MOVES_AT_ONCE - grants.filter((grant) => grant.state === 'recalled' || grant.handover).length
+    this.#slots = new MoveSlots(state)
     this.#running = grants.flatMap((grant): Running[] => {
       const guest = state.guests.get(grant.guest)?.value
       const isMovable =
@@ -52,29 +50,30 @@ export class Departures {
     })
   }
 
-  /** Those that leave their host as soon as another can take them. */
+  /** Those that leave their host as soon as another can take them; none while no more can set out. */
   leaving(): Guest[] {
-    if (this.#free <= 0) return []
-    return this.#running
+    const leaving = this.#running
       .filter(({ guest, grant }) => this.#isAskedToMove(guest, grant) || this.#isDrained(grant.host))
       .filter(({ guest, grant }) => !this.#mustWait(guest, grant))
-      .map(({ guest }) => guest)
+    if (!leaving.some(({ grant }) => this.#slots.isFree(grant.host))) return []
+    return leaving.map(({ guest }) => guest).toSorted(compareImportance)
   }
 
-  /** Moves those that have a place to go to, a few at a time. */
+  /** Moves those that have a place to go to, the important ones first and as many as their hosts can do at once. */
   movesFor(leaving: readonly Guest[], placement: Placement): Leave[] {
     // Stopping a guest that no other host can take would only make it worse; the drain says that it waits.
     return leaving
       .filter(
         (guest) => placement.places.has(guest.id) && !this.#isBetweenStates(guest, placement.places.get(guest.id)!),
       )
-      .slice(0, Math.max(0, this.#free))
-      .map((guest) => {
+      .flatMap((guest) => {
         const { grant } = this.#running.find((one) => one.guest.id === guest.id)!
+        const to = placement.places.get(guest.id)!
+        if (!this.#slots.take(grant.host, to)) return []
         const reason = this.#isAskedToMove(guest, grant)
           ? `it was asked to move to ${guest.moveTo}`
           : `${grant.host} is being drained`
-        return this.#move(guest, grant, reason, placement.places.get(guest.id)!)
+        return [this.#move(guest, grant, reason, to)]
       })
   }
 
@@ -132,7 +131,7 @@ export class Departures {
    * it; none while others move.
    */
   corrections(balancingMovesMax: number): Leave[] {
-    if (this.#free < MOVES_AT_ONCE || !clusterPolicyOf(this.#state).armed) return []
+    if (!this.#slots.unused || !clusterPolicyOf(this.#state).armed) return []
     return this.#demandedByRules() ?? this.#failback() ?? this.#evenedOut(balancingMovesMax) ?? []
   }
 

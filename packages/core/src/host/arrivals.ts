@@ -59,18 +59,19 @@ interface Waiting {
 export class Arrivals implements ArrivalHost {
   readonly #context: HostContext
   readonly #waiting = new Map<GuestId, Waiting>()
-  readonly #turns = new SerialQueue()
+  /** Steps of one guest run one after the other; many guests may come at once. */
+  readonly #turns = new Map<GuestId, SerialQueue>()
 
   constructor(context: HostContext) {
     this.#context = context
   }
 
   prepare(request: ArrivalRequest): Promise<Result<PreparedArrival>> {
-    return this.#turns.run(() => this.#prepare(request))
+    return this.#inTurn(request.guest, () => this.#prepare(request))
   }
 
   abandon(guest: GuestId, epoch: number): Promise<Result<void>> {
-    return this.#turns.run(async () => {
+    return this.#inTurn(guest, async () => {
       if (this.#waiting.get(guest)?.epoch === epoch) await this.#end(guest)
       return ok()
     })
@@ -110,20 +111,28 @@ export class Arrivals implements ArrivalHost {
     return grant?.host === this.#context.self && grant.epoch === epoch && grant.state !== 'released'
   }
 
+  #inTurn<T>(guest: GuestId, task: () => Promise<T>): Promise<T> {
+    let turns = this.#turns.get(guest)
+    if (!turns) this.#turns.set(guest, (turns = new SerialQueue()))
+    return turns.run(task)
+  }
+
   async #prepare({ guest: id, epoch, launch, secret }: ArrivalRequest): Promise<Result<PreparedArrival>> {
     const { migration, network, mirror, self } = this.#context
-    const guest = await this.#read<Guest>(KEYS.guest(id))
+    const [guest, grant] = await Promise.all([this.#read<Guest>(KEYS.guest(id)), this.#read<Grant>(KEYS.grant(id))])
     if (!guest.ok) return guest
-    const grant = await this.#read<Grant>(KEYS.grant(id))
     if (!grant.ok) return grant
     if (!this.#isAwaited(grant.value.value, epoch))
       return fail(failure('stale_epoch', `${guest.value.value.name} is not on its way here at epoch ${epoch}`))
     await this.#end(id)
-    const opened = await this.#openDisks(launch, epoch)
+    const [opened, parts] = await Promise.all([
+      this.#openDisks(launch, epoch),
+      guestParts(this.#context, guest.value.value),
+    ])
+    if (!opened.ok || !parts.ok) await network.removeTaps(id)
     if (!opened.ok) return opened
-    const { disks, volumes } = opened.value
-    const parts = await guestParts(this.#context, guest.value.value)
     if (!parts.ok) return parts
+    const { disks, volumes } = opened.value
     const address = addressOf(mirror.state, self, ['ran', 'san', 'lan'])
     const arrival = await migration.receive(
       { ...launch, ...parts.value, epoch, disks },

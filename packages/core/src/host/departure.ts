@@ -88,10 +88,13 @@ export class Departure {
       if (!copied.ok) return await this.#stay(copied.error)
       this.#isDeciding = !this.#calledOff.signal.aborted
       if (!this.#isDeciding) return await this.#stay(failure('conflict', this.#reason))
+      const { arrivalsOn, self } = this.#options.context
+      // Nothing is added to it any more. Should the guest stay after all, the copy of it over there is of no use or harm.
+      const carried = arrivalsOn(this.#options.handover.to).carryConsole(this.#options.guest.id, self)
       const transfer = await this.#transfer(copied.value)
       if (transfer.kind === 'deposed') return { kind: 'deposed' }
       if (transfer.kind === 'refused') return await this.#stay(failure('conflict', transfer.reason))
-      await this.#letGo(startedMs)
+      await this.#letGo(startedMs, carried)
       return { kind: 'gone' }
     } finally {
       this.#options.onProgress(undefined)
@@ -274,11 +277,10 @@ export class Departure {
   }
 
   /** First this host can write no more, twice over; then the last of the guest goes. */
-  async #letGo(startedMs: number): Promise<void> {
+  async #letGo(startedMs: number, carried: Promise<Result<void>>): Promise<void> {
     const { context, guest, handover, disks } = this.#options
-    const { migration, mirror, volumesOn, arrivalsOn, events, log, clock, self } = context
+    const { migration, mirror, volumesOn, events, log, clock, self } = context
     disks.end()
-    const carried = arrivalsOn(handover.to).carryConsole(guest.id, self)
     const [relinquished, revoked] = await Promise.all([
       migration.relinquishDisks(guest.id),
       Promise.all(

@@ -128,6 +128,11 @@ export function haPolicyOf({ priority = 0, maxRestart = 1, maxRelocate = 2, fail
   return { priority, maxRestart, maxRelocate, failback }
 }
 
+/** For sorting: whose turn comes first. */
+export function compareImportance(a: Guest, b: Guest): number {
+  return haPolicyOf(b).priority - haPolicyOf(a).priority || a.createdAt - b.createdAt
+}
+
 /**
  * Failed runs in a row after which the guest is left in `error` until somebody acts. One that HA ignores is not tried
  * again at all.
