@@ -1,17 +1,15 @@
 /** What an agent that died in the middle of a reading has left in a storage daemon, which lives on. */
-import type { VolumeId } from '@stead/core/model/ids.ts'
 import { ok, type Result } from '@stead/core/result.ts'
 import type { StorageDaemon } from './storage-daemon.ts'
-import { SNAPSHOT_PREFIX, VolumeNode, type NamedNode } from './volume-node.ts'
+import { SNAPSHOT_PREFIX, type NamedNode } from './volume-node.ts'
 
 /** Removes reading exports and bitmap copies that an agent left behind when it died. */
 export async function cleanAfterDeadAgent(daemon: StorageDaemon): Promise<Result<void>> {
   const exports = await daemon.call<readonly { readonly id: string }[]>('query-block-exports')
   if (!exports.ok) return exports
   for (const { id } of exports.value) {
-    const volume = /^vol-(.+)-read-[0-9a-f]{12}$/.exec(id)?.[1]
-    if (volume === undefined) continue
-    const ended = await new VolumeNode(daemon, volume as VolumeId, '').deleteExport(id)
+    if (!/^vol-.+-read-[0-9a-f]{12}$/.test(id)) continue
+    const ended = await daemon.endExport(id)
     if (!ended.ok) return ended
   }
   const nodes = await daemon.call<readonly NamedNode[]>('query-named-block-nodes', { flat: true })

@@ -255,7 +255,7 @@ export class QsdVolumeHost implements VolumeHost {
       if (outdated) return fail(outdated)
       const exportName = node.guestExport(epoch)
       if (!exports.value.some(({ name }) => name === exportName)) return fail(notServedSince(volume, epoch))
-      const ended = await node.deleteExport(exportName)
+      const ended = await daemon.endExport(exportName)
       if (!ended.ok) return ended
       const grown = await this.#grow(place, volume, sizeBytes)
       if (!grown.ok) return grown
@@ -337,7 +337,7 @@ export class QsdVolumeHost implements VolumeHost {
       if (!place.ok) return place
       if (!exportName.startsWith(`vol-${volume}-`))
         return fail(failure('bad_request', `${exportName} is no export of volume ${volume}`))
-      return place.value.daemon.absent ? ok() : place.value.node.deleteExport(exportName)
+      return place.value.daemon.absent ? ok() : place.value.daemon.endExport(exportName)
     })
   }
 
@@ -527,9 +527,7 @@ export class QsdVolumeHost implements VolumeHost {
     try {
       const daemon = this.daemon(pool)
       if (!daemon.ok) return daemon
-      const endpoint = { kind: 'tcp', address: daemon.value.loopback, port: daemon.value.pool.port } as const
-      const client = await NbdClient.connect({
-        endpoint,
+      const client = await daemon.value.connect({
         exportName,
         metaContexts: [ALLOCATION, ...(context ? [context] : [])],
         ...NBD_TIMEOUTS,

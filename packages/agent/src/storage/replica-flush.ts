@@ -8,7 +8,6 @@ import { join } from 'node:path'
 import { failure } from '@stead/core/errors.ts'
 import type { VolumeId } from '@stead/core/model/ids.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
-import { NbdClient } from '../nbd/nbd-client.ts'
 import { readStack } from './layer-files.ts'
 import type { PoolConfig, StorageDaemon } from './storage-daemon.ts'
 
@@ -18,8 +17,7 @@ const SYNC_TIMEOUT_MS = 10_000
 
 /** By a writable export of it. */
 export async function flushReplica(daemon: StorageDaemon, volume: VolumeId, exportName: string): Promise<Result<void>> {
-  const endpoint = { kind: 'tcp', address: daemon.loopback, port: daemon.pool.port } as const
-  const client = await NbdClient.connect({ endpoint, exportName, ...NBD_TIMEOUTS })
+  const client = await daemon.connect({ exportName, ...NBD_TIMEOUTS })
   if (!client.ok) return client
   const flushed = await client.value.flush()
   void client.value.disconnect()

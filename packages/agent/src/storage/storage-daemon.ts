@@ -18,8 +18,10 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { failure } from '@stead/core/errors.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
+import { NbdClient, type NbdConnectOptions } from '../nbd/nbd-client.ts'
 import { isAlive, killDetached, readPidFile, startDetached, type DetachedProcess } from '../process/detached.ts'
 import { QmpClient } from '../qemu/qmp.ts'
+import { HandshakeGate } from './handshake-gate.ts'
 
 export interface PoolConfig {
   readonly name: string
@@ -49,6 +51,8 @@ export const NO_LIMIT = 'no-limit'
 
 const START_TIMEOUT_MS = 5_000
 const ADOPT_TIMEOUT_MS = 2_000
+/** How long the end of an export may take; measured: a millisecond or two. */
+const EXPORT_END_TIMEOUT_MS = 5_000
 /** Node and Linux cut or refuse longer unix socket paths. */
 const LONGEST_SOCKET_PATH = 107
 
@@ -58,6 +62,7 @@ export class StorageDaemon {
   readonly #control: string
   readonly #exitListeners = new Set<(reason: string) => void>()
   #monitor: { readonly qmp: QmpClient; readonly process: DetachedProcess } | undefined
+  readonly #gate = new HandshakeGate()
   #ensuring: Promise<Result<{ readonly adopted: boolean }>> | undefined
 
   constructor(options: StorageDaemonOptions) {
@@ -91,7 +96,44 @@ export class StorageDaemon {
   }
 
   /** QMP, with QEMU's refusals as `storage` failures. Never starts the daemon: that is a decision. */
-  async call<T = unknown>(command: string, args?: object, timeoutMs?: number): Promise<Result<T>> {
+  call<T = unknown>(command: string, args?: object, timeoutMs?: number): Promise<Result<T>> {
+    const isQuestion = /^(query|x-debug-query)-/.test(command)
+    const work = () => this.#execute<T>(command, args, timeoutMs)
+    return isQuestion ? work() : this.#gate.order(work)
+  }
+
+  /** Cuts off all clients of the export and waits until their last request has ended. Absent: harmless. */
+  endExport(name: string): Promise<Result<void>> {
+    return this.#gate.order(async () => {
+      const monitor = this.monitor()
+      if (!monitor.ok) return monitor
+      const ended = monitor.value.waitFor(
+        ({ event, data }) => event === 'BLOCK_EXPORT_DELETED' && data['id'] === name,
+        EXPORT_END_TIMEOUT_MS,
+      )
+      const asked = await this.#execute('block-export-del', { id: name, mode: 'hard' })
+      if (asked.ok && (await ended)) return ok()
+      const left = await this.call<readonly { readonly id: string }[]>('query-block-exports')
+      if (!left.ok) return left
+      if (!left.value.some(({ id }) => id === name)) return ok()
+      // Refused since somebody else has just asked for the same.
+      if (!asked.ok && (await ended)) return ok()
+      return fail(
+        failure('storage', `The export ${name} does not end within ${EXPORT_END_TIMEOUT_MS} ms`, {
+          cause: asked.ok ? undefined : asked.error,
+          hint: 'The disk under the pool may be stuck; see `dmesg`',
+        }),
+      )
+    })
+  }
+
+  /** A client of one of its exports, as this host reaches it. */
+  connect(options: Omit<NbdConnectOptions, 'endpoint'>): Promise<Result<NbdClient>> {
+    const endpoint = { kind: 'tcp', address: this.loopback, port: this.pool.port } as const
+    return this.#gate.handshake(() => NbdClient.connect({ ...options, endpoint }))
+  }
+
+  async #execute<T>(command: string, args?: object, timeoutMs?: number): Promise<Result<T>> {
     const qmp = this.monitor()
     if (!qmp.ok) return qmp
     const reply = await qmp.value.execute<T>(command, args, timeoutMs)

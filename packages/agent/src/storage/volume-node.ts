@@ -19,8 +19,6 @@ import type { Layer } from './layer-stack.ts'
 import type { QemuBlockGraph } from '../qemu/block-graph.ts'
 import { NO_LIMIT, type StorageDaemon } from './storage-daemon.ts'
 
-/** How long the end of an export may take; measured: a millisecond or two. */
-const EXPORT_END_TIMEOUT_MS = 5_000
 /** Of bitmaps and exports that live as long as one reading. */
 export const SNAPSHOT_PREFIX = 'read-'
 
@@ -219,32 +217,9 @@ export class VolumeNode {
     return added.ok ? ok() : added
   }
 
-  /** Cuts off all clients of the export and waits until their last request has ended. Absent: harmless. */
-  async deleteExport(name: string): Promise<Result<void>> {
-    const monitor = this.#daemon.monitor()
-    if (!monitor.ok) return monitor
-    const ended = monitor.value.waitFor(
-      ({ event, data }) => event === 'BLOCK_EXPORT_DELETED' && data['id'] === name,
-      EXPORT_END_TIMEOUT_MS,
-    )
-    const asked = await this.#daemon.call('block-export-del', { id: name, mode: 'hard' })
-    if (asked.ok && (await ended)) return ok()
-    const left = await this.exports()
-    if (!left.ok) return left
-    if (!left.value.some((each) => each.name === name)) return ok()
-    // Refused since somebody else has just asked for the same.
-    if (!asked.ok && (await ended)) return ok()
-    return fail(
-      failure('storage', `The export ${name} does not end within ${EXPORT_END_TIMEOUT_MS} ms`, {
-        cause: asked.ok ? undefined : asked.error,
-        hint: 'The disk under the pool may be stuck; see `dmesg`',
-      }),
-    )
-  }
-
   /** Hard-deletes these exports at once. Returns their names. */
   async deleteExports(which: readonly VolumeExport[]): Promise<Result<string[]>> {
-    const ends = await Promise.all(which.map(({ name }) => this.deleteExport(name)))
+    const ends = await Promise.all(which.map(({ name }) => this.#daemon.endExport(name)))
     for (const end of ends) if (!end.ok) return end
     return ok(which.map(({ name }) => name))
   }
@@ -286,14 +261,14 @@ export class VolumeNode {
       return merged.ok ? ok(false) : merged
     }
     // Nothing recorded since it was disabled: what it holds is not all, so it begins anew.
-    const added = await this.#transaction(
-      present
-        ? ['clear', 'enable'].map((verb) => ({
+    const added = present
+      ? await this.#transaction(
+          ['clear', 'enable'].map((verb) => ({
             type: `block-dirty-bitmap-${verb}`,
             data: { node: this.topNode, name },
-          }))
-        : [{ type: 'block-dirty-bitmap-add', data: { node: this.topNode, name, granularity: BLOCK_BYTES } }],
-    )
+          })),
+        )
+      : await this.#changeBitmap('add', { name, granularity: BLOCK_BYTES })
     return added.ok ? ok(true) : added
   }
 
@@ -305,16 +280,15 @@ export class VolumeNode {
     if (isRecording(name) && (disable === undefined || isRecording(disable) === false)) return ok()
     if (disable !== undefined && isRecording(disable) === false)
       return fail(failure('conflict', `The bitmap ${disable} was turned by somebody else meanwhile`))
+    if (disable === undefined) return this.#changeBitmap('add', { name, granularity: BLOCK_BYTES })
     return this.#transaction([
       { type: 'block-dirty-bitmap-add', data: { node: this.topNode, name, granularity: BLOCK_BYTES } },
-      ...(disable === undefined
-        ? []
-        : [{ type: 'block-dirty-bitmap-disable', data: { node: this.topNode, name: disable } }]),
+      { type: 'block-dirty-bitmap-disable', data: { node: this.topNode, name: disable } },
     ])
   }
 
   removeBitmap(name: string): Promise<Result<void>> {
-    return this.#transaction([{ type: 'block-dirty-bitmap-remove', data: { node: this.topNode, name } }])
+    return this.#changeBitmap('remove', { name })
   }
 
   /**
@@ -327,18 +301,16 @@ export class VolumeNode {
     const mark = `${SNAPSHOT_PREFIX}${randomBytes(6).toString('hex')}`
     const exportName = `vol-${this.#volume}-${mark}`
     if (bitmap !== undefined) {
-      const copied = await this.#transaction([
-        {
-          type: 'block-dirty-bitmap-add',
-          data: { node: this.topNode, name: mark, granularity: BLOCK_BYTES, disabled: true },
-        },
-        { type: 'block-dirty-bitmap-merge', data: { node: this.topNode, target: mark, bitmaps: [bitmap] } },
-      ])
-      if (!copied.ok) return copied
+      const added = await this.#changeBitmap('add', { name: mark, granularity: BLOCK_BYTES, disabled: true })
+      const copied = added.ok ? await this.#changeBitmap('merge', { target: mark, bitmaps: [bitmap] }) : added
+      if (!copied.ok) {
+        if (added.ok) await this.removeBitmap(mark)
+        return copied
+      }
     }
     const close = async () => {
       // Both end with the daemon; a left-over one is cleaned away by the next agent that adopts it.
-      await this.deleteExport(exportName)
+      await this.#daemon.endExport(exportName)
       if (bitmap !== undefined) await this.removeBitmap(mark)
     }
     const added = await this.addExport(exportName, {
@@ -381,6 +353,12 @@ export class VolumeNode {
   async #query(): Promise<Result<NamedNode | undefined>> {
     const reply = await this.#daemon.call<readonly NamedNode[]>('query-named-block-nodes', { flat: true })
     return reply.ok ? ok(reply.value.find((node) => node['node-name'] === this.topNode)) : reply
+  }
+
+  /** Alone, and not as a transaction: before one QEMU waits for the requests of all its exports. */
+  async #changeBitmap(verb: 'add' | 'merge' | 'remove', what: object): Promise<Result<void>> {
+    const done = await this.#daemon.call(`block-dirty-bitmap-${verb}`, { node: this.topNode, ...what })
+    return done.ok ? ok() : done
   }
 
   async #transaction(actions: readonly object[]): Promise<Result<void>> {
