@@ -58,13 +58,16 @@ function watch(
   const role = networkAt(endpoint)
   const { client, clock, random, network, storage } = options
   let told: LegHealth | undefined
+  /** The connection on which it was told to be alive is broken. */
+  let isBroken = false
   let cancel: () => void = () => undefined
   const tellAfter = (ms: number, health: LegHealth) => {
     cancel()
     cancel = () => undefined
-    if (health === told) return
+    if (health === told && !(health === 'alive' && isBroken)) return
     cancel = clock.after(ms, () => {
       told = health
+      isBroken = false
       onChange(health)
     })
   }
@@ -73,6 +76,7 @@ function watch(
     if (network.presence(client) !== 'on') return cancel()
     const waitMs = random.fraction() * INTERVAL_MS
     const reach = storage.reach(client, host, role)
+    if (reach === 'refuses') isBroken = true
     if (reach === 'answers') tellAfter(waitMs, 'alive')
     else if (reach === 'refuses') tellAfter(waitMs, 'refused')
     else tellAfter(LIMIT_MS + waitMs, 'unresponsive')

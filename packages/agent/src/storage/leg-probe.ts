@@ -113,9 +113,10 @@ class ServerProbe {
 
   async #run(): Promise<void> {
     while (!this.#stopped) {
+      const before = this.#client
       const health = await this.#ask()
       if (this.#stopped) return
-      this.#tell(health)
+      this.#tell(health, before !== undefined && this.#client !== before)
       if (health !== 'alive') {
         this.#client?.destroy('the probe was not answered')
         this.#client = undefined
@@ -124,7 +125,7 @@ class ServerProbe {
     }
   }
 
-  /** One question. A connection that has just broken is tried again at once: only a refusal or silence is news. */
+  /** One question. A connection that has just broken is tried again at once. */
   async #ask(): Promise<LegHealth> {
     const client = this.#client
     if (client && !client.closed) {
@@ -166,8 +167,8 @@ class ServerProbe {
     })
   }
 
-  #tell(health: LegHealth): void {
-    if (health === this.#health) return
+  #tell(health: LegHealth, isRenewed: boolean): void {
+    if (health === this.#health && !isRenewed) return
     this.#health = health
     for (const listener of [...this.#listeners]) listener(health)
   }

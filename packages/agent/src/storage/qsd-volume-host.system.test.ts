@@ -1,7 +1,9 @@
 /** What only real storage daemons can show: death, standstill, adoption. The port's own behaviour is in the contract. */
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
 import { stat } from 'node:fs/promises'
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { VolumeId } from '@stead/core/model/ids.ts'
@@ -182,6 +184,33 @@ system('a frozen daemon is unresponsive to the probe, alive when thawed, refused
   }
 })
 
+system('a server that answers on a new connection is told to be alive once more', async ({ source }) => {
+  const { port } = value(source.volumes.daemon(POOL)).pool
+  const open: Socket[] = []
+  const between = createServer((from) => {
+    const to = connect(port, '127.0.0.1')
+    open.push(from, to)
+    for (const socket of [from, to]) socket.on('error', () => undefined)
+    from.pipe(to).pipe(from)
+  })
+  between.listen(0, '127.0.0.1')
+  await once(between, 'listening')
+  const probe = new LegProbe({ intervalMs: 20, limitMs: 5_000 })
+  const heard = recorder()
+  const address = between.address() as AddressInfo
+  const off = probe.watch({ kind: 'tcp', address: '127.0.0.1', port: address.port }, heard.listen)
+  try {
+    await heard.until('alive')
+    for (const socket of open.splice(0)) socket.destroy()
+    await heard.until('alive', 2)
+    assert.deepEqual(heard.all, ['alive', 'alive'])
+  } finally {
+    off()
+    for (const socket of open) socket.destroy()
+    between.close()
+  }
+})
+
 system(
   'a frozen daemon makes failures, not waits without end; it can be killed and replaced',
   async ({ source }, volume) => {
@@ -230,11 +259,11 @@ function recorder() {
       all.push(health)
       for (const wake of [...waiting]) wake()
     },
-    /** Resolves when the newest news is this; the test's own timeout bounds it. */
-    until: (wanted: LegHealth) =>
+    /** Resolves when the newest news is this, heard so often; the test's own timeout bounds it. */
+    until: (wanted: LegHealth, times = 1) =>
       new Promise<void>((resolve) => {
         const look = () => {
-          if (all.at(-1) !== wanted) return
+          if (all.at(-1) !== wanted || all.filter((health) => health === wanted).length < times) return
           waiting.delete(look)
           resolve()
         }

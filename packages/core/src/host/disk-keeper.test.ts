@@ -68,3 +68,66 @@ test('a leg that hangs is freed although the flush that moves the sync point wai
   await new Promise<void>((resolve) => setImmediate(resolve))
   assert.deepEqual(done, ['flush', 'drop h2'])
 })
+
+/** Of an idle guest with legs on h1 and h2. `served`: what the host of a leg says of its exports. */
+function idleGuest(served: (host: string) => Result<{ readonly exports: readonly string[] }>) {
+  const cluster = new ClusterFixture()
+  const { guest, volume } = cluster.guestWithDisk('web', ['h1', 'h2'])
+  const dropped: string[] = []
+  const heard = new Map<string, (health: LegHealth) => void>()
+  const context = {
+    mirror: { state: cluster.state },
+    clock: { monotonicMs: () => 0, wallMs: () => 0, sleep: async () => undefined },
+    volumesOn: (host: string) => ({ inspect: async () => served(host) }),
+    legWatch: {
+      watch: ({ path }: { readonly path: string }, onChange: (health: LegHealth) => void) => {
+        heard.set(path, onChange)
+        return () => undefined
+      },
+    },
+    guests: {
+      yankLeg: async () => ok(),
+      pause: async () => ok(),
+      dropLeg: async (_guest: string, _volume: string, host: string) => {
+        dropped.push(host)
+        return ok()
+      },
+      resume: async () => ok(),
+    },
+    events: { tell: () => undefined },
+    log: { warn: assert.fail },
+  }
+  const legs = ['h1', 'h2'].map((host): Leg => ({ host, endpoint: { kind: 'unix', path: host }, exportName: 'e' }))
+  new DiskKeeper({
+    context,
+    guest: guest.id,
+    name: guest.name,
+    epoch: 1,
+    records: { markStale: async () => ({ kind: 'recorded', value: volume }) },
+    disks: [{ volume: volume.id, sizeBytes: volume.sizeBytes, legs, width: 2 }],
+    onEnd: assert.fail,
+    onPhase: () => undefined,
+  } as unknown as DiskKeeperOptions)
+  return {
+    dropped,
+    hear: async (host: string, ...all: readonly LegHealth[]) => {
+      for (const health of all) heard.get(host)?.(health)
+      await new Promise<void>((resolve) => setImmediate(resolve))
+    },
+  }
+}
+
+test('a server that is back on a new connection and has forgotten the leg is a loss, also of a guest that writes nothing', async () => {
+  const { dropped, hear } = idleGuest((host) => ok({ exports: host === 'h2' ? [] : ['e'] }))
+  await hear('h1', 'alive', 'alive')
+  await hear('h2', 'alive')
+  assert.deepEqual(dropped, [])
+  await hear('h2', 'alive')
+  assert.deepEqual(dropped, ['h2'])
+})
+
+test('a leg whose host does not say whether it serves it stays', async () => {
+  const { dropped, hear } = idleGuest(() => fail(failure('host_unreachable', 'no answer')))
+  await hear('h2', 'alive', 'alive')
+  assert.deepEqual(dropped, [])
+})

@@ -363,7 +363,7 @@ export class DiskKeeper {
   }
 
   #keepLeg(disk: Disk, leg: Leg): void {
-    const kept = new KeptLeg(this.#options.context, leg, (about, health) => {
+    const kept = new KeptLeg(this.#options.context, disk.volume, leg, (about, health) => {
       const what = health === 'refused' ? 'its storage daemon is gone' : 'its storage daemon does not answer'
       void this.#legTrouble(disk, about, what, true)
     })

@@ -10,6 +10,8 @@ import { networkOf, pathsTo } from './leg-paths.ts'
 
 /** A preferred network that is whole again must stay so for this long before the leg returns to it. */
 const DIRECT_HOLD_MS = 10_000
+/** How often the host of a leg is asked whether it still serves it, while it does not answer. */
+const SERVED_ASK_MS = [500, 2_000, 5_000] as const
 
 export class KeptLeg {
   readonly leg: Leg
@@ -17,17 +19,21 @@ export class KeptLeg {
   readonly network: NetworkRole | undefined
   health: LegHealth | undefined
   readonly #context: HostContext
+  readonly #volume: VolumeId
   readonly #stops: (() => void)[]
   #directSinceMs: number | undefined
 
-  constructor(context: HostContext, leg: Leg, onTrouble: (leg: KeptLeg, health: LegHealth) => void) {
+  constructor(context: HostContext, volume: VolumeId, leg: Leg, onTrouble: (leg: KeptLeg, health: LegHealth) => void) {
     this.#context = context
+    this.#volume = volume
     this.leg = leg
     const state = context.mirror.state
     this.network = networkOf(state, leg)
     const onChange = (health: LegHealth) => {
+      const isRenewed = health === 'alive' && this.health === 'alive'
       this.health = health
       if (health !== 'alive') onTrouble(this, health)
+      else if (isRenewed) void this.#askWhetherServed(() => onTrouble(this, (this.health = 'refused')))
     }
     this.#stops = [context.legWatch.watch(leg.endpoint, onChange)]
     const preferred = this.paths()[0]
@@ -63,6 +69,20 @@ export class KeptLeg {
     if (this.#directSinceMs !== undefined) this.#directSinceMs = this.#context.clock.monotonicMs()
   }
 
+  /**
+   * A server that was killed and is back within a moment has forgotten its exports: the guest's connection is dead, and one
+   * that writes nothing would learn of it only with its next write. A host that does not answer proves nothing.
+   */
+  async #askWhetherServed(onDead: () => void): Promise<void> {
+    for (const pauseMs of SERVED_ASK_MS) {
+      const isServed = await isServedBy(this.#context, this.#volume, this.leg)
+      if (this.#stops.length === 0 || this.health !== 'alive') return
+      if (isServed === false) return onDead()
+      if (isServed !== undefined) return
+      await this.#context.clock.sleep(pauseMs)
+    }
+  }
+
   stopWatch(): void {
     for (const stop of this.#stops.splice(0)) stop()
   }
@@ -70,21 +90,31 @@ export class KeptLeg {
 
 /** Those of a disk's legs that are known to be dead, or whose host no longer serves them. */
 export async function findDeadLegs(
-  { mirror, volumesOn }: HostContext,
+  context: HostContext,
   id: VolumeId,
   legs: ReadonlyMap<HostId, KeptLeg>,
 ): Promise<KeptLeg[]> {
-  const volume = mirror.state.volumes.get(id)?.value
   const verdicts = await Promise.all(
-    [...legs].map(async ([host, leg]) => {
+    [...legs.values()].map(async (leg) => {
       if (leg.health !== undefined && leg.health !== 'alive') return leg
-      const pool = volume && replicaOn(volume, host)?.pool
-      if (pool === undefined) return undefined
-      const info = await volumesOn(host).inspect(id, pool)
-      return info.ok && info.value.exports.includes(leg.leg.exportName) ? undefined : leg
+      const isServed = await isServedBy(context, id, leg.leg)
+      return isServed === true || isServed === 'not-a-replica' ? undefined : leg
     }),
   )
   return verdicts.filter((leg) => leg !== undefined)
+}
+
+/** Undefined when its host does not say. */
+async function isServedBy(
+  { mirror, volumesOn }: HostContext,
+  id: VolumeId,
+  { host, exportName }: Leg,
+): Promise<boolean | 'not-a-replica' | undefined> {
+  const volume = mirror.state.volumes.get(id)?.value
+  const pool = volume && replicaOn(volume, host as HostId)?.pool
+  if (pool === undefined) return 'not-a-replica'
+  const info = await volumesOn(host as HostId).inspect(id, pool)
+  return info.ok ? info.value.exports.includes(exportName) : undefined
 }
 
 /** The record as it says by which network each leg goes that does not take the preferred one. */

@@ -7,7 +7,10 @@ import type { Leg } from './guest-host.ts'
 export type LegHealth = 'alive' | 'unresponsive' | 'refused'
 
 export interface LegWatch {
-  /** Calls back on each change, and soon with the first answer. Returns the end of the watch. */
+  /**
+   * Calls back on each change, and soon with the first answer. `alive` is told again when the server answers on a new
+   * connection, the one before having broken: it may be another server. Returns the end of the watch.
+   */
   watch(endpoint: Leg['endpoint'], onChange: (health: LegHealth) => void): () => void
   /** Asks once, over a connection of its own. Silence for `limitMs` is `unresponsive`. */
   ask(endpoint: Leg['endpoint'], limitMs: number): Promise<LegHealth>
