@@ -19,7 +19,7 @@ const PACKAGES: readonly DebianPackage[] = [
   { name: 'swtpm', reason: 'the TPM of guests that have one' },
   { name: 'etcd-server', reason: "the cluster's memory", service: 'etcd.service' },
   { name: 'etcd-client', reason: 'tests ask etcd itself who leads' },
-  { name: 'nftables', reason: 'cuts two hosts of the lab from each other' },
+  { name: 'nftables', reason: 'holds guests to their own addresses; cuts two hosts of the lab from each other' },
   { name: 'iproute2', reason: "makes the lab's networks" },
   { name: 'util-linux', reason: 'enters the namespaces of a lab host' },
   { name: 'kmod', reason: 'loads the tun driver for network cards of guests' },

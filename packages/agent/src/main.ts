@@ -41,7 +41,7 @@ import { startInternalServer } from './http/internal-server.ts'
 import { arrivalCalls, remoteArrivals } from './http/remote-arrivals.ts'
 import { imagesOfAllHosts, memoryImageService } from './http/remote-memory-images.ts'
 import { jsonLog } from './json-log.ts'
-import { LinuxNetworkHost } from './network/linux-network-host.ts'
+import { watchedNetworkHost } from './network/isolation-watch.ts'
 import { ConsoleRouter } from './console/console-router.ts'
 import { ConsoleTickets } from './console/console-tickets.ts'
 import { GuestConsoles } from './console/guest-consoles.ts'
@@ -206,7 +206,7 @@ async function main(configPath: string | undefined): Promise<void> {
     memory,
     arrivalsOn: (host) => (host === self ? arrivals : remoteArrivals(peers.client(host))),
     volumesOn: (host, via) => (host === self ? volumes : peers.volumes(host, via)),
-    network: new LinuxNetworkHost(config.guestUser ? { user: config.guestUser } : {}),
+    network: watchedNetworkHost(config.guestUser ? { user: config.guestUser } : {}, clock, log, signal),
     legWatch: new LegProbe(),
     probe: new HostGuestProbe({ consoleLogPath: (guest) => guests.consoleLogPath(guest), agent: guests.agent, clock }),
     blobPath: (blob) => blobs.ensure(blob),

@@ -475,6 +475,7 @@ const NO_TAPS: NetworkHost = {
   ensureTap: async () => ok('tap0'),
   removeTap: async () => ok(),
   limitTap: async () => ok(),
+  isolate: async () => ok(),
   removeTaps: async () => ok(),
 }
 

@@ -1,11 +1,15 @@
-/** `NetworkHost` on Linux: one tap device a NIC, on the bridge of its role, by `ip` (iproute2). */
+/**
+ * `NetworkHost` on Linux: one port a NIC on the bridge of its role, by `ip`, `bridge` and `tc` (iproute2), and what
+ * it may send by `nft`. docs/internals/guest-isolation.md.
+ */
 import { execFile } from 'node:child_process'
 import { failure } from '@stead/core/errors.ts'
 import type { GuestId } from '@stead/core/model/ids.ts'
 import type { NicLimits } from '@stead/core/model/hardware.ts'
 import type { Nic } from '@stead/core/model/guest.ts'
-import type { NetworkHost } from '@stead/core/ports/network-host.ts'
+import type { NetworkHost, NicIdentity } from '@stead/core/ports/network-host.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
+import { GuestIsolation } from './guest-isolation.ts'
 import { detourOf, limitCommands } from './tap-limits.ts'
 
 export interface LinuxNetworkHostOptions {
@@ -13,11 +17,13 @@ export interface LinuxNetworkHostOptions {
   readonly bridges?: Readonly<Record<Nic['network'], string>>
   /** Owner of the taps: whom QEMU runs as. */
   readonly user?: { readonly uid: number; readonly gid: number }
-  /** The command that speaks for `ip` (its last word, in whose place `tc` stands too); tests put another network namespace before it. */
+  /** The command that speaks for `ip` (its last word, in whose place `tc`, `bridge` and `nft` stand too); tests put another network namespace before it. */
   readonly ip?: readonly [string, ...string[]]
 }
 
 const COMMAND_TIMEOUT_MS = 5_000
+
+type Program = 'ip' | 'tc' | 'bridge' | 'nft'
 
 interface Link {
   readonly ifname: string
@@ -29,6 +35,13 @@ export class LinuxNetworkHost implements NetworkHost {
   readonly #bridges: Readonly<Record<Nic['network'], string>>
   readonly #user: LinuxNetworkHostOptions['user']
   readonly #ip: readonly [string, ...string[]]
+  readonly #isolation = new GuestIsolation({
+    nft: (args, input) => this.#run(args, 'nft', input),
+    ports: async () => {
+      const links = await this.#links()
+      return links.ok ? ok(links.value.map(({ ifname }) => ifname).filter((name) => IS_PORT.test(name))) : links
+    },
+  })
 
   constructor(options: LinuxNetworkHostOptions = {}) {
     this.#bridges = options.bridges ?? { lan: 'lanbr0' }
@@ -40,11 +53,13 @@ export class LinuxNetworkHost implements NetworkHost {
     return tapName(guest, index)
   }
 
-  async ensureTap(guest: GuestId, index: number, nic: Nic): Promise<Result<string>> {
+  async ensureTap(guest: GuestId, index: number, nic: Nic, { arriving = false } = {}): Promise<Result<string>> {
     const tap = tapName(guest, index)
     const bridgeName = this.#bridges[nic.network]
-    const links = await this.#links()
+    // Before the tap is on the bridge: it is never there unfiltered.
+    const [links, filtered] = await Promise.all([this.#links(), this.#isolation.set(tap, nic)])
     if (!links.ok) return links
+    if (!filtered.ok) return filtered
     const bridge = links.value.find((link) => link.ifname === bridgeName)
     if (!bridge)
       return fail(
@@ -59,9 +74,38 @@ export class LinuxNetworkHost implements NetworkHost {
     }
     // Also for a tap that was there: an agent may have crashed between the two steps.
     const set = await this.#run(['link', 'set', 'dev', tap, 'mtu', String(bridge.mtu), 'master', bridgeName, 'up'])
-    if (set.ok) return ok(tap)
+    const listening = set.ok ? await this.#place(tap, nic.mac, arriving) : set
+    if (listening.ok) return ok(tap)
     await this.#remove(tap)
-    return set
+    return listening
+  }
+
+  async isolate(guest: GuestId, index: number, identity: NicIdentity): Promise<Result<void>> {
+    const port = tapName(guest, index)
+    const [links, filtered] = await Promise.all([this.#links(), this.#isolation.set(port, identity)])
+    if (!filtered.ok) return filtered
+    if (!links.ok) return links
+    if (!links.value.some(({ ifname, master }) => ifname === port && master !== undefined)) return ok()
+    return this.#place(port, identity.mac, false)
+  }
+
+  /**
+   * A static entry does not age, so that nothing for a silent guest is ever flooded; yet it moves when the guest speaks
+   * from elsewhere (only a sticky one would not). Of a guest that is on its way here the bridge learns by its first
+   * frame: until then other guests on this host must reach it where it still is.
+   */
+  async #place(port: string, mac: string, arriving: boolean): Promise<Result<void>> {
+    const hears = `link set dev ${port} flood off mcast_router 0`
+    const text = arriving
+      ? `${hears} learning on\n`
+      : `fdb replace ${mac} dev ${port} master static\n${hears} learning off\n`
+    const placed = await this.#run(['-batch', '-'], 'bridge', text)
+    return placed.ok ? ok() : placed
+  }
+
+  /** Compares the filter with what it should be, and mends it. True: it was not. */
+  verifyIsolation(): Promise<Result<boolean>> {
+    return this.#isolation.verify()
   }
 
   async removeTap(guest: GuestId, index: number): Promise<Result<void>> {
@@ -69,7 +113,8 @@ export class LinuxNetworkHost implements NetworkHost {
     if (!links.ok) return links
     const tap = tapName(guest, index)
     return this.#removePresent(
-      links.value.map(({ ifname }) => ifname).filter((name) => name === tap || name === detourOf(tap)),
+      links.value.filter(({ ifname }) => ifname === tap || ifname === detourOf(tap)),
+      [tap],
     )
   }
 
@@ -84,24 +129,39 @@ export class LinuxNetworkHost implements NetworkHost {
   async removeTaps(guest: GuestId): Promise<Result<void>> {
     const links = await this.#links()
     if (!links.ok) return links
-    const names = links.value.map(({ ifname }) => ifname)
-    return this.#removePresent(names.filter((name) => isTapOf(guest, name.replace(/^sb/, 'st'))))
+    const devices = links.value.filter(({ ifname }) => isTapOf(guest, ifname.replace(/^sb/, 'st')))
+    return this.#removePresent(devices, this.#isolation.portsOf(tapPrefix(guest)))
   }
 
-  async #removePresent(devices: readonly string[]): Promise<Result<void>> {
-    for (const device of devices) {
-      const removed = await this.#remove(device)
+  async #removePresent(devices: readonly Link[], ports: readonly string[]): Promise<Result<void>> {
+    for (const { ifname } of devices) {
+      const removed = await this.#remove(ifname)
       if (!removed.ok) return removed
     }
-    return ok()
+    const filtered = new Set([...ports, ...devices.map(({ ifname }) => ifname)].filter((name) => IS_PORT.test(name)))
+    if (filtered.size === 0) return ok()
+    const bridges = new Set(devices.flatMap(({ master }) => master ?? []))
+    const macs = new Set([...filtered].flatMap((port) => this.#isolation.macOf(port) ?? []))
+    for (const bridge of bridges) await this.#forget(bridge, macs)
+    return this.#isolation.remove([...filtered])
   }
 
-  /** A tap, or the detour of what a guest sends. */
+  /**
+   * A guest that has moved has taken its static entries along to the port that leads to where it is now; there they
+   * would stay for ever. A refusal means that it is so already, or that the guest has spoken from yet another port.
+   */
+  async #forget(bridge: string, macs: ReadonlySet<string>): Promise<void> {
+    const shown = await this.#run(['-json', 'fdb', 'show', 'br', bridge, 'state', 'static'], 'bridge')
+    if (!shown.ok) return
+    for (const { mac, ifname } of JSON.parse(shown.value || '[]') as readonly { mac: string; ifname: string }[])
+      if (macs.has(mac)) await this.#run(['fdb', 'del', mac, 'dev', ifname, 'master'], 'bridge')
+  }
+
+  /** A tap, a veth (its other end goes with it), or the detour of what a guest sends. */
   async #remove(device: string): Promise<Result<void>> {
-    const removed = await this.#run(
-      device.startsWith('sb') ? ['link', 'del', device] : ['tuntap', 'del', 'dev', device, 'mode', 'tap'],
-    )
-    return removed.ok ? ok() : removed
+    const removed = await this.#run(['link', 'del', 'dev', device])
+    // A veth goes by itself with the container at its other end.
+    return removed.ok || /Cannot find device/.test(removed.error.message) ? ok() : removed
   }
 
   async #links(): Promise<Result<readonly Link[]>> {
@@ -109,13 +169,13 @@ export class LinuxNetworkHost implements NetworkHost {
     return shown.ok ? ok(JSON.parse(shown.value) as readonly Link[]) : shown
   }
 
-  #run(args: readonly string[], program: 'ip' | 'tc' = 'ip'): Promise<Result<string>> {
+  #run(args: readonly string[], program: Program = 'ip', input = ''): Promise<Result<string>> {
     const [command = 'ip', ...prefix] = this.#ip.with(-1, program)
     return new Promise((resolve) => {
-      execFile(
+      const child = execFile(
         command,
         [...prefix, ...args],
-        { timeout: COMMAND_TIMEOUT_MS, maxBuffer: 16 << 20, killSignal: 'SIGKILL' },
+        { timeout: COMMAND_TIMEOUT_MS, maxBuffer: 64 << 20, killSignal: 'SIGKILL' },
         (error, stdout, stderr) => {
           if (!error) resolve(ok(stdout))
           else
@@ -128,9 +188,14 @@ export class LinuxNetworkHost implements NetworkHost {
             )
         },
       )
+      // A program that ends before it has read everything says why by its status.
+      child.stdin?.on('error', () => undefined)
+      child.stdin?.end(input)
     })
   }
 }
+
+const IS_PORT = /^st[0-9a-f]{8}\d+$/
 
 /** `st`, eight hexadecimal digits of the guest's id, the index: within the kernel's 15 characters. */
 export function tapName(guest: GuestId, index: number): string {

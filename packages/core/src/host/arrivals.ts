@@ -127,7 +127,7 @@ export class Arrivals implements ArrivalHost {
     await this.#end(id)
     const [opened, parts] = await Promise.all([
       this.#openDisks(launch, epoch),
-      guestParts(this.#context, guest.value.value),
+      guestParts(this.#context, guest.value.value, { arriving: true }),
     ])
     if (!opened.ok || !parts.ok) await network.removeTaps(id)
     if (!opened.ok) return opened

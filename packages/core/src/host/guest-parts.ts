@@ -10,16 +10,23 @@ import { platformParts } from './platform-parts.ts'
 
 export type GuestParts = Pick<GuestLaunch, 'boot' | 'cdroms' | 'nics' | 'platform' | 'container'>
 
-export async function guestParts(context: HostContext, guest: Guest): Promise<Result<GuestParts>> {
-  if (guest.container)
-    return ok({
-      boot: { kind: 'container' },
-      container: launchContainer(guest, guest.container),
-      nics: guest.nics.map((nic, position) => {
-        const slot = nicSlot(nic, position)
-        return { ...nic, slot, tap: context.network.portName(guest.id, slot) }
-      }),
-    })
+/** `arriving`: the guest runs on another host and is on its way here. */
+export async function guestParts(
+  context: HostContext,
+  guest: Guest,
+  { arriving = false } = {},
+): Promise<Result<GuestParts>> {
+  if (guest.container) {
+    const nics: GuestLaunch['nics'][number][] = []
+    for (const [position, nic] of guest.nics.entries()) {
+      const slot = nicSlot(nic, position)
+      // Its port is made with the container, and is filtered from its first frame.
+      const isolated = await context.network.isolate(guest.id, slot, nic)
+      if (!isolated.ok) return isolated
+      nics.push({ ...nic, slot, tap: context.network.portName(guest.id, slot) })
+    }
+    return ok({ boot: { kind: 'container' }, container: launchContainer(guest, guest.container), nics })
+  }
   const boot = await bootParts(context, guest)
   if (!boot.ok) return boot
   const cdroms = await openMedia(context, guest)
@@ -29,7 +36,7 @@ export async function guestParts(context: HostContext, guest: Guest): Promise<Re
   const nics: GuestLaunch['nics'][number][] = []
   for (const [position, nic] of guest.nics.entries()) {
     const slot = nicSlot(nic, position)
-    const tap = await context.network.ensureTap(guest.id, slot, nic)
+    const tap = await context.network.ensureTap(guest.id, slot, nic, { arriving })
     if (!tap.ok) return tap
     nics.push({ ...nic, slot, tap: tap.value })
   }

@@ -49,6 +49,8 @@ export class HardwareKeeper {
   #observed = ''
   /** Limits of NICs that this run's taps have. */
   readonly #nicLimits = new Map<number, string>()
+  /** What the NICs were when this agent last made sure that they send as nobody else. */
+  readonly #isolatedAs = new Map<number, string>()
 
   constructor(options: HardwareKeeperOptions) {
     this.#options = options
@@ -258,7 +260,17 @@ export class HardwareKeeper {
           return set
         },
       }))
-    return [...leaving, ...coming, ...limited]
+    const isolated = [...wanted]
+      .filter(([slot, nic]) => this.#isolatedAs.get(slot) !== JSON.stringify(nic))
+      .map(([slot, nic]) => ({
+        what: `nic ${slot}`,
+        run: async () => {
+          const done = await context.network.isolate(guest.id, slot, nic)
+          if (done.ok) this.#isolatedAs.set(slot, JSON.stringify(nic))
+          return done
+        },
+      }))
+    return [...leaving, ...coming, ...isolated, ...limited]
   }
 
   async #addNic(guest: Guest, slot: number, nic: Nic): Promise<Result<void>> {
@@ -275,6 +287,7 @@ export class HardwareKeeper {
     const removed = await guests.removeNic(guest.id, slot)
     if (!removed.ok) return removed
     this.#nicLimits.delete(slot)
+    this.#isolatedAs.delete(slot)
     this.#changed(guest, `${guest.name} has given the network card ${slot} back`)
     return network.removeTap(guest.id, slot)
   }
