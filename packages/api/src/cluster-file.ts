@@ -45,6 +45,10 @@ const hostSchema = z.strictObject({
   memoryBytes,
   cpus: amount(1, CPUS_MAX),
   poolBytes: diskBytes.exactOptional(),
+  qemuVersion: z
+    .string('must be a version')
+    .regex(/^\d[^\s]{0,63}$/, 'must be a version such as 10.0.2')
+    .exactOptional(),
   state: z.enum(['online', 'lost'], 'must be online or lost').exactOptional(),
   maintenance: z.boolean('must be true or false').exactOptional(),
   faultDomains: z.record(name, name).exactOptional(),

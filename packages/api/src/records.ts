@@ -304,6 +304,12 @@ export const decisionSchema = z.object({
   plan: z.string().exactOptional().describe('Of which plan it was part: `stead replay PLAN`'),
   facts: z.array(z.string()).describe('What was known, one sentence each'),
   candidates: z.array(candidateSchema),
+  moved: z
+    .array(
+      z.object({ guest: guestId, name: z.string(), from: hostId, to: hostId, at: wallMs('When that was decided') }),
+    )
+    .exactOptional()
+    .describe('Of a wait: guests that were moved to make room for it'),
 })
 
 export const eventSchema = z.object({

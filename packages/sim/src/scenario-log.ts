@@ -115,7 +115,7 @@ export class ScenarioLog {
     const present = this.#present()
     for (const [key, { guest, host, epoch }] of this.#processes) {
       const grant = this.#world.grant(guest)
-      if (present.has(key) || !grant || grant.epoch <= epoch || grant.host === host) continue
+      if (present.has(key) || !grant || grant.epoch <= epoch || grant.host === host || grant.cameFrom === host) continue
       this.#add(`guest/${guest}`, `${guest} ends on ${host}, to which it belongs no more ${this.#within()}`)
     }
     this.#processes = present
@@ -181,6 +181,8 @@ function shown({ kind, message, details }: ClusterEvent, name: string): string |
       return `${name} runs on ${details?.['host']}`
     case 'guest.waiting':
       return message.replaceAll(/, \d{4}-\d\d-\d\dT[\d:.]+Z/g, '')
+    case 'guest.migrated':
+      return message.replace(/ in \d+ ms, standing still for \d+ ms/, '')
     case 'guest.ready':
     case 'guest.unready':
     case 'schedule.run':

@@ -25,7 +25,13 @@ export async function scenarioWorld(
   file: ClusterFile,
   seed: number,
 ): Promise<{ world: World; problems: readonly string[] }> {
-  const world = new World({ seed, machines: file.hosts.map(machineOf), guests: {} })
+  const world = new World({
+    seed,
+    machines: file.hosts.map(machineOf),
+    guests: {},
+    // All hosts of a simulated world have the same version.
+    live: file.hosts.some(({ qemuVersion }) => qemuVersion !== undefined),
+  })
   writeRules(world, file)
   for (const { name, state } of file.hosts) if (state === 'lost') world.perform({ verb: 'power-off', args: [name] })
   const present = file.hosts.filter(({ state }) => state !== 'lost')

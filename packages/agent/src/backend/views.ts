@@ -284,11 +284,12 @@ function hostState(
 }
 
 /** As the contract's types want it: nothing in it is read-only. */
-export function cloneDecision(decision: Decision) {
+export function cloneDecision({ moved, ...decision }: Decision) {
   return {
     ...decision,
     facts: [...decision.facts],
     candidates: decision.candidates.map((candidate) => ({ ...candidate, merits: [...candidate.merits] })),
+    ...(moved ? { moved: moved.map((one) => ({ ...one })) } : {}),
   }
 }
 

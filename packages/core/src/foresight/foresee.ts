@@ -197,6 +197,8 @@ function whyThere(
   cluster: SupposedCluster,
 ): string {
   if (to !== undefined && from === to) return 'it goes on where it is'
+  const isMovedLive = from !== undefined && cluster.outages.get(guest.id)?.interruptions === 0
+  if (to !== undefined && isMovedLive) return cluster.state.grants.get(guest.id)?.value.reason ?? ''
   if (to !== undefined) {
     const chosen = decision?.candidates.find((candidate) => candidate.chosen)
     return chosen?.merits.join('; ') ?? `it runs on ${to}`

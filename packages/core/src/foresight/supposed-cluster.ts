@@ -175,7 +175,13 @@ export class SupposedCluster {
     if (!handover) return
     this.tell(`${guest.name} moves live from ${grant.host} to ${handover.to}: ${handover.reason}`)
     this.touch(guest.id)
-    const moved: Grant = { ...grant, host: handover.to, epoch: handover.epoch, cameFrom: grant.host }
+    const moved: Grant = {
+      ...grant,
+      host: handover.to,
+      epoch: handover.epoch,
+      cameFrom: grant.host,
+      reason: handover.reason,
+    }
     const { moveTo: _to, moveHow: _how, ...settled } = guest
     this.put(KEYS.grant(guest.id), moved)
     if (guest.moveTo !== undefined) this.put(KEYS.guest(guest.id), settled)

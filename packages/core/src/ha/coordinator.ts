@@ -14,7 +14,8 @@ import type { Volume } from '../model/volume.ts'
 import { placeGuests, type Placement } from '../planning/place.ts'
 import { explainMissingData, factsOf } from './decision-facts.ts'
 import { judgeHosts } from './host-judgement.ts'
-import { Departures } from './departures.ts'
+import { Departures, type RoomMove } from './departures.ts'
+import { isRoomComing, movedFor, MOVES_TOLD, roomBudget, roomFacts, roomOutcome } from './moves-for-room.ts'
 import { operationOutcome } from './operations.ts'
 import type { Action, Plan, PlannedAction } from './plan.ts'
 import { problemOf } from './planning-problem.ts'
@@ -99,7 +100,9 @@ class Round {
       ...this.#next,
     ])
     const placement = placeGuests(problemOf({ state: this.#input.state, isUp: this.#isUp, needing }))
-    for (const starting of startable) this.#start(starting, placement)
+    const room = this.#roomByMoves(startable, needing, placement)
+    for (const starting of startable) this.#start(starting, placement, room)
+    for (const move of room?.moves ?? []) this.#push(move)
     for (const move of this.#departures.movesFor(leaving, placement)) this.#push(move)
   }
 
@@ -195,12 +198,42 @@ class Round {
     return false
   }
 
-  #start(starting: Starting, placement: Placement): void {
+  /** Only where there is nothing else to be done: a recovery that fits comes first, and may change what is free. */
+  #roomByMoves(
+    startable: readonly Starting[],
+    needing: ReadonlySet<GuestId>,
+    { places, unplaced }: Placement,
+  ): RoomMove | undefined {
+    const { state, wallMs } = this.#input
+    const isBusy =
+      this.actions.some(({ action }) => action.kind !== 'explain') ||
+      [...places.keys()].some((id) => !this.#next.has(id))
+    if (unplaced.length === 0 || isBusy || [...state.hosts.keys()].some(this.#isUndecided)) return undefined
+    const waiting = new Set(startable.filter(({ guest }) => guest.ha === 'started').map(({ guest }) => guest.id))
+    return this.#departures.roomFor(needing, (id) => {
+      if (!waiting.has(id)) return 0
+      const { moves, moreInMs } = roomBudget(state.decisions.get(id)?.value, wallMs)
+      if (moves === 0 && moreInMs !== undefined) this.againInMs = Math.min(this.againInMs ?? Infinity, moreInMs)
+      return moves
+    })
+  }
+
+  #waitForRoom(starting: Starting, candidates: readonly Candidate[], room: RoomMove | undefined): void {
+    const { guest } = starting
+    const known = this.#input.state.decisions.get(guest.id)?.value
+    if (isRoomComing(known, this.#input.state)) return
+    const now = room?.guest === guest.id ? room.moved : []
+    const outcome = now.length === 0 ? 'no host can take it now' : roomOutcome(now)
+    const moved = [...movedFor(known), ...now].slice(-MOVES_TOLD)
+    const decision = this.#waitDecision(starting, 'room', outcome, candidates)
+    this.#wait(guest, moved.length === 0 ? decision : { ...decision, moved })
+  }
+
+  #start(starting: Starting, placement: Placement, room: RoomMove | undefined): void {
     const { guest, previous } = starting
     const candidates = placement.explain(guest.id)
     const chosen = placement.places.get(guest.id)
-    if (chosen === undefined)
-      return this.#wait(guest, this.#waitDecision(starting, 'room', 'no host can take it now', candidates))
+    if (chosen === undefined) return this.#waitForRoom(starting, candidates, room)
     const { state, wallMs, self, planId } = this.#input
     const serving = this.#servingPlans(starting, chosen).filter((plan) => plan.kind === 'serve')
     const recovering = isActive(previous)
@@ -225,7 +258,11 @@ class Round {
       decidedAt: wallMs,
       coordinator: self,
       plan: planId,
-      facts: [...factsOf(previous, this.#input), ...serving.flatMap((plan) => plan.facts)],
+      facts: [
+        ...factsOf(previous, this.#input),
+        ...roomFacts(state.decisions.get(guest.id)?.value, state),
+        ...serving.flatMap((plan) => plan.facts),
+      ],
       candidates,
     }
     const loss = acceptedLoss(guest, previous)
@@ -281,7 +318,9 @@ class Round {
 
   #wait(guest: Guest, decision: Decision): void {
     const known = this.#input.state.decisions.get(guest.id)?.value
-    if (known?.action === 'wait' && known.outcome === decision.outcome && known.epoch === decision.epoch) return
+    const isSame = known?.outcome === decision.outcome && known.epoch === decision.epoch
+    const isNewMove = known?.moved?.at(-1)?.at !== decision.moved?.at(-1)?.at
+    if (known?.action === 'wait' && isSame && !isNewMove) return
     this.#push(
       { kind: 'explain', guest: guest.id, decision },
       { kind: 'guest.waiting', subject: `guest/${guest.name}`, message: `${guest.name} waits: ${decision.outcome}` },

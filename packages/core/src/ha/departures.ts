@@ -4,15 +4,23 @@
  * when its new place is known. An evacuation is planned whole before the first guest moves.
  */
 import type { ClusterState } from '../model/cluster.ts'
+import type { MovedForRoom } from '../model/decision.ts'
 import { newestEpoch, type Grant } from '../model/grant.ts'
 import { compareImportance, haPolicyOf, type Guest } from '../model/guest.ts'
 import type { GuestId, HostId } from '../model/ids.ts'
 import { isActive } from '../model/records.ts'
 import { balance } from '../planning/balance.ts'
+import { makeRoom } from '../planning/make-room.ts'
 import { placeGuests, type Placement } from '../planning/place.ts'
 import type { Action } from './plan.ts'
+import {
+  objectionBetween,
+  objectionToLiveMove,
+  pauseBeforeNextTry,
+  unfitForLiveMove,
+  whyNotMigrating,
+} from './live-move.ts'
 import { MoveSlots } from './move-slots.ts'
-import { objectionBetween, objectionToLiveMove, pauseBeforeNextTry, whyNotMigrating } from './live-move.ts'
 import { clusterPolicyOf, problemOf } from './planning-problem.ts'
 import { boundTo, freezes } from './start-gate.ts'
 
@@ -21,6 +29,13 @@ type Leave = Recall | Extract<Action, { kind: 'hand-over' }>
 
 /** News of the guest wakes the coordinator sooner. */
 const BETWEEN_STATES_MS = 1_000
+
+export interface RoomMove {
+  /** Who gets the room, in the end. */
+  readonly guest: GuestId
+  readonly moved: readonly MovedForRoom[]
+  readonly moves: readonly Leave[]
+}
 
 interface Running {
   readonly guest: Guest
@@ -113,6 +128,34 @@ export class Departures {
     const pauseMs = pauseBeforeNextTry(grant, this.#wallMs)
     if (pauseMs > 0) this.againInMs = Math.min(this.againInMs ?? Infinity, pauseMs)
     return pauseMs > 0
+  }
+
+  /**
+   * The first step that makes room for a guest that fits nowhere: others go live to where there is room for them. None
+   * while others move: what those leave may do.
+   */
+  roomFor(needing: ReadonlySet<GuestId>, movesMaxFor: (guest: GuestId) => number): RoomMove | undefined {
+    if (!this.#slots.unused || !clusterPolicyOf(this.#state).armed) return undefined
+    const mayMove = new Map<GuestId, Record<HostId, string>>()
+    for (const { guest, grant } of this.#running) {
+      if (guest.ha !== 'started' || this.#isAskedToMove(guest, grant) || needing.has(guest.id)) continue
+      if (objectionToLiveMove(this.#state, guest, grant) !== '' || this.#mustWait(guest, grant)) continue
+      mayMove.set(guest.id, unfitForLiveMove(this.#state, grant.host, grant))
+    }
+    const problem = problemOf({ state: this.#state, isUp: this.#isUp, needing, mayMove })
+    const made = makeRoom(problem, { movesMaxFor })
+    const [step] = made?.steps ?? []
+    if (!made || !step) return undefined
+    const name = this.#state.guests.get(made.guest)?.value.name ?? made.guest
+    const leaving = this.#running.filter(({ guest }) => step.guests.includes(guest.id))
+    return {
+      guest: made.guest,
+      moved: leaving.map(({ guest }) => ({
+        ...{ guest: guest.id, name: guest.name, from: step.from, to: step.to },
+        at: this.#wallMs,
+      })),
+      moves: leaving.map(({ guest, grant }) => this.#move(guest, grant, `it makes room for ${name}`, step.to)),
+    }
   }
 
   /** Stops guests whose host goes whether they have another place or not. */

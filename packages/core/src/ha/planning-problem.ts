@@ -19,6 +19,8 @@ export interface ProblemQuestion {
   readonly needing: ReadonlySet<GuestId>
   /** Guests that are not in the records yet, or that are to be taken otherwise than the records say. */
   readonly changed?: ReadonlyMap<GuestId, Guest>
+  /** Guests that run and may be moved to make room, each with the hosts that it can't go to and why; as usual if absent. */
+  readonly mayMove?: ReadonlyMap<GuestId, Readonly<Record<HostId, string>>>
 }
 
 export function clusterPolicyOf(state: ClusterState): ClusterPolicy {
@@ -107,7 +109,9 @@ function planningGuest(
 ): PlanningGuest {
   const { state, needing } = question
   const needsPlace = needing.has(guest.id)
-  const preferred = needsPlace ? guest.preferredHost : undefined
+  const cannotGoTo = needsPlace ? undefined : question.mayMove?.get(guest.id)
+  const mayGo = needsPlace || cannotGoTo !== undefined
+  const preferred = mayGo ? guest.preferredHost : undefined
   const meantFor = needsPlace ? hostMeant(state, guest, grant) : undefined
   return {
     id: guest.id,
@@ -116,14 +120,19 @@ function planningGuest(
     priority: haPolicyOf(guest).priority,
     at,
     needsPlace,
-    movable: guest.ha === 'started' && guest.desired === 'running' && grant?.state === 'held' && !grant.handover,
-    impossible: needsPlace && at !== undefined ? { ...unfit, ...impossibleHosts(state, guest) } : unfit,
-    near: needsPlace ? nearHosts(question, guest) : [],
+    movable: question.mayMove ? cannotGoTo !== undefined : isMovable(guest, grant),
+    impossible:
+      needsPlace && at !== undefined ? { ...unfit, ...impossibleHosts(state, guest) } : { ...unfit, ...cannotGoTo },
+    near: mayGo ? nearHosts(question, guest) : [],
     ...(preferred === undefined ? {} : { preferred }),
     ...(meantFor === undefined ? {} : { meantFor }),
     failedOn: needsPlace ? triedHosts(question, guest, grant) : [],
     dirtyBytesPerSecond: 0,
   }
+}
+
+function isMovable(guest: Guest, grant: Grant | undefined): boolean {
+  return guest.ha === 'started' && guest.desired === 'running' && grant?.state === 'held' && !grant.handover
 }
 
 /** What a guest that moves live still takes on the host that it leaves. */

@@ -37,6 +37,7 @@ function anyHost(name: string): fc.Arbitrary<FileHost> {
     memoryBytes: fc.integer({ min: 1, max: 2 ** 31 - 1 }),
     cpus: fc.integer({ min: 1, max: 256 }),
     poolBytes: fc.integer({ min: 0, max: 2 ** 31 - 1 }),
+    qemuVersion: optional(fc.constantFrom('7.2.15', '10.0.2')),
     state: optional(fc.constant('lost' as const)),
     maintenance: optional(fc.constant(true)),
     faultDomains: optional(record({ rack: fc.constantFrom('r1', 'r2') })),

@@ -84,6 +84,7 @@ function hostRecord(host: FileHost, order: number, neededBytes: number): Host {
     memoryBytes: host.memoryBytes,
     bootId: BOOT,
     accelerator: isWitness ? 'none' : 'kvm',
+    ...(host.qemuVersion === undefined ? {} : { qemuVersion: host.qemuVersion }),
   }
 }
 
@@ -180,6 +181,7 @@ function hostOfFile(state: ClusterState, host: Host): FileHost {
     memoryBytes: host.memoryBytes,
     cpus: host.cpuCount,
     ...(host.pools.length === 0 ? {} : { poolBytes: host.pools.reduce((sum, pool) => sum + pool.capacityBytes, 0) }),
+    ...(host.qemuVersion === undefined ? {} : { qemuVersion: host.qemuVersion }),
     ...(state.statuses.get(host.id)?.value.state === 'lost' ? { state: 'lost' } : {}),
     ...(policy?.maintenance === true ? { maintenance: true } : {}),
     ...(domains === undefined || Object.keys(domains).length === 0 ? {} : { faultDomains: domains }),

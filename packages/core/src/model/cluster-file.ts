@@ -22,6 +22,8 @@ export interface FileHost {
   readonly cpus: number
   /** Size of its pool; as much as its replicas need when absent. */
   readonly poolBytes?: number
+  /** `10.0.2`; when absent no guest moves live to or from it. */
+  readonly qemuVersion?: string
   /** `online` when absent. */
   readonly state?: 'online' | 'lost'
   readonly maintenance?: boolean

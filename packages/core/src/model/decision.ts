@@ -1,3 +1,5 @@
+import type { GuestId, HostId } from './ids.ts'
+
 /** Why the coordinator did what it did; stored with the grant and shown by `stead explain`. */
 export interface Decision {
   readonly guest: string
@@ -13,6 +15,17 @@ export interface Decision {
   /** What was known, one sentence each. */
   readonly facts: readonly string[]
   readonly candidates: readonly Candidate[]
+  /** Of a wait: guests that were moved to make room for it. */
+  readonly moved?: readonly MovedForRoom[]
+}
+
+export interface MovedForRoom {
+  readonly guest: GuestId
+  readonly name: string
+  readonly from: HostId
+  readonly to: HostId
+  /** When that was decided: wall clock, ms since 1970. */
+  readonly at: number
 }
 
 export interface Candidate {

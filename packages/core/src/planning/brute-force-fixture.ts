@@ -52,3 +52,51 @@ export function canPlaceAll(problem: PlanningProblem, places: Map<GuestId, HostI
     return false
   })
 }
+
+/**
+ * The cheapest moves after which the guest has a place somewhere: how many guests, the highest of their priorities, their
+ * bytes. Each step takes any guests from one host to another, and no step breaks a rule or overfills a host.
+ */
+export function cheapestRoom(
+  problem: PlanningProblem,
+  places: ReadonlyMap<GuestId, HostId>,
+  wanted: GuestId,
+  movesMax: number,
+): readonly number[] | undefined {
+  const isSound = (at: Places) => brokenRulesIn(problem, at).length === 0 && overfullHostsIn(problem, at).length === 0
+  const usable = problem.hosts.filter(({ unusableBecause }) => unusableBecause === '').map(({ id }) => id)
+  const movable = problem.guests.filter(({ id, movable: may }) => may && usable.includes(places.get(id)!))
+  let best: readonly number[] | undefined
+  const attempt = (at: Places, moved: readonly PlanningGuest[]) => {
+    if (moved.length > 0 && usable.some((host) => isSound(new Map([...at, [wanted, host]])))) {
+      const bytes = moved.reduce((sum, { memoryBytes }) => sum + memoryBytes, 0)
+      const cost = [moved.length, Math.max(...moved.map(({ priority }) => priority)), bytes]
+      if (best === undefined || isBelow(cost, best)) best = cost
+    }
+    const left = movesMax - moved.length
+    for (const from of usable) {
+      const there = movable.filter((guest) => at.get(guest.id) === from && !moved.includes(guest))
+      for (const step of subsetsOf(there, left))
+        for (const to of usable) {
+          if (to === from) continue
+          const next = new Map([...at, ...step.map(({ id }) => [id, to] as const)])
+          if (isSound(next)) attempt(next, [...moved, ...step])
+        }
+    }
+  }
+  attempt(places, [])
+  return best
+}
+
+function isBelow(a: readonly number[], b: readonly number[]): boolean {
+  const index = a.findIndex((value, place) => value !== b[place])
+  return index !== -1 && a[index]! < b[index]!
+}
+
+/** Those that are not empty. */
+function subsetsOf<T>(from: readonly T[], max: number): T[][] {
+  if (max <= 0 || from.length === 0) return []
+  const [first, ...rest] = from
+  const without = subsetsOf(rest, max)
+  return [[first!], ...subsetsOf(rest, max - 1).map((subset) => [first!, ...subset]), ...without]
+}

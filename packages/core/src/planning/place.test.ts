@@ -85,7 +85,6 @@ describe('placing guests', () => {
     const guests = [aGuest('a', { at: 'h1' }), aGuest('b', { at: 'h2' }), aGuest('big', { memoryBytes: 16 * GIB })]
     const placement = placeGuests(aProblem([H1, H2], guests))
     assert.deepEqual(placement.unplaced, ['big'])
-    assert.deepEqual(placement.moves, [])
   })
 
   it('keeps devices and fractions of processors within what a host has', () => {
@@ -96,43 +95,6 @@ describe('placing guests', () => {
     const placement = placeGuests(aProblem([card, H2], wanting))
     assert.deepEqual(Object.fromEntries(placement.places), { a: 'h1' })
     assert.deepEqual(rejections(placement, 'b'), { h1: 'it has no gpu/l4 free', h2: 'it has no gpu/l4 free' })
-  })
-})
-
-describe('making room', () => {
-  it('moves running guests when that is allowed, and says which', () => {
-    const guests = [aGuest('a', { at: 'h1' }), aGuest('b', { at: 'h2' }), aGuest('big', { memoryBytes: 16 * GIB })]
-    const placement = placeGuests(aProblem([H1, H2], guests), { makeRoomMovesMax: 1 })
-    assert.deepEqual(placement.unplaced, [])
-    assert.equal(placement.moves.length, 1)
-    assert.equal(placement.moves[0]?.from, placement.places.get('big' as GuestId))
-  })
-
-  it('moves no more of them than allowed, and none that may not move', () => {
-    const small = ['a', 'b', 'c', 'd'].map((name, index) => aGuest(name, { at: `h${(index % 2) + 1}` }))
-    const problem = aProblem(
-      [H1, H2, H3],
-      [...small, aGuest('fixed', { at: 'h3', movable: false }), aGuest('big', { memoryBytes: 16 * GIB })],
-    )
-    assert.deepEqual(placeGuests(problem, { makeRoomMovesMax: 1 }).unplaced, ['big'])
-    const moved = placeGuests(problem, { makeRoomMovesMax: 2 })
-    assert.deepEqual(moved.unplaced, [])
-    assert.deepEqual(moved.moves.length, 2)
-  })
-})
-
-describe('making room for a guest that must be with a running one', () => {
-  it('moves that one along when its host has no room for both', () => {
-    const guests = [
-      aGuest('db', { at: 'h1' }),
-      aGuest('fixed', { at: 'h1', movable: false, memoryBytes: 10 * GIB }),
-      aGuest('web'),
-    ]
-    const problem = aProblem([H1, H2], guests, [together('close', ['db', 'web'])])
-    assert.deepEqual(placeGuests(problem).unplaced, ['web'])
-    const placement = placeGuests(problem, { makeRoomMovesMax: 1 })
-    assert.deepEqual(Object.fromEntries(placement.places), { web: 'h2' })
-    assert.deepEqual(placement.moves, [{ guest: 'db', from: 'h1', to: 'h2' }])
   })
 })
 

@@ -13,11 +13,8 @@ import { Occupancy } from './occupancy.ts'
 import type { PlanningProblem } from './problem.ts'
 import { refine } from './refine.ts'
 import { bestHost, RoomSearch } from './room.ts'
-import { runningItems } from './running-items.ts'
 
 export interface PlaceOptions {
-  /** How many guests that run well where they are may be moved to make room for others; 0 when not given. */
-  readonly makeRoomMovesMax?: number
   /** Hosts judged at most while a place is sought for guests that fit nowhere; each takes about 50 ns. */
   readonly roomEffortMax?: number
   /** The same for evening out the hosts; 0 places each guest once and leaves it there. */
@@ -27,8 +24,6 @@ export interface PlaceOptions {
 export interface Placement {
   /** Of the guests that needed a place, most important first. */
   readonly places: ReadonlyMap<GuestId, HostId>
-  /** Of others, made to give them room; none unless `makeRoomMovesMax` allows it. To be done before the places. */
-  readonly moves: readonly { readonly guest: GuestId; readonly from: HostId; readonly to: HostId }[]
   /** Those without a place, most important first. */
   readonly unplaced: readonly GuestId[]
   /** Each host judged for a guest that needed a place, the chosen one first. Worked out when asked for. */
@@ -58,7 +53,6 @@ export function placeInto(occupancy: Occupancy, needing: readonly number[], opti
   const planner = new Planner(occupancy, options)
   for (const item of itemsToPlace(compiled, needing)) planner.place(item)
   const { placed, unplaced } = planner
-  const moves = planner.moves()
   refine(occupancy, placed, new Effort(options.refineEffortMax ?? REFINE_EFFORT))
 
   const itemOf = new Map<GuestId, Item>()
@@ -76,7 +70,6 @@ export function placeInto(occupancy: Occupancy, needing: readonly number[], opti
   }
   return {
     places,
-    moves,
     unplaced: unplaced.toSorted(byPriority).map((item) => guests[item.members[0]!]!.id),
     judge,
     explain: (guest) => candidatesOf(judge(guest)),
@@ -90,14 +83,11 @@ class Planner {
   readonly #occupancy: Occupancy
   readonly #effort: Effort
   readonly #room: RoomSearch
-  readonly #movesMax: number
-  #runningMayMove = false
 
-  constructor(occupancy: Occupancy, { roomEffortMax = ROOM_EFFORT, makeRoomMovesMax = 0 }: PlaceOptions) {
+  constructor(occupancy: Occupancy, { roomEffortMax = ROOM_EFFORT }: PlaceOptions) {
     this.#occupancy = occupancy
     this.#effort = new Effort(roomEffortMax)
     this.#room = new RoomSearch(occupancy)
-    this.#movesMax = makeRoomMovesMax
   }
 
   place(item: Item): void {
@@ -105,7 +95,7 @@ class Planner {
     if (host !== NOWHERE) {
       this.#occupancy.put(item, host)
       this.#room.add(item)
-    } else if (!this.#makeRoom(item)) {
+    } else if (!this.#search(item)) {
       this.#giveUp(item)
       return
     }
@@ -122,19 +112,6 @@ class Planner {
     this.place(makeItem(this.#occupancy.problem, item.members.slice(-1)))
   }
 
-  #makeRoom(item: Item): boolean {
-    if (this.#search(item)) return true
-    if (this.#movesMax === 0) return false
-    if (!this.#runningMayMove) {
-      this.#runningMayMove = true
-      const { guests, placeOf } = this.#occupancy.problem
-      const running = runningItems(this.#occupancy, (guest) => placeOf[guest] !== NOWHERE && guests[guest]!.movable)
-      this.#room.addRunning(running, this.#movesMax)
-      if (this.#search(item)) return true
-    }
-    return this.#room.findWithUnit(item)
-  }
-
   #search(item: Item): boolean {
     if (this.#effort.spent) return false
     const { effort, giveBack } = this.#effort.portion(ROOM_EFFORT_EACH)
@@ -142,50 +119,6 @@ class Planner {
     giveBack()
     return found
   }
-
-  moves(): Placement['moves'] {
-    const { guests, hosts } = this.#occupancy.problem
-    return inOrder(this.#occupancy, this.#room.moved(), this.placed).flatMap(({ item, from }) =>
-      item.members.map((member) => ({
-        guest: guests[member]!.id,
-        from: hosts[from]!.id,
-        to: hosts[item.place]!.id,
-      })),
-    )
-  }
-}
-
-interface Moved {
-  readonly item: Item
-  readonly from: number
-}
-
-/** Moves happen before anything new is placed: each when the host that it goes to has room. */
-function inOrder(occupancy: Occupancy, moved: readonly Moved[], placed: readonly Item[]): Moved[] {
-  if (moved.length < 2) return [...moved]
-  const target = new Map([...moved.map(({ item }) => item), ...placed].map((item) => [item, item.place]))
-  for (const item of target.keys()) occupancy.lift(item)
-  for (const { item, from } of moved) occupancy.put(item, from)
-  const ordered: Moved[] = []
-  const open = new Set(moved)
-  for (let progress = true; progress;) {
-    progress = false
-    for (const one of open) {
-      const from = occupancy.lift(one.item)
-      occupancy.prepare(one.item)
-      const goes = occupancy.admits(one.item, target.get(one.item)!)
-      occupancy.put(one.item, goes ? target.get(one.item)! : from)
-      if (!goes) continue
-      open.delete(one)
-      ordered.push(one)
-      progress = true
-    }
-  }
-  // A ring of full hosts: none can go first. They are still moves to be made, by way of a third host.
-  for (const { item } of open) occupancy.lift(item)
-  for (const { item } of open) occupancy.put(item, target.get(item)!)
-  for (const item of placed) occupancy.put(item, target.get(item)!)
-  return [...ordered, ...open]
 }
 
 /** One for each guest that needs a place, or for all of a unit that do; most important first, then the biggest. */

@@ -5,7 +5,7 @@
  */
 import { NOWHERE } from './compiled.ts'
 import { Effort } from './effort.ts'
-import { makeItem, type Item } from './item.ts'
+import type { Item } from './item.ts'
 import type { Occupancy } from './occupancy.ts'
 
 /** How many items may make way for one another in a row. */
@@ -38,9 +38,6 @@ export class RoomSearch {
   #effort = new Effort(0)
   /** Items that may make way, by the host that they are on now. */
   readonly #itemsAt: readonly Set<Item>[]
-  /** Where those run that need no place: each that leaves counts as moves. */
-  readonly #home = new Map<Item, number>()
-  #movesLeft = 0
   /** How many items of this plan have a place. */
   #planned = 0
   /** Items with a host that the present chain has given them. */
@@ -59,20 +56,6 @@ export class RoomSearch {
     this.#itemsAt[item.place]!.add(item)
   }
 
-  /** Items that run well where they are, of which so many guests may be moved. */
-  addRunning(items: readonly Item[], movesMax: number): void {
-    for (const item of items) {
-      this.#home.set(item, item.place)
-      this.#itemsAt[item.place]!.add(item)
-    }
-    this.#movesLeft = movesMax
-  }
-
-  /** Running items that are elsewhere now. */
-  moved(): { readonly item: Item; readonly from: number }[] {
-    return [...this.#home].filter(([item, from]) => item.place !== from).map(([item, from]) => ({ item, from }))
-  }
-
   /** Puts the item somewhere; false when no way was found. */
   find(item: Item, effort: Effort): boolean {
     this.#effort = effort
@@ -80,24 +63,6 @@ export class RoomSearch {
     const found = this.#settle(item, CHAIN_MAX) || (this.#isSmall() && this.#searchCompletely(item))
     if (found) this.#planned++
     return found
-  }
-
-  /** Puts the item on a host that has room for it and for the running ones that it must be with, and moves those. */
-  findWithUnit(item: Item): boolean {
-    const occupancy = this.#occupancy
-    const partner = item.unit && [...this.#home.keys()].find(({ unit }) => unit === item.unit)
-    if (partner === undefined || partner.place === NOWHERE || !this.#mayLeave(partner)) return false
-    this.#journal.length = 0
-    this.#move(partner, NOWHERE)
-    const host = bestHost(occupancy, makeItem(occupancy.problem, [...item.members, ...partner.members]))
-    if (host === NOWHERE) {
-      this.#undo(0)
-      return false
-    }
-    this.#move(partner, host)
-    this.#move(item, host)
-    this.#planned++
-    return true
   }
 
   #isSmall(): boolean {
@@ -154,16 +119,14 @@ export class RoomSearch {
   }
 
   #mayLeave(item: Item): boolean {
-    if (this.#settled.has(item)) return false
-    return this.#home.get(item) !== item.place || item.members.length <= this.#movesLeft
+    return !this.#settled.has(item)
   }
 
   #replace(leaving: readonly Item[], item: Item, host: number, chain: number): boolean {
     const mark = this.#journal.length
     for (const other of leaving) this.#move(other, NOWHERE)
     this.#occupancy.prepare(item)
-    // Two that leave may each be within the limit, and together beyond it.
-    if (this.#movesLeft >= 0 && this.#occupancy.admits(item, host)) {
+    if (this.#occupancy.admits(item, host)) {
       this.#move(item, host)
       this.#settled.add(item)
       // The big ones first: they have the fewest hosts to go to.
@@ -179,7 +142,7 @@ export class RoomSearch {
   /** Depth first, always the item with the fewest hosts left to go to. */
   #searchCompletely(wanted: Item): boolean {
     const mark = this.#journal.length
-    const planned = this.#itemsAt.flatMap((items) => [...items]).filter((item) => !this.#home.has(item))
+    const planned = this.#itemsAt.flatMap((items) => [...items])
     for (const item of planned) this.#move(item, NOWHERE)
     const found = this.#assign(new Set([...planned, wanted]))
     if (!found) this.#undo(mark)
@@ -237,9 +200,6 @@ export class RoomSearch {
   }
 
   #take(item: Item, host: number): void {
-    const home = this.#home.get(item)
-    if (home !== undefined)
-      this.#movesLeft += item.members.length * (Number(item.place !== home) - Number(host !== home))
     if (item.place !== NOWHERE) this.#itemsAt[this.#occupancy.lift(item)]!.delete(item)
     if (host === NOWHERE) return
     this.#occupancy.put(item, host)

@@ -12,6 +12,7 @@ const EXPLAINING: ReadonlySet<EventKind> = new Set([
   'guest.stopped',
   'guest.waiting',
   'guest.deleted',
+  'guest.migrated',
   'grant.committed',
   'grant.released',
 ])
