@@ -262,7 +262,7 @@ async function main(configPath: string | undefined): Promise<void> {
         : ((await peers
             .client(host)
             .callGuest('capture-disk', { volume, pool }, CAPTURE_TIMEOUT_MS)) as Result<ImageDisk>),
-    importImage: (request) => importer.import(request),
+    images: importer,
     spreadBlobs: async (digests, copies = Infinity) => {
       const others = peers.online().filter((host) => mirror.state.hosts.get(host)?.value.role === 'compute')
       const asked = others.slice(0, copies - 1)

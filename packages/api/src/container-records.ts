@@ -35,14 +35,6 @@ export const containerSystemSchema = z.object({
   init: z.array(z.string()).readonly().exactOptional().describe('Command line of process 1; `/sbin/init` when absent'),
 })
 
-/** Of an image of kind `root`. */
-export const rootFactsSchema = z.object({
-  system: containerSystemSchema,
-  os: z.string().describe('As its `/etc/os-release` names it; empty when it does not say'),
-  architecture: z.string().describe('As Debian names it: `amd64`'),
-  sourceDigest: z.string().describe('SHA-256 of the archive that it was made from'),
-})
-
 export const containerSchema = z.object({
   template: z.string().describe('The image that its root was made from'),
   system: containerSystemSchema,

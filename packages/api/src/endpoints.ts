@@ -1,6 +1,7 @@
 /** The API: every endpoint, by id. Routes, OpenAPI, the typed client and the command line's help follow from it. */
 import { CLUSTER_ENDPOINTS } from './endpoints/cluster.ts'
 import { CONSOLE_ENDPOINTS } from './endpoints/consoles.ts'
+import { CONTAINER_TEMPLATE_ENDPOINTS } from './endpoints/container-templates.ts'
 import { DECISION_ENDPOINTS } from './endpoints/decisions.ts'
 import { FORESIGHT_ENDPOINTS } from './endpoints/foresight.ts'
 import { GUEST_AGENT_ENDPOINTS } from './endpoints/guest-agent.ts'
@@ -30,6 +31,7 @@ export const ENDPOINTS = {
   ...STORAGE_ENDPOINTS,
   ...REPLICA_MOVE_ENDPOINTS,
   ...TEMPLATE_ENDPOINTS,
+  ...CONTAINER_TEMPLATE_ENDPOINTS,
   ...RULE_ENDPOINTS,
   ...POLICY_ENDPOINTS,
 } as const

@@ -16,7 +16,7 @@ import type { Operation } from '@stead/core/model/operation.ts'
 import type { Image, Removal, Volume } from '@stead/core/model/volume.ts'
 import { failure } from '@stead/core/errors.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
-import { containerHostSchema, containerSchema, rootFactsSchema } from './container-records.ts'
+import { containerHostSchema, containerSchema } from './container-records.ts'
 import { z } from 'zod'
 import { blobIdSchema } from './blob-id-schema.ts'
 import { nicLimitsSchema } from './hardware-records.ts'
@@ -38,6 +38,7 @@ import {
 } from './record-values.ts'
 import { grantSchema, observationSchema } from './run-records.ts'
 import { snapshotScheduleSchema, snapshotSchema } from './snapshot-records.ts'
+import { rootFactsSchema } from './template-records.ts'
 import { volumeSchema } from './volume-records.ts'
 
 const imageDiskSchema = z.object({
@@ -325,7 +326,7 @@ export const eventSchema = z.object({
 
 export const removalSchema = z.object({ host: hostId, volume: volumeId, pool: z.string() })
 
-/** A disk image under a name. */
+/** A disk image, a CD or a container template's root under a name. */
 export const imageSchema = z.object({
   name: z.string(),
   kind: z

@@ -12,6 +12,7 @@ import { addImageCommands } from './commands/image.ts'
 import { addImportCommand } from './commands/import.ts'
 import { addPolicyCommands } from './commands/policy.ts'
 import { addRuleCommands } from './commands/rule.ts'
+import { addTemplateCommands } from './commands/template.ts'
 import { addVmCommands } from './commands/vm.ts'
 import { addVolumeCommands } from './commands/volume.ts'
 import { addWhatIfCommands } from './commands/what-if.ts'
@@ -37,6 +38,7 @@ export function buildProgram(terminal: Terminal = processTerminal): Command {
   addVolumeCommands(program, terminal)
   addHistoryCommands(program, terminal)
   addImageCommands(program, terminal)
+  addTemplateCommands(program, terminal)
   addExplainCommands(program, terminal)
   addDecisionCommands(program, terminal)
   addBenchCommands(program, terminal)

@@ -2,6 +2,7 @@
 import type { ApiBackend } from '../http/backend.ts'
 import { Desk, type BackendContext } from './desk.ts'
 import { consoleEndpoints } from './console-endpoints.ts'
+import { containerTemplateEndpoints } from './container-template-endpoints.ts'
 import { decisionEndpoints } from './decision-endpoints.ts'
 import { explainEndpoints } from './explain-endpoints.ts'
 import { guestAgentEndpoints } from './guest-agent-endpoints.ts'
@@ -33,6 +34,7 @@ export function createApiBackend(context: BackendContext): ApiBackend {
     ...storageEndpoints(desk),
     ...replicaMoveEndpoints(desk),
     ...templateEndpoints(desk),
+    ...containerTemplateEndpoints(desk),
     ...historyEndpoints(desk),
     ...ruleEndpoints(desk),
     ...policyEndpoints(desk),

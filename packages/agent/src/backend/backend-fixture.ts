@@ -78,7 +78,18 @@ export class TestBackend {
       consoles: { ticket: notHere, paste: async () => notHere(), screenshot: async () => notHere() },
       checkKernel: async () => ok(),
       captureDisk: async () => fail(failure('not_found', 'no disk')),
-      importImage: async () => ok({ kind: 'disk', disks: [] }),
+      images: {
+        import: async () => ok({ kind: 'disk', disks: [] }),
+        importRoot: async ({ source }) =>
+          ok({
+            disk: { blob: source, format: 'raw', virtualSizeBytes: 2 ** 23 },
+            facts: {
+              ...{ system: { haltSignal: 'SIGUSR1' }, os: 'Tiny 1', architecture: 'amd64', form: 'root' },
+              ...{ sourceDigest: source.slice(7), files: 3, contentBytes: 2 ** 21 },
+            },
+            leftOut: ['dev/null'],
+          }),
+      },
       spreadBlobs: async () => {},
       confirmDead: async () => ok(),
     })

@@ -4,6 +4,7 @@ import type { CreateGuest } from '@stead/api/endpoints/guests.ts'
 import { failure, type Failure } from '@stead/core/errors.ts'
 import type { ClusterState } from '@stead/core/model/cluster.ts'
 import { freeIdBase, type ContainerSettings, type ContainerSystem } from '@stead/core/model/container.ts'
+import { templateByName } from '@stead/core/model/container-template.ts'
 import { limitsProblem, type ContainerLimits } from '@stead/core/model/container-limits.ts'
 import type { Guest, Nic } from '@stead/core/model/guest.ts'
 import type { GuestId, VolumeId } from '@stead/core/model/ids.ts'
@@ -34,7 +35,8 @@ export function newContainer(
   if (idBase === undefined) return fail(failure('no_capacity', 'No user ids are left for another container'))
   const { hostname, nameservers, searchDomains, privileged, nesting, limits, mounts } = asked
   return ok({
-    template: asked.template,
+    // The very version, which the name alone does not say later on.
+    template: templateByName(state.images, asked.template)?.value.name ?? asked.template,
     system: system.value,
     idBase,
     ...(hostname === undefined ? {} : { hostname }),
@@ -49,7 +51,7 @@ export function newContainer(
 
 /** What the template knows of its system. */
 function systemOf(state: ClusterState, name: string): Result<ContainerSystem> {
-  const image = state.images.get(name)?.value
+  const image = templateByName(state.images, name)?.value ?? state.images.get(name)?.value
   const hint = 'See `stead template list`, or make one: `stead template build busybox`'
   if (!image) return fail(failure('not_found', `There is no template ${name}`, { hint }))
   if (image.kind === 'root' && image.root) return ok(image.root.system)

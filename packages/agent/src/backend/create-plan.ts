@@ -12,6 +12,7 @@ import { problemOf } from '@stead/core/ha/planning-problem.ts'
 import { placeGuests } from '@stead/core/planning/place.ts'
 import type { ClusterState } from '@stead/core/model/cluster.ts'
 import type { ContainerSystem } from '@stead/core/model/container.ts'
+import { templateByName } from '@stead/core/model/container-template.ts'
 import type { Decision } from '@stead/core/model/decision.ts'
 import type { Guest } from '@stead/core/model/guest.ts'
 import type { Host } from '@stead/core/model/host.ts'
@@ -182,12 +183,18 @@ export function planVolumes(
   const promised = new Map<string, number>()
   const volumes: Volume[] = []
   for (const [index, disk] of wanted.entries()) {
-    const image = disk.image === undefined ? undefined : state.images.get(disk.image)?.value
+    const image = disk.image === undefined ? undefined : imageFor(state, disk.image, disk.isRoot)
     if (disk.image !== undefined && !image)
       return fail(failure('not_found', `There is no image ${disk.image}`, { hint: 'See `stead image list`' }))
     if (image?.kind === 'iso')
       return fail(
         failure('bad_request', `${image.name} is a CD, not a disk image`, { hint: 'Give it with --cdrom instead' }),
+      )
+    if (image?.kind === 'root' && !disk.isRoot)
+      return fail(
+        failure('bad_request', `${image.name} is a template of containers, not a disk image`, {
+          hint: 'A VM needs a disk that it can boot from; see `stead image list`',
+        }),
       )
     const content = image ? contentOf(image, disk) : ok(undefined)
     if (!content.ok) return content
@@ -255,6 +262,8 @@ interface WantedVolume extends Omit<CreateGuest['disks'][number], 'image' | 'ima
   readonly role?: VolumeRole
   readonly image?: string | undefined
   readonly imageDisk?: number
+  /** The image is a template of containers, by whose name its newest version is meant. */
+  readonly isRoot?: boolean
   readonly linked?: boolean
   readonly content?: NonNullable<Volume['content']>
 }
@@ -275,7 +284,7 @@ function wantedVolumes(
         ...disk,
         name: `disk${index}`,
         ...(content ? { content } : {}),
-        ...(isRoot ? { image: container.template } : {}),
+        ...(isRoot ? { image: container.template, isRoot } : {}),
       }
     }),
     ...(firmware
@@ -310,6 +319,10 @@ function maximaOf(request: CreateGuest): Pick<Guest, 'cpusMax' | 'memoryMaxBytes
     ...(cpusMax === undefined ? {} : { cpusMax }),
     ...(memoryMaxBytes === undefined ? {} : { memoryMaxBytes }),
   }
+}
+
+function imageFor({ images }: ClusterState, name: string, isRoot = false): Image | undefined {
+  return (isRoot ? templateByName(images, name) : images.get(name))?.value
 }
 
 /** What a disk starts with that was asked to start from an image. */

@@ -23,7 +23,7 @@ import type { ConsoleRouter } from '../console/console-router.ts'
 import type { ClusterDecisions } from '../cluster-decisions.ts'
 import type { History } from '../history.ts'
 import type { RequestContext } from '../http/backend.ts'
-import type { ImportedImage, ImportRequest } from '../images/image-import.ts'
+import type { ImageImporter } from '../images/image-import.ts'
 import { admitChange, isJudged } from './admission-check.ts'
 import { ADMISSION_TRIES, AdmissionTurns, takingTurn } from './admission-turn.ts'
 import { commitChange, type Change } from './change.ts'
@@ -66,7 +66,8 @@ export interface BackendContext {
   readonly checkKernel: (path: string) => Promise<Result<unknown>>
   /** The disk of a replica as a file in that host's blobs. */
   readonly captureDisk: (host: HostId, volume: VolumeId, pool: string) => Promise<Result<ImageDisk>>
-  readonly importImage: (request: ImportRequest) => Promise<Result<ImportedImage>>
+  /** What makes images of uploads. */
+  readonly images: Pick<ImageImporter, 'import' | 'importRoot'>
   /**
    * Has hosts that are up and run guests fetch these files, so that a failover finds them: all of them, or until so many
    * hosts have them, this one included.

@@ -8,12 +8,12 @@ import type { Image } from '@stead/core/model/volume.ts'
 import { fail, ok } from '@stead/core/result.ts'
 import type { ApiBackend } from '../http/backend.ts'
 import type { Desk } from './desk.ts'
-import { volumeView, type ViewContext } from './views.ts'
+import { imageView, volumeView, type ViewContext } from './views.ts'
 
 /** How long an answer waits until all hosts have the files that it names; the sending goes on. */
 const SPREAD_WAIT_MS = 1_000
 /** An image survives the loss of two hosts; the others fetch it when they need it. */
-const IMAGE_COPIES = 3
+export const IMAGE_COPIES = 3
 
 /** A client that waits too long asks another host; who lacks a file later fetches it then. */
 export async function spreadFiles({ context }: Desk, files: readonly BlobId[], copies?: number): Promise<void> {
@@ -44,7 +44,7 @@ type Answers = Pick<
 >
 
 export function storageEndpoints(desk: Desk): Answers {
-  const { store, blobs, clock, importImage } = desk.context
+  const { store, blobs, clock, images } = desk.context
   return {
     'volume.list': async () =>
       desk.loaded((state) =>
@@ -73,7 +73,7 @@ export function storageEndpoints(desk: Desk): Answers {
       if (desk.state.images.has(body.name)) return nameTaken(body.name)
       const path = await blobs.ensure(body.blob)
       if (!path.ok) return path
-      const imported = await importImage({
+      const imported = await images.import({
         path: path.value,
         format: body.format,
         virtualSizeMax: largestPoolBytes(desk.state),
@@ -127,16 +127,12 @@ function nameTaken(name: string) {
 }
 
 /** A disk that no pool could hold is of no use to anybody. */
-function largestPoolBytes({ hosts }: ClusterState): number {
+export function largestPoolBytes({ hosts }: ClusterState): number {
   return Math.max(0, ...[...hosts.values()].flatMap(({ value }) => value.pools.map((pool) => pool.capacityBytes)))
 }
 
-function imageView({ moreDisks, ...image }: Image) {
-  return { ...image, ...(moreDisks ? { moreDisks: moreDisks.map((disk) => ({ ...disk })) } : {}) }
-}
-
 /** Names of the guests whose disks have the image as their lowest layer. */
-function guestsSharing({ images, volumes, guests }: ClusterState, name: string): string[] {
+export function guestsSharing({ images, volumes, guests }: ClusterState, name: string): string[] {
   const image = images.get(name)?.value
   const blobs = new Set(image ? blobsOfImage(image) : [])
   const found = [...volumes.values()].filter(({ value: { content } }) => content?.linked && blobs.has(content.blob))

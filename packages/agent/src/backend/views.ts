@@ -3,6 +3,7 @@ import type { ClusterView, GuestView, HostView, OperationView, VolumeView } from
 import type { Verdict } from '@stead/core/ha/coordinator.ts'
 import { operationOutcome } from '@stead/core/ha/operations.ts'
 import type { ClusterState, Versioned } from '@stead/core/model/cluster.ts'
+import type { RootFacts } from '@stead/core/model/container-template.ts'
 import type { Decision } from '@stead/core/model/decision.ts'
 import { failuresMax, haPolicyOf, type Guest, type GuestObservation, type GuestState } from '@stead/core/model/guest.ts'
 import type { Host, HostPolicy } from '@stead/core/model/host.ts'
@@ -11,7 +12,7 @@ import { whyNotMigratable } from '@stead/core/model/platform.ts'
 import type { Operation } from '@stead/core/model/operation.ts'
 import { moveProgress } from '@stead/core/ha/storage-move.ts'
 import { grantedMemoryBytes, isActive, promisedPoolBytes, volumesOf } from '@stead/core/model/records.ts'
-import type { Volume } from '@stead/core/model/volume.ts'
+import type { Image, Volume } from '@stead/core/model/volume.ts'
 import { containerView, nicViews } from './container-views.ts'
 import { lifecycleView } from './lifecycle-views.ts'
 
@@ -337,4 +338,16 @@ function warnings(hosts: readonly HostView[], guests: readonly GuestView[]): str
     if (guest.protection.level !== 'protected')
       found.push(`${guest.name} is ${guest.protection.level}: ${guest.protection.reason}`)
   return found
+}
+
+export function imageView({ moreDisks, root, ...image }: Image) {
+  return {
+    ...image,
+    ...(moreDisks ? { moreDisks: moreDisks.map((disk) => ({ ...disk })) } : {}),
+    ...(root ? { root: rootFactsView(root) } : {}),
+  }
+}
+
+export function rootFactsView({ process, ...facts }: RootFacts) {
+  return { ...facts, ...(process ? { process: { ...process, environment: [...process.environment] } } : {}) }
 }

@@ -17,6 +17,7 @@ import { confinedQemuImg, imageOptions, type Confinement, type ImageWindow } fro
 import { checkQcow2, checkVmdk } from './image-headers.ts'
 import { formatByContent, HEAD_BYTES, type DiskFormat, type UploadFormat } from './image-magic.ts'
 import { parseOvf } from './ovf.ts'
+import { importRootArchive, type ImportedRoot, type RootRequest } from './root-archive.ts'
 import { tarMembers, type TarMember } from './tar-members.ts'
 
 export interface ImageImporterOptions {
@@ -81,6 +82,11 @@ export class ImageImporter {
     if (format === 'ova') return await this.#importOva(request, size, read)
     const disk = await this.#importDisk({ path, format, offset: 0, sizeBytes: size }, request.virtualSizeMax, read)
     return disk.ok ? ok({ kind: 'disk', disks: [disk.value] }) : disk
+  }
+
+  /** An archive of a root file system; see `root-archive.ts`. */
+  importRoot(request: RootRequest): Promise<Result<ImportedRoot>> {
+    return importRootArchive({ reserveBytes: RESERVE_BYTES, ...this.#options }, request)
   }
 
   async #importOva(

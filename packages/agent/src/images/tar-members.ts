@@ -5,6 +5,7 @@
  */
 import { failure } from '@stead/core/errors.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
+import { checksumHolds, nameField, numberField, TAR_BLOCK } from './tar-header.ts'
 
 export interface TarMember {
   readonly name: string
@@ -12,7 +13,6 @@ export interface TarMember {
   readonly sizeBytes: number
 }
 
-const BLOCK = 512
 const MEMBERS_MAX = 256
 const LONG_NAME_MAX = 4096
 const PLAIN_FILE = new Set(['0', '\0', '7'])
@@ -23,16 +23,16 @@ export async function tarMembers(
 ): Promise<Result<readonly TarMember[]>> {
   const members: TarMember[] = []
   let longName: string | undefined
-  for (let at = 0; at + BLOCK <= fileBytes;) {
-    const header = await read(at, BLOCK)
+  for (let at = 0; at + TAR_BLOCK <= fileBytes;) {
+    const header = await read(at, TAR_BLOCK)
     // Two blocks of zeros end the archive; one is enough here.
     if (header.every((byte) => byte === 0)) return ok(members)
     if (!checksumHolds(header)) return refuse('the archive is damaged')
-    const sizeBytes = sizeOf(header)
-    const [offset, end] = [at + BLOCK, at + BLOCK + sizeBytes]
+    const sizeBytes = numberField(header, 124, 12)
+    const [offset, end] = [at + TAR_BLOCK, at + TAR_BLOCK + sizeBytes]
     if (!Number.isSafeInteger(sizeBytes) || end > fileBytes) return refuse('the archive is cut off')
     const type = String.fromCharCode(header[156] ?? 0)
-    const name = longName ?? nameOf(header)
+    const name = longName ?? nameField(header)
     longName = undefined
     if (type === 'L' || type === 'x') {
       if (sizeBytes > LONG_NAME_MAX) return refuse('a name in it is too long')
@@ -45,7 +45,7 @@ export async function tarMembers(
       if (members.length >= MEMBERS_MAX) return refuse(`it holds more than ${MEMBERS_MAX} files`)
       members.push({ name, offset, sizeBytes })
     }
-    at = offset + Math.ceil(sizeBytes / BLOCK) * BLOCK
+    at = offset + Math.ceil(sizeBytes / TAR_BLOCK) * TAR_BLOCK
   }
   return members.length > 0 ? ok(members) : refuse('it is empty')
 }
@@ -55,28 +55,6 @@ function objectionTo(name: string, type: string): string | undefined {
   if (name === '' || name.includes('/') || name.includes('\\') || name === '..' || name.includes('\0'))
     return `it holds a path (${JSON.stringify(name)}) where a file name is due`
   return undefined
-}
-
-function nameOf(header: Buffer): string {
-  const text = (start: number, length: number) => header.toString('utf8', start, start + length).replace(/\0[^]*$/, '')
-  const prefix = header.toString('latin1', 257, 263) === 'ustar\0' ? text(345, 155) : ''
-  return prefix === '' ? text(0, 100) : `${prefix}/${text(0, 100)}`
-}
-
-/** Octal digits, or for 8 GiB and more a binary number marked by its first bit. */
-function sizeOf(header: Buffer): number {
-  const first = header[124] ?? 0
-  if (first & 0x80) return Number(header.readBigUInt64BE(128))
-  const digits = header.toString('latin1', 124, 136).replaceAll(/[\0 ]/g, '')
-  return /^[0-7]*$/.test(digits) ? Number.parseInt(digits || '0', 8) : Number.NaN
-}
-
-/** The sum of the header's bytes, its own field counted as blanks. */
-function checksumHolds(header: Buffer): boolean {
-  const said = Number.parseInt(header.toString('latin1', 148, 156).replaceAll(/[\0 ]/g, ''), 8)
-  let sum = 0
-  for (let index = 0; index < BLOCK; index++) sum += index >= 148 && index < 156 ? 0x20 : (header[index] ?? 0)
-  return sum === said
 }
 
 function refuse(why: string): Result<never> {

@@ -17,17 +17,6 @@ export interface ContainerSystem {
   readonly init?: readonly string[]
 }
 
-/** What is known of an image of kind `root`: the root file system of containers. */
-export interface RootFacts {
-  readonly system: ContainerSystem
-  /** As it calls itself in `/etc/os-release`: `Debian GNU/Linux 12 (bookworm)`; empty when it does not say. */
-  readonly os: string
-  /** As Debian names it: `amd64`. */
-  readonly architecture: string
-  /** SHA-256 of the archive that it was made from, hexadecimal. */
-  readonly sourceDigest: string
-}
-
 export interface ContainerSettings {
   /** The image that its root was made from; for people. */
   readonly template: string

@@ -1,4 +1,4 @@
-import type { RootFacts } from './container.ts'
+import type { RootFacts } from './container-template.ts'
 import type { DiskLimits } from './hardware.ts'
 import type { NetworkRole } from './host.ts'
 import type { VolumeRole } from './platform.ts'
@@ -97,7 +97,7 @@ export interface Removal {
   readonly pool: string
 }
 
-/** A disk image that new volumes can start from, or a CD. */
+/** A disk image that new volumes can start from, a CD, or the root file system of containers. */
 export interface Image {
   readonly name: string
   /** `disk` when absent. */

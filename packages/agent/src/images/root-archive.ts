@@ -1,0 +1,206 @@
+/**
+ * Makes the image of a root file system of an uploaded archive: unpacked in a scratch namespace, recognised, and written
+ * as ext4. A failure leaves nothing behind. See docs/internals/images.md.
+ */
+import { randomUUID } from 'node:crypto'
+import { chmod, mkdir, readdir, statfs } from 'node:fs/promises'
+import { join } from 'node:path'
+import { failure } from '@stead/core/errors.ts'
+import type { ContainerSystem } from '@stead/core/model/container.ts'
+import type { RootFacts, RootForm } from '@stead/core/model/container-template.ts'
+import type { BlobId } from '@stead/core/model/ids.ts'
+import type { ImageDisk } from '@stead/core/model/volume.ts'
+import { fail, ok, type Result } from '@stead/core/result.ts'
+import { digestOfFile } from '../blobs/file-digest.ts'
+import { applyLayers, isOciArchive, readOciImage } from './oci-layers.ts'
+import { inspectRoot, textInside, type FoundRoot } from './root-facts.ts'
+import { hostFailure, makeRootImage, measureRoot } from './root-file-system.ts'
+import { RootJudge, type RootLimits } from './root-judge.ts'
+import { ScratchNamespace } from './scratch-namespace.ts'
+import { unpackArchive } from './unpack-archive.ts'
+
+export interface RootArchiveOptions {
+  /** Everybody may walk the path to it. */
+  readonly workFolder: string
+  readonly reserveBytes: number
+  /** Takes a finished file into the blobs under its digest; the file is gone afterwards. */
+  readonly keep: (path: string, blob: BlobId) => Promise<Result<void>>
+}
+
+export interface RootRequest {
+  /** The upload's file on this host, and its digest. */
+  readonly path: string
+  readonly source: BlobId
+  readonly bytesMax: number
+  readonly filesMax: number
+  /** What the administrator says of it, where the archive cannot tell or tells wrong. */
+  readonly init?: readonly string[]
+  readonly haltSignal?: string
+}
+
+export interface ImportedRoot {
+  readonly disk: ImageDisk
+  readonly facts: RootFacts
+  /** Paths of devices that were left out. */
+  readonly leftOut: readonly string[]
+  /** The configuration that a dump of a container holds, as it is in there. */
+  readonly config?: string
+}
+
+const CONFIG_BYTES_MAX = 2 ** 20
+/** `private/101/fs`: so deep lies a root in an archive of a private area. */
+const WRAPPINGS_MAX = 3
+
+/** Where a dump keeps the container's configuration, and where its root is. */
+const DUMPS: readonly { readonly form: RootForm; readonly config: string; readonly root: string }[] = [
+  { form: 'stead-dump', config: '/stead/guest.json', root: 'root' },
+  { form: 'proxmox', config: '/etc/vzdump/pct.conf', root: '' },
+  { form: 'openvz', config: '/etc/vzdump/vps.conf', root: '' },
+]
+
+interface Recognised {
+  readonly form: RootForm
+  readonly root: string
+  readonly config?: string
+  readonly process?: RootFacts['process']
+  readonly init?: readonly string[]
+  readonly haltSignal?: string
+}
+
+export async function importRootArchive(
+  options: RootArchiveOptions,
+  request: RootRequest,
+): Promise<Result<ImportedRoot>> {
+  const folder = join(options.workFolder, randomUUID())
+  try {
+    await mkdir(folder)
+    // Whatever the umask says: the namespace's root has no rights here but to pass.
+    await chmod(folder, 0o711)
+    const opened = await ScratchNamespace.open(folder)
+    if (!opened.ok) return opened
+    await using scratch = opened.value
+    return await importInside(scratch, options, request)
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException
+    if (code === undefined) throw cause
+    return fail(hostFailure('The archive could not be unpacked', { ok: false, complaint: message, timedOut: false }))
+  }
+}
+
+async function importInside(
+  scratch: ScratchNamespace,
+  options: RootArchiveOptions,
+  request: RootRequest,
+): Promise<Result<ImportedRoot>> {
+  const { bavail, bsize } = await statfs(options.workFolder)
+  const limits: RootLimits = {
+    filesMax: request.filesMax,
+    bytesMax: request.bytesMax,
+    // The files, and then the image of them.
+    roomBytes: Math.floor((bavail * bsize - options.reserveBytes) / 2),
+  }
+  const unpacked = await unpackRoot(scratch, request.path, limits)
+  if (!unpacked.ok) return unpacked
+  const { root, form, config, leftOut, process } = unpacked.value
+  const found = await inspectRoot(root)
+  const start = startOf(request, unpacked.value, found)
+  if (!start.ok) return start
+  const contents = await measureRoot(scratch, root)
+  if (!contents.ok) return contents
+  const image = await makeRootImage(scratch, {
+    root,
+    imageFolder: await scratch.folder('image'),
+    contents: contents.value,
+  })
+  if (!image.ok) return image
+  const { path, sizeBytes } = image.value
+  const blob = await digestOfFile(path)
+  const kept = await options.keep(path, blob)
+  if (!kept.ok) return kept
+  return ok({
+    disk: { blob, format: 'raw', virtualSizeBytes: sizeBytes },
+    facts: {
+      ...{ system: start.value, os: found.os, architecture: found.architecture, form },
+      ...{ sourceDigest: request.source.replace('sha256:', '') },
+      ...{ files: contents.value.files, contentBytes: contents.value.bytes },
+      ...(process ? { process } : {}),
+    },
+    leftOut,
+    ...(config === undefined ? {} : { config }),
+  })
+}
+
+async function unpackRoot(
+  scratch: ScratchNamespace,
+  path: string,
+  limits: RootLimits,
+): Promise<Result<Recognised & { readonly leftOut: readonly string[] }>> {
+  const tree = await scratch.folder('tree')
+  const judge = new RootJudge(limits)
+  const unpacked = await unpackArchive(scratch, { path, folder: tree, judge: judge.judge })
+  if (!unpacked.ok) return unpacked
+  const recognised = await recognise(tree)
+  if (!recognised.ok) return recognised
+  if (recognised.value.form !== 'oci') return ok({ ...recognised.value, leftOut: judge.leftOut })
+  const image = await readOciImage(tree)
+  if (!image.ok) return image
+  const { layers, ...start } = image.value
+  const root = await scratch.folder('root')
+  const whole = new RootJudge(limits)
+  const applied = await applyLayers(scratch, tree, layers, root, whole)
+  return applied.ok ? ok({ form: 'oci', root, ...start, leftOut: whole.leftOut }) : applied
+}
+
+async function recognise(tree: string): Promise<Result<Recognised>> {
+  for (const { form, config: path, root } of DUMPS) {
+    const config = await textInside(tree, path, CONFIG_BYTES_MAX)
+    if (config === undefined) continue
+    if (root === '' || (await foldersIn(tree)).includes(root)) return ok({ form, root: join(tree, root), config })
+  }
+  let [root, form] = [tree, 'root' as RootForm]
+  for (let depth = 0; ; depth++) {
+    const folders = await foldersIn(root)
+    if (folders.some((name) => ['bin', 'usr', 'sbin'].includes(name))) return ok({ form, root })
+    if (folders.includes('root.hdd'))
+      return fail(
+        failure('invalid_image', 'The archive is refused: it holds a ploop disk, not files', {
+          hint: 'Mount the container where it is (`vzctl mount ID`) and pack /vz/root/ID.',
+        }),
+      )
+    if (await isOciArchive(root)) return ok({ form: 'oci', root })
+    const [only, ...others] = folders
+    if (only === undefined || others.length > 0 || depth >= WRAPPINGS_MAX)
+      return fail(
+        failure('invalid_image', 'The archive is refused: it holds no root file system (no /bin, /usr or /sbin)', {
+          hint: 'Pack the root itself: `tar -C ROOT --numeric-owner --xattrs -cf FILE .`',
+        }),
+      )
+    // OpenVZ's private areas are packed with their number.
+    if (/^\d+$/.test(only)) form = 'openvz'
+    root = join(root, only)
+  }
+}
+
+/** Not links: a link is no place where content lies. */
+async function foldersIn(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true })
+  return entries.filter((entry) => entry.isDirectory() && entry.name !== 'lost+found').map(({ name }) => name)
+}
+
+/** The administrator's word, then the image's, then what is found. */
+function startOf(
+  said: Pick<RootRequest, 'init' | 'haltSignal'>,
+  image: Recognised,
+  found: FoundRoot,
+): Result<ContainerSystem> {
+  const ofImage = image.init !== undefined && image.init.length > 0 ? image.init : undefined
+  const init = said.init ?? ofImage ?? (found.init ? [found.init.command] : undefined)
+  if (init === undefined)
+    return fail(
+      failure('invalid_image', 'The archive is refused: there is no init in it (/sbin/init, /etc/init, /bin/init)', {
+        hint: 'Install one (Debian: systemd-sysv), or say with --init what the first process is.',
+      }),
+    )
+  const ofInit = init[0] === found.init?.command ? found.init?.haltSignal : undefined
+  return ok({ init, haltSignal: said.haltSignal ?? (ofImage ? image.haltSignal : undefined) ?? ofInit ?? 'SIGTERM' })
+}
