@@ -107,14 +107,8 @@ function withProbes({ world, commands }: FaultPlan, seed: number): readonly Faul
   return [...commands, ...more].toSorted((a, b) => a.atMs - b.atMs)
 }
 
-/**
- * At most so many packets of a link are lost: beyond it a leg is as good as cut and yet answers now and then, so that
- * it is dropped and brought back over and over (docs/internals/simulator.md, known and open).
- */
-const LOSS_MAX = 0.6
-
 function lossIn(random: SeededRandom): string {
-  return (random.fraction() * LOSS_MAX).toFixed(2)
+  return random.fraction().toFixed(2)
 }
 
 class Planner {

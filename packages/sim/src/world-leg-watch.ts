@@ -16,6 +16,8 @@ const INTERVAL_MS = 400
 const LIMIT_MS = 900
 /** There and back over a good link. */
 const ANSWER_MS = 0.5
+/** What a new connection takes before its first answer: TCP's handshake and NBD's. */
+const CONNECT_TRIPS = 4
 
 export interface WorldLegWatchOptions {
   readonly client: HostId
@@ -61,14 +63,29 @@ function watch(
   /** The connection on which it was told to be alive is broken. */
   let isBroken = false
   let cancel: () => void = () => undefined
+  const isNews = (health: LegHealth) => health !== told || (health === 'alive' && isBroken)
+  const tell = (health: LegHealth) => {
+    if (!isNews(health)) return
+    told = health
+    isBroken = false
+    onChange(health)
+  }
   const tellAfter = (ms: number, health: LegHealth) => {
     cancel()
     cancel = () => undefined
-    if (health === told && !(health === 'alive' && isBroken)) return
-    cancel = clock.after(ms, () => {
-      told = health
-      isBroken = false
-      onChange(health)
+    if (isNews(health)) cancel = clock.after(ms, () => tell(health))
+  }
+  /** Over a bad link each question takes its own time, and one that was not answered is asked over a new connection. */
+  const askAgain = (waitMs: number) => {
+    cancel()
+    cancel = clock.after(waitMs, () => {
+      let ms = 0
+      for (let trips = told === 'alive' && !isBroken ? 1 : CONNECT_TRIPS; trips > 0; trips--)
+        ms += network.delayMs(client, host, role) + network.delayMs(host, client, role)
+      cancel = clock.after(Math.min(ms, LIMIT_MS), () => {
+        tell(ms <= LIMIT_MS ? 'alive' : 'unresponsive')
+        askAgain(INTERVAL_MS)
+      })
     })
   }
   const look = () => {
@@ -76,10 +93,12 @@ function watch(
     if (network.presence(client) !== 'on') return cancel()
     const waitMs = random.fraction() * INTERVAL_MS
     const reach = storage.reach(client, host, role)
-    if (reach === 'refuses') isBroken = true
-    if (reach === 'answers') tellAfter(waitMs, 'alive')
-    else if (reach === 'refuses') tellAfter(waitMs, 'refused')
-    else tellAfter(LIMIT_MS + waitMs, 'unresponsive')
+    if (reach === 'refuses') {
+      isBroken = true
+      tellAfter(waitMs, 'refused')
+    } else if (reach === 'silent') tellAfter(LIMIT_MS + waitMs, 'unresponsive')
+    else if (client !== host && !(network.isClean(client, role) && network.isClean(host, role))) askAgain(waitMs)
+    else tellAfter(waitMs, 'alive')
   }
   const off = storage.onChange(look)
   look()

@@ -89,6 +89,7 @@ export class WorldNetwork {
 
   impair(host: HostId, role: NetworkRole, impairment: Impairment): void {
     this.#impaired.set(`${host} ${role}`, impairment)
+    this.#changed()
   }
 
   mend(host: HostId): void {

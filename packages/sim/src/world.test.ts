@@ -108,6 +108,18 @@ test('a network is cut: the leg goes by the next one, and returns when the first
     await until('it is protected', () => world.isProtected('web'))
   }))
 
+test('a network that crawls is left like one that is cut', () =>
+  scenario(async (world, until, act) => {
+    act('impair h2 san 400 0.5 0.3')
+    await until('it is redirected', () => world.events().some(({ kind }) => kind === 'leg.redirected'))
+    const before = world.checks.writes.acknowledged
+    await world.clock.advance(5_000)
+    assert.ok(world.checks.writes.acknowledged > before)
+    assert.ok(world.isProtected('web'))
+    act('mend h2')
+    await until('it has returned', () => world.events().some(({ kind }) => kind === 'leg.direct'))
+  }))
+
 test('a daemon that was restarted while its network was cut is found out: its replica is stale', () =>
   scenario(async (world, until, act) => {
     act('cut-between h1 h2 san')
