@@ -50,6 +50,34 @@ suite('rules, policy and shutdown', { timeout: 300_000 }, () => {
     await lab.must('policy', 'set', '--memory-reserve', '0', '--admission', 'warn')
   })
 
+  test('a guest that fits nowhere gets room: another moves live, and nobody is interrupted', async () => {
+    // Of each host 512 MiB are left for guests.
+    await lab.must('policy', 'set', '--memory-reserve', '7680MiB')
+    await lab.createRecorder('big', { ...SMALL, memory: '320MiB' })
+    const others = { small: ['128MiB', 'h1'], mid1: ['192MiB', 'h1'], mid2: ['256MiB', 'h2'], mid3: ['256MiB', 'h3'] }
+    for (const [name, [memory = '', host = '']] of Object.entries(others))
+      await lab.createRecorder(name, { ...SMALL, memory, host, start: true })
+    const epochs = new Map<string, number>()
+    for (const [name, [, host = '']] of Object.entries(others)) {
+      await lab.until(`${name} runs on ${host}`, () => runsOn(name, host))
+      epochs.set(name, (await lab.guest(name)).epoch)
+    }
+    await lab.must('vm', 'start', 'big', '--no-wait')
+    await lab.until('big runs on h1', () => runsOn('big', 'h1'))
+    assert.match(await lab.must('explain', 'vm', 'big'), /small was moved from h1 to h[23] to make room for it/)
+    for (const [name, epoch] of epochs) assert.equal((await lab.guest(name)).epoch, epoch + (name === 'small' ? 1 : 0))
+    const moves = (await lab.events()).filter(({ kind }) => kind === 'guest.migrated')
+    assert.deepEqual(
+      moves.map(({ subject }) => subject),
+      ['guest/small'],
+    )
+    for (const name of ['big', ...epochs.keys()]) {
+      await lab.must('vm', 'stop', name, '--force')
+      await lab.must('vm', 'delete', name)
+    }
+    await lab.must('policy', 'set', '--memory-reserve', '0')
+  })
+
   test('guests are apart and together from their first start on', async () => {
     for (const name of ['web1', 'web2', 'db']) await lab.createRecorder(name, SMALL)
     await lab.must('rule', 'create', 'apart', 'web-apart', '--guests', 'web1,web2')
