@@ -7,8 +7,8 @@ interface DebianPackage {
   readonly reason: string
   /** Oldest major version that will do. */
   readonly major?: number
-  /** A service that comes with it and that Stead does not want: it starts its own. */
-  readonly service?: string
+  /** What comes with it and Stead does not want: it starts its own. */
+  readonly services?: readonly string[]
 }
 
 /** QEMU 7.2 of Debian 12 killed guests during long migrations; 10 is in its backports, and in Debian 13 itself. */
@@ -17,11 +17,13 @@ const PACKAGES: readonly DebianPackage[] = [
   { name: 'qemu-utils', reason: 'qemu-storage-daemon, which serves the volumes', major: 10 },
   { name: 'ovmf', reason: 'UEFI firmware for guests' },
   { name: 'swtpm', reason: 'the TPM of guests that have one' },
-  { name: 'etcd-server', reason: "the cluster's memory", service: 'etcd.service' },
+  { name: 'etcd-server', reason: "the cluster's memory", services: ['etcd.service'] },
   { name: 'etcd-client', reason: 'tests ask etcd itself who leads' },
+  { name: 'lxc', reason: 'runs the containers', major: 5, services: ['lxc.service', 'lxc-net.service'] },
   { name: 'nftables', reason: 'holds guests to their own addresses; cuts two hosts of the lab from each other' },
   { name: 'iproute2', reason: "makes the lab's networks" },
-  { name: 'util-linux', reason: 'enters the namespaces of a lab host' },
+  { name: 'util-linux', reason: 'enters the namespaces of a lab host; freezes the disks of containers' },
+  { name: 'mount', reason: 'loop devices and mounts of containers' },
   { name: 'kmod', reason: 'loads the tun driver for network cards of guests' },
   { name: 'procps', reason: 'shows the processes of a lab host' },
   { name: 'iputils-ping', reason: 'tests reachability in the lab' },
@@ -36,9 +38,10 @@ const PACKAGES: readonly DebianPackage[] = [
   { name: 'dosfstools', reason: "the Debian image's EFI system partition" },
   { name: 'mtools', reason: "fills the Debian image's EFI system partition" },
   { name: 'btrfs-progs', reason: 'tests snapshots on a file system that shares blocks between files' },
-  { name: 'e2fsprogs', reason: 'makes the file systems of container templates and of the Debian image' },
+  { name: 'e2fsprogs', reason: "file systems of containers, their templates, and the Debian image's" },
   { name: 'gcc', reason: 'compiles the small C helpers' },
   { name: 'libc6-dev', reason: 'compiles the small C helpers' },
+  { name: 'libfuse3-dev', reason: 'the library that stead-disk is linked with' },
 ]
 
 export function missingDebianPackages(): readonly DebianPackage[] {
@@ -81,11 +84,15 @@ export async function installDebianPackages(missing: readonly DebianPackage[]): 
       )
     }
   })
-  for (const { name, service } of missing) {
-    if (service === undefined || !existsSync(`/lib/systemd/system/${service}`)) continue
-    // Otherwise it would start at the next boot and take the ports of no one's cluster.
-    if (outputOf('systemctl', ['disable', service]) === undefined) {
-      process.stdout.write(`${name} brought the service ${service}, which Stead does not use; disable it if it runs.\n`)
+  for (const { name, services = [] } of missing) {
+    for (const service of services) {
+      if (!existsSync(`/lib/systemd/system/${service}`)) continue
+      // Otherwise it would start at the next boot and take the ports of no one's cluster.
+      if (outputOf('systemctl', ['disable', service]) === undefined) {
+        process.stdout.write(
+          `${name} brought the service ${service}, which Stead does not use; disable it if it runs.\n`,
+        )
+      }
     }
   }
 }

@@ -1,7 +1,7 @@
 /*
  * lab-init: boots one lab host and stays as process 1 of it.
  *
- *   lab-init --netns FILE --cgroup DIR --state DIR --hostname NAME -- COMMAND...
+ *   lab-init --netns FILE --cgroup DIR [--controller OPTIONS:DIR]... --state DIR --hostname NAME -- COMMAND...
  *
  * The launcher joins the cgroup and the network namespace, then starts process 1 in fresh pid, mount, uts,
  * ipc and cgroup namespaces. It prints that process's id and exits once the host is up, so that whoever started it
@@ -34,6 +34,12 @@
 #define STEADY_MS 2000
 #define LOG_BYTES_MAX (8L << 20)
 
+#define CONTROLLERS_MAX 16
+
+static struct controller {
+  char *options, *folder;
+} controllers[CONTROLLERS_MAX];
+static int controller_count;
 static const char *state_dir;
 static char log_path[4096];
 
@@ -91,6 +97,25 @@ static void give_tun(void) {
   if (mount("/run/dev/tun", "/dev/net/tun", NULL, MS_BIND, NULL)) die("bind /dev/net/tun");
 }
 
+/*
+ * The v1 hierarchies, each as the host's own folder of it: LXC limits containers there. Not the cgroup2 tree beside them, which has no
+ * controllers and makes LXC stumble. Without v1 hierarchies the cgroup2 tree is all there is; a host without it still runs VMs.
+ */
+static void mount_controllers(void) {
+  if (controller_count == 0) {
+    if (mount("cgroup2", "/sys/fs/cgroup", "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL)) perror("lab-init: cgroup2");
+    return;
+  }
+  if (mount("tmpfs", "/sys/fs/cgroup", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=755,size=64k")) die("/sys/fs/cgroup");
+  for (int i = 0; i < controller_count; i++) {
+    char place[256];
+    const char *name = strchr(controllers[i].options, '=');
+    snprintf(place, sizeof place, "/sys/fs/cgroup/%s", name ? name + 1 : controllers[i].options);
+    if (mkdir(place, 0755)) die(place);
+    if (mount("cgroup", place, "cgroup", MS_NOSUID | MS_NODEV | MS_NOEXEC, controllers[i].options)) die(place);
+  }
+}
+
 static void mount_host(void) {
   if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL)) die("make mounts private");
   /* Copies of other hosts' namespaces would stay pinned by this mount namespace after those hosts are gone. */
@@ -98,6 +123,7 @@ static void mount_host(void) {
   if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL)) die("mount /proc");
   /* A sysfs mounted here shows the interfaces of the host's own network namespace. */
   if (mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL)) die("mount /sys");
+  mount_controllers();
   if (mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=64m")) die("mount /run");
   mkdir("/run/lock", 0777);
   give_tun();
@@ -178,12 +204,18 @@ int main(int argc, char **argv) {
   for (; at + 1 < argc && strcmp(argv[at], "--") != 0; at += 2) {
     if (!strcmp(argv[at], "--netns")) netns = argv[at + 1];
     else if (!strcmp(argv[at], "--cgroup")) cgroup = argv[at + 1];
-    else if (!strcmp(argv[at], "--state")) state_dir = argv[at + 1];
+    else if (!strcmp(argv[at], "--controller") && strchr(argv[at + 1], ':') && controller_count < CONTROLLERS_MAX) {
+      controllers[controller_count].options = argv[at + 1];
+      controllers[controller_count].folder = strchr(argv[at + 1], ':') + 1;
+      *strchr(argv[at + 1], ':') = 0;
+      controller_count++;
+    } else if (!strcmp(argv[at], "--state")) state_dir = argv[at + 1];
     else if (!strcmp(argv[at], "--hostname")) hostname = argv[at + 1];
     else break;
   }
   if (!netns || !cgroup || !state_dir || !hostname || at + 1 >= argc || strcmp(argv[at], "--") != 0) {
-    fprintf(stderr, "usage: lab-init --netns FILE --cgroup DIR --state DIR --hostname NAME -- COMMAND...\n");
+    fprintf(stderr, "usage: lab-init --netns FILE --cgroup DIR [--controller OPTIONS:DIR]... --state DIR --hostname NAME "
+                    "-- COMMAND...\n");
     return 2;
   }
   char **command = argv + at + 1;
@@ -192,6 +224,11 @@ int main(int argc, char **argv) {
   char path[4096];
   snprintf(path, sizeof path, "%s/cgroup.procs", cgroup);
   write_text(path, "0");
+  /* Before the cgroup namespace is made: what the process is in then becomes the namespace's root. */
+  for (int i = 0; i < controller_count; i++) {
+    snprintf(path, sizeof path, "%s/cgroup.procs", controllers[i].folder);
+    write_text(path, "0");
+  }
   int net = open(netns, O_RDONLY | O_CLOEXEC);
   if (net < 0) die(netns);
   if (setns(net, CLONE_NEWNET)) die("enter the network namespace");

@@ -19,7 +19,7 @@ static void die(const char *what) {
 }
 
 /* Clock ticks since boot, field 22 of /proc/PID/stat. */
-static unsigned long long start_time(pid_t pid) {
+static inline unsigned long long start_time(pid_t pid) {
   char path[64], text[1024];
   snprintf(path, sizeof path, "/proc/%d/stat", pid);
   int fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -64,8 +64,11 @@ export function isFrozen(folder: string): boolean {
   return readEvent(folder, 'frozen') === '1'
 }
 
-/** Kills every process of the group, frozen or not, and returns when the kernel says that none is left. */
-export async function killGroup(folder: string): Promise<Result<void>> {
+/**
+ * Kills every process of the group, frozen or not, and returns when the kernel says that none is left. What containers of the
+ * group have frozen by the v1 freezer is below `freezer` and dies once it is thawed.
+ */
+export async function killGroup(folder: string, freezer?: string): Promise<Result<void>> {
   if (!existsSync(folder)) return ok()
   try {
     writeFileSync(join(folder, 'cgroup.kill'), '1')
@@ -73,11 +76,22 @@ export async function killGroup(folder: string): Promise<Result<void>> {
     if (!isGone(cause)) throw cause
     return ok()
   }
+  if (freezer !== undefined) thaw(freezer)
   if (await settles(folder, 'populated', '0')) return ok()
   const left = processesOf(folder).join(', ')
   return fail(
     failure('timeout', `processes survive SIGKILL in ${folder}: ${left}`, { hint: 'They hang in the kernel.' }),
   )
+}
+
+function thaw(folder: string): void {
+  if (!existsSync(folder)) return
+  try {
+    for (const child of subgroups(folder)) thaw(child)
+    writeFileSync(join(folder, 'freezer.state'), 'THAWED')
+  } catch (cause) {
+    if (!isGone(cause)) throw cause
+  }
 }
 
 /** Removes an empty group with all groups in it. */

@@ -15,6 +15,7 @@ import {
   removeCgroup,
   setFrozen,
 } from './control-group.ts'
+import { controllers, createControllers, freezerOf } from './controllers.ts'
 import { createHostNamespace, destroyNamespace } from './namespaces.ts'
 import { runCommand } from './run-command.ts'
 import { hostFolder, namespaceFile } from './topology.ts'
@@ -73,6 +74,8 @@ export async function powerOn(boot: HostBoot, host: LabHostSpec): Promise<Result
   mkdirSync(state, { recursive: true })
   const grouped = createCgroup(cgroup)
   if (!grouped.ok) return grouped
+  const controlled = createControllers(places.lab, host.id)
+  if (!controlled.ok) return controlled
   const wired = await createHostNamespace(places.lab, host)
   if (!wired.ok) return wired
   const cut = await applyCuts(places, host.id)
@@ -80,6 +83,7 @@ export async function powerOn(boot: HostBoot, host: LabHostSpec): Promise<Result
   const args = [
     ...['--netns', namespaceFile(places.lab, host.id)],
     ...['--cgroup', cgroup],
+    ...controlled.value.flatMap(({ options, folder }) => ['--controller', `${options}:${folder}`]),
     ...['--state', state],
     ...['--hostname', host.id],
     '--',
@@ -105,11 +109,16 @@ export async function powerOff(boot: HostBoot, host: string): Promise<Result<voi
 /** Processes, control group and namespace of a host, in whatever condition they are. */
 async function clearHost(boot: HostBoot, host: string): Promise<Result<void>> {
   const cgroup = hostCgroup(boot, host)
-  const killed = await killGroup(cgroup)
+  const groups = controllers(boot.places.lab, host)
+  const killed = await killGroup(cgroup, freezerOf(groups))
   if (!killed.ok) return killed
   const removed = await destroyNamespace(boot.places.lab, host)
   if (!removed.ok) return removed
-  return existsSync(cgroup) ? removeCgroup(cgroup) : ok()
+  for (const folder of [...groups.map((group) => group.folder), cgroup]) {
+    const emptied = existsSync(folder) ? await removeCgroup(folder) : ok()
+    if (!emptied.ok) return emptied
+  }
+  return ok()
 }
 
 export async function freezeHost(boot: HostBoot, host: string, frozen: boolean): Promise<Result<void>> {
@@ -139,12 +148,13 @@ export function execOnHost(boot: HostBoot, host: string, command: readonly strin
   if (init === undefined)
     return fail(failure('conflict', `${host} is off`, { hint: `Use: stead lab power-on ${host}` }))
   const enter = ['nsenter', '--target', String(init), '--mount', '--uts', '--ipc', '--net', '--pid', '--cgroup', '--']
-  return ok(joinedTo(cgroup, [...enter, ...command]))
+  const groups = controllers(boot.places.lab, host).map(({ folder }) => folder)
+  return ok(joinedTo([cgroup, ...groups].join(' '), [...enter, ...command]))
 }
 
-/** Prefixes a command so that it runs inside a control group. */
+/** Prefixes a command so that it runs inside a control group, or several with blanks between. */
 export function joinedTo(cgroup: string, command: readonly string[]): readonly string[] {
-  return ['sh', '-c', 'echo 0 > "$0/cgroup.procs" && exec "$@"', cgroup, ...command]
+  return ['sh', '-c', 'for g in $0; do echo 0 > "$g/cgroup.procs" || exit 1; done; exec "$@"', cgroup, ...command]
 }
 
 /**

@@ -13,6 +13,7 @@ import { agentAnswers, clusterIsWhole } from './agent-health.ts'
 import { cutCables, cutPairs } from './cables.ts'
 import { agentSocket, contextFile, removeContext, writeContext } from './context-file.ts'
 import { cgroupFolder, cgroupRoot, createCgroup, killGroup, processesOf, removeCgroup } from './control-group.ts'
+import { controllers, freezerOf } from './controllers.ts'
 import { readForwarder, startForwarder } from './forwarder.ts'
 import { hostPower, powerOn } from './lab-host.ts'
 import type { HostBoot, Power } from './lab-host.ts'
@@ -119,7 +120,8 @@ export async function labDown(env: NodeJS.ProcessEnv, places: LabPlaces): Promis
   const group = cgroupFolder(root.value, places.lab)
   // A crashed `lab up` may have started an init that joins the group a moment later: look again until nothing is left.
   for (let attempt = 0; attempt < 5; attempt++) {
-    const killed = await killGroup(group)
+    const groups = controllers(places.lab)
+    const killed = await killGroup(group, freezerOf(groups))
     if (!killed.ok) return killed
     const destroyed = await destroyAllNamespaces(places.lab)
     if (!destroyed.ok) return destroyed
@@ -127,8 +129,8 @@ export async function labDown(env: NodeJS.ProcessEnv, places: LabPlaces): Promis
     if (!loops.ok) return loops
     for (const device of loops.value) await runCommand('losetup', ['--detach', device])
     for (const place of mountsUnder(places.folder)) await runCommand('umount', ['--lazy', place])
-    if (existsSync(group)) {
-      const removed = await removeCgroup(group)
+    for (const folder of [...groups.map((each) => each.folder), group]) {
+      const removed = existsSync(folder) ? await removeCgroup(folder) : ok()
       if (!removed.ok) return removed
     }
     // Never follow the removal into something that is still mounted there.

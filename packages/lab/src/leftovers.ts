@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { ok } from '@stead/core/result.ts'
 import type { Result } from '@stead/core/result.ts'
 import { cgroupFolder, cgroupRoot, processesOf } from './control-group.ts'
+import { controllers } from './controllers.ts'
 import { namespacesOf } from './namespaces.ts'
 import { runCommand } from './run-command.ts'
 import { labPlaces, namespaceName } from './topology.ts'
@@ -18,6 +19,7 @@ export async function leftovers(lab: string, env: NodeJS.ProcessEnv = process.en
     for (const pid of processesOf(folder)) found.push(`process ${pid}`)
     if (existsSync(folder)) found.push(`control group ${folder}`)
   }
+  for (const { folder } of controllers(lab)) if (existsSync(folder)) found.push(`control group ${folder}`)
   for (const name of namespacesOf(lab)) found.push(`network namespace ${namespaceName(lab, name)}`)
   for (const place of mountsUnder(places.value.folder)) found.push(`mount ${place}`)
   const loops = await loopDevicesUnder(places.value.folder)
