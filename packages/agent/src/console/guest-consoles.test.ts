@@ -34,7 +34,8 @@ function keyboard({ hasScreen = true } = {}) {
       return ok()
     },
   }
-  const found = { epoch: 1, name: 'web1', hasScreen, folder: {}, monitor } as unknown as RunningConsole
+  const screen = hasScreen ? { screen: { folder: {}, monitor } } : {}
+  const found = { epoch: 1, name: 'web1', ...screen } as unknown as RunningConsole
   return { consoles: new GuestConsoles({ consoleOf: () => ok(found), clock }), typed }
 }
 

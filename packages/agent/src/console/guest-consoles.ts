@@ -6,7 +6,6 @@ import type { Chord } from '@stead/core/console/keyboard-layout.ts'
 import type { GuestId } from '@stead/core/model/ids.ts'
 import type { Clock } from '@stead/core/ports/clock.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
-import type { GuestFolder } from '../qemu/launch-record.ts'
 import type { RunningConsole } from '../qemu/running-guest.ts'
 import { takeScreenshot } from './screenshot.ts'
 import { connectTo, SerialConsole } from './serial-console.ts'
@@ -68,19 +67,19 @@ export class GuestConsoles {
     return turn
   }
 
-  async #openSerial(guest: GuestId, { epoch, folder }: RunningConsole, scrollBack: boolean): Promise<Result<Duplex>> {
-    const run = `${guest}/${epoch}`
+  async #openSerial(guest: GuestId, found: RunningConsole, scrollBack: boolean): Promise<Result<Duplex>> {
+    const run = `${guest}/${found.epoch}`
     // QEMU takes one connection: all who come share it, those included who come while it is being made.
-    const opening = this.#serials.get(run) ?? this.#connectSerial(run, folder)
+    const opening = this.#serials.get(run) ?? this.#connectSerial(run, found)
     const opened = await opening
     return opened.ok ? opened.value.attach(scrollBack) : opened
   }
 
-  #connectSerial(run: string, folder: GuestFolder): Promise<Result<SerialConsole>> {
+  #connectSerial(run: string, { serialSocket, consoleLog }: RunningConsole): Promise<Result<SerialConsole>> {
     const forget = () => {
       if (this.#serials.get(run) === opening) this.#serials.delete(run)
     }
-    const opening = SerialConsole.open(folder.serialSocket, folder.consoleLog, forget)
+    const opening = SerialConsole.open(serialSocket, consoleLog, forget)
     this.#serials.set(run, opening)
     void opening.then((opened) => opened.ok || forget())
     return opening
@@ -101,9 +100,8 @@ export class GuestConsoles {
   }
 }
 
-function requireScreen(found: RunningConsole): Result<RunningConsole> {
-  if (found.hasScreen) return ok(found)
-  return fail(noScreen(found.name))
+function requireScreen({ name, screen }: RunningConsole): Result<NonNullable<RunningConsole['screen']>> {
+  return screen ? ok(screen) : fail(noScreen(name))
 }
 
 export function noScreen(name: string) {

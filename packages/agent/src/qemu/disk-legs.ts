@@ -30,6 +30,8 @@ export interface DiskLegsOptions {
   readonly save: (disk: DiskRecord) => Result<void>
   /** Fails while QEMU does not answer. */
   readonly monitor: () => Result<Monitor>
+  /** Fails with `conflict` while the guest may write. Absent: QEMU itself runs the guest and is asked. */
+  readonly requirePaused?: () => Promise<Result<void>>
   /** QEMU's own folder, and whom it runs as, when not as the agent. */
   readonly runFolder: string
   readonly user?: { readonly uid: number; readonly gid: number }
@@ -228,6 +230,7 @@ export class DiskLegs {
   }
 
   async #requirePaused(monitor: Monitor): Promise<Result<void>> {
+    if (this.#options.requirePaused) return this.#options.requirePaused()
     const status = await monitor.execute<{ readonly running: boolean }>('query-status')
     if (!status.ok) return status
     return status.value.running

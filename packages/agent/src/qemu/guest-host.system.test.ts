@@ -8,8 +8,6 @@ import {
   openSync,
   readFileSync,
   rmSync,
-  truncateSync,
-  writeFileSync,
   writeSync,
   closeSync,
   ftruncateSync,
@@ -28,12 +26,10 @@ import {
   type GuestHostHarness,
   type ServerName,
 } from '@stead/sim/contract/guest-host-contract.ts'
-import { freePort } from '../free-port-fixture.ts'
 import { readPidFile, readStat } from '../process/detached.ts'
 import { bootSector, lastNumberIn } from './boot-sector.ts'
-import { probeNbdServer } from './leg-probe.ts'
 import { QemuGuestHost } from './qemu-guest-host.ts'
-import { BareStorageDaemon } from './storage-daemon-fixture.ts'
+import { ReplicaServers } from './replica-servers-fixture.ts'
 
 const HELPER = resolve(import.meta.dirname, '../../../../.native/bin/stead-run-guest')
 const DISK_BYTES = 16 << 20
@@ -60,84 +56,9 @@ after(() => {
   }
 })
 
-class Servers {
-  readonly folder: string
-  readonly #daemons = new Map<ServerName, BareStorageDaemon>()
-  #port = 0
-  readonly #volumes: string[] = []
-
-  constructor(folder: string) {
-    this.folder = folder
-  }
-
-  image(server: ServerName, volume: string): string {
-    return join(this.folder, `${volume}.${server}.raw`)
-  }
-
-  leg(host: ServerName, volume: string): Leg {
-    const endpoint =
-      host === 'a'
-        ? ({ kind: 'unix', path: join(this.folder, 'a.nbd') } as const)
-        : ({ kind: 'tcp', address: '127.0.0.1', port: this.#port } as const)
-    return { host, endpoint, exportName: `vol-${volume}-e1` }
-  }
-
-  async start(name: ServerName): Promise<void> {
-    if (name === 'b' && this.#port === 0) this.#port = await freePort()
-    const nbd = join(this.folder, 'a.nbd')
-    if (name === 'a') rmSync(nbd, { force: true })
-    const address =
-      name === 'a' ? `addr.type=unix,addr.path=${nbd}` : `addr.type=inet,addr.host=127.0.0.1,addr.port=${this.#port}`
-    this.#daemons.set(name, await BareStorageDaemon.start(this.folder, name, address))
-    for (const volume of this.#volumes) await this.#export(name, volume)
-    if (name === 'a') chmodSync(nbd, 0o666)
-    must(await probeNbdServer(this.leg(name, 'x').endpoint, BOUND_MS))
-  }
-
-  async addVolume(volume: string, behaviour: GuestBehaviour): Promise<void> {
-    this.#volumes.push(volume)
-    for (const name of ['a', 'b'] as const) {
-      // What boots from a sector hears of no device that is to be given back.
-      writeFileSync(this.image(name, volume), bootSector(behaviour === 'deaf' ? 'idle' : behaviour))
-      truncateSync(this.image(name, volume), DISK_BYTES)
-      await this.#export(name, volume)
-    }
-  }
-
-  async #export(name: ServerName, volume: string): Promise<void> {
-    const daemon = this.#daemons.get(name)
-    assert.ok(daemon)
-    const node = `v${volume.slice(0, 24)}`
-    const file = { driver: 'file', filename: this.image(name, volume) }
-    await daemon.execute('blockdev-add', { driver: 'raw', 'node-name': node, file })
-    const exported = { id: node, 'node-name': node, name: `vol-${volume}-e1` }
-    await daemon.execute('block-export-add', { type: 'nbd', ...exported, writable: true })
-  }
-
-  async serveLarger(volume: string, sizeBytes: number): Promise<void> {
-    const node = `v${volume.slice(0, 24)}`
-    for (const daemon of this.#daemons.values()) {
-      const ended = daemon.monitor.waitFor(({ event }) => event === 'BLOCK_EXPORT_DELETED', BOUND_MS)
-      await daemon.execute('block-export-del', { id: node, mode: 'hard' })
-      assert.ok(await ended)
-      await daemon.execute('block_resize', { 'node-name': node, size: sizeBytes })
-      const exported = { id: node, 'node-name': node, name: `vol-${volume}-e1` }
-      await daemon.execute('block-export-add', { type: 'nbd', ...exported, writable: true })
-    }
-  }
-
-  signal(name: ServerName, signal: NodeJS.Signals): void {
-    this.#daemons.get(name)?.process.kill(signal)
-  }
-
-  async kill(name: ServerName): Promise<void> {
-    await this.#daemons.get(name)?.kill()
-  }
-}
-
 class RealHarness implements GuestHostHarness {
   readonly folder: string
-  readonly servers: Servers
+  readonly servers: ReplicaServers
   #host: QemuGuestHost
   readonly #launches: GuestLaunch[] = []
 
@@ -145,7 +66,7 @@ class RealHarness implements GuestHostHarness {
     this.folder = mkdtempSync(join(tmpdir(), 'stead-vm-'))
     // The guests' user passes through to its sockets.
     chmodSync(this.folder, 0o711)
-    this.servers = new Servers(this.folder)
+    this.servers = new ReplicaServers(this.folder, DISK_BYTES)
     this.#host = this.#newHost()
   }
 
@@ -165,7 +86,7 @@ class RealHarness implements GuestHostHarness {
   async guest(behaviour: GuestBehaviour, hosts: readonly ServerName[] = ['a', 'b']): Promise<GuestLaunch> {
     const guest = randomUUID() as GuestId
     const volume = randomUUID().replaceAll('-', '') as VolumeId
-    await this.servers.addVolume(volume, behaviour)
+    await this.servers.addVolume(volume, contentFor(behaviour))
     const disk = { volume, sizeBytes: DISK_BYTES, width: 2, legs: hosts.map((host) => this.servers.leg(host, volume)) }
     const launch: GuestLaunch = {
       guest,
@@ -184,7 +105,7 @@ class RealHarness implements GuestHostHarness {
 
   async disk(slot: number): Promise<GuestDisk & { readonly slot: number }> {
     const volume = randomUUID().replaceAll('-', '') as VolumeId
-    await this.servers.addVolume(volume, 'idle')
+    await this.servers.addVolume(volume, contentFor('idle'))
     const legs = (['a', 'b'] as const).map((host) => this.servers.leg(host, volume))
     return { volume, sizeBytes: DISK_BYTES, width: 2, legs, slot }
   }
@@ -242,6 +163,11 @@ class RealHarness implements GuestHostHarness {
     rmSync(this.folder, { recursive: true, force: true })
     for (const each of killed) must(each)
   }
+}
+
+/** What boots from a sector hears of no device that is to be given back. */
+function contentFor(behaviour: GuestBehaviour): Buffer {
+  return bootSector(behaviour === 'deaf' ? 'idle' : behaviour)
 }
 
 async function realHarness(): Promise<RealHarness> {

@@ -7,7 +7,7 @@ import type { GuestFolder } from './launch-record.ts'
  * The guest's QEMU, by its pid file or, when an agent crashed between the start and the pid file, by the socket
  * path in its command line, which no other process has.
  */
-export function findProcess(folder: GuestFolder): DetachedProcess | undefined {
+export function findProcess(folder: Pick<GuestFolder, 'pidFile' | 'qmpSocket'>): DetachedProcess | undefined {
   const named = readPidFile(folder.pidFile)
   if (named) return named
   for (const entry of readdirSync('/proc')) {

@@ -18,7 +18,7 @@ export interface GuestPaths {
 }
 
 /** QEMU's seccomp filter; works only when the process starts unprivileged already (`-run-with user=` is denied by it). */
-const SANDBOX = 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'
+export const SANDBOX = 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'
 
 const MACHINE_PROPERTIES = ['usb=off', 'vmport=off', 'hpet=off', 'dump-guest-core=off']
 
@@ -180,6 +180,6 @@ function optionText({ driver, ...options }: DeviceOptions): string {
 }
 
 /** QEMU's option parser reads a doubled comma as a comma. */
-function escaped(value: string): string {
+export function escaped(value: string): string {
   return value.replaceAll(',', ',,')
 }

@@ -10,11 +10,12 @@
  *   console.log   serial console of the present boot; console.1.log: of the one before
  *   stderr.log    what QEMU itself says
  */
-import { chownSync, closeSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { chownSync, closeSync, mkdirSync, openSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { failure } from '@stead/core/errors.ts'
 import type { GuestLaunch } from '@stead/core/ports/guest-host.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
+import { readRecordFile, writeRecordFile } from '../process/record-file.ts'
 import { newDiskRecord, type DiskRecord } from './block-graph.ts'
 
 export interface LaunchRecord {
@@ -60,7 +61,7 @@ export interface GuestFolder {
 }
 
 /** The kernel's limit of a unix socket's path, without the closing zero. */
-const SOCKET_PATH_BYTES_MAX = 107
+export const SOCKET_PATH_BYTES_MAX = 107
 
 export function guestFolder(guestsFolder: string, guest: string): GuestFolder {
   const path = join(guestsFolder, guest)
@@ -131,39 +132,16 @@ function rotate(from: string, to: string): void {
   }
 }
 
-/** Atomic against a crash of the agent: a reader sees the old or the new record. A crash of the host ends the run anyway. */
 export function writeLaunchRecord(folder: GuestFolder, record: LaunchRecord): Result<void> {
-  const temporary = `${folder.launchFile}.new`
-  try {
-    writeFileSync(temporary, JSON.stringify(record, null, 2), { mode: 0o600 })
-    renameSync(temporary, folder.launchFile)
-    return ok()
-  } catch (cause) {
-    return fail(
-      failure('internal', `Cannot write ${folder.launchFile}`, {
-        cause,
-        hint: 'Is the disk of the state folder full?',
-      }),
-    )
-  }
+  return writeRecordFile(folder.launchFile, record)
 }
 
 /** Undefined when there is none; a failure when it cannot be read as a record. */
 export function readLaunchRecord(folder: GuestFolder): Result<LaunchRecord | undefined> {
-  let text: string
-  try {
-    text = readFileSync(folder.launchFile, 'utf8')
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return ok(undefined)
-    return fail(failure('internal', `Cannot read ${folder.launchFile}`, { cause }))
-  }
-  try {
-    const record = JSON.parse(text) as LaunchRecord
-    if (record.version === 1 && record.launch?.guest && Array.isArray(record.disks)) return ok(record)
-    return fail(failure('internal', `${folder.launchFile} is not a launch record of this version`))
-  } catch (cause) {
-    return fail(failure('internal', `${folder.launchFile} is damaged`, { cause }))
-  }
+  return readRecordFile<LaunchRecord>(
+    folder.launchFile,
+    ({ version, launch, disks }) => version === 1 && Boolean(launch?.guest) && Array.isArray(disks),
+  )
 }
 
 export function removeLaunchRecord(folder: GuestFolder): void {
@@ -172,7 +150,7 @@ export function removeLaunchRecord(folder: GuestFolder): void {
 }
 
 /** The last lines that QEMU wrote to its standard error, for the reason of a failure. */
-export function lastWords(folder: GuestFolder): string {
+export function lastWords(folder: Pick<GuestFolder, 'stderrLog'>): string {
   try {
     return readFileSync(folder.stderrLog, 'utf8').trim().split('\n').slice(-3).join(' | ').slice(-600)
   } catch {

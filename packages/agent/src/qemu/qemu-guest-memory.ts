@@ -55,7 +55,7 @@ export class QemuGuestMemory implements GuestMemory {
     const { processes, user } = this.#options
     return processes.with(guest, async (running) => {
       if (this.#writing.has(guest)) return fail(failure('conflict', 'The memory of the guest is being written already'))
-      const found = running.console()
+      const found = running.hypervisor()
       if (!found.ok) return found
       const launch = await running.launchOf()
       if (!launch.ok) return launch
@@ -152,7 +152,7 @@ export class QemuGuestMemory implements GuestMemory {
       return waiting
     }
     const restored = await processes.with(launch.guest, async (running): Promise<Result<RunningGuest>> => {
-      const found = running.console()
+      const found = running.hypervisor()
       if (!found.ok) return found
       const { monitor, folder } = found.value
       const capabilities = [{ capability: 'events', state: true }]

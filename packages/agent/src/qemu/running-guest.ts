@@ -45,9 +45,11 @@ const DYING_TIMEOUT_MS = 1_000
 export interface RunningConsole {
   readonly epoch: number
   readonly name: string
-  readonly hasScreen: boolean
-  readonly folder: GuestFolder
-  readonly monitor: QmpClient
+  /** Where one connection at a time may be made to its serial port, and what that has said. */
+  readonly serialSocket: string
+  readonly consoleLog: string
+  /** Absent: it has none. */
+  readonly screen?: { readonly folder: GuestFolder; readonly monitor: QmpClient }
 }
 
 type ExitCause = (GuestEvent & { kind: 'exited' })['cause']
@@ -223,12 +225,19 @@ export class QemuGuest {
     return { guest: this.guest, epoch: this.epoch, pid: this.process.pid }
   }
 
-  console(): Result<RunningConsole> {
+  /** For what speaks to the hypervisor beside this class. */
+  hypervisor(): Result<{ readonly folder: GuestFolder; readonly monitor: QmpClient }> {
     const monitor = this.#connected()
-    if (!monitor.ok) return monitor
+    return monitor.ok ? ok({ folder: this.folder, monitor: monitor.value }) : monitor
+  }
+
+  console(): Result<RunningConsole> {
+    const hypervisor = this.hypervisor()
+    if (!hypervisor.ok) return hypervisor
     const { name, display } = this.#record.launch
-    const hasScreen = display === 'vga'
-    return ok({ epoch: this.epoch, name, hasScreen, folder: this.folder, monitor: monitor.value })
+    const { serialSocket, consoleLog } = this.folder
+    const screen = display === 'vga' ? { screen: hypervisor.value } : {}
+    return ok({ epoch: this.epoch, name, serialSocket, consoleLog, ...screen })
   }
 
   /** The power button. */
