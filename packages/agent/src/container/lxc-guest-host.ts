@@ -1,0 +1,361 @@
+/**
+ * `GuestHost` on LXC. Each container has a folder and at most one run (`ContainerRun`), whose processes outlive the agent
+ * and are adopted by the next one.
+ */
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { totalmem } from 'node:os'
+import { failure } from '@stead/core/errors.ts'
+import type { GuestId, VolumeId } from '@stead/core/model/ids.ts'
+import type { GuestMemoryUse, HardwareFacts } from '@stead/core/ports/guest-hardware.ts'
+import type {
+  GuestDisk,
+  GuestEvent,
+  GuestHost,
+  GuestLaunch,
+  LaunchContainer,
+  Leg,
+  RunningGuest,
+} from '@stead/core/ports/guest-host.ts'
+import type { Log } from '@stead/core/ports/log.ts'
+import { fail, ok, type Result } from '@stead/core/result.ts'
+import type { RunningConsole } from '../qemu/running-guest.ts'
+import { KeyedLock } from '../storage/keyed-lock.ts'
+import { ContainerAgent } from './container-agent.ts'
+import { shareMountsBelow } from './container-file-system.ts'
+import type { ContainerPlace } from './container-parts.ts'
+import { clearRun, ContainerRun } from './container-run.ts'
+
+export interface LxcGuestHostOptions {
+  /** Holds one folder a container. Short: sockets lie below it. */
+  readonly containersFolder: string
+  readonly nativeDir: string
+  readonly user?: { readonly uid: number; readonly gid: number }
+  /** Pid of the init of the guests' pid namespace, so that the deadman reaches every container; undefined: none. */
+  readonly namespacePid: () => Promise<number | undefined>
+  /** The bridge of the guests' network. */
+  readonly bridge: string
+  readonly log: Log
+}
+
+const NEXT_START = { hint: 'Stop it and start it again' }
+/** Nobody has so many; the host's own number is what counts in the end. */
+const CPUS_MAX = 4096
+
+export class LxcGuestHost implements GuestHost {
+  readonly agent: ContainerAgent
+  readonly #options: LxcGuestHostOptions
+  readonly #runs = new Map<GuestId, ContainerRun>()
+  readonly #listeners = new Set<(event: GuestEvent) => void>()
+  readonly #quiet = new Set<GuestId>()
+  readonly #turns = new KeyedLock()
+
+  constructor(options: LxcGuestHostOptions) {
+    this.#options = options
+    this.agent = new ContainerAgent((guest) => this.#run(guest))
+  }
+
+  /** Whether the guest is, or was, a container of this host. */
+  has(guest: GuestId): boolean {
+    return this.#runs.has(guest) || existsSync(this.#folder(guest))
+  }
+
+  runOf(guest: GuestId): Result<ContainerRun> {
+    return this.#run(guest)
+  }
+
+  consoleOf(guest: GuestId): Result<RunningConsole> {
+    const run = this.#run(guest)
+    if (!run.ok) return run
+    const { launch, lxc } = run.value
+    const { consoleSocket: serialSocket, consoleLog } = lxc
+    return ok({ epoch: launch.epoch, name: launch.name, serialSocket, consoleLog })
+  }
+
+  get running(): readonly GuestId[] {
+    return [...this.#runs.keys()]
+  }
+
+  start(launch: GuestLaunch): Promise<Result<RunningGuest>> {
+    return this.#turns.run(launch.guest, async () => {
+      const same = this.#runs.get(launch.guest)
+      if (same?.launch.epoch === launch.epoch) return same.inspect()
+      if (same && same.launch.epoch > launch.epoch)
+        return fail(
+          failure(
+            'stale_epoch',
+            `${launch.name} already runs at epoch ${same.launch.epoch}, newer than ${launch.epoch}`,
+          ),
+        )
+      const ended = await this.#killNow(launch.guest)
+      return ended.ok ? this.#launch(launch) : ended
+    })
+  }
+
+  async #launch(launch: GuestLaunch): Promise<Result<RunningGuest>> {
+    const began = performance.now()
+    mkdirSync(this.#folder(launch.guest), { recursive: true, mode: 0o755 })
+    const place = await this.#place(launch.guest, launch)
+    if (!place.ok) return place
+    const started = await ContainerRun.start(this.#runOptions(launch.guest, place.value), launch)
+    if (!started.ok) return started
+    this.#runs.set(launch.guest, started.value)
+    place.value.log.info('the container runs', { ms: Math.round(performance.now() - began) })
+    return started.value.inspect()
+  }
+
+  async adopt(): Promise<readonly RunningGuest[]> {
+    const shared = await shareMountsBelow(this.#options.containersFolder)
+    if (!shared.ok) this.#options.log.error(shared.error.message)
+    const adopted: RunningGuest[] = []
+    for (const guest of foldersIn(this.#options.containersFolder) as GuestId[]) {
+      const found = await this.#turns.run(guest, () => this.#adoptOne(guest))
+      if (found) adopted.push(found)
+    }
+    return adopted
+  }
+
+  async #adoptOne(guest: GuestId): Promise<RunningGuest | undefined> {
+    const known = this.#runs.get(guest)
+    const place = await this.#place(guest)
+    const found = known ? ok(known) : place.ok ? await ContainerRun.adopt(this.#runOptions(guest, place.value)) : place
+    const inspected = found.ok && found.value ? await found.value.inspect() : undefined
+    if (found.ok && found.value && inspected?.ok) {
+      this.#runs.set(guest, found.value)
+      return inspected.value
+    }
+    if (found.ok && found.value) found.value.dispose()
+    const { log } = this.#options
+    if (!found.ok) log.warn('what is left of a container cannot be adopted', { guest, cause: found.error })
+    const cleared = await clearRun(this.#folder(guest))
+    if (!cleared.ok) log.error(cleared.error.message, { guest })
+    return undefined
+  }
+
+  async requestShutdown(guest: GuestId): Promise<Result<void>> {
+    return this.#with(guest, async (run) => run.lxc.requestShutdown())
+  }
+
+  quit(guest: GuestId): Promise<Result<{ readonly flushed: boolean }>> {
+    return this.#turns.run(guest, () =>
+      this.#with(guest, async (run) => {
+        const ended = await run.quit()
+        this.#runs.delete(guest)
+        return ok(ended)
+      }),
+    )
+  }
+
+  async kill(guest: GuestId): Promise<Result<void>> {
+    // At once, not in turn: a step that hangs ends with what it waits for.
+    const killed = await this.#killNow(guest)
+    return killed.ok ? this.#turns.run(guest, () => this.#killNow(guest)) : killed
+  }
+
+  async #killNow(guest: GuestId): Promise<Result<void>> {
+    const run = this.#runs.get(guest)
+    this.#quiet.add(guest)
+    const killed = run ? await run.kill() : existsSync(this.#folder(guest)) ? await clearRun(this.#folder(guest)) : ok()
+    this.#quiet.delete(guest)
+    if (killed.ok) this.#runs.delete(guest)
+    return killed
+  }
+
+  inspect(guest: GuestId): Promise<Result<RunningGuest>> {
+    return this.#with(guest, (run) => run.inspect())
+  }
+
+  pause(guest: GuestId): Promise<Result<void>> {
+    return this.#with(guest, (run) => run.pause())
+  }
+
+  resume(guest: GuestId): Promise<Result<void>> {
+    return this.#with(guest, (run) => run.resume())
+  }
+
+  /** Not in turn: it is what frees a step that hangs. */
+  yankLeg(guest: GuestId, volume: VolumeId, host: string): Promise<Result<void>> {
+    return this.#with(guest, (run) => run.front.legs.yank(volume, host))
+  }
+
+  dropLeg(guest: GuestId, volume: VolumeId, host: string): Promise<Result<void>> {
+    return this.#inTurn(guest, (run) => run.front.legs.drop(volume, host))
+  }
+
+  prepareLeg(guest: GuestId, volume: VolumeId, leg: Leg): Promise<Result<void>> {
+    return this.#inTurn(guest, (run) => run.front.legs.prepare(volume, leg))
+  }
+
+  attachLeg(guest: GuestId, volume: VolumeId, host: string): Promise<Result<void>> {
+    return this.#inTurn(guest, (run) => run.front.legs.attach(volume, host))
+  }
+
+  replaceLeg(guest: GuestId, volume: VolumeId, leg: Leg): Promise<Result<void>> {
+    return this.#inTurn(guest, (run) => run.front.legs.replace(volume, leg))
+  }
+
+  discardLeg(guest: GuestId, volume: VolumeId, host: string): Promise<Result<void>> {
+    return this.#inTurn(guest, (run) => run.front.legs.discard(volume, host))
+  }
+
+  drainAndFlush(guest: GuestId, volume: VolumeId): Promise<Result<void>> {
+    return this.#inTurn(guest, (run) => run.front.legs.drainAndFlush(volume))
+  }
+
+  holdDisk(guest: GuestId, volume: VolumeId): Promise<Result<void>> {
+    return this.#inTurn(guest, (run) => run.front.holdDisk(volume))
+  }
+
+  growDisk(guest: GuestId, disk: GuestDisk): Promise<Result<void>> {
+    return this.#inTurn(guest, (run) => run.growDisk(disk))
+  }
+
+  hardware(guest: GuestId): Promise<Result<HardwareFacts>> {
+    return this.#with(guest, async ({ launch }) =>
+      ok({
+        hotPlug: false,
+        disks: launch.disks.map(({ volume, slot, sizeBytes }, position) => ({
+          ...{ volume, slot: slot ?? position, sizeBytes, limits: {} },
+        })),
+        nics: launch.nics.map(({ slot, mac }, position) => ({ slot: slot ?? position, mac })),
+        memoryBytes: launch.memoryBytes,
+        memoryMinBytes: 1,
+        memoryMaxBytes: totalmem(),
+        cpus: launch.cpus,
+        cpusMin: 1,
+        cpusMax: CPUS_MAX,
+        ...(launch.container ? { container: launch.container } : {}),
+      }),
+    )
+  }
+
+  setCpus(guest: GuestId, cpus: number): Promise<Result<void>> {
+    return this.#inTurn(guest, (run) => run.change({ cpus }))
+  }
+
+  setMemory(guest: GuestId, memoryBytes: number): Promise<Result<void>> {
+    return this.#inTurn(guest, (run) => run.change({ memoryBytes }))
+  }
+
+  setContainer(guest: GuestId, container: LaunchContainer): Promise<Result<void>> {
+    return this.#inTurn(guest, (run) => run.change({ container }))
+  }
+
+  async memoryUse(): Promise<Result<GuestMemoryUse | undefined>> {
+    return ok(undefined)
+  }
+
+  // What a container gets only with its next start.
+
+  async addDisk(): Promise<Result<void>> {
+    return fail(failure('conflict', 'a container has a new disk mounted at its next start', NEXT_START))
+  }
+
+  async removeDisk(): Promise<Result<{ readonly flushed: boolean }>> {
+    return fail(failure('conflict', 'a container gives a disk back when it stops', NEXT_START))
+  }
+
+  async addNic(): Promise<Result<void>> {
+    return fail(failure('conflict', 'a container has a new network card at its next start', NEXT_START))
+  }
+
+  async removeNic(): Promise<Result<void>> {
+    return fail(failure('conflict', 'a container gives a network card back when it stops', NEXT_START))
+  }
+
+  async limitDisk(): Promise<Result<void>> {
+    return fail(
+      failure('bad_request', "a container's disks are limited by its own limits", {
+        hint: '`stead ct set NAME --limit iolimit=10M --limit iopslimit=500`',
+      }),
+    )
+  }
+
+  // What it has not.
+
+  async setBalloon(): Promise<Result<void>> {
+    return fail(failure('bad_request', 'a container has no balloon: its memory is a limit, which changes at once'))
+  }
+
+  async changeMedium(): Promise<Result<void>> {
+    return fail(failure('not_found', 'a container has no CD drive'))
+  }
+
+  consoleLogPath(guest: GuestId): string {
+    return join(this.#folder(guest), 'console.log')
+  }
+
+  subscribe(listener: (event: GuestEvent) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** Removes the folder of a guest that the cluster does not know any more. */
+  forget(guest: GuestId): Promise<Result<void>> {
+    return this.#turns.run(guest, async () => {
+      const ended = await this.#killNow(guest)
+      if (ended.ok) rmSync(this.#folder(guest), { recursive: true, force: true })
+      return ended
+    })
+  }
+
+  #inTurn<T>(guest: GuestId, work: (run: ContainerRun) => Promise<Result<T>>): Promise<Result<T>> {
+    return this.#turns.run(guest, () => this.#with(guest, work))
+  }
+
+  async #with<T>(guest: GuestId, work: (run: ContainerRun) => Promise<Result<T>>): Promise<Result<T>> {
+    const run = this.#run(guest)
+    return run.ok ? work(run.value) : run
+  }
+
+  #run(guest: GuestId): Result<ContainerRun> {
+    const run = this.#runs.get(guest)
+    if (run) return ok(run)
+    return fail(
+      failure('conflict', 'The container does not run here', { hint: 'Start it, or wait until it has moved' }),
+    )
+  }
+
+  async #place(guest: GuestId, launch?: GuestLaunch): Promise<Result<ContainerPlace>> {
+    const { nativeDir, user, log, bridge: name } = this.#options
+    const mtu = mtuOf(name)
+    if (mtu === undefined)
+      return fail(
+        failure('internal', `The host has no bridge ${name}`, { hint: 'The network of this host is not set up' }),
+      )
+    return ok({
+      folder: this.#folder(guest),
+      nativeDir,
+      ...(user ? { user } : {}),
+      namespacePid: (await this.#options.namespacePid()) ?? 0,
+      bridge: { name, mtu },
+      log: log.with({ guest, ...(launch ? { name: launch.name, epoch: launch.epoch } : {}) }),
+    })
+  }
+
+  #runOptions(guest: GuestId, place: ContainerPlace) {
+    return {
+      ...place,
+      emit: (event: GuestEvent) => {
+        if (!this.#quiet.has(guest)) for (const listener of this.#listeners) listener(event)
+      },
+      onGone: () => void this.#runs.delete(guest),
+    }
+  }
+
+  #folder(guest: GuestId): string {
+    return join(this.#options.containersFolder, guest)
+  }
+}
+
+function mtuOf(bridge: string): number | undefined {
+  try {
+    return Number(readFileSync(`/sys/class/net/${bridge}/mtu`, 'utf8'))
+  } catch {
+    return undefined
+  }
+}
+
+function foldersIn(path: string): readonly string[] {
+  return existsSync(path) ? readdirSync(path) : []
+}
