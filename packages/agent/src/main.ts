@@ -25,13 +25,14 @@ import { openConsole } from './backend/guest-console.ts'
 import { BlobStore } from './blobs/blob-store.ts'
 import { keepBlobsTidy } from './blobs/blob-sweeper.ts'
 import { loadConfig } from './config.ts'
-import { keepGuestFolders } from './guest-folders.ts'
+import { hostGuests } from './guests.ts'
 import { carryConsoleLog } from './console/carried-log.ts'
 import { readConsole } from './console-log.ts'
 import { EtcdMemberHost } from './etcd/etcd-member.ts'
 import { watchMembership } from './etcd/membership-watch.ts'
 import { SysfsHostDevices } from './devices/sysfs-host-devices.ts'
 import { GuardianFence } from './guardian/guardian-fence.ts'
+import { containersOf } from './container/host-containers.ts'
 import { ClusterDecisions, decisionCalls } from './cluster-decisions.ts'
 import { DecisionHistory } from './decision-history.ts'
 import { History } from './history.ts'
@@ -55,7 +56,6 @@ import { DiskCapture } from './images/disk-capture.ts'
 import { ImageImporter } from './images/image-import.ts'
 import { checkKernel } from './qemu/blob-check.ts'
 import { QemuGuestMemory } from './qemu/qemu-guest-memory.ts'
-import { QemuGuestHost } from './qemu/qemu-guest-host.ts'
 import { realClock, realRandom } from './real-clock.ts'
 import { keepRegistered, register, type Registration } from './registration.ts'
 import { keepStorageDaemons } from './storage/daemon-keeper.ts'
@@ -84,7 +84,11 @@ async function main(configPath: string | undefined): Promise<void> {
   const { signal } = stopping
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stopping.abort())
   // The guests' unprivileged user must reach its own files below these, and list nothing on the way.
-  for (const folder of [join(config.stateDir, 'guests'), ...config.pools.map((pool) => dirname(pool.path))]) {
+  for (const folder of [
+    join(config.stateDir, 'guests'),
+    join(config.stateDir, 'containers'),
+    ...config.pools.map((pool) => dirname(pool.path)),
+  ]) {
     mkdirSync(folder, { recursive: true })
     chmodSync(folder, 0o711)
   }
@@ -117,12 +121,8 @@ async function main(configPath: string | undefined): Promise<void> {
     onRestart: restarted('etcd'),
   })
   const { deadman, guardian } = guardianCompanions({
-    config,
-    bootId,
-    helper,
+    ...{ config, bootId, helper, clock, log },
     etcdEndpoints: member.endpoints(),
-    clock,
-    log,
     onRestart: restarted,
   })
   const work: Promise<unknown>[] = [deadman.keep(signal), guardian.keep(signal)]
@@ -177,15 +177,9 @@ async function main(configPath: string | undefined): Promise<void> {
     keep: (path, blob) => blobs.take(path, blob),
     ...(config.guestUser ? { user: config.guestUser } : {}),
   })
-  const guests = new QemuGuestHost({
-    guestsFolder: join(config.stateDir, 'guests'),
-    helper,
-    ...(config.guestUser ? { user: config.guestUser } : {}),
-    namespacePid: () => guestNamespace(fence, deadman),
-    log,
-  })
+  const guests = hostGuests({ config, helper, namespacePid: () => guestNamespace(fence, deadman), log })
   const memory = new QemuGuestMemory({
-    processes: guests.processes,
+    processes: guests.vms.processes,
     places: imagesOfAllHosts({ self, own: volumes.images, client: (host) => peers.client(host) }),
     ...(config.guestUser ? { user: config.guestUser } : {}),
   })
@@ -194,7 +188,7 @@ async function main(configPath: string | undefined): Promise<void> {
     store,
     mirror,
     fence,
-    guests,
+    guests: guests.host,
     guestAgent: guests.agent,
     hostDevices: new SysfsHostDevices({
       root: '/',
@@ -202,16 +196,20 @@ async function main(configPath: string | undefined): Promise<void> {
       notesFile: join(config.stateDir, 'made-devices.json'),
       ...(config.guestUser ? { user: config.guestUser } : {}),
     }),
-    migration: guests.migration,
+    migration: guests.vms.migration,
     memory,
     arrivalsOn: (host) => (host === self ? arrivals : remoteArrivals(peers.client(host))),
     volumesOn: (host, via) => (host === self ? volumes : peers.volumes(host, via)),
     network: watchedNetworkHost(config.guestUser ? { user: config.guestUser } : {}, clock, log, signal),
     legWatch: new LegProbe(),
-    probe: new HostGuestProbe({ consoleLogPath: (guest) => guests.consoleLogPath(guest), agent: guests.agent, clock }),
+    probe: new HostGuestProbe({
+      consoleLogPath: (guest) => guests.host.consoleLogPath(guest),
+      agent: guests.agent,
+      clock,
+    }),
     blobPath: (blob) => blobs.ensure(blob),
     carryConsole: (guest, from) =>
-      carryConsoleLog({ peers, logPath: (id) => guests.consoleLogPath(id), log }, guest, from),
+      carryConsoleLog({ peers, logPath: (id) => guests.host.consoleLogPath(id), log }, guest, from),
     events,
     keepDecision: (id, input, plan) => decisions.keep(id, input, plan),
     clock,
@@ -306,7 +304,7 @@ async function main(configPath: string | undefined): Promise<void> {
       ...memoryImages.streams,
       console: async (input, gone) => {
         const { guest, offset, follow } = input as { guest: GuestId; offset: number; follow: boolean }
-        return ok(readConsole(guests.consoleLogPath(guest), offset, follow, gone))
+        return ok(readConsole(guests.host.consoleLogPath(guest), offset, follow, gone))
       },
     },
     log,
@@ -323,11 +321,13 @@ async function main(configPath: string | undefined): Promise<void> {
   // Asked now, so that the first start need not wait for the answer.
   if (config.role === 'compute') void newestMachineType()
   const processor = processorFor(accelerator, readFileSync('/proc/cpuinfo', 'utf8'))
+  const containers = config.role === 'compute' ? await containersOf(config.nativeDir, log) : undefined
   const qemuVersion = config.role === 'compute' ? await detectQemuVersion() : undefined
   const registration: Registration = {
     config,
     bootId,
     accelerator,
+    containers,
     qemuVersion,
     processor,
     store,
@@ -340,9 +340,7 @@ async function main(configPath: string | undefined): Promise<void> {
   if (config.role === 'compute') work.push(keepRegistered(registration, signal))
   work.push(runHostAgent({ context, arrivals, role: config.role, detectionMs: config.detectionMs }, signal))
   const isKnown = (guest: string) => !mirror.loaded || mirror.state.guests.has(guest as GuestId)
-  const forget = (guest: string) => guests.forget(guest as GuestId)
-  const folders = { path: join(config.stateDir, 'guests'), isKnown, forget }
-  work.push(keepGuestFolders(folders, clock, log, signal))
+  work.push(guests.keepFolders(isKnown, clock, signal))
   work.push(keepBlobsTidy({ directory: join(config.stateDir, 'blobs'), mirror, clock, log }, signal))
   work.push(
     keepHouse(

@@ -16,6 +16,7 @@ export interface Registration {
   readonly config: AgentConfig
   readonly bootId: string
   readonly accelerator: Host['accelerator']
+  readonly containers: Host['containers']
   readonly qemuVersion: string | undefined
   readonly processor: Host['processor']
   readonly store: Store
@@ -67,7 +68,7 @@ export async function keepRegistered(registration: Registration, signal: AbortSi
   }
 }
 
-function hostRecord({ config, bootId, accelerator, qemuVersion, processor }: Registration): Host {
+function hostRecord({ config, bootId, accelerator, containers, qemuVersion, processor }: Registration): Host {
   return {
     id: config.hostId as HostId,
     role: config.role,
@@ -80,6 +81,7 @@ function hostRecord({ config, bootId, accelerator, qemuVersion, processor }: Reg
     bootId,
     accelerator: config.role === 'witness' ? 'none' : accelerator,
     ...(config.role === 'compute' ? readInventory('/') : {}),
+    ...(containers ? { containers } : {}),
     ...(qemuVersion === undefined ? {} : { qemuVersion }),
     ...(processor ? { processor } : {}),
   }

@@ -1,4 +1,5 @@
 /** What makes a guest a container: as records, requests and views have it. */
+import { CONTAINER_RESOURCE_NAMES } from '@stead/core/model/container-resources.ts'
 import { z } from 'zod'
 import { volumeId } from './record-values.ts'
 
@@ -14,15 +15,15 @@ const nameservers = z.array(plainAddress).max(3).describe('IP addresses of its D
 const searchDomains = z.array(hostname).max(6).describe('Domains in which short names are looked up')
 const gateways = z.array(plainAddress).max(2).describe('Where its default routes lead, one for each family')
 const addresses = z.array(addressSchema).max(32)
-const mountPath = z
+export const mountPathSchema = z
   .string()
   .max(1_000)
   .regex(/^(\/[^/\0]+)+$/, 'must be an absolute path')
   .refine((path) => !path.split('/').some((part) => part === '..' || part === '.'), 'must not contain . or ..')
 
 export const containerLimitsSchema = z
-  .record(
-    z.string(),
+  .partialRecord(
+    z.enum(CONTAINER_RESOURCE_NAMES),
     z.object({
       barrier: z.number().nonnegative().exactOptional(),
       limit: z.number().nonnegative().exactOptional(),
@@ -71,7 +72,7 @@ export const containerRequestSchema = z.strictObject({
   privileged: z.boolean().default(false).describe("Its root is the host's root: for those you trust like the host"),
   nesting: z.boolean().default(false).describe('It may make containers itself; weakens what keeps it in'),
   limits: containerLimitsSchema.default({}),
-  mounts: z.array(mountPath).max(11).default([]).describe('Where the disks after the first are mounted'),
+  mounts: z.array(mountPathSchema).max(11).default([]).describe('Where the disks after the first are mounted'),
 })
 
 export const containerChangeSchema = z.strictObject({

@@ -281,6 +281,12 @@ export const moveTargetsSchema = z.object({
       }),
     )
     .describe('The best first'),
+  restart: z
+    .object({
+      expectedMs: z.number().describe('How long the guest is away, ms'),
+      measured: z.number().int().describe('From how many stops and starts in this cluster that is known; 0: assumed'),
+    })
+    .describe('What a move by a restart takes'),
 })
 export type MoveTargets = z.output<typeof moveTargetsSchema>
 

@@ -30,6 +30,7 @@ const COLLECTIONS = [
   'observations',
   'decisions',
   'rules',
+  'images',
 ] as const
 
 const silent: Log = { debug() {}, info() {}, warn() {}, error() {}, with: () => silent }

@@ -1,5 +1,6 @@
 /** Guests: what there is of them, and what users want of them. */
 import type { Failure } from '@stead/core/errors.ts'
+import type { Figures } from '@stead/core/foresight/figures.ts'
 import { moveTargets, objectionToLiveMoveOf } from '@stead/core/ha/move-request.ts'
 import type { HostId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
@@ -25,6 +26,7 @@ import { keepSeed } from './guest-media.ts'
 import { firmwareFiles, type FirmwareFiles } from './firmware-files.ts'
 import { spreadFiles, viewWithLag } from './storage-endpoints.ts'
 import { cloneDecision, guestView } from './views.ts'
+import { figuresOf } from './what-if.ts'
 
 type Answers = Pick<
   ApiBackend,
@@ -212,6 +214,7 @@ export function guestEndpoints(desk: Desk): Answers {
           reason: host === at ? 'it is there' : reason,
           merits: [...merits],
         })),
+        restart: restartTime(figuresOf(desk.state, desk.context.history)),
       })
     },
     'guest.log': async ({ params, query }, request) => {
@@ -221,6 +224,10 @@ export function guestEndpoints(desk: Desk): Answers {
         : guest
     },
   }
+}
+
+function restartTime({ startMs, stopMs, samples }: Figures) {
+  return { expectedMs: Math.round(startMs + stopMs), measured: Math.min(samples.start, samples.stop) }
 }
 
 export function createChange({ guest, volumes, decision }: CreatePlan): Change {

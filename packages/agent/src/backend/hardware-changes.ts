@@ -1,7 +1,7 @@
 /** What a user's word about a guest's disks and network cards changes in the records. Pure. */
 import { createHash } from 'node:crypto'
 import type { AddDisk, AddNic, SetDisk } from '@stead/api/endpoints/hardware.ts'
-import { failure } from '@stead/core/errors.ts'
+import { failure, type Failure } from '@stead/core/errors.ts'
 import { eraseVolumeWrites, findDisk, joiningOf } from '@stead/core/host/volume-attachment.ts'
 import type { ClusterState, Versioned } from '@stead/core/model/cluster.ts'
 import type { Guest, Nic } from '@stead/core/model/guest.ts'
@@ -22,6 +22,8 @@ export function addDiskChange(
 ): Result<{ readonly change: Change; readonly warnings: readonly string[] }> {
   const { state } = context
   const { value: guest } = known
+  const misplaced = mountProblem(guest, body.mountPath)
+  if (misplaced) return fail(misplaced)
   const disks = slotsOf(state, known)
   if (!disks.ok) return disks
   const { taken, writes: slotWrites } = disks.value
@@ -48,7 +50,10 @@ export function addDiskChange(
     ],
     writes: [
       // Written also where it says the same: two disks that are added at a time must not get the same place.
-      put(KEYS.guest(guest.id), joinsNow ? { ...guest, volumes: [...guest.volumes, added.id] } : guest),
+      put(KEYS.guest(guest.id), {
+        ...withMount(guest, added.id, body.mountPath),
+        ...(joinsNow ? { volumes: [...guest.volumes, added.id] } : {}),
+      }),
       put(KEYS.volume(added.id), added),
       ...slotWrites,
     ],
@@ -61,13 +66,36 @@ export function addDiskChange(
   return ok({ change, warnings: single })
 }
 
+function mountProblem({ name, container }: Guest, path: string | undefined): Failure | undefined {
+  if (!container)
+    return path === undefined
+      ? undefined
+      : failure('bad_request', `${name} is a virtual machine, which mounts its disks itself`)
+  if (path === undefined)
+    return failure('bad_request', `It must be said where ${name} has the disk mounted`, { hint: 'Give --mount /PATH' })
+  const other = container.mounts?.some((mount) => mount.path === path)
+  return other ? failure('conflict', `${name} has a disk on ${path} already`) : undefined
+}
+
+function withMount(guest: Guest, volume: VolumeId, path: string | undefined): Guest {
+  const { container } = guest
+  if (!container || path === undefined) return guest
+  return { ...guest, container: { ...container, mounts: [...(container.mounts ?? []), { volume, path }] } }
+}
+
+function withoutMount(guest: Guest, volume: VolumeId): Guest {
+  const { container } = guest
+  if (!container?.mounts) return guest
+  return { ...guest, container: { ...container, mounts: container.mounts.filter((mount) => mount.volume !== volume) } }
+}
+
 function newVolume(
   context: CreateContext,
   guest: Guest,
   body: Exclude<AddDisk, { volume: string }>,
   slot: number,
 ): Result<Versioned<Volume>> {
-  const { limits, ...disk } = body
+  const { limits, mountPath: _mountPath, ...disk } = body
   const grant = context.state.grants.get(guest.id)?.value
   const home = isActive(grant) ? grant.host : (guest.preferredHost ?? context.self)
   const id = context.uuid().replaceAll('-', '') as VolumeId
@@ -123,7 +151,7 @@ export function removeDiskChange(
   const { value: volume, revision } = disk.value
   if (volume.role !== undefined)
     return fail(failure('conflict', `${volume.name} is part of the machine of ${guest.name}, not a disk`))
-  if (guest.boot.kind === 'disk' && guest.volumes[0] === volume.id)
+  if (guest.boot.kind !== 'kernel' && guest.volumes[0] === volume.id)
     return fail(failure('conflict', `${guest.name} boots from ${volume.name}`, { hint: 'Delete the guest instead' }))
   if (volume.attachment === 'joining')
     return fail(failure('conflict', `${volume.name} is still being made`, { hint: 'Wait until it is there' }))
@@ -141,6 +169,7 @@ export function removeDiskChange(
     writes: [
       ...disks.value.writes.filter((write) => write.kind !== 'put' || write.key !== KEYS.volume(volume.id)),
       put(KEYS.volume(volume.id), { ...volume, slot: ownSlot, attachment }),
+      ...(guest.container ? [put(KEYS.guest(guest.id), withoutMount(guest, volume.id))] : []),
     ],
     events: [],
   })

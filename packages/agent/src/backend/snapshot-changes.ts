@@ -201,7 +201,9 @@ function objectionToAny(state: ClusterState, guest: Guest): Result<never> | unde
 
 function objectionToMemory(state: ClusterState, guest: Guest): Result<never> | undefined {
   const why = isActive(state.grants.get(guest.id)?.value)
-    ? whyMemoryNotKept(guest.platform ?? {})
+    ? guest.kind === 'ct'
+      ? 'it is a container'
+      : whyMemoryNotKept(guest.platform ?? {})
     : 'it does not run, and has nothing in its memory'
   const hint = 'Take it without --memory'
   return why === ''

@@ -1,5 +1,6 @@
 /** Disks and network cards of a guest, which come and go while it runs. */
 import { z } from 'zod'
+import { mountPathSchema } from '../container-records.ts'
 import { endpoint } from '../endpoint.ts'
 import { diskLimitsSchema, nicLimitsSchema } from '../hardware-records.ts'
 import { started, warnings } from './answers.ts'
@@ -17,11 +18,13 @@ const nicParams = guestParams.extend({
 const diskLimits = z.strictObject(diskLimitsSchema.shape).describe('Replaces all limits; empty: none')
 const nicLimits = z.strictObject(nicLimitsSchema.shape).describe('Replaces all limits; empty: none')
 
+const mountPath = mountPathSchema.optional().describe('Of a container: where it is mounted, from its next start on')
 const existingDisk = z.strictObject({
   volume: z.string().describe('The id of a volume that a guest has given back'),
+  mountPath,
 })
 
-export const addDiskBody = z.union([newDiskSchema.extend({ limits: diskLimits.optional() }), existingDisk])
+export const addDiskBody = z.union([newDiskSchema.extend({ limits: diskLimits.optional(), mountPath }), existingDisk])
 export type AddDisk = z.output<typeof addDiskBody>
 
 export const setDiskBody = z.strictObject({ limits: diskLimits })

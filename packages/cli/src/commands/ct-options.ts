@@ -1,7 +1,7 @@
 /** Options of `ct create` and `ct set`, and how a container's settings are shown. */
 import type { Command } from 'commander'
 import type { GuestView } from '@stead/api/views.ts'
-import { parseLimit } from '@stead/core/model/container-limits.ts'
+import { parseLimit, simpleLimits } from '@stead/core/model/container-limits.ts'
 import { FailureError } from '@stead/core/errors.ts'
 import { badArgument, parseSize } from '../quantities.ts'
 
@@ -56,9 +56,12 @@ function listOf(texts: readonly string[]): string[] {
 }
 
 function limitsFrom({ processes, swap, limit = [] }: ContainerOptions): Limits {
-  const limits: Limits = {}
-  if (processes !== undefined) limits['numproc'] = { limit: wholeNumber(processes, '--processes') }
-  if (swap !== undefined) limits['swappages'] = { limit: parseSize(swap, '--swap') }
+  const limits: { -readonly [Name in keyof Limits]: Limits[Name] } = {
+    ...simpleLimits({
+      ...(processes === undefined ? {} : { processes: wholeNumber(processes, '--processes') }),
+      ...(swap === undefined ? {} : { swapBytes: parseSize(swap, '--swap') }),
+    }),
+  }
   for (const text of limit) {
     const parsed = parseLimit(text)
     if (!parsed.ok) throw new FailureError(parsed.error)
@@ -93,6 +96,6 @@ export function containerFields(container: NonNullable<GuestView['container']>):
   ]
 }
 
-function limitText(name: string, { barrier, limit }: Limits[string]): string {
+function limitText(name: string, { barrier, limit }: { readonly barrier?: number; readonly limit?: number }): string {
   return `${name}=${[barrier, limit].filter((value) => value !== undefined).join(':')}`
 }

@@ -2,8 +2,11 @@
 import type { Command } from 'commander'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { CallInput } from '@stead/api/endpoint.ts'
+import type { MoveTargets } from '@stead/api/views.ts'
+import { failure, FailureError } from '@stead/core/errors.ts'
 import { badArgument, parseCount, parseDuration, parseSize } from '../quantities.ts'
 import { action, valueOf, type Session, type Terminal } from '../session.ts'
+import { finished, settle } from '../waiting.ts'
 import { addCtCreate } from './ct-create.ts'
 import { addContainerOptions, containerFrom, type ContainerOptions } from './ct-options.ts'
 import { addGuestCommands, guestText, parseHa } from './guest.ts'
@@ -30,6 +33,11 @@ export function addCtCommands(program: Command, terminal: Terminal): void {
         await runInGuest(session, args.flat(), parseDuration(String(options['for']), '--for'))
       }),
     )
+  ct.command('migrate')
+    .description('Move a container to another host: live where that is possible, else by a restart')
+    .argument(...NAME)
+    .option('--to <host>', 'the host; the one that suits it best when absent')
+    .action(action(terminal, (session, [guest = ''], { to }) => migrate(session, guest, to)))
   const set = ct
     .command('set')
     .description(ENDPOINTS['guest.set'].summary)
@@ -48,6 +56,33 @@ export function addCtCommands(program: Command, terminal: Terminal): void {
   addContainerOptions(addLifecycleOptions(set)).action(
     action(terminal, (session, [guest = ''], options) => setContainer(session, guest, options)),
   )
+}
+
+/** How it will go is said before it begins. */
+async function migrate(session: Session, guest: string, to: unknown): Promise<void> {
+  const client = await session.client()
+  const { targets, restart } = valueOf(await client.call(ENDPOINTS['guest.move-targets'], { params: { guest } }))
+  const target = targets.find(({ host, possible }) => (to === undefined ? possible : host === to))
+  if (target?.live) {
+    const answer = valueOf(
+      await client.call(ENDPOINTS['guest.migrate'], { params: { guest }, body: { to: target.host } }),
+    )
+    const operation = await settle(session, client, answer.operation)
+    return finished(session, operation, `ct ${guest} moved: ${operation.message}`)
+  }
+  if (target?.liveReason) session.warn([`It moves by a restart: ${target.liveReason}. ${restartText(restart)}`])
+  const body = { to: typeof to === 'string' ? to : (target?.host ?? '') }
+  if (body.to === '') throw new FailureError(failure('conflict', `No other host can take ${guest} now`))
+  const answer = valueOf(await client.call(ENDPOINTS['guest.relocate'], { params: { guest }, body }))
+  const operation = await settle(session, client, answer.operation)
+  finished(session, operation, `ct ${guest} moved: ${operation.message}`)
+}
+
+function restartText({ expectedMs, measured }: MoveTargets['restart']): string {
+  const seconds = (expectedMs / 1000).toFixed(1)
+  return measured === 0
+    ? `It will be away for about ${seconds} s, which is an assumption: no guest was restarted here yet.`
+    : `It will be away for about ${seconds} s, as ${measured} stops and starts in this cluster took.`
 }
 
 async function setContainer(

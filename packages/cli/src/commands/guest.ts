@@ -12,7 +12,7 @@ import { printExplanation } from './explain.ts'
 import { ACCEPT_BREACH } from './host.ts'
 import { REPLICA_COLUMNS } from './volume.ts'
 import { addVmHardware, diskLimitText, rateText } from './vm-hardware.ts'
-import { addVmMoves } from './vm-move.ts'
+import { addGuestMoves } from './vm-move.ts'
 import { addVmProbe, checkText, readinessText } from './vm-probe.ts'
 import { addVmSchedule } from './vm-schedule.ts'
 import { platformFields } from './vm-platform.ts'
@@ -79,7 +79,7 @@ export function addGuestCommands(vm: Command, terminal: Terminal): void {
         )
       }),
     )
-  addVmMoves(vm, terminal)
+  addGuestMoves(vm, terminal)
   addVmHardware(vm, terminal)
   addVmProbe(vm, terminal)
   addVmSchedule(vm, terminal)

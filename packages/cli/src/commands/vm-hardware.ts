@@ -26,6 +26,7 @@ export function addVmHardware(vm: Command, terminal: Terminal): void {
       .option('--replicas <n>', 'copies on different hosts: 1, 2 or 3', '2')
       .option('--pool <name>', 'pool on each host')
       .option('--image <name>', 'image that fills it at first')
+      .option('--mount <path>', 'of a container: where it is mounted, from its next start on')
       .option('--volume <id>', 'a volume that was kept when a guest gave it back, in place of a new one'),
   ).action(
     action(terminal, (session, [guest = ''], options) =>
@@ -134,7 +135,8 @@ function rateOptions(command: Command): Command {
 
 function newDisk(options: Options) {
   const [size, volume, pool, image] = ['size', 'volume', 'pool', 'image'].map((name) => options[name])
-  if (typeof volume === 'string') return { volume }
+  const mount = typeof options['mount'] === 'string' ? { mountPath: options['mount'] } : {}
+  if (typeof volume === 'string') return { volume, ...mount }
   if (typeof size !== 'string')
     throw badArgument('Which disk?', 'Give --size SIZE, or --volume ID of one that was kept.')
   const replicas = parseCount(String(options['replicas']), '--replicas')
@@ -143,6 +145,7 @@ function newDisk(options: Options) {
   return {
     sizeBytes: parseSize(size, '--size'),
     replicas: replicas as 1 | 2 | 3,
+    ...mount,
     ...(typeof pool === 'string' ? { pool } : {}),
     ...(typeof image === 'string' ? { image } : {}),
     ...(Object.keys(limits).length > 0 ? { limits } : {}),

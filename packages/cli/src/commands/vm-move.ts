@@ -10,7 +10,8 @@ import { bringStorage } from './volume-move.ts'
 
 const NAME = ['<name>', "the guest's name or id"] as const
 
-export function addVmMoves(vm: Command, terminal: Terminal): void {
+/** What moves guests of either kind. */
+export function addGuestMoves(vm: Command, terminal: Terminal): void {
   vm.command('relocate')
     .description(ENDPOINTS['guest.relocate'].summary)
     .argument(...NAME)
@@ -28,6 +29,19 @@ export function addVmMoves(vm: Command, terminal: Terminal): void {
         if (session.explain) await printExplanation(session, client, guest)
       }),
     )
+  vm.command('move-targets')
+    .description(ENDPOINTS['guest.move-targets'].summary)
+    .argument(...NAME)
+    .action(
+      action(terminal, async (session, [guest = '']) => {
+        const client = await session.client()
+        const found = valueOf(await client.call(ENDPOINTS['guest.move-targets'], { params: { guest } }))
+        session.print(found, () => targetsText(found))
+      }),
+    )
+}
+
+export function addVmMigrate(vm: Command, terminal: Terminal): void {
   vm.command('migrate')
     .description(ENDPOINTS['guest.migrate'].summary)
     .argument(...NAME)
@@ -56,16 +70,6 @@ export function addVmMoves(vm: Command, terminal: Terminal): void {
           `${vm.name()} ${guest} ${cancel === true ? 'stays' : 'moved'}: ${operation.message}`,
         )
         if (session.explain) await printExplanation(session, client, guest)
-      }),
-    )
-  vm.command('move-targets')
-    .description(ENDPOINTS['guest.move-targets'].summary)
-    .argument(...NAME)
-    .action(
-      action(terminal, async (session, [guest = '']) => {
-        const client = await session.client()
-        const found = valueOf(await client.call(ENDPOINTS['guest.move-targets'], { params: { guest } }))
-        session.print(found, () => targetsText(found))
       }),
     )
 }

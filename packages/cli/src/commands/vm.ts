@@ -6,6 +6,7 @@ import { addVmAgent } from './vm-agent.ts'
 import { addVmConsole } from './vm-console.ts'
 import { addVmCreate } from './vm-create.ts'
 import { addVmMedia } from './vm-media.ts'
+import { addVmMigrate } from './vm-move.ts'
 import { addVmSet } from './vm-set.ts'
 
 export function addVmCommands(program: Command, terminal: Terminal): void {
@@ -16,4 +17,5 @@ export function addVmCommands(program: Command, terminal: Terminal): void {
   addVmAgent(vm, terminal)
   addVmConsole(vm, terminal)
   addVmMedia(vm, terminal)
+  addVmMigrate(vm, terminal)
 }

@@ -12,7 +12,11 @@ import { whyNotMigratable } from '../model/platform.ts'
 /** QEMU 7.2 killed guests under a long pre-copy in 3 of 5 runs, 10.0 in none. */
 const QEMU_MAJOR_MIN = 10
 
-const NO_LIVE_CONTAINERS = 'it is a container, and those move by a restart'
+/** What a trial dump and restore on its host has shown; where that works, containers still move by a restart in this version. */
+function whyContainersRestart(host: Host | undefined): string {
+  const reason = host?.containers?.liveMove?.reason
+  return reason ? `a container cannot be taken along live from ${host.id}: ${reason}` : 'containers move by a restart'
+}
 
 /** After a try that failed: the wait before the next, ms. The last one is for all further ones. */
 const RETRY_AFTER_MS = [5_000, 15_000, 60_000, 300_000] as const
@@ -21,7 +25,7 @@ const RETRY_AFTER_MS = [5_000, 15_000, 60_000, 300_000] as const
 export function objectionToLiveMove(state: ClusterState, guest: Guest, grant: Grant): string {
   const seen = state.observations.get(guest.id)?.value
   if (seen?.epoch !== grant.epoch || seen.phase !== 'running') return 'it does not run just now'
-  if (guest.kind === 'ct') return NO_LIVE_CONTAINERS
+  if (guest.kind === 'ct') return whyContainersRestart(state.hosts.get(grant.host)?.value)
   const held = whyNotMigratable(guest.platform ?? {})
   if (held !== '') return held
   const host = state.hosts.get(grant.host)?.value

@@ -331,7 +331,8 @@ export function startingKey(state: ClusterState, guest: Guest): string | undefin
   const isLimited = guest.nics.some(({ limits }) => limits) || volumes.some(({ value }) => value.limits)
   // One whose memory is brought back has the balloon and the rest of that time.
   const isOfEarlier = guest.holds !== undefined || guest.resumeFrom !== undefined
-  const hasMore = isLimited || isOfEarlier || guest.balloonBytes !== undefined
+  // A container's port is on the bridge only once it runs: what holds it to its addresses there is looked after then.
+  const hasMore = isLimited || isOfEarlier || guest.balloonBytes !== undefined || guest.kind === 'ct'
   return hasMore || volumes.some(({ value }) => isLeaving(value)) ? undefined : hardwareKey(guest, volumes)
 }
 

@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict'
+import { test, type TestContext } from 'node:test'
+import { ClusterFixture } from '@stead/core/ha/cluster-fixture.ts'
+import { IDS_PER_CONTAINER } from '@stead/core/model/container.ts'
+import type { BlobId, GuestId, HostId } from '@stead/core/model/ids.ts'
+import type { Host } from '@stead/core/model/host.ts'
+import type { Image } from '@stead/core/model/volume.ts'
+import { TestBackend } from './backend-fixture.ts'
+
+const MIB = 2 ** 20
+const template: Image = {
+  name: 'busybox',
+  kind: 'root',
+  root: {
+    system: { haltSignal: 'SIGUSR1' },
+    os: '',
+    architecture: 'amd64',
+    sourceDigest: '0'.repeat(64),
+    form: 'root',
+    files: 1,
+    contentBytes: 1,
+  },
+  blob: `sha256:${'a'.repeat(64)}` as BlobId,
+  format: 'raw',
+  virtualSizeBytes: 4 * MIB,
+  createdAt: 0,
+}
+
+/** h1 and h2 run containers, h3 only virtual machines. */
+async function start(context: TestContext) {
+  const cluster = new ClusterFixture(3)
+  for (const id of ['h1', 'h2'] as HostId[]) {
+    const { value, revision } = cluster.state.hosts.get(id)!
+    const host: Host = { ...value, containers: { lxc: '5.0.2' } }
+    cluster.state.hosts.set(id, { value: host, revision })
+  }
+  cluster.state.images.set('busybox', { value: template, revision: 1n })
+  cluster.state.images.set('debian', { value: { ...template, name: 'debian', kind: 'disk' }, revision: 1n })
+  const backend = await TestBackend.start(context, cluster)
+  const guest = (id: string) => backend.mirror.state.guests.get(id as GuestId)!.value
+  return { backend, guest }
+}
+
+const asked = (name: string, container: object = {}, more: object = {}) => ({
+  body: {
+    name,
+    memoryBytes: 64 * MIB,
+    boot: { kind: 'container' as const },
+    disks: [{ sizeBytes: 128 * MIB }],
+    container: { template: 'busybox', ...container },
+    ...more,
+  },
+})
+
+test('a container has the root of its template, and user ids that no other one has', async (context) => {
+  const { backend, guest } = await start(context)
+  const web = await backend.must('guest.create', asked('web', { addresses: ['192.0.2.10/24'], nesting: true }))
+  const db = await backend.must('guest.create', asked('db'))
+  const [first, second] = [guest(web.guest.id), guest(db.guest.id)]
+  assert.equal(first.kind, 'ct')
+  assert.deepEqual(first.nics[0]?.addresses, ['192.0.2.10/24'])
+  assert.deepEqual(first.container?.system, { haltSignal: 'SIGUSR1' })
+  assert.equal(first.container?.nesting, true)
+  assert.equal(second.container!.idBase - first.container!.idBase, IDS_PER_CONTAINER)
+  const volume = [...backend.mirror.state.volumes.values()].find(({ value }) => value.guest === first.id)
+  assert.equal(volume?.value.content?.blob, template.blob)
+  const view = await backend.must('guest.show', { params: { guest: 'web' } })
+  assert.deepEqual([view.kind, view.container?.hostname, view.container?.privileged], ['ct', 'web', false])
+})
+
+test('it is placed only where containers run', async (context) => {
+  const { backend } = await start(context)
+  const refused = await backend.refused('guest.create', asked('web', {}, { host: 'h3' }))
+  assert.match(refused.message, /h3 cannot run web: it cannot run containers/)
+})
+
+for (const [what, container, more, message] of [
+  ['a template that is none', { template: 'debian' }, {}, /no template of containers/],
+  ['one that does not exist', { template: 'plan9' }, {}, /There is no template plan9/],
+  ['a disk without a place', { mounts: ['/srv'] }, {}, /one disk for its root and one for each place/],
+  ['what only machines have', {}, { display: 'vga' }, /`display` is of virtual machines/],
+  ['a template larger than the disk', {}, { disks: [{ sizeBytes: MIB }] }, /needs \d+ bytes/],
+] as const) {
+  test(`refused: ${what}`, async (context) => {
+    const { backend } = await start(context)
+    const refused = await backend.refused('guest.create', asked('web', container, more))
+    assert.match(refused.message, message)
+    assert.equal(backend.mirror.state.guests.size, 0)
+  })
+}
+
+test('an address belongs to one guest only', async (context) => {
+  const { backend } = await start(context)
+  await backend.must('guest.create', asked('web', { addresses: ['192.0.2.10/24'] }))
+  const taken = await backend.refused('guest.create', asked('db', { addresses: ['192.0.2.10/16'] }))
+  assert.deepEqual([taken.code, taken.message], ['conflict', '192.0.2.10 is an address of web'])
+  await backend.must('guest.create', asked('db', { addresses: ['192.0.2.11/24'] }))
+  const body = { container: { addresses: ['192.0.2.10/24'] } }
+  const changed = await backend.refused('guest.set', { params: { guest: 'db' }, body })
+  assert.equal(changed.code, 'conflict')
+})
+
+test('settings change while it runs, one by one; an empty limit is lifted', async (context) => {
+  const { backend } = await start(context)
+  await backend.must('guest.create', asked('web', { limits: { numproc: { limit: 50 }, numfile: { limit: 900 } } }))
+  const body = {
+    memoryBytes: 32 * MIB,
+    container: { hostname: 'www', limits: { numproc: { limit: 80 }, numfile: {} } },
+  }
+  const view = await backend.must('guest.set', { params: { guest: 'web' }, body })
+  assert.equal(view.memoryBytes, 32 * MIB)
+  assert.equal(view.container?.hostname, 'www')
+  assert.deepEqual(view.container?.limits, { numproc: { limit: 80 } })
+})
+
+test('a disk is added where it is to be mounted', async (context) => {
+  const { backend } = await start(context)
+  const web = await backend.must('guest.create', asked('web'))
+  const disk = { params: { guest: 'web' }, body: { sizeBytes: 64 * MIB } }
+  assert.match((await backend.refused('guest.disk-add', disk)).message, /where web has the disk mounted/)
+  await backend.must('guest.disk-add', { ...disk, body: { ...disk.body, mountPath: '/srv' } })
+  const { container } = backend.mirror.state.guests.get(web.guest.id as GuestId)!.value
+  assert.deepEqual(
+    container?.mounts?.map(({ path }) => path),
+    ['/srv'],
+  )
+})
+
+test('the memory of a container cannot be kept in a snapshot', async (context) => {
+  const { backend } = await start(context)
+  await backend.must('guest.create', asked('web'))
+  const body = { name: 'before', memory: true }
+  const refused = await backend.refused('snapshot.create', { params: { guest: 'web' }, body })
+  assert.equal(refused.code, 'conflict')
+})

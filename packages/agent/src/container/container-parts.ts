@@ -1,0 +1,206 @@
+/**
+ * The parts of a container's run: started one after the other, found again by a later agent, or cleared away.
+ *
+ *   <folder>/front/        `ContainerFront`
+ *   <folder>/disks/<slot>/ `HeldDisk`
+ *   <folder>/rootfs        the root, mounted; <folder>/mounts/<slot> the other disks
+ *   <folder>/lxc.json …    `LxcContainer`, and `console.log`
+ */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { effectiveLimits, type ContainerLimits } from '@stead/core/model/container-limits.ts'
+import type { VolumeId } from '@stead/core/model/ids.ts'
+import type { GuestDisk, GuestLaunch, LaunchContainer } from '@stead/core/ports/guest-host.ts'
+import type { Log } from '@stead/core/ports/log.ts'
+import { ok, type Result } from '@stead/core/result.ts'
+import { startLines } from './cgroups/cgroup-limits.ts'
+import { cgroupMounts } from './cgroups/cgroup-tree.ts'
+import { ContainerFront, endFront } from './container-front.ts'
+import { clearHeldDisk, HeldDisk, type HeldDiskEvent } from './held-disk.ts'
+import { adoptContainer, endFolderLeftovers, startContainer, type LxcContainer } from './lxc-container.ts'
+import { lxcPrograms, type HaltSignal, type LxcSpec } from './lxc-spec.ts'
+
+/** Where a container is, and with what it is run. */
+export interface ContainerPlace {
+  /** The container's own folder; its last part is the guest's id. */
+  readonly folder: string
+  /** Folder of the native helpers. */
+  readonly nativeDir: string
+  /** Whom the front runs as. Absent only where the agent itself is unprivileged. */
+  readonly user?: { readonly uid: number; readonly gid: number }
+  /** Pid of the init of the guests' pid namespace; 0: the agent's own. */
+  readonly namespacePid: number
+  readonly bridge: { readonly name: string; readonly mtu: number }
+  readonly log: Log
+}
+
+/** What hears what the parts tell. */
+export interface PartsListener {
+  onDisk(volume: VolumeId, event: HeldDiskEvent): void
+  onFrontGone(reason: string): void
+  requireQuiet(): Promise<Result<void>>
+}
+
+export interface ContainerParts {
+  readonly front: ContainerFront
+  readonly lxc: LxcContainer
+  readonly disks: ReadonlyMap<VolumeId, HeldDisk>
+}
+
+/** The parts of a run, one after the other. What they tell before the run is there is told to it then. */
+export class ContainerBuilding {
+  readonly #options: ContainerPlace
+  readonly #launch: GuestLaunch
+  readonly #disks = new Map<VolumeId, HeldDisk>()
+  #run: PartsListener | undefined
+  readonly #early: (() => void)[] = []
+
+  constructor(options: ContainerPlace, launch: GuestLaunch) {
+    this.#options = options
+    this.#launch = launch
+  }
+
+  hand(run: PartsListener): void {
+    this.#run = run
+    for (const tell of this.#early.splice(0)) tell()
+  }
+
+  async build(): Promise<Result<ContainerParts>> {
+    const { guest, name, epoch, disks } = this.#launch
+    const front = await ContainerFront.start(this.#frontOptions(), { guest, name, epoch, disks })
+    if (!front.ok) return front
+    const opened = await Promise.all(
+      disks.map(async (disk, position) => {
+        const options = this.#diskOptions(front.value, disk, position)
+        return options.ok ? HeldDisk.start(options.value, position === 0 ? {} : { makeWhenBlank: true }) : options
+      }),
+    )
+    for (const [position, disk] of opened.entries()) {
+      if (!disk.ok) return disk
+      this.#disks.set(disks[position]!.volume, disk.value)
+    }
+    const lxc = await startContainer(lxcPrograms(this.#options.nativeDir), this.#spec())
+    return lxc.ok ? ok({ front: front.value, lxc: lxc.value, disks: this.#disks }) : lxc
+  }
+
+  async adopt(): Promise<Result<ContainerParts | undefined>> {
+    const front = await ContainerFront.adopt(this.#frontOptions())
+    if (!front.ok || !front.value) return front as Result<undefined>
+    const lxc = adoptContainer(lxcPrograms(this.#options.nativeDir), this.#options.folder)
+    const disks = await Promise.all(
+      this.#launch.disks.map(async (disk, position) => {
+        const options = this.#diskOptions(front.value!, disk, position)
+        const adopted = options.ok ? await HeldDisk.adopt(options.value) : options
+        if (adopted.ok && adopted.value) this.#disks.set(disk.volume, adopted.value)
+        return adopted
+      }),
+    )
+    if (lxc && disks.every((each) => each.ok && each.value)) return ok({ front: front.value, lxc, disks: this.#disks })
+    front.value.dispose()
+    lxc?.close()
+    for (const disk of this.#disks.values()) disk.dispose()
+    return ok(undefined)
+  }
+
+  #frontOptions() {
+    const { folder, nativeDir, user, namespacePid, log } = this.#options
+    return {
+      folder: join(folder, 'front'),
+      helper: join(nativeDir, 'stead-run-guest'),
+      ...(user ? { user } : {}),
+      ...(namespacePid === 0 ? {} : { namespacePid }),
+      requireQuiet: async () => (this.#run ? this.#run.requireQuiet() : ok()),
+      onGone: (reason: string) => this.#tell((run) => run.onFrontGone(reason)),
+      log,
+    }
+  }
+
+  #diskOptions(front: ContainerFront, { volume, slot }: GuestDisk, position: number) {
+    const { folder, nativeDir, namespacePid, log } = this.#options
+    const exported = front.exportOf(volume)
+    if (!exported.ok) return exported
+    return ok({
+      folder: diskFolder(folder, slot ?? position),
+      mountFolder: position === 0 ? rootFolder(folder) : mountFolder(folder, slot ?? position),
+      nbdSocket: front.nbdSocket,
+      exportName: exported.value,
+      helper: join(nativeDir, 'stead-run-guest'),
+      steadDisk: join(nativeDir, 'stead-disk'),
+      ...(namespacePid === 0 ? {} : { namespacePid }),
+      onEvent: (event: HeldDiskEvent) => this.#tell((run) => run.onDisk(volume, event)),
+      log,
+    })
+  }
+
+  #tell(what: (run: PartsListener) => void): void {
+    if (this.#run) what(this.#run)
+    else this.#early.push(() => what(this.#run!))
+  }
+
+  #spec(): LxcSpec {
+    const { folder, namespacePid, bridge } = this.#options
+    const { guest, container, nics, disks } = this.#launch
+    const settings = container as LaunchContainer
+    const places = new Map(disks.map(({ volume, slot }, position) => [volume, slot ?? position]))
+    const mounts = cgroupMounts()
+    return {
+      id: guest,
+      name: settings.hostname,
+      folder,
+      guestsFolder: join(folder, '..'),
+      rootPath: rootFolder(folder),
+      idBase: settings.idBase ?? 'privileged',
+      nesting: settings.nesting,
+      nics: nics.map(({ tap, mac, slot, addresses = [], gateways = [] }, position) => ({
+        ...{
+          hostEnd: tap,
+          name: `eth${slot ?? position}`,
+          mac,
+          bridge: bridge.name,
+          mtu: bridge.mtu,
+          addresses,
+          gateways,
+        },
+      })),
+      nameservers: settings.nameservers,
+      searchDomains: settings.searchDomains,
+      mounts: settings.mounts.flatMap(({ volume, path }) => {
+        const slot = places.get(volume)
+        return slot === undefined ? [] : [{ source: mountFolder(folder, slot), target: path, readOnly: false }]
+      }),
+      devices: [],
+      haltSignal: settings.system.haltSignal as HaltSignal,
+      ...(settings.system.init ? { initCommand: settings.system.init.join(' ') } : {}),
+      limitLines: mounts.ok ? startLines(mounts.value, limitsOf(this.#launch)) : [],
+      namespacePid,
+      cgroup: cgroupName(guest),
+    }
+  }
+}
+
+/** What memory and processors come to, and its own limits, which win. */
+export function limitsOf({ memoryBytes, cpus, container }: GuestLaunch): ContainerLimits {
+  return effectiveLimits(container?.limits ?? {}, { memoryBytes, cpus })
+}
+
+/** Ends whatever is left of a run in this folder, known or not. Never waits for a disk. */
+export async function clearParts(folder: string): Promise<Result<void>> {
+  const front = await endFront(join(folder, 'front'))
+  // At a time with the disks, for which they may wait.
+  const processes = endFolderLeftovers(folder)
+  const done: Result<void>[] = [front]
+  for (let slot = 0; slot < SLOTS_MAX; slot++) {
+    const disk = diskFolder(folder, slot)
+    if (!existsSync(disk)) continue
+    for (const mount of [rootFolder(folder), mountFolder(folder, slot)]) done.push(await clearHeldDisk(disk, mount))
+  }
+  return [...done, await processes].find((each) => !each.ok) ?? ok()
+}
+
+/** As many disks as any guest may have. */
+const SLOTS_MAX = 16
+
+export const cgroupName = (guest: string): string => `stead-${guest}`
+export const rootFolder = (folder: string): string => join(folder, 'rootfs')
+const mountFolder = (folder: string, slot: number): string => join(folder, 'mounts', String(slot))
+const diskFolder = (folder: string, slot: number): string => join(folder, 'disks', String(slot))

@@ -1,0 +1,301 @@
+/**
+ * One run of a container: the front, its disks and LXC's processes, from the start to the end. What each of them is, is in
+ * docs/internals/containers.md. `<folder>/launch.json` says what was started, as it is now.
+ */
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { failure } from '@stead/core/errors.ts'
+import type { ContainerLimits } from '@stead/core/model/container-limits.ts'
+import type { VolumeId } from '@stead/core/model/ids.ts'
+import type { GuestDisk, GuestEvent, GuestLaunch, RunningGuest } from '@stead/core/ports/guest-host.ts'
+import { fail, ok, type Result } from '@stead/core/result.ts'
+import { readRecordFile, writeRecordFile } from '../process/record-file.ts'
+import { containerCgroup } from './cgroups/cgroup-limits.ts'
+import { cgroupSettings } from './cgroups/cgroup-settings.ts'
+import { setProcessLimits } from './cgroups/process-limits.ts'
+import type { ContainerFront } from './container-front.ts'
+import {
+  clearParts,
+  ContainerBuilding,
+  limitsOf,
+  rootFolder,
+  type ContainerParts,
+  type ContainerPlace,
+  type PartsListener,
+} from './container-parts.ts'
+import type { HeldDisk, HeldDiskEvent } from './held-disk.ts'
+import type { LxcContainer } from './lxc-container.ts'
+
+export interface ContainerRunOptions extends ContainerPlace {
+  readonly emit: (event: GuestEvent) => void
+  /** It has ended by itself, and all of it is gone. */
+  readonly onGone: () => void
+}
+
+interface LaunchRecord {
+  readonly version: 1
+  readonly launch: GuestLaunch
+}
+
+/** `stop` of a VM may take as long. */
+const HOLD_TIMEOUT_MS = 3_000
+/** What its processes had not finished when they were killed is written to the disk. */
+const KILL_TO_EXIT_MS = 5_000
+
+export class ContainerRun implements PartsListener {
+  readonly front: ContainerFront
+  readonly lxc: LxcContainer
+  readonly #options: ContainerRunOptions
+  readonly #disks: ReadonlyMap<VolumeId, HeldDisk>
+  #launch: GuestLaunch
+  #isPaused = false
+  #isHeld = new Set<VolumeId>()
+  #ending: Promise<{ readonly flushed: boolean }> | undefined
+  #isGone = false
+
+  private constructor(options: ContainerRunOptions, launch: GuestLaunch, parts: ContainerParts) {
+    this.#options = options
+    this.#launch = launch
+    this.front = parts.front
+    this.lxc = parts.lxc
+    this.#disks = parts.disks
+    this.lxc.onExit(({ how }) => {
+      if (how === 'halted') void this.#finish('guest-shutdown', 'the container shut down')
+      else this.#collapse('its init was killed')
+    })
+    this.lxc.onReboot(() => {
+      // LXC makes its control groups anew, without what was changed since the start.
+      void this.#applyLimits()
+      this.#emit({ kind: 'reset' })
+    })
+  }
+
+  /** Everything that an earlier run has left here must have been ended. Nothing is left of a start that failed. */
+  static async start(options: ContainerRunOptions, launch: GuestLaunch): Promise<Result<ContainerRun>> {
+    const { container, disks } = launch
+    if (!container || disks.length === 0) return fail(failure('internal', `${launch.name} has no root`))
+    const written = writeRecordFile(recordFile(options.folder), { version: 1, launch } satisfies LaunchRecord)
+    if (!written.ok) return written
+    const building = new ContainerBuilding(options, launch)
+    const parts = await building.build()
+    if (parts.ok) {
+      const run = new ContainerRun(options, launch, parts.value)
+      building.hand(run)
+      const limited = await run.#applyLimits()
+      if (limited.ok) return ok(run)
+      await run.kill()
+      return limited
+    }
+    const cleared = await clearRun(options.folder)
+    if (!cleared.ok) options.log.error(cleared.error.message)
+    return parts
+  }
+
+  /** The run that an earlier agent began here, when all of it lives; otherwise what is left is for `clearRun`. */
+  static async adopt(options: ContainerRunOptions): Promise<Result<ContainerRun | undefined>> {
+    const record = readRecordFile<LaunchRecord>(recordFile(options.folder), ({ version, launch }) =>
+      Boolean(version === 1 && launch?.guest),
+    )
+    if (!record.ok) return record
+    if (!record.value) return ok(undefined)
+    const { launch } = record.value
+    const building = new ContainerBuilding(options, launch)
+    const parts = await building.adopt()
+    if (!parts.ok || !parts.value) return parts as Result<undefined>
+    const run = new ContainerRun(options, launch, parts.value)
+    building.hand(run)
+    return ok(run)
+  }
+
+  get launch(): GuestLaunch {
+    return this.#launch
+  }
+
+  get rootFolder(): string {
+    return rootFolder(this.#options.folder)
+  }
+
+  async inspect(): Promise<Result<RunningGuest>> {
+    const disks = await this.front.inspect()
+    if (!disks.ok) return disks
+    return ok({
+      guest: this.#launch.guest,
+      epoch: this.#launch.epoch,
+      pid: this.lxc.keeperPid,
+      status: this.#isHeld.size > 0 ? 'io-error' : this.#isPaused ? 'paused' : 'running',
+      legs: new Map(disks.value.map((disk) => [disk.volume, disk.legs.map(({ host }) => host)])),
+      disks: disks.value,
+    })
+  }
+
+  /** Its processes run on; what asks for a disk waits. */
+  async pause(): Promise<Result<void>> {
+    this.#isPaused = true
+    return this.#eachDisk((disk) => disk.hold(HOLD_TIMEOUT_MS))
+  }
+
+  async resume(): Promise<Result<void>> {
+    this.front.forgetFailures()
+    const gone = await this.#eachDisk(async (disk) => {
+      const connected = disk.state?.connected === false ? await disk.reconnect() : ok()
+      return connected.ok ? disk.go() : connected
+    })
+    if (!gone.ok) return gone
+    this.#isPaused = false
+    this.#isHeld.clear()
+    return ok()
+  }
+
+  /** Of the disk that is held: more of it, from now on. Its file system takes it where the kernel lets it, else at its next start. */
+  async growDisk(disk: GuestDisk): Promise<Result<void>> {
+    const held = this.#disks.get(disk.volume)
+    if (!held) return fail(failure('not_found', `The container has no disk ${disk.volume}`))
+    const grown = await this.front.growDisk(disk)
+    if (!grown.ok) return grown
+    const taken = await held.takeNewSize()
+    if (!taken.ok) return taken
+    const disks = this.#launch.disks.map((each) =>
+      each.volume === disk.volume ? { ...each, sizeBytes: disk.sizeBytes } : each,
+    )
+    return this.#save({ ...this.#launch, disks })
+  }
+
+  /** Memory, processors, limits: at once. What only a start can change is noted for it. */
+  async change(change: Partial<Pick<GuestLaunch, 'memoryBytes' | 'cpus' | 'container'>>): Promise<Result<void>> {
+    const before = this.#launch
+    const saved = this.#save({ ...before, ...change })
+    if (!saved.ok) return saved
+    const applied = await this.#applyLimits(limitsOf(before))
+    if (!applied.ok) this.#save(before)
+    return applied
+  }
+
+  /** Every limit, with memory and processors among them. */
+  get limits(): ContainerLimits {
+    return limitsOf(this.#launch)
+  }
+
+  /** All disks stand still, whole, as their file systems see them. */
+  freeze(): Promise<Result<void>> {
+    return this.#eachDisk((disk) => disk.freeze())
+  }
+
+  thaw(): Promise<Result<void>> {
+    return this.#eachDisk((disk) => disk.thaw())
+  }
+
+  get diskCount(): number {
+    return this.#disks.size
+  }
+
+  /** Ends it in order, killing what still runs. True when nothing that it ever wrote is missing on any attached leg. */
+  quit(): Promise<{ readonly flushed: boolean }> {
+    this.#ending ??= this.#end()
+    return this.#ending
+  }
+
+  async #end(): Promise<{ readonly flushed: boolean }> {
+    const killed = await this.lxc.kill()
+    await this.lxc.waitExit(KILL_TO_EXIT_MS)
+    let clean = killed.ok && !this.#isPaused && this.#isHeld.size === 0
+    // What is mounted inside another disk comes first: there is no such thing, so all at once.
+    const closed = await Promise.all([...this.#disks.values()].map((disk) => disk.close()))
+    for (const each of closed) {
+      if (!each.ok) this.#options.log.error(each.error.message)
+      clean &&= each.ok && each.value.clean
+    }
+    const { flushed } = await this.front.quit()
+    this.#forget()
+    return { flushed: clean && flushed }
+  }
+
+  /** At once: the front first, so that nothing of it reaches a replica any more. */
+  async kill(): Promise<Result<void>> {
+    this.#isGone = true
+    const front = await this.front.kill()
+    // At a time: a process that waits for a held disk dies only when the disk does, and the disk's device is free only then.
+    const [lxc, disks] = await Promise.all([this.lxc.kill(), this.#eachDisk((disk) => disk.kill())])
+    this.#forget()
+    return [front, lxc, disks].find((each) => !each.ok) ?? ok()
+  }
+
+  /** Lets go of it; it runs on. */
+  dispose(): void {
+    this.#isGone = true
+    this.front.dispose()
+    this.lxc.close()
+    for (const disk of this.#disks.values()) disk.dispose()
+  }
+
+  onDisk(volume: VolumeId, event: HeldDiskEvent): void {
+    if (event.kind === 'gone') return this.#collapse('what serves its disk ended by itself')
+    this.#isHeld.add(volume)
+    this.#emit({ kind: 'io-error', volume, reason: event.reason, hosts: this.front.failingHosts })
+  }
+
+  onFrontGone(reason: string): void {
+    this.#collapse(reason)
+  }
+
+  requireQuiet(): Promise<Result<void>> {
+    return this.#eachDisk((disk) => disk.requireQuiet())
+  }
+
+  async #finish(cause: 'guest-shutdown', reason: string): Promise<void> {
+    if (this.#isGone || this.#ending) return
+    const { flushed } = await this.quit()
+    this.#emit({ kind: 'exited', cause, reason, flushed })
+    this.#options.onGone()
+  }
+
+  /** A part of it is gone: the rest is of no use. */
+  #collapse(reason: string): void {
+    if (this.#isGone || this.#ending) return
+    void this.kill().then((killed) => {
+      if (!killed.ok) this.#options.log.error(killed.error.message)
+      this.#options.emit({ ...this.#named(), kind: 'exited', cause: 'killed', reason, flushed: false })
+      this.#options.onGone()
+    })
+  }
+
+  #named() {
+    return { guest: this.#launch.guest, epoch: this.#launch.epoch }
+  }
+
+  #emit(event: EventOfRun): void {
+    if (!this.#isGone) this.#options.emit({ ...this.#named(), ...event } as GuestEvent)
+  }
+
+  async #eachDisk(work: (disk: HeldDisk) => Promise<Result<void>>): Promise<Result<void>> {
+    const done = await Promise.all([...this.#disks.values()].map(work))
+    return done.find((each) => !each.ok) ?? ok()
+  }
+
+  async #applyLimits(before?: ContainerLimits): Promise<Result<void>> {
+    const cgroup = containerCgroup(this.lxc.cgroups())
+    const set = cgroup.set(cgroupSettings(this.limits))
+    if (!set.ok || !before) return set
+    return setProcessLimits(() => cgroup.processes(), this.limits, before)
+  }
+
+  #save(launch: GuestLaunch): Result<void> {
+    this.#launch = launch
+    return writeRecordFile(recordFile(this.#options.folder), { version: 1, launch } satisfies LaunchRecord)
+  }
+
+  #forget(): void {
+    this.#isGone = true
+    rmSync(recordFile(this.#options.folder), { force: true })
+  }
+}
+
+type EventOfRun = GuestEvent extends infer Each ? (Each extends unknown ? Omit<Each, 'guest' | 'epoch'> : never) : never
+
+/** Ends and forgets whatever is left of a run in this folder, known or not. */
+export async function clearRun(folder: string): Promise<Result<void>> {
+  const cleared = await clearParts(folder)
+  if (cleared.ok) rmSync(recordFile(folder), { force: true })
+  return cleared
+}
+
+const recordFile = (folder: string): string => join(folder, 'launch.json')

@@ -1,0 +1,76 @@
+/** The guests of this host, whatever their kind: what drives them, and what leads into them. */
+import { join } from 'node:path'
+import type { GuestId } from '@stead/core/model/ids.ts'
+import type { Clock } from '@stead/core/ports/clock.ts'
+import type { GuestAgent } from '@stead/core/ports/guest-agent.ts'
+import type { GuestHost } from '@stead/core/ports/guest-host.ts'
+import type { Log } from '@stead/core/ports/log.ts'
+import type { Result } from '@stead/core/result.ts'
+import type { AgentConfig } from './config.ts'
+import { LxcGuestHost } from './container/lxc-guest-host.ts'
+import { keepGuestFolders } from './guest-folders.ts'
+import { guestsByKind } from './guests-by-kind.ts'
+import { QemuGuestHost } from './qemu/qemu-guest-host.ts'
+import type { RunningConsole } from './qemu/running-guest.ts'
+
+/** The bridge of the role that carries guests. */
+const LAN_BRIDGE = 'lanbr0'
+
+export interface HostGuests {
+  readonly host: GuestHost
+  readonly agent: GuestAgent
+  readonly vms: QemuGuestHost
+  readonly containers: LxcGuestHost
+  consoleOf(guest: GuestId): Result<RunningConsole>
+  /** Removes what deleted guests have left, for as long as the agent lives. */
+  keepFolders(isKnown: (guest: string) => boolean, clock: Clock, signal: AbortSignal): Promise<unknown>
+}
+
+export interface HostGuestsOptions {
+  readonly config: AgentConfig
+  /** Path of `stead-run-guest`. */
+  readonly helper: string
+  readonly namespacePid: () => Promise<number | undefined>
+  readonly log: Log
+}
+
+export function hostGuests({ config, helper, namespacePid, log }: HostGuestsOptions): HostGuests {
+  const user = config.guestUser ? { user: config.guestUser } : {}
+  const folders = { vm: join(config.stateDir, 'guests'), ct: join(config.stateDir, 'containers') }
+  const vms = new QemuGuestHost({ guestsFolder: folders.vm, helper, ...user, namespacePid, log })
+  const containers = new LxcGuestHost({
+    containersFolder: folders.ct,
+    nativeDir: config.nativeDir,
+    ...user,
+    namespacePid,
+    bridge: LAN_BRIDGE,
+    log,
+  })
+  const isContainer = (guest: GuestId) => containers.has(guest)
+  const ofBoth = guestsByKind(
+    { host: vms, agent: vms.agent },
+    { host: containers, agent: containers.agent },
+    isContainer,
+  )
+  return {
+    ...ofBoth,
+    vms,
+    containers,
+    consoleOf: (guest) => (isContainer(guest) ? containers : vms).consoleOf(guest),
+    keepFolders: (isKnown, clock, signal) =>
+      Promise.all([
+        keepGuestFolders(
+          { path: folders.vm, isKnown, forget: (guest) => vms.forget(guest as GuestId) },
+          clock,
+          log,
+          signal,
+        ),
+        keepGuestFolders(
+          { path: folders.ct, isKnown, forget: (guest) => containers.forget(guest as GuestId) },
+          clock,
+          log,
+          signal,
+        ),
+      ]),
+  }
+}
