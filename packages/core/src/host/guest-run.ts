@@ -182,7 +182,7 @@ export class GuestRun {
       if (!guest || grant.epoch < run.epoch) return
       if (run.exit) return this.#ended(run, run.exit)
       if (run.end) return this.#giveUp(run, run.end.reason)
-      if (run.isArriving) return
+      if (run.isArriving) return this.#whileArriving(run, grant)
       if (wantsStop(guest, grant)) return this.#stop(run, guest, grant)
       if (run.unready !== undefined) return this.#restartUnready(run, run.unready)
       // One after the other: both stop the guest, and a snapshot lets it go on.
@@ -358,6 +358,14 @@ export class GuestRun {
     run.isArriving = true
     void run.disks.hold()
     void this.#arrive(run)
+  }
+
+  /** Of a host that is lost nothing comes any more, and its connection may stay open for long. */
+  #whileArriving(run: Run, { cameFrom }: Grant): void {
+    const source = cameFrom && this.#context.mirror.state.statuses.get(cameFrom)?.value
+    if (source?.state !== 'lost') return
+    run.end = { reason: `${cameFrom} was lost before all of it had come over`, deposed: false }
+    this.#lookAgain = true
   }
 
   /** The grant is ours; the last of the guest's state is on its way, or already here. */
