@@ -3,14 +3,15 @@ import { test } from 'node:test'
 import { KEYS } from '@stead/core/model/keys.ts'
 import type { Decision } from '@stead/core/model/decision.ts'
 import type { HostId } from '@stead/core/model/ids.ts'
-import type { CommandVerb } from './fault-commands.ts'
-import { fuzzWorld } from './world-fuzz.ts'
+import { parseCommands, type CommandVerb } from './fault-commands.ts'
+import { fuzzWorld, playPlan } from './world-fuzz.ts'
 import { guestId, volumeId } from './world-records.ts'
 import { World, type WorldOptions } from './world.ts'
 
 /** A few, at every run of the tests; `./dev sim fuzz --seeds N` tries more. */
 const FUZZ_SEEDS = 40
 const LIMIT_MS = 60_000
+const SHAPE = { hosts: 2, witness: true, writeMs: 200, diskMs: 6, openMs: 200, live: true }
 const [h1, h2, h3] = ['h1', 'h2', 'h3'] as [HostId, HostId, HostId]
 
 /** One guest that runs on h1, with replicas on h1 and h2. */
@@ -199,6 +200,20 @@ test('the wall clock is set back an hour: nobody is suspected, and a lost host i
     await until('it is stopped', () => world.grant('web')?.state === 'released')
     world.checks.writes.allEqual(volumeId('web'))
   }))
+
+test('what two failed moves have left open on a host whose agent died is closed, and a replica comes back', async () => {
+  const world = { ...SHAPE, seed: 7004755, guests: { g2: ['h2', 'h1'], g1: ['h1'] }, memoryGuests: 2 }
+  const commands = parseCommands(`
+    @6626 kill-daemon h1
+    @7714 move-replica g1 h1 h2
+    @8209 move-live g1 h1
+    @8214 freeze witness
+    @8407 kill-agent h1
+    @8700 move-live g1 h1`)
+  assert.ok(commands.ok)
+  const { violations } = await playPlan({ world, commands: commands.value })
+  assert.deepEqual(violations, [])
+})
 
 test('the same seed gives the same world', async () => {
   const [first, second] = [await fuzzWorld(3), await fuzzWorld(3)]

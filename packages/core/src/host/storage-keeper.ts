@@ -12,6 +12,7 @@ import { inSync, isActive, isWhole, replicaOn, withCurrent } from '../model/reco
 import type { Removal, Volume } from '../model/volume.ts'
 import { exportNameOf } from './disk-keeper.ts'
 import type { HostContext } from './host-context.ts'
+import { ok } from '../result.ts'
 import { dropOldBitmaps, resync } from './resync.ts'
 import { exportRevoked, resyncFinished } from './storage-events.ts'
 import { makeIncoming, moveOnAtRest } from './storage-mover.ts'
@@ -55,7 +56,7 @@ export class StorageKeeper {
       if (!grant) continue
       const spent = grant.handover ? undefined : grant.spentEpoch
       if (spent !== undefined && this.#revokedSpent.get(volume.id) !== spent)
-        this.#once(`revoke spent ${volume.id}`, () => this.#revokeSpent(volume, spent))
+        this.#once(`revoke spent ${volume.id}`, () => this.#revokeSpent(volume, grant.epoch, spent))
       if ((this.#revokedBelow.get(volume.id) ?? 0) < grant.epoch)
         this.#once(`revoke ${volume.id}`, () => this.#revoke(volume, grant))
     }
@@ -85,14 +86,24 @@ export class StorageKeeper {
     events.tell(...revoked.value.map((name) => exportRevoked(volume.id, self, name)))
   }
 
-  /** What a live move had opened beside the run, and nobody needs any more. */
-  async #revokeSpent(volume: Volume, epoch: number): Promise<void> {
-    const { self, volumesOn } = this.#context
+  /**
+   * What live moves had opened beside the run, and nobody needs any more: of all since the grant, since another one may
+   * have come to nothing before this host has seen the end of the first.
+   */
+  async #revokeSpent(volume: Volume, granted: number, spent: number): Promise<void> {
+    const { self, volumesOn, clock } = this.#context
     const pool = replicaOn(volume, self)?.pool
     if (pool === undefined) return
-    const revoked = await volumesOn(self).revokeExport(volume.id, pool, exportNameOf(volume.id, epoch))
-    if (revoked.ok) this.#revokedSpent.set(volume.id, epoch)
-    else await this.#context.clock.sleep(200)
+    const info = await volumesOn(self).inspect(volume.id, pool)
+    if (!info.ok) return clock.sleep(200)
+    for (let epoch = granted + 1; epoch <= spent; epoch++) {
+      const name = exportNameOf(volume.id, epoch)
+      const revoked = info.value.exports.includes(name)
+        ? await volumesOn(self).revokeExport(volume.id, pool, name)
+        : ok()
+      if (!revoked.ok) return clock.sleep(200)
+    }
+    this.#revokedSpent.set(volume.id, spent)
   }
 
   async #remove({ volume, pool, host }: Removal): Promise<void> {
