@@ -362,8 +362,7 @@ export class GuestRun {
 
   /** Of a host that is lost nothing comes any more, and its connection may stay open for long. */
   #whileArriving(run: Run, { cameFrom }: Grant): void {
-    const source = cameFrom && this.#context.mirror.state.statuses.get(cameFrom)?.value
-    if (source?.state !== 'lost') return
+    if (!cameFrom || this.#context.mirror.state.statuses.get(cameFrom)?.value.state !== 'lost') return
     run.end = { reason: `${cameFrom} was lost before all of it had come over`, deposed: false }
     this.#lookAgain = true
   }
