@@ -59,6 +59,21 @@ export function stopChange(known: Versioned<Guest>, force: boolean, timeoutMs: n
   return ok(change('vm.stop', known, [put(next)]))
 }
 
+export function restartChange(state: ClusterState, known: Versioned<Guest>): Result<Change> {
+  const { value: guest } = known
+  const refused = objectionTo(guest, 'stop')
+  if (refused) return fail(refused)
+  const grant = state.grants.get(guest.id)?.value
+  if (!isActive(grant) || grant.state !== 'held' || guest.desired !== 'running')
+    return fail(
+      failure('conflict', `${guest.name} does not run`, {
+        hint: `\`stead ${guest.kind} start ${guest.name}\` starts it`,
+      }),
+    )
+  if (grant.handover) return fail(failure('conflict', `${guest.name} is being moved to ${grant.handover.to}`))
+  return ok(change('vm.restart', known, [put({ ...guest, restartEpoch: grant.epoch })]))
+}
+
 export function deleteChange(known: Versioned<Guest>): Result<Change> {
   const refused = objectionTo(known.value, 'delete')
   if (refused) return fail(refused)

@@ -155,3 +155,11 @@ test('a template is called one', async (context) => {
   const { state, reason } = await backend.must('guest.show', { params: { guest: 'base' } })
   assert.deepEqual([state, reason], ['stopped', 'a template: clone it'])
 })
+
+test('a guest that runs is asked to be restarted, one that does not is not', async (context) => {
+  const { backend, guest } = await start(context)
+  const { operation } = await backend.must('guest.restart', { params: { guest: 'web' } })
+  assert.deepEqual([operation.kind, operation.message], ['vm.restart', 'stopping on h1'])
+  assert.equal(guest('web').restartEpoch, 1)
+  assert.equal((await backend.refused('guest.restart', { params: { guest: 'off' } })).code, 'conflict')
+})

@@ -17,6 +17,7 @@ import {
   deleteChange,
   migrateChange,
   relocateChange,
+  restartChange,
   setChange,
   startChange,
   stopChange,
@@ -38,6 +39,7 @@ type Answers = Pick<
   | 'guest.delete'
   | 'guest.start'
   | 'guest.stop'
+  | 'guest.restart'
   | 'guest.relocate'
   | 'guest.migrate'
   | 'guest.cancel-migration'
@@ -170,6 +172,10 @@ export function guestEndpoints(desk: Desk): Answers {
       const operation = await desk.changeGuest(params.guest, request, (guest) =>
         stopChange(guest, body.force, body.timeoutMs),
       )
+      return operation.ok ? ok(await desk.started(operation.value)) : operation
+    },
+    'guest.restart': async ({ params }, request) => {
+      const operation = await desk.changeGuest(params.guest, request, (guest) => restartChange(desk.state, guest))
       return operation.ok ? ok(await desk.started(operation.value)) : operation
     },
     'guest.relocate': async ({ params, body }, request) => {

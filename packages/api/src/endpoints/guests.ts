@@ -235,6 +235,17 @@ export const GUEST_ENDPOINTS = {
     status: 202,
     long: true,
   }),
+  'guest.restart': endpoint({
+    id: 'guest.restart',
+    method: 'POST',
+    path: '/v1/guests/{guest}/restart',
+    summary: 'Stop a running guest in order and start it again; what waited for its next start takes effect',
+    permission: 'guest.operate',
+    params: guestParams,
+    response: started,
+    status: 202,
+    long: true,
+  }),
   'guest.relocate': endpoint({
     id: 'guest.relocate',
     method: 'POST',

@@ -69,6 +69,16 @@ export function addGuestCommands(vm: Command, terminal: Terminal): void {
         )
       }),
     )
+  vm.command('restart')
+    .description(ENDPOINTS['guest.restart'].summary)
+    .argument(...NAME)
+    .action(
+      action(terminal, async (session, [guest = '']) => {
+        await operate(session, kind, guest, 'restarted', (client) =>
+          client.call(ENDPOINTS['guest.restart'], { params: { guest } }),
+        )
+      }),
+    )
   vm.command('delete')
     .description(ENDPOINTS['guest.delete'].summary)
     .argument(...NAME)

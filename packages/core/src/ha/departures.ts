@@ -161,6 +161,9 @@ export class Departures {
   /** Stops guests whose host goes whether they have another place or not. */
   endings(): Recall[] {
     return this.#running.flatMap(({ guest, grant }) => {
+      const leaves = this.#isDrained(grant.host) || this.#isAskedToMove(guest, grant)
+      if (guest.restartEpoch === grant.epoch && !leaves)
+        return [recall(guest, grant, 'it was asked to be restarted', grant.host)]
       const how = this.#state.policies.get(grant.host)?.value.shutdown
       if (!how || this.#isDrained(grant.host)) return []
       const what = how === 'reboot' ? 'is being rebooted' : 'is being shut down'

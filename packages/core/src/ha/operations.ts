@@ -28,6 +28,8 @@ export function operationOutcome(operation: Operation, state: ClusterState): Ope
       return runOutcome(operation, state, id as GuestId)
     case 'vm.stop':
       return stopOutcome(operation, state, id as GuestId)
+    case 'vm.restart':
+      return restartOutcome(operation, state, id as GuestId)
     case 'vm.relocate':
       return moveOutcome(operation, state, id as GuestId)
     case 'vm.migrate':
@@ -115,6 +117,12 @@ function shutdownOutcome(operation: Operation, state: ClusterState, host: HostId
   const left = [...state.grants.values()].filter(({ value }) => isActive(value) && value.host === host)
   if (left.length === 0) return done(operation, 'no guest runs there; it may be switched off')
   return running(operation, 0.5, `${left.length} guests to stop or to move`)
+}
+
+function restartOutcome(operation: Operation, state: ClusterState, id: GuestId): Operation {
+  const grant = state.grants.get(id)?.value
+  const isOld = isActive(grant) && state.guests.get(id)?.value.restartEpoch === grant.epoch
+  return isOld ? running(operation, 0.3, `stopping on ${grant.host}`) : runOutcome(operation, state, id)
 }
 
 function moveOutcome(operation: Operation, state: ClusterState, id: GuestId): Operation {

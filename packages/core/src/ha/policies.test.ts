@@ -390,3 +390,21 @@ suite('guests that run where they should not', () => {
     assert.equal(choices(cluster, { balancingMovesMax: 3 }).length, 1)
   })
 })
+
+suite('a restart that a user asks for', () => {
+  test('ends the run that was meant, which is then started where it was', () => {
+    const cluster = new ClusterFixture(3)
+    const web = running(cluster, 'web', 'h2', { restartEpoch: 1 })
+    assert.deepEqual(choices(cluster), ['web leaves h2: it was asked to be restarted'])
+    const { value: grant } = cluster.state.grants.get(web.id)!
+    const ended = { ...grant, state: 'released' as const, clean: true, movesTo: h('h2') }
+    cluster.state.grants.set(web.id, { value: ended, revision: 9n })
+    assert.deepEqual(choices(cluster), ['web runs on h2'])
+  })
+
+  test('is over once a newer run has begun', () => {
+    const cluster = new ClusterFixture(3)
+    running(cluster, 'web', 'h2', { restartEpoch: 0 })
+    assert.deepEqual(choices(cluster), [])
+  })
+})

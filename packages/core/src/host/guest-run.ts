@@ -101,7 +101,7 @@ export class GuestRun {
   /** Nobody knows how far it was; before its transaction it is harmless to begin anew. */
   async #endMoveOfEarlierAgent(run: Run, grant: Grant | undefined): Promise<void> {
     const { migration, self } = this.#context
-    // A container's move is a stop and a start: there is nothing of it that an agent could leave half done.
+    // A container's move is a stop and a start, of which nothing is left half done.
     if (this.#context.mirror.state.guests.get(this.#guest)?.value.kind === 'ct') return
     const cancelled = await migration.cancel(this.#guest)
     if (!cancelled.ok)

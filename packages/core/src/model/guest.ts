@@ -99,6 +99,8 @@ export interface Guest {
   readonly moveTo?: HostId
   /** `live`: without a break, or not at all. `restart`, also when absent: stopped, and started there. */
   readonly moveHow?: 'live' | 'restart'
+  /** The run of this epoch is to be stopped in order and started again, on the same host where that can take it. */
+  readonly restartEpoch?: number
   /** The epoch of a hand-over that a user has called off. */
   readonly cancelledHandover?: number
   readonly lifecycle?: GuestLifecycle
