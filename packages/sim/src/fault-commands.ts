@@ -69,6 +69,7 @@ export const COMMANDS = {
   'add-replica': { args: ['guest', 'host'], does: 'its disk gets one replica more, there' },
   'remove-replica': { args: ['guest', 'host'], does: "its disk's replica there is to go" },
   'cancel-replica-move': { args: ['guest'], does: 'the replica that is being made for it goes away again' },
+  resize: { args: ['guest', 'number'], does: 'its disk is to have so many blocks of the model more' },
   ha: { args: ['guest', 'mode'], does: 'what HA keeps true of the guest: started, stopped or ignored' },
   'set-rule': {
     args: ['rule', 'kind', 'word*'],

@@ -38,7 +38,27 @@ const SHAPES: readonly Shape[] = [
 export function planFaults(seed: number): FaultPlan {
   const plan = new Planner(seed).plan()
   const probed = { ...plan, commands: withProbes(plan, seed) }
-  return { ...probed, commands: withReplicaMoves(probed, seed) }
+  const moved = { ...probed, commands: withReplicaMoves(probed, seed) }
+  return { ...moved, commands: withResizes(moved, seed) }
+}
+
+/** Drawn by a chance of its own too. */
+const RESIZE_SALT = 0x9e51
+const RESIZING_SHARE = 0.4
+const RESIZE_BLOCKS_MAX = 8
+
+/** In some worlds disks are enlarged, shortly before or after something else is done to the world. */
+function withResizes({ world, commands }: FaultPlan, seed: number): readonly FaultCommand[] {
+  const random = new SeededRandom(seed ^ RESIZE_SALT)
+  if (random.fraction() >= RESIZING_SHARE) return commands
+  const moments = commands.map(({ atMs }) => atMs).filter((atMs) => atMs >= START_MS)
+  const more = Array.from({ length: random.between(1, 6) }, (): FaultCommand => {
+    const awayMs = (random.fraction() - 0.5) * random.pick([200, 1_000, 6_000])
+    const blocks = String(random.between(1, RESIZE_BLOCKS_MAX))
+    const atMs = Math.max(START_MS, Math.round(random.pick(moments) + awayMs))
+    return { atMs, verb: 'resize', args: [random.pick(Object.keys(world.guests)), blocks] }
+  })
+  return [...commands, ...more].toSorted((a, b) => a.atMs - b.atMs)
 }
 
 /** Drawn by a chance of its own too. */

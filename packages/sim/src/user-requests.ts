@@ -10,10 +10,11 @@ import { DEFAULT_POLICY, type ClusterPolicy } from '@stead/core/model/cluster-po
 import type { Guest, HaMode } from '@stead/core/model/guest.ts'
 import type { GuestId, HostId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
-import { isActive } from '@stead/core/model/records.ts'
+import { isActive, isWhole } from '@stead/core/model/records.ts'
 import type { Rule, RuleId } from '@stead/core/model/rule.ts'
 import { contradictionsIn } from '@stead/core/planning/contradictions.ts'
 import { guestId } from './world-records.ts'
+import { WORLD_BLOCK_BYTES } from './world-storage.ts'
 import type { World } from './world.ts'
 
 type Refusal = string | undefined
@@ -95,6 +96,21 @@ export function cancelReplicaMove(world: World, name: string): Refusal {
   if (!undone.ok) return undone.error.message
   const { volume, removal } = undone.value
   world.write({ kind: 'put', key: KEYS.volume(volume.id), value: JSON.stringify(volume) }, ...removalWrite(removal))
+  return undefined
+}
+
+/** By so many blocks of the model. */
+export function resizeDisk(world: World, name: string, blocks: number): Refusal {
+  const guest = world.guest(name)
+  if (!guest || guest.deleting) return `${name} does not exist, or is being deleted`
+  const state = beliefOf(world)
+  if (!state) return 'no agent answers'
+  const volume = world.volume(name)
+  if (!volume.ready || volume.growTo !== undefined) return `the disk of ${name} is being made or enlarged`
+  if (volume.move || !isWhole(volume)) return `the disk of ${name} is not whole`
+  const away = volume.replicas.filter(({ host }) => state.statuses.get(host)?.value.state !== 'online')
+  if (away.length > 0) return `${away.map(({ host }) => host).join(', ')} must be online`
+  put(world, KEYS.volume(volume.id), { ...volume, growTo: volume.sizeBytes + blocks * WORLD_BLOCK_BYTES })
   return undefined
 }
 

@@ -5,6 +5,7 @@ import { filesOf, isActive } from '@stead/core/model/records.ts'
 import { Availability } from './checks/availability.ts'
 import { planFaults, type FaultPlan } from './fault-plan.ts'
 import { hasRoom } from './world-health.ts'
+import { POOL } from './world-storage.ts'
 import { World } from './world.ts'
 
 /** In the world's time: how long the cluster may take to come to rest once everything is healed. */
@@ -94,6 +95,14 @@ function hasMoved(world: World, { name }: Guest): boolean {
   return (move === undefined || waitsForRun) && !isRemoving
 }
 
+/** All replicas have made room, and where it runs they have the size that the record says. */
+function hasGrown(world: World, { name }: Guest): boolean {
+  const { id: volume, growTo, sizeBytes, replicas } = world.volume(name)
+  if (growTo !== undefined) return false
+  const sizes = replicas.map(({ host }) => world.host(host).volumes.contentOf(volume, POOL)?.sizeBytes)
+  return !world.isRunning(name) || sizes.every((size) => size === sizeBytes)
+}
+
 /** As its user wants it, ready if it has a probe, and protected; or left in `error`, which only a user ends; or without room on any host. */
 function isAtRest(world: World, guest: Guest): boolean {
   if (guest.deleting) return false
@@ -103,7 +112,9 @@ function isAtRest(world: World, guest: Guest): boolean {
   const isAsWanted = guest.desired === 'stopped' ? !isActiveNow : isOfUse
   const hasPlace = world.hostIds.some((id) => hasRoom(world, id, guest.id))
   const isLeftAlone = !isActiveNow && (failures >= failuresMax(guest) || !hasPlace)
-  return (isAsWanted || isLeftAlone) && hasMoved(world, guest) && world.isProtected(guest.name)
+  return (
+    (isAsWanted || isLeftAlone) && hasMoved(world, guest) && hasGrown(world, guest) && world.isProtected(guest.name)
+  )
 }
 
 function stateOf(world: World, guest: Guest): string {
@@ -112,5 +123,6 @@ function stateOf(world: World, guest: Guest): string {
   const wish = guest.deleting ? 'to be deleted' : guest.desired
   const { move } = world.volume(guest.name)
   const moving = move ? `; it moves: ${JSON.stringify(move)}` : ''
-  return `${guest.name} is to be ${wish}, runs on ${runs}; its replicas: ${replicas.join(', ')}${moving}`
+  const growing = hasGrown(world, guest) ? '' : '; it has not grown'
+  return `${guest.name} is to be ${wish}, runs on ${runs}; its replicas: ${replicas.join(', ')}${moving}${growing}`
 }

@@ -3,6 +3,7 @@
  * for a while: by then the healthy part of the cluster must have found its way.
  */
 import { failuresMax, type Guest, type GuestObservation } from '@stead/core/model/guest.ts'
+import { NETWORK_ROLES } from '@stead/core/model/host.ts'
 import type { HostId, VolumeId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
 import { inSync } from '@stead/core/model/records.ts'
@@ -44,6 +45,7 @@ export class Availability {
     if (guest.desired !== 'running' || guest.ha !== 'started' || guest.deleting) return
     if (!this.#couldRun(guest, healthy)) return
     const host = this.#world.grant(guest.name)?.host
+    if (host && this.#isCrawling(host)) return void this.#standing.delete(guest.id)
     if (!this.#world.isRunning(guest.name)) {
       const sinceMs = this.#standing.get(guest.id) ?? clock.monotonicMs()
       this.#standing.set(guest.id, sinceMs)
@@ -60,6 +62,14 @@ export class Availability {
           `${guest.name} runs on ${host} and has written nothing to ${volume} for ${Math.round(clock.monotonicMs() - progress.sinceMs)} ms`,
         )
     }
+  }
+
+  /**
+   * Every network of the host is bad, and none is cut: it is not lost, and nobody promises how its guests get on
+   * (docs/internals/simulator.md, known and open).
+   */
+  #isCrawling(host: HostId): boolean {
+    return NETWORK_ROLES.every((role) => !this.#world.network.isClean(host, role))
   }
 
   #couldRun(guest: Guest, healthy: ReadonlySet<HostId>): boolean {
