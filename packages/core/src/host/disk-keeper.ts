@@ -16,7 +16,7 @@ import { growLive, hasRoomToGrow } from './live-growth.ts'
 import { ANSWER_MS_MAX, answeringPaths, isReachable, type LegPath } from './leg-paths.ts'
 import { letReplicasGo, mustLetGo } from './replica-departure.ts'
 import { dropOldBitmaps, resync } from './resync.ts'
-import { mayGoOnWith, type RunRecords } from './run-records.ts'
+import { mayGoOnWith, type Recorded, type RunRecords } from './run-records.ts'
 import { SerialQueue } from './serial-queue.ts'
 import { legMoved, replicaStale, resyncFinished } from './storage-events.ts'
 import { moveSyncPoint } from './sync-point.ts'
@@ -441,6 +441,7 @@ export class DiskKeeper {
       message: `the replica of ${name} on ${host} is brought up to date from ${source.host}`,
       details: { host },
     })
+    const said: { joined?: Recorded<Volume> } = {}
     const done = await resync({
       context,
       volume,
@@ -453,6 +454,12 @@ export class DiskKeeper {
         isCurrent: () => disk.legs.has(source.host),
         exclusively: (task) => this.#surgery.run(task),
         onAttached: (leg) => this.#keepLeg(disk, leg),
+        onJoined: async (syncPoint) => {
+          said.joined = await records.changeVolume(volume.id, (record) =>
+            // It may have been taken back meanwhile, and even have been asked for once more.
+            replicaOn(record, host)?.state === 'syncing' ? withCurrent(record, host, syncPoint) : record,
+          )
+        },
         onBroken: (reason) => this.#giveUp(reason),
       },
     })
@@ -460,15 +467,7 @@ export class DiskKeeper {
       await callStale()
       return done.error
     }
-    // One after the other with the loss of legs: a replica that has just been dropped again must not be called current.
-    const recorded = await this.#surgery.run(async () =>
-      disk.legs.has(host)
-        ? records.changeVolume(volume.id, (record) =>
-            // It may have been taken back meanwhile, and even have been asked for once more.
-            replicaOn(record, host)?.state === 'syncing' ? withCurrent(record, host, done.value.syncPoint) : record,
-          )
-        : undefined,
-    )
+    const recorded = said.joined
     if (recorded?.kind !== 'recorded') return undefined
     if (replicaOn(recorded.value, host)?.state !== 'in-sync') {
       await this.dropUnrecorded(volume.id, host, 'it was taken back while it became a leg')

@@ -45,6 +45,11 @@ export interface ResyncJob {
     /** The replica has just become a leg. */
     readonly onAttached: (leg: Leg) => void
     /**
+     * The guest goes on with it: the record is to say so before anything else is done to its disks. Else another leg that
+     * is lost at this moment would leave the volume without a current replica.
+     */
+    readonly onJoined: (syncPoint: string) => Promise<void>
+    /**
      * Attaching has failed half-way: nobody knows which legs the guest has, so it must not go on. (To put a local leg
      * first, a current one is taken out for a moment.)
      */
@@ -246,7 +251,10 @@ class Resync {
       if (attached.ok) run.onAttached(leg)
       const resumed = await guests.resume(guest)
       if (!attached.ok) return attached
-      return resumed.ok ? ok(clock.monotonicMs() - startedMs) : resumed
+      if (!resumed.ok) return resumed
+      const pauseMs = clock.monotonicMs() - startedMs
+      await run.onJoined(this.#nextPoint)
+      return ok(pauseMs)
     })
     if (!joined.ok) {
       await guests.discardLeg(guest, volume.id, target.host)
