@@ -244,7 +244,7 @@ export class ContainerRun implements PartsListener {
   async #finish(cause: 'guest-shutdown', reason: string): Promise<void> {
     if (this.#isGone || this.#ending) return
     const { flushed } = await this.quit()
-    this.#emit({ kind: 'exited', cause, reason, flushed })
+    this.#options.emit({ ...this.#named(), kind: 'exited', cause, reason, flushed })
     this.#options.onGone()
   }
 
