@@ -22,7 +22,7 @@ import { processTerminal, report, type Terminal } from './session.ts'
 /** Without actions that end the process: usage errors are thrown, see `runProgram`. */
 export function buildProgram(terminal: Terminal = processTerminal): Command {
   const program = new Command('stead')
-    .description('Keeps virtual machines running when the hosts under them fail.')
+    .description('Keeps virtual machines and containers running when the hosts under them fail.')
     .exitOverride()
     .configureOutput({
       writeOut: (text) => terminal.stdout.write(text),
