@@ -124,6 +124,7 @@ export class GuestRun {
         break
       case 'reset':
         run.probing.hasRebooted()
+        run.hardware.hasRebooted()
         break
       case 'watchdog':
         this.#context.events.tell(watchdogEvent(this.#name(), this.#context.self, event))

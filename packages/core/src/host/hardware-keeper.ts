@@ -5,6 +5,7 @@
  */
 import { diskSlot, nicSlot, type HardwareObservation, type PendingChange } from '../model/hardware.ts'
 import type { ClusterState, Versioned } from '../model/cluster.ts'
+import { nicLimitsOf } from '../model/container-limits.ts'
 import type { Grant } from '../model/grant.ts'
 import type { Guest, Nic } from '../model/guest.ts'
 import { KEYS } from '../model/keys.ts'
@@ -45,6 +46,7 @@ export class HardwareKeeper {
   #growing = false
   /** What the last round was about, so that news of others makes no work. */
   #seen = ''
+  #anew = false
   #notBeforeMs = 0
   #observed = ''
   /** Limits of NICs that this run's taps have. */
@@ -62,6 +64,14 @@ export class HardwareKeeper {
     return this.#growing
   }
 
+  /** A container that has rebooted has other ports: what was done to the old ones is done anew. */
+  hasRebooted(): void {
+    this.#nicLimits.clear()
+    this.#isolatedAs.clear()
+    this.#anew = true
+    this.look()
+  }
+
   /** Called with every change of the records and now and then. Cheap while nothing is to be done. */
   look(): void {
     if (this.#working || this.#options.isOver()) return
@@ -71,8 +81,9 @@ export class HardwareKeeper {
     const volumes = guest && volumesOf(mirror.state, guest.value)
     if (!guest || !grant || !volumes || guest.value.deleting) return
     const now = hardwareKey(guest.value, volumes)
-    if (now === this.#seen && clock.monotonicMs() < this.#notBeforeMs) return
+    if (now === this.#seen && !this.#anew && clock.monotonicMs() < this.#notBeforeMs) return
     this.#working = true
+    this.#anew = false
     this.#round(guest.value, grant, volumes)
       .then((pending) => {
         this.#seen = now
@@ -251,12 +262,13 @@ export class HardwareKeeper {
       .filter(([slot, nic]) => !present.has(`${slot} ${nic.mac}`))
       .map(([slot, nic]) => ({ what: `nic ${slot}`, run: () => this.#addNic(guest, slot, nic) }))
     const limited = [...wanted]
-      .filter(([slot, nic]) => (this.#nicLimits.get(slot) ?? '{}') !== JSON.stringify(nic.limits ?? {}))
-      .map(([slot, nic]) => ({
+      .map(([slot, nic]) => [slot, { ...nicLimitsOf(guest.container?.limits ?? {}), ...nic.limits }] as const)
+      .filter(([slot, limits]) => (this.#nicLimits.get(slot) ?? '{}') !== JSON.stringify(limits))
+      .map(([slot, limits]) => ({
         what: `nic ${slot}`,
         run: async () => {
-          const set = await context.network.limitTap(guest.id, slot, nic.limits ?? {})
-          if (set.ok) this.#nicLimits.set(slot, JSON.stringify(nic.limits ?? {}))
+          const set = await context.network.limitTap(guest.id, slot, limits)
+          if (set.ok) this.#nicLimits.set(slot, JSON.stringify(limits))
           return set
         },
       }))
