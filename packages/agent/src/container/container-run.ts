@@ -2,7 +2,7 @@
  * One run of a container: the front, its disks and LXC's processes, from the start to the end. What each of them is, is in
  * docs/internals/containers.md. `<folder>/launch.json` says what was started, as it is now.
  */
-import { rmSync } from 'node:fs'
+import { rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { failure } from '@stead/core/errors.ts'
 import type { ContainerLimits } from '@stead/core/model/container-limits.ts'
@@ -10,9 +10,10 @@ import type { VolumeId } from '@stead/core/model/ids.ts'
 import type { GuestDisk, GuestEvent, GuestLaunch, RunningGuest } from '@stead/core/ports/guest-host.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { readRecordFile, writeRecordFile } from '../process/record-file.ts'
+import type { ContainerCgroup } from './cgroups/cgroup-files.ts'
 import { containerCgroup } from './cgroups/cgroup-limits.ts'
 import { cgroupSettings } from './cgroups/cgroup-settings.ts'
-import { setProcessLimits } from './cgroups/process-limits.ts'
+import { limitsOfProcesses, setProcessLimits } from './cgroups/process-limits.ts'
 import type { ContainerFront } from './container-front.ts'
 import {
   clearParts,
@@ -65,7 +66,8 @@ export class ContainerRun implements PartsListener {
     })
     this.lxc.onReboot(() => {
       // LXC makes its control groups anew, without what was changed since the start.
-      void this.#applyLimits()
+      const limited = this.#applyLimits()
+      if (!limited.ok) this.#options.log.error(limited.error.message)
       this.#emit({ kind: 'reset' })
     })
   }
@@ -81,7 +83,7 @@ export class ContainerRun implements PartsListener {
     if (parts.ok) {
       const run = new ContainerRun(options, launch, parts.value)
       building.hand(run)
-      const limited = await run.#applyLimits()
+      const limited = run.#applyLimits()
       if (limited.ok) return ok(run)
       await run.kill()
       return limited
@@ -113,6 +115,11 @@ export class ContainerRun implements PartsListener {
 
   get rootFolder(): string {
     return rootFolder(this.#options.folder)
+  }
+
+  /** Where is kept what was counted of this run. */
+  get countersFile(): string {
+    return join(this.#options.folder, 'counters.json')
   }
 
   async inspect(): Promise<Result<RunningGuest>> {
@@ -165,9 +172,18 @@ export class ContainerRun implements PartsListener {
     const before = this.#launch
     const saved = this.#save({ ...before, ...change })
     if (!saved.ok) return saved
-    const applied = await this.#applyLimits(limitsOf(before))
-    if (!applied.ok) this.#save(before)
-    return applied
+    const applied = this.#applyLimits()
+    if (!applied.ok) {
+      this.#save(before)
+      // What was written before the one that was refused.
+      this.#applyLimits()
+      return applied
+    }
+    const cgroup = this.#cgroup()
+    const raised = await setProcessLimits(() => cgroup.processes(), this.limits, limitsOf(before))
+    // The others hold; what the processes have is told as it is, so that the wish stays pending.
+    if (!raised.ok) this.#save(withProcessLimits(this.#launch, before))
+    return raised
   }
 
   /** Every limit, with memory and processors among them. */
@@ -271,11 +287,13 @@ export class ContainerRun implements PartsListener {
     return done.find((each) => !each.ok) ?? ok()
   }
 
-  async #applyLimits(before?: ContainerLimits): Promise<Result<void>> {
-    const cgroup = containerCgroup(this.lxc.cgroups())
-    const set = cgroup.set(cgroupSettings(this.limits))
-    if (!set.ok || !before) return set
-    return setProcessLimits(() => cgroup.processes(), this.limits, before)
+  /** Of the container as a whole. */
+  #applyLimits(): Result<void> {
+    return this.#cgroup().set(cgroupSettings(this.limits, { device: deviceOf(this.rootFolder) }))
+  }
+
+  #cgroup(): ContainerCgroup {
+    return containerCgroup(this.lxc.cgroups())
   }
 
   #save(launch: GuestLaunch): Result<void> {
@@ -296,6 +314,22 @@ export async function clearRun(folder: string): Promise<Result<void>> {
   const cleared = await clearParts(folder)
   if (cleared.ok) rmSync(recordFile(folder), { force: true })
   return cleared
+}
+
+/** The launch, but for the limits of processes, which are those of the other. */
+function withProcessLimits(launch: GuestLaunch, other: GuestLaunch): GuestLaunch {
+  const { container } = launch
+  if (!container) return launch
+  const ofProcesses = limitsOfProcesses(container.limits)
+  const others = Object.entries(container.limits).filter(([name]) => !Object.hasOwn(ofProcesses, name))
+  const limits = { ...Object.fromEntries(others), ...limitsOfProcesses(other.container?.limits ?? {}) }
+  return { ...launch, container: { ...container, limits } }
+}
+
+/** `major:minor` of what is mounted there, as control groups name it; the kernel's encoding of 32 bits (MKDEV of glibc). */
+function deviceOf(mount: string): string {
+  const { dev } = statSync(mount)
+  return `${(dev >> 8) & 0xfff}:${(dev & 0xff) | ((dev >> 12) & 0xfff00)}`
 }
 
 const recordFile = (folder: string): string => join(folder, 'launch.json')

@@ -23,6 +23,16 @@ const RLIMITS = [
   { resource: 'numsiginfo', rlimit: 'sigpending', scale: 1, title: 'Max pending signals' },
 ] as const
 
+/** Those of `limits` that hold for each process. */
+export function limitsOfProcesses(limits: ContainerLimits): ContainerLimits {
+  return Object.fromEntries(
+    RLIMITS.flatMap(({ resource }) => {
+      const bound = limits[resource]
+      return bound === undefined ? [] : [[resource, bound] as const]
+    }),
+  )
+}
+
 interface ProcessLimit {
   readonly rlimit: string
   /** `soft:hard` */
@@ -78,12 +88,18 @@ async function setOne(pid: number, args: readonly string[]): Promise<Result<void
   } catch (cause) {
     if (/No such process/.test(String((cause as { stderr?: unknown }).stderr))) return ok()
     return fail(
-      failure('hypervisor', 'the limits of the running processes cannot be changed', {
-        cause,
-        hint: 'To raise them CAP_SYS_RESOURCE is needed; the new limits hold from the next start on',
-      }),
+      failure(
+        'hypervisor',
+        `what each process may have (${args.map(nameOfLimit).join(', ')}) cannot be raised while they run; it holds from the next start on`,
+        { cause, hint: 'The host would need CAP_SYS_RESOURCE for that; stop the container and start it again' },
+      ),
     )
   }
+}
+
+/** `--nofile=64:64` is `numfile`. */
+function nameOfLimit(option: string): string {
+  return RLIMITS.find(({ rlimit }) => option.startsWith(`--${rlimit}=`))?.resource ?? option
 }
 
 function ownLimit(rlimit: string): ProcessLimit {
