@@ -1,5 +1,7 @@
 /** The guests of this host, whatever their kind: what drives them, and what leads into them. */
 import { join } from 'node:path'
+import type { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
+import type { EventWriter } from '@stead/core/host/event-writer.ts'
 import type { GuestId } from '@stead/core/model/ids.ts'
 import type { Clock } from '@stead/core/ports/clock.ts'
 import type { GuestAgent } from '@stead/core/ports/guest-agent.ts'
@@ -8,6 +10,7 @@ import type { Log } from '@stead/core/ports/log.ts'
 import type { Result } from '@stead/core/result.ts'
 import type { AgentConfig } from './config.ts'
 import { LxcGuestHost } from './container/lxc-guest-host.ts'
+import { HostCounters } from './counters/host-counters.ts'
 import { keepGuestFolders } from './guest-folders.ts'
 import { guestsByKind } from './guests-by-kind.ts'
 import { QemuGuestHost } from './qemu/qemu-guest-host.ts'
@@ -21,9 +24,10 @@ export interface HostGuests {
   readonly agent: GuestAgent
   readonly vms: QemuGuestHost
   readonly containers: LxcGuestHost
+  readonly counters: HostCounters
   consoleOf(guest: GuestId): Result<RunningConsole>
-  /** Removes what deleted guests have left, for as long as the agent lives. */
-  keepFolders(isKnown: (guest: string) => boolean, clock: Clock, signal: AbortSignal): Promise<unknown>
+  /** Counts what guests use, and removes what deleted ones have left, for as long as the agent lives. */
+  keep(signal: AbortSignal): Promise<unknown>
 }
 
 export interface HostGuestsOptions {
@@ -31,10 +35,14 @@ export interface HostGuestsOptions {
   /** Path of `stead-run-guest`. */
   readonly helper: string
   readonly namespacePid: () => Promise<number | undefined>
+  readonly mirror: ClusterMirror
+  readonly events: EventWriter
+  readonly clock: Clock
   readonly log: Log
 }
 
-export function hostGuests({ config, helper, namespacePid, log }: HostGuestsOptions): HostGuests {
+export function hostGuests(options: HostGuestsOptions): HostGuests {
+  const { config, helper, namespacePid, mirror, events, clock, log } = options
   const user = config.guestUser ? { user: config.guestUser } : {}
   const folders = { vm: join(config.stateDir, 'guests'), ct: join(config.stateDir, 'containers') }
   const vms = new QemuGuestHost({ guestsFolder: folders.vm, helper, ...user, namespacePid, log })
@@ -46,6 +54,15 @@ export function hostGuests({ config, helper, namespacePid, log }: HostGuestsOpti
     bridge: LAN_BRIDGE,
     log,
   })
+  const counters = new HostCounters({
+    containers,
+    vms,
+    nameOf: (guest) => mirror.state.guests.get(guest)?.value.name,
+    tell: (...drafts) => events.tell(...drafts),
+    clock,
+    log,
+  })
+  const isKnown = (guest: string) => !mirror.loaded || mirror.state.guests.has(guest as GuestId)
   const isContainer = (guest: GuestId) => containers.has(guest)
   const ofBoth = guestsByKind(
     { host: vms, agent: vms.agent },
@@ -56,9 +73,11 @@ export function hostGuests({ config, helper, namespacePid, log }: HostGuestsOpti
     ...ofBoth,
     vms,
     containers,
+    counters,
     consoleOf: (guest) => (isContainer(guest) ? containers : vms).consoleOf(guest),
-    keepFolders: (isKnown, clock, signal) =>
+    keep: (signal) =>
       Promise.all([
+        counters.keep(signal),
         keepGuestFolders(
           { path: folders.vm, isKnown, forget: (guest) => vms.forget(guest as GuestId) },
           clock,

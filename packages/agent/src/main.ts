@@ -19,6 +19,7 @@ import type { ImageDisk, Volume } from '@stead/core/model/volume.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { createApiBackend } from './backend/api-backend.ts'
 import { confirmDead } from './backend/confirm-dead.ts'
+import { askCounters, counterCalls } from './backend/counter-endpoints.ts'
 import { askGuestAgent, guestAgentCalls } from './backend/guest-agent-endpoints.ts'
 import { askMemoryUse, memoryUseCalls } from './backend/guest-memory.ts'
 import { openConsole } from './backend/guest-console.ts'
@@ -177,7 +178,8 @@ async function main(configPath: string | undefined): Promise<void> {
     keep: (path, blob) => blobs.take(path, blob),
     ...(config.guestUser ? { user: config.guestUser } : {}),
   })
-  const guests = hostGuests({ config, helper, namespacePid: () => guestNamespace(fence, deadman), log })
+  const namespacePid = () => guestNamespace(fence, deadman)
+  const guests = hostGuests({ config, helper, namespacePid, mirror, events, clock, log })
   const memory = new QemuGuestMemory({
     processes: guests.vms.processes,
     places: imagesOfAllHosts({ self, own: volumes.images, client: (host) => peers.client(host) }),
@@ -251,6 +253,7 @@ async function main(configPath: string | undefined): Promise<void> {
     console: (guest, offset, follow, gone) => openConsole(context, peers, { guest, offset, follow }, gone),
     guestAgentOf: askGuestAgent(context, peers),
     memoryUseOf: askMemoryUse(context, peers),
+    counters: askCounters(self, guests.counters, peers),
     consoles,
     heldSnapshots: (host) => context.volumesOn(host).heldSnapshots(),
     checkKernel,
@@ -284,7 +287,7 @@ async function main(configPath: string | undefined): Promise<void> {
     blobs,
     guestCalls: {
       ...decisionCalls(decisions),
-      ...{ ...guestAgentCalls(context), ...memoryUseCalls(context) },
+      ...{ ...guestAgentCalls(context), ...memoryUseCalls(context), ...counterCalls(guests.counters) },
       ...arrivalCalls(arrivals),
       ...memoryImages.calls,
       ...consoles.calls,
@@ -339,8 +342,7 @@ async function main(configPath: string | undefined): Promise<void> {
   await register(registration, signal)
   if (config.role === 'compute') work.push(keepRegistered(registration, signal))
   work.push(runHostAgent({ context, arrivals, role: config.role, detectionMs: config.detectionMs }, signal))
-  const isKnown = (guest: string) => !mirror.loaded || mirror.state.guests.has(guest as GuestId)
-  work.push(guests.keepFolders(isKnown, clock, signal))
+  work.push(guests.keep(signal))
   work.push(keepBlobsTidy({ directory: join(config.stateDir, 'blobs'), mirror, clock, log }, signal))
   work.push(
     keepHouse(

@@ -2,6 +2,7 @@
 import { CLUSTER_ENDPOINTS } from './endpoints/cluster.ts'
 import { CONSOLE_ENDPOINTS } from './endpoints/consoles.ts'
 import { CONTAINER_TEMPLATE_ENDPOINTS } from './endpoints/container-templates.ts'
+import { COUNTER_ENDPOINTS } from './endpoints/counters.ts'
 import { DECISION_ENDPOINTS } from './endpoints/decisions.ts'
 import { FORESIGHT_ENDPOINTS } from './endpoints/foresight.ts'
 import { GUEST_AGENT_ENDPOINTS } from './endpoints/guest-agent.ts'
@@ -20,6 +21,7 @@ import type { Endpoint } from './endpoint.ts'
 export const ENDPOINTS = {
   ...CLUSTER_ENDPOINTS,
   ...CONSOLE_ENDPOINTS,
+  ...COUNTER_ENDPOINTS,
   ...DECISION_ENDPOINTS,
   ...FORESIGHT_ENDPOINTS,
   ...GUEST_ENDPOINTS,

@@ -13,6 +13,7 @@ import { addImportCommand } from './commands/import.ts'
 import { addPolicyCommands } from './commands/policy.ts'
 import { addRuleCommands } from './commands/rule.ts'
 import { addTemplateCommands } from './commands/template.ts'
+import { addTopCommand } from './commands/top.ts'
 import { addVmCommands } from './commands/vm.ts'
 import { addVolumeCommands } from './commands/volume.ts'
 import { addWhatIfCommands } from './commands/what-if.ts'
@@ -37,6 +38,7 @@ export function buildProgram(terminal: Terminal = processTerminal): Command {
   addPolicyCommands(program, terminal)
   addVolumeCommands(program, terminal)
   addHistoryCommands(program, terminal)
+  addTopCommand(program, terminal)
   addImageCommands(program, terminal)
   addTemplateCommands(program, terminal)
   addExplainCommands(program, terminal)

@@ -23,7 +23,7 @@ export interface TerminalInput extends AsyncIterable<Buffer> {
 /** The world of the command line; tests give their own. */
 export interface Terminal {
   readonly env: NodeJS.ProcessEnv
-  readonly stdout: { write(content: string | Uint8Array): unknown }
+  readonly stdout: { write(content: string | Uint8Array): unknown; readonly isTTY?: boolean }
   readonly stderr: { write(content: string): unknown; readonly isTTY?: boolean }
   readonly stdin?: TerminalInput
   readonly transport: Transport

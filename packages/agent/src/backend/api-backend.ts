@@ -3,6 +3,7 @@ import type { ApiBackend } from '../http/backend.ts'
 import { Desk, type BackendContext } from './desk.ts'
 import { consoleEndpoints } from './console-endpoints.ts'
 import { containerTemplateEndpoints } from './container-template-endpoints.ts'
+import { counterEndpoints } from './counter-endpoints.ts'
 import { decisionEndpoints } from './decision-endpoints.ts'
 import { explainEndpoints } from './explain-endpoints.ts'
 import { guestAgentEndpoints } from './guest-agent-endpoints.ts'
@@ -28,6 +29,7 @@ export function createApiBackend(context: BackendContext): ApiBackend {
     ...guestAgentEndpoints(desk),
     ...lifecycleEndpoints(desk),
     ...consoleEndpoints(desk),
+    ...counterEndpoints(desk),
     ...mediaEndpoints(desk),
     ...snapshotEndpoints(desk),
     ...hardwareEndpoints(desk),

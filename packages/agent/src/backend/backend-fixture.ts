@@ -19,6 +19,7 @@ import { History } from '../history.ts'
 import type { ApiBackend, BackendId, RequestContext } from '../http/backend.ts'
 import { realClock, realRandom } from '../real-clock.ts'
 import { createApiBackend } from './api-backend.ts'
+import type { AskCounters } from './counter-endpoints.ts'
 
 const COLLECTIONS = [
   'hosts',
@@ -41,6 +42,11 @@ export class TestBackend {
   readonly server: MemoryStoreServer
   readonly store: Store
   readonly mirror: ClusterMirror
+  /** What the hosts say that they count. */
+  counters: AskCounters = {
+    of: async () => ok([]),
+    figures: async () => ok({ swapBytes: 0, processesMax: 4096, guests: [] }),
+  }
   readonly #cluster: ClusterFixture
   readonly #history: History
   readonly #backend: ApiBackend
@@ -69,6 +75,10 @@ export class TestBackend {
       blobs: { ensure: async () => ok('/blob'), find: () => '/blob', put: async () => ok() } as never,
       guestAgentOf: () => ({ interfaces: async () => fail(failure('no_guest_agent', 'none')) }) as never,
       memoryUseOf: async () => ok(undefined),
+      counters: {
+        of: (host, guest) => this.counters.of(host, guest),
+        figures: (host, ageMsMax) => this.counters.figures(host, ageMsMax),
+      },
       heldSnapshots: async () => ok([]),
       clock: realClock,
       random: realRandom,

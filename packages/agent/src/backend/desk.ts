@@ -27,6 +27,7 @@ import type { ImageImporter } from '../images/image-import.ts'
 import { admitChange, isJudged } from './admission-check.ts'
 import { ADMISSION_TRIES, AdmissionTurns, takingTurn } from './admission-turn.ts'
 import { commitChange, type Change } from './change.ts'
+import type { AskCounters } from './counter-endpoints.ts'
 import { foreseeChange, requireForeseen } from './what-if.ts'
 import type { AskableAgent } from './guest-agent-endpoints.ts'
 import type { AskMemoryUse } from './guest-memory.ts'
@@ -59,6 +60,7 @@ export interface BackendContext {
   /** The agent inside the guest, asked on the host where the guest runs. */
   readonly guestAgentOf: (guest: Guest) => AskableAgent
   readonly memoryUseOf: AskMemoryUse
+  readonly counters: AskCounters
   /** Screens, keyboards and serial ports of all guests. */
   readonly consoles: Pick<ConsoleRouter, 'ticket' | 'paste' | 'screenshot'>
   /** What a host's pools hold of snapshots. */

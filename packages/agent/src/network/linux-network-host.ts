@@ -206,6 +206,6 @@ function tapPrefix(guest: GuestId): string {
   return `st${guest.replaceAll('-', '').slice(0, 8)}`
 }
 
-function isTapOf(guest: GuestId, ifname: string): boolean {
+export function isTapOf(guest: GuestId, ifname: string): boolean {
   return ifname.startsWith(tapPrefix(guest)) && /^\d+$/.test(ifname.slice(tapPrefix(guest).length))
 }

@@ -86,6 +86,11 @@ export class QemuGuestHost implements GuestHost {
     this.migration = new QemuGuestMigration(this.processes)
   }
 
+  /** Of each guest that runs here, its QEMU. */
+  get pids(): ReadonlyMap<GuestId, number> {
+    return new Map([...this.#running].map(([guest, { process }]) => [guest, process.pid]))
+  }
+
   start(launch: GuestLaunch): Promise<Result<RunningGuest>> {
     return this.#inTurn(launch.guest, async () => {
       const same = this.#running.get(launch.guest)

@@ -4,15 +4,15 @@ import type { CallInput } from '@stead/api/endpoint.ts'
 import { action, valueOf, type Session, type Terminal } from '../session.ts'
 import { badArgument, parseCount, parseSize } from '../quantities.ts'
 import { settle } from '../waiting.ts'
-import { addContainerOptions, containerFrom, type ContainerOptions } from './ct-options.ts'
+import { addContainerOptions, containerFrom, presetOf, type ContainerOptions } from './ct-options.ts'
 import { printExplanation } from './explain.ts'
 import { parseHa } from './guest.ts'
 import { ACCEPT_BREACH } from './host.ts'
 
 interface CreateOptions extends ContainerOptions {
   readonly template: string
-  readonly memory: string
-  readonly disk: string
+  readonly memory?: string
+  readonly disk?: string
   readonly mount?: readonly string[]
   readonly cpus: string
   readonly replicas: string
@@ -34,8 +34,8 @@ export function addCtCreate(ct: Command, terminal: Terminal): void {
     .description('Create a container from a template')
     .argument('<name>', 'a DNS label, unique in the cluster')
     .requiredOption('--template <name>', 'what its root is made from; see `stead template list`')
-    .requiredOption('--memory <size>', 'memory: 64MiB, 1GiB')
-    .requiredOption('--disk <size>', 'size of its root: 128MiB, 10GiB')
+    .option('--memory <size>', 'memory: 64MiB, 1GiB; as the preset says when absent')
+    .option('--disk <size>', 'size of its root: 128MiB, 10GiB; as the preset says when absent')
     .option('--mount <size:path>', 'another disk and where it is mounted, 10GiB:/srv; may be repeated', repeated)
     .option('--cpus <n>', 'processors that it may use', '1')
     .option('--replicas <n>', 'copies of each disk on different hosts: 1, 2 or 3', '2')
@@ -77,17 +77,20 @@ async function createContainer(session: Session, body: CreateBody): Promise<void
 function bodyOf(name: string, options: CreateOptions): CreateBody {
   const replicas = parseCount(options.replicas, '--replicas')
   if (replicas !== 1 && replicas !== 2 && replicas !== 3) throw badArgument(`--replicas: ${replicas} is not 1, 2 or 3`)
+  const preset = options.preset === undefined ? undefined : presetOf(options.preset)
   const mounts = (options.mount ?? []).map(parseMount)
   const place = { replicas, ...(options.pool === undefined ? {} : { pool: options.pool }) } as const
   return {
     name,
-    memoryBytes: parseSize(options.memory, '--memory'),
+    memoryBytes: sizeOf('--memory', options.memory, preset?.memoryBytes),
     cpus: parseCount(options.cpus, '--cpus'),
     boot: { kind: 'container' },
-    disks: [parseSize(options.disk, '--disk'), ...mounts.map(({ sizeBytes }) => sizeBytes)].map((sizeBytes) => ({
-      sizeBytes,
-      ...place,
-    })),
+    disks: [sizeOf('--disk', options.disk, preset?.diskBytes), ...mounts.map(({ sizeBytes }) => sizeBytes)].map(
+      (sizeBytes) => ({
+        sizeBytes,
+        ...place,
+      }),
+    ),
     container: {
       template: options.template,
       mounts: mounts.map(({ path }) => path),
@@ -101,6 +104,12 @@ function bodyOf(name: string, options: CreateOptions): CreateBody {
     ...(options.host === undefined ? {} : { host: options.host }),
     ...(options.ha === undefined ? {} : { ha: parseHa(options.ha) }),
   }
+}
+
+function sizeOf(option: string, text: string | undefined, ofPreset: number | undefined): number {
+  if (text !== undefined) return parseSize(text, option)
+  if (ofPreset !== undefined) return ofPreset
+  throw badArgument(`${option} is missing`, `Give ${option} 256MiB, or a --preset that says it.`)
 }
 
 function parseMount(text: string): { readonly sizeBytes: number; readonly path: string } {

@@ -2,6 +2,8 @@
 import type { Command } from 'commander'
 import type { GuestView } from '@stead/api/views.ts'
 import { parseLimit, simpleLimits } from '@stead/core/model/container-limits.ts'
+import { CONTAINER_PRESETS, containerPreset } from '@stead/core/model/container-presets.ts'
+import { CONTAINER_RESOURCE_NAMES, PAGE_BYTES } from '@stead/core/model/container-resources.ts'
 import { FailureError } from '@stead/core/errors.ts'
 import { badArgument, parseSize } from '../quantities.ts'
 
@@ -18,6 +20,10 @@ export function addContainerOptions(command: Command): Command {
     .option('--hostname <name>', 'its name inside; its name in the cluster when absent')
     .option('--nameserver <address>', `a DNS server; may be repeated; ${NOTHING} for none`, repeated)
     .option('--search <domain>', `where short names are looked up; may be repeated; ${NOTHING} for none`, repeated)
+    .option(
+      '--preset <name>',
+      `a ready set of limits: ${Object.keys(CONTAINER_PRESETS).join(', ')}; the other options come on top`,
+    )
     .option('--processes <n>', 'how many processes and threads it may have (numproc)')
     .option('--swap <size>', 'how much of it may be swapped out (swappages)')
     .option(
@@ -33,6 +39,7 @@ export interface ContainerOptions {
   readonly hostname?: string
   readonly nameserver?: readonly string[]
   readonly search?: readonly string[]
+  readonly preset?: string
   readonly processes?: string
   readonly swap?: string
   readonly limit?: readonly string[]
@@ -55,8 +62,9 @@ function listOf(texts: readonly string[]): string[] {
   return texts.filter((text) => text !== NOTHING)
 }
 
-function limitsFrom({ processes, swap, limit = [] }: ContainerOptions): Limits {
+function limitsFrom({ preset, processes, swap, limit = [] }: ContainerOptions): Limits {
   const limits: { -readonly [Name in keyof Limits]: Limits[Name] } = {
+    ...(preset === undefined ? {} : presetOf(preset).limits),
     ...simpleLimits({
       ...(processes === undefined ? {} : { processes: wholeNumber(processes, '--processes') }),
       ...(swap === undefined ? {} : { swapBytes: parseSize(swap, '--swap') }),
@@ -69,6 +77,36 @@ function limitsFrom({ processes, swap, limit = [] }: ContainerOptions): Limits {
     limits[resource] = bounds
   }
   return limits
+}
+
+/**
+ * What a preset says of memory and of the disk are the sizes that every guest has. The number of files is none: it
+ * follows from the template's file system.
+ */
+export function presetOf(name: string): {
+  readonly memoryBytes?: number
+  readonly diskBytes?: number
+  readonly limits: Limits
+} {
+  const preset = containerPreset(name)
+  if (!preset)
+    throw badArgument(
+      `--preset: there is no preset \`${name}\``,
+      `Write one of ${Object.keys(CONTAINER_PRESETS).join(', ')}.`,
+    )
+  const { physpages, diskspace, diskinodes: _files, ...limits } = preset
+  return {
+    ...(physpages?.limit === undefined ? {} : { memoryBytes: physpages.limit * PAGE_BYTES }),
+    ...(diskspace?.limit === undefined ? {} : { diskBytes: diskspace.limit * 1024 }),
+    limits,
+  }
+}
+
+/** Of a container that has others: its limits are those of the preset, and no more. */
+export function liftedBy(preset: string): Limits {
+  const { limits } = presetOf(preset)
+  const lifted = CONTAINER_RESOURCE_NAMES.filter((name) => limits[name] === undefined)
+  return Object.fromEntries(lifted.map((name) => [name, {}]))
 }
 
 function wholeNumber(text: string, what: string): number {

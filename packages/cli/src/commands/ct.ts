@@ -7,8 +7,9 @@ import { failure, FailureError } from '@stead/core/errors.ts'
 import { badArgument, parseCount, parseDuration, parseSize } from '../quantities.ts'
 import { action, valueOf, type Session, type Terminal } from '../session.ts'
 import { finished, settle } from '../waiting.ts'
+import { addCtCounters } from './ct-counters.ts'
 import { addCtCreate } from './ct-create.ts'
-import { addContainerOptions, containerFrom, type ContainerOptions } from './ct-options.ts'
+import { addContainerOptions, containerFrom, liftedBy, presetOf, type ContainerOptions } from './ct-options.ts'
 import { addGuestCommands, guestText, parseHa } from './guest.ts'
 import { ACCEPT_BREACH } from './host.ts'
 import { runInGuest } from './vm-agent.ts'
@@ -23,6 +24,7 @@ export function addCtCommands(program: Command, terminal: Terminal): void {
   addCtCreate(ct, terminal)
   addGuestCommands(ct, terminal)
   addSerialConsole(ct, terminal)
+  addCtCounters(ct, terminal)
   ct.command('exec')
     .description("Run a program in a container; its output and its exit code are the command's own")
     .argument(...NAME)
@@ -104,12 +106,17 @@ function bodyOf(options: Readonly<Record<string, unknown>>): SetBody {
   const { nesting, failback } = options
   if (priority !== undefined && !/^-?\d+$/.test(priority))
     throw badArgument(`--priority: \`${priority}\` is not a whole number`)
+  const preset = text('preset')
+  const presetMemory = preset === undefined ? undefined : presetOf(preset).memoryBytes
+  const memoryBytes = memory === undefined ? presetMemory : parseSize(memory, '--memory')
+  const named = containerFrom(options as ContainerOptions)
   const container = {
-    ...containerFrom(options as ContainerOptions),
+    ...named,
+    ...(preset === undefined ? {} : { limits: { ...liftedBy(preset), ...named.limits } }),
     ...(typeof nesting === 'boolean' ? { nesting } : {}),
   }
   const body = {
-    ...(memory === undefined ? {} : { memoryBytes: parseSize(memory, '--memory') }),
+    ...(memoryBytes === undefined ? {} : { memoryBytes }),
     ...(cpus === undefined ? {} : { cpus: parseCount(cpus, '--cpus') }),
     ...(ha === undefined ? {} : { ha: parseHa(ha) }),
     ...(priority === undefined ? {} : { priority: Number(priority) }),

@@ -10,6 +10,7 @@ import { settle } from '../waiting.ts'
 import { containerFields } from './ct-options.ts'
 import { printExplanation } from './explain.ts'
 import { ACCEPT_BREACH } from './host.ts'
+import { refusedText } from './top.ts'
 import { REPLICA_COLUMNS } from './volume.ts'
 import { addVmHardware, diskLimitText, rateText } from './vm-hardware.ts'
 import { addGuestMoves } from './vm-move.ts'
@@ -105,7 +106,13 @@ export function addGuestCommands(vm: Command, terminal: Terminal): void {
 async function listGuests(session: Session, kind: GuestView['kind'], { tag }: Record<string, unknown>): Promise<void> {
   const client = await session.client()
   const query = { kind, ...(typeof tag === 'string' ? { tag } : {}) }
-  const { items } = valueOf(await client.call(ENDPOINTS['guest.list'], { query }))
+  // What was refused is no record: the hosts are asked at the same time, and a host that is silent hides no list.
+  const [listed, used] = await Promise.all([
+    client.call(ENDPOINTS['guest.list'], { query }),
+    kind === 'ct' && session.format === 'table' ? client.call(ENDPOINTS['counter.list'], {}) : undefined,
+  ])
+  const { items } = valueOf(listed)
+  const refused = new Map(used?.ok ? used.value.items.map((use) => [use.id, refusedText(use)]) : [])
   session.print(items, () =>
     formatTable<GuestView>(items, [
       { title: 'NAME', of: (guest) => guest.name },
@@ -118,6 +125,9 @@ async function listGuests(session: Session, kind: GuestView['kind'], { tag }: Re
       { title: 'MEMORY', of: (guest) => formatSize(guest.memoryBytes) },
       { title: 'CPUS', of: (guest) => guest.cpus },
       { title: 'TAGS', of: (guest) => guest.tags.join(',') },
+      ...([...refused.values()].some((text) => text !== '')
+        ? [{ title: 'REFUSED', of: (guest: GuestView) => refused.get(guest.id) ?? null }]
+        : []),
       { title: 'REASON', of: (guest) => guest.reason || guest.protection.reason },
     ]),
   )

@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { HostView } from '@stead/api/views.ts'
+import { addHostOvercommit } from './host-overcommit.ts'
 import { formatFields, formatTable } from '../output.ts'
 import { badArgument, formatSize } from '../quantities.ts'
 import { action, valueOf, type Session, type Terminal } from '../session.ts'
@@ -64,6 +65,7 @@ export function addHostCommands(program: Command, terminal: Terminal): void {
     .option('--cancel', ENDPOINTS['host.cancel-shutdown'].summary)
     .option(...ACCEPT_BREACH)
     .action(action(terminal, shutDown))
+  addHostOvercommit(host, terminal)
 }
 
 export const ACCEPT_BREACH = [

@@ -27,6 +27,7 @@ export const EVENT_KINDS = [
   'guest.migration-failed',
   'guest.watchdog',
   'guest.changed',
+  'guest.limit-reached',
   'grant.committed',
   'grant.released',
   'export.revoked',

@@ -1,0 +1,229 @@
+/**
+ * What the guests of this host hold and were refused: looked at every ten seconds, and when somebody wants to know more
+ * exactly. Refusals become events of the cluster.
+ */
+import { readFileSync, statfsSync } from 'node:fs'
+import { failure } from '@stead/core/errors.ts'
+import { LimitNotices } from '@stead/core/host/limit-notices.ts'
+import type { EventDraft } from '@stead/core/ha/plan.ts'
+import type { ContainerCounter } from '@stead/core/model/container-counters.ts'
+import type { ContainerLimits } from '@stead/core/model/container-limits.ts'
+import { PAGE_BYTES, type ContainerResourceName } from '@stead/core/model/container-resources.ts'
+import type { GuestId } from '@stead/core/model/ids.ts'
+import type { GuestLaunch } from '@stead/core/ports/guest-host.ts'
+import type { Clock } from '@stead/core/ports/clock.ts'
+import type { Log } from '@stead/core/ports/log.ts'
+import { fail, ok, type Result } from '@stead/core/result.ts'
+import { containerCgroup } from '../container/cgroups/cgroup-limits.ts'
+import { CounterSampler, SAMPLE_INTERVAL_MS, type ContainerRates } from '../container/cgroups/counter-sampler.ts'
+import type { LxcGuestHost } from '../container/lxc-guest-host.ts'
+import type { QemuGuestHost } from '../qemu/qemu-guest-host.ts'
+import { networkLinks, vmUsage, type VmUsage } from './vm-usage.ts'
+
+export interface HostCountersOptions {
+  readonly containers: Pick<LxcGuestHost, 'running' | 'runOf'>
+  readonly vms: Pick<QemuGuestHost, 'pids'>
+  readonly nameOf: (guest: GuestId) => string | undefined
+  readonly tell: (...drafts: readonly EventDraft[]) => void
+  readonly clock: Clock
+  readonly log: Log
+}
+
+type Amounts = { readonly [Name in ContainerResourceName]?: number }
+
+/** Of one running guest, as of the last look. A virtual machine has rates of its processors and its network only. */
+export interface GuestFigures {
+  readonly guest: GuestId
+  /** In the resources' units; what nobody counts is left out. */
+  readonly held: Amounts
+  /** Only those that are not 0. */
+  readonly failures: Amounts
+  readonly rates?: Partial<ContainerRates>
+}
+
+export interface HostFigures {
+  readonly swapBytes: number
+  readonly processesMax: number
+  readonly guests: readonly GuestFigures[]
+}
+
+interface VmFigures {
+  readonly usage: VmUsage
+  readonly at: number
+  readonly rates?: Partial<ContainerRates>
+}
+
+/** Two looks that lie closer together make no rate. */
+const RATE_MS_MIN = 1_000
+
+export class HostCounters {
+  readonly #options: HostCountersOptions
+  readonly #sampler: CounterSampler
+  readonly #notices = new LimitNotices()
+  /** What the sampler was told of each container: a change of either is told again. */
+  readonly #known = new Map<GuestId, { readonly launch: GuestLaunch; readonly init: number }>()
+  readonly #vms = new Map<GuestId, VmFigures>()
+  #looking: Promise<void> | undefined
+  #lookedAt = -Infinity
+
+  constructor(options: HostCountersOptions) {
+    this.#options = options
+    this.#sampler = new CounterSampler(() => options.clock.monotonicMs())
+  }
+
+  /** For as long as the agent lives. */
+  async keep(signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.#options
+    while (!signal.aborted) {
+      await this.#look().catch((error: unknown) => log.error('the guests could not be counted', { error }))
+      await clock.sleep(SAMPLE_INTERVAL_MS, signal)
+    }
+  }
+
+  /** One container's counters as they are now. */
+  counters(guest: GuestId): Result<readonly ContainerCounter[]> {
+    const run = this.#options.containers.runOf(guest)
+    if (!run.ok) return run
+    this.#follow(guest)
+    const sample = this.#sampler.sampleNow(guest)
+    if (!sample)
+      return fail(
+        failure('conflict', 'The container is just being started or ended', { hint: 'Ask again in a moment' }),
+      )
+    this.#notices.add(guest, sample.failures)
+    this.#tell()
+    return ok(sample.counters)
+  }
+
+  /** Of all guests that run here, at most so old. */
+  async figures(ageMsMax: number): Promise<HostFigures> {
+    const { clock } = this.#options
+    if (clock.monotonicMs() - this.#lookedAt > ageMsMax) await this.#look()
+    return {
+      ...{ swapBytes: swapBytes(), processesMax: processesMax() },
+      guests: [...this.#containerFigures(), ...this.#vmFigures()],
+    }
+  }
+
+  #look(): Promise<void> {
+    this.#looking ??= this.#lookAtAll().finally(() => (this.#looking = undefined))
+    return this.#looking
+  }
+
+  async #lookAtAll(): Promise<void> {
+    const { containers, clock } = this.#options
+    const running = new Set(containers.running)
+    for (const guest of this.#known.keys()) if (!running.has(guest)) this.#forget(guest)
+    for (const guest of running) this.#follow(guest)
+    for await (const [guest, { failures }] of this.#sampler.sampleAll()) this.#notices.add(guest as GuestId, failures)
+    this.#lookAtVms()
+    this.#tell()
+    this.#lookedAt = clock.monotonicMs()
+  }
+
+  /** Has the sampler know of a container what is so now. */
+  #follow(guest: GuestId): void {
+    const run = this.#options.containers.runOf(guest)
+    if (!run.ok) return this.#forget(guest)
+    const { launch, lxc, limits, rootFolder, countersFile } = run.value
+    // None between two runs of its system: LXC makes other control groups for the next.
+    const init = lxc.initPid()
+    if (init === undefined) return this.#forget(guest)
+    const known = this.#known.get(guest)
+    if (known?.launch === launch && known.init === init) return
+    const cgroup = containerCgroup(lxc.cgroups())
+    this.#sampler.add({
+      ...{ id: guest, cgroup, init, root: rootFolder, stateFile: countersFile },
+      limits: { ...limits, ...fileSystemLimits(rootFolder) },
+    })
+    this.#known.set(guest, { launch, init })
+  }
+
+  #forget(guest: GuestId): void {
+    if (this.#known.delete(guest)) this.#sampler.remove(guest)
+  }
+
+  #tell(): void {
+    const { clock, nameOf, tell } = this.#options
+    const due = this.#notices.due(clock.monotonicMs(), nameOf)
+    if (due.length > 0) tell(...due)
+  }
+
+  #lookAtVms(): void {
+    const { vms, clock } = this.#options
+    const { pids } = vms
+    for (const guest of this.#vms.keys()) if (!pids.has(guest)) this.#vms.delete(guest)
+    if (pids.size === 0) return
+    const links = networkLinks()
+    for (const [guest, pid] of pids) {
+      const usage = vmUsage(guest, pid, links)
+      const at = clock.monotonicMs()
+      const before = this.#vms.get(guest)
+      if (!usage || (before?.usage.pid === pid && at - before.at < RATE_MS_MIN)) continue
+      const rates = before?.usage.pid === pid ? vmRates(before, { usage, at }) : undefined
+      this.#vms.set(guest, { usage, at, ...(rates ? { rates } : {}) })
+    }
+  }
+
+  #containerFigures(): GuestFigures[] {
+    return [...this.#known.keys()].flatMap((guest) => {
+      const last = this.#sampler.lastOf(guest)
+      if (!last) return []
+      const { counters, rates } = last
+      return {
+        guest,
+        held: amounts(counters, ({ held }) => held ?? undefined),
+        failures: amounts(counters, ({ failures }) => failures || undefined),
+        ...(rates ? { rates } : {}),
+      }
+    })
+  }
+
+  #vmFigures(): GuestFigures[] {
+    return [...this.#vms].map(([guest, { usage, rates }]) => ({
+      guest,
+      held: { physpages: Math.ceil(usage.memoryBytes / PAGE_BYTES) },
+      failures: {},
+      ...(rates ? { rates } : {}),
+    }))
+  }
+}
+
+function vmRates(before: VmFigures, { usage, at }: VmFigures): Partial<ContainerRates> {
+  const seconds = (at - before.at) / 1000
+  const each = (pick: (of: VmUsage) => number) => Math.max(0, pick(usage) - pick(before.usage)) / seconds
+  return {
+    cpuPercent: each(({ cpuMicroseconds }) => cpuMicroseconds) / 10_000,
+    memoryBytes: usage.memoryBytes,
+    receivedBytesPerSecond: each(({ receivedBytes }) => receivedBytes),
+    sentBytesPerSecond: each(({ sentBytes }) => sentBytes),
+  }
+}
+
+function amounts(
+  counters: readonly ContainerCounter[],
+  pick: (counter: ContainerCounter) => number | undefined,
+): Amounts {
+  const found: { [Name in ContainerResourceName]?: number } = {}
+  for (const counter of counters) {
+    const amount = pick(counter)
+    if (amount !== undefined) found[counter.resource] = amount
+  }
+  return found
+}
+
+/** What bounds the disk is the size of its file system, whatever was wished. */
+function fileSystemLimits(root: string): ContainerLimits {
+  const { bsize, blocks, files } = statfsSync(root)
+  return { diskspace: { limit: Math.floor((blocks * bsize) / 1024) }, diskinodes: { limit: files } }
+}
+
+function swapBytes(): number {
+  const line = /^SwapTotal:\s+(\d+) kB/m.exec(readFileSync('/proc/meminfo', 'utf8'))
+  return Number(line?.[1] ?? 0) * 1024
+}
+
+/** Either may be the lower one; `pid_max` counts threads as well. */
+function processesMax(): number {
+  return Math.min(...['pid_max', 'threads-max'].map((name) => Number(readFileSync(`/proc/sys/kernel/${name}`, 'utf8'))))
+}

@@ -1,0 +1,193 @@
+/** Limits and counters of real containers: against the kernel's own files, against those who break them, and changed live. */
+import assert from 'node:assert/strict'
+import { after, before, suite, test } from 'node:test'
+import type { ContainerCounterView, GuestUseView, OvercommitView } from '@stead/api/endpoints/counters.ts'
+import type { ContainerResourceName } from '@stead/core/model/container-resources.ts'
+import { LabCluster } from './support/lab-cluster.ts'
+
+const MIB = 2 ** 20
+const PAGE = 4096
+
+suite('limits and counters of containers', { timeout: 300_000 }, () => {
+  let lab: LabCluster
+
+  before(async () => {
+    lab = await LabCluster.up({ hosts: 3 })
+    await lab.must('template', 'build', 'busybox')
+    for (const name of ['hog', 'web'])
+      await lab.must(
+        ...['ct', 'create', name, '--template', 'busybox', '--memory', '32MiB', '--disk', '64MiB'],
+        ...['--processes', '40', '--host', 'h1', '--start'],
+      )
+  })
+  after(() => lab?.down())
+
+  const counters = async (name: string) => {
+    const rows = await lab.json<ContainerCounterView[]>('ct', 'counters', name)
+    return (resource: ContainerResourceName) => {
+      const row = rows.find((each) => each.resource === resource)
+      assert.ok(row, resource)
+      return row
+    }
+  }
+
+  /** What a file of the container's control group says on its host: of v1 by its controller, else of v2. */
+  const kernel = async (name: string, controller: string, v1: string, v2: string) => {
+    const { id, host } = await lab.guest(name)
+    const group = `stead-${id}`
+    const script = [
+      `v1=/sys/fs/cgroup/${controller}/${group}/${v1}`,
+      `[ -e $v1 ] || v1=$(find /sys/fs/cgroup -path "*/${group}/${v2}" | head -1)`,
+      'cat $v1',
+    ]
+    return (await lab.must('lab', 'exec', host ?? '', '--', 'sh', '-c', script.join('; '))).trim()
+  }
+  const memoryMax = (name: string) => kernel(name, 'memory', 'memory.limit_in_bytes', 'memory.max')
+  const processesMax = (name: string) => kernel(name, 'pids', 'pids.max', 'pids.max')
+
+  const refusals = async (name: string) =>
+    (await lab.events()).filter(({ kind, subject }) => kind === 'guest.limit-reached' && subject === `guest/${name}`)
+
+  test('the table shows what the kernel has, by the names and in the units of OpenVZ', async () => {
+    const of = await counters('web')
+    const { held, maxHeld: _maxHeld, ...physpages } = of('physpages')
+    assert.deepEqual(physpages, {
+      ...{ resource: 'physpages', barrier: null, limit: (32 * MIB) / PAGE, failures: 0, enforced: 'limit' },
+    })
+    assert.equal(await memoryMax('web'), String(32 * MIB))
+    assert.equal(of('numproc').limit, 40)
+    assert.equal(await processesMax('web'), '40')
+    assert.equal(of('numproc').held, Number(await kernel('web', 'pids', 'pids.current', 'pids.current')))
+    const usedPages = Number(await kernel('web', 'memory', 'memory.usage_in_bytes', 'memory.current')) / PAGE
+    assert.ok(Math.abs((held ?? 0) - usedPages) < 512, `${held} pages are shown, the kernel has ${usedPages}`)
+    assert.equal(of('cpus').limit, 1)
+    assert.equal(of('kmemsize').enforced, 'counted')
+    const files = (await lab.must('ct', 'exec', 'web', '--', 'df', '-Pk', '/')).trim().split('\n').at(-1)!.split(/ +/)
+    assert.deepEqual([of('diskspace').limit, of('diskspace').held], [Number(files[1]), Number(files[2])])
+  })
+
+  test('who takes more memory than it may is killed in its container, and that is counted and told', async () => {
+    const { host, epoch } = await lab.guest('hog')
+    await lab.run('ct', 'exec', 'hog', '--', 'sh', '-c', 'tail -c 100m /dev/zero | wc -c')
+    const of = await counters('hog')
+    assert.ok((of('physpages').failures ?? 0) >= 1)
+    assert.ok((of('oomguarpages').failures ?? 0) >= 1)
+    assert.ok((of('physpages').maxHeld ?? 0) <= (32 * MIB) / PAGE)
+    const told = (await refusals('hog')).find(({ details }) => details?.['resource'] === 'physpages')
+    assert.deepEqual([told?.details?.['limit'], told?.details?.['failures']], [8192, of('physpages').failures])
+    assert.deepEqual([(await lab.guest('hog')).state, (await lab.guest('hog')).host], ['running', host])
+    assert.equal((await lab.guest('hog')).epoch, epoch)
+    assert.equal((await counters('web'))('physpages').failures, 0)
+  })
+
+  test('a fork bomb fills its own container only, and is one event a minute however often it was refused', async () => {
+    const bomb = 'b() { b | b & }; b; sleep 3'
+    await lab.run('ct', 'exec', 'hog', '--', 'sh', '-c', bomb)
+    const of = await counters('hog')
+    assert.ok((of('numproc').failures ?? 0) >= 1)
+    assert.ok((of('numproc').maxHeld ?? 0) <= 40)
+    assert.match(await lab.must('ct', 'exec', 'web', '--', 'echo', 'alive'), /alive/)
+    await counters('hog')
+    const told = (await refusals('hog')).filter(({ details }) => details?.['resource'] === 'numproc')
+    assert.equal(told.length, 1)
+    assert.match(told[0]?.message ?? '', /^hog was refused .* by numproc \(processes and threads\), limit 40$/)
+    assert.match(await lab.must('ct', 'list'), /REFUSED[^]*numproc \d+/)
+  })
+
+  test('limits change at once in the running container, and are the same after the agent', async () => {
+    const before = await counters('hog')
+    await lab.must('lab', 'kill', 'h1', 'agent')
+    await lab.must(
+      'ct',
+      'set',
+      'web',
+      '--memory',
+      '48MiB',
+      '--processes',
+      '60',
+      '--cpus',
+      '2',
+      '--limit',
+      'cpuunits=500',
+    )
+    await lab.until('the kernel has the new limits', async () => (await memoryMax('web')) === String(48 * MIB))
+    await lab.until('and that of processes', async () => (await processesMax('web')) === '60')
+    const of = await counters('web')
+    assert.deepEqual([of('physpages').limit, of('numproc').limit, of('cpus').limit], [12_288, 60, 2])
+    assert.equal(of('cpuunits').limit, 500)
+    // What was counted and told before is neither lost nor told again by the agent that follows.
+    const again = await counters('hog')
+    assert.equal(again('physpages').failures, before('physpages').failures)
+    assert.equal((await refusals('hog')).filter(({ details }) => details?.['resource'] === 'physpages').length, 1)
+  })
+
+  test('network and disk are held to their limits', async () => {
+    await lab.must('ct', 'set', 'web', '--limit', 'netrate=8M', '--limit', 'iolimit=2M')
+    const { id, host } = await lab.guest('web')
+    const shaped = async () => {
+      const shown = await lab.must(
+        'lab',
+        'exec',
+        host ?? '',
+        '--',
+        'tc',
+        'class',
+        'show',
+        'dev',
+        `st${id.slice(0, 8)}0`,
+      )
+      return /rate 8Mbit/.test(shown)
+    }
+    await lab.until('the card is limited', shaped)
+    const copy = `dd if=/dev/zero of=/f bs=1M count=8 oflag=direct 2>/dev/null; cut -d ' ' -f 1 /proc/uptime`
+    const times = await lab.must('ct', 'exec', 'web', '--', 'sh', '-c', `cut -d ' ' -f 1 /proc/uptime; ${copy}`)
+    const [from = 0, to = 0] = times.trim().split('\n').map(Number)
+    assert.ok(to - from >= 3, `8 MiB at 2 MiB/s took ${to - from} s`)
+    // A container that reboots has another pair of cards, and another /dev.
+    await lab.run('ct', 'exec', 'web', '--', 'sh', '-c', 'touch /dev/before; reboot')
+    await lab.until(
+      'it has rebooted',
+      async () => (await lab.run('ct', 'exec', 'web', '--', 'test', '-e', '/dev/before')).code === 1,
+    )
+    await lab.until('it has its limits again', async () => (await processesMax('web')) === '60' && (await shaped()))
+  })
+
+  test('a limit below what is used is refused with the reason, and comes true once there is room', async () => {
+    const fill = 'mount -t tmpfs none /mnt && dd if=/dev/zero of=/mnt/f bs=1M count=30 2>/dev/null'
+    await lab.must('ct', 'exec', 'web', '--', 'sh', '-c', fill)
+    await lab.must('ct', 'set', 'web', '--memory', '20MiB')
+    await lab.until('it is told why', async () =>
+      (await lab.guest('web')).pending.some(({ what, why }) => what === 'memory' && /uses more than/.test(why)),
+    )
+    assert.equal((await counters('web'))('physpages').limit, 12_288)
+    await lab.must('ct', 'exec', 'web', '--', 'rm', '/mnt/f')
+    await lab.until('the limit holds', async () => (await memoryMax('web')) === String(20 * MIB))
+    const refused = await lab.run('ct', 'set', 'web', '--limit', 'numproc=2')
+    assert.match(refused.stderr, /numproc is 2; below 8 a container does not work/)
+  })
+
+  test('what all use is one list, and what hosts have promised another', async () => {
+    const uses = await lab.json<GuestUseView[]>('top', '--once')
+    assert.deepEqual(uses.map(({ guest }) => guest).toSorted(), ['hog', 'web'])
+    const web = uses.find(({ guest }) => guest === 'web')
+    assert.deepEqual([web?.memoryLimitBytes, web?.processesMax, web?.host], [20 * MIB, 60, 'h1'])
+    const { hosts } = await lab.json<{ hosts: OvercommitView[] }>('host', 'overcommit', 'h1')
+    const promised = hosts[0]?.rows.find(({ measure }) => measure === 'processes')
+    assert.deepEqual([promised?.promised, promised?.level], [100, 'normal'])
+  })
+
+  test('the limits are the same after a stop and a start, and after a failover', async () => {
+    await lab.must('ct', 'stop', 'web', '--force')
+    await lab.must('ct', 'start', 'web')
+    assert.deepEqual([await memoryMax('web'), await processesMax('web')], [String(20 * MIB), '60'])
+    assert.equal((await counters('web'))('cpuunits').limit, 500)
+    const { host } = await lab.guest('web')
+    await lab.must('lab', 'power-off', host ?? '')
+    await lab.until('it runs elsewhere', async () => {
+      const guest = await lab.guest('web')
+      return guest.state === 'running' && guest.host !== host
+    })
+    assert.deepEqual([await memoryMax('web'), await processesMax('web')], [String(20 * MIB), '60'])
+    assert.equal((await counters('web'))('numproc').limit, 60)
+  })
+})
