@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { deadmanDecision, type SelfFencingInput } from './self-fencing.ts'
+import { deadmanDecision, type SelfFencingInput, isGuarded } from './self-fencing.ts'
 
 const BASE: SelfFencingInput = {
   now: 100_000,
@@ -92,4 +92,12 @@ test('property: stamps from the future are no evidence', () => {
       assert.equal(decision.kind, 'let-fire')
     }),
   )
+})
+
+test('guests may be started only under a guardian that has armed the deadman, or need not', () => {
+  const view = { at: 0, peers: {}, startedMs: 0, observingMs: 0, stalled: false, isolated: false }
+  assert.equal(isGuarded(undefined), false)
+  assert.equal(isGuarded({ ...view, isolated: true }), false)
+  assert.equal(isGuarded({ ...view, isolated: true, deadlineInMs: 400 }), true)
+  assert.equal(isGuarded(view), true)
 })

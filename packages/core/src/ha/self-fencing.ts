@@ -27,6 +27,7 @@
  * While HA is disarmed no host fences itself. A host that is cut off when HA is armed again does not hear of it and goes
  * on; its guests may be recovered elsewhere all the same, since storage refuses their older epochs.
  */
+import type { HeartbeatView } from '../ports/fence.ts'
 export interface SelfFencingInput {
   /** Monotonic ms, as all moments here. */
   readonly now: number
@@ -77,4 +78,12 @@ export function deadmanDecision(input: SelfFencingInput): SelfFencingDecision {
   const until = newest + grantMs
   if (until <= now) return { kind: 'let-fire', until, reason: 'deadline-passed', ...common }
   return { kind: 'renew', until, reason: lease >= contact ? 'lease' : 'contact', ...common }
+}
+
+/**
+ * Whether guests may be started on this host: its guardian lives, and has armed what ends them when it is cut off, or need
+ * not. One that stands still since the host has booted never will.
+ */
+export function isGuarded(view: HeartbeatView | undefined): boolean {
+  return view !== undefined && (view.deadlineInMs !== undefined || !view.isolated)
 }

@@ -42,6 +42,7 @@ async function startWith(event: Pick<GuestEvent, 'kind'> & Record<string, unknow
       inspect: async () => ok({ exports: [] }),
     }),
     legWatch: { watch: () => () => undefined },
+    fence: { view: () => ({ isolated: false }) },
     network: { removeTaps: async () => ok() },
     probe: { forget: () => undefined },
     guests: {

@@ -26,6 +26,7 @@ import { MediumKeeper } from './guest-media.ts'
 import { GuestReport } from './guest-report.ts'
 import { HardwareKeeper, startingKey } from './hardware-keeper.ts'
 import { bootOf, RunRecords } from './run-records.ts'
+import { isGuarded } from '../ha/self-fencing.ts'
 import { watchdogEvent } from './watchdog-event.ts'
 import { RunSnapshots } from './run-snapshots.ts'
 import { yieldToSurvivors } from './surviving-replicas.ts'
@@ -36,6 +37,8 @@ const SHUTDOWN_PATIENCE_MS = 30_000
 const SHUTDOWN_REPEAT_MS = 3_000
 /** A run that lasted this long proves that earlier failures are over. */
 const STABLE_MS = 60_000
+/** Between two looks whether the guardian watches over this host. */
+const GUARDIAN_LOOK_MS = 50
 /** From the grant to a guest that runs here, of one that came over live: its last state is sent in that time. */
 const ARRIVAL_MS_MAX = 20_000
 
@@ -218,7 +221,13 @@ export class GuestRun {
       await new RunRecords(this.#context, this.#guest, mine.epoch).release(true, 'it was not running', 0)
       return
     }
+    if (!isGuarded(this.#context.fence.view())) return this.#waitForGuardian()
     await this.#start(guest, mine)
+  }
+
+  async #waitForGuardian(): Promise<void> {
+    await this.#context.clock.sleep(GUARDIAN_LOOK_MS)
+    this.#lookAgain = true
   }
 
   async #start(guest: Guest, grant: Grant): Promise<void> {
