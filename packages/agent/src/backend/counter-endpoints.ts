@@ -115,18 +115,22 @@ function guestUse(host: HostId, guest: Guest, { held, failures, rates = {} }: Gu
   )
   return {
     ...{ guest: guest.name, id: guest.id, kind: guest.kind, host },
-    cpuPercent: rates.cpuPercent ?? null,
+    cpuPercent: rounded(rates.cpuPercent, 10),
     memoryHeldBytes: bytes(held.physpages),
     memoryLimitBytes: guest.kind === 'ct' ? bytes(physpages?.limit) : guest.memoryBytes,
     swapHeldBytes: bytes(held.swappages),
     processes: held.numproc ?? null,
     processesMax: guest.kind === 'ct' ? (numproc?.limit ?? null) : null,
-    readBytesPerSecond: rates.readBytesPerSecond ?? null,
-    writtenBytesPerSecond: rates.writtenBytesPerSecond ?? null,
-    receivedBytesPerSecond: rates.receivedBytesPerSecond ?? null,
-    sentBytesPerSecond: rates.sentBytesPerSecond ?? null,
+    readBytesPerSecond: rounded(rates.readBytesPerSecond),
+    writtenBytesPerSecond: rounded(rates.writtenBytesPerSecond),
+    receivedBytesPerSecond: rounded(rates.receivedBytesPerSecond),
+    sentBytesPerSecond: rounded(rates.sentBytesPerSecond),
     refused: Object.fromEntries(refused),
   }
+}
+
+function rounded(figure: number | undefined, parts = 1): number | null {
+  return figure === undefined ? null : Math.round(figure * parts) / parts
 }
 
 function limitsOf({ memoryBytes, cpus, container }: Guest): ContainerLimits {

@@ -53,7 +53,8 @@ async function printOnce(session: Session, order: Order): Promise<void> {
 /** Until Ctrl-C. A cluster that does not answer for a moment is asked again. */
 async function printAlways(session: Session, order: Order, intervalMs: number): Promise<void> {
   const { stdout } = session.terminal
-  const ageMs = Math.min(intervalMs, 60_000)
+  // Half of it, so that no look shows what the one before has shown.
+  const ageMs = Math.min(Math.max(Math.round(intervalMs / 2), 1_000), 60_000)
   while (!session.signal.aborted) {
     const { items, silent } = await look(session, order, { ageMs })
     if (session.format === 'table') {
