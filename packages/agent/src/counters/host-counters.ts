@@ -135,11 +135,17 @@ export class HostCounters {
     if (init === undefined) return this.#forget(guest)
     const known = this.#known.get(guest)
     if (known?.launch === launch && known.init === init) return
-    const cgroup = containerCgroup(lxc.cgroups())
-    this.#sampler.add({
-      ...{ id: guest, cgroup, init, root: rootFolder, stateFile: countersFile },
-      limits: { ...limits, ...fileSystemLimits(rootFolder) },
-    })
+    try {
+      const cgroup = containerCgroup(lxc.cgroups())
+      this.#sampler.add({
+        ...{ id: guest, cgroup, init, root: rootFolder, stateFile: countersFile },
+        limits: { ...limits, ...fileSystemLimits(rootFolder) },
+      })
+    } catch (error) {
+      // It ends at this very moment, and its groups and its disk with it; the others are counted all the same.
+      this.#options.log.debug('a container cannot be counted now', { guest, error })
+      return this.#forget(guest)
+    }
     this.#known.set(guest, { launch, init })
   }
 
