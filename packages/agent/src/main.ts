@@ -15,7 +15,7 @@ import type { HostContext } from '@stead/core/host/host-context.ts'
 import type { BlobId, GuestId, HostId, VolumeId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
 import type { Grant } from '@stead/core/model/grant.ts'
-import type { ImageDisk, Volume } from '@stead/core/model/volume.ts'
+import type { Volume } from '@stead/core/model/volume.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { createApiBackend } from './backend/api-backend.ts'
 import { confirmDead } from './backend/confirm-dead.ts'
@@ -34,6 +34,7 @@ import { watchMembership } from './etcd/membership-watch.ts'
 import { SysfsHostDevices } from './devices/sysfs-host-devices.ts'
 import { GuardianFence } from './guardian/guardian-fence.ts'
 import { containersOf } from './container/host-containers.ts'
+import { diskCopies } from './disk-copies.ts'
 import { ClusterDecisions, decisionCalls } from './cluster-decisions.ts'
 import { DecisionHistory } from './decision-history.ts'
 import { History } from './history.ts'
@@ -53,7 +54,6 @@ import { Companion } from './process/companion.ts'
 import { guardianCompanions } from './process/guardian-companions.ts'
 import { detectAccelerator, detectQemuVersion, processorFor } from './qemu/accelerator.ts'
 import { newestMachineType } from './qemu/machine-type.ts'
-import { DiskCapture } from './images/disk-capture.ts'
 import { ImageImporter } from './images/image-import.ts'
 import { checkKernel } from './qemu/blob-check.ts'
 import { QemuGuestMemory } from './qemu/qemu-guest-memory.ts'
@@ -68,7 +68,6 @@ const NBD_PORT_FIRST = 10_809
 /** A change of etcd's leader is seen as calls that hang: giving up on them early is what makes a failover quick. */
 const STORE_CALL_TIMEOUT_MS = 400
 const DEADMAN_WAIT_MS = 5_000
-const CAPTURE_TIMEOUT_MS = 20 * 60_000
 /** Images are large; small files are there at once. */
 const SPREAD_TIMEOUT_MS = 20 * 60_000
 
@@ -172,14 +171,12 @@ async function main(configPath: string | undefined): Promise<void> {
     blobPath: (blob) => blobs.ensure(blob),
     remoteDigests: (host, volume, pool, range) => peers.volumes(host as HostId).digests(volume, pool, range),
   })
-  const capturer = new DiskCapture({
-    workFolder: join(config.stateDir, 'imports'),
-    reading: (volume, pool, task) => volumes.withReadingExport(volume, pool, task),
-    keep: (path, blob) => blobs.take(path, blob),
-    ...(config.guestUser ? { user: config.guestUser } : {}),
-  })
   const namespacePid = () => guestNamespace(fence, deadman)
   const guests = hostGuests({ config, helper, namespacePid, mirror, events, clock, log })
+  const copies = diskCopies({
+    ...{ self, config, volumes, peers, containers: guests.containers },
+    keep: (path, blob) => blobs.take(path, blob),
+  })
   const memory = new QemuGuestMemory({
     processes: guests.vms.processes,
     places: imagesOfAllHosts({ self, own: volumes.images, client: (host) => peers.client(host) }),
@@ -257,12 +254,8 @@ async function main(configPath: string | undefined): Promise<void> {
     consoles,
     heldSnapshots: (host) => context.volumesOn(host).heldSnapshots(),
     checkKernel,
-    captureDisk: async (host, volume, pool) =>
-      host === self
-        ? capturer.capture(volume, pool)
-        : ((await peers
-            .client(host)
-            .callGuest('capture-disk', { volume, pool }, CAPTURE_TIMEOUT_MS)) as Result<ImageDisk>),
+    captureDisk: copies.captureDisk,
+    dumpContainer: copies.dumpContainer,
     images: importer,
     spreadBlobs: async (digests, copies = Infinity) => {
       const others = peers.online().filter((host) => mirror.state.hosts.get(host)?.value.role === 'compute')
@@ -291,10 +284,7 @@ async function main(configPath: string | undefined): Promise<void> {
       ...arrivalCalls(arrivals),
       ...memoryImages.calls,
       ...consoles.calls,
-      'capture-disk': (input) => {
-        const { volume, pool } = input as { volume: VolumeId; pool: string }
-        return capturer.capture(volume, pool)
-      },
+      ...copies.calls,
       'fetch-blobs': async (input) => {
         const digests = Array.isArray(input) ? (input as BlobId[]) : []
         const fetched = await Promise.all(digests.map((digest) => blobs.ensure(digest)))

@@ -1,6 +1,7 @@
 /** The API: every endpoint, by id. Routes, OpenAPI, the typed client and the command line's help follow from it. */
 import { CLUSTER_ENDPOINTS } from './endpoints/cluster.ts'
 import { CONSOLE_ENDPOINTS } from './endpoints/consoles.ts'
+import { CONTAINER_DUMP_ENDPOINTS } from './endpoints/container-dumps.ts'
 import { CONTAINER_TEMPLATE_ENDPOINTS } from './endpoints/container-templates.ts'
 import { COUNTER_ENDPOINTS } from './endpoints/counters.ts'
 import { DECISION_ENDPOINTS } from './endpoints/decisions.ts'
@@ -34,6 +35,7 @@ export const ENDPOINTS = {
   ...REPLICA_MOVE_ENDPOINTS,
   ...TEMPLATE_ENDPOINTS,
   ...CONTAINER_TEMPLATE_ENDPOINTS,
+  ...CONTAINER_DUMP_ENDPOINTS,
   ...RULE_ENDPOINTS,
   ...POLICY_ENDPOINTS,
 } as const

@@ -2,6 +2,7 @@
 import type { ApiBackend } from '../http/backend.ts'
 import { Desk, type BackendContext } from './desk.ts'
 import { consoleEndpoints } from './console-endpoints.ts'
+import { containerDumpEndpoints } from './container-dump-endpoints.ts'
 import { containerTemplateEndpoints } from './container-template-endpoints.ts'
 import { counterEndpoints } from './counter-endpoints.ts'
 import { decisionEndpoints } from './decision-endpoints.ts'
@@ -37,6 +38,7 @@ export function createApiBackend(context: BackendContext): ApiBackend {
     ...replicaMoveEndpoints(desk),
     ...templateEndpoints(desk),
     ...containerTemplateEndpoints(desk),
+    ...containerDumpEndpoints(desk),
     ...historyEndpoints(desk),
     ...ruleEndpoints(desk),
     ...policyEndpoints(desk),

@@ -20,6 +20,7 @@ import type { ApiBackend, BackendId, RequestContext } from '../http/backend.ts'
 import { realClock, realRandom } from '../real-clock.ts'
 import { createApiBackend } from './api-backend.ts'
 import type { AskCounters } from './counter-endpoints.ts'
+import type { BackendContext } from './desk.ts'
 
 const COLLECTIONS = [
   'hosts',
@@ -49,6 +50,8 @@ export class TestBackend {
   }
   readonly #cluster: ClusterFixture
   readonly #history: History
+  /** What hosts answer who are to dump a container. */
+  dumpContainer: BackendContext['dumpContainer'] = async () => fail(failure('not_found', 'no container'))
   readonly #backend: ApiBackend
 
   private constructor(
@@ -89,6 +92,7 @@ export class TestBackend {
       consoles: { ticket: notHere, paste: async () => notHere(), screenshot: async () => notHere() },
       checkKernel: async () => ok(),
       captureDisk: async () => fail(failure('not_found', 'no disk')),
+      dumpContainer: (host, order) => this.dumpContainer(host, order),
       images: {
         import: async () => ok({ kind: 'disk', disks: [] }),
         importRoot: async ({ source }) =>

@@ -15,6 +15,7 @@ import type { Desk } from './desk.ts'
 import { guestsSharing, IMAGE_COPIES, largestPoolBytes, spreadFiles } from './storage-endpoints.ts'
 import { rootFactsView } from './views.ts'
 
+const OWN_COPY_MS = 1_000
 /** A root with more is no template: ext4 itself needs a quarter of a kilobyte for each. */
 const FILES_MAX = 2_000_000
 /** Of one day, without versions of their own. */
@@ -23,7 +24,7 @@ const IMPORTS_A_DAY_MAX = 100
 type Answers = Pick<ApiBackend, 'template.list' | 'template.show' | 'template.import' | 'template.delete'>
 
 export function containerTemplateEndpoints(desk: Desk): Answers {
-  const { store, blobs, clock, images } = desk.context
+  const { store, blobs, clock, images, mirror } = desk.context
   return {
     'template.list': async () =>
       desk.loaded((state) => {
@@ -55,6 +56,8 @@ export function containerTemplateEndpoints(desk: Desk): Answers {
       })
       if (!outcome.ok) return outcome
       if (!outcome.value.committed) return versionTaken(name)
+      // Who makes a container of it next, here, must find it.
+      await mirror.until((state) => state.images.has(name), clock.sleep(OWN_COPY_MS))
       return ok({ template: templateView(desk.state, image, true), leftOut: [...leftOut] })
     },
     'template.delete': async ({ params }) => {

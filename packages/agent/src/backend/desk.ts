@@ -21,6 +21,7 @@ import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { BlobStore } from '../blobs/blob-store.ts'
 import type { ConsoleRouter } from '../console/console-router.ts'
 import type { ClusterDecisions } from '../cluster-decisions.ts'
+import type { DumpedContainer, DumpOrder } from '../container/container-dumps.ts'
 import type { History } from '../history.ts'
 import type { RequestContext } from '../http/backend.ts'
 import type { ImageImporter } from '../images/image-import.ts'
@@ -68,6 +69,8 @@ export interface BackendContext {
   readonly checkKernel: (path: string) => Promise<Result<unknown>>
   /** The disk of a replica as a file in that host's blobs. */
   readonly captureDisk: (host: HostId, volume: VolumeId, pool: string) => Promise<Result<ImageDisk>>
+  /** A container as a file in that host's blobs. */
+  readonly dumpContainer: (host: HostId, order: DumpOrder) => Promise<Result<DumpedContainer>>
   /** What makes images of uploads. */
   readonly images: Pick<ImageImporter, 'import' | 'importRoot'>
   /**

@@ -119,6 +119,8 @@ export class LxcGuestHost implements GuestHost {
     const known = this.#runs.get(guest)
     const place = await this.#place(guest)
     const found = known ? ok(known) : place.ok ? await ContainerRun.adopt(this.#runOptions(guest, place.value)) : place
+    // An agent that died in the middle of a dump has left it suspended.
+    if (!known && found.ok && found.value) await found.value.lxc.thaw()
     const inspected = found.ok && found.value ? await found.value.inspect() : undefined
     if (found.ok && found.value && inspected?.ok) {
       this.#runs.set(guest, found.value)

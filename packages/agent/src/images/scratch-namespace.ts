@@ -13,14 +13,10 @@ import { chown, mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { failure } from '@stead/core/errors.ts'
+import { IDS_PER_CONTAINER, SCRATCH_ID_BASE } from '@stead/core/model/container.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 
-/**
- * The host's ids behind 0 to 65,535 of the namespace: far above those of users (below 2^16), of `/etc/subuid` (from
- * 100,000), of systemd's containers (below 1,879,048,192) and of our own; the last block below 2^31.
- */
-export const SCRATCH_ID_BASE = 2 ** 31 - 2 * 65_536
-const IDS = 65_536
+const IDS = IDS_PER_CONTAINER
 
 const ADDRESS_SPACE_BYTES = 2 * 2 ** 30
 const COMPLAINT_BYTES_MAX = 64 * 1024

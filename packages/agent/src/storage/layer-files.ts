@@ -40,6 +40,14 @@ export async function readStack(pool: PoolConfig, volume: VolumeId): Promise<Res
   }
 }
 
+/** The layer that, with those below it, is what the snapshot shows. */
+export async function layerHolding(pool: PoolConfig, volume: VolumeId, snapshot: SnapshotId): Promise<Result<Layer>> {
+  const stack = await readStack(pool, volume)
+  if (!stack.ok) return stack
+  const layer = stack.value.find(({ holds }) => holds === snapshot)
+  return layer ? ok(layer) : fail(failure('not_found', `Pool ${pool.name} has no such snapshot of volume ${volume}`))
+}
+
 /** Durable when it returns. */
 export async function writeStack(pool: PoolConfig, volume: VolumeId, stack: LayerStack): Promise<Result<void>> {
   const path = stackPath(pool, volume)

@@ -28,6 +28,7 @@ import { BITMAP_DIRTY } from '../nbd/nbd-protocol.ts'
 import { ALLOCATION, blockDigests } from './block-digests.ts'
 import { BLOCK_BYTES, normalizeRanges } from './byte-ranges.ts'
 import { cleanAfterDeadAgent } from './dead-agent-leftovers.ts'
+import { layerHolding } from './layer-files.ts'
 import { keptEpochs, noteKeptRun } from './kept-runs.ts'
 import { KeyedLock } from './keyed-lock.ts'
 import { MemoryImages } from './memory-images.ts'
@@ -547,16 +548,22 @@ export class QsdVolumeHost implements VolumeHost {
     }
   }
 
-  /** Serves the replica read-only as long as the task takes. Somebody may write it meanwhile. */
+  /**
+   * Serves the replica read-only as long as the task takes, as a snapshot shows it where one is named. Without, somebody
+   * may write it meanwhile.
+   */
   async withReadingExport<T>(
     volume: VolumeId,
     pool: string,
     task: (from: ReadingExport) => Promise<Result<T>>,
+    snapshot?: SnapshotId,
   ): Promise<Result<T>> {
     const opened = await this.#withReplica(volume, pool, async (place) => {
       const size = await this.#sizeOf(place.pool, volume)
+      const layer = snapshot === undefined ? ok(undefined) : await layerHolding(place.pool, volume, snapshot)
+      if (!layer.ok) return layer
       const there = size.ok ? await place.node.open() : size
-      const reading = there.ok ? await place.node.openForReading() : there
+      const reading = there.ok ? await place.node.openForReading(undefined, layer.value) : there
       return size.ok && reading.ok ? ok({ ...reading.value, place, sizeBytes: size.value }) : (reading as Result<never>)
     })
     if (!opened.ok) return opened

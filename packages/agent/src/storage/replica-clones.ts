@@ -55,6 +55,17 @@ export async function clonesIn(pool: PoolConfig): Promise<readonly Clone[]> {
   })
 }
 
+/** The file that is the snapshot, where it is a clone. */
+export async function sealedClone(
+  pool: PoolConfig,
+  volume: VolumeId,
+  snapshot: SnapshotId,
+): Promise<string | undefined> {
+  const clones = await clonesIn(pool)
+  const found = clones.some((clone) => clone.isSealed && clone.volume === volume && clone.snapshot === snapshot)
+  return found ? clonePath(pool, volume, snapshot) : undefined
+}
+
 /**
  * Leaves an empty file in the clone's place. There must be room for the volume to be written anew as a whole: each block
  * that a clone shares takes a new one then.

@@ -204,13 +204,13 @@ export class VolumeNode {
 
   async addExport(
     name: string,
-    how: { readonly writable: boolean; readonly bitmaps?: readonly string[] },
+    how: { readonly writable: boolean; readonly bitmaps?: readonly string[]; readonly node?: string },
   ): Promise<Result<void>> {
     const added = await this.#daemon.call('block-export-add', {
       type: 'nbd',
       id: name,
       name,
-      'node-name': this.topNode,
+      'node-name': how.node ?? this.topNode,
       writable: how.writable,
       ...(how.bitmaps ? { bitmaps: how.bitmaps } : {}),
     })
@@ -293,10 +293,12 @@ export class VolumeNode {
 
   /**
    * Opens a read-only export, with a frozen copy of `bitmap` when one is named: the bitmap itself then stays free
-   * for everybody, and may be recording. `context` is the name to ask block status for.
+   * for everybody, and may be recording. `context` is the name to ask block status for. With `layer`, of the volume as
+   * that one and those below it show it.
    */
   async openForReading(
     bitmap?: string,
+    layer?: Layer,
   ): Promise<Result<{ readonly exportName: string; readonly context?: string; readonly close: () => Promise<void> }>> {
     const mark = `${SNAPSHOT_PREFIX}${randomBytes(6).toString('hex')}`
     const exportName = `vol-${this.#volume}-${mark}`
@@ -315,6 +317,7 @@ export class VolumeNode {
     }
     const added = await this.addExport(exportName, {
       writable: false,
+      ...(layer ? { node: this.layerNode(layer) } : {}),
       ...(bitmap === undefined ? {} : { bitmaps: [mark] }),
     })
     if (!added.ok) {

@@ -9,6 +9,9 @@ import { action, valueOf, type Session, type Terminal } from '../session.ts'
 import { finished, settle } from '../waiting.ts'
 import { addCtCounters } from './ct-counters.ts'
 import { addCtCreate } from './ct-create.ts'
+import { addCtDump } from './ct-dump.ts'
+import { addCtImport } from './ct-import.ts'
+import { addCtRestore } from './ct-restore.ts'
 import { addContainerOptions, containerFrom, liftedBy, presetOf, type ContainerOptions } from './ct-options.ts'
 import { addGuestCommands, guestText, parseHa } from './guest.ts'
 import { ACCEPT_BREACH } from './host.ts'
@@ -23,6 +26,9 @@ export function addCtCommands(program: Command, terminal: Terminal): void {
   const ct = program.command('ct').description('System containers')
   addCtCreate(ct, terminal)
   addGuestCommands(ct, terminal)
+  addCtDump(ct, terminal)
+  addCtRestore(ct, terminal)
+  addCtImport(ct, terminal)
   addSerialConsole(ct, terminal)
   addCtCounters(ct, terminal)
   ct.command('exec')

@@ -9,6 +9,12 @@ const ID_BASE_FIRST = 1_000_000
 /** The kernel's ids are of 32 bits, and -1 is none. */
 const ID_BASE_LAST = 0xffff_ffff - 2 * IDS_PER_CONTAINER
 
+/**
+ * Archives of strangers are unpacked as 0 to 65,535 of these ids: far above those of users (below 2^16), of `/etc/subuid`
+ * (from 100,000) and of systemd's containers (below 1,879,048,192); the last block but one below 2^31.
+ */
+export const SCRATCH_ID_BASE = 2 ** 31 - 2 * IDS_PER_CONTAINER
+
 /** How its system is begun and ended: what its template knows. */
 export interface ContainerSystem {
   /** What asks its init to shut down: `SIGPWR`, `SIGRTMIN+3` of systemd, `SIGUSR1` of busybox. */
@@ -57,6 +63,7 @@ export interface ContainerHost {
 
 /** The lowest base that nobody has; undefined when all are taken. */
 export function freeIdBase(taken: ReadonlySet<number>): number | undefined {
-  for (let base = ID_BASE_FIRST; base <= ID_BASE_LAST; base += IDS_PER_CONTAINER) if (!taken.has(base)) return base
+  for (let base = ID_BASE_FIRST; base <= ID_BASE_LAST; base += IDS_PER_CONTAINER)
+    if (!taken.has(base) && Math.abs(base - SCRATCH_ID_BASE) >= IDS_PER_CONTAINER) return base
   return undefined
 }

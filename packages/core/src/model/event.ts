@@ -28,6 +28,7 @@ export const EVENT_KINDS = [
   'guest.watchdog',
   'guest.changed',
   'guest.limit-reached',
+  'guest.dumped',
   'grant.committed',
   'grant.released',
   'export.revoked',

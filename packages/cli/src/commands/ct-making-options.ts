@@ -1,0 +1,51 @@
+/** Options of `ct restore` and `ct import`: what is said of a container beside what its file says. */
+import type { Command } from 'commander'
+import type { ContainerChoices } from '../import/container-request.ts'
+import { badArgument, parseCount, parseSize } from '../quantities.ts'
+import { addContainerOptions, containerFrom, type ContainerOptions } from './ct-options.ts'
+
+export interface MakingOptions extends ContainerOptions {
+  readonly name?: string
+  readonly memory?: string
+  readonly disk?: string
+  readonly cpus?: string
+  readonly replicas?: string
+  readonly pool?: string
+  readonly host?: string
+  readonly privileged?: boolean
+  readonly nesting?: boolean
+  readonly start?: boolean
+}
+
+export function addMakingOptions(command: Command): Command {
+  const made = command
+    .option('--memory <size>', 'memory, instead of what the file says')
+    .option('--disk <size>', 'size of its root, instead of what the file says')
+    .option('--cpus <n>', 'processors that it may use, instead of what the file says')
+    .option('--replicas <n>', 'copies of each disk on different hosts: 1, 2 or 3', '2')
+    .option('--pool <name>', 'pool of the disks on each host')
+    .option('--host <host>', 'where it should run')
+    .option('--nesting', 'it may make containers itself; weakens what keeps it in')
+    .option('--privileged', "its root is the host's root: only for those whom you trust like the host itself")
+    .option('--start', 'start it once its disks exist')
+  return addContainerOptions(made)
+}
+
+export function choicesFrom(options: MakingOptions): ContainerChoices {
+  const { name, memory, disk, cpus, pool, host } = options
+  const replicas = parseCount(options.replicas ?? '2', '--replicas')
+  if (replicas !== 1 && replicas !== 2 && replicas !== 3) throw badArgument(`--replicas: ${replicas} is not 1, 2 or 3`)
+  return {
+    ...(name === undefined ? {} : { name }),
+    ...(memory === undefined ? {} : { memoryBytes: parseSize(memory, '--memory') }),
+    ...(disk === undefined ? {} : { diskBytes: parseSize(disk, '--disk') }),
+    ...(cpus === undefined ? {} : { cpus: parseCount(cpus, '--cpus') }),
+    ...(pool === undefined ? {} : { pool }),
+    ...(host === undefined ? {} : { host }),
+    replicas,
+    privileged: options.privileged === true,
+    nesting: options.nesting === true,
+    start: options.start === true,
+    container: containerFrom(options),
+  }
+}
