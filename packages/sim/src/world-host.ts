@@ -132,8 +132,8 @@ export class WorldHost {
       },
       onStart: (process) => checks.started(id, process),
       onEnd: (process) => checks.ended(id, process),
-      onAcknowledged: (_, disk) => checks.writes.acknowledge(disk),
-      onFlushed: (_, disk, upTo) => checks.writes.flushed(disk, upTo),
+      onAcknowledged: (process, disk) => checks.writes.acknowledge(process, disk),
+      onFlushed: (process, disk, upTo) => checks.writes.flushed(process, disk, upTo),
     })
     this.volumes = new MemoryVolumeHost({
       host: id,

@@ -21,6 +21,8 @@ interface Promised {
   readonly before: number[]
   /** By block: the highest number that the guest was told lasts. */
   readonly flushed: number[]
+  /** The newest run that has begun. */
+  begunEpoch: number
   /** Hosts that have lost their power with a current replica; until it is called stale, or a run has begun with it. */
   readonly undoneOn: Set<HostId>
   /** Hosts that the volume's newest record calls current. */
@@ -49,6 +51,7 @@ export class KeptWrites {
       written: zeros(),
       before: zeros(),
       flushed: zeros(),
+      begunEpoch: 0,
       undoneOn: new Set(),
       current: undefined,
     })
@@ -68,6 +71,7 @@ export class KeptWrites {
       const promised = this.#promised.get(volume)
       const [first, ...others] = connections
       if (!promised || !first) continue
+      promised.begunEpoch = Math.max(promised.begunEpoch, launch.epoch)
       const numbers = this.#evidence.numbersOn(first.leg.host as HostId, volume)
       for (const other of others) this.#sameOn(volume, first.leg.host, other.leg.host, 'a run begins, but')
       const slot = firstBelow(promised.written, numbers)
@@ -79,10 +83,10 @@ export class KeptWrites {
     }
   }
 
-  acknowledge({ volume, acknowledged }: Disk): void {
+  acknowledge(process: Process, { volume, acknowledged }: Disk): void {
     this.#acknowledged += 1
     const promised = this.#promised.get(volume)
-    if (!promised) return
+    if (!promised || this.#isOver(promised, process)) return
     const slot = slotOf(acknowledged)
     promised.before[slot] = promised.written[slot] ?? 0
     promised.written[slot] = Math.max(promised.written[slot] ?? 0, acknowledged)
@@ -90,9 +94,9 @@ export class KeptWrites {
   }
 
   /** `upTo`: the last write that was done when the flush was sent. */
-  flushed({ volume }: Disk, upTo: number): void {
+  flushed(process: Process, { volume }: Disk, upTo: number): void {
     const promised = this.#promised.get(volume)
-    if (!promised) return
+    if (!promised || this.#isOver(promised, process)) return
     for (const [slot, written] of promised.written.entries()) {
       // A write may have been done after the flush was sent: then the one before it is what lasts.
       const last = written <= upTo ? written : (promised.before[slot] ?? 0)
@@ -106,6 +110,14 @@ export class KeptWrites {
           `write ${promised.flushed[slot]} of ${volume} was flushed, but the current replica on ${host} could lose it`,
         )
     }
+  }
+
+  /**
+   * What a run hears after its successor has begun promises nothing: it woke up from standing still, and is about to end.
+   * Until then a write that it was told is done was done, and its successor must find it.
+   */
+  #isOver({ begunEpoch, grantKey }: Promised, { launch }: Process): boolean {
+    return begunEpoch > launch.epoch && (this.#evidence.record<Grant>(grantKey)?.epoch ?? 0) > launch.epoch
   }
 
   /** A run is over. If a current replica's host has lost its power before that, two failures came together. */
