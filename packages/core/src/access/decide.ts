@@ -1,0 +1,98 @@
+/**
+ * Whether a principal may do something to an object, and why. Pure; the only place that knows how permissions add up.
+ * docs/internals/access.md says it in words.
+ */
+import {
+  tokenKey,
+  type AccessPermission,
+  type AccessRecords,
+  type Principal,
+  type SubjectKind,
+} from '../model/access.ts'
+import { BUILT_IN_ROLES, NO_ACCESS, type Privilege, type Role } from './privilege.ts'
+
+export interface AccessDecision {
+  readonly allowed: boolean
+  /** One sentence, for who asks why. */
+  readonly because: string
+  /** What decided; absent where nothing was said, or where nothing needed to be. */
+  readonly by?: AccessPermission
+}
+
+/** `/projects/p/guests/g` -> `/`, `/projects/p`, `/projects/p/guests/g`: each object is a kind and a name. */
+export function levelsOf(path: string): readonly string[] {
+  const parts = path.split('/').filter(Boolean)
+  const levels = ['/']
+  // `/access` has no name.
+  for (let end = Math.min(2, parts.length); end <= parts.length && parts.length > 0; end += 2)
+    levels.push(`/${parts.slice(0, end).join('/')}`)
+  return levels
+}
+
+/** `wallMs`: users and tokens expire. */
+export function decide(
+  records: AccessRecords,
+  principal: Principal,
+  privilege: Privilege,
+  path: string,
+  wallMs: number,
+): AccessDecision {
+  if (principal.kind === 'root') return { allowed: true, because: `it is root of ${principal.host}` }
+  const userName = principal.kind === 'user' ? principal.name : principal.user
+  const user = records.users.get(userName)
+  if (!user) return refused(`there is no user ${userName}`)
+  if (user.disabled) return refused(`${userName} is disabled`)
+  if (user.expiresAt !== undefined && user.expiresAt <= wallMs) return refused(`${userName} has expired`)
+  const groups = [...records.groups.values()].filter(({ members }) => members.includes(userName))
+  const ofUser = walk(records, privilege, path, [
+    { kind: 'user', names: new Set([userName]) },
+    { kind: 'group', names: new Set(groups.map(({ name }) => name)) },
+  ])
+  if (principal.kind === 'user' || !ofUser.allowed) return ofUser
+  const token = records.tokens.get(tokenKey(principal))
+  if (!token) return refused(`there is no token ${tokenKey(principal)}`)
+  if (token.expiresAt !== undefined && token.expiresAt <= wallMs) return refused(`${tokenKey(token)} has expired`)
+  if (!token.separated) return ofUser
+  return walk(records, privilege, path, [{ kind: 'token', names: new Set([tokenKey(token)]) }])
+}
+
+interface Asker {
+  readonly kind: SubjectKind
+  readonly names: ReadonlySet<string>
+}
+
+/** From the object up; on each level who is named first is asked first. */
+function walk(records: AccessRecords, privilege: Privilege, path: string, askers: readonly Asker[]): AccessDecision {
+  const levels = levelsOf(path)
+  for (const level of levels.toReversed()) {
+    for (const { kind, names } of askers) {
+      const said = records.permissions.filter(
+        ({ subject, path: at, propagate }) =>
+          at === level && subject.kind === kind && names.has(subject.name) && (propagate || level === levels.at(-1)),
+      )
+      if (said.length > 0) return judge(records, privilege, said)
+    }
+  }
+  return refused(`nothing is said of ${path} or of what it lies in`)
+}
+
+function judge(records: AccessRecords, privilege: Privilege, said: readonly AccessPermission[]): AccessDecision {
+  const ban = said.find(({ role }) => role === NO_ACCESS)
+  if (ban) return { allowed: false, because: `${sentence(ban)}`, by: ban }
+  const grant = said.find(({ role }) => roleOf(records, role)?.privileges.includes(privilege))
+  if (grant) return { allowed: true, because: sentence(grant), by: grant }
+  const first = said[0]!
+  return { allowed: false, because: `${sentence(first)}, which does not include ${privilege}`, by: first }
+}
+
+export function roleOf(records: Pick<AccessRecords, 'roles'>, name: string): Role | undefined {
+  return BUILT_IN_ROLES.find((role) => role.name === name) ?? records.roles.get(name)
+}
+
+function sentence({ subject, role, path }: AccessPermission): string {
+  return `the ${subject.kind} ${subject.name} has the role ${role} on ${path}`
+}
+
+function refused(because: string): AccessDecision {
+  return { allowed: false, because }
+}

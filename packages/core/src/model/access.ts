@@ -1,0 +1,69 @@
+/** Who there is, and what they may. What proves who somebody is lies elsewhere: docs/internals/access.md. */
+import type { Role } from '../access/privilege.ts'
+
+export interface User {
+  /** `alice`, or `alice@campus` of the realm `campus`. */
+  readonly name: string
+  /** Who says whether a password is right; `local`: this cluster. */
+  readonly realm: string
+  readonly fullName?: string
+  readonly email?: string
+  /** He can neither sign in nor use a token. */
+  readonly disabled?: true
+  /** Wall clock, ms: from then on he counts as disabled. */
+  readonly expiresAt?: number
+  readonly createdAt: number
+}
+
+export interface Group {
+  readonly name: string
+  readonly members: readonly string[]
+  readonly notes?: string
+}
+
+/** At most what its user may. */
+export interface ApiToken {
+  readonly user: string
+  /** Unique among the user's. */
+  readonly name: string
+  /** Has the permissions that were given to itself, as far as its user has them too; absent: all that its user has. */
+  readonly separated?: true
+  readonly expiresAt?: number
+  readonly createdAt: number
+}
+
+export type SubjectKind = 'user' | 'group' | 'token'
+
+/** That somebody has a role on an object. */
+export interface AccessPermission {
+  readonly id: string
+  readonly subject: { readonly kind: SubjectKind; readonly name: string }
+  readonly role: string
+  readonly path: string
+  /** Also on what lies below. */
+  readonly propagate: boolean
+}
+
+export interface AccessRecords {
+  readonly users: ReadonlyMap<string, User>
+  readonly groups: ReadonlyMap<string, Group>
+  readonly roles: ReadonlyMap<string, Role>
+  readonly tokens: ReadonlyMap<string, ApiToken>
+  readonly permissions: readonly AccessPermission[]
+}
+
+export type Principal =
+  /** Whoever is root of a host: by its unix socket. */
+  | { readonly kind: 'root'; readonly host: string }
+  | { readonly kind: 'user'; readonly name: string }
+  | { readonly kind: 'token'; readonly user: string; readonly name: string }
+
+export function tokenKey({ user, name }: Pick<ApiToken, 'user' | 'name'>): string {
+  return `${user}!${name}`
+}
+
+/** For people and for the audit. */
+export function principalName(principal: Principal): string {
+  if (principal.kind === 'root') return `root@${principal.host}`
+  return principal.kind === 'user' ? principal.name : tokenKey(principal)
+}
