@@ -17,6 +17,7 @@ import { KEYS } from '@stead/core/model/keys.ts'
 import type { Grant } from '@stead/core/model/grant.ts'
 import type { Volume } from '@stead/core/model/volume.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
+import { accessControl } from './access/access-control.ts'
 import { createApiBackend } from './backend/api-backend.ts'
 import { confirmDead } from './backend/confirm-dead.ts'
 import { askCounters, counterCalls } from './backend/counter-endpoints.ts'
@@ -265,8 +266,9 @@ async function main(configPath: string | undefined): Promise<void> {
     confirmDead: (host) => confirmDead({ config, store, mirror, member, etcd, verdicts, clock, events }, host),
   })
   const api = await startApiServer({
+    host: self,
     listen: [{ unix: join(config.stateDir, 'agent.sock') }],
-    backend,
+    ...accessControl(backend, { store, mirror, clock }),
     log,
     token: config.apiToken,
     connectConsole: (request) => consoles.connect(request),

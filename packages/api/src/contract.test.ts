@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { PRIVILEGES } from '@stead/core/access/privilege.ts'
 import { failure, FAILURES } from '@stead/core/errors.ts'
 import { ALL_ENDPOINTS, ENDPOINTS } from './endpoints.ts'
 import { causeChain, failureFromProblem, problemFromFailure, problemSchema } from './errors.ts'
@@ -13,10 +14,26 @@ test('every endpoint has its own id and route, a permission and a summary', () =
   for (const [id, endpoint] of Object.entries(ENDPOINTS)) {
     assert.equal(endpoint.id, id)
     assert.match(endpoint.summary, /^[A-Z].*[^.]$/, id)
-    assert.match(endpoint.permission, /^[a-z]+\.[a-z]+$/, id)
+    assert.ok(
+      endpoint.permission === 'none' ? endpoint.on === 'self' : PRIVILEGES.includes(endpoint.permission),
+      `${id} has the permission ${endpoint.permission}`,
+    )
     routes.add(`${endpoint.method} ${endpoint.path}`)
   }
   assert.equal(routes.size, ALL_ENDPOINTS.length)
+})
+
+test('an endpoint about one object has the parameter that names it', () => {
+  const parameterOf: Readonly<Record<string, string>> = {
+    ...{ host: 'host', guest: 'guest', clone: 'guest', volume: 'volume', operation: 'operation', event: 'event' },
+  }
+  for (const { id, on, path } of ALL_ENDPOINTS) {
+    const wanted = parameterOf[on]
+    if (wanted) assert.ok(path.includes(`{${wanted}}`), id)
+    // Whatever has a guest, a host or a volume in its path is about it.
+    const named = /\{(guest|host|volume|operation|event)\}/.exec(path)?.[1]
+    if (named) assert.equal(on === 'clone' ? 'guest' : on, named, id)
+  }
 })
 
 test("a path's parameters are those of the schema", () => {

@@ -1,31 +1,34 @@
 /** What an endpoint's description consists of, and the types that follow from one. */
+import type { Privilege } from '@stead/core/access/privilege.ts'
 import type { z } from 'zod'
 
-export const PERMISSIONS = [
-  'cluster.view',
-  'cluster.configure',
-  'cluster.failover',
-  'host.view',
-  'host.configure',
-  'host.drain',
-  'host.shutdown',
-  'guest.view',
-  'guest.create',
-  'guest.operate',
-  'guest.configure',
-  'guest.snapshot',
-  'guest.delete',
-  'guest.console',
-  'guest.execute',
-  'volume.view',
-  'event.view',
-  'operation.view',
-  'image.view',
-  'image.manage',
-  'rule.view',
-  'rule.manage',
+/**
+ * What an endpoint is about, and so on which path its privilege is asked for: docs/internals/access.md. One object is
+ * found by the parameter of its name; of those in the plural the answer is filtered, item by item.
+ */
+export const ACCESS_OBJECTS = [
+  'cluster',
+  'access',
+  'host',
+  'hosts',
+  'guest',
+  'guests',
+  /** A guest that does not exist yet: its project. */
+  'new-guest',
+  /** The guest that is copied, and the project of the copy. */
+  'clone',
+  'volume',
+  'volumes',
+  'image',
+  'images',
+  'operation',
+  'operations',
+  'event',
+  'events',
+  /** Who asks; nobody needs a privilege for that. */
+  'self',
 ] as const
-export type Permission = (typeof PERMISSIONS)[number]
+export type AccessObject = (typeof ACCESS_OBJECTS)[number]
 
 export interface Endpoint {
   readonly id: string
@@ -34,7 +37,9 @@ export interface Endpoint {
   readonly path: `/v1/${string}`
   /** One line, imperative; the command line's help shows it. */
   readonly summary: string
-  readonly permission: Permission
+  /** `none`: whoever is known may. */
+  readonly permission: Privilege | 'none'
+  readonly on: AccessObject
   readonly params?: z.ZodObject
   readonly query?: z.ZodObject
   readonly body?: z.ZodType

@@ -1,4 +1,5 @@
 /** The API: every endpoint, by id. Routes, OpenAPI, the typed client and the command line's help follow from it. */
+import { ACCESS_ENDPOINTS } from './endpoints/access.ts'
 import { CLUSTER_ENDPOINTS } from './endpoints/cluster.ts'
 import { CONSOLE_ENDPOINTS } from './endpoints/consoles.ts'
 import { CONTAINER_DUMP_ENDPOINTS } from './endpoints/container-dumps.ts'
@@ -38,6 +39,7 @@ export const ENDPOINTS = {
   ...CONTAINER_DUMP_ENDPOINTS,
   ...RULE_ENDPOINTS,
   ...POLICY_ENDPOINTS,
+  ...ACCESS_ENDPOINTS,
 } as const
 
 export type EndpointId = keyof typeof ENDPOINTS

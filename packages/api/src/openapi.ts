@@ -36,6 +36,7 @@ function operationOf(endpoint: Endpoint): Json {
     operationId: endpoint.id,
     summary: endpoint.summary,
     'x-stead-permission': endpoint.permission,
+    'x-stead-on': endpoint.on,
     // A WebSocket's ticket is all that it shows.
     ...(endpoint.websocket ? { security: [] } : {}),
     ...(endpoint.long ? { 'x-stead-long': true } : {}),

@@ -2,6 +2,8 @@
  * The schemas of the store's records. They accept unknown fields (and drop them): a newer agent may have
  * written the record. Each schema is checked against its type in `core` when the code is compiled.
  */
+import type { Role } from '@stead/core/access/privilege.ts'
+import type { AccessPermission, ApiToken, Group, User } from '@stead/core/model/access.ts'
 import type { ClusterSettings, CoordinatorClaim } from '@stead/core/model/cluster.ts'
 import type { RecordDecoder } from '@stead/core/model/cluster-reducer.ts'
 import type { Candidate, Decision } from '@stead/core/model/decision.ts'
@@ -16,6 +18,7 @@ import type { Operation } from '@stead/core/model/operation.ts'
 import type { Image, Removal, Volume } from '@stead/core/model/volume.ts'
 import { failure } from '@stead/core/errors.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
+import { groupSchema, permissionSchema, roleSchema, tokenSchema, userSchema } from './access-records.ts'
 import { containerHostSchema, containerSchema } from './container-records.ts'
 import { z } from 'zod'
 import { blobIdSchema } from './blob-id-schema.ts'
@@ -381,6 +384,11 @@ export type RecordsMatchModel = Checked<
     Same<SchemaOf<typeof removalSchema>, Removal>,
     Same<SchemaOf<typeof snapshotSchema>, Snapshot>,
     Same<SchemaOf<typeof imageSchema>, Image>,
+    Same<SchemaOf<typeof userSchema>, User>,
+    Same<SchemaOf<typeof groupSchema>, Group>,
+    Same<SchemaOf<typeof roleSchema>, Role>,
+    Same<SchemaOf<typeof tokenSchema>, ApiToken>,
+    Same<SchemaOf<typeof permissionSchema>, AccessPermission>,
   ]
 >
 
@@ -412,6 +420,11 @@ export const recordDecoder = {
   snapshot: decoderOf('snapshot', snapshotSchema),
   image: decoderOf('image', imageSchema),
   operation: decoderOf('operation', operationSchema),
+  user: decoderOf('user', userSchema),
+  group: decoderOf('group', groupSchema),
+  role: decoderOf('role', roleSchema),
+  token: decoderOf('token', tokenSchema),
+  permission: decoderOf('permission', permissionSchema),
 } as const satisfies RecordDecoder
 
 export const decodeEvent = decoderOf('event', eventSchema)

@@ -10,10 +10,12 @@ import { addHistoryCommands } from './commands/history.ts'
 import { addHostCommands } from './commands/host.ts'
 import { addImageCommands } from './commands/image.ts'
 import { addImportCommand } from './commands/import.ts'
+import { addPermissionCommands } from './commands/permission.ts'
 import { addPolicyCommands } from './commands/policy.ts'
 import { addRuleCommands } from './commands/rule.ts'
 import { addTemplateCommands } from './commands/template.ts'
 import { addTopCommand } from './commands/top.ts'
+import { addUserCommands } from './commands/user.ts'
 import { addVmCommands } from './commands/vm.ts'
 import { addVolumeCommands } from './commands/volume.ts'
 import { addWhatIfCommands } from './commands/what-if.ts'
@@ -46,6 +48,8 @@ export function buildProgram(terminal: Terminal = processTerminal): Command {
   addBenchCommands(program, terminal)
   addImportCommand(program, terminal)
   addWhatIfCommands(program, terminal)
+  addUserCommands(program, terminal)
+  addPermissionCommands(program, terminal)
   for (const leaf of leavesOf(program)) addSharedOptions(leaf)
   return program
 }

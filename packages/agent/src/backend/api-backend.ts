@@ -1,6 +1,7 @@
 /** The agent's answer to each endpoint of the API; the work is in the files beside this one, by noun. */
 import type { ApiBackend } from '../http/backend.ts'
 import { Desk, type BackendContext } from './desk.ts'
+import { accessEndpoints } from './access-endpoints.ts'
 import { consoleEndpoints } from './console-endpoints.ts'
 import { containerDumpEndpoints } from './container-dump-endpoints.ts'
 import { containerTemplateEndpoints } from './container-template-endpoints.ts'
@@ -14,12 +15,14 @@ import { hardwareEndpoints } from './hardware-endpoints.ts'
 import { historyEndpoints } from './history-endpoints.ts'
 import { hostEndpoints } from './host-endpoints.ts'
 import { lifecycleEndpoints } from './lifecycle-endpoints.ts'
+import { permissionEndpoints } from './permission-endpoints.ts'
 import { policyEndpoints } from './policy-endpoints.ts'
 import { replicaMoveEndpoints } from './replica-move-endpoints.ts'
 import { ruleEndpoints } from './rule-endpoints.ts'
 import { snapshotEndpoints } from './snapshot-endpoints.ts'
 import { storageEndpoints } from './storage-endpoints.ts'
 import { templateEndpoints } from './template-endpoints.ts'
+import { tokenEndpoints } from './token-endpoints.ts'
 import { whatIfEndpoints } from './what-if.ts'
 
 export function createApiBackend(context: BackendContext): ApiBackend {
@@ -45,5 +48,8 @@ export function createApiBackend(context: BackendContext): ApiBackend {
     ...explainEndpoints(desk),
     ...decisionEndpoints(desk),
     ...whatIfEndpoints(desk),
+    ...accessEndpoints(desk),
+    ...permissionEndpoints(desk),
+    ...tokenEndpoints(desk),
   }
 }

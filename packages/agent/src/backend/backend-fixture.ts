@@ -8,6 +8,7 @@ import { failure, type Failure } from '@stead/core/errors.ts'
 import type { ClusterFixture } from '@stead/core/ha/cluster-fixture.ts'
 import { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
 import { EventWriter } from '@stead/core/host/event-writer.ts'
+import type { Principal } from '@stead/core/model/access.ts'
 import type { ClusterEvent } from '@stead/core/model/event.ts'
 import type { HostId } from '@stead/core/model/ids.ts'
 import { KEYS, PREFIX } from '@stead/core/model/keys.ts'
@@ -18,6 +19,7 @@ import { MemoryStoreServer } from '@stead/sim/memory-store.ts'
 import { History } from '../history.ts'
 import type { ApiBackend, BackendId, RequestContext } from '../http/backend.ts'
 import { realClock, realRandom } from '../real-clock.ts'
+import { guardedBackend } from '../access/guarded-backend.ts'
 import { createApiBackend } from './api-backend.ts'
 import type { AskCounters } from './counter-endpoints.ts'
 import type { BackendContext } from './desk.ts'
@@ -33,9 +35,17 @@ const COLLECTIONS = [
   'decisions',
   'rules',
   'images',
+  'operations',
+  'users',
+  'groups',
+  'roles',
+  'tokens',
+  'permissions',
 ] as const
 
 const silent: Log = { debug() {}, info() {}, warn() {}, error() {}, with: () => silent }
+
+const ROOT: Principal = { kind: 'root', host: 'h1' }
 
 const notHere = () => fail<never>(failure('conflict', 'no guest of this fixture has a console'))
 
@@ -52,6 +62,8 @@ export class TestBackend {
   readonly #history: History
   /** What hosts answer who are to dump a container. */
   dumpContainer: BackendContext['dumpContainer'] = async () => fail(failure('not_found', 'no container'))
+  /** Without the guard that stands before it. */
+  readonly unguarded: ApiBackend
   readonly #backend: ApiBackend
 
   private constructor(
@@ -68,7 +80,7 @@ export class TestBackend {
     this.#cluster = cluster
     this.#history = history
     const events = new EventWriter({ store, clock: realClock, host: self, bootId: 'boot', log: silent })
-    this.#backend = createApiBackend({
+    this.unguarded = createApiBackend({
       self,
       store,
       mirror,
@@ -108,6 +120,7 @@ export class TestBackend {
       spreadBlobs: async () => {},
       confirmDead: async () => ok(),
     })
+    this.#backend = guardedBackend(this.unguarded, { mirror, clock: realClock })
   }
 
   static async start(context: TestContext, cluster: ClusterFixture): Promise<TestBackend> {
@@ -162,7 +175,7 @@ export class TestBackend {
       query: endpoint.query?.parse(input.query ?? {}),
       body: endpoint.body?.parse(input.body ?? {}),
     }
-    const context: RequestContext = { signal: new AbortController().signal, via: 'unix', ...request }
+    const context: RequestContext = { signal: new AbortController().signal, principal: ROOT, ...request }
     const handler = this.#backend[id] as unknown as (...all: unknown[]) => Promise<Result<never>>
     return handler(parsed, context)
   }

@@ -40,7 +40,12 @@ async function start(context: TestContext, answers: Partial<ApiBackend> = {}) {
     listen: [{ unix }, { host: '127.0.0.1', port: 0 }],
     backend: all as unknown as ApiBackend,
     log,
+    host: 'h1',
     token: 'secret',
+    ownerOfToken: async (token) =>
+      token === 'stead-right'
+        ? ok({ kind: 'token', user: 'alice', name: 'ci' })
+        : fail(failure('unauthorized', 'who?')),
     uploadBytesMax: 1000,
   })
   context.after(async () => {
@@ -102,7 +107,7 @@ test('a view goes out as JSON with its revision as ETag', async (context) => {
   assert.equal(reply.headers['etag'], '"17"')
   assert.equal(reply.json.name, 'web1')
   assert.equal(calls[0]?.input['params'].guest, 'web1')
-  assert.equal(calls[0]?.context.via, 'unix')
+  assert.deepEqual(calls[0]?.context.principal, { kind: 'root', host: 'h1' })
 })
 
 test('the back end gets a parsed body with defaults, and the headers that matter', async (context) => {
@@ -171,6 +176,22 @@ test('a crash of the back end is `internal`, logged, and the server lives on', a
   assert.deepEqual(reply.json.causes, ['a bug'])
   assert.equal(errors.length, 1)
   assert.equal((await send({ socketPath: unix }, 'GET', '/v1/openapi.json')).json.openapi, '3.1.0')
+})
+
+test("over TCP an API token says who asks, and the cluster's own counts as root", async (context) => {
+  const { port, calls } = await start(context)
+  const ask = (token: string) =>
+    send({ port }, 'GET', '/v1/guests/a', { headers: { authorization: `Bearer ${token}` } })
+  for (const token of ['stead-right', 'secret']) await ask(token)
+  assert.deepEqual(
+    calls.map(({ context: { principal } }) => principal),
+    [
+      { kind: 'token', user: 'alice', name: 'ci' },
+      { kind: 'root', host: 'h1' },
+    ],
+  )
+  for (const token of ['stead-wrong', 'stead-', 'right', '']) assert.equal((await ask(token)).status, 401)
+  assert.equal(calls.length, 2)
 })
 
 test('the socket is for its owner only; over TCP the token is wanted', async (context) => {

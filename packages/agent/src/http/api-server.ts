@@ -13,7 +13,8 @@ import { describeIssues } from '@stead/api/issues.ts'
 import { openApiDocument } from '@stead/api/openapi.ts'
 import { failure, FailureError } from '@stead/core/errors.ts'
 import type { Log } from '@stead/core/ports/log.ts'
-import { fail, type Result } from '@stead/core/result.ts'
+import type { Principal } from '@stead/core/model/access.ts'
+import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { z } from 'zod'
 import type { ApiBackend, RequestContext } from './backend.ts'
 import { CLIENT_GONE, digestCheck } from './digest-check.ts'
@@ -24,12 +25,16 @@ import { byteStream, eventStream, isAsyncIterable } from './streamed-reply.ts'
 export type ListenAddress = { readonly unix: string } | { readonly host: string; readonly port: number }
 
 export interface ApiServerOptions {
-  /** A unix socket is guarded by its file's mode 0600; over TCP the token must be shown. Port 0: any free one. */
+  /** A unix socket is guarded by its file's mode 0600; over TCP a token must be shown. Port 0: any free one. */
   readonly listen: readonly ListenAddress[]
   readonly backend: ApiBackend
   readonly log: Log
-  /** Absent: everything over TCP is refused. */
+  /** Whose root comes by the unix socket, or with the cluster's own token. */
+  readonly host: string
+  /** The cluster's own token. */
   readonly token?: string
+  /** Whose API token this is; absent: only the cluster's own counts. Fails with `unauthorized`. */
+  readonly ownerOfToken?: (token: string) => Promise<Result<Principal>>
   /** Largest file that may be uploaded, bytes. */
   readonly uploadBytesMax?: number
   /** Absent: no WebSocket is accepted. */
@@ -88,7 +93,7 @@ async function listen(server: FastifyInstance, address: ListenAddress): Promise<
   return { host: address.host, port: typeof bound === 'object' && bound ? bound.port : address.port }
 }
 
-function buildServer(options: ApiServerOptions, via: RequestContext['via'], closing: AbortSignal): FastifyInstance {
+function buildServer(options: ApiServerOptions, via: 'unix' | 'tcp', closing: AbortSignal): FastifyInstance {
   const server = fastify({
     bodyLimit: JSON_BYTES_MAX,
     forceCloseConnections: true,
@@ -108,17 +113,11 @@ function buildServer(options: ApiServerOptions, via: RequestContext['via'], clos
   // Everything else stays a stream; only an upload's route reads it.
   server.addContentTypeParser('*', async (_request: FastifyRequest, payload: unknown) => payload)
 
+  const principals = new WeakMap<FastifyRequest, Principal>()
   server.addHook('onRequest', async (request, reply) => {
-    if (via === 'unix') return
-    const shown = request.headers.authorization
-    if (options.token !== undefined && shown !== undefined && sameSecret(shown, `Bearer ${options.token}`)) return
-    const message = shown === undefined ? 'The request has no token' : 'The token is not the right one'
-    return sendProblem(
-      reply,
-      failure('unauthorized', message, {
-        hint: 'Send `Authorization: Bearer TOKEN`; the context file holds the token.',
-      }),
-    )
+    const found = await principalOf(request, via, options)
+    if (!found.ok) return sendProblem(reply, found.error)
+    principals.set(request, found.value)
   })
   server.setErrorHandler((error, request, reply) => {
     const known = failureOfThrown(error)
@@ -158,12 +157,31 @@ function buildServer(options: ApiServerOptions, via: RequestContext['via'], clos
           backend[endpoint.id] as Handler,
           request,
           reply,
-          contextOf(request, reply, via, closing),
+          contextOf(request, reply, principals.get(request) as Principal, closing),
           options,
         ),
     })
   }
   return server
+}
+
+/** Who asks. */
+async function principalOf(
+  request: FastifyRequest,
+  via: 'unix' | 'tcp',
+  { host, token, ownerOfToken }: ApiServerOptions,
+): Promise<Result<Principal>> {
+  const root: Principal = { kind: 'root', host }
+  if (via === 'unix') return ok(root)
+  const shown = request.headers.authorization
+  if (token !== undefined && shown !== undefined && sameSecret(shown, `Bearer ${token}`)) return ok(root)
+  const own = /^Bearer (stead-\S+)$/.exec(shown ?? '')?.[1]
+  if (own !== undefined && ownerOfToken) return ownerOfToken(own)
+  return fail(
+    failure('unauthorized', shown === undefined ? 'The request has no token' : 'The token is not the right one', {
+      hint: 'Send `Authorization: Bearer TOKEN`; the context file holds the token.',
+    }),
+  )
 }
 
 async function answer(
@@ -248,7 +266,7 @@ const KEY_LENGTH_MAX = 128
 function contextOf(
   request: FastifyRequest,
   reply: FastifyReply,
-  via: RequestContext['via'],
+  principal: Principal,
   closing: AbortSignal,
 ): RequestContext {
   const gone = new AbortController()
@@ -261,7 +279,7 @@ function contextOf(
     throw new FailureError(failure('bad_request', `The Idempotency-Key must have 1 to ${KEY_LENGTH_MAX} characters`))
   }
   return {
-    via,
+    principal,
     signal: AbortSignal.any([gone.signal, closing]),
     ...(typeof key === 'string' ? { idempotencyKey: key } : {}),
     ...(request.headers[WHAT_IF_HEADER] === undefined ? {} : { whatIf: true }),

@@ -2,6 +2,7 @@
 import type { Readable } from 'node:stream'
 import type { EndpointId, EndpointOf } from '@stead/api/endpoints.ts'
 import type { Endpoint, ItemOf, ParsedInput, ResponseOf } from '@stead/api/endpoint.ts'
+import type { Principal } from '@stead/core/model/access.ts'
 import type { Result } from '@stead/core/result.ts'
 
 export interface RequestContext {
@@ -15,8 +16,7 @@ export interface RequestContext {
   readonly foreseen?: string
   /** Aborted when the client has gone. */
   readonly signal: AbortSignal
-  /** How the client came. */
-  readonly via: 'unix' | 'tcp'
+  readonly principal: Principal
 }
 
 export interface UploadBody {

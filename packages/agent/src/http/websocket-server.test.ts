@@ -30,6 +30,7 @@ async function agent(context: TestContext) {
     listen: [{ host: '127.0.0.1', port: 0 }, { unix: join(folder, 'agent.sock') }],
     backend: {} as never,
     log: silent,
+    host: 'h1',
     token: 'secret',
     connectConsole: async (wanted) => {
       asked.push(wanted)

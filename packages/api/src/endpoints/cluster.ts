@@ -21,6 +21,7 @@ export const CLUSTER_ENDPOINTS = {
     path: '/v1/cluster',
     summary: 'Show the cluster',
     permission: 'cluster.view',
+    on: 'cluster',
     response: clusterViewSchema,
     status: 200,
   }),
@@ -30,6 +31,7 @@ export const CLUSTER_ENDPOINTS = {
     path: '/v1/failover',
     summary: 'Confirm that a host is dead, so that its guests move',
     permission: 'cluster.failover',
+    on: 'cluster',
     body: z.strictObject({
       confirmDead: z.string().describe('The host; a person has made sure that it is off and stays off'),
     }),
@@ -46,6 +48,7 @@ export const CLUSTER_ENDPOINTS = {
     path: '/v1/hosts',
     summary: 'List the hosts',
     permission: 'host.view',
+    on: 'hosts',
     response: z.object({ items: z.array(hostViewSchema) }),
     status: 200,
   }),
@@ -55,6 +58,7 @@ export const CLUSTER_ENDPOINTS = {
     path: '/v1/hosts/{host}',
     summary: 'Show a host',
     permission: 'host.view',
+    on: 'host',
     params: hostParams,
     response: hostViewSchema,
     status: 200,
@@ -65,6 +69,7 @@ export const CLUSTER_ENDPOINTS = {
     path: '/v1/hosts/{host}/drain',
     summary: 'Move all guests off a host and keep it free',
     permission: 'host.drain',
+    on: 'host',
     params: hostParams,
     body: z.strictObject({ acceptBreach }),
     response: startedWithWarnings,
@@ -77,6 +82,7 @@ export const CLUSTER_ENDPOINTS = {
     path: '/v1/hosts/{host}/undrain',
     summary: 'Let a host run guests again',
     permission: 'host.drain',
+    on: 'host',
     params: hostParams,
     response: started,
     status: 202,
@@ -88,6 +94,7 @@ export const CLUSTER_ENDPOINTS = {
     path: '/v1/hosts/{host}',
     summary: "Change a host's settings",
     permission: 'host.configure',
+    on: 'host',
     params: hostParams,
     body: z.strictObject({
       faultDomains: z
@@ -107,6 +114,7 @@ export const CLUSTER_ENDPOINTS = {
     path: '/v1/hosts/{host}/shutdown',
     summary: "Stop or move a host's guests as the policy says, so that it may be switched off",
     permission: 'host.shutdown',
+    on: 'host',
     params: hostParams,
     body: z.strictObject({
       how: z
@@ -125,6 +133,7 @@ export const CLUSTER_ENDPOINTS = {
     path: '/v1/hosts/{host}/cancel-shutdown',
     summary: 'Call off the shutdown of a host',
     permission: 'host.shutdown',
+    on: 'host',
     params: hostParams,
     response: started,
     status: 202,
@@ -136,6 +145,7 @@ export const CLUSTER_ENDPOINTS = {
     path: '/v1/hosts/{host}/explanation',
     summary: "Explain a host's state and what it means for guests",
     permission: 'host.view',
+    on: 'host',
     params: hostParams,
     response: hostExplanationSchema,
     status: 200,
@@ -146,6 +156,7 @@ export const CLUSTER_ENDPOINTS = {
     path: '/v1/events/{event}/explanation',
     summary: 'Explain an event: the decision behind it, and what came before',
     permission: 'event.view',
+    on: 'event',
     params: z.strictObject({ event: z.string().describe("The event's id") }),
     response: eventExplanationSchema,
     status: 200,
@@ -156,6 +167,7 @@ export const CLUSTER_ENDPOINTS = {
     path: '/v1/events',
     summary: 'List what happened in the cluster',
     permission: 'event.view',
+    on: 'events',
     query: z.strictObject({
       since: z.string().optional().describe("ISO 8601 time, or an event's id: only what came after it"),
       kinds: z
@@ -181,6 +193,7 @@ export const CLUSTER_ENDPOINTS = {
     path: '/v1/operations',
     summary: 'List the operations',
     permission: 'operation.view',
+    on: 'operations',
     response: z.object({ items: z.array(operationViewSchema).describe('Newest first') }),
     status: 200,
   }),
@@ -190,6 +203,7 @@ export const CLUSTER_ENDPOINTS = {
     path: '/v1/operations/{operation}',
     summary: 'Show an operation',
     permission: 'operation.view',
+    on: 'operation',
     params: z.strictObject({ operation: z.string().describe("The operation's id") }),
     query: z.strictObject({
       waitMs: queryInteger(0, 30_000)
@@ -204,7 +218,8 @@ export const CLUSTER_ENDPOINTS = {
     method: 'GET',
     path: '/v1/openapi.json',
     summary: 'Show this API as an OpenAPI 3.1 document',
-    permission: 'cluster.view',
+    permission: 'none',
+    on: 'self',
     response: z.record(z.string(), z.unknown()),
     status: 200,
   }),

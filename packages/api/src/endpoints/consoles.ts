@@ -28,6 +28,7 @@ export const CONSOLE_ENDPOINTS = {
     path: '/v1/guests/{guest}/console',
     summary: "Give a ticket for a guest's console",
     permission: 'guest.console',
+    on: 'guest',
     params: guestParams,
     body: z.strictObject({ kind }),
     response: consoleTicketSchema,
@@ -40,6 +41,7 @@ export const CONSOLE_ENDPOINTS = {
     path: '/v1/guests/{guest}/console/{kind}',
     summary: "Connect to a guest's console by WebSocket; the ticket stands for the token",
     permission: 'guest.console',
+    on: 'guest',
     params: guestParams.extend({ kind }),
     query: z.strictObject({
       ticket: z.string().max(200),
@@ -58,6 +60,7 @@ export const CONSOLE_ENDPOINTS = {
     path: '/v1/guests/{guest}/console/paste',
     summary: "Type text into a guest's screen by its keyboard",
     permission: 'guest.console',
+    on: 'guest',
     params: guestParams,
     body: z.strictObject({
       text: z.string().min(1).max(PASTE_CHARACTERS_MAX),
@@ -74,6 +77,7 @@ export const CONSOLE_ENDPOINTS = {
     path: '/v1/guests/{guest}/screenshot',
     summary: "Take a picture of a guest's screen",
     permission: 'guest.console',
+    on: 'guest',
     params: guestParams,
     response: z.string().describe('The picture, as PNG'),
     streams: 'text',

@@ -14,6 +14,7 @@ export const CONTAINER_DUMP_ENDPOINTS = {
     path: '/v1/guests/{guest}/dump',
     summary: 'Dump a container, its settings and its root, into a file, to be fetched by its digest',
     permission: 'image.manage',
+    on: 'guest',
     params: guestParams,
     body: z.strictObject({
       snapshot: dnsLabel

@@ -73,6 +73,7 @@ export const COUNTER_ENDPOINTS = {
     path: '/v1/guests/{guest}/counters',
     summary: 'Show what a container holds, may have and was refused',
     permission: 'guest.view',
+    on: 'guest',
     params: guestParams,
     response: z.object({ guest: z.string(), host: z.string(), items: z.array(containerCounterSchema) }),
     status: 200,
@@ -83,6 +84,7 @@ export const COUNTER_ENDPOINTS = {
     path: '/v1/counters',
     summary: 'Show what the running guests use',
     permission: 'guest.view',
+    on: 'guests',
     query: z.strictObject({
       ageMs: queryInteger(1_000, AGE_MS_MAX)
         .default(10_000)
@@ -97,6 +99,7 @@ export const COUNTER_ENDPOINTS = {
     path: '/v1/overcommit',
     summary: 'Show what hosts have promised to their containers, and whether they have it',
     permission: 'host.view',
+    on: 'cluster',
     query: z.strictObject({ host: z.string().optional().describe('Only this one; all and the cluster when absent') }),
     response: z.object({
       hosts: z.array(overcommitSchema),

@@ -14,6 +14,7 @@ export const DECISION_ENDPOINTS = {
     path: '/v1/decisions',
     summary: 'List what was decided, newest first',
     permission: 'cluster.view',
+    on: 'cluster',
     response: z.object({
       items: z.array(z.object({ id: decisionId, decidedAt: z.string(), choices: z.array(choice) })),
     }),
@@ -26,6 +27,7 @@ export const DECISION_ENDPOINTS = {
     path: '/v1/decisions/{decision}/replay',
     summary: 'Make a decision again with the code that runs now, and show the difference',
     permission: 'cluster.view',
+    on: 'cluster',
     params: z.strictObject({ decision: decisionId }),
     response: z.object({
       id: decisionId,

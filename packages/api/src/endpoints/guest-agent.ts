@@ -32,6 +32,7 @@ export const GUEST_AGENT_ENDPOINTS = {
     path: '/v1/guests/{guest}/agent/ping',
     summary: 'Ask whether the agent inside a guest answers',
     permission: 'guest.view',
+    on: 'guest',
     params: guestParams,
     response: z.object({ guest: z.string(), answeredMs: z.number().describe('How long the answer took, ms') }),
     status: 200,
@@ -43,6 +44,7 @@ export const GUEST_AGENT_ENDPOINTS = {
     path: '/v1/guests/{guest}/agent',
     summary: 'Show what the agent inside a guest tells of its system',
     permission: 'guest.view',
+    on: 'guest',
     params: guestParams,
     response: z.object({
       guest: z.string(),
@@ -61,6 +63,7 @@ export const GUEST_AGENT_ENDPOINTS = {
     path: '/v1/guests/{guest}/agent/addresses',
     summary: "List a guest's network addresses, as its agent tells them",
     permission: 'guest.view',
+    on: 'guest',
     params: guestParams,
     response: z.object({ guest: z.string(), interfaces: z.array(guestInterfaceSchema) }),
     status: 200,
@@ -72,6 +75,7 @@ export const GUEST_AGENT_ENDPOINTS = {
     path: '/v1/guests/{guest}/agent/execute',
     summary: "Run a program inside a guest, where the guest's settings allow it",
     permission: 'guest.execute',
+    on: 'guest',
     params: guestParams,
     body: executeBody,
     response: z.object({

@@ -24,6 +24,7 @@ export const MEDIA_ENDPOINTS = {
     path: '/v1/guests/{guest}/media',
     summary: "Change a guest's CD, boot order or cloud-init settings",
     permission: 'guest.configure',
+    on: 'guest',
     params: guestParams,
     body: mediaRequestSchema,
     response: started,

@@ -26,6 +26,7 @@ export const POLICY_ENDPOINTS = {
     path: '/v1/policy',
     summary: "Show the cluster's policy",
     permission: 'cluster.view',
+    on: 'cluster',
     response: policyViewSchema,
     status: 200,
   }),
@@ -35,6 +36,7 @@ export const POLICY_ENDPOINTS = {
     path: '/v1/policy',
     summary: "Change the cluster's policy",
     permission: 'cluster.configure',
+    on: 'cluster',
     body: setPolicyBody,
     response: policyViewSchema.extend({ warnings }),
     status: 200,
@@ -45,6 +47,7 @@ export const POLICY_ENDPOINTS = {
     path: '/v1/cluster/check',
     summary: 'Say which losses, rules and loads the cluster would not bear',
     permission: 'cluster.view',
+    on: 'cluster',
     response: clusterCheckSchema,
     status: 200,
     // Every loss is planned as recovery would plan it.

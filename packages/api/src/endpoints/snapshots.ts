@@ -54,6 +54,7 @@ export const SNAPSHOT_ENDPOINTS = {
     path: '/v1/guests/{guest}/snapshots',
     summary: "List a guest's snapshots, and what must still be merged",
     permission: 'guest.view',
+    on: 'guest',
     params: guestParams,
     response: snapshotsViewSchema,
     status: 200,
@@ -65,6 +66,7 @@ export const SNAPSHOT_ENDPOINTS = {
     path: '/v1/guests/{guest}/snapshots',
     summary: 'Take a snapshot of all disks of a guest at one moment, and of its memory if asked for',
     permission: 'guest.snapshot',
+    on: 'guest',
     params: guestParams,
     body: z.strictObject({
       name: dnsLabel.describe("A DNS label, unique among the guest's snapshots"),
@@ -87,6 +89,7 @@ export const SNAPSHOT_ENDPOINTS = {
     path: '/v1/guests/{guest}/snapshots/{snapshot}',
     summary: 'Delete a snapshot; its space is freed in the background',
     permission: 'guest.snapshot',
+    on: 'guest',
     params: snapshotParams,
     response: started,
     status: 202,
@@ -98,6 +101,7 @@ export const SNAPSHOT_ENDPOINTS = {
     path: '/v1/guests/{guest}/snapshots/{snapshot}/rollback',
     summary: 'Make a guest what a snapshot shows; what was written since is lost',
     permission: 'guest.snapshot',
+    on: 'guest',
     params: snapshotParams,
     body: z.strictObject({
       start: z.boolean().optional().describe('Start the guest afterwards; when absent: if it runs now'),
@@ -117,6 +121,7 @@ export const SNAPSHOT_ENDPOINTS = {
     path: '/v1/guests/{guest}/snapshot-schedule',
     summary: 'Have snapshots of a guest taken and removed by themselves',
     permission: 'guest.snapshot',
+    on: 'guest',
     params: guestParams,
     body: z.strictObject({
       schedule: snapshotScheduleSchema

@@ -38,22 +38,35 @@ export function decide(
   wallMs: number,
 ): AccessDecision {
   if (principal.kind === 'root') return { allowed: true, because: `it is root of ${principal.host}` }
+  const lapsed = lapsedBecause(records, principal, wallMs)
+  if (lapsed !== undefined) return refused(lapsed)
   const userName = principal.kind === 'user' ? principal.name : principal.user
-  const user = records.users.get(userName)
-  if (!user) return refused(`there is no user ${userName}`)
-  if (user.disabled) return refused(`${userName} is disabled`)
-  if (user.expiresAt !== undefined && user.expiresAt <= wallMs) return refused(`${userName} has expired`)
   const groups = [...records.groups.values()].filter(({ members }) => members.includes(userName))
   const ofUser = walk(records, privilege, path, [
     { kind: 'user', names: new Set([userName]) },
     { kind: 'group', names: new Set(groups.map(({ name }) => name)) },
   ])
   if (principal.kind === 'user' || !ofUser.allowed) return ofUser
+  if (!records.tokens.get(tokenKey(principal))?.separated) return ofUser
+  return walk(records, privilege, path, [{ kind: 'token', names: new Set([tokenKey(principal)]) }])
+}
+
+/** Why it counts as nobody: gone, disabled or expired; undefined while it is somebody. */
+export function lapsedBecause(
+  records: Pick<AccessRecords, 'users' | 'tokens'>,
+  principal: Principal,
+  wallMs: number,
+): string | undefined {
+  if (principal.kind === 'root') return undefined
+  const userName = principal.kind === 'user' ? principal.name : principal.user
+  const user = records.users.get(userName)
+  if (!user) return `there is no user ${userName}`
+  if (user.disabled) return `${userName} is disabled`
+  if (user.expiresAt !== undefined && user.expiresAt <= wallMs) return `${userName} has expired`
+  if (principal.kind === 'user') return undefined
   const token = records.tokens.get(tokenKey(principal))
-  if (!token) return refused(`there is no token ${tokenKey(principal)}`)
-  if (token.expiresAt !== undefined && token.expiresAt <= wallMs) return refused(`${tokenKey(token)} has expired`)
-  if (!token.separated) return ofUser
-  return walk(records, privilege, path, [{ kind: 'token', names: new Set([tokenKey(token)]) }])
+  if (!token) return `there is no token ${tokenKey(principal)}`
+  return token.expiresAt !== undefined && token.expiresAt <= wallMs ? `${tokenKey(token)} has expired` : undefined
 }
 
 interface Asker {

@@ -7,7 +7,7 @@ import type { Result } from '../result.ts'
 import { applyBatch, emptyClusterState } from './cluster-reducer.ts'
 import type { RecordDecoder } from './cluster-reducer.ts'
 import type { GuestId, HostId, OperationId, VolumeId } from './ids.ts'
-import { KEYS } from './keys.ts'
+import { KEYS, SECRET_KEYS } from './keys.ts'
 import type { RuleId } from './rule.ts'
 
 /** Takes every object; counts how often it is asked. */
@@ -19,6 +19,7 @@ function permissiveDecoder() {
     return isObject ? ok(json as never) : fail(failure('internal', 'not an object'))
   }
   const decode: RecordDecoder = {
+    ...{ user: take, group: take, role: take, token: take, permission: take },
     settings: take,
     coordinator: take,
     host: take,
@@ -79,6 +80,14 @@ test('each key of the layout lands in its map', () => {
       entry(KEYS.snapshot(g1, 's1'), {}),
       entry(KEYS.image('debian'), {}),
       entry(KEYS.operation('o1' as OperationId), { id: 'o1' }),
+      entry(KEYS.user('alice@campus'), {}),
+      entry(KEYS.group('staff'), {}),
+      entry(KEYS.role('Viewer'), {}),
+      entry(KEYS.token('alice!ci'), {}),
+      entry(KEYS.permission('p1'), {}),
+      entry(KEYS.accessTurn, 'user/alice'),
+      entry(SECRET_KEYS.token('00'), 'alice!ci'),
+      entry(SECRET_KEYS.tokenDigest('alice!ci'), '00'),
     ),
     decode,
   )

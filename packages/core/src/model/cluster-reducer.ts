@@ -32,6 +32,11 @@ const KIND_OF = {
   snapshots: 'snapshot',
   images: 'image',
   operations: 'operation',
+  users: 'user',
+  groups: 'group',
+  roles: 'role',
+  tokens: 'token',
+  permissions: 'permission',
 } as const satisfies Record<Collection, string>
 
 type KindOf<Name extends Collection> = (typeof KIND_OF)[Name]
@@ -67,6 +72,11 @@ export function emptyClusterState(): ClusterState {
     snapshots: new Map(),
     images: new Map(),
     operations: new Map(),
+    users: new Map(),
+    groups: new Map(),
+    roles: new Map(),
+    tokens: new Map(),
+    permissions: new Map(),
   }
 }
 

@@ -1,3 +1,5 @@
+import type { Role } from '../access/privilege.ts'
+import type { AccessPermission, ApiToken, Group, User } from './access.ts'
 import type { ClusterEvent } from './event.ts'
 import type { ClusterPolicy } from './cluster-policy.ts'
 import type { Decision } from './decision.ts'
@@ -55,6 +57,12 @@ export interface ClusterState {
   readonly snapshots: ReadonlyMap<string, Versioned<Snapshot>>
   readonly images: ReadonlyMap<string, Versioned<Image>>
   readonly operations: ReadonlyMap<OperationId, Versioned<Operation>>
+  readonly users: ReadonlyMap<string, Versioned<User>>
+  readonly groups: ReadonlyMap<string, Versioned<Group>>
+  readonly roles: ReadonlyMap<string, Versioned<Role>>
+  /** Keyed `user!name`. */
+  readonly tokens: ReadonlyMap<string, Versioned<ApiToken>>
+  readonly permissions: ReadonlyMap<string, Versioned<AccessPermission>>
 }
 
 export type { ClusterEvent }

@@ -7,6 +7,19 @@ import type { RuleId } from './rule.ts'
 
 export const PREFIX = '/stead/'
 
+/**
+ * What proves who somebody is. Not below `PREFIX`: no copy of the records holds it, no endpoint shows it, and it is
+ * read from the store when it is needed.
+ */
+const SECRETS = '/stead-secrets/'
+
+export const SECRET_KEYS = {
+  /** Holds the token's key: `alice!ci`. Known by the SHA-256 of what the client shows, hexadecimal. */
+  token: (digest: string) => `${SECRETS}tokens/${digest}`,
+  /** Holds that digest, so that what is revoked is found. */
+  tokenDigest: (token: string) => `${SECRETS}token-digests/${token}`,
+} as const
+
 export const KEYS = {
   settings: `${PREFIX}settings`,
   coordinator: `${PREFIX}coordinator`,
@@ -39,4 +52,12 @@ export const KEYS = {
   /** Unique names by the key itself. */
   snapshot: (guest: GuestId, name: string) => `${PREFIX}snapshots/${guest}/${name}`,
   image: (name: string) => `${PREFIX}images/${name}`,
+  user: (name: string) => `${PREFIX}users/${name}`,
+  group: (name: string) => `${PREFIX}groups/${name}`,
+  role: (name: string) => `${PREFIX}roles/${name}`,
+  /** `user!name`. */
+  token: (key: string) => `${PREFIX}tokens/${key}`,
+  permission: (id: string) => `${PREFIX}permissions/${id}`,
+  /** Written, and compared, by every change of users, groups, roles and permissions: they take turns. */
+  accessTurn: `${PREFIX}access-turn`,
 } as const

@@ -18,7 +18,7 @@ export function volumesOf(state: ClusterState, guest: Guest): readonly Versioned
   return volumes.every((volume) => volume !== undefined) ? volumes : undefined
 }
 
-export function guestByName(state: ClusterState, name: string): Versioned<Guest> | undefined {
+export function guestByName(state: Pick<ClusterState, 'guests'>, name: string): Versioned<Guest> | undefined {
   for (const guest of state.guests.values()) if (guest.value.name === name) return guest
   return undefined
 }

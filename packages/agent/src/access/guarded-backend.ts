@@ -1,0 +1,148 @@
+/**
+ * The one place that asks whether a request is permitted: around the back end, before and after each of its answers.
+ * An object that may not be seen does not exist for who asks. docs/internals/access.md.
+ */
+import { ENDPOINTS } from '@stead/api/endpoints.ts'
+import type { Endpoint } from '@stead/api/endpoint.ts'
+import { decide, lapsedBecause, type AccessDecision } from '@stead/core/access/decide.ts'
+import { shownPath } from '@stead/core/access/object-path.ts'
+import type { Privilege } from '@stead/core/access/privilege.ts'
+import { failure, type Failure } from '@stead/core/errors.ts'
+import type { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
+import { principalName, type AccessRecords, type Principal } from '@stead/core/model/access.ts'
+import type { ClusterState } from '@stead/core/model/cluster.ts'
+import type { Clock } from '@stead/core/ports/clock.ts'
+import { fail, ok, type Result } from '@stead/core/result.ts'
+import type { ApiBackend, BackendId, RequestContext } from '../http/backend.ts'
+import { isAsyncIterable } from '../http/streamed-reply.ts'
+import { accessRecordsOf } from './access-records.ts'
+import { demandsOf, type AnyInput, type Demand } from './demands.ts'
+import { ITEM_PATHS } from './visible-items.ts'
+
+export interface GuardContext {
+  readonly mirror: ClusterMirror
+  readonly clock: Pick<Clock, 'wallMs'>
+}
+
+type Handler = (input: unknown, context: RequestContext) => Promise<Result<unknown>>
+
+export function guardedBackend(backend: ApiBackend, context: GuardContext): ApiBackend {
+  const guard = new Guard(context)
+  const guarded = Object.entries(backend).map(([id, handler]) => {
+    const endpoint: Endpoint = ENDPOINTS[id as BackendId]
+    return [
+      id,
+      (input: unknown, request: RequestContext) =>
+        guard.answer(endpoint, handler as unknown as Handler, input, request),
+    ]
+  })
+  return Object.fromEntries(guarded) as ApiBackend
+}
+
+class Guard {
+  readonly #context: GuardContext
+
+  constructor(context: GuardContext) {
+    this.#context = context
+  }
+
+  async answer(
+    endpoint: Endpoint,
+    handler: Handler,
+    input: unknown,
+    request: RequestContext,
+  ): Promise<Result<unknown>> {
+    // Also where the store cannot be reached: who is root of a host has it all anyway.
+    if (request.principal.kind === 'root') return handler(input, request)
+    if (!this.#context.mirror.loaded) return fail(NOT_LOADED)
+    const { principal } = request
+    const lapsed = lapsedBecause(accessRecordsOf(this.#state), principal, this.#context.clock.wallMs())
+    if (lapsed !== undefined)
+      return fail(failure('unauthorized', `${principalName(principal)} counts no more: ${lapsed}`))
+    const demands = () => demandsOf(endpoint, input as AnyInput, this.#state, request.whatIf === true)
+    const refusal = this.#refusal(principal, demands())
+    if (refusal) return fail(refusal)
+    const answer = await handler(input, request)
+    if (!answer.ok) return answer
+    if (isAsyncIterable(answer.value) && endpoint.streams === 'text')
+      return ok(this.#whilePermitted(answer.value, () => !this.#refusal(principal, demands())))
+    return this.#visible(endpoint, principal, answer.value)
+  }
+
+  get #state(): ClusterState {
+    return this.#context.mirror.state
+  }
+
+  #decide(principal: Principal, privilege: Privilege, path: string): AccessDecision {
+    const records: AccessRecords = accessRecordsOf(this.#state)
+    return decide(records, principal, privilege, path, this.#context.clock.wallMs())
+  }
+
+  #refusal(principal: Principal, demands: readonly Demand[]): Failure | undefined {
+    for (const { privilege, path, seenBy, missing } of demands) {
+      const decision = this.#decide(principal, privilege, path)
+      if (decision.allowed) continue
+      if (missing && !(seenBy && this.#decide(principal, seenBy, path).allowed))
+        return failure('not_found', missing.message, { hint: missing.hint })
+      return forbidden(this.#state, principal, privilege, path, decision)
+    }
+    return undefined
+  }
+
+  /** What of an answer may be seen. */
+  #visible(endpoint: Endpoint, principal: Principal, value: unknown): Result<unknown> {
+    const { permission, on } = endpoint
+    const pathOf = ITEM_PATHS[on]
+    if (!pathOf || permission === 'none') return ok(value)
+    const isVisible = (item: unknown) => this.#decide(principal, permission, pathOf(this.#state, item as never)).allowed
+    if (isAsyncIterable(value)) return ok(filtered(value, isVisible))
+    if (on === 'operation' || on === 'event') {
+      if (isVisible(value)) return ok(this.#withVisiblePast(principal, value as object))
+      return fail(failure('not_found', `There is no such ${on}`, { hint: `See \`stead ${on} list\`` }))
+    }
+    const { items } = value as { items: readonly unknown[] }
+    return ok({ ...(value as object), items: items.filter(isVisible) })
+  }
+
+  /** An explained event comes with others that happened before it. */
+  #withVisiblePast(principal: Principal, value: { readonly before?: readonly unknown[] }): object {
+    const pathOf = ITEM_PATHS.events
+    if (!value.before || !pathOf) return value
+    const before = value.before.filter(
+      (event) => this.#decide(principal, 'event.view', pathOf(this.#state, event as never)).allowed,
+    )
+    return { ...value, before }
+  }
+
+  /** A stream ends when what allowed it is taken away. */
+  async *#whilePermitted(source: AsyncIterable<unknown>, isPermitted: () => boolean): AsyncGenerator<unknown> {
+    for await (const item of source) {
+      if (!isPermitted()) return
+      yield item
+    }
+  }
+}
+
+async function* filtered(source: AsyncIterable<unknown>, isVisible: (item: unknown) => boolean) {
+  for await (const item of source) if (isVisible(item)) yield item
+}
+
+const NOT_LOADED = failure('no_quorum', "This host has not reached the cluster's store yet, so it knows no users", {
+  hint: 'Wait a moment, ask another host, or use the unix socket of a host as root',
+})
+
+function forbidden(
+  state: ClusterState,
+  principal: Principal,
+  privilege: Privilege,
+  path: string,
+  { because, by }: AccessDecision,
+): Failure {
+  const who = principalName(principal)
+  const shown = shownPath(state, path)
+  const reason = by ? because.replace(by.path, shownPath(state, by.path)) : because.replace(path, shown)
+  const subject = principal.kind === 'user' ? `--user ${who}` : `--token '${who}'`
+  return failure('forbidden', `${who} needs ${privilege} on ${shown}: ${reason}`, {
+    hint: `An administrator can give a role that includes it: \`stead permission grant ${shown} ROLE ${subject}\``,
+  })
+}
