@@ -80,7 +80,7 @@ export async function startContainer(programs: LxcPrograms, spec: LxcSpec): Prom
   chmodSync(join(spec.folder, 'lxc'), 0o711)
   writeFileSync(join(configFolder, 'config'), config.value, { mode: 0o600 })
   writeFileSync(recordFile(spec.folder), JSON.stringify(record), { mode: 0o600 })
-  for (const left of ['lxc.log', 'exit', 'lxc.out']) rmSync(join(spec.folder, left), { force: true })
+  for (const left of ['lxc.log', 'exit', 'lxc.out', 'console.log']) rmSync(join(spec.folder, left), { force: true })
   const log = join(spec.folder, 'lxc.log')
   const started = await startDetached(join(programs.nativeDir, 'stead-run-guest'), {
     command: join(programs.nativeDir, 'stead-container'),
