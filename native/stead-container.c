@@ -94,8 +94,8 @@ static void leave_other_guests(const char *others, const char *own) {
   while (count > 0) umount2(mounts[--count], MNT_DETACH);
 }
 
-/* Where lxc-start finds DIR/lxc and the root: it wants the container's own root user to be able to walk to both, and the folders
- * of guests are closed. The folders are the host's, what is bound on them is this mount namespace's. */
+/* Where lxc-start finds DIR/lxc, DIR/mounts and the root: it wants the container's own root user to be able to walk to them, and the
+ * folders of guests are closed. The folders are the host's, what is bound on them is this mount namespace's. */
 #define PLACE "/run/stead-container"
 
 static void show(const char *what, const char *where) {
@@ -108,12 +108,14 @@ static void own_mounts(const char *others, const char *own, const char *root) {
   if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL)) die("make mounts private");
   if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL)) die("mount /proc");
   leave_other_guests(others, own);
-  char lxc[4096];
+  char lxc[4096], mounts[4096];
   snprintf(lxc, sizeof lxc, "%s/lxc", own);
+  snprintf(mounts, sizeof mounts, "%s/mounts", own);
   umask(0);
   show(NULL, PLACE);
   show(root, PLACE "/root");
   show(lxc, PLACE "/lxc");
+  if (!access(mounts, F_OK)) show(mounts, PLACE "/mounts");
   umask(027);
 }
 

@@ -6,7 +6,7 @@
  *   <folder>/rootfs        the root, mounted; <folder>/mounts/<slot> the other disks
  *   <folder>/lxc.json …    `LxcContainer`, and `console.log`
  */
-import { existsSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { effectiveLimits, type ContainerLimits } from '@stead/core/model/container-limits.ts'
 import type { VolumeId } from '@stead/core/model/ids.ts'
@@ -18,7 +18,7 @@ import { cgroupMounts } from './cgroups/cgroup-tree.ts'
 import { ContainerFront, endFront } from './container-front.ts'
 import { clearHeldDisk, HeldDisk, type HeldDiskEvent } from './held-disk.ts'
 import { adoptContainer, endFolderLeftovers, startContainer, type LxcContainer } from './lxc-container.ts'
-import { lxcPrograms, type HaltSignal, type LxcSpec } from './lxc-spec.ts'
+import { lxcPrograms, SHOWN_MOUNTS, type HaltSignal, type LxcSpec } from './lxc-spec.ts'
 
 /** Where a container is, and with what it is run. */
 export interface ContainerPlace {
@@ -69,6 +69,10 @@ export class ContainerBuilding {
     const { guest, name, epoch, disks } = this.#launch
     const front = await ContainerFront.start(this.#frontOptions(), { guest, name, epoch, disks })
     if (!front.ok) return front
+    const mounts = join(this.#options.folder, 'mounts')
+    mkdirSync(mounts, { recursive: true })
+    // The container's root user has to be able to walk through it.
+    chmodSync(mounts, 0o711)
     const opened = await Promise.all(
       disks.map(async (disk, position) => {
         const options = this.#diskOptions(front.value, disk, position)
@@ -166,7 +170,7 @@ export class ContainerBuilding {
       searchDomains: settings.searchDomains,
       mounts: settings.mounts.flatMap(({ volume, path }) => {
         const slot = places.get(volume)
-        return slot === undefined ? [] : [{ source: mountFolder(folder, slot), target: path, readOnly: false }]
+        return slot === undefined ? [] : [{ source: join(SHOWN_MOUNTS, String(slot)), target: path, readOnly: false }]
       }),
       devices: [],
       haltSignal: settings.system.haltSignal as HaltSignal,

@@ -65,6 +65,8 @@ export type HaltSignal = keyof typeof HALT_SIGNALS
 
 /** LXC's folder of containers, in the mount namespace of `stead-container run`. */
 export const LXC_PATH = '/run/stead-container/lxc'
+/** There too: what is mounted below `<folder>/mounts`. */
+export const SHOWN_MOUNTS = '/run/stead-container/mounts'
 
 export interface LxcPrograms {
   /** Folder of `stead-run-guest` and `stead-container`. */
