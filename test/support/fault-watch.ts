@@ -52,12 +52,14 @@ export class EventWatch {
 
 /** The console of the guest's last boot on a host, read past the agents: what a dead host has left counts too. */
 export function consoleOn(lab: LabCluster, host: string, guestId: string): string {
-  try {
-    return readFileSync(join(lab.hostFolder(host), 'guests', guestId, 'console.log'), 'latin1')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return ''
-    throw error
+  for (const folder of ['guests', 'containers']) {
+    try {
+      return readFileSync(join(lab.hostFolder(host), folder, guestId, 'console.log'), 'latin1')
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    }
   }
+  return ''
 }
 
 /** The last record that a guest on this host was told is safe, dead or alive; 0 when none. */

@@ -3,9 +3,20 @@
  * into the replicas' files itself, past everything that could be wrong about them.
  */
 import assert from 'node:assert/strict'
-import { execFile, execFileSync, spawn, type ChildProcess } from 'node:child_process'
+import { execFile, execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { chmodSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readSync,
+  readdirSync,
+  rmSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -17,6 +28,7 @@ import { unixTransport } from '@stead/cli/unix-transport.ts'
 import type { ClusterEvent } from '@stead/core/model/event.ts'
 import type { Result } from '@stead/core/result.ts'
 import { leftovers } from '@stead/lab/leftovers.ts'
+import { buildRecorderTemplate, RECORDS_FILE } from './recorder-template.ts'
 
 export const ROOT = join(import.meta.dirname, '..', '..')
 export const STEAD = join(ROOT, 'bin', 'stead')
@@ -158,6 +170,20 @@ export class LabCluster {
     return this.#create(name, `record:${intervalMs}`, options)
   }
 
+  /** The template of containers that append numbered, synced records to a file of their root, and tell them on their console. */
+  async importRecorderTemplate(): Promise<void> {
+    const folder = mkdtempSync(join(this.#folder, 'template-'))
+    const archive = await buildRecorderTemplate(folder, RECORDER)
+    await this.must('template', 'import', archive, 'recorder', '--version', '1')
+    rmSync(folder, { recursive: true })
+  }
+
+  /** A container that appends records. */
+  async createContainer(name: string, more: readonly string[] = []): Promise<void> {
+    const size = ['--memory', '64MiB', '--disk', '64MiB']
+    await this.must('ct', 'create', name, '--template', 'recorder', ...size, '--start', ...more)
+  }
+
   /** A guest that appends records and echoes what it is sent over TCP (port 7). */
   createTalker(name: string, address: string, options: CreateOptions = {}) {
     return this.#create(name, `record:50,echo stead.ip=${address}`, options)
@@ -227,7 +253,7 @@ export class LabCluster {
     host: string,
     last: number,
   ): Promise<{ readonly missing: readonly number[]; readonly highest: number }> {
-    const { path, discard } = flattened(join(this.hostFolder(host), 'pools', 'default'), volume)
+    const { path, discard } = recordsOf(join(this.hostFolder(host), 'pools', 'default'), volume)
     const text = await new Promise<string>((resolve, reject) => {
       execFile(
         RECORDER,
@@ -246,7 +272,8 @@ export class LabCluster {
   async assertNothingLost(name: string): Promise<number> {
     const last = await this.acknowledged(name)
     const guest = await this.guest(name)
-    for (const volume of guest.volumes) {
+    // A container's recorder writes to its root alone.
+    for (const volume of guest.kind === 'ct' ? guest.volumes.slice(0, 1) : guest.volumes) {
       for (const replica of volume.replicas) {
         if (replica.state !== 'in-sync') continue
         const { missing } = await this.missingRecords(volume.id, replica.host, last)
@@ -337,6 +364,33 @@ export class LabCluster {
 function valueOf<T>(result: Result<T>): T {
   if (result.ok) return result.value
   throw new Error(`${result.error.code}: ${result.error.message}`, { cause: result.error })
+}
+
+/** What the recorder can read of a replica: the whole, or, of a container's root, the file that its recorder writes. */
+function recordsOf(pool: string, volume: string): { readonly path: string; readonly discard: () => void } {
+  const whole = flattened(pool, volume)
+  if (!isExt4(whole.path)) return whole
+  const folder = mkdtempSync(join(tmpdir(), 'stead-records-'))
+  const [copy, records] = [join(folder, 'raw'), join(folder, 'records')]
+  const discard = () => (rmSync(folder, { recursive: true, force: true }), whole.discard())
+  try {
+    copyFileSync(whole.path, copy)
+    // What tells where the file lies may still be in the journal alone.
+    spawnSync('e2fsck', ['-y', '-E', 'journal_only', copy], { stdio: 'ignore', timeout: 60_000 })
+    execFileSync('debugfs', ['-R', `dump ${RECORDS_FILE} ${records}`, copy], { stdio: 'ignore', timeout: 60_000 })
+    return { path: records, discard }
+  } catch (error) {
+    discard()
+    throw error
+  }
+}
+
+function isExt4(path: string): boolean {
+  const magic = Buffer.alloc(2)
+  const file = openSync(path, 'r')
+  readSync(file, magic, 0, magic.length, 1024 + 56)
+  closeSync(file)
+  return magic.readUInt16LE() === 0xef53
 }
 
 /** A replica as one raw file: its own, or, when it consists of layers, a copy of what they hold together. */

@@ -35,7 +35,8 @@ export interface HostBoot {
   readonly compileCache: string
 }
 
-export const PROCESS_KINDS = ['agent', 'qsd', 'etcd', 'guardian', 'deadman', 'qemu'] as const
+const OF_CONTAINERS = ['front', 'stead-disk', 'lxc'] as const
+export const PROCESS_KINDS = ['agent', 'qsd', 'etcd', 'guardian', 'deadman', 'qemu', ...OF_CONTAINERS] as const
 export type ProcessKind = (typeof PROCESS_KINDS)[number]
 
 const IS_OF_KIND: Record<ProcessKind, (argv: readonly string[]) => boolean> = {
@@ -44,7 +45,19 @@ const IS_OF_KIND: Record<ProcessKind, (argv: readonly string[]) => boolean> = {
   etcd: (argv) => basename(argv[0] ?? '') === 'etcd',
   deadman: (argv) => basename(argv[0] ?? '') === 'stead-deadman',
   qsd: (argv) => basename(argv[0] ?? '') === 'qemu-storage-daemon',
-  qemu: (argv) => basename(argv[0] ?? '').startsWith('qemu-system-'),
+  qemu: (argv) => isQemu(argv) && !isFront(argv),
+  front: (argv) => isQemu(argv) && isFront(argv),
+  'stead-disk': (argv) => basename(argv[0] ?? '') === 'stead-disk',
+  lxc: (argv) => basename(argv[0] ?? '') === 'lxc-start',
+}
+
+function isQemu(argv: readonly string[]): boolean {
+  return basename(argv[0] ?? '').startsWith('qemu-system-')
+}
+
+/** The QEMU before a container's disks has no machine. */
+function isFront(argv: readonly string[]): boolean {
+  return argv[argv.indexOf('-machine') + 1] === 'none'
 }
 
 /** Only what Node itself runs: the command line of process 1 of the host names the agent's file too. */
