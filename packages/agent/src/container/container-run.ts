@@ -64,12 +64,9 @@ export class ContainerRun implements PartsListener {
       if (how === 'halted') void this.#finish('guest-shutdown', 'the container shut down')
       else this.#collapse('its init was killed')
     })
-    this.lxc.onReboot(() => {
-      // LXC makes its control groups anew, without what was changed since the start.
-      const limited = this.#applyLimits()
-      if (!limited.ok) this.#options.log.error(limited.error.message)
-      this.#emit({ kind: 'reset' })
-    })
+    // LXC begins it again by itself, but with a root that is not mapped to its ids any more (5.0.2: nothing of it can be
+    // written) and without the limits of the run. A new run has all that, and what waited for one.
+    this.lxc.onReboot(() => void this.#finish('guest-shutdown', 'the container reboots'))
   }
 
   /** Everything that an earlier run has left here must have been ended. Nothing is left of a start that failed. */
