@@ -39,6 +39,7 @@ export interface GuardianBeat {
 }
 
 export class GuardianRound {
+  #guards = false
   readonly table: PeerTable
   readonly #options: GuardianRoundOptions
   #peers: readonly HostId[] = []
@@ -75,6 +76,8 @@ export class GuardianRound {
   beat(now: number, leaseSentAt: number | undefined): GuardianBeat {
     this.table.tick(now)
     const decision = this.#decide(now, leaseSentAt)
+    // Its caller renews the deadman before anybody is told of this view.
+    if (decision.kind === 'renew') this.#guards = true
     const view = this.#viewAt(now, decision)
     const heartbeat = this.#peers.length > 0 ? this.table.makeHeartbeat(view) : undefined
     const isCalm = this.#isCalm(now)
@@ -109,7 +112,12 @@ export class GuardianRound {
 
   #viewAt(now: number, { isolated, fencesItself, until }: SelfFencingDecision): HeartbeatView {
     const hasDeadline = fencesItself && until !== undefined
-    return this.table.view(now, { isolated, ...(hasDeadline ? { deadlineInMs: Math.round(until - now) } : {}) })
+    const guards = this.#guards ? { guards: true as const } : {}
+    return this.table.view(now, {
+      isolated,
+      ...guards,
+      ...(hasDeadline ? { deadlineInMs: Math.round(until - now) } : {}),
+    })
   }
 
   /** Every peer was heard a moment ago: nobody needs more than the usual from us. */
@@ -130,7 +138,7 @@ export class GuardianRound {
   #noteNews(view: HeartbeatView): boolean {
     const self = this.#options.hostId
     const input = { self, view, members: this.#members, detectionMs: this.#detectionMs }
-    let isNews = this.#note(self, view.isolated, view.stalled)
+    let isNews = this.#note(self, view.guards ? view.isolated : undefined, view.stalled)
     for (const peer of this.#peers)
       if (this.#note(peer, verdictOn(input, peer), view.peers[peer]?.bootId)) isNews = true
     return isNews

@@ -147,7 +147,7 @@ export class PeerTable {
     if (confirmedAt !== undefined) this.#contactSentAt = Math.max(this.#contactSentAt ?? -Infinity, confirmedAt)
   }
 
-  view(now: number, fencing: { readonly isolated: boolean; readonly deadlineInMs?: number }): HeartbeatView {
+  view(now: number, fencing: Pick<HeartbeatView, 'isolated' | 'guards' | 'deadlineInMs'>): HeartbeatView {
     const peers: Record<string, PeerView> = {}
     for (const [id, peer] of this.#peers) {
       const ageMs: Record<string, number> = {}

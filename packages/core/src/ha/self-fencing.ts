@@ -81,9 +81,9 @@ export function deadmanDecision(input: SelfFencingInput): SelfFencingDecision {
 }
 
 /**
- * Whether guests may be started on this host: its guardian lives, and has armed what ends them when it is cut off, or need
- * not. One that stands still since the host has booted never will.
+ * Whether guests may be started on this host: its guardian lives, and has armed what ends them when the host is cut off, or
+ * need not. One that stands still since the host has booted never has.
  */
 export function isGuarded(view: HeartbeatView | undefined): boolean {
-  return view !== undefined && (view.deadlineInMs !== undefined || !view.isolated)
+  return view?.guards === true
 }

@@ -42,7 +42,7 @@ async function startWith(event: Pick<GuestEvent, 'kind'> & Record<string, unknow
       inspect: async () => ok({ exports: [] }),
     }),
     legWatch: { watch: () => () => undefined },
-    fence: { view: () => ({ isolated: false }) },
+    fence: { view: () => ({ guards: true }) },
     network: { removeTaps: async () => ok() },
     probe: { forget: () => undefined },
     guests: {

@@ -29,6 +29,8 @@ export interface HeartbeatView {
   readonly stalled: boolean
   /** True when, for longer than the detection time, no peer is known to have heard this host (see self-fencing.ts). */
   readonly isolated: boolean
+  /** Since its start the observer has armed the deadman at least once, or found that this host need not fence itself. */
+  readonly guards?: true
   /** Ms until the deadman kills the guests, if nothing changes; absent when this host does not fence itself. */
   readonly deadlineInMs?: number
 }
