@@ -123,19 +123,11 @@ suite('limits and counters of containers', { timeout: 300_000 }, () => {
 
   test('network and disk are held to their limits', async () => {
     await lab.must('ct', 'set', 'web', '--limit', 'netrate=8M', '--limit', 'iolimit=2M')
-    const { id, host } = await lab.guest('web')
+    // Asked each time: the run that follows a reboot may be on another host.
     const shaped = async () => {
-      const shown = await lab.must(
-        'lab',
-        'exec',
-        host ?? '',
-        '--',
-        'tc',
-        'class',
-        'show',
-        'dev',
-        `st${id.slice(0, 8)}0`,
-      )
+      const { id, host } = await lab.guest('web')
+      const device = `st${id.slice(0, 8)}0`
+      const shown = await lab.must('lab', 'exec', host ?? '', '--', 'tc', 'class', 'show', 'dev', device)
       return /rate 8Mbit/.test(shown)
     }
     await lab.until('the card is limited', shaped)
@@ -143,7 +135,7 @@ suite('limits and counters of containers', { timeout: 300_000 }, () => {
     const times = await lab.must('ct', 'exec', 'web', '--', 'sh', '-c', `cut -d ' ' -f 1 /proc/uptime; ${copy}`)
     const [from = 0, to = 0] = times.trim().split('\n').map(Number)
     assert.ok(to - from >= 3, `8 MiB at 2 MiB/s took ${to - from} s`)
-    // A container that reboots has another pair of cards, and another /dev.
+    // A container that reboots has a new run, with another pair of cards and another /dev.
     await lab.run('ct', 'exec', 'web', '--', 'sh', '-c', 'touch /dev/before; reboot')
     await lab.until(
       'it has rebooted',
