@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buildDebianImage } from '@stead/lab/debian-image.ts'
@@ -51,6 +51,7 @@ export class DebianGuest {
     if (!images.some((image) => image.name === 'debian'))
       await lab.must('image', 'import', 'debian', await debianImage())
     const folder = mkdtempSync(join(tmpdir(), 'stead-key-'))
+    process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
     const key = join(folder, 'key')
     execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', key])
     const { address, host, replicas = 2, memory = '320MiB', more = [] } = options
