@@ -41,6 +41,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "control-socket.h"
 #include "process-start.h"
 
 #define MOUNTS_MAX 65536
@@ -150,18 +151,8 @@ static int send_all(int fd, const char *bytes, ssize_t length) {
 
 /* ---- run ---- */
 
-static int listen_on(const char *path) {
-  struct sockaddr_un address = {.sun_family = AF_UNIX};
-  if (strlen(path) >= sizeof address.sun_path) {
-    errno = ENAMETOOLONG;
-    die(path);
-  }
-  strcpy(address.sun_path, path);
-  unlink(path);
-  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd < 0) die("socket");
-  umask(077);
-  if (bind(fd, (struct sockaddr *)&address, sizeof address) || listen(fd, 4)) die(path);
+static int listen_privately(const char *path) {
+  int fd = listen_on(path, 4);
   umask(027);
   return fd;
 }
@@ -241,9 +232,9 @@ static int run(const char *folder, const char *others, const char *root, char **
   cfmakeraw(&raw);
   if (tcsetattr(console.slave, TCSANOW, &raw)) die("tcsetattr");
   snprintf(path, sizeof path, "%s/console.sock", folder);
-  int listener = listen_on(path);
+  int listener = listen_privately(path);
   snprintf(path, sizeof path, "%s/watch.sock", folder);
-  int watch = listen_on(path), watchers[WATCHERS_MAX], was_started = 0, init = -1;
+  int watch = listen_privately(path), watchers[WATCHERS_MAX], was_started = 0, init = -1;
   for (int i = 0; i < WATCHERS_MAX; i++) watchers[i] = -1;
   snprintf(path, sizeof path, "%s/console.log", folder);
   int log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);

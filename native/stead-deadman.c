@@ -33,6 +33,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "control-socket.h"
 #include "process-start.h"
 
 enum { CLIENTS_MAX = 8, LINE_MAX_BYTES = 128 };
@@ -135,20 +136,6 @@ static void write_pid_file(const char *path, pid_t init) {
   if (fclose(file) || rename(temporary, path)) die(path);
 }
 
-static int listen_on(const char *path) {
-  struct sockaddr_un address = {.sun_family = AF_UNIX};
-  if (strlen(path) >= sizeof address.sun_path) {
-    errno = ENAMETOOLONG;
-    die(path);
-  }
-  strcpy(address.sun_path, path);
-  unlink(path);
-  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  umask(077);
-  if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) || listen(fd, CLIENTS_MAX)) die(path);
-  return fd;
-}
-
 int main(int argc, char **argv) {
   const char *socket_path = NULL, *pid_path = NULL;
   for (int i = 1; i + 1 < argc; i += 2) {
@@ -188,7 +175,7 @@ int main(int argc, char **argv) {
     close(oom);
   }
 
-  int listener = listen_on(socket_path);
+  int listener = listen_on(socket_path, CLIENTS_MAX);
   write_pid_file(pid_path, init);
 
   struct client clients[CLIENTS_MAX];

@@ -37,6 +37,7 @@
 #include <sys/signalfd.h>
 #include <sys/uio.h>
 
+#include "control-socket.h"
 #include "nbd-handshake.h"
 #include "process-start.h"
 
@@ -714,14 +715,7 @@ static void accept_client(void) {
 }
 
 static void listen_control(void) {
-  struct sockaddr_un address = {.sun_family = AF_UNIX};
-  if (strlen(disk.control_path) >= sizeof address.sun_path) errno = ENAMETOOLONG, die(disk.control_path);
-  strcpy(address.sun_path, disk.control_path);
-  unlink(disk.control_path);
-  umask(077);
-  disk.control = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (disk.control < 0 || bind(disk.control, (struct sockaddr *)&address, sizeof address) || listen(disk.control, 8))
-    die(disk.control_path);
+  disk.control = listen_on(disk.control_path, 8);
 }
 
 static void watch(int fd) {

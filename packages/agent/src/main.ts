@@ -34,7 +34,7 @@ import { EtcdMemberHost } from './etcd/etcd-member.ts'
 import { watchMembership } from './etcd/membership-watch.ts'
 import { SysfsHostDevices } from './devices/sysfs-host-devices.ts'
 import { GuardianFence } from './guardian/guardian-fence.ts'
-import { containersOf } from './container/host-containers.ts'
+import { HostContainers } from './container/host-containers.ts'
 import { diskCopies } from './disk-copies.ts'
 import { ClusterDecisions, decisionCalls } from './cluster-decisions.ts'
 import { DecisionHistory } from './decision-history.ts'
@@ -316,7 +316,8 @@ async function main(configPath: string | undefined): Promise<void> {
   // Asked now, so that the first start need not wait for the answer.
   if (config.role === 'compute') void newestMachineType()
   const processor = processorFor(accelerator, readFileSync('/proc/cpuinfo', 'utf8'))
-  const containers = config.role === 'compute' ? await containersOf(config.nativeDir, log) : undefined
+  const containers = new HostContainers()
+  if (config.role === 'compute') await containers.look(config.nativeDir, log)
   const qemuVersion = config.role === 'compute' ? await detectQemuVersion() : undefined
   const registration: Registration = {
     config,
@@ -332,6 +333,7 @@ async function main(configPath: string | undefined): Promise<void> {
     log,
   }
   await register(registration, signal)
+  work.push(containers.tryLiveMove().then(() => register(registration, signal)))
   if (config.role === 'compute') work.push(keepRegistered(registration, signal))
   work.push(runHostAgent({ context, arrivals, role: config.role, detectionMs: config.detectionMs }, signal))
   work.push(guests.keep(signal))

@@ -16,7 +16,8 @@ export interface Registration {
   readonly config: AgentConfig
   readonly bootId: string
   readonly accelerator: Host['accelerator']
-  readonly containers: Host['containers']
+  /** Looked at with each registration: what it says grows. */
+  readonly containers: { readonly record: Host['containers'] }
   readonly qemuVersion: string | undefined
   readonly processor: Host['processor']
   readonly store: Store
@@ -81,7 +82,7 @@ function hostRecord({ config, bootId, accelerator, containers, qemuVersion, proc
     bootId,
     accelerator: config.role === 'witness' ? 'none' : accelerator,
     ...(config.role === 'compute' ? readInventory('/') : {}),
-    ...(containers ? { containers } : {}),
+    ...(containers.record ? { containers: containers.record } : {}),
     ...(qemuVersion === undefined ? {} : { qemuVersion }),
     ...(processor ? { processor } : {}),
   }

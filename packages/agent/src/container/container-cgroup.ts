@@ -7,18 +7,13 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { failure } from '@stead/core/errors.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
+import { groupsIn, processesOf, type ControllerFolder } from './cgroups/cgroup-tree.ts'
 
 const FREEZE_TIMEOUT_MS = 5_000
 const REMOVE_TIMEOUT_MS = 2_000
 
-export interface CgroupFolder {
-  /** Comma-separated, as in /proc/PID/cgroup: `cpu,cpuacct`, `name=systemd`; empty for the v2 tree. */
-  readonly controllers: string
-  readonly folder: string
-}
-
 /** The groups that `pid` is in, in each hierarchy that is mounted here. Empty when there is no such process. */
-export function cgroupFoldersOf(pid: number | 'self'): readonly CgroupFolder[] {
+export function cgroupFoldersOf(pid: number | 'self'): readonly ControllerFolder[] {
   const mounted = cgroupMounts()
   return readOr(`/proc/${pid}/cgroup`, '')
     .split('\n')
@@ -33,7 +28,7 @@ export function cgroupFoldersOf(pid: number | 'self'): readonly CgroupFolder[] {
 }
 
 /** Every group with this name beside `pid`'s own: what LXC made, or an earlier run left. */
-export function namedCgroups(pid: number | 'self', name: string): readonly CgroupFolder[] {
+export function namedCgroups(pid: number | 'self', name: string): readonly ControllerFolder[] {
   return cgroupFoldersOf(pid)
     .map(({ controllers, folder }) => ({ controllers, folder: join(folder, name) }))
     .filter(({ folder }) => existsSync(folder))
@@ -41,12 +36,11 @@ export function namedCgroups(pid: number | 'self', name: string): readonly Cgrou
 
 /** Host's pids of all processes in the group and in those below it. */
 export function processesIn(folder: string): readonly number[] {
-  const own = readOr(join(folder, 'cgroup.procs'), '').split('\n').filter(Boolean).map(Number)
-  return [...own, ...subfolders(folder).flatMap(processesIn)]
+  return processesOf(groupsIn(folder))
 }
 
 /** Stops or continues every process. Resolves once the kernel says so. */
-export async function setFrozen(groups: readonly CgroupFolder[], frozen: boolean): Promise<Result<void>> {
+export async function setFrozen(groups: readonly ControllerFolder[], frozen: boolean): Promise<Result<void>> {
   const v1 = groups.find(({ controllers }) => controllers.split(',').includes('freezer'))
   const v2 = groups.find(({ controllers, folder }) => controllers === '' && existsSync(join(folder, 'cgroup.freeze')))
   const group = v1 ?? v2
@@ -77,7 +71,7 @@ export async function setFrozen(groups: readonly CgroupFolder[], frozen: boolean
 }
 
 /** Removes the groups and those below. A zombie that still waits for its parent holds one for a moment. */
-export async function removeCgroups(groups: readonly CgroupFolder[]): Promise<Result<void>> {
+export async function removeCgroups(groups: readonly ControllerFolder[]): Promise<Result<void>> {
   const deadline = performance.now() + REMOVE_TIMEOUT_MS
   for (const { folder } of groups) {
     for (;;) {

@@ -1,11 +1,9 @@
 /** A container's network as the kernel has it, seen from the host. */
-import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { promisify } from 'node:util'
 import { failure } from '@stead/core/errors.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
+import { runProgram } from '../process/run-program.ts'
 
-const run = promisify(execFile)
 const TIMEOUT_MS = 5_000
 
 export interface ContainerAddress {
@@ -24,44 +22,38 @@ interface IpLink {
 
 /** Without those of the loopback and of the link. `init` is the host's pid of the container's init. */
 export async function addressesOf(init: number): Promise<Result<readonly ContainerAddress[]>> {
-  try {
-    // The host's own `ip`: nothing of the container is executed.
-    const { stdout } = await run('nsenter', [`--net=/proc/${init}/ns/net`, 'ip', '-json', 'address'], {
-      timeout: TIMEOUT_MS,
-    })
-    const links = JSON.parse(stdout) as readonly IpLink[]
-    return ok(
-      links
-        .filter(({ flags }) => !flags.includes('LOOPBACK'))
-        .flatMap((link) =>
-          link.addr_info
-            .filter(({ scope }) => scope !== 'link')
-            .map(({ local, prefixlen }) => ({
-              interface: link.ifname,
-              mac: link.address ?? '',
-              address: `${local}/${prefixlen}`,
-            })),
-        ),
-    )
-  } catch (cause) {
+  // The host's own `ip`: nothing of the container is executed.
+  const shown = await runProgram('nsenter', [`--net=/proc/${init}/ns/net`, 'ip', '-json', 'address'], TIMEOUT_MS)
+  if (!shown.ok)
     return fail(
       failure('hypervisor', 'The addresses of the container cannot be read', {
-        cause,
+        cause: shown.error,
         hint: 'It may have ended just now',
       }),
     )
-  }
+  const links = JSON.parse(shown.value.output) as readonly IpLink[]
+  return ok(
+    links
+      .filter(({ flags }) => !flags.includes('LOOPBACK'))
+      .flatMap((link) =>
+        link.addr_info
+          .filter(({ scope }) => scope !== 'link')
+          .map(({ local, prefixlen }) => ({
+            interface: link.ifname,
+            mac: link.address ?? '',
+            address: `${local}/${prefixlen}`,
+          })),
+      ),
+  )
 }
 
 /** The host's end of an earlier run's pair: the kernel removes it some time after the last process of its namespace. */
 export async function removeLink(hostEnd: string): Promise<Result<void>> {
-  if (!existsSync(`/sys/class/net/${hostEnd}`)) return ok()
-  try {
-    await run('ip', ['link', 'delete', hostEnd], { timeout: TIMEOUT_MS })
-  } catch (cause) {
-    if (existsSync(`/sys/class/net/${hostEnd}`)) {
-      return fail(failure('conflict', `The network card ${hostEnd} of an earlier run cannot be removed`, { cause }))
-    }
-  }
-  return ok()
+  const isThere = () => existsSync(`/sys/class/net/${hostEnd}`)
+  if (!isThere()) return ok()
+  const removed = await runProgram('ip', ['link', 'delete', hostEnd], TIMEOUT_MS)
+  if (removed.ok || !isThere()) return ok()
+  return fail(
+    failure('conflict', `The network card ${hostEnd} of an earlier run cannot be removed`, { cause: removed.error }),
+  )
 }

@@ -30,7 +30,7 @@ import type { LxcContainer } from './lxc-container.ts'
 export interface ContainerRunOptions extends ContainerPlace {
   readonly emit: (event: GuestEvent) => void
   /** It has ended by itself, and all of it is gone. */
-  readonly onGone: () => void
+  readonly onGone: (run: ContainerRun) => void
 }
 
 interface LaunchRecord {
@@ -258,7 +258,7 @@ export class ContainerRun implements PartsListener {
     if (this.#isGone || this.#ending) return
     const { flushed } = await this.quit()
     this.#options.emit({ ...this.#named(), kind: 'exited', cause, reason, flushed })
-    this.#options.onGone()
+    this.#options.onGone(this)
   }
 
   /** A part of it is gone: the rest is of no use. */
@@ -267,7 +267,7 @@ export class ContainerRun implements PartsListener {
     void this.kill().then((killed) => {
       if (!killed.ok) this.#options.log.error(killed.error.message)
       this.#options.emit({ ...this.#named(), kind: 'exited', cause: 'killed', reason, flushed: false })
-      this.#options.onGone()
+      this.#options.onGone(this)
     })
   }
 

@@ -14,7 +14,7 @@ import { fail, ok, type Result } from '@stead/core/result.ts'
 import { readRecordFile } from '../process/record-file.ts'
 import { diskBlockdevs, type DiskRecord } from '../qemu/block-graph.ts'
 import { escaped, SANDBOX } from '../qemu/launch-arguments.ts'
-import { SOCKET_PATH_BYTES_MAX } from '../qemu/launch-record.ts'
+import { socketPathProblem } from '../qemu/launch-record.ts'
 
 export interface FrontLaunch {
   readonly guest: GuestId
@@ -69,12 +69,8 @@ export function prepareFrontFolder(
   files: FrontFiles,
   user: { readonly uid: number; readonly gid: number } | undefined,
 ): Result<void> {
-  if (Buffer.byteLength(files.nbdSocket) > SOCKET_PATH_BYTES_MAX)
-    return fail(
-      failure('internal', `The path ${files.nbdSocket} is too long for a unix socket`, {
-        hint: 'Use a state folder with a shorter path',
-      }),
-    )
+  const tooLong = socketPathProblem(files.nbdSocket)
+  if (tooLong) return fail(tooLong)
   try {
     mkdirSync(files.path, { recursive: true, mode: 0o755 })
     rmSync(files.runFolder, { recursive: true, force: true })

@@ -5,14 +5,25 @@ import { tryLiveMove } from './live-move-trial.ts'
 import { lxcAbilities } from './lxc-abilities.ts'
 import { lxcPrograms } from './lxc-spec.ts'
 
-/** Undefined where containers cannot run; the log says why. */
-export async function containersOf(nativeDir: string, log: Log): Promise<ContainerHost | undefined> {
-  const able = await lxcAbilities(lxcPrograms(nativeDir))
-  if (able.ok) {
+export class HostContainers {
+  #record: ContainerHost | undefined
+
+  /** Undefined where containers cannot run; the log says why. */
+  get record(): ContainerHost | undefined {
+    return this.#record
+  }
+
+  async look(nativeDir: string, log: Log): Promise<void> {
+    const able = await lxcAbilities(lxcPrograms(nativeDir))
+    if (able.ok) this.#record = { lxc: able.value.version }
+    else log.warn(able.error.message, { hint: able.error.hint })
+  }
+
+  /** Takes up to 20 s, and only says why containers move by a restart: nothing waits for it. */
+  async tryLiveMove(): Promise<void> {
+    if (!this.#record) return
     const trial = await tryLiveMove()
     const reason = trial.possible ? '' : trial.reason
-    return { lxc: able.value.version, liveMove: { possible: trial.possible, reason } }
+    this.#record = { ...this.#record, liveMove: { possible: trial.possible, reason } }
   }
-  log.warn(able.error.message, { hint: able.error.hint })
-  return undefined
 }

@@ -1,9 +1,8 @@
 /** Which ids of the host a container's users and groups are. */
 import { failure } from '@stead/core/errors.ts'
+import { IDS_PER_CONTAINER } from '@stead/core/model/container.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 
-/** Enough for `nobody` (65534); what user_namespaces(7) and every distribution take for one container. */
-export const IDS_PER_CONTAINER = 65_536
 /** Below are the host's own users; systemd hands out to 65,519 and its containers begin at 524,288. */
 const ID_BASE_MIN = 100_000
 /** The kernel keeps the highest id for "none". */

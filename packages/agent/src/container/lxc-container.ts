@@ -23,7 +23,8 @@ import {
   waitGone,
   type DetachedProcess,
 } from '../process/detached.ts'
-import { namedCgroups, processesIn, removeCgroups, setFrozen, type CgroupFolder } from './container-cgroup.ts'
+import type { ControllerFolder } from './cgroups/cgroup-tree.ts'
+import { namedCgroups, processesIn, removeCgroups, setFrozen } from './container-cgroup.ts'
 import { writeIdentity } from './container-files.ts'
 import { addressesOf, removeLink, type ContainerAddress } from './container-links.ts'
 import { lxcAbilities } from './lxc-abilities.ts'
@@ -178,7 +179,7 @@ export class LxcContainer {
   }
 
   /** Its control groups in every hierarchy. */
-  cgroups(): readonly CgroupFolder[] {
+  cgroups(): readonly ControllerFolder[] {
     return namedCgroups(this.#namespace(), this.#record.cgroup)
   }
 

@@ -341,7 +341,10 @@ export class LxcGuestHost implements GuestHost {
       emit: (event: GuestEvent) => {
         if (!this.#quiet.has(guest)) for (const listener of this.#listeners) listener(event)
       },
-      onGone: () => void this.#runs.delete(guest),
+      // A newer run may have begun while the last of this one was put away.
+      onGone: (run: ContainerRun) => {
+        if (this.#runs.get(guest) === run) this.#runs.delete(guest)
+      },
     }
   }
 

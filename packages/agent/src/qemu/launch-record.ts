@@ -12,7 +12,7 @@
  */
 import { chownSync, closeSync, mkdirSync, openSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { failure } from '@stead/core/errors.ts'
+import { failure, type Failure } from '@stead/core/errors.ts'
 import type { GuestLaunch } from '@stead/core/ports/guest-host.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { readRecordFile, writeRecordFile } from '../process/record-file.ts'
@@ -61,7 +61,7 @@ export interface GuestFolder {
 }
 
 /** The kernel's limit of a unix socket's path, without the closing zero. */
-export const SOCKET_PATH_BYTES_MAX = 107
+const SOCKET_PATH_BYTES_MAX = 107
 
 export function guestFolder(guestsFolder: string, guest: string): GuestFolder {
   const path = join(guestsFolder, guest)
@@ -94,6 +94,13 @@ export function newLaunchRecord(launch: GuestLaunch, machine: string, wallMs: nu
   return { version: 1, launch, machine, disks, ...made, startedAt: wallMs }
 }
 
+export function socketPathProblem(path: string): Failure | undefined {
+  if (Buffer.byteLength(path) <= SOCKET_PATH_BYTES_MAX) return undefined
+  return failure('internal', `The path ${path} is too long for a unix socket`, {
+    hint: 'Use a state folder with a shorter path',
+  })
+}
+
 /**
  * Makes the folder ready for a new QEMU: no stale socket, the last console kept as `console.1.log`, and only what
  * QEMU must write owned by its user. A QEMU that was taken over cannot reach the pid file or `launch.json`.
@@ -102,13 +109,8 @@ export function prepareFolder(
   folder: GuestFolder,
   user: { readonly uid: number; readonly gid: number } | undefined,
 ): Result<void> {
-  if (Buffer.byteLength(folder.agentSocket) > SOCKET_PATH_BYTES_MAX) {
-    return fail(
-      failure('internal', `The path ${folder.agentSocket} is too long for a unix socket`, {
-        hint: 'Use a state folder with a shorter path',
-      }),
-    )
-  }
+  const tooLong = socketPathProblem(folder.agentSocket)
+  if (tooLong) return fail(tooLong)
   try {
     mkdirSync(folder.path, { recursive: true, mode: 0o755 })
     rmSync(folder.runFolder, { recursive: true, force: true })

@@ -19,6 +19,7 @@ import type {
 import type { Log } from '@stead/core/ports/log.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { killDetached, startDetached, type DetachedProcess } from '../process/detached.ts'
+import { KeyedLock } from '../storage/keyed-lock.ts'
 import { findProcess } from './guest-process.ts'
 import { pinVcpus } from '../devices/vcpu-pinning.ts'
 import { launchArguments } from './launch-arguments.ts'
@@ -63,8 +64,8 @@ export class QemuGuestHost implements GuestHost {
   readonly #running = new Map<GuestId, QemuGuest>()
   readonly #listeners = new Set<(event: GuestEvent) => void>()
   readonly #quiet = new Set<GuestId>()
-  /** The last step of each guest: steps of one guest run one after the other. */
-  readonly #queues = new Map<GuestId, Promise<unknown>>()
+  /** Steps of one guest run one after the other. */
+  readonly #turns = new KeyedLock()
 
   constructor(options: QemuGuestHostOptions) {
     this.#options = options
@@ -419,16 +420,7 @@ export class QemuGuestHost implements GuestHost {
   }
 
   #inTurn<T>(id: GuestId, work: () => Promise<T>): Promise<T> {
-    const turn = (this.#queues.get(id) ?? Promise.resolve()).then(work)
-    const settled = turn.then(
-      () => undefined,
-      () => undefined,
-    )
-    this.#queues.set(id, settled)
-    void settled.then(() => {
-      if (this.#queues.get(id) === settled) this.#queues.delete(id)
-    })
-    return turn
+    return this.#turns.run(id, work)
   }
 
   #folder(guest: string): GuestFolder {

@@ -4,7 +4,7 @@ import type { CallInput } from '@stead/api/endpoint.ts'
 import { action, valueOf, type Session, type Terminal } from '../session.ts'
 import { badArgument, parseCount, parseSize } from '../quantities.ts'
 import { settle } from '../waiting.ts'
-import { addContainerOptions, containerFrom, presetOf, type ContainerOptions } from './ct-options.ts'
+import { addContainerOptions, containerFrom, repeated, presetOf, type ContainerOptions } from './ct-options.ts'
 import { printExplanation } from './explain.ts'
 import { parseHa } from './guest.ts'
 import { ACCEPT_BREACH } from './host.ts'
@@ -52,10 +52,6 @@ export function addCtCreate(ct: Command, terminal: Terminal): void {
       createContainer(session, bodyOf(name, options as unknown as CreateOptions)),
     ),
   )
-}
-
-function repeated(text: string, before: readonly string[] = []): readonly string[] {
-  return [...before, text]
 }
 
 async function createContainer(session: Session, body: CreateBody): Promise<void> {

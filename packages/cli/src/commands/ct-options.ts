@@ -5,13 +5,14 @@ import { parseLimit, simpleLimits } from '@stead/core/model/container-limits.ts'
 import { CONTAINER_PRESETS, containerPreset } from '@stead/core/model/container-presets.ts'
 import { CONTAINER_RESOURCE_NAMES, PAGE_BYTES } from '@stead/core/model/container-resources.ts'
 import { FailureError } from '@stead/core/errors.ts'
-import { badArgument, parseSize } from '../quantities.ts'
+import { badArgument, parseCount, parseSize } from '../quantities.ts'
 
 type Limits = NonNullable<GuestView['container']>['limits']
 
 /** An empty list cannot be typed. */
 const NOTHING = 'nothing'
-const repeated = (text: string, before: readonly string[] = []): readonly string[] => [...before, text]
+/** For options that may be given several times. */
+export const repeated = (text: string, before: readonly string[] = []): readonly string[] => [...before, text]
 
 export function addContainerOptions(command: Command): Command {
   return command
@@ -66,7 +67,7 @@ function limitsFrom({ preset, processes, swap, limit = [] }: ContainerOptions): 
   const limits: { -readonly [Name in keyof Limits]: Limits[Name] } = {
     ...(preset === undefined ? {} : presetOf(preset).limits),
     ...simpleLimits({
-      ...(processes === undefined ? {} : { processes: wholeNumber(processes, '--processes') }),
+      ...(processes === undefined ? {} : { processes: parseCount(processes, '--processes') }),
       ...(swap === undefined ? {} : { swapBytes: parseSize(swap, '--swap') }),
     }),
   }
@@ -107,11 +108,6 @@ export function liftedBy(preset: string): Limits {
   const { limits } = presetOf(preset)
   const lifted = CONTAINER_RESOURCE_NAMES.filter((name) => limits[name] === undefined)
   return Object.fromEntries(lifted.map((name) => [name, {}]))
-}
-
-function wholeNumber(text: string, what: string): number {
-  if (/^\d+$/.test(text)) return Number(text)
-  throw badArgument(`${what}: \`${text}\` is not a whole number`)
 }
 
 /** For `ct show`. */

@@ -1,7 +1,6 @@
 /** `stead ct`: what only containers have, beside what all guests have. */
 import type { Command } from 'commander'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
-import type { CallInput } from '@stead/api/endpoint.ts'
 import type { MoveTargets } from '@stead/api/views.ts'
 import { failure, FailureError } from '@stead/core/errors.ts'
 import { badArgument, parseCount, parseDuration, parseSize } from '../quantities.ts'
@@ -13,14 +12,14 @@ import { addCtDump } from './ct-dump.ts'
 import { addCtImport } from './ct-import.ts'
 import { addCtRestore } from './ct-restore.ts'
 import { addContainerOptions, containerFrom, liftedBy, presetOf, type ContainerOptions } from './ct-options.ts'
-import { addGuestCommands, guestText, parseHa } from './guest.ts'
+import { addGuestCommands } from './guest.ts'
+import { addHaOptions, haBody, setGuest, type SetBody } from './guest-settings.ts'
 import { ACCEPT_BREACH } from './host.ts'
 import { runInGuest } from './vm-agent.ts'
 import { addSerialConsole } from './vm-console.ts'
 import { addLifecycleOptions, lifecycleBody } from './vm-lifecycle-options.ts'
 
 const NAME = ['<name>', "the guest's name or id"] as const
-type SetBody = CallInput<(typeof ENDPOINTS)['guest.set']>['body']
 
 export function addCtCommands(program: Command, terminal: Terminal): void {
   const ct = program.command('ct').description('System containers')
@@ -54,15 +53,9 @@ export function addCtCommands(program: Command, terminal: Terminal): void {
     .option('--cpus <n>', 'processors that it may use; at once')
     .option('--nesting', 'it may make containers itself, from its next start on')
     .option('--no-nesting', 'it may not')
-    .option('--ha <mode>', 'started, stopped or ignored')
-    .option('--priority <n>', 'placed and recovered before those with less; 0 when never set')
-    .option('--max-restart <n>', 'further tries on the host where a run failed')
-    .option('--max-relocate <n>', 'other hosts that are tried after that')
-    .option('--failback', 'return to the hosts that a rule prefers')
-    .option('--no-failback', 'stay where it is')
     .option(...ACCEPT_BREACH)
-  addContainerOptions(addLifecycleOptions(set)).action(
-    action(terminal, (session, [guest = ''], options) => setContainer(session, guest, options)),
+  addContainerOptions(addLifecycleOptions(addHaOptions(set))).action(
+    action(terminal, (session, [guest = ''], options) => setGuest(session, guest, bodyOf(options), options)),
   )
 }
 
@@ -93,26 +86,10 @@ function restartText({ expectedMs, measured }: MoveTargets['restart']): string {
     : `It will be away for about ${seconds} s, as ${measured} stops and starts in this cluster took.`
 }
 
-async function setContainer(
-  session: Session,
-  guest: string,
-  options: Readonly<Record<string, unknown>>,
-): Promise<void> {
-  const body = { ...bodyOf(options), ...(options['acceptBreach'] === true ? { acceptBreach: true } : {}) }
-  const client = await session.client()
-  const { warnings, ...view } = valueOf(await client.call(ENDPOINTS['guest.set'], { params: { guest }, body }))
-  session.warn(warnings)
-  session.print({ ...view, warnings }, () => guestText(view))
-}
-
 function bodyOf(options: Readonly<Record<string, unknown>>): SetBody {
   const text = (name: string) => (typeof options[name] === 'string' ? options[name] : undefined)
-  const [memory, cpus, ha, priority] = [text('memory'), text('cpus'), text('ha'), text('priority')]
-  const [maxRestart, maxRelocate] = [text('maxRestart'), text('maxRelocate')]
-  const { nesting, failback } = options
-  if (priority !== undefined && !/^-?\d+$/.test(priority))
-    throw badArgument(`--priority: \`${priority}\` is not a whole number`)
-  const preset = text('preset')
+  const [memory, cpus, preset] = [text('memory'), text('cpus'), text('preset')]
+  const { nesting } = options
   const presetMemory = preset === undefined ? undefined : presetOf(preset).memoryBytes
   const memoryBytes = memory === undefined ? presetMemory : parseSize(memory, '--memory')
   const named = containerFrom(options as ContainerOptions)
@@ -124,11 +101,7 @@ function bodyOf(options: Readonly<Record<string, unknown>>): SetBody {
   const body = {
     ...(memoryBytes === undefined ? {} : { memoryBytes }),
     ...(cpus === undefined ? {} : { cpus: parseCount(cpus, '--cpus') }),
-    ...(ha === undefined ? {} : { ha: parseHa(ha) }),
-    ...(priority === undefined ? {} : { priority: Number(priority) }),
-    ...(maxRestart === undefined ? {} : { maxRestart: parseCount(maxRestart, '--max-restart') }),
-    ...(maxRelocate === undefined ? {} : { maxRelocate: parseCount(maxRelocate, '--max-relocate') }),
-    ...(typeof failback === 'boolean' ? { failback } : {}),
+    ...haBody(options),
     ...lifecycleBody(options),
     ...(Object.keys(container).length === 0 ? {} : { container }),
   }

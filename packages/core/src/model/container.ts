@@ -2,7 +2,7 @@
 import type { ContainerLimits } from './container-limits.ts'
 import type { VolumeId } from './ids.ts'
 
-/** User and group ids of the host that a container has for itself. */
+/** User and group ids of the host that a container has for itself: enough for `nobody` (65534), as user_namespaces(7) has it. */
 export const IDS_PER_CONTAINER = 65_536
 /** Below lie ids of the host and those that Debian gives to users of `newuidmap`. */
 const ID_BASE_FIRST = 1_000_000

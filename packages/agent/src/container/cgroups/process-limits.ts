@@ -2,15 +2,13 @@
  * Limits that the kernel knows for each process only. Children inherit them, so that init's hold for all; a running
  * container's processes are changed one by one, by `prlimit` of util-linux.
  */
-import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { promisify } from 'node:util'
 import { failure } from '@stead/core/errors.ts'
 import type { ContainerLimits } from '@stead/core/model/container-limits.ts'
 import { PAGE_BYTES } from '@stead/core/model/container-resources.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
+import { runProgram } from '../../process/run-program.ts'
 
-const run = promisify(execFile)
 const COMMAND_TIMEOUT_MS = 5_000
 /** Processes that are born meanwhile of a parent not yet changed are found by looking again. */
 const PASSES_MAX = 5
@@ -82,24 +80,14 @@ export async function setProcessLimits(
 }
 
 async function setOne(pid: number, args: readonly string[]): Promise<Result<void>> {
-  try {
-    await run('prlimit', ['--pid', String(pid), ...args], { timeout: COMMAND_TIMEOUT_MS, killSignal: 'SIGKILL' })
-    return ok()
-  } catch (cause) {
-    if (/No such process/.test(String((cause as { stderr?: unknown }).stderr))) return ok()
-    return fail(
-      failure(
-        'hypervisor',
-        `what each process may have (${args.map(nameOfLimit).join(', ')}) cannot be raised while they run; it holds from the next start on`,
-        { cause, hint: 'The host would need CAP_SYS_RESOURCE for that; stop the container and start it again' },
-      ),
-    )
-  }
-}
-
-/** `--nofile=64:64` is `numfile`. */
-function nameOfLimit(option: string): string {
-  return RLIMITS.find(({ rlimit }) => option.startsWith(`--${rlimit}=`))?.resource ?? option
+  const set = await runProgram('prlimit', ['--pid', String(pid), ...args], COMMAND_TIMEOUT_MS)
+  if (set.ok || /No such process/.test(set.error.message)) return ok()
+  return fail(
+    failure('hypervisor', 'the limits of the running processes cannot be changed', {
+      cause: set.error,
+      hint: 'To raise them CAP_SYS_RESOURCE is needed; the new limits hold from the next start on',
+    }),
+  )
 }
 
 function ownLimit(rlimit: string): ProcessLimit {
