@@ -143,17 +143,18 @@ const HONEST: Readonly<Record<string, string>> = {
 class FramePort {
   readonly heard: string[] = []
   readonly process: ChildProcessWithoutNullStreams
-  readonly #ready: Promise<unknown>
+  /** It hears from now on. */
+  readonly ready: Promise<unknown>
 
   constructor(command: readonly string[]) {
     this.process = spawn(command[0]!, command.slice(1))
     const lines = createInterface(this.process.stdout)
-    this.#ready = once(lines, 'line', { signal: AbortSignal.timeout(5_000) })
-    this.#ready.catch(() => undefined)
+    this.ready = once(lines, 'line', { signal: AbortSignal.timeout(5_000) })
+    this.ready.catch(() => undefined)
     lines.on('line', (line) => this.heard.push(line))
   }
   async send(frame: string): Promise<void> {
-    await this.#ready
+    await this.ready
     this.process.stdin.write(`${frame}\n`)
   }
   async hears(frame: string): Promise<void> {
@@ -189,6 +190,7 @@ describe('isolation of guests', { skip: process.getuid?.() === 0 ? false : 'need
   }
   /** Sends the frame, and after it one that is let through: what was to arrive has arrived by then. */
   const passes = async (from: FramePort, to: FramePort, frame: string, source = MAC.one) => {
+    await to.ready
     const count = to.heard.length
     await from.send(frame)
     const marker = rarp(source) + String(++markers).padStart(4, '0')
