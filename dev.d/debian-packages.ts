@@ -31,6 +31,7 @@ const PACKAGES: readonly DebianPackage[] = [
   { name: 'busybox-static', reason: "the user space of the lab's guest, and the smallest template of containers" },
   { name: 'xz-utils', reason: "unpacks archives of container templates, and kernel modules for the lab's guest" },
   { name: 'zstd', reason: 'unpacks archives of container templates' },
+  { name: 'openssl', reason: 'judges, in tests, the certificates that are made' },
   { name: 'openssh-client', reason: 'tests log in to Debian guests' },
   { name: 'mmdebstrap', reason: 'makes Debian templates of containers, and the Debian image for tests' },
   { name: 'grub-pc-bin', reason: 'makes the Debian image start by BIOS' },

@@ -22,7 +22,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   api: ['core'],
   agent: ['core', 'api'],
   cli: ['core', 'api'],
-  lab: ['core', 'api', 'cli'],
+  lab: ['core', 'api', 'cli', 'agent'],
 }
 
 const LINES_MAX = 400

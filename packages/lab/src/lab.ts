@@ -201,6 +201,10 @@ async function startAll(boot: HostBoot, notes: LabNotes): Promise<Result<void>> 
     const config = agentConfig(places, notes.hosts, host, notes, boot.nativeDir)
     writeWhole(join(hostFolder(places, host.id), 'agent.json'), `${JSON.stringify(config, null, 2)}\n`)
   }
+  // Loaded here: it brings a library that no other command needs.
+  const { trustEachOther } = await import('@stead/agent/trust/host-trust.ts')
+  const trusted = notes.hosts.map((host) => ({ ...host, stateDir: hostFolder(places, host.id) }))
+  await trustEachOther(places.lab, trusted, Date.now())
   const switched = await createSwitches(places.lab)
   if (!switched.ok) return switched
   const booted = await Promise.all(notes.hosts.map((host) => powerOn(boot, host)))

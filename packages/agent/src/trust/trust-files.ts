@@ -1,0 +1,68 @@
+/**
+ * What a host keeps to prove who it is: `STATE/trust`, mode 0700, its files 0600. Read and written whole, so that a
+ * crash in the middle of a renewal leaves the old one.
+ */
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { KeyAndCertificate } from './certificates.ts'
+
+export interface TrustFiles {
+  readonly folder: string
+  /** The authorities that are believed: one, or two while one replaces the other. */
+  readonly authorities: string
+  /** The authority's own key: on hosts that may make hosts. */
+  readonly authorityKey: string
+  readonly key: string
+  readonly certificate: string
+  /** What has been revoked, for etcd. */
+  readonly revoked: string
+}
+
+/** What a host needs to be one of the cluster. */
+export interface HostTrust {
+  readonly authoritiesPem: string
+  readonly own: KeyAndCertificate
+  readonly revokedPem: string
+  /** Absent on a witness: who breaks into it makes no hosts. */
+  readonly authorityKeyPem?: string
+}
+
+export function trustFiles(stateDir: string): TrustFiles {
+  const folder = join(stateDir, 'trust')
+  return {
+    folder,
+    authorities: join(folder, 'authorities.pem'),
+    authorityKey: join(folder, 'authority.key'),
+    key: join(folder, 'host.key'),
+    certificate: join(folder, 'host.pem'),
+    revoked: join(folder, 'revoked.pem'),
+  }
+}
+
+export function hasTrust(stateDir: string): boolean {
+  const files = trustFiles(stateDir)
+  return [files.authorities, files.key, files.certificate].every((file) => existsSync(file))
+}
+
+/** The authority, where this host may make hosts. */
+export function readAuthority(stateDir: string): KeyAndCertificate | undefined {
+  const files = trustFiles(stateDir)
+  if (!existsSync(files.authorityKey)) return undefined
+  return { keyPem: readFileSync(files.authorityKey, 'utf8'), certificatePem: readFileSync(files.authorities, 'utf8') }
+}
+
+export function writeTrust(stateDir: string, trust: HostTrust): void {
+  const files = trustFiles(stateDir)
+  mkdirSync(files.folder, { recursive: true, mode: 0o700 })
+  writeWhole(files.authorities, trust.authoritiesPem)
+  if (trust.authorityKeyPem !== undefined) writeWhole(files.authorityKey, trust.authorityKeyPem)
+  writeWhole(files.key, trust.own.keyPem)
+  writeWhole(files.certificate, trust.own.certificatePem)
+  writeWhole(files.revoked, trust.revokedPem)
+}
+
+function writeWhole(file: string, text: string): void {
+  const half = `${file}.new`
+  writeFileSync(half, text, { mode: 0o600 })
+  renameSync(half, file)
+}
