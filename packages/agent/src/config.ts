@@ -35,6 +35,15 @@ const agentConfig = z.strictObject({
     .describe('unprivileged user that guests and storage daemons run as'),
   nativeDir: z.string().describe('folder of the built C helpers'),
   apiToken: z.string(),
+  api: z
+    .strictObject({
+      address: z.string().describe('where the public API listens; the LAN address when absent').optional(),
+      port: z.int().describe('8443 when absent').optional(),
+      certificateFile: z.string().describe('PEM, with the chain; one is made when absent').optional(),
+      keyFile: z.string().optional(),
+      names: z.array(z.string()).describe('further names by which clients call this host').optional(),
+    })
+    .optional(),
 })
 
 export type AgentConfig = z.infer<typeof agentConfig>

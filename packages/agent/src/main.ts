@@ -40,8 +40,9 @@ import { ClusterDecisions, decisionCalls } from './cluster-decisions.ts'
 import { DecisionHistory } from './decision-history.ts'
 import { History } from './history.ts'
 import { keepHouse } from './housekeeping.ts'
-import { startApiServer } from './http/api-server.ts'
+import { startApiServer, type ApiServerOptions } from './http/api-server.ts'
 import { startInternalServer } from './http/internal-server.ts'
+import { keepPublicApi } from './http/public-api.ts'
 import { arrivalCalls, remoteArrivals } from './http/remote-arrivals.ts'
 import { imagesOfAllHosts, memoryImageService } from './http/remote-memory-images.ts'
 import { jsonLog } from './json-log.ts'
@@ -265,14 +266,15 @@ async function main(configPath: string | undefined): Promise<void> {
     },
     confirmDead: (host) => confirmDead({ config, store, mirror, member, etcd, verdicts, clock, events }, host),
   })
-  const api = await startApiServer({
+  const serving: Omit<ApiServerOptions, 'listen'> = {
     host: self,
-    listen: [{ unix: join(config.stateDir, 'agent.sock') }],
     ...accessControl(backend, { store, mirror, clock }),
     log,
     token: config.apiToken,
     connectConsole: (request) => consoles.connect(request),
-  })
+  }
+  const api = await startApiServer({ ...serving, listen: [{ unix: join(config.stateDir, 'agent.sock') }] })
+  work.push(keepPublicApi(config, serving, clock, signal))
   const memoryImages = memoryImageService(volumes.images)
   const internal = await startInternalServer({
     hosts: Object.values(config.addresses).filter((address) => address !== undefined),

@@ -20,11 +20,18 @@ export function describeIssues(issues: readonly Issue[], schema: z.ZodType): { m
       hint ??= hintFor(key, knownFields(schema, issue.path))
     }
   }
-  return hint === undefined ? { message: sentences.join('; ') } : { message: sentences.join('; '), hint }
+  const more = sentences.length - SENTENCES_MAX
+  const message = [...sentences.slice(0, SENTENCES_MAX), ...(more > 0 ? [`and ${more} more`] : [])].join('; ')
+  return hint === undefined ? { message } : { message, hint }
 }
 
+/** A client that sends a thousand wrong fields reads the first ones. */
+const SENTENCES_MAX = 20
+/** No field's name is longer, and comparing one of a megabyte with all known names takes seconds. */
+const NAME_LENGTH_MAX = 64
+
 function hintFor(key: string, known: readonly string[]): string | undefined {
-  if (known.length === 0) return 'Remove the field.'
+  if (known.length === 0 || key.length > NAME_LENGTH_MAX) return 'Remove the field.'
   const nearest = known
     .map((name) => ({ name, distance: editDistance(key.toLowerCase(), name.toLowerCase()) }))
     .sort((a, b) => a.distance - b.distance)[0]
@@ -35,7 +42,9 @@ function hintFor(key: string, known: readonly string[]): string | undefined {
 export function pathText(path: readonly PropertyKey[]): string {
   return path.reduce<string>((text, part) => {
     if (typeof part === 'number') return `${text}[${part}]`
-    return text === '' ? String(part) : `${text}.${String(part)}`
+    const name = String(part)
+    const shown = name.length > NAME_LENGTH_MAX ? `${name.slice(0, NAME_LENGTH_MAX)}...` : name
+    return text === '' ? shown : `${text}.${shown}`
   }, '')
 }
 

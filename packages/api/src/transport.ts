@@ -3,8 +3,8 @@
 /** One agent's API. */
 export type ApiTarget =
   | { readonly host?: string; readonly unix: string }
-  /** Scheme, name and port, as `http://127.0.0.1:8443`. */
-  | { readonly host?: string; readonly url: string }
+  /** Scheme, name and port, as `https://192.0.2.2:8443`; PEM of the only authority that is believed there. */
+  | { readonly host?: string; readonly url: string; readonly authority?: string }
 
 export interface TransportRequest {
   readonly method: string

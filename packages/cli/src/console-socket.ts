@@ -1,5 +1,6 @@
 /** The way to a guest's console from Node, which also knows unix sockets. */
 import type { ConsoleSocket, OpenConsoleSocket } from '@stead/api/console-connection.ts'
+import { trustOf } from './unix-transport.ts'
 
 const HANDSHAKE_TIMEOUT_MS = 5_000
 
@@ -10,6 +11,7 @@ export const openNodeSocket: OpenConsoleSocket = async (target, path, subprotoco
   const socket = new WebSocket(address, subprotocol, {
     perMessageDeflate: false,
     handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+    ...('url' in target ? trustOf(target.authority) : {}),
   })
   return socket as unknown as ConsoleSocket
 }

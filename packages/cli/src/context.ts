@@ -19,7 +19,7 @@ export function contextPath(env: NodeJS.ProcessEnv): string {
   )
 }
 
-/** `{ name, endpoints: [{ host, unix } | { host, url }], token }`. */
+/** `{ name, endpoints: [{ host, unix } | { host, url }], authority, token }`. */
 export async function readContext(env: NodeJS.ProcessEnv): Promise<Result<SteadContext>> {
   const path = contextPath(env)
   let text: string
@@ -36,7 +36,7 @@ export async function readContext(env: NodeJS.ProcessEnv): Promise<Result<SteadC
   const wrong = (why: string, cause?: unknown) =>
     fail<SteadContext>(
       failure('bad_request', `The context ${path} is not valid: ${why}`, {
-        hint: 'It holds {"name", "endpoints": [{"host", "unix"} or {"host", "url"}], "token"}.',
+        hint: 'It holds {"name", "endpoints": [{"host", "unix"} or {"host", "url"}], "authority", "token"}.',
         cause,
       }),
     )
@@ -47,11 +47,18 @@ export async function readContext(env: NodeJS.ProcessEnv): Promise<Result<SteadC
     return wrong((cause as Error).message, cause)
   }
   if (typeof parsed !== 'object' || parsed === null) return wrong('it is no object')
-  const { name, endpoints, token } = parsed as Record<string, unknown>
+  const { name, endpoints, token, authority } = parsed as Record<string, unknown>
   if (!Array.isArray(endpoints) || endpoints.length === 0) return wrong('`endpoints` is missing or empty')
   if (!endpoints.every(isTarget)) return wrong('an endpoint has neither `unix` nor `url`')
   if (token !== undefined && typeof token !== 'string') return wrong('`token` is no text')
-  return ok({ name: typeof name === 'string' ? name : 'default', endpoints, ...(token === undefined ? {} : { token }) })
+  if (authority !== undefined && typeof authority !== 'string') return wrong('`authority` is no text')
+  return ok({
+    name: typeof name === 'string' ? name : 'default',
+    endpoints: endpoints.map((target) =>
+      'url' in target && authority !== undefined ? { ...target, authority } : target,
+    ),
+    ...(token === undefined ? {} : { token }),
+  })
 }
 
 function isTarget(value: unknown): value is ApiTarget {

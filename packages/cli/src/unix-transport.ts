@@ -1,16 +1,17 @@
-/** The client's way to an agent from Node: a unix socket or HTTP, bodies streamed both ways. */
+/** The client's way to an agent from Node: a unix socket, HTTPS or HTTP, bodies streamed both ways. */
 import { request as httpRequest } from 'node:http'
+import { request as httpsRequest } from 'node:https'
 import { pipeline } from 'node:stream/promises'
 import type { ApiTarget, Transport, TransportRequest, TransportResponse } from '@stead/api/transport.ts'
 
 export const unixTransport: Transport = { send }
 
 function send(target: ApiTarget, options: TransportRequest): Promise<TransportResponse> {
-  const place = 'unix' in target ? { socketPath: target.unix } : { host: hostOf(target.url), port: portOf(target.url) }
   return new Promise((resolve, reject) => {
     const { body, signal } = options
-    const request = httpRequest({
-      ...place,
+    const isTls = 'url' in target && target.url.startsWith('https:')
+    const request = (isTls ? httpsRequest : httpRequest)({
+      ...placeOf(target),
       method: options.method,
       path: options.path,
       headers: options.headers,
@@ -67,11 +68,17 @@ function plainHeaders(headers: NodeJS.Dict<string | string[]>): Record<string, s
   return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, String(value ?? '')]))
 }
 
-function hostOf(url: string): string {
-  return new URL(url).hostname.replace(/^\[|\]$/g, '')
+function placeOf(target: ApiTarget) {
+  if ('unix' in target) return { socketPath: target.unix }
+  const { hostname, port, protocol } = new URL(target.url)
+  return {
+    host: hostname.replace(/^\[|\]$/g, ''),
+    port: Number(port) || (protocol === 'https:' ? 443 : 80),
+    ...trustOf(target.authority),
+  }
 }
 
-function portOf(url: string): number {
-  const parsed = new URL(url)
-  return parsed.port === '' ? 80 : Number(parsed.port)
+/** What was pinned may be the certificate of a host itself. */
+export function trustOf(authority: string | undefined) {
+  return authority === undefined ? {} : { ca: authority, allowPartialTrustChain: true }
 }

@@ -102,6 +102,12 @@ export const FAILURES = {
     title: 'A host did not answer',
     hint: 'See `stead host list`; check its power and its network',
   },
+  too_many_requests: {
+    status: 429,
+    exit: 8,
+    title: 'Too many requests',
+    hint: 'Wait a moment, then try again',
+  },
   hypervisor: {
     status: 500,
     exit: 9,
@@ -144,9 +150,15 @@ export interface Failure {
   readonly hint?: string
   /** What lies beneath; never dropped, shown in the log and with `--json`. */
   readonly cause?: unknown
+  /** When asking again has a chance. */
+  readonly retryAfterMs?: number
 }
 
-export function failure(code: FailureCode, message: string, extra: { hint?: string; cause?: unknown } = {}): Failure {
+export function failure(
+  code: FailureCode,
+  message: string,
+  extra: { hint?: string; cause?: unknown; retryAfterMs?: number } = {},
+): Failure {
   return { code, message, ...extra }
 }
 

@@ -7,7 +7,11 @@ import { TokenOwners, type TokenOwnersContext } from './token-owners.ts'
 export function accessControl(
   backend: ApiBackend,
   context: GuardContext & TokenOwnersContext,
-): Pick<ApiServerOptions, 'backend' | 'ownerOfToken'> {
+): Pick<ApiServerOptions, 'backend' | 'ownerOfToken' | 'isKnownToken'> {
   const tokens = new TokenOwners(context)
-  return { backend: guardedBackend(backend, context), ownerOfToken: (token) => tokens.ownerOf(token) }
+  return {
+    backend: guardedBackend(backend, context),
+    ownerOfToken: (token) => tokens.ownerOf(token),
+    isKnownToken: (token) => tokens.isKnown(token),
+  }
 }

@@ -38,6 +38,11 @@ export class TokenOwners {
     this.#context = context
   }
 
+  /** Whether it was somebody's when it was last looked up. */
+  isKnown(token: string): boolean {
+    return this.#found.has(tokenDigest(token))
+  }
+
   /** Whether it has expired, or its user has, is decided with every request. */
   async ownerOf(token: string): Promise<Result<Principal>> {
     const { store, mirror, clock } = this.#context

@@ -2,10 +2,15 @@
  * The HTTP server of an agent: the contract's routes on fastify. All checking of input is the contract's (zod);
  * fastify's own validation coerces and drops silently, so it is not used. Every error is a problem document.
  */
-import { createHash, timingSafeEqual } from 'node:crypto'
 import { chmod, rm } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
-import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import { Server as TlsServer } from 'node:tls'
+import fastify, {
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  type FastifyServerOptions,
+} from 'fastify'
 import { FORESEEN_HEADER, FORESIGHT_MEDIA_TYPE, WHAT_IF_HEADER } from '@stead/api/foresight-view.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { Endpoint } from '@stead/api/endpoint.ts'
@@ -13,28 +18,36 @@ import { describeIssues } from '@stead/api/issues.ts'
 import { openApiDocument } from '@stead/api/openapi.ts'
 import { failure, FailureError } from '@stead/core/errors.ts'
 import type { Log } from '@stead/core/ports/log.ts'
-import type { Principal } from '@stead/core/model/access.ts'
-import { fail, ok, type Result } from '@stead/core/result.ts'
+import { principalName, type Principal } from '@stead/core/model/access.ts'
+import { clientAddress } from '@stead/core/access/client-address.ts'
+import { fail, type Result } from '@stead/core/result.ts'
 import type { z } from 'zod'
 import type { ApiBackend, RequestContext } from './backend.ts'
+import { CLIENT_LIMITS, limitConnections, TokenBuckets, type ClientLimits } from './client-limits.ts'
 import { CLIENT_GONE, digestCheck } from './digest-check.ts'
+import { identify, isKnown, type Identification } from './identify.ts'
+import { parseJson } from './json-body.ts'
 import { failureOfThrown, sendProblem } from './problem-reply.ts'
 import { serveWebSockets, type ConnectConsole } from './websocket-server.ts'
 import { byteStream, eventStream, isAsyncIterable } from './streamed-reply.ts'
 
-export type ListenAddress = { readonly unix: string } | { readonly host: string; readonly port: number }
+/** PEM, the leaf first. */
+export interface ServerCertificate {
+  readonly certificate: string
+  readonly key: string
+}
 
-export interface ApiServerOptions {
-  /** A unix socket is guarded by its file's mode 0600; over TCP a token must be shown. Port 0: any free one. */
+export type ListenAddress =
+  | { readonly unix: string }
+  | { readonly host: string; readonly port: number; readonly tls?: ServerCertificate }
+
+export interface ApiServerOptions extends Identification {
+  /** A unix socket is guarded by its file's mode 0600; over TCP who asks must show who he is. Port 0: any free one. */
   readonly listen: readonly ListenAddress[]
   readonly backend: ApiBackend
   readonly log: Log
-  /** Whose root comes by the unix socket, or with the cluster's own token. */
-  readonly host: string
-  /** The cluster's own token. */
-  readonly token?: string
-  /** Whose API token this is; absent: only the cluster's own counts. Fails with `unauthorized`. */
-  readonly ownerOfToken?: (token: string) => Promise<Result<Principal>>
+  /** Over TCP. */
+  readonly limits?: ClientLimits
   /** Largest file that may be uploaded, bytes. */
   readonly uploadBytesMax?: number
   /** Absent: no WebSocket is accepted. */
@@ -44,14 +57,16 @@ export interface ApiServerOptions {
 export interface ApiServer {
   /** Where it really listens, in the order of `listen`. */
   readonly addresses: readonly ListenAddress[]
+  /** For connections from now on. Throws when it is none. */
+  useCertificate(tls: ServerCertificate): void
   /** Ends open streams, then closes. */
   close(): Promise<void>
 }
 
 const JSON_BYTES_MAX = 1024 * 1024
 const UPLOAD_BYTES_MAX = 256 * 1024 ** 3
-/** A client that stops in the middle of a request's head or body does not hold the server. */
-const REQUEST_HEAD_TIMEOUT_MS = 10_000
+/** How often node looks for heads that are late. */
+const TIMEOUTS_LOOK_MS = 1_000
 
 const UPGRADE_HINT = { hint: 'Connect with a WebSocket client: a request with `Upgrade: websocket`.' }
 
@@ -69,7 +84,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   }
   try {
     for (const address of options.listen) {
-      const server = buildServer(options, 'unix' in address ? 'unix' : 'tcp', closing.signal)
+      const server = buildServer(options, address, closing.signal)
       servers.push(server)
       addresses.push(await listen(server, address))
     }
@@ -77,7 +92,10 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     await close()
     throw error
   }
-  return { addresses, close }
+  const useCertificate = ({ certificate: cert, key }: ServerCertificate) => {
+    for (const { server } of servers) if (server instanceof TlsServer) server.setSecureContext({ cert, key })
+  }
+  return { addresses, close, useCertificate }
 }
 
 async function listen(server: FastifyInstance, address: ListenAddress): Promise<ListenAddress> {
@@ -93,17 +111,37 @@ async function listen(server: FastifyInstance, address: ListenAddress): Promise<
   return { host: address.host, port: typeof bound === 'object' && bound ? bound.port : address.port }
 }
 
-function buildServer(options: ApiServerOptions, via: 'unix' | 'tcp', closing: AbortSignal): FastifyInstance {
+function buildServer(options: ApiServerOptions, address: ListenAddress, closing: AbortSignal): FastifyInstance {
+  const via = 'unix' in address ? 'unix' : 'tcp'
+  const tls = 'tls' in address ? address.tls : undefined
+  const limits = options.limits ?? CLIENT_LIMITS
+  const sockets = {
+    headersTimeout: limits.headTimeoutMs,
+    maxHeaderSize: limits.headBytesMax,
+    connectionsCheckingInterval: TIMEOUTS_LOOK_MS,
+  }
   const server = fastify({
     bodyLimit: JSON_BYTES_MAX,
     forceCloseConnections: true,
     exposeHeadRoutes: false,
+    // Of the whole request: uploads take hours. Bodies of JSON have their own limit.
     requestTimeout: 0,
+    keepAliveTimeout: limits.keepAliveMs,
     routerOptions: { maxParamLength: 256 },
-    http: { headersTimeout: REQUEST_HEAD_TIMEOUT_MS },
+    ...(tls
+      ? {
+          https: {
+            ...sockets,
+            ...{ cert: tls.certificate, key: tls.key, minVersion: 'TLSv1.2', ALPNProtocols: ['http/1.1'] },
+            handshakeTimeout: limits.headTimeoutMs,
+          },
+        }
+      : { http: sockets }),
     // Before any route is found: a name in the path that is too long, or is no text.
-    frameworkErrors: (error, _request, reply) => sendProblem(reply, failureOfThrown(error) ?? UNREADABLE_PATH),
-  })
+    frameworkErrors: (error: Error, _request: FastifyRequest, reply: FastifyReply) =>
+      sendProblem(reply, failureOfThrown(error) ?? UNREADABLE_PATH),
+  } as FastifyServerOptions) as FastifyInstance
+  if (via === 'tcp') limitConnections(server.server, limits)
   server.removeAllContentTypeParsers()
   server.addContentTypeParser(
     'application/json',
@@ -114,10 +152,12 @@ function buildServer(options: ApiServerOptions, via: 'unix' | 'tcp', closing: Ab
   server.addContentTypeParser('*', async (_request: FastifyRequest, payload: unknown) => payload)
 
   const principals = new WeakMap<FastifyRequest, Principal>()
+  const admit = admission(options, via, limits)
   server.addHook('onRequest', async (request, reply) => {
-    const found = await principalOf(request, via, options)
+    const found = await admit(request)
     if (!found.ok) return sendProblem(reply, found.error)
     principals.set(request, found.value)
+    if (via === 'tcp') boundBody(request, limits)
   })
   server.setErrorHandler((error, request, reply) => {
     const known = failureOfThrown(error)
@@ -150,7 +190,7 @@ function buildServer(options: ApiServerOptions, via: 'unix' | 'tcp', closing: Ab
   for (const endpoint of Object.values(ENDPOINTS) as Endpoint[]) {
     server.route({
       method: endpoint.method,
-      url: endpoint.path.replace(/\{(\w+)\}/g, ':$1'),
+      url: urlOf(endpoint),
       handler: (request, reply) =>
         answer(
           endpoint,
@@ -165,24 +205,50 @@ function buildServer(options: ApiServerOptions, via: 'unix' | 'tcp', closing: Ab
   return server
 }
 
-/** Who asks. */
-async function principalOf(
-  request: FastifyRequest,
-  via: 'unix' | 'tcp',
-  { host, token, ownerOfToken }: ApiServerOptions,
-): Promise<Result<Principal>> {
-  const root: Principal = { kind: 'root', host }
-  if (via === 'unix') return ok(root)
-  const shown = request.headers.authorization
-  if (token !== undefined && shown !== undefined && sameSecret(shown, `Bearer ${token}`)) return ok(root)
-  const own = /^Bearer (stead-\S+)$/.exec(shown ?? '')?.[1]
-  if (own !== undefined && ownerOfToken) return ownerOfToken(own)
-  return fail(
-    failure('unauthorized', shown === undefined ? 'The request has no token' : 'The token is not the right one', {
-      hint: 'Send `Authorization: Bearer TOKEN`; the context file holds the token.',
-    }),
-  )
+/** Who asks, unless he asks too much. */
+function admission(options: ApiServerOptions, via: 'unix' | 'tcp', limits: ClientLimits) {
+  const strangers = new TokenBuckets(limits.strangerRequestsPerSecond, limits.strangerRequestsBurst)
+  const known = new TokenBuckets(limits.requestsPerSecond, limits.requestsBurst)
+  return async (request: FastifyRequest): Promise<Result<Principal>> => {
+    if (via === 'unix') return identify(request, via, options)
+    const now = performance.now()
+    const address = clientAddress(request.socket.remoteAddress)
+    // Whoever has tried out too much is asked to wait before anything is looked up for him.
+    const strangerWaitMs = isKnown(request.headers, options) ? 0 : strangers.waitMs(address, now)
+    if (strangerWaitMs > 0) return fail(tooMany(strangerWaitMs))
+    const found = await identify(request, via, options)
+    if (!found.ok) {
+      strangers.take(address, now)
+      return found
+    }
+    const waitMs = known.take(principalName(found.value), now)
+    return waitMs > 0 ? fail(tooMany(waitMs)) : found
+  }
 }
+
+function tooMany(waitMs: number) {
+  return failure('too_many_requests', 'More requests came from here than the agent takes', { retryAfterMs: waitMs })
+}
+
+/** A client that stops in the middle of a body does not hold the server. */
+function boundBody({ raw, routeOptions }: FastifyRequest, { bodyTimeoutMs, uploadSilenceMs }: ClientLimits): void {
+  if (raw.complete) return
+  const isUpload = UPLOADS.has(`${routeOptions.method as string} ${routeOptions.url ?? ''}`)
+  if (isUpload) {
+    raw.socket.setTimeout(uploadSilenceMs, () => raw.destroy())
+    raw.once('end', () => raw.socket.setTimeout(0))
+    return
+  }
+  const timer = setTimeout(() => raw.destroy(), bodyTimeoutMs)
+  for (const over of ['end', 'close'] as const) raw.once(over, () => clearTimeout(timer))
+}
+
+const urlOf = ({ path }: Endpoint) => path.replace(/\{(\w+)\}/g, ':$1')
+const UPLOADS = new Set(
+  (Object.values(ENDPOINTS) as Endpoint[])
+    .filter(({ upload }) => upload)
+    .map((endpoint) => `${endpoint.method} ${urlOf(endpoint)}`),
+)
 
 async function answer(
   endpoint: Endpoint,
@@ -286,21 +352,4 @@ function contextOf(
     ...(typeof foreseen === 'string' ? { foreseen } : {}),
     ...(ifMatch === undefined ? {} : { ifMatch: ifMatch.replace(/^(W\/)?"|"$/g, '') }),
   }
-}
-
-function parseJson(text: string): unknown {
-  if (text === '') return {}
-  try {
-    return JSON.parse(text)
-  } catch (cause) {
-    throw new FailureError(
-      failure('bad_request', `The request's body is not JSON: ${(cause as Error).message}`, { cause }),
-    )
-  }
-}
-
-/** In constant time, whatever the lengths. */
-export function sameSecret(shown: string, right: string): boolean {
-  const digest = (text: string) => createHash('sha256').update(text).digest()
-  return timingSafeEqual(digest(shown), digest(right))
 }

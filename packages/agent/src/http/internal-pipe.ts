@@ -12,7 +12,7 @@ import { pipeline } from 'node:stream/promises'
 import { failure } from '@stead/core/errors.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import { fail, type Result } from '@stead/core/result.ts'
-import { sameSecret } from './api-server.ts'
+import { sameSecret } from './identify.ts'
 import { internalBearer, resultToJson } from './internal-protocol.ts'
 import { request as httpRequest } from './node-http.ts'
 

@@ -7,7 +7,8 @@ export function sendProblem(reply: FastifyReply, value: Failure): FastifyReply {
   const problem = problemFromFailure(value)
   reply.code(problem.status).type(PROBLEM_MEDIA_TYPE)
   if (value.code === 'unauthorized') reply.header('www-authenticate', 'Bearer')
-  if (problem.status === 503) reply.header('retry-after', '1')
+  if (value.retryAfterMs !== undefined) reply.header('retry-after', String(Math.ceil(value.retryAfterMs / 1_000)))
+  else if (problem.status === 503) reply.header('retry-after', '1')
   return reply.send(JSON.stringify(problem))
 }
 
