@@ -8,6 +8,7 @@ import { hostVerdicts } from '@stead/core/ha/detection.ts'
 import { namesReplica, replicaGrantOf, type ReplicaGrant } from '@stead/core/ha/export-gate.ts'
 import { clusterPolicyOf } from '@stead/core/ha/planning-problem.ts'
 import { Arrivals } from '@stead/core/host/arrivals.ts'
+import { subjectProject } from '@stead/core/access/object-path.ts'
 import { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
 import { EventWriter } from '@stead/core/host/event-writer.ts'
 import { runHostAgent } from '@stead/core/host/host-agent.ts'
@@ -98,7 +99,9 @@ async function main(configPath: string | undefined): Promise<void> {
   const helper = join(config.nativeDir, 'stead-run-guest')
   const member = new EtcdMemberHost(config, clock, log)
   const store = new EtcdStore({ endpoints: member.endpoints(), callTimeoutMs: STORE_CALL_TIMEOUT_MS, clock, log })
-  const events = new EventWriter({ store, clock, host: self, bootId, log })
+  const mirror = new ClusterMirror(recordDecoder, log)
+  const projectOf = (subject: string) => subjectProject(mirror.state, subject)
+  const events = new EventWriter({ store, clock, host: self, bootId, log, projectOf })
   const restarted = (name: string) => () => {
     // The deadman ends by itself only where nothing else keeps the guests from running twice.
     if (name === 'the deadman' && fence.view()?.isolated)
@@ -138,7 +141,6 @@ async function main(configPath: string | undefined): Promise<void> {
     clock,
     log,
   })
-  const mirror = new ClusterMirror(recordDecoder, log)
   const history = new History(join(config.stateDir, 'history.sqlite'), log)
   mirror.onBatch((batch) => history.take(batch))
   let armed = true

@@ -26,13 +26,14 @@ test('every endpoint has its own id and route, a permission and a summary', () =
 test('an endpoint about one object has the parameter that names it', () => {
   const parameterOf: Readonly<Record<string, string>> = {
     ...{ host: 'host', guest: 'guest', clone: 'guest', volume: 'volume', operation: 'operation', event: 'event' },
+    ...{ project: 'project', 'moved-guest': 'guest' },
   }
   for (const { id, on, path } of ALL_ENDPOINTS) {
     const wanted = parameterOf[on]
     if (wanted) assert.ok(path.includes(`{${wanted}}`), id)
     // Whatever has a guest, a host or a volume in its path is about it.
-    const named = /\{(guest|host|volume|operation|event)\}/.exec(path)?.[1]
-    if (named) assert.equal(on === 'clone' ? 'guest' : on, named, id)
+    const named = /\{(guest|host|project|volume|operation|event)\}/.exec(path)?.[1]
+    if (named) assert.equal(on === 'clone' || on === 'moved-guest' ? 'guest' : on, named, id)
   }
 })
 

@@ -13,10 +13,14 @@ export const ACCESS_OBJECTS = [
   'hosts',
   'guest',
   'guests',
+  'project',
+  'projects',
   /** A guest that does not exist yet: its project. */
   'new-guest',
   /** The guest that is copied, and the project of the copy. */
   'clone',
+  /** A guest, and the project that it comes to. */
+  'moved-guest',
   'volume',
   'volumes',
   'image',

@@ -13,6 +13,7 @@ import { LIFECYCLE_ENDPOINTS } from './endpoints/lifecycle.ts'
 import { MEDIA_ENDPOINTS } from './endpoints/media.ts'
 import { HARDWARE_ENDPOINTS } from './endpoints/hardware.ts'
 import { POLICY_ENDPOINTS } from './endpoints/policy.ts'
+import { PROJECT_ENDPOINTS } from './endpoints/projects.ts'
 import { REPLICA_MOVE_ENDPOINTS } from './endpoints/replica-moves.ts'
 import { RULE_ENDPOINTS } from './endpoints/rules.ts'
 import { SNAPSHOT_ENDPOINTS } from './endpoints/snapshots.ts'
@@ -40,6 +41,7 @@ export const ENDPOINTS = {
   ...RULE_ENDPOINTS,
   ...POLICY_ENDPOINTS,
   ...ACCESS_ENDPOINTS,
+  ...PROJECT_ENDPOINTS,
 } as const
 
 export type EndpointId = keyof typeof ENDPOINTS

@@ -12,6 +12,7 @@ import type { Grant } from '@stead/core/model/grant.ts'
 import type { Guest, GuestObservation } from '@stead/core/model/guest.ts'
 import { NETWORK_ROLES, type Host, type HostPolicy, type HostStatus } from '@stead/core/model/host.ts'
 import type { ClusterPolicy } from '@stead/core/model/cluster-policy.ts'
+import type { Project } from '@stead/core/model/project.ts'
 import type { Rule, RuleId } from '@stead/core/model/rule.ts'
 import type { Snapshot } from '@stead/core/model/snapshot.ts'
 import type { Operation } from '@stead/core/model/operation.ts'
@@ -39,6 +40,7 @@ import {
   wholeNumber,
   processorLevelSchema,
 } from './record-values.ts'
+import { projectName, projectSchema } from './project-records.ts'
 import { grantSchema, observationSchema } from './run-records.ts'
 import { snapshotScheduleSchema, snapshotSchema } from './snapshot-records.ts'
 import { rootFactsSchema } from './template-records.ts'
@@ -222,6 +224,7 @@ export const guestSchema = z.object({
   id: guestId,
   name: z.string(),
   kind: z.enum(['vm', 'ct']),
+  project: projectName.exactOptional(),
   memoryBytes: bytes("The guest's memory"),
   cpus: wholeNumber(),
   boot: bootSchema,
@@ -283,6 +286,7 @@ export const operationSchema = z.object({
   id: operationId,
   kind: z.string().describe('`vm.create`, `vm.start`, `host.drain`, ...'),
   subject: z.string().describe('`guest/<id>` or `host/<id>`'),
+  project: projectName.exactOptional(),
   state: z.enum(['running', 'waiting', 'succeeded', 'failed']),
   progress: z.number().min(0).max(1).describe('0 to 1'),
   message: z.string().describe('What it is doing, or for `waiting` and `failed` why'),
@@ -323,6 +327,7 @@ export const eventSchema = z.object({
   monotonicMs: z.number().describe("The reporting host's monotonic clock, ms"),
   kind: z.enum(EVENT_KINDS),
   subject: z.string().describe('`host/<name>`, `guest/<name>`, `volume/<id>`, `rule/<name>` or `cluster`'),
+  project: projectName.exactOptional(),
   message: z.string(),
   host: z.string().describe('Who reports'),
   details: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).exactOptional(),
@@ -341,6 +346,7 @@ export const imageSchema = z.object({
   blob: blobIdSchema,
   format: z.enum(['raw', 'qcow2']),
   virtualSizeBytes: bytes('Size of the disk that it fills'),
+  project: projectName.exactOptional(),
   moreDisks: z
     .array(imageDiskSchema)
     .exactOptional()
@@ -388,6 +394,7 @@ export type RecordsMatchModel = Checked<
     Same<SchemaOf<typeof groupSchema>, Group>,
     Same<SchemaOf<typeof roleSchema>, Role>,
     Same<SchemaOf<typeof tokenSchema>, ApiToken>,
+    Same<SchemaOf<typeof projectSchema>, Project>,
     Same<SchemaOf<typeof permissionSchema>, AccessPermission>,
   ]
 >
@@ -424,6 +431,7 @@ export const recordDecoder = {
   group: decoderOf('group', groupSchema),
   role: decoderOf('role', roleSchema),
   token: decoderOf('token', tokenSchema),
+  project: decoderOf('project', projectSchema),
   permission: decoderOf('permission', permissionSchema),
 } as const satisfies RecordDecoder
 

@@ -90,6 +90,7 @@ export const guestViewSchema = z.object({
   name: z.string(),
   id: z.string(),
   kind: z.enum(['vm', 'ct']).describe('A virtual machine or a container'),
+  project: z.string().describe('Whose it is'),
   state: guestStateSchema,
   reason: z.string().describe('Why it is in this state; empty when there is nothing to say'),
   host: z.string().nullable().describe('Where it runs or waits; null when no host holds its grant'),

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { blobIdSchema } from './blob-id-schema.ts'
 import { diskLimitsSchema } from './hardware-records.ts'
 import { volumeRoleSchema } from './platform-records.ts'
+import { projectName } from './project-records.ts'
 import { bytes, epoch, guestId, hostId, volumeId, wallMs, wholeNumber } from './record-values.ts'
 import { snapshotId } from './snapshot-records.ts'
 
@@ -36,6 +37,7 @@ const replicaMoveSchema = z.object({
 export const volumeSchema = z.object({
   id: volumeId,
   guest: guestId,
+  project: projectName.exactOptional(),
   name: z.string(),
   role: volumeRoleSchema.exactOptional(),
   sizeBytes: bytes('Size of the disk'),

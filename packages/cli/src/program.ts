@@ -12,6 +12,7 @@ import { addImageCommands } from './commands/image.ts'
 import { addImportCommand } from './commands/import.ts'
 import { addPermissionCommands } from './commands/permission.ts'
 import { addPolicyCommands } from './commands/policy.ts'
+import { addProjectCommands } from './commands/project.ts'
 import { addRuleCommands } from './commands/rule.ts'
 import { addTemplateCommands } from './commands/template.ts'
 import { addTopCommand } from './commands/top.ts'
@@ -50,6 +51,7 @@ export function buildProgram(terminal: Terminal = processTerminal): Command {
   addWhatIfCommands(program, terminal)
   addUserCommands(program, terminal)
   addPermissionCommands(program, terminal)
+  addProjectCommands(program, terminal)
   for (const leaf of leavesOf(program)) addSharedOptions(leaf)
   return program
 }

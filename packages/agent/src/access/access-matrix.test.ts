@@ -50,7 +50,7 @@ async function cluster(context: TestContext, path: string) {
   })
   const operation = [...backend.mirror.state.operations.values()].find(({ value }) => value.kind === 'rule.create')!
   const params = {
-    ...{ host: 'h1', guest: 'web', volume: 'volumeweb', image: 'debian', template: 'tiny@1' },
+    ...{ host: 'h1', project: 'default', guest: 'web', volume: 'volumeweb', image: 'debian', template: 'tiny@1' },
     ...{ operation: operation.value.id, event: backend.events().find(({ kind }) => kind === 'rule.created')!.id },
   }
   return { backend, params, ask: asking(backend, params) }

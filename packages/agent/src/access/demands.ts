@@ -7,7 +7,7 @@ import {
   guestPath,
   hostPath,
   imagePath,
-  PROJECT_PATH,
+  projectPath,
   volumePath,
 } from '@stead/core/access/object-path.ts'
 import type { Privilege } from '@stead/core/access/privilege.ts'
@@ -15,6 +15,7 @@ import type { ClusterState } from '@stead/core/model/cluster.ts'
 import { templateByName } from '@stead/core/model/container-template.ts'
 import type { Guest } from '@stead/core/model/guest.ts'
 import type { GuestId, VolumeId } from '@stead/core/model/ids.ts'
+import { DEFAULT_PROJECT, projectOf } from '@stead/core/model/project.ts'
 import { guestByName } from '@stead/core/model/records.ts'
 
 export interface Demand {
@@ -44,18 +45,30 @@ export function demandsOf(endpoint: Endpoint, input: AnyInput, state: ClusterSta
   ]
 }
 
-function ofObject(endpoint: Endpoint, privilege: Privilege, { params = {} }: AnyInput, state: ClusterState): Demand[] {
+function ofObject(endpoint: Endpoint, privilege: Privilege, input: AnyInput, state: ClusterState): Demand[] {
+  const { params = {}, body } = input
+  const ofCopy = () => projectNamed(body) ?? projectOf(guestOf(state, params['guest'] ?? '') ?? {})
   switch (endpoint.on) {
     case 'cluster':
       return [{ privilege, path: CLUSTER_PATH }]
     case 'access':
       return [{ privilege, path: ACCESS_PATH }]
     case 'new-guest':
-      return [{ privilege, path: PROJECT_PATH }]
+      return [{ privilege, path: projectPath(projectNamed(body) ?? DEFAULT_PROJECT) }]
+    case 'project': {
+      const { project = '' } = params
+      const missing = { message: `There is no project ${project}`, hint: 'See `stead project list`' }
+      return [{ privilege, path: projectPath(project), seenBy: 'project.view', missing }]
+    }
     case 'guest':
       return [ofGuest(state, params['guest'] ?? '', privilege)]
     case 'clone':
-      return [ofGuest(state, params['guest'] ?? '', privilege), { privilege, path: PROJECT_PATH }]
+      return [ofGuest(state, params['guest'] ?? '', privilege), { privilege, path: projectPath(ofCopy()) }]
+    case 'moved-guest':
+      return [
+        ofGuest(state, params['guest'] ?? '', privilege),
+        { privilege: 'guest.create', path: projectPath(projectNamed(body) ?? DEFAULT_PROJECT) },
+      ]
     case 'host': {
       const { host = '' } = params
       const missing = { message: `There is no host ${host}`, hint: 'See `stead host list`' }
@@ -72,6 +85,7 @@ function ofObject(endpoint: Endpoint, privilege: Privilege, { params = {} }: Any
     case 'guests':
     case 'volumes':
     case 'images':
+    case 'projects':
     case 'operation':
     case 'operations':
     case 'event':
@@ -81,6 +95,10 @@ function ofObject(endpoint: Endpoint, privilege: Privilege, { params = {} }: Any
     default:
       return endpoint.on satisfies never
   }
+}
+
+function projectNamed(body: unknown): string | undefined {
+  return (body as { readonly project?: string } | undefined)?.project
 }
 
 function ofGuest(state: ClusterState, nameOrId: string, privilege: Privilege): Demand {
@@ -95,7 +113,7 @@ function ofImage(state: ClusterState, name: string, privilege: Privilege): Deman
   const missing = { message: `There is no image ${name}`, hint: 'See `stead image list`' }
   return {
     privilege,
-    path: imagePath(state.images.has(name) ? name : (template ?? name)),
+    path: imagePath(state, state.images.has(name) ? name : (template ?? name)),
     seenBy: 'image.view',
     missing,
   }
@@ -106,7 +124,7 @@ function guestOf(state: ClusterState, nameOrId: string): Guest | undefined {
 }
 
 function pathOf(guest: Guest | undefined): string {
-  return guest ? guestPath(guest.id) : PROJECT_PATH
+  return guest ? guestPath(guest) : projectPath(DEFAULT_PROJECT)
 }
 
 interface NewGuest {
@@ -123,12 +141,16 @@ const OF_INPUT: Partial<Record<EndpointId, (input: never, state: ClusterState) =
   'guest.clone': ({ params }: { params: { guest: string } }, state: ClusterState) =>
     guestOf(state, params.guest)?.container?.privileged ? [ROOT_OF_HOST] : [],
   'guest.disk-add': ({ body }: { body: { image?: string; volume?: string } }, state: ClusterState) => {
-    const kept = body.volume === undefined ? undefined : state.volumes.get(body.volume as VolumeId)?.value
     return [
       ...imagesNamed(state, [body.image]),
-      ...(kept ? [{ privilege: 'guest.configure', path: guestPath(kept.guest) } as const] : []),
+      ...(body.volume !== undefined && state.volumes.has(body.volume as VolumeId)
+        ? [{ privilege: 'guest.configure', path: volumePath(state, body.volume) } as const]
+        : []),
     ]
   },
+  'image.assign': ({ body }: { body: { project: string | null } }) => [
+    { privilege: 'image.manage', path: body.project === null ? CLUSTER_PATH : projectPath(body.project) },
+  ],
   'guest.media': ({ body }: { body: { cdrom?: string | null } }, state: ClusterState) =>
     imagesNamed(state, [body.cdrom]),
   // Of one guest only: whether it exists is told to those who see it.

@@ -23,6 +23,8 @@ export interface AccessChange {
   /** `user/alice`. */
   readonly subject: string
   readonly writes: readonly Write[]
+  /** Beside the turn of access. */
+  readonly compares?: readonly Compare[]
 }
 
 /** Answers once this host's own copy holds the change. */
@@ -40,7 +42,12 @@ export async function changeAccess(
     const orphaned = whyOrphaned(desk, request, state, change.value)
     if (orphaned) return fail(orphaned)
     const turn: Write = { kind: 'put', key: KEYS.accessTurn, value: change.value.subject }
-    return ok({ ...change.value, compares: [unchanged], writes: [turn, ...change.value.writes], events: [] })
+    return ok({
+      ...change.value,
+      compares: [unchanged, ...(change.value.compares ?? [])],
+      writes: [turn, ...change.value.writes],
+      events: [],
+    })
   })
   if (operation.ok) await desk.started(operation.value)
   return operation

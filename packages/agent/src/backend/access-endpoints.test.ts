@@ -33,7 +33,7 @@ test('a new user may nothing; a role on a guest opens that guest, by its name', 
   assert.equal(codeOf(await show('web')), 'not_found')
   const permission = await grant(backend, 'user:alice', 'GuestUser', '/guests/web')
   assert.equal(permission.path, '/guests/web')
-  assert.equal(backend.mirror.state.permissions.get(permission.id)?.value.path, '/projects/default/guests/guest-web')
+  assert.equal(backend.mirror.state.permissions.get(permission.id)?.value.path, '/guests/guest-web')
   assert.equal(codeOf(await show('web')), 'ok')
   assert.equal(codeOf(await show('db')), 'not_found')
   const listed = await backend.call('guest.list', {}, { principal: alice })

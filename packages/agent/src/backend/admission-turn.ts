@@ -46,9 +46,9 @@ export class AdmissionTurns {
   }
 
   /** What the store holds at this moment, once this host's copy is at least as new. To be asked for before judging. */
-  async begin(): Promise<Result<Compare>> {
+  async begin(key: string = KEYS.admissionTurn): Promise<Result<Compare>> {
     const { store, mirror, clock } = this.#context
-    const turn = await store.get(KEYS.admissionTurn)
+    const turn = await store.get(key)
     if (!turn.ok) return turn
     const modRevision = turn.value?.modRevision ?? 0n
     const behind = new AbortController()
@@ -57,7 +57,7 @@ export class AdmissionTurns {
       clock.sleep(COPY_BEHIND_MS_MAX, behind.signal),
     )
     behind.abort()
-    if (isNew) return ok({ key: KEYS.admissionTurn, modRevision })
+    if (isNew) return ok({ key, modRevision })
     return fail(
       failure('no_quorum', "This host's copy of the records is behind the cluster's store", { hint: 'Try again' }),
     )

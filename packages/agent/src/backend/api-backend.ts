@@ -17,6 +17,7 @@ import { hostEndpoints } from './host-endpoints.ts'
 import { lifecycleEndpoints } from './lifecycle-endpoints.ts'
 import { permissionEndpoints } from './permission-endpoints.ts'
 import { policyEndpoints } from './policy-endpoints.ts'
+import { projectEndpoints } from './project-endpoints.ts'
 import { replicaMoveEndpoints } from './replica-move-endpoints.ts'
 import { ruleEndpoints } from './rule-endpoints.ts'
 import { snapshotEndpoints } from './snapshot-endpoints.ts'
@@ -51,5 +52,6 @@ export function createApiBackend(context: BackendContext): ApiBackend {
     ...accessEndpoints(desk),
     ...permissionEndpoints(desk),
     ...tokenEndpoints(desk),
+    ...projectEndpoints(desk),
   }
 }

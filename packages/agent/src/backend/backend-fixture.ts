@@ -5,6 +5,7 @@ import { ALL_ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { ResponseOf } from '@stead/api/endpoint.ts'
 import type { EndpointOf } from '@stead/api/endpoints.ts'
 import { failure, type Failure } from '@stead/core/errors.ts'
+import { subjectProject } from '@stead/core/access/object-path.ts'
 import type { ClusterFixture } from '@stead/core/ha/cluster-fixture.ts'
 import { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
 import { EventWriter } from '@stead/core/host/event-writer.ts'
@@ -41,6 +42,7 @@ const COLLECTIONS = [
   'roles',
   'tokens',
   'permissions',
+  'projects',
 ] as const
 
 const silent: Log = { debug() {}, info() {}, warn() {}, error() {}, with: () => silent }
@@ -79,7 +81,14 @@ export class TestBackend {
     this.mirror = mirror
     this.#cluster = cluster
     this.#history = history
-    const events = new EventWriter({ store, clock: realClock, host: self, bootId: 'boot', log: silent })
+    const events = new EventWriter({
+      store,
+      clock: realClock,
+      host: self,
+      bootId: 'boot',
+      log: silent,
+      projectOf: (subject) => subjectProject(mirror.state, subject),
+    })
     this.unguarded = createApiBackend({
       self,
       store,

@@ -4,6 +4,8 @@
  */
 import { failure } from '@stead/core/errors.ts'
 import type { EventDraft } from '@stead/core/ha/plan.ts'
+import { subjectProject } from '@stead/core/access/object-path.ts'
+import type { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
 import type { EventWriter } from '@stead/core/host/event-writer.ts'
 import type { OperationId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
@@ -17,11 +19,14 @@ export interface ChangeContext {
   readonly events: EventWriter
   readonly clock: Clock
   readonly random: Random
+  readonly mirror: ClusterMirror
 }
 
 export interface Change {
   readonly kind: string
   readonly subject: string
+  /** Whose it is, where the records cannot tell yet. */
+  readonly project?: string
   readonly compares: readonly Compare[]
   readonly writes: readonly Write[]
   readonly events: readonly EventDraft[]
@@ -49,10 +54,12 @@ export async function commitChange(
     if (earlier.value) return ok(earlier.value)
     const change = await make()
     if (!change.ok) return change
+    const project = change.value.project ?? subjectProject(context.mirror.state, change.value.subject)
     const operation: Operation = {
       id: random.uuid() as OperationId,
       kind: change.value.kind,
       subject: change.value.subject,
+      ...(project === undefined ? {} : { project }),
       state: 'running',
       progress: 0,
       message: 'accepted',

@@ -15,16 +15,17 @@ import type { ContainerSystem } from '@stead/core/model/container.ts'
 import { templateByName } from '@stead/core/model/container-template.ts'
 import type { Decision } from '@stead/core/model/decision.ts'
 import type { Guest } from '@stead/core/model/guest.ts'
-import type { Host } from '@stead/core/model/host.ts'
 import type { GuestId, HostId, VolumeId } from '@stead/core/model/ids.ts'
 import { defaultCpusMax } from '@stead/core/model/growth.ts'
 import type { GuestPlatform, VolumeRole } from '@stead/core/model/platform.ts'
-import { guestByName, promisedPoolBytes } from '@stead/core/model/records.ts'
-import type { Image, Replica, Volume, VolumeContent } from '@stead/core/model/volume.ts'
+import { DEFAULT_PROJECT, projectExists } from '@stead/core/model/project.ts'
+import { guestByName } from '@stead/core/model/records.ts'
+import type { Image, Volume, VolumeContent } from '@stead/core/model/volume.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { addressInUse, containerNic, newContainer } from './container-settings.ts'
 import type { FirmwareFiles } from './firmware-files.ts'
 import { sizeProblem } from './guest-size.ts'
+import { describeRoom, roomiestPool } from './pool-room.ts'
 
 /** More than swtpm ever keeps of a TPM 2.0, twice. */
 const TPM_STATE_BYTES = 1 << 20
@@ -60,6 +61,8 @@ export function planCreate(context: CreateContext, request: CreateGuest): Result
         hint: 'Choose another name, or delete that guest first',
       }),
     )
+  if (request.project !== undefined && !projectExists(state, request.project))
+    return fail(failure('not_found', `There is no project ${request.project}`, { hint: 'See `stead project list`' }))
   const hosts = [...state.hosts.values()].map((host) => host.value).toSorted((a, b) => a.order - b.order)
   if (request.host !== undefined && !hosts.some((host) => host.id === request.host))
     return fail(
@@ -96,6 +99,7 @@ export function planCreate(context: CreateContext, request: CreateGuest): Result
     id,
     name: request.name,
     kind: container.value ? 'ct' : 'vm',
+    ...(request.project === undefined || request.project === DEFAULT_PROJECT ? {} : { project: request.project }),
     ...(container.value ? { container: container.value } : {}),
     memoryBytes: request.memoryBytes,
     cpus: request.cpus,
@@ -351,38 +355,6 @@ function contentOf(image: Image, disk: WantedVolume): Result<VolumeContent> {
       }),
     )
   return ok({ blob: part.blob, format: part.format, ...(disk.linked ? { linked: true as const } : {}) })
-}
-
-function roomiestPool(
-  state: ClusterState,
-  host: Host,
-  pool: string | undefined,
-  sizeBytes: number,
-  promised: ReadonlyMap<string, number>,
-): { readonly replica: Replica; readonly freeBytes: number }[] {
-  return host.pools
-    .filter((candidate) => pool === undefined || candidate.name === pool)
-    .map((candidate) => ({
-      replica: { host: host.id, pool: candidate.name, state: 'in-sync' as const },
-      freeBytes:
-        candidate.capacityBytes -
-        promisedPoolBytes(state, host.id, candidate.name) -
-        (promised.get(`${host.id}/${candidate.name}`) ?? 0),
-    }))
-    .filter((candidate) => candidate.freeBytes >= sizeBytes)
-    .toSorted((a, b) => b.freeBytes - a.freeBytes)
-    .slice(0, 1)
-}
-
-function describeRoom(state: ClusterState, host: Host, pool: string | undefined): string {
-  const pools = host.pools.filter((candidate) => pool === undefined || candidate.name === pool)
-  if (pools.length === 0) return pool === undefined ? 'it has no pool' : `it has no pool ${pool}`
-  return pools
-    .map(
-      (candidate) =>
-        `${candidate.name} has ${Math.max(0, candidate.capacityBytes - promisedPoolBytes(state, host.id, candidate.name))} bytes free`,
-    )
-    .join(', ')
 }
 
 function bootOf(boot: CreateGuest['boot']): Guest['boot'] {

@@ -202,6 +202,11 @@ export class Desk {
     return operation.ok ? ok({ operation: operation.value, warnings }) : operation
   }
 
+  /** As `AdmissionTurns.begin`, of what is added to a project. */
+  projectTurn(name: string): Promise<Result<Compare>> {
+    return this.#admissionTurns.begin(KEYS.projectTurn(name))
+  }
+
   /** A policy that became stricter meanwhile has a say in what is judged now. */
   #samePolicy(): Compare {
     return { key: KEYS.clusterPolicy, modRevision: this.state.clusterPolicy?.revision ?? 0n }

@@ -4,6 +4,7 @@ import type { Figures } from '@stead/core/foresight/figures.ts'
 import { moveTargets, objectionToLiveMoveOf } from '@stead/core/ha/move-request.ts'
 import type { HostId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
+import { projectOf } from '@stead/core/model/project.ts'
 import { isActive } from '@stead/core/model/records.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { ApiBackend } from '../http/backend.ts'
@@ -88,6 +89,7 @@ export function guestEndpoints(desk: Desk): Answers {
         ok({
           items: [...state.guests.values()]
             .filter(({ value }) => query.kind === undefined || value.kind === query.kind)
+            .filter(({ value }) => query.project === undefined || projectOf(value) === query.project)
             .filter(({ value }) => hasTags(value, query.tag))
             .map((guest) => guestView(desk.view(), guest))
             .toSorted((a, b) => a.name.localeCompare(b.name)),
@@ -241,6 +243,7 @@ export function createChange({ guest, volumes, decision }: CreatePlan): Change {
   return {
     kind: 'vm.create',
     subject: `guest/${guest.id}`,
+    project: projectOf(guest),
     compares: [
       { key: KEYS.guestName(guest.name), modRevision: 0n },
       { key: KEYS.guest(guest.id), modRevision: 0n },
@@ -260,6 +263,7 @@ export function createChange({ guest, volumes, decision }: CreatePlan): Change {
       {
         kind: 'guest.created',
         subject: `guest/${guest.name}`,
+        project: projectOf(guest),
         message: `${guest.name} is created; ${decision.facts.join('; ') || 'it has no disk'}`,
       },
     ],

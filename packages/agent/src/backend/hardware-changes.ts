@@ -8,6 +8,7 @@ import type { Guest, Nic } from '@stead/core/model/guest.ts'
 import { DISK_SLOTS, NIC_SLOTS, diskSlot, freeSlot, nicSlot, type NicLimits } from '@stead/core/model/hardware.ts'
 import type { VolumeId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
+import { projectOf } from '@stead/core/model/project.ts'
 import { isActive, volumesOf } from '@stead/core/model/records.ts'
 import type { Volume } from '@stead/core/model/volume.ts'
 import type { Write } from '@stead/core/ports/store.ts'
@@ -168,7 +169,7 @@ export function removeDiskChange(
     ],
     writes: [
       ...disks.value.writes.filter((write) => write.kind !== 'put' || write.key !== KEYS.volume(volume.id)),
-      put(KEYS.volume(volume.id), { ...volume, slot: ownSlot, attachment }),
+      put(KEYS.volume(volume.id), { ...volume, slot: ownSlot, attachment, project: projectOf(guest) }),
       ...(guest.container ? [put(KEYS.guest(guest.id), withoutMount(guest, volume.id))] : []),
     ],
     events: [],

@@ -1,7 +1,7 @@
 /** Who has which role on what, and what follows from it. */
 import type { PermissionView } from '@stead/api/endpoints/access.ts'
 import { decide, roleOf } from '@stead/core/access/decide.ts'
-import { readPath, shownPath } from '@stead/core/access/object-path.ts'
+import { ownPath, readPath, shownPath } from '@stead/core/access/object-path.ts'
 import { failure } from '@stead/core/errors.ts'
 import { principalName, tokenKey, type AccessPermission, type Principal } from '@stead/core/model/access.ts'
 import type { ClusterState } from '@stead/core/model/cluster.ts'
@@ -32,10 +32,10 @@ function grantEndpoints(desk: Desk): Pick<ApiBackend, `permission.${'list' | 'gr
         const known = found(state[`${subject.kind}s`] as AccessState['users'], subject.name, subject.kind)
         if (!known.ok) return known
         if (!roleOf(accessRecordsOf(state), role)) return missing('role', role)
-        const permission: AccessPermission = { id, subject, role, path: path.value, propagate }
+        const permission: AccessPermission = { id, subject, role, path: ownPath(path.value), propagate }
         const same = [...state.permissions.values()].find(
           ({ value }) =>
-            value.path === permission.path &&
+            ownPath(value.path) === permission.path &&
             value.role === role &&
             value.subject.kind === subject.kind &&
             value.subject.name === subject.name,

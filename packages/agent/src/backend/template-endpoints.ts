@@ -4,6 +4,7 @@ import type { ClusterState } from '@stead/core/model/cluster.ts'
 import type { Guest } from '@stead/core/model/guest.ts'
 import type { VolumeId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
+import { projectOf } from '@stead/core/model/project.ts'
 import { inSync, isActive, volumesOf } from '@stead/core/model/records.ts'
 import type { GuestTemplate } from '@stead/core/model/template.ts'
 import type { ImageDisk, Volume } from '@stead/core/model/volume.ts'
@@ -170,6 +171,7 @@ function likeness(
   source: Guest,
   body: {
     readonly name: string
+    readonly project?: string | undefined
     readonly host?: string | undefined
     readonly start: boolean
     readonly acceptBreach: boolean
@@ -182,6 +184,7 @@ function likeness(
   const cloudInit = settings && { ...rest, ...(network?.kind === 'dhcp' ? { network } : {}) }
   return {
     name: body.name,
+    project: body.project ?? projectOf(source),
     memoryBytes: source.memoryBytes,
     cpus: source.cpus,
     ...(source.cpusMax === undefined ? {} : { cpusMax: source.cpusMax }),

@@ -8,6 +8,7 @@ import type { Decision } from '@stead/core/model/decision.ts'
 import { failuresMax, haPolicyOf, type Guest, type GuestObservation, type GuestState } from '@stead/core/model/guest.ts'
 import type { Host, HostPolicy } from '@stead/core/model/host.ts'
 import type { HostId, VolumeId } from '@stead/core/model/ids.ts'
+import { projectOf } from '@stead/core/model/project.ts'
 import { whyNotMigratable } from '@stead/core/model/platform.ts'
 import type { Operation } from '@stead/core/model/operation.ts'
 import { moveProgress } from '@stead/core/ha/storage-move.ts'
@@ -35,6 +36,7 @@ export function guestView(context: ViewContext, { value: guest, revision }: Vers
     name: guest.name,
     id: guest.id,
     kind: guest.kind,
+    project: projectOf(guest),
     state: shown,
     reason,
     host: isActive(grant) ? grant.host : null,

@@ -52,8 +52,11 @@ const memoryBytes = z
   .describe('Memory, in bytes; a multiple of 1 MiB')
 const cpus = z.number().int().min(1).max(256)
 
+const project = z.string().max(63)
+
 export const createGuestBody = z.strictObject({
   name: dnsLabel.describe('A DNS label, unique in the cluster'),
+  project: project.optional().describe('Whose it is to be; of the project `default` when absent'),
   memoryBytes,
   cpus: cpus.default(1),
   memoryMaxBytes: memoryBytes
@@ -128,6 +131,7 @@ export const GUEST_ENDPOINTS = {
     on: 'guests',
     query: z.strictObject({
       kind: z.enum(['vm', 'ct']).optional().describe('Only virtual machines, or only containers'),
+      project: project.optional().describe('Only those of this project'),
       tag: z
         .string()
         .max(2_048)

@@ -35,6 +35,7 @@ export const TEMPLATE_ENDPOINTS = {
     params: guestParams,
     body: z.strictObject({
       name: dnsLabel.describe('A DNS label, unique in the cluster'),
+      project: z.string().max(63).optional().describe('Whose it is to be; as the other one when absent'),
       linked: z.boolean().default(false).describe('Share the blocks of the disks instead of copying them'),
       host: z.string().optional().describe('Where it should run; a preference'),
       start: z.boolean().default(false).describe('Start it once its disks exist'),

@@ -18,6 +18,7 @@ interface CreateOptions extends ContainerOptions {
   readonly replicas: string
   readonly pool?: string
   readonly host?: string
+  readonly project?: string
   readonly ha?: string
   readonly nic: boolean
   readonly privileged?: boolean
@@ -41,6 +42,7 @@ export function addCtCreate(ct: Command, terminal: Terminal): void {
     .option('--replicas <n>', 'copies of each disk on different hosts: 1, 2 or 3', '2')
     .option('--pool <name>', 'pool of the disks on each host')
     .option('--host <host>', 'where it should run')
+    .option('--project <name>', 'whose it is to be; of the project default when absent')
     .option('--ha <mode>', 'started, stopped or ignored: what the cluster keeps true')
     .option('--no-nic', 'no network card')
     .option('--nesting', 'it may make containers itself; weakens what keeps it in')
@@ -78,6 +80,7 @@ function bodyOf(name: string, options: CreateOptions): CreateBody {
   const place = { replicas, ...(options.pool === undefined ? {} : { pool: options.pool }) } as const
   return {
     name,
+    ...(options.project === undefined ? {} : { project: options.project }),
     memoryBytes: sizeOf('--memory', options.memory, preset?.memoryBytes),
     cpus: parseCount(options.cpus, '--cpus'),
     boot: { kind: 'container' },

@@ -15,6 +15,7 @@ import { REPLICA_COLUMNS } from './volume.ts'
 import { addVmHardware, diskLimitText, rateText } from './vm-hardware.ts'
 import { addGuestMoves } from './vm-move.ts'
 import { addVmProbe, checkText, readinessText } from './vm-probe.ts'
+import { addGuestAssign } from './project.ts'
 import { addVmSchedule } from './vm-schedule.ts'
 import { platformFields } from './vm-platform.ts'
 import { sizeFields } from './vm-size.ts'
@@ -29,6 +30,7 @@ export function addGuestCommands(vm: Command, terminal: Terminal): void {
   vm.command('list')
     .description(ENDPOINTS['guest.list'].summary)
     .option('--tag <tags>', 'only those that have all of these tags, separated by commas')
+    .option('--project <name>', 'only those of this project')
     .action(action(terminal, (session, _, options) => listGuests(session, kind, options)))
   vm.command('show')
     .description(ENDPOINTS['guest.show'].summary)
@@ -95,6 +97,7 @@ export function addGuestCommands(vm: Command, terminal: Terminal): void {
   addVmProbe(vm, terminal)
   addVmSchedule(vm, terminal)
   addVmTemplates(vm, terminal)
+  addGuestAssign(vm, terminal)
   addVmSnapshots(vm, terminal)
   vm.command('log')
     .description(ENDPOINTS['guest.log'].summary)
@@ -103,9 +106,17 @@ export function addGuestCommands(vm: Command, terminal: Terminal): void {
     .action(action(terminal, printLog))
 }
 
-async function listGuests(session: Session, kind: GuestView['kind'], { tag }: Record<string, unknown>): Promise<void> {
+async function listGuests(
+  session: Session,
+  kind: GuestView['kind'],
+  { tag, project }: Record<string, unknown>,
+): Promise<void> {
   const client = await session.client()
-  const query = { kind, ...(typeof tag === 'string' ? { tag } : {}) }
+  const query = {
+    kind,
+    ...(typeof tag === 'string' ? { tag } : {}),
+    ...(typeof project === 'string' ? { project } : {}),
+  }
   // What was refused is no record: the hosts are asked at the same time, and a host that is silent hides no list.
   const [listed, used] = await Promise.all([
     client.call(ENDPOINTS['guest.list'], { query }),
@@ -116,6 +127,9 @@ async function listGuests(session: Session, kind: GuestView['kind'], { tag }: Re
   session.print(items, () =>
     formatTable<GuestView>(items, [
       { title: 'NAME', of: (guest) => guest.name },
+      ...(items.some((guest) => guest.project !== 'default')
+        ? [{ title: 'PROJECT', of: (guest: GuestView) => guest.project }]
+        : []),
       { title: 'STATE', of: (guest) => guest.state },
       { title: 'READY', of: (guest) => (guest.readiness ? (guest.readiness.ready ? 'yes' : 'no') : null) },
       { title: 'HOST', of: (guest) => guest.host },
@@ -143,6 +157,7 @@ async function showGuest(session: Session, [guest = '']: readonly string[]): Pro
 export function guestText(view: GuestView): string {
   const fields = formatFields([
     ['name', view.name],
+    ['project', view.project === 'default' ? '' : view.project],
     ['id', view.id],
     ['state', view.state],
     ['reason', view.reason],

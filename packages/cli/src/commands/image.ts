@@ -5,6 +5,7 @@ import { fileHead, uploadBlob } from '../blob-upload.ts'
 import { formatTable } from '../output.ts'
 import { badArgument, formatSize } from '../quantities.ts'
 import { action, valueOf, type Terminal } from '../session.ts'
+import { addImageAssign } from './project.ts'
 import { addImageExport } from './vm-template.ts'
 
 export function addImageCommands(program: Command, terminal: Terminal): void {
@@ -38,12 +39,14 @@ export function addImageCommands(program: Command, terminal: Terminal): void {
             { title: 'KIND', of: (row) => row.kind ?? 'disk' },
             { title: 'DISKS', of: (row) => (row.kind === 'iso' ? '' : 1 + (row.moreDisks?.length ?? 0)) },
             { title: 'SIZE', of: (row) => formatSize(row.virtualSizeBytes) },
+            { title: 'PROJECT', of: (row) => row.project ?? '' },
             { title: 'CREATED', of: (row) => new Date(row.createdAt).toISOString() },
           ]),
         )
       }),
     )
   addImageExport(image, terminal)
+  addImageAssign(image, terminal)
   image
     .command('delete')
     .description(ENDPOINTS['image.delete'].summary)

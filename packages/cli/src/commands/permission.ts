@@ -80,7 +80,7 @@ function addGrantCommands(permission: Command, terminal: Terminal): void {
   permission
     .command('grant')
     .description(ENDPOINTS['permission.grant'].summary)
-    .argument('<path>', '/, /access, /projects/default, /guests/NAME, /hosts/NAME or /images/NAME')
+    .argument('<path>', '/, /access, /projects/NAME, /guests/NAME, /hosts/NAME or /images/NAME')
     .argument('<role>', 'a role; see `stead role list`')
     .option('--user <name>', 'to this user')
     .option('--group <name>', 'to the members of this group')

@@ -25,6 +25,7 @@ interface CreateOptions extends MediaOptions {
   readonly replicas: string
   readonly pool?: string
   readonly host?: string
+  readonly project?: string
   readonly kernel?: string
   readonly initrd?: string
   readonly append?: string
@@ -55,6 +56,7 @@ export function addVmCreate(vm: Command, terminal: Terminal): void {
     .option('--replicas <n>', 'copies of each disk on different hosts: 1, 2 or 3', '2')
     .option('--pool <name>', 'pool of the disks on each host')
     .option('--host <host>', 'where it should run')
+    .option('--project <name>', 'whose it is to be; of the project default when absent')
     .option('--kernel <file>', 'Linux kernel to boot directly')
     .option('--initrd <file>', 'initial RAM disk, with --kernel')
     .option('--append <text>', 'kernel command line, with --kernel')
@@ -131,6 +133,7 @@ function bodyOf(name: string, options: CreateOptions, imageSizes: ImageSizes = [
   if (replicas !== 1 && replicas !== 2 && replicas !== 3) throw badArgument(`--replicas: ${replicas} is not 1, 2 or 3`)
   return {
     name,
+    ...(options.project === undefined ? {} : { project: options.project }),
     memoryBytes: parseSize(options.memory, '--memory'),
     cpus: parseCount(options.cpus, '--cpus'),
     ...maximaFrom({ ...options }),

@@ -31,18 +31,20 @@ export function addVmTemplates(vm: Command, terminal: Terminal): void {
     .argument('<new>', 'a DNS label, unique in the cluster')
     .option('--linked', 'share the blocks of the disks instead of copying them')
     .option('--host <host>', 'where it should run')
+    .option('--project <name>', 'whose it is to be; as the other one when absent')
     .option('--start', 'start it once its disks exist')
     .option(...ACCEPT_BREACH)
     .action(
       action(terminal, async (session, [guest = '', name = ''], options) => {
         const client = await session.client()
-        const host = options['host']
+        const { host, project } = options
         const body = {
           name,
           linked: options['linked'] === true,
           start: options['start'] === true,
           acceptBreach: options['acceptBreach'] === true,
           ...(typeof host === 'string' ? { host } : {}),
+          ...(typeof project === 'string' ? { project } : {}),
         }
         const answer = valueOf(await client.call(ENDPOINTS['guest.clone'], { params: { guest }, body }))
         session.warn(answer.warnings)

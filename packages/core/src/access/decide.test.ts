@@ -46,7 +46,15 @@ const may = (of: AccessRecords, privilege: Privilege, path = GUEST, who: Princip
 test('a path has the levels of its objects', () => {
   assert.deepEqual(levelsOf('/'), ['/'])
   assert.deepEqual(levelsOf('/access'), ['/', '/access'])
-  assert.deepEqual(levelsOf(GUEST), ['/', '/projects/shop', GUEST])
+  assert.deepEqual(levelsOf(GUEST), ['/', '/projects/shop', '/guests/web'])
+  assert.deepEqual(levelsOf('/projects/shop/images/debian'), ['/', '/projects/shop', '/images/debian'])
+})
+
+test('what was permitted on a guest stays so when the guest comes to another project; the rest does not', () => {
+  const of = records(`alice GuestUser ${GUEST}`)
+  assert.equal(may(of, 'guest.operate', '/projects/other/guests/web'), true)
+  const admin = records('alice ProjectAdmin /projects/shop')
+  assert.equal(may(admin, 'guest.operate', '/projects/other/guests/web'), false)
 })
 
 test('nobody may do anything unless it is said', () => {

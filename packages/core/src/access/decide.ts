@@ -9,6 +9,7 @@ import {
   type Principal,
   type SubjectKind,
 } from '../model/access.ts'
+import { ownPath } from './object-path.ts'
 import { BUILT_IN_ROLES, NO_ACCESS, type Privilege, type Role } from './privilege.ts'
 
 export interface AccessDecision {
@@ -19,13 +20,13 @@ export interface AccessDecision {
   readonly by?: AccessPermission
 }
 
-/** `/projects/p/guests/g` -> `/`, `/projects/p`, `/projects/p/guests/g`: each object is a kind and a name. */
+/** `/projects/p/guests/g` -> `/`, `/projects/p`, `/guests/g`: each object is a kind and a name. */
 export function levelsOf(path: string): readonly string[] {
   const parts = path.split('/').filter(Boolean)
   const levels = ['/']
   // `/access` has no name.
   for (let end = Math.min(2, parts.length); end <= parts.length && parts.length > 0; end += 2)
-    levels.push(`/${parts.slice(0, end).join('/')}`)
+    levels.push(ownPath(`/${parts.slice(0, end).join('/')}`))
   return levels
 }
 
@@ -41,10 +42,10 @@ export function decide(
   const lapsed = lapsedBecause(records, principal, wallMs)
   if (lapsed !== undefined) return refused(lapsed)
   const userName = principal.kind === 'user' ? principal.name : principal.user
-  const groups = [...records.groups.values()].filter(({ members }) => members.includes(userName))
+  const { groupsOf } = indexOf(records)
   const ofUser = walk(records, privilege, path, [
     { kind: 'user', names: new Set([userName]) },
-    { kind: 'group', names: new Set(groups.map(({ name }) => name)) },
+    { kind: 'group', names: groupsOf.get(userName) ?? NONE },
   ])
   if (principal.kind === 'user' || !ofUser.allowed) return ofUser
   if (!records.tokens.get(tokenKey(principal))?.separated) return ofUser
@@ -69,6 +70,32 @@ export function lapsedBecause(
   return token.expiresAt !== undefined && token.expiresAt <= wallMs ? `${tokenKey(token)} has expired` : undefined
 }
 
+interface AccessIndex {
+  /** By the object's own path. */
+  readonly permissionsOn: ReadonlyMap<string, readonly AccessPermission[]>
+  readonly groupsOf: ReadonlyMap<string, ReadonlySet<string>>
+}
+
+const NONE: ReadonlySet<string> = new Set()
+const indices = new WeakMap<AccessRecords, AccessIndex>()
+
+/** Made once for the same records: a list asks for each of its items. */
+function indexOf(records: AccessRecords): AccessIndex {
+  const known = indices.get(records)
+  if (known) return known
+  const permissionsOn = new Map<string, AccessPermission[]>()
+  for (const permission of records.permissions) {
+    const path = ownPath(permission.path)
+    permissionsOn.set(path, [...(permissionsOn.get(path) ?? []), permission])
+  }
+  const groupsOf = new Map<string, Set<string>>()
+  for (const { name, members } of records.groups.values())
+    for (const member of members) groupsOf.set(member, (groupsOf.get(member) ?? new Set()).add(name))
+  const index = { permissionsOn, groupsOf }
+  indices.set(records, index)
+  return index
+}
+
 interface Asker {
   readonly kind: SubjectKind
   readonly names: ReadonlySet<string>
@@ -77,11 +104,14 @@ interface Asker {
 /** From the object up; on each level who is named first is asked first. */
 function walk(records: AccessRecords, privilege: Privilege, path: string, askers: readonly Asker[]): AccessDecision {
   const levels = levelsOf(path)
+  const { permissionsOn } = indexOf(records)
   for (const level of levels.toReversed()) {
+    const there = permissionsOn.get(level)
+    if (!there) continue
     for (const { kind, names } of askers) {
-      const said = records.permissions.filter(
-        ({ subject, path: at, propagate }) =>
-          at === level && subject.kind === kind && names.has(subject.name) && (propagate || level === levels.at(-1)),
+      const said = there.filter(
+        ({ subject, propagate }) =>
+          subject.kind === kind && names.has(subject.name) && (propagate || level === levels.at(-1)),
       )
       if (said.length > 0) return judge(records, privilege, said)
     }

@@ -12,6 +12,8 @@ import type { CalendarSnapshots } from './calendar-snapshots.ts'
 export interface EventDraft {
   readonly kind: EventKind
   readonly subject: string
+  /** Whose it is, where the records cannot tell yet. */
+  readonly project?: string
   readonly message: string
   readonly details?: Readonly<Record<string, string | number | boolean>>
 }

@@ -22,16 +22,26 @@ export class EventWriter {
   readonly #host: HostId
   readonly #bootId: string
   readonly #log: Log
+  readonly #projectOf: (subject: string) => string | undefined
   readonly #pending: ClusterEvent[] = []
   #sequence = 0
   #writing = false
 
-  constructor(options: { store: Store; clock: Clock; host: HostId; bootId: string; log: Log }) {
+  constructor(options: {
+    store: Store
+    clock: Clock
+    host: HostId
+    bootId: string
+    log: Log
+    /** Whose a subject is: who may see what is told of it once it is gone. */
+    projectOf?: (subject: string) => string | undefined
+  }) {
     this.#store = options.store
     this.#clock = options.clock
     this.#host = options.host
     this.#bootId = options.bootId
     this.#log = options.log
+    this.#projectOf = options.projectOf ?? (() => undefined)
   }
 
   tell(...drafts: readonly EventDraft[]): void {
@@ -52,6 +62,7 @@ export class EventWriter {
   #complete(draft: EventDraft): ClusterEvent {
     const wallMs = this.#clock.wallMs()
     assert(Number.isFinite(wallMs), 'the clock gives no time')
+    const project = draft.project ?? this.#projectOf(draft.subject)
     const sequence = String(++this.#sequence).padStart(6, '0')
     return {
       // Sorted by time for people; unique by host, boot and sequence whatever the clock does.
@@ -60,6 +71,7 @@ export class EventWriter {
       monotonicMs: Math.round(this.#clock.monotonicMs() * 1000) / 1000,
       host: this.#host,
       ...draft,
+      ...(project === undefined ? {} : { project }),
     }
   }
 

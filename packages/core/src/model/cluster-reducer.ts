@@ -36,6 +36,7 @@ const KIND_OF = {
   groups: 'group',
   roles: 'role',
   tokens: 'token',
+  projects: 'project',
   permissions: 'permission',
 } as const satisfies Record<Collection, string>
 
@@ -76,6 +77,7 @@ export function emptyClusterState(): ClusterState {
     groups: new Map(),
     roles: new Map(),
     tokens: new Map(),
+    projects: new Map(),
     permissions: new Map(),
   }
 }

@@ -8,6 +8,7 @@ import type { Guest, GuestObservation } from './guest.ts'
 import type { Host, HostPolicy, HostStatus } from './host.ts'
 import type { GuestId, HostId, OperationId, VolumeId } from './ids.ts'
 import type { Operation } from './operation.ts'
+import type { Project } from './project.ts'
 import type { Rule, RuleId } from './rule.ts'
 import type { Snapshot } from './snapshot.ts'
 import type { Image, Removal, Volume } from './volume.ts'
@@ -62,6 +63,8 @@ export interface ClusterState {
   readonly roles: ReadonlyMap<string, Versioned<Role>>
   /** Keyed `user!name`. */
   readonly tokens: ReadonlyMap<string, Versioned<ApiToken>>
+  /** Without the default one, as long as nothing was set of it. */
+  readonly projects: ReadonlyMap<string, Versioned<Project>>
   readonly permissions: ReadonlyMap<string, Versioned<AccessPermission>>
 }
 

@@ -68,6 +68,8 @@ export interface ClusterEvent {
   readonly kind: EventKind
   /** `host/h1`, `guest/web1`, `volume/<id>`, `rule/<name>` or `cluster`. */
   readonly subject: string
+  /** Whose the subject was; absent where it is no project's. */
+  readonly project?: string
   readonly message: string
   /** Who reports. */
   readonly host: string

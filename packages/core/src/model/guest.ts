@@ -52,6 +52,8 @@ export interface Guest {
   readonly id: GuestId
   readonly name: string
   readonly kind: GuestKind
+  /** `DEFAULT_PROJECT` when absent. */
+  readonly project?: string
   readonly memoryBytes: number
   readonly cpus: number
   /** Up to what it can grow while it runs; absent: it changes with its next start only. See `model/growth.ts`. */

@@ -57,6 +57,9 @@ export const KEYS = {
   role: (name: string) => `${PREFIX}roles/${name}`,
   /** `user!name`. */
   token: (key: string) => `${PREFIX}tokens/${key}`,
+  project: (name: string) => `${PREFIX}projects/${name}`,
+  /** Written, and compared, by every change that adds to what a project has. */
+  projectTurn: (name: string) => `${PREFIX}project-turns/${name}`,
   permission: (id: string) => `${PREFIX}permissions/${id}`,
   /** Written, and compared, by every change of users, groups, roles and permissions: they take turns. */
   accessTurn: `${PREFIX}access-turn`,

@@ -7,6 +7,8 @@ export interface Operation {
   readonly kind: string
   /** `guest/<id>` or `host/<id>`. */
   readonly subject: string
+  /** Whose the subject was when it began; absent where it is no project's. */
+  readonly project?: string
   readonly state: 'running' | 'waiting' | 'succeeded' | 'failed'
   /** 0 to 1. */
   readonly progress: number

@@ -60,6 +60,8 @@ export interface VolumeContent {
 export interface Volume {
   readonly id: VolumeId
   readonly guest: GuestId
+  /** Of one that its guest gives back: whose it stays when the guest is gone; `DEFAULT_PROJECT` when absent. */
+  readonly project?: string
   readonly name: string
   /** A disk when absent. */
   readonly role?: VolumeRole
@@ -107,6 +109,8 @@ export interface Image {
   readonly blob: BlobId
   readonly format: 'raw' | 'qcow2'
   readonly virtualSizeBytes: number
+  /** Whose it is; the cluster's when absent. */
+  readonly project?: string
   /** Of a machine with several disks: those after the first. */
   readonly moreDisks?: readonly ImageDisk[]
   /** What the machine had that was imported; a new guest has it too when nothing else is said. */

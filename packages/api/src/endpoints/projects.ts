@@ -1,0 +1,81 @@
+/** Tenants: what belongs together, and to whom. */
+import { z } from 'zod'
+import { accessNameSchema } from '../access-records.ts'
+import { endpoint } from '../endpoint.ts'
+import { guestParams, noContent } from './parameters.ts'
+
+const notes = z.string().max(200)
+const projectParams = z.strictObject({ project: z.string().describe("The project's name") })
+
+export const projectViewSchema = z.object({
+  name: z.string(),
+  notes: z.string(),
+  guests: z.number().int(),
+  images: z.number().int(),
+  createdAt: z.string().nullable().describe('null: of the project that has always been there'),
+  revision: z.string().describe('Of the record; for If-Match'),
+})
+export type ProjectView = z.output<typeof projectViewSchema>
+
+const MANAGE = { permission: 'project.manage', whatIf: 'none' } as const
+
+export const PROJECT_ENDPOINTS = {
+  'project.list': endpoint({
+    ...{ id: 'project.list', method: 'GET', path: '/v1/projects', summary: 'List the projects' },
+    permission: 'project.view',
+    on: 'projects',
+    response: z.object({ items: z.array(projectViewSchema) }),
+    status: 200,
+  }),
+  'project.show': endpoint({
+    ...{ id: 'project.show', method: 'GET', path: '/v1/projects/{project}', summary: 'Show a project' },
+    permission: 'project.view',
+    on: 'project',
+    params: projectParams,
+    response: projectViewSchema,
+    status: 200,
+  }),
+  'project.create': endpoint({
+    ...{ id: 'project.create', method: 'POST', path: '/v1/projects', summary: 'Create a project', ...MANAGE },
+    on: 'cluster',
+    body: z.strictObject({ name: accessNameSchema, notes: notes.optional() }),
+    response: projectViewSchema,
+    status: 201,
+  }),
+  'project.set': endpoint({
+    ...{ id: 'project.set', method: 'PATCH', path: '/v1/projects/{project}', summary: 'Change a project', ...MANAGE },
+    on: 'project',
+    params: projectParams,
+    body: z.strictObject({ notes: notes.optional() }),
+    response: projectViewSchema,
+    status: 200,
+  }),
+  'project.delete': endpoint({
+    ...{ id: 'project.delete', method: 'DELETE', path: '/v1/projects/{project}', ...MANAGE },
+    summary: 'Delete a project that nothing belongs to, with its permissions',
+    on: 'project',
+    params: projectParams,
+    response: noContent,
+    status: 204,
+  }),
+  'guest.assign': endpoint({
+    ...{ id: 'guest.assign', method: 'POST', path: '/v1/guests/{guest}/project', whatIf: 'none' },
+    summary: 'Move a guest with its volumes and snapshots to another project',
+    permission: 'guest.delete',
+    on: 'moved-guest',
+    params: guestParams,
+    body: z.strictObject({ project: z.string().describe('Where guests may be created by who asks') }),
+    response: z.object({ guest: z.string(), project: z.string() }),
+    status: 200,
+  }),
+  'image.assign': endpoint({
+    ...{ id: 'image.assign', method: 'POST', path: '/v1/images/{image}/project', whatIf: 'none' },
+    summary: 'Move an image or a template to a project, or back to the cluster',
+    permission: 'image.manage',
+    on: 'image',
+    params: z.strictObject({ image: z.string().describe("The image's name") }),
+    body: z.strictObject({ project: z.string().nullable().describe('null: to the cluster') }),
+    response: z.object({ image: z.string(), project: z.string().nullable() }),
+    status: 200,
+  }),
+} as const

@@ -1,0 +1,27 @@
+/** Tenants: guests with their volumes, and images, belong to a project. docs/internals/access.md. */
+import type { ClusterState } from './cluster.ts'
+import type { Guest } from './guest.ts'
+import type { Volume } from './volume.ts'
+
+/** Of what was there before there were others. It always exists; it has a record only once something was set of it. */
+export const DEFAULT_PROJECT = 'default'
+
+export interface Project {
+  readonly name: string
+  readonly notes?: string
+  readonly createdAt: number
+}
+
+export function projectOf({ project = DEFAULT_PROJECT }: Pick<Guest, 'project'>): string {
+  return project
+}
+
+/** That of its guest; of a volume that was kept when its guest went: the one in which it was kept. */
+export function projectOfVolume({ guests }: Pick<ClusterState, 'guests'>, volume: Volume): string {
+  const guest = guests.get(volume.guest)?.value
+  return projectOf(guest ?? volume)
+}
+
+export function projectExists({ projects }: Pick<ClusterState, 'projects'>, name: string): boolean {
+  return name === DEFAULT_PROJECT || projects.has(name)
+}
