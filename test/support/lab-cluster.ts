@@ -44,6 +44,8 @@ export interface CommandResult {
 export interface LabOptions {
   readonly hosts?: number
   readonly witness?: boolean
+  /** Each host has the pool `fast` too. */
+  readonly fastPool?: boolean
 }
 
 let serial = 0
@@ -79,10 +81,17 @@ export class LabCluster {
   }
 
   /** Starts a lab and waits until every host is online. Always end it with `down` (in `after`). */
-  static async up({ hosts = 3, witness = false }: LabOptions = {}): Promise<LabCluster> {
+  static async up({ hosts = 3, witness = false, fastPool = false }: LabOptions = {}): Promise<LabCluster> {
     const lab = new LabCluster()
     try {
-      await lab.must('lab', 'up', '--hosts', String(hosts), ...(witness ? ['--witness'] : []))
+      await lab.must(
+        'lab',
+        'up',
+        '--hosts',
+        String(hosts),
+        ...(witness ? ['--witness'] : []),
+        ...(fastPool ? ['--fast-pool'] : []),
+      )
       await lab.until('all hosts are online', async () => {
         const listed = await lab.hosts()
         return listed.length === hosts + (witness ? 1 : 0) && listed.every((host) => host.state === 'online')
@@ -252,8 +261,9 @@ export class LabCluster {
     volume: string,
     host: string,
     last: number,
+    pool = 'default',
   ): Promise<{ readonly missing: readonly number[]; readonly highest: number }> {
-    const { path, discard } = recordsOf(join(this.hostFolder(host), 'pools', 'default'), volume)
+    const { path, discard } = recordsOf(join(this.hostFolder(host), 'pools', pool), volume)
     const text = await new Promise<string>((resolve, reject) => {
       execFile(
         RECORDER,
@@ -276,7 +286,7 @@ export class LabCluster {
     for (const volume of guest.kind === 'ct' ? guest.volumes.slice(0, 1) : guest.volumes) {
       for (const replica of volume.replicas) {
         if (replica.state !== 'in-sync') continue
-        const { missing } = await this.missingRecords(volume.id, replica.host, last)
+        const { missing } = await this.missingRecords(volume.id, replica.host, last, replica.pool)
         assert.deepEqual(missing, [], `${name}: acknowledged records are missing on ${replica.host}`)
       }
     }
@@ -345,8 +355,8 @@ export class LabCluster {
   /** All replicas of a stopped guest hold the same bytes. */
   async assertReplicasEqual(name: string): Promise<void> {
     for (const volume of (await this.guest(name)).volumes) {
-      const digests = volume.replicas.map(({ host }) => {
-        const path = join(this.hostFolder(host), 'pools', 'default', `${volume.id}.raw`)
+      const digests = volume.replicas.map(({ host, pool }) => {
+        const path = join(this.hostFolder(host), 'pools', pool, `${volume.id}.raw`)
         return createHash('sha256').update(readFileSync(path)).digest('hex')
       })
       assert.equal(new Set(digests).size, 1, `the replicas of ${name} differ`)

@@ -162,7 +162,7 @@ async function main(configPath: string | undefined): Promise<void> {
     helper,
     ...(config.guestUser ? { user: config.guestUser } : {}),
     bootId,
-    readEpoch: (volume) => readEpoch(store, self, volume),
+    readEpoch: (volume, pool) => readEpoch(store, self, volume, pool),
     isWanted: async (volume, pool) => {
       const record = await store.get(KEYS.volume(volume))
       return record.ok ? ok(namesReplica(record.value?.value, self, pool)) : record
@@ -360,7 +360,7 @@ async function main(configPath: string | undefined): Promise<void> {
 }
 
 /** The epoch that the cluster has granted, read linearizably: what decides whom this host serves. */
-async function readEpoch(store: EtcdStore, self: HostId, id: VolumeId): Promise<Result<ReplicaGrant>> {
+async function readEpoch(store: EtcdStore, self: HostId, id: VolumeId, pool: string): Promise<Result<ReplicaGrant>> {
   const entry = await store.get(KEYS.volume(id))
   if (!entry.ok) return entry
   if (!entry.value) return fail(failure('not_found', `There is no volume ${id}`))
@@ -368,7 +368,7 @@ async function readEpoch(store: EtcdStore, self: HostId, id: VolumeId): Promise<
   const granted = await store.get(KEYS.grant(volume.guest))
   if (!granted.ok) return granted
   const grant = granted.value ? (JSON.parse(granted.value.value) as Grant) : undefined
-  return ok(replicaGrantOf(grant, volume, self))
+  return ok(replicaGrantOf(grant, volume, self, pool))
 }
 
 /** Guests start only where the deadman reaches them; while it is being restarted, they wait. */

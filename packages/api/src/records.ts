@@ -333,7 +333,12 @@ export const eventSchema = z.object({
   details: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).exactOptional(),
 })
 
-export const removalSchema = z.object({ host: hostId, volume: volumeId, pool: z.string() })
+export const removalSchema = z.object({
+  host: hostId,
+  volume: volumeId,
+  pool: z.string(),
+  otherPool: z.string().exactOptional().describe('It has a file there too'),
+})
 
 /** A disk image, a CD or a container template's root under a name. */
 export const imageSchema = z.object({

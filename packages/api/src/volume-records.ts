@@ -27,6 +27,7 @@ const replicaSchema = z.object({
 const replicaMoveSchema = z.object({
   to: hostId.exactOptional().describe('Where a replica comes'),
   from: hostId.exactOptional().describe('Whose replica leaves then'),
+  incoming: replicaSchema.exactOptional().describe('Of a change of pools within a host: the new one'),
   leaving: z
     .object({ host: hostId, pool: z.string() })
     .exactOptional()

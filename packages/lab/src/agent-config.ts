@@ -66,7 +66,11 @@ export function agentConfig(
     pools:
       host.role === 'witness'
         ? []
-        : [{ name: 'default', path: join(stateDir, 'pools', 'default'), capacityBytes: 20 * GIB }],
+        : [
+            { name: 'default', path: join(stateDir, 'pools', 'default'), capacityBytes: 20 * GIB },
+            // Never the roomiest: only who asks for it gets it.
+            ...(host.fastPool ? [{ name: 'fast', path: join(stateDir, 'pools', 'fast'), capacityBytes: GIB }] : []),
+          ],
     capacity: { cpuCount: 2, memoryBytes: 8 * GIB },
     detectionMs: 1000,
     heartbeatIntervalMs: 200,

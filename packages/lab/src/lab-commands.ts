@@ -47,12 +47,14 @@ function addWholeLab(lab: Command): void {
   subcommand(lab, 'up', 'Start a lab; the command line then talks to it')
     .option('--hosts <count>', 'hosts that run guests', wholeNumber, 3)
     .option('--witness', 'add a host that only votes')
+    .option('--fast-pool', 'each host has a second, smaller pool: fast')
     .option('--no-wait', 'return before the agents answer')
-    .action(async (options: LabOptions & { hosts: number; witness?: true; wait: boolean }) => {
+    .action(async (options: LabOptions & { hosts: number; witness?: true; fastPool?: true; wait: boolean }) => {
       await finish(
         options,
         async (places) => {
-          const wanted = { hosts: options.hosts, witness: options.witness === true }
+          const { hosts, witness = false, fastPool = false } = options
+          const wanted = { hosts, witness, fastPool }
           const up = await withLabLock(places.folder, () => labUp(env, places, wanted))
           if (!up.ok) return up
           const ready = options.wait ? await waitForAgents(up.value, up.value.notes.hosts) : ok()

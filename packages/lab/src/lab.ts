@@ -33,6 +33,7 @@ export interface LabUpOptions {
   /** Hosts that run guests, 1 to 32. */
   readonly hosts: number
   readonly witness: boolean
+  readonly fastPool: boolean
 }
 
 export interface LabHostReport {
@@ -82,7 +83,7 @@ export function findHost(lab: Lab, id: string): Result<LabHostSpec> {
  * the machine was restarted gets its networks back and its hosts powered on, data and all.
  */
 export async function labUp(env: NodeJS.ProcessEnv, places: LabPlaces, options: LabUpOptions): Promise<Result<Lab>> {
-  const planned = planHosts(options.hosts, options.witness)
+  const planned = planHosts(options.hosts, options.witness, options.fastPool)
   if (!planned.ok) return planned
   const boot = hostBoot(env, places)
   if (!boot.ok) return boot

@@ -29,6 +29,8 @@ export interface LabHostSpec {
   /** 1 and up: the last octet of the host's addresses and its place in the order of succession. */
   readonly number: number
   readonly addresses: Readonly<Record<NetworkRole, string>>
+  /** It has the pool `fast` beside `default`. */
+  readonly fastPool?: true
 }
 
 export interface LabPlaces {
@@ -51,13 +53,16 @@ export function hostFolder(places: LabPlaces, host: string): string {
   return join(places.folder, 'hosts', host)
 }
 
-export function planHosts(compute: number, witness: boolean): Result<readonly LabHostSpec[]> {
+export function planHosts(compute: number, witness: boolean, fastPool = false): Result<readonly LabHostSpec[]> {
   if (!Number.isInteger(compute) || compute < 1 || compute > HOSTS_MAX) {
     return fail(
       failure('bad_request', `a lab has 1 to ${HOSTS_MAX} hosts`, { hint: 'Give --hosts a number, such as 3.' }),
     )
   }
-  const hosts = Array.from({ length: compute }, (_, index) => hostSpec(`h${index + 1}`, 'compute', index + 1))
+  const hosts = Array.from({ length: compute }, (_, index) => ({
+    ...hostSpec(`h${index + 1}`, 'compute', index + 1),
+    ...(fastPool ? { fastPool } : {}),
+  }))
   if (witness) hosts.push(hostSpec(WITNESS_NAME, 'witness', compute + 1))
   return ok(hosts)
 }

@@ -64,7 +64,7 @@ export const COMMANDS = {
   'cancel-move': { args: ['guest'], does: 'its move is called off' },
   'move-replica': {
     args: ['guest', 'host', 'host'],
-    does: "its disk's replica on the first host is to be on the second instead",
+    does: "its disk's replica on the first host is to be on the second instead; on the same: in its other pool",
   },
   'add-replica': { args: ['guest', 'host'], does: 'its disk gets one replica more, there' },
   'remove-replica': { args: ['guest', 'host'], does: "its disk's replica there is to go" },

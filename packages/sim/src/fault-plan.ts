@@ -39,7 +39,8 @@ export function planFaults(seed: number): FaultPlan {
   const plan = new Planner(seed).plan()
   const probed = { ...plan, commands: withProbes(plan, seed) }
   const moved = { ...probed, commands: withReplicaMoves(probed, seed) }
-  return { ...moved, commands: withResizes(moved, seed) }
+  const changed = { ...moved, commands: withPoolChanges(moved, seed) }
+  return { ...changed, commands: withResizes(changed, seed) }
 }
 
 /** Drawn by a chance of its own too. */
@@ -103,6 +104,31 @@ function withReplicaMoves({ world, commands }: FaultPlan, seed: number): readonl
       } else if (isAdded) place.hosts.push(to)
       else place.hosts.splice(place.hosts.indexOf(from), 1, to)
     }
+  }
+  return [...commands, ...more].toSorted((a, b) => a.atMs - b.atMs)
+}
+
+/** Drawn by a chance of its own too. */
+const POOL_SALT = 0x9001
+
+/** In some worlds replicas change their pool, beginning shortly before something else is done to the world. */
+function withPoolChanges({ world, commands }: FaultPlan, seed: number): readonly FaultCommand[] {
+  const random = new SeededRandom(seed ^ POOL_SALT)
+  if (random.fraction() >= MOVING_SHARE) return commands
+  const guests = Object.entries(world.guests)
+  const moments = commands.map(({ atMs }) => atMs).filter((atMs) => atMs >= START_MS)
+  const more: FaultCommand[] = []
+  for (let times = random.between(1, 6); times > 0; times--) {
+    const [name, hosts] = random.pick(guests)
+    const before = random.fraction() * random.pick([200, 1_000, 4_000])
+    const atMs = Math.max(START_MS, Math.round(random.pick(moments) - before))
+    const host = random.pick(hosts as readonly string[])
+    more.push({ atMs, verb: 'move-replica', args: [name, host, host] })
+    if (random.fraction() >= CANCEL_SHARE) continue
+    const cancelledMs = Math.round(atMs + random.fraction() * random.pick([100, 1_000, 4_000]))
+    const againMs = Math.round(cancelledMs + random.fraction() * random.pick([100, 1_000]))
+    more.push({ atMs: cancelledMs, verb: 'cancel-replica-move', args: [name] })
+    more.push({ atMs: againMs, verb: 'move-replica', args: [name, host, host] })
   }
   return [...commands, ...more].toSorted((a, b) => a.atMs - b.atMs)
 }

@@ -36,6 +36,9 @@ import {
 } from './memory-snapshots.ts'
 import { equalBlocks, rangesOf, ReplicaContent } from './replica-content.ts'
 
+/** Of the first pool; each has one of its own. */
+export const FIRST_PORT = 10_809
+
 /** Granularity of bitmaps and digests, as in the real one. */
 export const BLOCK_BYTES = 64 * 1024
 
@@ -65,7 +68,7 @@ export interface MemoryVolumeHostOptions {
   /** The granted epoch of the volume's guest and whether the record calls this replica in-sync, read linearizably. */
   /** The snapshot that the volume's record wants it rolled back to. Absent: none ever. */
   readonly readRollBack?: (volume: VolumeId) => Promise<Result<SnapshotId | undefined>>
-  readonly readEpoch: (volume: VolumeId) => Promise<Result<ReplicaGrant>>
+  readonly readEpoch: (volume: VolumeId, pool: string) => Promise<Result<ReplicaGrant>>
   readonly copyTarget: (host: string) => CopyTarget | undefined
   /** The raw content of a blob that new replicas may start from. */
   readonly blob?: (id: BlobId) => Uint8Array | undefined
@@ -275,7 +278,7 @@ export class MemoryVolumeHost implements VolumeHost {
       replica.keptEpochs = isLayered(replica) ? [] : [...replica.keptEpochs.filter(isServedAt(replica)), epoch]
       replica.exports.set(exportName, { epoch, sync: false, instance: this.#nextInstance++ })
     }
-    return ok({ ...this.#address(exportName), bitmapIsNew, revoked })
+    return ok({ ...this.#address(exportName, request.pool), bitmapIsNew, revoked })
   }
 
   async serveAnew(request: Parameters<VolumeHost['serveAnew']>[0]): Promise<Result<ExportAddress>> {
@@ -288,7 +291,7 @@ export class MemoryVolumeHost implements VolumeHost {
     replica.content.flush()
     grow(replica, request.sizeBytes)
     replica.exports.set(exportName, { epoch, sync: false, instance: this.#nextInstance++ })
-    return ok(this.#address(exportName))
+    return ok(this.#address(exportName, request.pool))
   }
 
   async exportAsTarget(request: Parameters<VolumeHost['exportAsTarget']>[0]): Promise<Result<ExportAddress>> {
@@ -299,7 +302,7 @@ export class MemoryVolumeHost implements VolumeHost {
     revoke(replica, () => true)
     grow(replica, request.sizeBytes)
     replica.exports.set(exportName, { epoch: request.epoch, sync: true, instance: this.#nextInstance++ })
-    return ok(this.#address(exportName))
+    return ok(this.#address(exportName, request.pool))
   }
 
   async revokeBelow(volume: VolumeId, pool: string, epoch: number): Promise<Result<readonly string[]>> {
@@ -501,7 +504,7 @@ export class MemoryVolumeHost implements VolumeHost {
     // The volume must be here before and after the store was asked: a daemon may end meanwhile.
     const before = this.#find(volume, pool)
     if (!before.ok) return before
-    const granted = await this.#options.readEpoch(volume)
+    const granted = await this.#options.readEpoch(volume, pool)
     if (!granted.ok) return granted
     const objection = objectionToOpening(volume, granted.value, epoch, purpose)
     if (objection) return fail(objection)
@@ -535,8 +538,8 @@ export class MemoryVolumeHost implements VolumeHost {
     for (const replicas of this.#pools.values()) yield* replicas.values()
   }
 
-  #address(exportName: string): ExportAddress {
-    return { exportName, loopback: '127.0.0.1', port: 10_809 }
+  #address(exportName: string, pool: string): ExportAddress {
+    return { exportName, loopback: '127.0.0.1', port: FIRST_PORT + this.#options.pools.indexOf(pool) }
   }
 }
 

@@ -5,7 +5,7 @@ import { filesOf, isActive } from '@stead/core/model/records.ts'
 import { Availability } from './checks/availability.ts'
 import { planFaults, type FaultPlan } from './fault-plan.ts'
 import { hasRoom } from './world-health.ts'
-import { POOL } from './world-storage.ts'
+import { POOLS } from './world-storage.ts'
 import { World } from './world.ts'
 
 /** In the world's time: how long the cluster may take to come to rest once everything is healed. */
@@ -79,9 +79,12 @@ async function stopAll(world: World): Promise<void> {
     else if (world.grant(guest.name)?.clean) for (const volume of guest.volumes) world.checks.writes.allEqual(volume)
     for (const host of world.hostIds)
       for (const volume of guest.volumes) {
-        const isThere = world.storage.numbersOn(host, volume).length > 0
-        const isNamed = filesOf(world.volume(guest.name)).some((file) => file.host === host)
-        if (isThere && !isNamed) world.checks.violate(`${host} still has a file of ${volume}, which no record names`)
+        const named = filesOf(world.volume(guest.name)).filter((file) => file.host === host)
+        for (const pool of POOLS) {
+          const isThere = world.host(host).volumes.contentOf(volume, pool) !== undefined
+          if (isThere && !named.some((file) => file.pool === pool))
+            world.checks.violate(`${host}/${pool} still has a file of ${volume}, which no record names`)
+        }
       }
   }
 }
@@ -99,7 +102,7 @@ function hasMoved(world: World, { name }: Guest): boolean {
 function hasGrown(world: World, { name }: Guest): boolean {
   const { id: volume, growTo, sizeBytes, replicas } = world.volume(name)
   if (growTo !== undefined) return false
-  const sizes = replicas.map(({ host }) => world.host(host).volumes.contentOf(volume, POOL)?.sizeBytes)
+  const sizes = replicas.map(({ host, pool }) => world.host(host).volumes.contentOf(volume, pool)?.sizeBytes)
   return !world.isRunning(name) || sizes.every((size) => size === sizeBytes)
 }
 

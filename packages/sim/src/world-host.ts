@@ -47,7 +47,7 @@ import { WorldMigration } from './world-migration.ts'
 import type { WorldNetwork } from './world-network.ts'
 import { hostRecord } from './world-records.ts'
 import { copyTarget, remoteService, throughDaemon } from './world-remote.ts'
-import { POOL, WORLD_BLOCK_BYTES, type WorldStorage } from './world-storage.ts'
+import { POOLS, WORLD_BLOCK_BYTES, type WorldStorage } from './world-storage.ts'
 import type { WorldMachine } from './world.ts'
 
 const AGENT_RESTART_MS = 700
@@ -137,10 +137,10 @@ export class WorldHost {
     })
     this.volumes = new MemoryVolumeHost({
       host: id,
-      pools: [POOL],
-      capacityBytes: machine.poolBytes,
+      pools: POOLS,
+      capacityBytes: machine.poolBytes * POOLS.length,
       blockBytes: WORLD_BLOCK_BYTES,
-      readEpoch: (volume) => this.#readEpoch(volume),
+      readEpoch: (volume, pool) => this.#readEpoch(volume, pool),
       readRollBack: async (volume) => {
         const entry = await this.#storeOf(this.#agent?.life ?? new ProcessLife()).get(KEYS.volume(volume))
         if (!entry.ok) return entry
@@ -447,7 +447,7 @@ export class WorldHost {
   }
 
   /** As the agent does it: two linearizable reads. Each is true when it is made, and old when it arrives. */
-  async #readEpoch(volume: VolumeId): Promise<Result<ReplicaGrant>> {
+  async #readEpoch(volume: VolumeId, pool: string): Promise<Result<ReplicaGrant>> {
     const store = this.#storeOf(this.#agent?.life ?? new ProcessLife())
     const entry = await store.get(KEYS.volume(volume))
     if (!entry.ok) return entry
@@ -456,7 +456,7 @@ export class WorldHost {
     const grant = await store.get(KEYS.grant(record.guest))
     if (!grant.ok) return grant
     const granted = grant.value ? (JSON.parse(grant.value.value) as Grant) : undefined
-    return ok(replicaGrantOf(granted, record, this.id))
+    return ok(replicaGrantOf(granted, record, this.id, pool))
   }
 
   #hostAt(endpoint: Leg['endpoint']): HostId {

@@ -6,7 +6,7 @@ import type { GuestId, HostId, VolumeId } from '@stead/core/model/ids.ts'
 import type { Volume } from '@stead/core/model/volume.ts'
 import { addressesOf } from './world-addresses.ts'
 import type { Timing } from './world-guardian.ts'
-import { POOL, SLOTS, WORLD_BLOCK_BYTES } from './world-storage.ts'
+import { POOL, POOLS, SLOTS, WORLD_BLOCK_BYTES } from './world-storage.ts'
 
 export const GUEST_MEMORY_BYTES = 2 ** 30
 
@@ -42,7 +42,7 @@ export function hostRecord(options: HostRecordOptions): Host {
     order,
     addresses: addressesOf(order),
     agentPort: 8444,
-    pools: isCompute ? [{ name: POOL, path: '/pool', capacityBytes: poolBytes }] : [],
+    pools: isCompute ? POOLS.map((name) => ({ name, path: `/${name}`, capacityBytes: poolBytes })) : [],
     cpuCount,
     memoryBytes,
     bootId,

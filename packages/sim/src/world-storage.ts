@@ -9,14 +9,16 @@ import type { HostId, VolumeId } from '@stead/core/model/ids.ts'
 import type { Leg } from '@stead/core/ports/guest-host.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { breakConnection, type LegConnection, type LegServers } from './leg-servers.ts'
-import type { MemoryVolumeHost } from './memory-volume-host.ts'
+import { FIRST_PORT, type MemoryVolumeHost } from './memory-volume-host.ts'
 import type { ReplicaContent } from './replica-content.ts'
 import type { SeededRandom } from './seeded-random.ts'
 import type { TimerResult, VirtualClock } from './virtual-clock.ts'
 import type { WorldNetwork } from './world-network.ts'
 import { networkAt } from './world-addresses.ts'
 
-export const POOL = 'default'
+/** Of each host: where volumes begin, and where they can move to. */
+export const [POOL, OTHER_POOL] = ['default', 'fast'] as const
+export const POOLS = [POOL, OTHER_POOL]
 /** Blocks of a volume. */
 export const SLOTS = 12
 /**
@@ -70,6 +72,8 @@ export interface WorldStorageOptions {
   readonly random: SeededRandom
   readonly network: WorldNetwork
   readonly volumesOf: (host: HostId) => MemoryVolumeHost
+  /** Where the replica of this host is, as the store has it. */
+  readonly poolOf: (host: HostId, volume: VolumeId) => string
   /** A disk takes up to so long for a request, before it is done and again before that is told. */
   readonly diskMs: number
   /** A guest's write has reached a replica. */
@@ -174,7 +178,7 @@ export class WorldStorage {
   }
 
   #read(host: HostId, volume: VolumeId) {
-    const content = this.#options.volumesOf(host).contentOf(volume, POOL)
+    const content = this.#options.volumesOf(host).contentOf(volume, this.#options.poolOf(host, volume))
     if (!content) return undefined
     let numbers = this.#numbers.get(content)
     if (!numbers) {
@@ -207,7 +211,8 @@ export class WorldStorage {
   #connect(client: HostId, leg: Leg, volume: VolumeId): Result<LegConnection> {
     const host = leg.host as HostId
     const { generation } = this.#server(host)
-    const instance = this.#options.volumesOf(host).exportInstance(volume, POOL, leg.exportName)
+    const pool = poolServing(leg)
+    const instance = this.#options.volumesOf(host).exportInstance(volume, pool, leg.exportName)
     const state = { broken: false, attached: false, inFlight: new Set<never>() }
     const epoch = Number(/-e(\d+)/.exec(leg.exportName)?.[1])
     const network = networkAt(leg.endpoint)
@@ -274,14 +279,15 @@ export class WorldStorage {
     const { clock, random, network, volumesOf, onWritten, diskMs } = this.#options
     const { leg, volume, client, epoch } = connection
     const host = leg.host as HostId
-    const present = volumesOf(host).exportInstance(volume, POOL, leg.exportName)
+    const pool = poolServing(leg)
+    const present = volumesOf(host).exportInstance(volume, pool, leg.exportName)
     if (present === undefined || present !== connection.instance) return void this.#refuse(connection)
     const isRefused = this.#server(host).disk === 'fails'
     const done = isRefused
       ? fail(failure('storage', 'Input/output error'))
       : request === 'flush'
-        ? volumesOf(host).flushThrough(volume, POOL, leg.exportName)
-        : volumesOf(host).writeBlockThrough(volume, POOL, leg.exportName, slotOf(request), bytesOf(request, epoch))
+        ? volumesOf(host).flushThrough(volume, pool, leg.exportName)
+        : volumesOf(host).writeBlockThrough(volume, pool, leg.exportName, slotOf(request), bytesOf(request, epoch))
     if (done.ok && request !== 'flush') onWritten({ writer: client, host, volume, exportName: leg.exportName, epoch })
     clock.after(random.fraction() * diskMs + network.delayMs(host, client, connection.network), () => {
       if (connection.broken || this.#reachBy(connection) !== 'silent') end(done.ok)
@@ -296,6 +302,11 @@ export class WorldStorage {
     if (this.#server(host).generation !== connection.generation) return this.#refuse(connection)
     end()
   }
+}
+
+/** Each pool's daemon has a port of its own. */
+function poolServing({ endpoint }: Leg): string {
+  return (endpoint.kind === 'tcp' ? POOLS[endpoint.port - FIRST_PORT] : undefined) ?? POOL
 }
 
 /** The block that write number `value` goes to, as the number and a fraction that tells the epoch. */

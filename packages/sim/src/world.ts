@@ -9,6 +9,7 @@ import type { Guest, GuestObservation } from '@stead/core/model/guest.ts'
 import type { HostPolicy, HostRole } from '@stead/core/model/host.ts'
 import type { GuestId, HostId } from '@stead/core/model/ids.ts'
 import { KEYS, PREFIX } from '@stead/core/model/keys.ts'
+import { replicaOn } from '@stead/core/model/records.ts'
 import type { Volume } from '@stead/core/model/volume.ts'
 import type { StoreEntry, Write } from '@stead/core/ports/store.ts'
 import { WorldChecks } from './checks/world-checks.ts'
@@ -24,7 +25,7 @@ import type { Timing } from './world-guardian.ts'
 import { WorldHost, type HostSurroundings } from './world-host.ts'
 import { WorldNetwork } from './world-network.ts'
 import { GUEST_MEMORY_BYTES, guestId, guestRecords, settingsRecord } from './world-records.ts'
-import { STRETCH_WRITES, WorldStorage } from './world-storage.ts'
+import { POOL, STRETCH_WRITES, WorldStorage } from './world-storage.ts'
 
 /** As the lab has it. The margin is a quarter of the lease's time. */
 const TIMING: Timing = { heartbeatIntervalMs: 100, detectionMs: 1_000, leaseTtlMs: 3_000, marginMs: 750 }
@@ -129,6 +130,10 @@ export class World {
       network: this.network,
       diskMs,
       volumesOf: (host) => this.host(host).volumes,
+      poolOf: (host, volume) => {
+        const record = this.record<Volume>(KEYS.volume(volume))
+        return (record && replicaOn(record, host)?.pool) ?? POOL
+      },
       onWritten: (written) => this.checks.writers.written(written),
     })
     this.checks = new WorldChecks(

@@ -41,8 +41,8 @@ import { allocate, discard, fill, publish, removeFiles, replicaPath } from './re
 import { StorageDaemon, type PoolConfig } from './storage-daemon.ts'
 import { VolumeNode } from './volume-node.ts'
 
-/** A linearizable read of what the cluster has granted for this host's replica. */
-export type EpochReader = (volume: VolumeId) => Promise<Result<ReplicaGrant>>
+/** A linearizable read of what the cluster has granted for this host's replica in the pool. */
+export type EpochReader = (volume: VolumeId, pool: string) => Promise<Result<ReplicaGrant>>
 
 export interface QsdVolumeHostOptions {
   readonly pools: readonly PoolConfig[]
@@ -204,7 +204,7 @@ export class QsdVolumeHost implements VolumeHost {
     const { volume, pool, epoch, syncPoint, rejoining, sizeBytes } = request
     return this.#withReplica(volume, pool, async (place) => {
       const { node, daemon } = place
-      const allowed = await this.#authorize(volume, epoch, rejoining ? 'rejoin' : 'serve')
+      const allowed = await this.#authorize(request, rejoining ? 'rejoin' : 'serve')
       if (!allowed.ok) return allowed
       const exports = await node.exports()
       if (!exports.ok) return exports
@@ -248,7 +248,7 @@ export class QsdVolumeHost implements VolumeHost {
     const { volume, pool, epoch, sizeBytes } = request
     return this.#withReplica(volume, pool, async (place) => {
       const { node, daemon } = place
-      const allowed = await this.#authorize(volume, epoch, 'serve')
+      const allowed = await this.#authorize(request, 'serve')
       if (!allowed.ok) return allowed
       const exports = daemon.absent ? ok([]) : await node.exports()
       if (!exports.ok) return exports
@@ -272,7 +272,7 @@ export class QsdVolumeHost implements VolumeHost {
     const { volume, pool, epoch, sizeBytes } = request
     return this.#withReplica(volume, pool, async (place) => {
       const { node, daemon } = place
-      const allowed = await this.#authorize(volume, epoch, 'overwrite')
+      const allowed = await this.#authorize(request, 'overwrite')
       if (!allowed.ok) return allowed
       const exports = await node.exports()
       if (!exports.ok) return exports
@@ -398,7 +398,7 @@ export class QsdVolumeHost implements VolumeHost {
     signal: AbortSignal,
   ): Promise<Result<CopyProgress>> {
     const refused = new AbortController()
-    const allowing = this.#authorize(request.volume, request.epoch, 'copy-from')
+    const allowing = this.#authorize(request, 'copy-from')
     void allowing.then((allowed) => (allowed.ok ? undefined : refused.abort(new Error(allowed.error.message))))
     const copied = await this.#copyBlocks(request, onProgress, AbortSignal.any([signal, refused.signal]))
     const allowed = await allowing
@@ -592,8 +592,11 @@ export class QsdVolumeHost implements VolumeHost {
     })
   }
 
-  async #authorize(volume: VolumeId, epoch: number, purpose: Purpose): Promise<Result<ReplicaGrant>> {
-    const granted = await this.#options.readEpoch(volume)
+  async #authorize(
+    { volume, pool, epoch }: Pick<CopyRequest, 'volume' | 'pool' | 'epoch'>,
+    purpose: Purpose,
+  ): Promise<Result<ReplicaGrant>> {
+    const granted = await this.#options.readEpoch(volume, pool)
     if (!granted.ok) return granted
     const objection = objectionToOpening(volume, granted.value, epoch, purpose)
     return objection ? fail(objection) : granted

@@ -46,6 +46,13 @@ export class ClusterFixture {
     this.bootIds.set(id, host.bootId)
   }
 
+  /** As large as the first one. */
+  addPool(host: HostId, name: string): void {
+    const known = this.state.hosts.get(host)!
+    const pools = [...known.value.pools, { name, path: `/${name}`, capacityBytes: 20 * GIB }]
+    this.state.hosts.set(host, this.#versioned({ ...known.value, pools }))
+  }
+
   guest(name: string, change: Partial<Guest> = {}): Guest {
     const id = `guest-${name}` as GuestId
     const guest: Guest = {

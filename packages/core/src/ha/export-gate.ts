@@ -5,7 +5,7 @@
 import { failure, type Failure } from '../errors.ts'
 import { newestEpoch, type Grant } from '../model/grant.ts'
 import type { HostId, VolumeId } from '../model/ids.ts'
-import { isActive, replicaOn } from '../model/records.ts'
+import { isActive, replicaIn } from '../model/records.ts'
 import type { Volume } from '../model/volume.ts'
 
 /** What the records say of one replica, read linearizably. */
@@ -20,7 +20,7 @@ export interface ReplicaGrant {
   /** The run has been given up, wherever it may still be: nothing is served to it. */
   readonly isReleased?: true
   /**
-   * Nobody may fill it now: the record names no replica on this host, or one whose file is only to be made, or it does not
+   * Nobody may fill it now: the record names no replica in this pool, or one whose file is only to be made, or it does not
    * call it `syncing` while the guest runs. So a resync that began before the replica was taken away, and another made in
    * its place, finds no way to make a leg of that.
    */
@@ -30,9 +30,9 @@ export interface ReplicaGrant {
 /** What a caller wants to do with the replica decides what the record must say of it. */
 export type Purpose = 'serve' | 'rejoin' | 'overwrite' | 'copy-from'
 
-export function replicaGrantOf(grant: Grant | undefined, volume: Volume, host: HostId): ReplicaGrant {
+export function replicaGrantOf(grant: Grant | undefined, volume: Volume, host: HostId, pool: string): ReplicaGrant {
   const handoverEpoch = grant?.handover?.epoch
-  const replica = replicaOn(volume, host)
+  const replica = replicaIn(volume, host, pool)
   const isOpen =
     replica !== undefined && replica.incoming !== 'to-be-made' && (!isActive(grant) || replica.state === 'syncing')
   return {
@@ -47,7 +47,7 @@ export function replicaGrantOf(grant: Grant | undefined, volume: Volume, host: H
 
 /** Whether a volume's record, as the store has it, wants a replica there: else its file is not made. */
 export function namesReplica(record: string | undefined, host: HostId, pool: string): boolean {
-  return record !== undefined && replicaOn(JSON.parse(record) as Volume, host)?.pool === pool
+  return record !== undefined && replicaIn(JSON.parse(record) as Volume, host, pool) !== undefined
 }
 
 export function objectionToOpening(

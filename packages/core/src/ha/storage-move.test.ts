@@ -2,19 +2,22 @@ import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import type { Grant } from '../model/grant.ts'
 import type { HostId } from '../model/ids.ts'
-import { filesOf, inSync, promisedPoolBytes, withReplica } from '../model/records.ts'
+import { filesOf, inSync, promisedPoolBytes, removalsOf, withReplica } from '../model/records.ts'
 import type { Replica, Volume } from '../model/volume.ts'
 import { mayGoOnWith } from '../host/run-records.ts'
 import { ClusterFixture } from './cluster-fixture.ts'
-import { objectionToOpening, replicaGrantOf } from './export-gate.ts'
+import { objectionToOpening, replicaGrantOf, type Purpose } from './export-gate.ts'
 import { planServing } from './serving.ts'
 import {
+  canChangePool,
   dueStep,
   isStepDue,
   moverAtRest,
   plannedMove,
+  toBeMadeOn,
   withFileMade,
   withMoveFinished,
+  withPoolChanged,
   withoutLeaving,
   withoutMove,
   type MoveRequest,
@@ -165,7 +168,12 @@ suite('a move of a replica', () => {
   test('finds a replica open for filling only as what it is now', () => {
     const held = { epoch: 4, state: 'held' } as Grant
     const objection = (volume: Volume, purpose: 'overwrite' | 'rejoin', grant?: Grant) =>
-      objectionToOpening(volume.id, replicaGrantOf(grant, volume, h2), grant?.epoch ?? 0, purpose)?.code
+      objectionToOpening(
+        volume.id,
+        replicaGrantOf(grant, volume, h2, volume.replicas.find(({ host }) => host === h2)?.pool ?? ''),
+        grant?.epoch ?? 0,
+        purpose,
+      )?.code
     for (const purpose of ['overwrite', 'rejoin'] as const) {
       assert.equal(objection(single().volume, purpose, held), 'conflict', 'none there')
       assert.equal(objection(moving(), purpose, held), 'conflict', 'no file yet')
@@ -173,6 +181,59 @@ suite('a move of a replica', () => {
       assert.equal(objection(moving('syncing'), purpose, held), undefined)
       assert.equal(objection(moving('stale'), purpose), undefined, 'a guest at rest')
     }
+  })
+
+  test('changes the pool of a replica when the new file has the same, and not before', () => {
+    const { cluster, volume } = single()
+    cluster.addPool(h1, 'fast')
+    const asked = planned(cluster, volume, { from: { host: h1 }, to: { host: h1, pool: 'fast' } })
+    assert(asked.ok)
+    assert.deepEqual(asked.value.replicas, volume.replicas, 'the new one is no replica yet')
+    assert.equal(toBeMadeOn(asked.value, h1)?.pool, 'fast')
+    assert.equal(canChangePool(asked.value), false, 'it has no file yet')
+    const filling = withFileMade(asked.value, h1)
+    const { move } = filling
+    assert(canChangePool(filling) && move?.incoming)
+    assert.equal(dueStep(filling), undefined, 'nothing leaves before')
+    const behind = withReplica(filling, h1, (replica) => ({ ...replica, state: 'stale' }))
+    assert.equal(withPoolChanged(behind), behind, 'a replica that is behind is brought up to date first')
+    const changed = withPoolChanged(filling)
+    assert.deepEqual(changed.replicas, [{ host: h1, pool: 'fast', state: 'in-sync' }])
+    assert(isStepDue(changed, everywhere), 'the leg goes to the new file')
+    assert.deepEqual(withMoveFinished(changed).removal, { host: h1, pool: 'default', volume: volume.id })
+    const undone = withoutMove(filling)
+    assert.deepEqual(undone.ok && undone.value, { volume, removal: { host: h1, pool: 'fast', volume: volume.id } })
+  })
+
+  test('serves nobody from the new file before it is the replica, nor from the old one after', () => {
+    const { cluster, volume } = single()
+    cluster.addPool(h1, 'fast')
+    const asked = planned(cluster, volume, { from: { host: h1 }, to: { host: h1 } })
+    assert(asked.ok)
+    const run = { epoch: 1, state: 'held' } as Grant
+    const objection = (record: Volume, pool: string, purpose: Purpose) =>
+      objectionToOpening(volume.id, replicaGrantOf(run, record, h1, pool), 1, purpose)?.code
+    const filling = withFileMade(asked.value, h1)
+    assert.equal(objection(filling, 'fast', 'serve'), 'replica_not_current')
+    assert.equal(objection(filling, 'fast', 'overwrite'), 'conflict', 'only what is recorded as being filled now')
+    const syncing: Volume = {
+      ...filling,
+      move: { ...filling.move!, incoming: { ...filling.move!.incoming!, state: 'syncing' } },
+    }
+    assert.equal(objection(syncing, 'fast', 'overwrite'), undefined)
+    assert.equal(objection(syncing, 'fast', 'rejoin'), undefined)
+    assert.equal(objection(syncing, 'default', 'serve'), undefined)
+    const changed = withPoolChanged(syncing)
+    assert.equal(objection(changed, 'fast', 'serve'), undefined)
+    assert.equal(objection(changed, 'default', 'serve'), 'replica_not_current')
+  })
+
+  test('is removed with all its files when its guest is deleted meanwhile', () => {
+    const { cluster, volume } = single()
+    cluster.addPool(h1, 'fast')
+    const asked = planned(cluster, volume, { from: { host: h1 }, to: { host: h1 } })
+    assert(asked.ok)
+    assert.deepEqual(removalsOf(asked.value), [{ host: h1, volume: volume.id, pool: 'default', otherPool: 'fast' }])
   })
 
   test('keeps its room on both hosts until it is over', () => {

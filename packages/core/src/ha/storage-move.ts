@@ -8,7 +8,7 @@ import type { ClusterState } from '../model/cluster.ts'
 import type { Grant } from '../model/grant.ts'
 import type { Guest } from '../model/guest.ts'
 import type { HostId } from '../model/ids.ts'
-import { inSync, promisedPoolBytes, replicaOn } from '../model/records.ts'
+import { inSync, isWhole, promisedPoolBytes, replicaOn } from '../model/records.ts'
 import type { Removal, Replica, ReplicaMove, Volume } from '../model/volume.ts'
 import { fail, ok, type Result } from '../result.ts'
 import type { Progress } from './hardware-operations.ts'
@@ -44,7 +44,11 @@ export function plannedMove(
     (from && !to ? whyNotWithout(volume, from.host, isUp) : undefined)
   if (refusal) return fail(refusal)
   if (!to) return ok({ ...volume, move: { from: from!.host, since: nowMs } })
-  const pool = roomFor(state, volume, to, isUp)
+  // From pool to pool of one host: it has one replica of the volume, which changes its place.
+  const isWithin = leaving !== undefined && to.host === leaving.host
+  if (isWithin && leaving.state !== 'in-sync')
+    return fail(refuse(`The replica on ${leaving.host} is not in sync`, 'Wait until it is'))
+  const pool = roomFor(state, volume, to, isUp, isWithin ? leaving.pool : undefined)
   if (!pool.ok) return pool
   if (!from && volume.replicas.length >= REPLICAS_MAX)
     return fail(
@@ -59,16 +63,51 @@ export function plannedMove(
     incoming: 'to-be-made',
   }
   const move: ReplicaMove = { to: to.host, ...(from ? { from: from.host } : {}), since: nowMs }
+  if (isWithin) return ok({ ...volume, move: { ...move, incoming } })
   return ok({ ...volume, replicas: [...volume.replicas, incoming], move })
 }
 
 /** The new replica's file is there: from now on it is brought up to date like any stale one. */
 export function withFileMade(volume: Volume, host: HostId): Volume {
+  const made = (replica: Replica): Replica =>
+    replica.host === host && replica.incoming === 'to-be-made' ? { ...replica, incoming: 'being-filled' } : replica
+  const { move } = volume
   return {
     ...volume,
-    replicas: volume.replicas.map((replica) =>
-      replica.host === host && replica.incoming === 'to-be-made' ? { ...replica, incoming: 'being-filled' } : replica,
-    ),
+    replicas: volume.replicas.map(made),
+    ...(move?.incoming ? { move: { ...move, incoming: made(move.incoming) } } : {}),
+  }
+}
+
+/** The replica that this host is to make the file of. */
+export function toBeMadeOn({ replicas, move }: Volume, host: HostId): Replica | undefined {
+  return [...replicas, ...(move?.incoming ? [move.incoming] : [])].find(
+    (replica) => replica.host === host && replica.incoming === 'to-be-made',
+  )
+}
+
+export type ChangingVolume = Volume & { readonly move: ReplicaMove & { readonly incoming: Replica } }
+
+/**
+ * The other pool's replica can take its place as soon as it has the same: all replicas are current, so that the new one,
+ * which keeps no record of earlier changes, is asked for none.
+ */
+export function canChangePool(volume: Volume): volume is ChangingVolume {
+  const { incoming } = volume.move ?? {}
+  return incoming !== undefined && incoming.incoming === 'being-filled' && volume.ready && isWhole(volume)
+}
+
+/** The new file is the replica from here on, and the old one counts for nothing. The guest stands still, or does not run. */
+export function withPoolChanged(volume: Volume): Volume {
+  if (!canChangePool(volume)) return volume
+  const { incoming, ...move } = volume.move
+  const { host, pool } = incoming
+  const leaving = replicaOn(volume, host)
+  if (!leaving) return volume
+  return {
+    ...volume,
+    replicas: volume.replicas.map((replica) => (replica === leaving ? { host, pool, state: 'in-sync' } : replica)),
+    move: { ...move, leaving: { host, pool: leaving.pool } },
   }
 }
 
@@ -79,8 +118,10 @@ export function withFileMade(volume: Volume, host: HostId): Volume {
 export function dueStep(volume: Volume): 'leave' | 'finish' | undefined {
   const { move } = volume
   if (!move || !volume.ready) return undefined
-  const { to, from, leaving } = move
+  const { to, from, leaving, incoming } = move
   if (leaving) return 'finish'
+  // `withPoolChanged` is its only step.
+  if (incoming) return undefined
   const current = new Set(inSync(volume).map(({ host }) => host))
   if (to !== undefined && !current.has(to)) return undefined
   if (from === undefined || !replicaOn(volume, from)) return 'finish'
@@ -99,7 +140,8 @@ export function isStepDue(volume: Volume, hasLeg: (host: HostId) => boolean): bo
       if (to !== undefined) return hasLeg(to)
       return inSync(volume).some(({ host }) => host !== from && hasLeg(host))
     case 'finish':
-      return leaving === undefined || !hasLeg(leaving.host)
+      // Another pool's file has taken its place: the disk was connected anew, to that one.
+      return leaving === undefined || replicaOn(volume, leaving.host) !== undefined || !hasLeg(leaving.host)
     default:
       return false
   }
@@ -129,7 +171,7 @@ export function withoutMove(volume: Volume): Result<{ readonly volume: Volume; r
   const { move, ...rest } = volume
   if (!move) return fail(refuse('None of its replicas is being moved'))
   if (move.leaving) return fail(refuse(`The replica on ${move.leaving.host} has left already`, 'Move it back'))
-  const incoming = move.to === undefined ? undefined : replicaOn(volume, move.to)
+  const incoming = move.incoming ?? (move.to === undefined ? undefined : replicaOn(volume, move.to))
   if (!incoming) return ok({ volume: rest })
   if (incoming.state === 'in-sync' || inSync(volume).length === 0)
     return fail(
@@ -144,7 +186,8 @@ export function withoutMove(volume: Volume): Result<{ readonly volume: Volume; r
 
 /** The old replica holds the guest's snapshots, which cannot move along: it stays until they are deleted. */
 export function isKeptBySnapshots(state: ClusterState, volume: Volume): boolean {
-  return dueStep(volume) === 'leave' && [...state.snapshots.values()].some(({ value }) => value.guest === volume.guest)
+  const isDue = dueStep(volume) === 'leave' || canChangePool(volume)
+  return isDue && [...state.snapshots.values()].some(({ value }) => value.guest === volume.guest)
 }
 
 /** A replica of one of its disks comes or goes. Then no snapshot is begun. */
@@ -166,7 +209,7 @@ export function moverAtRest(volume: Volume, grant: Grant | undefined): HostId | 
 /** How far it is, in words and from 0 to 1. */
 export function moveProgress(state: ClusterState, volume: Volume): Progress {
   const { to, from, leaving } = volume.move ?? {}
-  const incoming = to === undefined ? undefined : replicaOn(volume, to)
+  const incoming = volume.move?.incoming ?? (to === undefined ? undefined : replicaOn(volume, to))
   const running = (progress: number, message: string): Progress => ({ state: 'running', progress, message })
   if (!volume.move) return { state: 'succeeded', progress: 1, message: 'done' }
   const grant = state.grants.get(volume.guest)?.value
@@ -178,11 +221,14 @@ export function moveProgress(state: ClusterState, volume: Volume): Progress {
     }
   if (isKeptBySnapshots(state, volume))
     return { state: 'waiting', progress: 0.9, message: `it goes on when the guest's snapshots are deleted` }
-  if (leaving) return running(0.95, `the replica on ${leaving.host} is removed`)
+  if (leaving) return running(0.95, `the replica on ${placeName(leaving)} is removed`)
   if (incoming && incoming.state !== 'in-sync' && state.statuses.get(incoming.host)?.value.state === 'lost')
     return { state: 'waiting', progress: 0.5, message: `it goes on when ${incoming.host} is back` }
   if (incoming?.incoming === 'to-be-made') return running(0.1, `making a replica on ${incoming.host}`)
-  if (incoming && incoming.state !== 'in-sync') return running(0.4, `copying to ${incoming.host}`)
+  if (volume.move.incoming && !isWhole(volume))
+    return { state: 'waiting', progress: 0.4, message: 'it goes on when all replicas are in sync' }
+  if (incoming && incoming.state !== 'in-sync')
+    return running(0.4, `copying to ${volume.move.incoming ? placeName(incoming) : incoming.host}`)
   return running(0.9, from === undefined ? 'complete' : `the replica on ${from} leaves`)
 }
 
@@ -219,29 +265,37 @@ function roomFor(
   volume: Volume,
   to: { readonly host: HostId; readonly pool?: string },
   isUp: (host: HostId) => boolean,
+  /** Of the replica on the same host whose place the new one takes. */
+  presentPool?: string,
 ): Result<string> {
   const host = state.hosts.get(to.host)?.value
   if (!host) return fail(failure('not_found', `There is no host ${to.host}`, { hint: 'See `stead host list`' }))
   if (host.role !== 'compute') return fail(refuse(`${to.host} is a witness and keeps no data`, 'Name another host'))
   if (!isUp(to.host)) return fail(refuse(`${to.host} is not online`, 'Name another host, or wait until it is back'))
-  if (replicaOn(volume, to.host))
+  if (presentPool === undefined && replicaOn(volume, to.host))
     return fail(
       refuse(
         `${to.host} has a replica of it already`,
-        'To change the pool on one host, move it to another host and back',
+        `To change its pool: \`--from ${to.host} --to ${to.host}/POOL\``,
       ),
     )
+  if (presentPool !== undefined && to.pool === presentPool)
+    return fail(refuse(`The replica on ${to.host} is in ${presentPool} already`, 'Name another pool'))
   if (state.removals.has(`${to.host}/${volume.id}`))
     return fail(refuse(`An earlier replica is still being removed from ${to.host}`, 'Try again in a moment'))
   const free = ({ name, capacityBytes }: { name: string; capacityBytes: number }) =>
     capacityBytes - promisedPoolBytes(state, to.host, name)
-  const pools = host.pools.filter(({ name }) => to.pool === undefined || name === to.pool)
+  const pools = host.pools.filter(({ name }) => name !== presentPool && (to.pool === undefined || name === to.pool))
   const [best] = pools.toSorted((a, b) => free(b) - free(a))
   if (!best)
     return fail(
-      failure('not_found', to.pool === undefined ? `${to.host} has no pool` : `${to.host} has no pool ${to.pool}`, {
-        hint: `\`stead host show ${to.host}\` names its pools`,
-      }),
+      failure(
+        'not_found',
+        `${to.host} has no ${presentPool === undefined ? '' : 'other '}pool${to.pool === undefined ? '' : ` ${to.pool}`}`,
+        {
+          hint: `\`stead host show ${to.host}\` names its pools`,
+        },
+      ),
     )
   if (free(best) >= volume.sizeBytes) return ok(best.name)
   return fail(

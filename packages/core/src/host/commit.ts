@@ -2,7 +2,7 @@
 import type { Action, EventDraft } from '../ha/plan.ts'
 import type { ClusterState } from '../model/cluster.ts'
 import { KEYS } from '../model/keys.ts'
-import { filesOf } from '../model/records.ts'
+import { removalsOf } from '../model/records.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import { withoutGuest } from '../model/rule.ts'
 import type { Compare, Transaction, Write } from '../ports/store.ts'
@@ -106,10 +106,11 @@ export function transactionFor(action: Action, events: readonly EventDraft[], co
 
 function eraseWrites({ guest, volumes }: Extract<Action, { kind: 'erase' }>): Write[] {
   const removals = volumes.flatMap((volume) =>
-    filesOf(volume).map((replica): Write => {
-      const removal = { host: replica.host, volume: volume.id, pool: replica.pool }
-      return { kind: 'put', key: KEYS.removal(replica.host, volume.id), value: JSON.stringify(removal) }
-    }),
+    removalsOf(volume).map((removal): Write => ({
+      kind: 'put',
+      key: KEYS.removal(removal.host, volume.id),
+      value: JSON.stringify(removal),
+    })),
   )
   const keys = [
     KEYS.guest(guest.id),

@@ -4,6 +4,7 @@
  * The state machine is drawn in docs/internals/mirror.md.
  */
 import { failure, type Failure } from '../errors.ts'
+import { canChangePool, isKeptBySnapshots, type ChangingVolume } from '../ha/storage-move.ts'
 import type { GuestId, HostId, VolumeId } from '../model/ids.ts'
 import { inSync, isWhole, replicaOn, withCurrent } from '../model/records.ts'
 import type { Volume } from '../model/volume.ts'
@@ -14,6 +15,7 @@ import { findDeadLegs, KeptLeg, withLegPaths } from './kept-leg.ts'
 import { exchangeLeg, type Exchanged } from './leg-exchange.ts'
 import { growLive, hasRoomToGrow } from './live-growth.ts'
 import { ANSWER_MS_MAX, answeringPaths, isReachable, type LegPath } from './leg-paths.ts'
+import { changePool } from './pool-change.ts'
 import { letReplicasGo, mustLetGo } from './replica-departure.ts'
 import { dropOldBitmaps, resync } from './resync.ts'
 import { mayGoOnWith, type Recorded, type RunRecords } from './run-records.ts'
@@ -149,20 +151,26 @@ export class DiskKeeper {
       const hosts = disk.legs.size > 0 ? [...disk.legs.keys()] : inSync(volume).map(({ host }) => host)
       const room = disk.legs.size > 0 ? await hasRoomToGrow(this.#options.context, volume, hosts) : ok()
       if (!room.ok) return room
-      const grown = await this.#surgery.run(async () => {
+      const grown = await this.#surgery.run(async (): Promise<Result<unknown>> => {
         const left = disk.legs.size > 0 ? hosts.filter((host) => disk.legs.has(host)) : hosts
-        return isOver() ? fail(failure('conflict', 'the guest is about to end')) : this.#growNow(disk, volume, left)
+        return isOver() ? fail(failure('conflict', 'the guest is about to end')) : this.#reopen(disk, volume, left)
       })
       // Of a guest that writes nothing, the flush may be the first to find a leg dead.
       const dead = grown.ok || isOver() ? [] : await findDeadLegs(this.#options.context, volume.id, disk.legs)
       for (const leg of dead) void this.#legTrouble(disk, leg, 'its leg could not be flushed', true)
-      return grown
+      return grown.ok ? ok() : grown
     } finally {
       disk.resyncing = false
     }
   }
 
-  async #growNow(disk: Disk, volume: Volume, hosts: readonly HostId[]): Promise<Result<void>> {
+  /** Opens the disk anew, as the record says. Resolves to how long the guest stood still for it, in ms. */
+  async #reopen(
+    disk: Disk,
+    volume: Volume,
+    hosts: readonly HostId[],
+    whileHeld?: () => Promise<Volume | undefined>,
+  ): Promise<Result<number>> {
     const { context, guest, epoch, records, onEnd } = this.#options
     const startedMs = context.clock.monotonicMs()
     const paused = await context.guests.pause(guest)
@@ -175,9 +183,12 @@ export class DiskKeeper {
       else context.events.tell(replicaStale(volume.id, host, reason))
       return recorded.kind === 'recorded'
     }
-    const grown = await growLive(context, { guest, volume, epoch, hosts, onLost })
+    const grown = await growLive(context, {
+      ...{ guest, volume, epoch, hosts, onLost },
+      ...(whileHeld ? { whileHeld } : {}),
+    })
     if (grown.kind === 'broken') {
-      this.#giveUp(`its disk ${volume.name} could not be enlarged: ${grown.error.message}`)
+      this.#giveUp(`its disk ${volume.name} could not be opened anew: ${grown.error.message}`)
       return fail(grown.error)
     }
     if (grown.kind === 'grown') {
@@ -187,8 +198,8 @@ export class DiskKeeper {
       disk.sizeBytes = grown.disk.sizeBytes
     }
     const pauseMs = await this.#goOn(startedMs)
-    context.log.info('a disk was enlarged while its guest ran', { volume: volume.id, pauseMs, outcome: grown.kind })
-    return grown.kind === 'grown' ? ok() : fail(grown.error)
+    context.log.info('a disk was opened anew while its guest ran', { volume: volume.id, pauseMs, outcome: grown.kind })
+    return grown.kind === 'grown' ? ok(pauseMs ?? 0) : fail(grown.error)
   }
 
   /** A leg that the record does not call current: it goes. */
@@ -353,7 +364,10 @@ export class DiskKeeper {
       if (isBehind) continue
       if (target && nowMs >= disk.notBeforeMs) void this.#bringBack(disk, volume, target.host)
       const isWholeHere = disk.legs.size === volume.replicas.length && isWhole(volume)
-      if (isWholeHere && nowMs - disk.rotatedMs >= ROTATE_CHECK_MS) void this.#rotate(disk, volume)
+      const isChanging =
+        isWholeHere && canChangePool(volume) && !isKeptBySnapshots(this.#options.context.mirror.state, volume)
+      if (isChanging && nowMs >= disk.notBeforeMs) void this.#changePool(disk, volume)
+      else if (isWholeHere && nowMs - disk.rotatedMs >= ROTATE_CHECK_MS) void this.#rotate(disk, volume)
     }
   }
 
@@ -394,18 +408,36 @@ export class DiskKeeper {
 
   async #bringBack(disk: Disk, volume: Volume, host: HostId): Promise<void> {
     disk.resyncing = true
-    const { context, name } = this.#options
     const error = await this.#resyncOnce(disk, volume, host)
+    this.#noteOutcome(disk, volume, error, host, 'be brought up to date')
+    disk.resyncing = false
+  }
+
+  #noteOutcome(disk: Disk, volume: Volume, error: Failure | undefined, host: HostId, what: string): void {
+    const { context, name } = this.#options
     if (error && !this.#ended.signal.aborted) {
       const waitMs = RESYNC_RETRY_MS[Math.min(disk.resyncTries++, RESYNC_RETRY_MS.length - 1)] ?? 10_000
       disk.notBeforeMs = context.clock.monotonicMs() + waitMs
       context.events.tell({
         kind: 'resync.failed',
         subject: `volume/${volume.id}`,
-        message: `the replica of ${name} on ${host} could not be brought up to date: ${error.message}`,
+        message: `the replica of ${name} on ${host} could not ${what}: ${error.message}`,
         details: { host },
       })
     } else disk.resyncTries = 0
+  }
+
+  async #changePool(disk: Disk, volume: ChangingVolume): Promise<void> {
+    disk.resyncing = true
+    const { context, guest, epoch, records } = this.#options
+    const error = await changePool({
+      ...{ context, guest, epoch, records, volume },
+      signal: AbortSignal.any([this.#ended.signal, this.#held.signal]),
+      isWhole: () => volume.replicas.every(({ host }) => disk.legs.has(host)),
+      exclusively: (task) => this.#surgery.run(task),
+      reopen: (whileHeld) => this.#reopen(disk, volume, [...disk.legs.keys()], whileHeld),
+    })
+    this.#noteOutcome(disk, volume, error, volume.move.incoming.host, 'change its pool')
     disk.resyncing = false
   }
 

@@ -400,9 +400,11 @@ export class GuestRun {
     for (const [volumeId, legs] of found.legs) {
       const volume = mirror.state.volumes.get(volumeId)?.value
       if (!volume) continue
-      // Only a disk that an earlier agent was about to enlarge has no legs at all; it needs them before anything else.
-      const grown = legs.length === 0 ? await run.disks.grow(volume) : ok()
-      if (!grown.ok) run.end ??= { reason: `its disk could not be enlarged: ${grown.error.message}`, deposed: false }
+      // Only a disk that an earlier agent was about to open anew has no legs at all; it needs them before anything else.
+      // As the store has it: this host's copy may not know yet that another file has taken a replica's place.
+      const held = legs.length === 0 ? await run.records.changeVolume(volumeId, (record) => record) : undefined
+      const grown = held?.kind === 'recorded' ? await run.disks.grow(held.value) : ok()
+      if (!grown.ok) run.end ??= { reason: `its disk could not be opened anew: ${grown.error.message}`, deposed: false }
       if (legs.length === 0) continue
       const current = new Set<string>(inSync(volume).map((replica) => replica.host))
       for (const host of legs)

@@ -1,5 +1,5 @@
 /**
- * Gives a running guest's disk the size that its record has. Who calls has paused the guest and keeps all other surgery
+ * Opens a running guest's disk anew, as its record says: with the size that it has there, or from other files. Who calls has paused the guest and keeps all other surgery
  * away. Every step and what follows when somebody dies at it is in docs/internals/hardware.md.
  */
 import { failure, type Failure } from '../errors.ts'
@@ -21,6 +21,11 @@ export interface LiveGrowth {
   readonly hosts: readonly HostId[]
   /** A replica is not served any more. Resolves once that is recorded; false: the run is over. */
   readonly onLost: (host: HostId, error: Failure) => Promise<boolean>
+  /**
+   * What is done while nothing can be written to the disk. Resolves to the record by which it is opened afterwards;
+   * undefined: the run is over. Absent: nothing, and that is `volume`.
+   */
+  readonly whileHeld?: () => Promise<Volume | undefined>
 }
 
 export type Grown =
@@ -47,12 +52,15 @@ export async function hasRoomToGrow(
 }
 
 export async function growLive(context: HostContext, growth: LiveGrowth): Promise<Grown> {
-  const { guest, volume, hosts, onLost } = growth
-  const { id, sizeBytes } = volume
+  const { guest, hosts, onLost } = growth
+  const { id } = growth.volume
   // From here on the guest can write nothing to it, whoever lets it go on.
   const held = await context.guests.holdDisk(guest, id)
   if (!held.ok) return { kind: 'untouched', error: held.error }
-  const served = await Promise.all(hosts.map((host) => serve(context, growth, host)))
+  const volume = growth.whileHeld ? await growth.whileHeld() : growth.volume
+  if (!volume) return { kind: 'broken', error: failure('stale_epoch', 'Another host was granted the guest') }
+  const { sizeBytes } = volume
+  const served = await Promise.all(hosts.map((host) => serve(context, { ...growth, volume }, host)))
   const legs: Leg[] = []
   let error = failure('replica_not_current', `No replica of ${volume.name} is served any more`)
   for (const [index, leg] of served.entries()) {

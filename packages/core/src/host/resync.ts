@@ -54,6 +54,11 @@ export interface ResyncJob {
      * first, a current one is taken out for a moment.)
      */
     readonly onBroken: (reason: string) => void
+    /**
+     * The target takes the source's place instead of becoming one more leg. Copies the last blocks when nothing can be
+     * written to the disk any more, and resolves to how long the guest stood still, in ms.
+     */
+    readonly takePlace?: (lastPass: () => Promise<Result<void>>) => Promise<Result<number>>
   }
   readonly signal: AbortSignal
 }
@@ -211,7 +216,8 @@ class Resync {
       volume: volume.id,
       pool: target.pool,
       epoch,
-      syncPoint: this.#nextPoint,
+      // Of what takes its source's place the others' sync point stays.
+      syncPoint: run?.takePlace ? volume.syncPoint : this.#nextPoint,
       rejoining: true,
       sizeBytes: volume.sizeBytes,
     })
@@ -223,6 +229,7 @@ class Resync {
       const flushed = passed.ok ? await this.#source.flush(volume.id, this.#job.source.pool) : passed
       return flushed.ok ? ok(0) : flushed
     }
+    if (run.takePlace) return this.#takePlace(run, run.takePlace, dirty, exported.value)
     const { guest } = run
     const { guests, clock } = context
     const leg = {
@@ -261,6 +268,19 @@ class Resync {
       await this.#target.revokeExport(volume.id, target.pool, exported.value.exportName)
     }
     return joined
+  }
+
+  async #takePlace(
+    run: NonNullable<ResyncJob['run']>,
+    takePlace: NonNullable<NonNullable<ResyncJob['run']>['takePlace']>,
+    dirty: string,
+    exported: { readonly port: number; readonly exportName: string },
+  ): Promise<Result<number>> {
+    return run.exclusively(async () => {
+      if (!run.isCurrent()) return fail(failure('conflict', 'The source was lost meanwhile'))
+      void this.#job.context.clock.sleep(JOIN_MS_MAX).then(() => this.#late.abort())
+      return takePlace(() => this.#lastPass(dirty, exported))
+    })
   }
 
   async #lastPass(

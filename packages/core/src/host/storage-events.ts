@@ -3,6 +3,7 @@ import type { EventDraft } from '../ha/plan.ts'
 import type { NetworkRole } from '../model/host.ts'
 import type { HostId, VolumeId } from '../model/ids.ts'
 import type { ReplicaMove, Volume } from '../model/volume.ts'
+import { replicaOn } from '../model/records.ts'
 import type { ResyncReport } from './resync.ts'
 
 export function exportRevoked(volume: VolumeId, host: HostId, exportName: string): EventDraft {
@@ -63,9 +64,14 @@ export function resyncFinished(
 
 /** `guest`: its name. */
 export function moveFinished(volume: Volume, move: ReplicaMove, guest: string): EventDraft {
-  const { to, from } = move
+  const { to, from, leaving } = move
+  const isWithin = to !== undefined && to === from
+  const pools = isWithin && leaving ? [`${to}/${replicaOn(volume, to)?.pool}`, `${leaving.host}/${leaving.pool}`] : []
+  const [there = to, before = from] = pools
   const what =
-    to === undefined ? `no replica on ${from} any more` : `a replica on ${to}${from ? ` instead of ${from}` : ' too'}`
+    to === undefined
+      ? `no replica on ${from} any more`
+      : `a replica on ${there}${from ? ` instead of ${before}` : ' too'}`
   return {
     kind: 'replica.moved',
     subject: `volume/${volume.id}`,

@@ -3,12 +3,19 @@
  * the replicas of stopped guests up to date (a running guest's own host does that for it).
  */
 import { afterUncleanEnd } from '../ha/serving.ts'
-import { dueStep, moverAtRest } from '../ha/storage-move.ts'
+import {
+  canChangePool,
+  dueStep,
+  isKeptBySnapshots,
+  moverAtRest,
+  toBeMadeOn,
+  withPoolChanged,
+} from '../ha/storage-move.ts'
 import type { Grant } from '../model/grant.ts'
 import type { VolumeId } from '../model/ids.ts'
 import type { ClusterState } from '../model/cluster.ts'
 import { KEYS } from '../model/keys.ts'
-import { inSync, isActive, isWhole, replicaOn, withCurrent } from '../model/records.ts'
+import { inSync, isActive, isWhole, replicaIn, replicaOn, withCurrent } from '../model/records.ts'
 import type { Removal, Volume } from '../model/volume.ts'
 import { exportNameOf } from './disk-keeper.ts'
 import type { HostContext } from './host-context.ts'
@@ -49,7 +56,7 @@ export class StorageKeeper {
       const grant = state.grants.get(volume.guest)?.value
       const own = replicaOn(volume, self)
       if (!own) continue
-      if (own.incoming === 'to-be-made') this.#once(`file ${volume.id}`, () => makeIncoming(this.#context, volume.id))
+      if (toBeMadeOn(volume, self)) this.#once(`file ${volume.id}`, () => makeIncoming(this.#context, volume.id))
       if (dueStep(volume) && moverAtRest(volume, grant) === self)
         this.#once(`move ${volume.id}`, () => moveOnAtRest(this.#context, volume.id))
       if (!isActive(grant) && volume.ready) this.#maybeResync(state, volume, grant, signal)
@@ -106,14 +113,17 @@ export class StorageKeeper {
     this.#revokedSpent.set(volume.id, spent)
   }
 
-  async #remove({ volume, pool, host }: Removal): Promise<void> {
+  async #remove({ volume, pool, otherPool, host }: Removal): Promise<void> {
     const { self, volumesOn, store, log, clock } = this.#context
     // As the store has it: this host's copy may lag behind its own removal and a new replica that came after it.
     const [wanted, record] = await Promise.all([store.get(KEYS.removal(host, volume)), store.get(KEYS.volume(volume))])
     if (!wanted.ok || !record.ok) return clock.sleep(TICK_MS)
-    const isReplica = record.value && replicaOn(JSON.parse(record.value.value) as Volume, self)
+    const known = record.value && (JSON.parse(record.value.value) as Volume)
+    const pools = otherPool === undefined ? [pool] : [pool, otherPool]
+    const isReplica = known && pools.some((each) => replicaIn(known, self, each))
     if (!wanted.value || isReplica) return clock.sleep(200)
-    const removed = await volumesOn(self).removeReplica(volume, pool)
+    const answers = await Promise.all(pools.map((each) => volumesOn(self).removeReplica(volume, each)))
+    const removed = answers.find((answer) => !answer.ok) ?? ok()
     if (!removed.ok) {
       log.warn('a deleted replica could not be removed yet', { volume, cause: removed.error })
       await clock.sleep(TICK_MS)
@@ -129,8 +139,19 @@ export class StorageKeeper {
   #maybeResync(state: ClusterState, volume: Volume, grant: Grant | undefined, signal: AbortSignal): void {
     const { self, clock } = this.#context
     const source = inSync(volume)[0]
-    if (source?.host !== self || clock.monotonicMs() < (this.#notBefore.get(volume.id) ?? 0)) return
+    if (clock.monotonicMs() < (this.#notBefore.get(volume.id) ?? 0)) return
     const isUp = (host: Volume['replicas'][number]['host']) => state.statuses.get(host)?.value.state === 'online'
+    if (canChangePool(volume) && !isKeptBySnapshots(state, volume) && moverAtRest(volume, grant) === self) {
+      const own = replicaOn(volume, self)
+      const change = (syncPoint: string) => ({ ...withPoolChanged(volume), syncPoint })
+      return (
+        own &&
+        this.#once(`resync ${volume.id}`, () =>
+          this.#resync(volume, grant?.epoch ?? 0, own, volume.move.incoming, signal, change),
+        )
+      )
+    }
+    if (source?.host !== self) return
     const found = volume.replicas.find(
       (replica) => replica.state !== 'in-sync' && replica.incoming !== 'to-be-made' && isUp(replica.host),
     )
@@ -145,6 +166,8 @@ export class StorageKeeper {
     source: Volume['replicas'][number],
     target: Volume['replicas'][number],
     signal: AbortSignal,
+    /** The record once the copy is whole. */
+    changed = (syncPoint: string): Volume => withCurrent(volume, target.host, syncPoint),
   ): Promise<void> {
     const { events, store, clock, mirror, volumesOn } = this.#context
     // Of a host that was held to be lost, the guest may still be there: it must not write to what is copied.
@@ -174,7 +197,7 @@ export class StorageKeeper {
       })
       return
     }
-    const next = withCurrent(volume, target.host, done.value.syncPoint)
+    const next = changed(done.value.syncPoint)
     const outcome = await store.transact({
       compares,
       writes: [{ kind: 'put', key: KEYS.volume(volume.id), value: JSON.stringify(next) }],

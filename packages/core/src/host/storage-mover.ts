@@ -7,6 +7,7 @@ import {
   dueStep,
   isKeptBySnapshots,
   moverAtRest,
+  toBeMadeOn,
   withFileMade,
   withMoveFinished,
   withoutLeaving,
@@ -15,7 +16,6 @@ import {
 import type { Versioned } from '../model/cluster.ts'
 import type { VolumeId } from '../model/ids.ts'
 import { KEYS } from '../model/keys.ts'
-import { replicaOn } from '../model/records.ts'
 import type { Removal, Volume } from '../model/volume.ts'
 import type { Compare, Write } from '../ports/store.ts'
 import { failedOperationWrites } from './failed-operations.ts'
@@ -40,8 +40,8 @@ export function removalWrite(removal: Removal | undefined): readonly Write[] {
 export async function makeIncoming(context: HostContext, id: VolumeId): Promise<void> {
   const { self, volumesOn, clock, log } = context
   const known = context.mirror.state.volumes.get(id)
-  const own = known && replicaOn(known.value, self)
-  if (!known || own?.incoming !== 'to-be-made') return
+  const own = known && toBeMadeOn(known.value, self)
+  if (!known || !own) return
   const { sizeBytes, content } = known.value
   // All of it is written anew. Blocks that are shared with an image stay shared.
   const shared = content?.linked ? content : undefined

@@ -7,7 +7,7 @@ import type { ClusterState, Versioned } from '../model/cluster.ts'
 import type { Guest } from '../model/guest.ts'
 import type { VolumeId } from '../model/ids.ts'
 import { KEYS } from '../model/keys.ts'
-import { filesOf, inSync, isActive } from '../model/records.ts'
+import { inSync, isActive, removalsOf } from '../model/records.ts'
 import type { Replica, Volume } from '../model/volume.ts'
 import type { Compare, Write } from '../ports/store.ts'
 
@@ -71,7 +71,7 @@ export function detachWrites(
 export function eraseVolumeWrites(volume: Volume): readonly Write[] {
   return [
     { kind: 'delete', key: KEYS.volume(volume.id) },
-    ...filesOf(volume).map(({ host, pool }) => put(KEYS.removal(host, volume.id), { host, volume: volume.id, pool })),
+    ...removalsOf(volume).map((removal) => put(KEYS.removal(removal.host, volume.id), removal)),
   ]
 }
 

@@ -5,7 +5,7 @@ import type { Grant } from './grant.ts'
 import { promisedTo } from './growth.ts'
 import type { Guest } from './guest.ts'
 import type { GuestId, HostId } from './ids.ts'
-import type { Replica, Volume } from './volume.ts'
+import type { Removal, Replica, Volume } from './volume.ts'
 
 /** True while the grant lets a host run the guest. */
 export function isActive(grant: Grant | undefined): grant is Grant {
@@ -27,6 +27,13 @@ export function replicaOn(volume: Volume, host: HostId): Replica | undefined {
   return volume.replicas.find((replica) => replica.host === host)
 }
 
+/** The volume's file in this pool of this host, also while it is to take another pool's place. */
+export function replicaIn(volume: Volume, host: HostId, pool: string): Replica | undefined {
+  const { incoming } = volume.move ?? {}
+  const all = incoming ? [...volume.replicas, incoming] : volume.replicas
+  return all.find((replica) => replica.host === host && replica.pool === pool)
+}
+
 export function inSync(volume: Volume): readonly Replica[] {
   return volume.replicas.filter((replica) => replica.state === 'in-sync')
 }
@@ -37,10 +44,20 @@ export function withReplica(volume: Volume, host: HostId, change: (replica: Repl
   return { ...volume, replicas: volume.replicas.map((replica) => (replica.host === host ? change(replica) : replica)) }
 }
 
-/** Where the volume has, or is to have, a file: its replicas, and one that is no replica any more. */
+/** Where the volume has, or is to have, a file: its replicas, and one that is none yet or none any more. */
 export function filesOf({ replicas, move }: Volume): readonly { readonly host: HostId; readonly pool: string }[] {
-  const { leaving } = move ?? {}
-  return leaving === undefined ? replicas : [...replicas, leaving]
+  const { incoming, leaving } = move ?? {}
+  return [...replicas, ...[incoming, leaving].filter((file) => file !== undefined)]
+}
+
+/** What is left to do when the volume is deleted: one for each host. */
+export function removalsOf(volume: Volume): readonly Removal[] {
+  const removals = new Map<HostId, Removal>()
+  for (const { host, pool } of filesOf(volume)) {
+    const first = removals.get(host)
+    removals.set(host, first ? { ...first, otherPool: pool } : { host, volume: volume.id, pool })
+  }
+  return [...removals.values()]
 }
 
 /** True when every replica is in-sync. */

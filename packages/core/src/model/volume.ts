@@ -25,10 +25,15 @@ export interface Replica {
  * one of `to` and `from` is there.
  */
 export interface ReplicaMove {
-  /** The new replica's host. It is one of `replicas` all the time. */
+  /** The new replica's host. The replica is one of `replicas` all the time, unless it is `incoming`. */
   readonly to?: HostId
   /** The host whose replica leaves once `to` is in sync. */
   readonly from?: HostId
+  /**
+   * From pool to pool of one host, which has one replica of a volume: the new one. It is none of `replicas` and serves
+   * nobody until it takes the other one's place.
+   */
+  readonly incoming?: Replica
   /** It was that replica, and is none of `replicas` any more; its file goes once no running guest has it open. */
   readonly leaving?: { readonly host: HostId; readonly pool: string }
   /** Wall clock, ms. */
@@ -97,6 +102,8 @@ export interface Removal {
   readonly host: HostId
   readonly volume: VolumeId
   readonly pool: string
+  /** There is a file in this one too: the volume was changing from one to the other. */
+  readonly otherPool?: string
 }
 
 /** A disk image that new volumes can start from, a CD, or the root file system of containers. */

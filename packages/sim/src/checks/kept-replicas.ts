@@ -1,6 +1,6 @@
 /** A volume always has a current replica, and one that leaves takes no redundancy along that its move has not replaced. */
 import { PREFIX } from '@stead/core/model/keys.ts'
-import { inSync, replicaOn } from '@stead/core/model/records.ts'
+import { inSync, isWhole, replicaOn } from '@stead/core/model/records.ts'
 import type { Volume } from '@stead/core/model/volume.ts'
 import type { Transaction } from '@stead/core/ports/store.ts'
 import type { Evidence } from './evidence.ts'
@@ -29,8 +29,12 @@ export class KeptReplicas {
   #changed(old: Volume, next: Volume): void {
     const { violate } = this.#evidence
     if (inSync(old).length > 0 && inSync(next).length === 0) violate(`${next.id} has no current replica any more`)
-    for (const { host } of inSync(old)) {
-      if (replicaOn(next, host)) continue
+    for (const { host, pool } of inSync(old)) {
+      const now = replicaOn(next, host)
+      const isChanged = now !== undefined && now.pool !== pool
+      if (isChanged && (old.move?.incoming?.pool !== now.pool || !isWhole(old)))
+        violate(`the current replica of ${next.id} on ${host} has changed its pool, and nothing was ready for that`)
+      if (now) continue
       // Users write past this check: what they asked for is in the later record.
       const { to, from } = next.move ?? {}
       if (from !== host) violate(`the current replica of ${next.id} on ${host} has left, and nobody asked for it`)
