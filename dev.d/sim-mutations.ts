@@ -40,6 +40,16 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
+    rule: 'last-pass-before-the-place',
+    edits: [
+      {
+        file: `${HOST}/pool-change.ts`,
+        text: 'const passed = await lastPass()',
+        by: 'const passed = { ok: true } as Result<void>',
+      },
+    ],
+  },
+  {
     rule: 'hard-revocation',
     edits: [
       {

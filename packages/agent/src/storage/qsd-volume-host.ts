@@ -592,13 +592,10 @@ export class QsdVolumeHost implements VolumeHost {
     })
   }
 
-  async #authorize(
-    { volume, pool, epoch }: Pick<CopyRequest, 'volume' | 'pool' | 'epoch'>,
-    purpose: Purpose,
-  ): Promise<Result<ReplicaGrant>> {
-    const granted = await this.#options.readEpoch(volume, pool)
+  async #authorize(asked: Parameters<VolumeHost['serveAnew']>[0], purpose: Purpose): Promise<Result<ReplicaGrant>> {
+    const granted = await this.#options.readEpoch(asked.volume, asked.pool)
     if (!granted.ok) return granted
-    const objection = objectionToOpening(volume, granted.value, epoch, purpose)
+    const objection = objectionToOpening(asked.volume, granted.value, asked.epoch, purpose)
     return objection ? fail(objection) : granted
   }
 

@@ -277,9 +277,9 @@ class Resync {
     exported: { readonly port: number; readonly exportName: string },
   ): Promise<Result<number>> {
     return run.exclusively(async () => {
-      if (!run.isCurrent()) return fail(failure('conflict', 'The source was lost meanwhile'))
       void this.#job.context.clock.sleep(JOIN_MS_MAX).then(() => this.#late.abort())
-      return takePlace(() => this.#lastPass(dirty, exported))
+      const lastPass = () => this.#lastPass(dirty, exported)
+      return run.isCurrent() ? takePlace(lastPass) : fail(failure('conflict', 'A replica was lost meanwhile'))
     })
   }
 
