@@ -29,6 +29,8 @@ export const ACCESS_OBJECTS = [
   'operations',
   'event',
   'events',
+  /** Views of several kinds: each needs what its kind needs, and is left out otherwise. */
+  'views',
   /** Who asks; nobody needs a privilege for that. */
   'self',
 ] as const

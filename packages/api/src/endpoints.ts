@@ -10,6 +10,7 @@ import { FORESIGHT_ENDPOINTS } from './endpoints/foresight.ts'
 import { GUEST_AGENT_ENDPOINTS } from './endpoints/guest-agent.ts'
 import { GUEST_ENDPOINTS } from './endpoints/guests.ts'
 import { LIFECYCLE_ENDPOINTS } from './endpoints/lifecycle.ts'
+import { LIVE_VIEW_ENDPOINTS } from './endpoints/live-views.ts'
 import { MEDIA_ENDPOINTS } from './endpoints/media.ts'
 import { HARDWARE_ENDPOINTS } from './endpoints/hardware.ts'
 import { POLICY_ENDPOINTS } from './endpoints/policy.ts'
@@ -42,6 +43,7 @@ export const ENDPOINTS = {
   ...POLICY_ENDPOINTS,
   ...ACCESS_ENDPOINTS,
   ...PROJECT_ENDPOINTS,
+  ...LIVE_VIEW_ENDPOINTS,
 } as const
 
 export type EndpointId = keyof typeof ENDPOINTS

@@ -30,3 +30,22 @@ export function groupsOf({ groups }: Pick<AccessState, 'groups'>, user: string):
 function valuesOf<T>(map: ReadonlyMap<string, Versioned<T>>): ReadonlyMap<string, T> {
   return new Map([...map].map(([key, { value }]) => [key, value]))
 }
+
+let lastStamp: { readonly state: AccessState; readonly stamp: string } | undefined
+
+/** Another one whenever any of these records has changed, and the same on all hosts. */
+export function accessStamp(state: AccessState): string {
+  if (lastStamp && ACCESS_COLLECTIONS.every((name) => lastStamp?.state[name] === state[name])) return lastStamp.stamp
+  const { users, groups, roles, tokens, permissions } = state
+  let newest = 0n
+  let count = 0
+  for (const records of [users, groups, roles, tokens, permissions])
+    for (const { revision } of records.values()) {
+      count++
+      if (revision > newest) newest = revision
+    }
+  // A record that goes makes them fewer; one that comes or changes is newer than all.
+  const stamp = `${newest}.${count}`
+  lastStamp = { state: { users, groups, roles, tokens, permissions }, stamp }
+  return stamp
+}

@@ -90,6 +90,7 @@ function ofObject(endpoint: Endpoint, privilege: Privilege, input: AnyInput, sta
     case 'operations':
     case 'event':
     case 'events':
+    case 'views':
     case 'self':
       return []
     default:

@@ -4,8 +4,9 @@
  */
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { Endpoint } from '@stead/api/endpoint.ts'
+import type { LiveBatch, LiveChange } from '@stead/api/endpoints/live-views.ts'
 import { decide, lapsedBecause, type AccessDecision } from '@stead/core/access/decide.ts'
-import { shownPath } from '@stead/core/access/object-path.ts'
+import { CLUSTER_PATH, shownPath } from '@stead/core/access/object-path.ts'
 import type { Privilege } from '@stead/core/access/privilege.ts'
 import { failure, type Failure } from '@stead/core/errors.ts'
 import type { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
@@ -18,6 +19,7 @@ import { isAsyncIterable } from '../http/streamed-reply.ts'
 import { accessRecordsOf } from './access-records.ts'
 import { demandsOf, type AnyInput, type Demand } from './demands.ts'
 import { ITEM_PATHS } from './visible-items.ts'
+import { LIVE_PATHS, LIVE_PRIVILEGES, visibleViews } from './visible-views.ts'
 
 export interface GuardContext {
   readonly mirror: ClusterMirror
@@ -62,11 +64,20 @@ class Guard {
     const demands = () => demandsOf(endpoint, input as AnyInput, this.#state, request.whatIf === true)
     const refusal = this.#refusal(principal, demands())
     if (refusal) return fail(refusal)
-    const answer = await handler(input, request)
+    const answer = await handler(endpoint.on === 'views' ? this.#fromTheBeginning(input, principal) : input, request)
     if (!answer.ok) return answer
     if (isAsyncIterable(answer.value) && endpoint.streams === 'text')
       return ok(this.#whilePermitted(answer.value, () => !this.#refusal(principal, demands())))
     return this.#visible(endpoint, principal, answer.value)
+  }
+
+  /** Who goes on where he stopped is told of what is gone meanwhile; who may not see everything begins anew instead. */
+  #fromTheBeginning(input: unknown, principal: Principal): unknown {
+    const seesAll = Object.values(LIVE_PRIVILEGES).every(
+      (privilege) => this.#decide(principal, privilege, CLUSTER_PATH).allowed,
+    )
+    const { query, ...rest } = input as { readonly query: { readonly since?: string } }
+    return seesAll ? input : { ...rest, query: { ...query, since: undefined } }
   }
 
   get #state(): ClusterState {
@@ -92,6 +103,7 @@ class Guard {
   /** What of an answer may be seen. */
   #visible(endpoint: Endpoint, principal: Principal, value: unknown): Result<unknown> {
     const { permission, on } = endpoint
+    if (on === 'views') return ok(visibleViews(value as LiveBatch | AsyncIterable<LiveBatch>, this.#sees(principal)))
     const pathOf = ITEM_PATHS[on]
     if (!pathOf || permission === 'none') return ok(value)
     const isVisible = (item: unknown) => this.#decide(principal, permission, pathOf(this.#state, item as never)).allowed
@@ -102,6 +114,11 @@ class Guard {
     }
     const { items } = value as { items: readonly unknown[] }
     return ok({ ...(value as object), items: items.filter(isVisible) })
+  }
+
+  #sees(principal: Principal) {
+    return ({ kind, id }: LiveChange) =>
+      this.#decide(principal, LIVE_PRIVILEGES[kind], LIVE_PATHS[kind](this.#state, id)).allowed
   }
 
   /** An explained event comes with others that happened before it. */

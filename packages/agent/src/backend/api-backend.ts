@@ -10,6 +10,7 @@ import { decisionEndpoints } from './decision-endpoints.ts'
 import { explainEndpoints } from './explain-endpoints.ts'
 import { guestAgentEndpoints } from './guest-agent-endpoints.ts'
 import { guestEndpoints } from './guest-endpoints.ts'
+import { liveViewEndpoints } from './live-view-endpoints.ts'
 import { mediaEndpoints } from './guest-media.ts'
 import { hardwareEndpoints } from './hardware-endpoints.ts'
 import { historyEndpoints } from './history-endpoints.ts'
@@ -53,5 +54,6 @@ export function createApiBackend(context: BackendContext): ApiBackend {
     ...permissionEndpoints(desk),
     ...tokenEndpoints(desk),
     ...projectEndpoints(desk),
+    ...liveViewEndpoints(desk),
   }
 }

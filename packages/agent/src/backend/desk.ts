@@ -29,6 +29,7 @@ import { admitChange, isJudged } from './admission-check.ts'
 import { ADMISSION_TRIES, AdmissionTurns, takingTurn } from './admission-turn.ts'
 import { commitChange, type Change } from './change.ts'
 import type { AskCounters } from './counter-endpoints.ts'
+import { LiveViews } from './live-views.ts'
 import { foreseeChange, requireForeseen } from './what-if.ts'
 import type { AskableAgent } from './guest-agent-endpoints.ts'
 import type { AskMemoryUse } from './guest-memory.ts'
@@ -84,10 +85,12 @@ export interface BackendContext {
 
 export class Desk {
   readonly context: BackendContext
+  readonly liveViews: LiveViews
   readonly #admissionTurns: AdmissionTurns
 
   constructor(context: BackendContext) {
     this.context = context
+    this.liveViews = new LiveViews({ ...context, view: () => this.view() })
     this.#admissionTurns = new AdmissionTurns(context)
   }
 

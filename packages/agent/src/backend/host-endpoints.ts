@@ -8,7 +8,7 @@ import type { Change } from './change.ts'
 import type { Desk } from './desk.ts'
 import { cancelShutdownChange, maintenanceChange, setChange, shutdownChange } from './host-changes.ts'
 import { readRuleBook } from './rule-plan.ts'
-import { clusterView, hostView } from './views.ts'
+import { clusterView, guestView, hostView } from './views.ts'
 
 type Answers = Pick<
   ApiBackend,
@@ -25,7 +25,13 @@ type Answers = Pick<
 
 export function hostEndpoints(desk: Desk): Answers {
   return {
-    'cluster.show': async () => desk.loaded(() => ok(clusterView(desk.view(), desk.context.self))),
+    'cluster.show': async () =>
+      desk.loaded((state) => {
+        const view = desk.view()
+        const hosts = [...state.hosts.values()].map((host) => hostView(view, host))
+        const guests = [...state.guests.values()].map((guest) => guestView(view, guest))
+        return ok(clusterView(view, desk.context.self, hosts, guests))
+      }),
 
     'cluster.failover': async ({ body }, request) => {
       const host = body.confirmDead as HostId

@@ -222,12 +222,9 @@ function volumeProtection({ state }: ViewContext, volume: Volume): Protection {
 }
 
 function worst(protections: readonly Protection[]): Protection {
-  return (
-    protections.toSorted((a, b) => SEVERITY.indexOf(b.level) - SEVERITY.indexOf(a.level))[0] ?? {
-      level: 'protected',
-      reason: '',
-    }
-  )
+  let found: Protection = { level: 'protected', reason: '' }
+  for (const one of protections) if (SEVERITY.indexOf(one.level) > SEVERITY.indexOf(found.level)) found = one
+  return found
 }
 
 export function hostView({ state, verdicts }: ViewContext, { value: host, revision }: Versioned<Host>): HostView {
@@ -303,10 +300,13 @@ export function operationView({ state }: ViewContext, operation: Operation): Ope
   return { ...outcome, subjectName: name ?? id }
 }
 
-export function clusterView(context: ViewContext, self: HostId): ClusterView {
-  const { state } = context
-  const guests = [...state.guests.values()].map((guest) => guestView(context, guest))
-  const hosts = [...state.hosts.values()].map((host) => hostView(context, host))
+/** `hosts` and `guests`: the views of all of them. */
+export function clusterView(
+  { state }: ViewContext,
+  self: HostId,
+  hosts: readonly HostView[],
+  guests: readonly GuestView[],
+): ClusterView {
   const settings = state.settings?.value
   return {
     id: settings?.id ?? '',
@@ -329,6 +329,9 @@ export function clusterView(context: ViewContext, self: HostId): ClusterView {
   }
 }
 
+/** When a host falls thousands may be meant. */
+const WARNED_GUESTS_MAX = 50
+
 function warnings(hosts: readonly HostView[], guests: readonly GuestView[]): string[] {
   const found: string[] = []
   if (hosts.length === 1) found.push('One host only: if it falls, nothing stands in its stead. Guests are unprotected.')
@@ -336,9 +339,11 @@ function warnings(hosts: readonly HostView[], guests: readonly GuestView[]): str
     found.push(
       'Two hosts without a witness: no automatic failover. If one dies, run `stead failover --confirm-dead HOST`, or add a witness.',
     )
-  for (const guest of guests)
-    if (guest.protection.level !== 'protected')
-      found.push(`${guest.name} is ${guest.protection.level}: ${guest.protection.reason}`)
+  const unprotected = guests.filter((guest) => guest.protection.level !== 'protected')
+  for (const { name, protection } of unprotected.slice(0, WARNED_GUESTS_MAX))
+    found.push(`${name} is ${protection.level}: ${protection.reason}`)
+  const more = unprotected.length - WARNED_GUESTS_MAX
+  if (more > 0) found.push(`and ${more} guests more`)
   return found
 }
 
