@@ -1,8 +1,11 @@
 /** The ext4 file system on a container's volume: made, checked, enlarged, mounted, frozen. Every step is bounded in time. */
 import { readFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { basename } from 'node:path'
 import { failure } from '@stead/core/errors.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { runProgram } from '../process/run-program.ts'
+import { readSuperblock } from './ext4-superblock.ts'
 
 const MOUNT_TIMEOUT_MS = 60_000
 /** A large file system that must be read whole. */
@@ -38,15 +41,23 @@ export async function makeFileSystem(device: string, { inodes }: NewFileSystem):
 
 /**
  * Replays the journal of an unclean end and repairs what can be repaired without losing anything; a clean file system is
- * left alone. When the device has become larger, it is checked whole and enlarged.
+ * left alone. When the device has become larger, it is enlarged, and checked whole before, unless it was never mounted since
+ * it was made. (Each program that is not run saves a start 7 to 15 ms.)
  */
 export async function checkFileSystem(device: string): Promise<Result<void>> {
-  const checked = await runProgram('e2fsck', ['-p', device], CHECK_TIMEOUT_MS, CHECKED)
-  if (!checked.ok) return damaged(checked.error)
-  const room = await isSmallerThan(device)
-  if (!room.ok || !room.value) return room.ok ? ok() : room
-  const whole = await runProgram('e2fsck', ['-f', '-p', device], CHECK_TIMEOUT_MS, CHECKED)
-  if (!whole.ok) return damaged(whole.error)
+  let found = await readSuperblock(device)
+  if (!found?.isClean) {
+    const checked = await runProgram('e2fsck', ['-p', device], CHECK_TIMEOUT_MS, CHECKED)
+    if (!checked.ok) return damaged(checked.error)
+    found = await readSuperblock(device)
+  }
+  const size = await sizeOf(device)
+  // What is less than a block more cannot be used.
+  if (found && found.sizeBytes + found.blockBytes > size) return ok()
+  if (!found || found.wasUsed) {
+    const whole = await runProgram('e2fsck', ['-f', '-p', device], CHECK_TIMEOUT_MS, CHECKED)
+    if (!whole.ok) return damaged(whole.error)
+  }
   const grown = await runProgram('resize2fs', [device], CHECK_TIMEOUT_MS)
   return grown.ok ? ok() : grown
 }
@@ -60,17 +71,10 @@ function damaged(cause: unknown): Result<never> {
   )
 }
 
-async function isSmallerThan(device: string): Promise<Result<boolean>> {
-  const [header, size] = await Promise.all([
-    runProgram('dumpe2fs', ['-h', device], MOUNT_TIMEOUT_MS),
-    runProgram('blockdev', ['--getsize64', device], MOUNT_TIMEOUT_MS),
-  ])
-  if (!header.ok) return header
-  if (!size.ok) return size
-  const field = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(header.value.output)?.[1])
-  const blockBytes = field('Block size')
-  // What is less than a block more cannot be used.
-  return ok(field('Block count') < Math.floor(Number(size.value.output) / blockBytes))
+/** Of a block device, whose `stat` tells none. */
+async function sizeOf(device: string): Promise<number> {
+  const sectors = await readFile(`/sys/class/block/${basename(device)}/size`, 'utf8')
+  return Number(sectors) * 512
 }
 
 /** An error of the file system makes it read-only, so that what follows an end without the disk is not believed. */

@@ -40,10 +40,13 @@ import {
 import { describeProcess, pidInside, programOf, readText, sendSignal, type ContainerProcess } from './lxc-processes.ts'
 import { readExit, whyNot, type ContainerExit } from './lxc-outcome.ts'
 import { lxcConfig, monitorCgroup } from './lxc-config.ts'
+import { endOnceAlone } from './idle-init.ts'
 import { HALT_SIGNALS, LXC_PATH, type HaltSignal, type LxcPrograms, type LxcSpec } from './lxc-spec.ts'
 
 const START_TIMEOUT_MS = 20_000
 const KILL_TIMEOUT_MS = 10_000
+/** Of other inits nobody knows what they do alone. */
+const BUSYBOX_HALT: HaltSignal = 'SIGUSR1'
 /** Of USER_HZ, which is 100 on every architecture that Node runs on. */
 const TICKS_PER_SECOND = 100
 
@@ -134,6 +137,7 @@ export class LxcContainer {
   #exit: ContainerExit | undefined
   #watch: Socket | undefined
   #watchClosed = false
+  #isHalting = false
 
   /** Only for `startContainer` and `adoptContainer`. */
   constructor(programs: LxcPrograms, folder: string, record: RunRecord, keeper: DetachedProcess) {
@@ -185,7 +189,16 @@ export class LxcContainer {
 
   /** Tells its init to halt, as a power button does. Its end comes as `onExit`. */
   requestShutdown(): Result<void> {
-    return this.#signalInit(HALT_SIGNALS[this.#record.haltSignal])
+    const told = this.#signalInit(HALT_SIGNALS[this.#record.haltSignal])
+    if (told.ok && this.#record.haltSignal === BUSYBOX_HALT && !this.#isHalting) {
+      this.#isHalting = true
+      const init = this.#initPid()
+      void endOnceAlone({
+        others: () => (init !== undefined && init === this.#initPid() ? this.#processIds().length - 1 : undefined),
+        end: () => void (init === this.#initPid() && init !== undefined && sendSignal(init, 'SIGKILL')),
+      }).then(() => (this.#isHalting = false))
+    }
+    return told
   }
 
   /** Ctrl-Alt-Del: systemd, sysvinit and busybox reboot. */
@@ -242,8 +255,12 @@ export class LxcContainer {
   }
 
   processes(): readonly ContainerProcess[] {
+    return this.#processIds().flatMap((pid) => describeProcess(pid) ?? [])
+  }
+
+  #processIds(): readonly number[] {
     const folder = this.cgroups()[0]?.folder
-    return folder === undefined ? [] : processesIn(folder).flatMap((pid) => describeProcess(pid) ?? [])
+    return folder === undefined ? [] : processesIn(folder)
   }
 
   /** Since its init began; a reboot begins anew. */
