@@ -12,7 +12,8 @@ import { namingProblemsIn } from './cluster-file-names.ts'
 import { describeIssues } from './issues.ts'
 import { lifecycleSchema } from './lifecycle-records.ts'
 import { jsonProblemIn } from './json-position.ts'
-import { clusterPolicySchema, haSchema, ruleSchema, type Frozen, type Same } from './records.ts'
+import { clusterPolicySchema, haSchema, type Frozen, type Same } from './records.ts'
+import { ruleSchema } from './rule-records.ts'
 import { strictly } from './strictly.ts'
 
 const PIB = 2 ** 50

@@ -4,8 +4,20 @@ import { wallMs } from './record-values.ts'
 
 export const projectName = z.string().describe('Whose it is: the name of a project')
 
+const limit = (of: string) => z.number().int().min(0).describe(of)
+
+export const quotaSchema = z.object({
+  guests: limit('Guests').exactOptional(),
+  cpus: limit('Processors of all guests, running or not').exactOptional(),
+  memoryBytes: limit('Memory of all guests, running or not').exactOptional(),
+  diskBytes: limit('Disks, each replica counted').exactOptional(),
+  snapshots: limit('Snapshots').exactOptional(),
+  addresses: limit("Addresses of containers' network cards").exactOptional(),
+})
+
 export const projectSchema = z.object({
   name: z.string(),
   notes: z.string().exactOptional(),
+  quota: quotaSchema.exactOptional().describe('What it may have'),
   createdAt: wallMs('When it was created'),
 })

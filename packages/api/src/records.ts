@@ -13,7 +13,7 @@ import type { Guest, GuestObservation } from '@stead/core/model/guest.ts'
 import { NETWORK_ROLES, type Host, type HostPolicy, type HostStatus } from '@stead/core/model/host.ts'
 import type { ClusterPolicy } from '@stead/core/model/cluster-policy.ts'
 import type { Project } from '@stead/core/model/project.ts'
-import type { Rule, RuleId } from '@stead/core/model/rule.ts'
+import type { Rule } from '@stead/core/model/rule.ts'
 import type { Snapshot } from '@stead/core/model/snapshot.ts'
 import type { Operation } from '@stead/core/model/operation.ts'
 import type { Image, Removal, Volume } from '@stead/core/model/volume.ts'
@@ -33,7 +33,6 @@ import {
   epoch,
   guestId,
   hostId,
-  id,
   operationId,
   volumeId,
   wallMs,
@@ -42,6 +41,7 @@ import {
 } from './record-values.ts'
 import { projectName, projectSchema } from './project-records.ts'
 import { grantSchema, observationSchema } from './run-records.ts'
+import { ruleSchema } from './rule-records.ts'
 import { snapshotScheduleSchema, snapshotSchema } from './snapshot-records.ts'
 import { rootFactsSchema } from './template-records.ts'
 import { volumeSchema } from './volume-records.ts'
@@ -144,50 +144,6 @@ export const clusterPolicySchema = z.object({
   armed: z.boolean().describe('False: nothing is started, moved or recovered unless somebody asks for it'),
   whatIfRequired: z.boolean().describe('True: a change is taken only from somebody who has seen what it will do'),
 })
-
-const ruleId = id<RuleId>("A rule's name, a DNS label")
-const ruleBase = { id: ruleId, comment: z.string().max(500).exactOptional() }
-const ruledGuests = z.array(guestId).min(1).max(1000)
-const strict = z.boolean().describe('False: a wish, weighed against others')
-export const ruleSchema = z.discriminatedUnion('kind', [
-  z.object({ ...ruleBase, kind: z.literal('together'), guests: ruledGuests, strict }),
-  z.object({
-    ...ruleBase,
-    kind: z.literal('apart'),
-    guests: ruledGuests,
-    strict,
-    across: z.string().describe('`host`, or a kind of fault domain such as `rack`'),
-  }),
-  z.object({
-    ...ruleBase,
-    kind: z.literal('hosts'),
-    guests: ruledGuests,
-    hosts: z
-      .array(z.object({ host: hostId, priority: wholeNumber().describe('The highest that is available wins') }))
-      .min(1)
-      .max(1000),
-    strict,
-  }),
-  z.object({ ...ruleBase, kind: z.literal('ban'), guests: ruledGuests, hosts: z.array(hostId).min(1).max(1000) }),
-  z.object({
-    ...ruleBase,
-    kind: z.literal('order'),
-    guests: ruledGuests,
-    readyAfterMs: z
-      .number()
-      .int()
-      .min(0)
-      .max(3_600_000)
-      .describe('How long a guest must have run to count as ready, ms'),
-    mode: z
-      .enum(['required', 'optional'])
-      .describe('`required`: only while the one before runs; `optional`: only if that one is to run as well'),
-    until: z
-      .enum(['running', 'ready'])
-      .exactOptional()
-      .describe('What the later one waits for; `ready`: that the probe of the one before has found it so'),
-  }),
-])
 
 export const livenessSchema = z.object({ bootId: z.string() })
 
@@ -437,6 +393,7 @@ export const recordDecoder = {
   role: decoderOf('role', roleSchema),
   token: decoderOf('token', tokenSchema),
   project: decoderOf('project', projectSchema),
+  projectTurn: decoderOf('project turn', z.string()),
   permission: decoderOf('permission', permissionSchema),
 } as const satisfies RecordDecoder
 

@@ -53,6 +53,12 @@ export const FAILURES = {
     title: 'After a loss, guests would have no place',
     hint: 'Free or add room first; `--accept-breach` makes the change all the same',
   },
+  quota: {
+    status: 409,
+    exit: 6,
+    title: 'The project may not have so much',
+    hint: 'See `stead project show`; delete what is not needed, or ask an administrator for more',
+  },
   foreseen: {
     status: 200,
     exit: 0,

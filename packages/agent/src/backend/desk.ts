@@ -30,6 +30,7 @@ import { ADMISSION_TRIES, AdmissionTurns, takingTurn } from './admission-turn.ts
 import { commitChange, type Change } from './change.ts'
 import type { AskCounters } from './counter-endpoints.ts'
 import { LiveViews } from './live-views.ts'
+import { projectsAddedTo, withinQuotas } from './quota-check.ts'
 import { foreseeChange, requireForeseen } from './what-if.ts'
 import type { AskableAgent } from './guest-agent-endpoints.ts'
 import type { AskMemoryUse } from './guest-memory.ts'
@@ -87,11 +88,14 @@ export class Desk {
   readonly context: BackendContext
   readonly liveViews: LiveViews
   readonly #admissionTurns: AdmissionTurns
+  /** A queue of its own: what admission judges waits for its turn there before it waits here. */
+  readonly #projectTurns: AdmissionTurns
 
   constructor(context: BackendContext) {
     this.context = context
     this.liveViews = new LiveViews({ ...context, view: () => this.view() })
     this.#admissionTurns = new AdmissionTurns(context)
+    this.#projectTurns = new AdmissionTurns(context)
   }
 
   get state(): ClusterState {
@@ -138,19 +142,42 @@ export class Desk {
     })
   }
 
-  change(
+  async change(
     request: RequestContext,
     make: () => Result<Change> | Promise<Result<Change>>,
     tries?: number,
   ): Promise<Result<Operation>> {
-    if (request.whatIf) return foreseeChange(this, make)
+    if (request.whatIf) return foreseeChange(this, async () => this.#withinQuotas(await make(), 'look'))
     const makeForeseen = async () => {
       const change = await make()
       if (!change.ok || !this.state.clusterPolicy?.value.whatIfRequired) return change
       const seen = requireForeseen(this, change.value, request.foreseen)
       return seen.ok ? change : seen
     }
-    return commitChange(this.context, request.idempotencyKey, makeForeseen, tries)
+    const commit = (turns: Turns, most?: number) =>
+      commitChange(
+        this.context,
+        request.idempotencyKey,
+        async () => this.#withinQuotas(await makeForeseen(), turns),
+        most,
+      )
+    const first = await commit('refuse', tries)
+    if (first.ok || first.error !== NEEDS_TURN) return first
+    return this.#projectTurns.inTurn(() => commit('take', ADMISSION_TRIES))
+  }
+
+  async #withinQuotas(made: Result<Change>, how: Turns): Promise<Result<Change>> {
+    if (!made.ok) return made
+    const projects = projectsAddedTo(this.state, made.value.writes)
+    const turning = how === 'look' ? [] : projects.filter((name) => this.state.projects.has(name))
+    if (turning.length > 0 && how === 'refuse') return fail(NEEDS_TURN)
+    const turns: Compare[] = []
+    for (const name of turning) {
+      const turn = await this.projectTurn(name)
+      if (!turn.ok) return turn
+      turns.push(turn.value)
+    }
+    return withinQuotas(this.state, made.value, projects, turns)
   }
 
   changeGuest(
@@ -207,7 +234,7 @@ export class Desk {
 
   /** As `AdmissionTurns.begin`, of what is added to a project. */
   projectTurn(name: string): Promise<Result<Compare>> {
-    return this.#admissionTurns.begin(KEYS.projectTurn(name))
+    return this.#projectTurns.begin(KEYS.projectTurn(name))
   }
 
   /** A policy that became stricter meanwhile has a say in what is judged now. */
@@ -222,6 +249,11 @@ export class Desk {
     return { operation: operationView(this.view(), this.state.operations.get(operation.id)?.value ?? operation) }
   }
 }
+
+/** What is done about the turns of projects: they are taken, asked for by the failure `NEEDS_TURN`, or left alone. */
+type Turns = 'take' | 'refuse' | 'look'
+
+const NEEDS_TURN = failure('changed_meanwhile', 'The project has its turn first')
 
 /** When the client named the revision that it has seen, and the record has another one now. */
 export function changedMeanwhile(request: RequestContext, revision: bigint, what: string): Failure | undefined {

@@ -43,7 +43,7 @@ async function listedFor(backend: TestBackend, id: Parameters<TestBackend['call'
 
 test('the default project is always there, and others come and go', async (context) => {
   const backend = await start(context)
-  const names = async () => (await backend.must('project.list')).items.map(({ name, guests }) => [name, guests])
+  const names = async () => (await backend.must('project.list')).items.map(({ name, usage }) => [name, usage.guests])
   assert.deepEqual(await names(), [
     ['default', 2],
     ['shop', 0],

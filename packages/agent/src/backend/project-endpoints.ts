@@ -7,13 +7,15 @@ import { templateByName } from '@stead/core/model/container-template.ts'
 import type { Guest } from '@stead/core/model/guest.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
 import { DEFAULT_PROJECT, projectExists, projectOf, projectOfVolume, type Project } from '@stead/core/model/project.ts'
+import { usageOf, type ProjectQuota, type QuotaMeasure } from '@stead/core/model/project-quota.ts'
 import type { Image } from '@stead/core/model/volume.ts'
 import type { Compare } from '@stead/core/ports/store.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
-import type { ApiBackend } from '../http/backend.ts'
+import type { ApiBackend, RequestContext } from '../http/backend.ts'
 import { changeAccess, missing, put, remove } from './access-change.ts'
 import type { Change } from './change.ts'
 import { changedMeanwhile, type Desk } from './desk.ts'
+import { lowerThanHeld } from './quota-check.ts'
 
 type Answers = Pick<
   ApiBackend,
@@ -31,11 +33,15 @@ export function projectEndpoints(desk: Desk): Answers {
         return ok({ items: [...names].toSorted().map((name) => projectView(state, name)) })
       }),
     'project.show': async ({ params }) => desk.loaded(() => shown(params.project)),
-    'project.create': async ({ body: { name, notes } }, request) => {
+    'project.create': async ({ body: { name, notes, quota } }, request) => {
       const made = await desk.change(request, () => {
         if (projectExists(desk.state, name))
           return fail(failure('name_taken', `There is a project ${name} already`, { hint: 'See `stead project list`' }))
-        const project: Project = { name, ...(notes ? { notes } : {}), createdAt: clock.wallMs() }
+        const project: Project = {
+          ...{ name, createdAt: clock.wallMs() },
+          ...(notes ? { notes } : {}),
+          ...limitsOf({}, quota),
+        }
         return ok({
           ...{ kind: 'project.create', subject: `project/${name}`, events: [] },
           compares: [{ key: KEYS.project(name), modRevision: 0n }],
@@ -47,9 +53,7 @@ export function projectEndpoints(desk: Desk): Answers {
       return shown(name)
     },
     'project.set': async ({ params: { project: name }, body }, request) => {
-      const made = await desk.change(request, () =>
-        setChange(desk, name, body, (r) => changedMeanwhile(request, r, name)),
-      )
+      const made = await desk.change(request, () => setChange(desk, name, body, request))
       if (!made.ok) return made
       await desk.started(made.value)
       return shown(name)
@@ -93,24 +97,51 @@ export function projectEndpoints(desk: Desk): Answers {
   }
 }
 
-function setChange(
-  { state, context: { clock } }: Desk,
+interface ProjectBody {
+  readonly notes?: string | undefined
+  readonly quota?: LimitsBody | undefined
+}
+type LimitsBody = { readonly [Measure in QuotaMeasure]?: number | null | undefined }
+
+async function setChange(
+  desk: Desk,
   name: string,
-  body: { readonly notes?: string | undefined },
-  changed: (revision: bigint) => ReturnType<typeof changedMeanwhile>,
-): Result<Change> {
+  body: ProjectBody,
+  request: RequestContext,
+): Promise<Result<Change>> {
+  // Nothing is added to the project between the look at what it has and the limit.
+  const turn = body.quota ? await desk.projectTurn(name) : undefined
+  if (turn && !turn.ok) return turn
+  const { state } = desk
   const known = state.projects.get(name)
   if (!known && name !== DEFAULT_PROJECT) return missing('project', name)
-  const refusal = changed(known?.revision ?? 0n)
+  const changed = changedMeanwhile(request, known?.revision ?? 0n, name)
+  if (changed) return fail(changed)
+  const {
+    notes: oldNotes,
+    quota: oldQuota = {},
+    ...rest
+  } = known?.value ?? { name, createdAt: desk.context.clock.wallMs() }
+  const refusal = lowerThanHeld(state, name, given(body.quota))
   if (refusal) return fail(refusal)
-  const { notes: oldNotes, ...rest } = known?.value ?? { name, createdAt: clock.wallMs() }
   const notes = body.notes ?? oldNotes
-  const project: Project = { ...rest, ...(notes ? { notes } : {}) }
+  const project: Project = { ...rest, ...(notes ? { notes } : {}), ...limitsOf(oldQuota, body.quota) }
   return ok({
     ...{ kind: 'project.set', subject: `project/${name}`, events: [] },
-    compares: [{ key: KEYS.project(name), modRevision: known?.revision ?? 0n }],
-    writes: [put(KEYS.project(name), project)],
+    compares: [{ key: KEYS.project(name), modRevision: known?.revision ?? 0n }, ...(turn ? [turn.value] : [])],
+    writes: [put(KEYS.project(name), project), ...(turn ? [put(KEYS.projectTurn(name), `project/${name}`)] : [])],
   })
+}
+
+function limitsOf(old: ProjectQuota, body: LimitsBody = {}): Pick<Project, 'quota'> {
+  const kept = Object.entries(old).filter(([measure]) => body[measure as QuotaMeasure] === undefined)
+  const quota: ProjectQuota = { ...Object.fromEntries(kept), ...given(body) }
+  return Object.keys(quota).length === 0 ? {} : { quota }
+}
+
+/** The limits that are set anew. */
+function given(body: LimitsBody = {}): ProjectQuota {
+  return Object.fromEntries(Object.entries(body).filter(([, limit]) => typeof limit === 'number'))
 }
 
 function objectionToDelete(state: ClusterState, name: string) {
@@ -189,7 +220,8 @@ function projectView(state: ClusterState, name: string): ProjectView {
   return {
     name,
     notes: record?.value.notes ?? '',
-    guests: guestsOf(state, name).length,
+    quota: { ...record?.value.quota },
+    usage: { ...usageOf(state, name) },
     images: imagesOf(state, name).length,
     createdAt: record && name !== DEFAULT_PROJECT ? new Date(record.value.createdAt).toISOString() : null,
     revision: String(record?.revision ?? 0n),

@@ -2,15 +2,34 @@
 import { z } from 'zod'
 import { accessNameSchema } from '../access-records.ts'
 import { endpoint } from '../endpoint.ts'
+import { quotaSchema } from '../project-records.ts'
 import { guestParams, noContent } from './parameters.ts'
 
 const notes = z.string().max(200)
+const limits = z
+  .strictObject({
+    guests: z.number().int().min(0).nullable().optional(),
+    cpus: z.number().int().min(0).nullable().optional().describe('Of all guests, running or not'),
+    memoryBytes: z.number().int().min(0).nullable().optional().describe('Of all guests, running or not'),
+    diskBytes: z.number().int().min(0).nullable().optional().describe('Each replica counts'),
+    snapshots: z.number().int().min(0).nullable().optional(),
+    addresses: z.number().int().min(0).nullable().optional().describe('Of network cards'),
+  })
+  .describe('What is left out stays as it is; null: no limit')
 const projectParams = z.strictObject({ project: z.string().describe("The project's name") })
 
 export const projectViewSchema = z.object({
   name: z.string(),
   notes: z.string(),
-  guests: z.number().int(),
+  quota: quotaSchema.describe('What is absent has no limit'),
+  usage: z.object({
+    guests: z.number().int(),
+    cpus: z.number().int(),
+    memoryBytes: z.number().int(),
+    diskBytes: z.number().int(),
+    snapshots: z.number().int(),
+    addresses: z.number().int(),
+  }),
   images: z.number().int(),
   createdAt: z.string().nullable().describe('null: of the project that has always been there'),
   revision: z.string().describe('Of the record; for If-Match'),
@@ -38,7 +57,7 @@ export const PROJECT_ENDPOINTS = {
   'project.create': endpoint({
     ...{ id: 'project.create', method: 'POST', path: '/v1/projects', summary: 'Create a project', ...MANAGE },
     on: 'cluster',
-    body: z.strictObject({ name: accessNameSchema, notes: notes.optional() }),
+    body: z.strictObject({ name: accessNameSchema, notes: notes.optional(), quota: limits.optional() }),
     response: projectViewSchema,
     status: 201,
   }),
@@ -46,7 +65,7 @@ export const PROJECT_ENDPOINTS = {
     ...{ id: 'project.set', method: 'PATCH', path: '/v1/projects/{project}', summary: 'Change a project', ...MANAGE },
     on: 'project',
     params: projectParams,
-    body: z.strictObject({ notes: notes.optional() }),
+    body: z.strictObject({ notes: notes.optional(), quota: limits.optional() }),
     response: projectViewSchema,
     status: 200,
   }),

@@ -6,6 +6,7 @@ import type { ClusterState, Versioned } from '../model/cluster.ts'
 import type { Guest } from '../model/guest.ts'
 import { SNAPSHOTS_KEPT, type Schedule } from '../model/schedule.ts'
 import { SNAPSHOTS_MAX, type Snapshot, type SnapshotId } from '../model/snapshot.ts'
+import { isFull } from './snapshot-quota.ts'
 import { hasMovingReplica } from './storage-move.ts'
 
 export interface CalendarSnapshots {
@@ -28,6 +29,7 @@ export function calendarSnapshots(
   const own = mine.filter((snapshot) => isOf(snapshot, schedule)).toSorted((a, b) => a.createdAt - b.createdAt)
   const surplus = own.slice(0, Math.max(0, own.length + 1 - (schedule.keep ?? SNAPSHOTS_KEPT)))
   if (mine.length - surplus.length >= SNAPSHOTS_MAX) return `it has ${mine.length} snapshots already`
+  if (isFull(state, guest, surplus.length)) return `its project has all the snapshots that it may have`
   const wanted: Snapshot = {
     id: `${idStart(wallMs)}${idEnd(guest)}` as SnapshotId,
     guest: guest.id,

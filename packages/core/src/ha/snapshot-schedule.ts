@@ -6,6 +6,7 @@ import type { ClusterState, Versioned } from '../model/cluster.ts'
 import type { Guest } from '../model/guest.ts'
 import { isActive } from '../model/records.ts'
 import type { Snapshot } from '../model/snapshot.ts'
+import { isFull } from './snapshot-quota.ts'
 import { hasMovingReplica } from './storage-move.ts'
 
 export type ScheduledStep =
@@ -24,7 +25,8 @@ export function scheduledSteps(state: ClusterState, nowMs: number): readonly Sch
     // A clock that was set back must not silence the schedule until it has caught up.
     const sinceMs = nowMs - (schedule.lastAt ?? -Infinity)
     const isDue = sinceMs >= schedule.everyMs || sinceMs < 0
-    if (isDue && isRunning && !isOpen) steps.push({ kind: 'take', guest, name: scheduledName(nowMs), nowMs })
+    if (isDue && isRunning && !isOpen && !isFull(state, guest.value, steps.length))
+      steps.push({ kind: 'take', guest, name: scheduledName(nowMs), nowMs })
     return steps
   })
 }

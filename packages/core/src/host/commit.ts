@@ -6,6 +6,7 @@ import { removalsOf } from '../model/records.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import { withoutGuest } from '../model/rule.ts'
 import type { Compare, Transaction, Write } from '../ports/store.ts'
+import { snapshotTurn } from '../ha/snapshot-quota.ts'
 import { unreachable } from '../assert.ts'
 
 export interface ActionContext {
@@ -84,6 +85,9 @@ export function transactionFor(action: Action, events: readonly EventDraft[], co
       if (action.grantAfter) put(KEYS.grant(action.guest.id), action.grantAfter)
       if (action.snapshots) {
         const { wanted, surplus } = action.snapshots
+        const turn = snapshotTurn(state, action.guest)
+        compares.push(...turn.compares)
+        writes.push(...turn.writes)
         const keyOf = ({ guest, name }: Snapshot) => KEYS.snapshot(guest, name)
         unchanged(keyOf(wanted), undefined)
         put(keyOf(wanted), wanted)

@@ -3,6 +3,7 @@
  * records, so that whoever coordinates next goes on where this one stopped.
  */
 import { failure } from '../errors.ts'
+import { snapshotTurn } from '../ha/snapshot-quota.ts'
 import { scheduledSteps, type ScheduledStep } from '../ha/snapshot-schedule.ts'
 import type { ClusterState, Versioned } from '../model/cluster.ts'
 import type { Guest } from '../model/guest.ts'
@@ -165,13 +166,19 @@ export class SnapshotCoordination {
       volumes: [],
       scheduled: true,
     }
+    const turn = snapshotTurn(state, guest.value)
     const noted: Guest = { ...guest.value, snapshotSchedule: { ...schedule, lastAt: nowMs } }
     await store.transact({
       compares: [
         { key: KEYS.guest(guest.value.id), modRevision: guest.revision },
         { key: KEYS.snapshot(guest.value.id, name), modRevision: 0n },
+        ...turn.compares,
       ],
-      writes: [putSnapshot(snapshot), { kind: 'put', key: KEYS.guest(guest.value.id), value: JSON.stringify(noted) }],
+      writes: [
+        putSnapshot(snapshot),
+        { kind: 'put', key: KEYS.guest(guest.value.id), value: JSON.stringify(noted) },
+        ...turn.writes,
+      ],
     })
   }
 }

@@ -19,7 +19,7 @@ function permissiveDecoder() {
     return isObject ? ok(json as never) : fail(failure('internal', 'not an object'))
   }
   const decode: RecordDecoder = {
-    ...{ user: take, group: take, role: take, token: take, permission: take, project: take },
+    ...{ user: take, group: take, role: take, token: take, permission: take, project: take, projectTurn: take },
     settings: take,
     coordinator: take,
     host: take,
@@ -86,7 +86,7 @@ test('each key of the layout lands in its map', () => {
       entry(KEYS.token('alice!ci'), {}),
       entry(KEYS.permission('p1'), {}),
       entry(KEYS.project('shop'), {}),
-      entry(KEYS.projectTurn('shop'), 'guest/g1'),
+      entry(KEYS.projectTurn('shop'), {}),
       entry(KEYS.accessTurn, 'user/alice'),
       entry(SECRET_KEYS.token('00'), 'alice!ci'),
       entry(SECRET_KEYS.tokenDigest('alice!ci'), '00'),

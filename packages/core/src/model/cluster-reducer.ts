@@ -37,6 +37,7 @@ const KIND_OF = {
   roles: 'role',
   tokens: 'token',
   projects: 'project',
+  projectTurns: 'projectTurn',
   permissions: 'permission',
 } as const satisfies Record<Collection, string>
 
@@ -78,6 +79,7 @@ export function emptyClusterState(): ClusterState {
     roles: new Map(),
     tokens: new Map(),
     projects: new Map(),
+    projectTurns: new Map(),
     permissions: new Map(),
   }
 }

@@ -65,6 +65,8 @@ export interface ClusterState {
   readonly tokens: ReadonlyMap<string, Versioned<ApiToken>>
   /** Without the default one, as long as nothing was set of it. */
   readonly projects: ReadonlyMap<string, Versioned<Project>>
+  /** By project: what was added to it last. The revision is what counts. */
+  readonly projectTurns: ReadonlyMap<string, Versioned<string>>
   readonly permissions: ReadonlyMap<string, Versioned<AccessPermission>>
 }
 

@@ -59,7 +59,7 @@ export const KEYS = {
   token: (key: string) => `${PREFIX}tokens/${key}`,
   project: (name: string) => `${PREFIX}projects/${name}`,
   /** Written, and compared, by every change that adds to what a project has. */
-  projectTurn: (name: string) => `${PREFIX}project-turns/${name}`,
+  projectTurn: (name: string) => `${PREFIX}projectTurns/${name}`,
   permission: (id: string) => `${PREFIX}permissions/${id}`,
   /** Written, and compared, by every change of users, groups, roles and permissions: they take turns. */
   accessTurn: `${PREFIX}access-turn`,

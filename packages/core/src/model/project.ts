@@ -1,6 +1,7 @@
 /** Tenants: guests with their volumes, and images, belong to a project. docs/internals/access.md. */
 import type { ClusterState } from './cluster.ts'
 import type { Guest } from './guest.ts'
+import type { ProjectQuota } from './project-quota.ts'
 import type { Volume } from './volume.ts'
 
 /** Of what was there before there were others. It always exists; it has a record only once something was set of it. */
@@ -9,6 +10,8 @@ export const DEFAULT_PROJECT = 'default'
 export interface Project {
   readonly name: string
   readonly notes?: string
+  /** What it may have; no limit of what is absent. */
+  readonly quota?: ProjectQuota
   readonly createdAt: number
 }
 

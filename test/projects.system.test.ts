@@ -1,0 +1,50 @@
+/** Tenants on a real cluster: what they have, what they may have, and what is counted. */
+import assert from 'node:assert/strict'
+import { after, before, suite, test } from 'node:test'
+import { ENDPOINTS } from '@stead/api/endpoints.ts'
+import type { ProjectView } from '@stead/api/endpoints/projects.ts'
+import { FAILURES } from '@stead/core/errors.ts'
+import { LabCluster } from './support/lab-cluster.ts'
+
+suite('projects', { timeout: 300_000 }, () => {
+  let lab: LabCluster
+  before(async () => (lab = await LabCluster.up({ hosts: 3 })))
+  after(() => lab.down())
+
+  test('of guests created at once through three hosts no more come to be than the quota allows, and deleting frees it', async () => {
+    await lab.must('project', 'create', 'shop', '--guests', '4', '--disk', '1GiB', '--memory', '2GiB')
+    const hosts = ['h1', 'h2', 'h3']
+    const names = Array.from({ length: 12 }, (_, index) => `g${index}`)
+    const answers = await Promise.all(
+      names.map((name, index) =>
+        lab.clientOf([hosts[index % hosts.length] ?? '']).call(ENDPOINTS['guest.create'], {
+          body: {
+            ...{ name, project: 'shop', memoryBytes: 128 << 20, boot: { kind: 'disk' } },
+            disks: [{ sizeBytes: 16 << 20 }],
+          },
+        }),
+      ),
+    )
+    for (const answer of answers) if (!answer.ok) assert.equal(answer.error.code, 'quota', answer.error.message)
+    const made = names.filter((_, index) => answers[index]?.ok)
+    assert.equal(made.length, 4)
+    const { usage } = await lab.json<ProjectView>('project', 'show', 'shop')
+    assert.deepEqual([usage.guests, usage.memoryBytes, usage.diskBytes], [4, 512 << 20, 128 << 20])
+    await lab.must('vm', 'delete', made[0] ?? '')
+    const again = await lab.clientOf(['h2']).call(ENDPOINTS['guest.create'], {
+      body: {
+        name: 'again',
+        project: 'shop',
+        memoryBytes: 128 << 20,
+        boot: { kind: 'disk' },
+        disks: [{ sizeBytes: 16 << 20 }],
+      },
+    })
+    assert.equal(again.ok, true, JSON.stringify(again))
+    const full = await lab.run('vm', 'assign', 'again', '--project', 'default')
+    assert.equal(full.code, 0, full.stderr)
+    const lower = await lab.run('project', 'set', 'shop', '--guests', '1')
+    assert.equal(lower.code, FAILURES.conflict.exit, lower.stderr)
+    assert.match(lower.stderr, /shop holds more: guests 3, the limit would be 1/)
+  })
+})
