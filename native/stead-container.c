@@ -345,25 +345,55 @@ static void resize(int master, int columns, int rows) {
   ioctl(master, TIOCSWINSZ, &size);
 }
 
+/* Of a terminal whose program has ended, of 16 KiB each: more than a terminal keeps. */
+#define LAST_READS_MAX 16
+
+/* How long lxc-attach may take to its terminal, ms, or rather looks at it. */
+#define TAKEN_LOOKS_MAX 5000
+
+/* lxc-attach gives the program a terminal of its own, which echoes and ends lines. It takes this one, which only carries
+   them, out of its canonical mode, forgets what was typed before, and leaves it ending lines as well. */
+static int is_taken(int master) {
+  struct termios mode;
+  if (tcgetattr(master, &mode) || mode.c_lflag & ICANON) return 0;
+  mode.c_oflag &= ~(tcflag_t)OPOST;
+  tcsetattr(master, TCSANOW, &mode);
+  return 1;
+}
+
 static int relay(struct terminal *t, pid_t child) {
   close(t->slave);
-  int in = 0, control = 3;
-  char bytes[16384], sizes[64];
-  size_t held = 0;
+  int in = 0, control = 3, end_of_child = (int)syscall(SYS_pidfd_open, child, 0);
+  char bytes[16384], sizes[64], typed[1024];
+  size_t held = 0, typed_bytes = 0;
+  int last_reads = 0, taken = 0, looks = 0;
+  if (end_of_child < 0) die("pidfd_open");
+  /* A program that does not read what is typed must not keep what it says, or the hanging up, from being heard. */
+  fcntl(t->master, F_SETFL, O_RDWR | O_NONBLOCK);
   for (;;) {
-    struct pollfd watched[] = {
-        {.fd = t->master, .events = POLLIN}, {.fd = in, .events = POLLIN}, {.fd = control, .events = POLLIN}};
-    if (poll(watched, 3, -1) < 0 && errno != EINTR) die("poll");
-    if (watched[0].revents) {
+    if (!taken) taken = is_taken(t->master) || looks++ == TAKEN_LOOKS_MAX;
+    struct pollfd watched[] = {{.fd = t->master, .events = (short)(POLLIN | (typed_bytes ? POLLOUT : 0))},
+                               {.fd = in, .events = (short)(typed_bytes || !taken ? 0 : POLLIN)},
+                               {.fd = control, .events = POLLIN},
+                               {.fd = end_of_child, .events = POLLIN}};
+    if (poll(watched, 4, taken ? -1 : 1) < 0 && errno != EINTR) die("poll");
+    /* What it left running in the background may hold the terminal for ever: its own end counts, once all it said is read. */
+    if (watched[3].revents && (!(watched[0].revents & ~POLLOUT) || last_reads++ == LAST_READS_MAX)) break;
+    if (watched[0].revents & ~POLLOUT) {
       ssize_t got = read(t->master, bytes, sizeof bytes);
       /* EIO: the last process on the terminal is gone. */
-      if (got <= 0 || send_all(1, bytes, got)) break;
+      if (got <= 0 ? errno != EAGAIN : send_all(1, bytes, got)) break;
     }
     if (watched[1].revents) {
-      ssize_t got = read(in, bytes, 1024);
+      ssize_t got = typed_bytes || !taken ? 0 : read(in, typed, sizeof typed);
       /* The person is gone: closing the terminal hangs up. */
       if (got <= 0) break;
-      send_all(t->master, bytes, got);
+      typed_bytes = (size_t)got;
+    }
+    if (typed_bytes) {
+      ssize_t taken = write(t->master, typed, typed_bytes);
+      if (taken < 0 && errno != EAGAIN && errno != EINTR) break;
+      if (taken > 0) memmove(typed, typed + taken, typed_bytes -= (size_t)taken);
     }
     if (watched[2].revents) {
       ssize_t got = read(control, sizes + held, sizeof sizes - 1 - held);

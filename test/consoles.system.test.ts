@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import { ConsoleConnection } from '@stead/api/console-connection.ts'
-import type { ConsoleKind } from '@stead/api/console-protocol.ts'
+import type { OwnConsoleKind } from '@stead/api/console-protocol.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import { openNodeSocket } from '@stead/cli/console-socket.ts'
 import { LabCluster, ROOT } from './support/lab-cluster.ts'
@@ -26,7 +26,7 @@ class Watcher {
   readonly #left = new AbortController()
   readonly #running: Promise<unknown>
 
-  constructor(lab: LabCluster, host: string, kind: ConsoleKind) {
+  constructor(lab: LabCluster, host: string, kind: OwnConsoleKind) {
     const newViewer = () => new RfbViewer((bytes) => this.#connection.send(bytes))
     this.#connection = new ConsoleConnection({
       client: lab.clientOf([host]),
@@ -61,7 +61,7 @@ suite('consoles', { timeout: 400_000 }, () => {
   let lab: LabCluster
   const watchers: Watcher[] = []
 
-  const watch = (host: string, kind: ConsoleKind) => {
+  const watch = (host: string, kind: OwnConsoleKind) => {
     const watcher = new Watcher(lab, host, kind)
     watchers.push(watcher)
     return watcher

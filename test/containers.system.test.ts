@@ -1,13 +1,17 @@
 /** Containers on three real hosts: what a user does with them, and every fault that must not cost them more than a VM. */
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
-import { existsSync, readFileSync, readdirSync } from 'node:fs'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import { ConsoleConnection } from '@stead/api/console-connection.ts'
+import { ShellConnection } from '@stead/api/shell-connection.ts'
 import { openNodeSocket } from '@stead/cli/console-socket.ts'
+import { ok } from '@stead/core/result.ts'
 import { controllers } from '@stead/lab/controllers.ts'
 import { acknowledgedOn, EventWatch, replaced, resumedAt, signal } from './support/fault-watch.ts'
-import { LabCluster } from './support/lab-cluster.ts'
+import { LabCluster, STEAD } from './support/lab-cluster.ts'
 
 const NAME = 'web'
 const ADDRESS = '10.66.210.1'
@@ -148,6 +152,62 @@ suite('containers', { timeout: 600_000 }, () => {
       left.abort()
       await running
     }
+  })
+
+  test('a person enters it through another host: a terminal of its size, until its shell ends', async () => {
+    const shell = new EnteredShell(lab, 'h3')
+    assert.notEqual(await home(), 'h3')
+    await shell.says('stty size; id -u', /31 97\r\n0\r\n/)
+    shell.connection.resize({ columns: 120, rows: 40 })
+    await lab.until('the new size', async () => {
+      await shell.says('stty size', /\d+ \d+\r\n/)
+      return shell.text.includes('40 120')
+    })
+    shell.type('(exit 3)\r')
+    shell.type('\x04')
+    assert.deepEqual(await shell.ended, ok(3))
+  })
+
+  test('`ct enter` is used on a terminal, and with its input piped in', async () => {
+    const { env } = lab
+    const piped = spawnSync(STEAD, ['ct', 'enter', NAME], { env, input: 'hostname; exit 4\n', timeout: 60_000 })
+    assert.match(piped.stdout.toString(), /www/)
+    assert.equal(piped.status, 4, piped.stderr.toString())
+    const resized = join(lab.hostFolder('h1'), 'resized')
+    // The terminal changes its size once the shell has told the first one.
+    const later = `until [ -e ${resized} ]; do sleep 0.1; done; stty cols 77 rows 22 </dev/tty`
+    const script = `stty cols 91 rows 31; (${later}) & exec ${STEAD} ct enter ${NAME}`
+    const child = spawn('script', ['-qec', script, '/dev/null'], { env, stdio: ['pipe', 'pipe', 'inherit'] })
+    const exit = once(child, 'exit')
+    let shown = ''
+    child.stdout.on('data', (bytes: Buffer) => (shown += bytes.toString()))
+    const says = (pattern: RegExp) =>
+      lab.until(String(pattern), async () => {
+        child.stdin.write('stty size\r')
+        return pattern.test(shown)
+      })
+    try {
+      await says(/31 91/)
+      writeFileSync(resized, '')
+      await says(/22 77/)
+      child.stdin.write('exit 5\r')
+      assert.deepEqual(await exit, [5, null])
+    } finally {
+      child.kill('SIGHUP')
+    }
+  })
+
+  test('who entered hears why it ended, when it is not the shell that did', async () => {
+    const shell = new EnteredShell(lab, 'h3')
+    await shell.says('echo $((6 * 7))-here', /42-here/)
+    await lab.must('ct', 'restart', NAME)
+    const ended = await shell.ended
+    assert(!ended.ok)
+    assert.match(ended.error.message, /The shell in web has ended: /)
+    assert.match(ended.error.hint ?? '', /stead ct enter web/)
+    await whole()
+    const absent = await lab.run('ct', 'enter', 'nobody')
+    assert.equal(absent.code, 4)
   })
 
   test("a replica's storage daemon is killed while it writes: it sees no error and goes on", async () => {
@@ -304,6 +364,36 @@ suite('containers', { timeout: 600_000 }, () => {
     return String(events.at(-1)?.details?.['host'])
   }
 })
+
+class EnteredShell {
+  text = ''
+  readonly connection: ShellConnection
+  readonly ended: ReturnType<ShellConnection['run']>
+  readonly #lab: LabCluster
+
+  constructor(lab: LabCluster, host: string) {
+    this.#lab = lab
+    this.connection = new ShellConnection({
+      client: lab.clientOf([host]),
+      ...{ guest: NAME, openSocket: openNodeSocket, size: { columns: 97, rows: 31 } },
+      onConnected: () => undefined,
+      onBytes: (bytes) => (this.text += Buffer.from(bytes).toString('latin1')),
+    })
+    this.ended = this.connection.run(AbortSignal.timeout(120_000))
+  }
+
+  type(text: string): boolean {
+    return this.connection.send(Buffer.from(text))
+  }
+
+  /** Types it, once, when the shell shows its prompt. */
+  async says(command: string, pattern: RegExp): Promise<void> {
+    await this.#lab.until('a prompt', async () => /[#$] $/.test(this.text.replaceAll('\u001b[6n', '')))
+    this.text = ''
+    this.type(`${command}\r`)
+    await this.#lab.until(String(pattern), async () => pattern.test(this.text))
+  }
+}
 
 function commandLine(pid: number): string {
   try {

@@ -7,14 +7,13 @@ import type { Clock } from '@stead/core/ports/clock.ts'
 import type { GuestAgent } from '@stead/core/ports/guest-agent.ts'
 import type { GuestHost } from '@stead/core/ports/guest-host.ts'
 import type { Log } from '@stead/core/ports/log.ts'
-import type { Result } from '@stead/core/result.ts'
 import type { AgentConfig } from './config.ts'
+import { GuestConsoles } from './console/guest-consoles.ts'
 import { LxcGuestHost } from './container/lxc-guest-host.ts'
 import { HostCounters } from './counters/host-counters.ts'
 import { keepGuestFolders } from './guest-folders.ts'
 import { guestsByKind } from './guests-by-kind.ts'
 import { QemuGuestHost } from './qemu/qemu-guest-host.ts'
-import type { RunningConsole } from './qemu/running-guest.ts'
 
 /** The bridge of the role that carries guests. */
 const LAN_BRIDGE = 'lanbr0'
@@ -25,7 +24,7 @@ export interface HostGuests {
   readonly vms: QemuGuestHost
   readonly containers: LxcGuestHost
   readonly counters: HostCounters
-  consoleOf(guest: GuestId): Result<RunningConsole>
+  readonly consoles: GuestConsoles
   /** Counts what guests use, and removes what deleted ones have left, for as long as the agent lives. */
   keep(signal: AbortSignal): Promise<unknown>
 }
@@ -74,7 +73,11 @@ export function hostGuests(options: HostGuestsOptions): HostGuests {
     vms,
     containers,
     counters,
-    consoleOf: (guest) => (isContainer(guest) ? containers : vms).consoleOf(guest),
+    consoles: new GuestConsoles({
+      consoleOf: (guest) => (isContainer(guest) ? containers : vms).consoleOf(guest),
+      containerOf: (guest) => containers.containerOf(guest),
+      clock,
+    }),
     keep: (signal) =>
       Promise.all([
         counters.keep(signal),

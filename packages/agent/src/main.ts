@@ -50,7 +50,6 @@ import { jsonLog } from './json-log.ts'
 import { watchedNetworkHost } from './network/isolation-watch.ts'
 import { ConsoleRouter } from './console/console-router.ts'
 import { ConsoleTickets } from './console/console-tickets.ts'
-import { GuestConsoles } from './console/guest-consoles.ts'
 import { Peers } from './peers.ts'
 import { HostGuestProbe } from './probe/host-guest-probe.ts'
 import { Companion } from './process/companion.ts'
@@ -226,7 +225,7 @@ async function main(configPath: string | undefined): Promise<void> {
     self,
     mirror,
     client: (host) => peers.client(host),
-    here: new GuestConsoles({ consoleOf: (guest) => guests.consoleOf(guest), clock }),
+    here: guests.consoles,
     tickets: new ConsoleTickets(self, clock),
   })
   const verdicts = () => {

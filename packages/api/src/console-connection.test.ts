@@ -18,8 +18,8 @@ class FakeSocket implements ConsoleSocket {
   constructor(path: string) {
     this.path = path
   }
-  send(bytes: Uint8Array): void {
-    this.sent.push(new TextDecoder().decode(bytes))
+  send(bytes: Uint8Array | string): void {
+    this.sent.push(typeof bytes === 'string' ? bytes : new TextDecoder().decode(bytes))
   }
   close(): void {
     this.closed = true

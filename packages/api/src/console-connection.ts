@@ -6,7 +6,7 @@
 import { failure, type Failure, type FailureCode } from '@stead/core/errors.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { Client } from './client.ts'
-import { CONSOLE_SUBPROTOCOL, type ConsoleKind } from './console-protocol.ts'
+import { CONSOLE_SUBPROTOCOL, type OwnConsoleKind } from './console-protocol.ts'
 import { CONSOLE_ENDPOINTS, type ConsoleTicketView } from './endpoints/consoles.ts'
 import type { ApiTarget } from './transport.ts'
 
@@ -17,7 +17,7 @@ export interface ConsoleSocket {
   onmessage: ((event: { data: unknown } & never) => void) | null
   onclose: ((event: { code: number; reason: string } & never) => void) | null
   onerror: ((event: never) => void) | null
-  send(bytes: Uint8Array<ArrayBuffer>): void
+  send(message: Uint8Array<ArrayBuffer> | string): void
   close(code?: number, reason?: string): void
 }
 
@@ -31,7 +31,7 @@ export interface ConsoleConnectionOptions {
   readonly client: Client
   /** Name or id. */
   readonly guest: string
-  readonly kind: ConsoleKind
+  readonly kind: OwnConsoleKind
   readonly openSocket: OpenConsoleSocket
   /** A connection begins; for `vnc` with a new handshake. */
   readonly onConnected: (ticket: ConsoleTicketView) => void

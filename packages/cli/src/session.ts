@@ -1,6 +1,7 @@
 /** What every command has at hand: where to print, the options that all share, the client, and how to fail. */
 import type { Command } from 'commander'
 import { createClient, type Client } from '@stead/api/client.ts'
+import type { ShellSize } from '@stead/api/console-protocol.ts'
 import { problemFromFailure } from '@stead/api/errors.ts'
 import type { ForeseenView } from '@stead/api/foresight-view.ts'
 import type { Transport } from '@stead/api/transport.ts'
@@ -20,10 +21,19 @@ export interface TerminalInput extends AsyncIterable<Buffer> {
   destroy(): unknown
 }
 
+export interface TerminalOutput {
+  write(content: string | Uint8Array): unknown
+  readonly isTTY?: boolean
+  /** Undefined where it is no terminal. */
+  window?(): ShellSize | undefined
+  /** Calls the listener whenever that is another, until the returned function is called. */
+  onWindow?(listener: (size: ShellSize) => void): () => void
+}
+
 /** The world of the command line; tests give their own. */
 export interface Terminal {
   readonly env: NodeJS.ProcessEnv
-  readonly stdout: { write(content: string | Uint8Array): unknown; readonly isTTY?: boolean }
+  readonly stdout: TerminalOutput
   readonly stderr: { write(content: string): unknown; readonly isTTY?: boolean }
   readonly stdin?: TerminalInput
   readonly transport: Transport
@@ -34,7 +44,21 @@ export interface Terminal {
 
 export const processTerminal: Terminal = {
   env: process.env,
-  stdout: process.stdout,
+  stdout: {
+    write: (content) => process.stdout.write(content),
+    get isTTY() {
+      return process.stdout.isTTY
+    },
+    window: processWindow,
+    onWindow(listener) {
+      const onResize = () => {
+        const size = processWindow()
+        if (size) listener(size)
+      }
+      process.stdout.on('resize', onResize)
+      return () => process.stdout.off('resize', onResize)
+    },
+  },
   stderr: process.stderr,
   // Not touched before a command reads it: opening it keeps the process alive.
   get stdin() {
@@ -48,6 +72,11 @@ export const processTerminal: Terminal = {
   setExitCode(code) {
     process.exitCode = code
   },
+}
+
+function processWindow(): ShellSize | undefined {
+  const { columns, rows, isTTY } = process.stdout
+  return isTTY && columns > 0 && rows > 0 ? { columns, rows } : undefined
 }
 
 /** As shells expect of a program ended by SIGINT. */

@@ -1,23 +1,25 @@
 /** Consoles of guests: tickets, keystrokes, pictures. The WebSocket itself is `http/websocket-server.ts`. */
-import { CONSOLE_SUBPROTOCOL } from '@stead/api/console-protocol.ts'
+import { CONSOLE_SUBPROTOCOL, type ConsoleKind } from '@stead/api/console-protocol.ts'
 import { ok } from '@stead/core/result.ts'
 import type { ApiBackend } from '../http/backend.ts'
 import type { Desk } from './desk.ts'
 
-type Answers = Pick<ApiBackend, 'console.open' | 'console.paste' | 'console.screenshot'>
+type Answers = Pick<ApiBackend, 'console.open' | 'console.enter' | 'console.paste' | 'console.screenshot'>
 
 export function consoleEndpoints(desk: Desk): Answers {
   const { consoles } = desk.context
+  const giveTicket = (nameOrId: string, kind: ConsoleKind) => {
+    const guest = desk.findGuest(nameOrId)
+    if (!guest.ok) return guest
+    const given = consoles.ticket(guest.value.value, kind)
+    if (!given.ok) return given
+    const { name } = guest.value.value
+    const url = `/v1/guests/${name}/console/${kind}?ticket=${encodeURIComponent(given.value.ticket)}`
+    return ok({ ...given.value, url, subprotocol: CONSOLE_SUBPROTOCOL } as const)
+  }
   return {
-    'console.open': async ({ params, body }) => {
-      const guest = desk.findGuest(params.guest)
-      if (!guest.ok) return guest
-      const given = consoles.ticket(guest.value.value, body.kind)
-      if (!given.ok) return given
-      const { name } = guest.value.value
-      const url = `/v1/guests/${name}/console/${body.kind}?ticket=${encodeURIComponent(given.value.ticket)}`
-      return ok({ ...given.value, url, subprotocol: CONSOLE_SUBPROTOCOL })
-    },
+    'console.open': async ({ params, body }) => giveTicket(params.guest, body.kind),
+    'console.enter': async ({ params }) => giveTicket(params.guest, 'shell'),
     'console.paste': async ({ params, body }, request) => {
       const guest = desk.findGuest(params.guest)
       if (!guest.ok) return guest

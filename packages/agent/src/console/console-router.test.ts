@@ -105,6 +105,15 @@ describe("a guest's console through any host", () => {
     assert.equal(codeOf(h1.ticket(WEB, 'vnc')), 'conflict')
   })
 
+  it('is no shell of a virtual machine, whose ticket for something else opens none', async () => {
+    const { h1, opened } = cluster()
+    const refusal = h1.ticket(WEB, 'shell')
+    assert.equal(codeOf(refusal), 'conflict')
+    assert.match(refusal.ok ? '' : refusal.error.message, /web1 is a virtual machine/)
+    assert.equal(codeOf(await h1.connect({ guest: 'web1', kind: 'shell', ticket: ticketFor(h1) })), 'unauthorized')
+    assert.deepEqual(opened, [])
+  })
+
   it('is told once when the guest has another run, and by name where', async () => {
     const { h1, grant } = cluster()
     const opened = await h1.connect(serial(ticketFor(h1)))

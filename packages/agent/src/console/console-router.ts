@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Duplex } from 'node:stream'
 import { Readable } from 'node:stream'
-import type { ConsoleKind } from '@stead/api/console-protocol.ts'
+import type { ConsoleKind, ShellSize } from '@stead/api/console-protocol.ts'
 import type { ConsoleTicketView } from '@stead/api/endpoints/consoles.ts'
 import { failure } from '@stead/core/errors.ts'
 import type { KeyboardLayoutName } from '@stead/core/console/keyboard-layout.ts'
@@ -16,7 +16,7 @@ import type { HostClient } from '../http/host-client.ts'
 import type { Pipes } from '../http/internal-pipe.ts'
 import { CHORD_INTERVAL_MS } from './typist.ts'
 import { issuerOf, refused, type ConsoleTickets } from './console-tickets.ts'
-import { noScreen, type GuestConsoles } from './guest-consoles.ts'
+import { noScreen, type ConsoleStart, type GuestConsoles } from './guest-consoles.ts'
 
 export interface ConsoleRouterOptions {
   readonly self: HostId
@@ -38,6 +38,8 @@ export interface ConsoleRequest {
   readonly kind: ConsoleKind
   readonly ticket: string
   readonly scrollBack?: boolean | undefined
+  readonly columns?: number | undefined
+  readonly rows?: number | undefined
 }
 
 export interface OpenConsole {
@@ -46,6 +48,7 @@ export interface OpenConsole {
   readonly onMoved: (listener: (reason: string) => void) => () => void
 }
 
+const SHELL_SIZE: ShellSize = { columns: 80, rows: 24 }
 /** The keyboard is slow by intention. */
 const TYPING_ALLOWANCE_MS = 10_000
 const SCREENSHOT_PATIENCE = AbortSignal.timeout.bind(AbortSignal, 20_000)
@@ -61,11 +64,12 @@ export class ConsoleRouter {
     const place = this.#placeOf(guest)
     if (!place.ok) return place
     if (kind === 'vnc' && guest.display !== 'vga') return fail(noScreen(guest.name))
+    if (kind === 'shell' && guest.kind !== 'ct') return fail(noShell(guest.name))
     return ok({ kind, ...this.#options.tickets.give(guest.id, kind), ...place.value })
   }
 
   /** Uses the ticket up and opens the console of the guest. */
-  async connect({ guest: nameOrId, kind, ticket, scrollBack = true }: ConsoleRequest): Promise<Result<OpenConsole>> {
+  async connect({ guest: nameOrId, kind, ticket, ...how }: ConsoleRequest): Promise<Result<OpenConsole>> {
     const { self, here, client, mirror } = this.#options
     const guest = (mirror.state.guests.get(nameOrId as GuestId) ?? guestByName(mirror.state, nameOrId))?.value
     // Who has no good ticket learns nothing, not even which guests there are.
@@ -75,10 +79,12 @@ export class ConsoleRouter {
     const place = this.#placeOf(guest)
     if (!place.ok) return place
     const { host } = place.value
+    const { scrollBack = true, columns = SHELL_SIZE.columns, rows = SHELL_SIZE.rows } = how
+    const start: ConsoleStart = { scrollBack, size: { columns, rows } }
     const stream =
       host === self
-        ? await here.open(guest.id, kind, scrollBack)
-        : await client(host).pipe('console', { guest: guest.id, kind, scrollBack })
+        ? await here.open(guest.id, kind, start)
+        : await client(host).pipe('console', { guest: guest.id, kind, ...start })
     if (!stream.ok) return stream
     return ok({ stream: stream.value, onMoved: (listener) => this.#watch(guest, place.value, listener) })
   }
@@ -149,8 +155,8 @@ export class ConsoleRouter {
   get pipes(): Pipes {
     return {
       console: (input) => {
-        const { guest, kind, scrollBack } = input as { guest: GuestId; kind: ConsoleKind; scrollBack: boolean }
-        return this.#options.here.open(guest, kind, scrollBack)
+        const { guest, kind, scrollBack, size } = input as { guest: GuestId; kind: ConsoleKind } & ConsoleStart
+        return this.#options.here.open(guest, kind, { scrollBack, size })
       },
     }
   }
@@ -189,4 +195,10 @@ export class ConsoleRouter {
     queueMicrotask(look)
     return end
   }
+}
+
+function noShell(name: string) {
+  return failure('conflict', `${name} is a virtual machine: no shell in it can be opened from outside`, {
+    hint: `Use its console (\`stead vm console ${name}\`), or run programs by its agent (\`stead vm agent exec ${name} -- …\`)`,
+  })
 }

@@ -4,9 +4,10 @@ import { linkSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
+import { failure } from '@stead/core/errors.ts'
 import type { GuestId } from '@stead/core/model/ids.ts'
 import type { Clock } from '@stead/core/ports/clock.ts'
-import { ok } from '@stead/core/result.ts'
+import { fail, ok } from '@stead/core/result.ts'
 import type { RunningConsole } from '../qemu/running-guest.ts'
 import { GuestConsoles } from './guest-consoles.ts'
 import { readPicture } from './screenshot.ts'
@@ -36,7 +37,8 @@ function keyboard({ hasScreen = true } = {}) {
   }
   const screen = hasScreen ? { screen: { folder: {}, monitor } } : {}
   const found = { epoch: 1, name: 'web1', ...screen } as unknown as RunningConsole
-  return { consoles: new GuestConsoles({ consoleOf: () => ok(found), clock }), typed }
+  const containerOf = () => fail(failure('conflict', 'it is no container'))
+  return { consoles: new GuestConsoles({ consoleOf: () => ok(found), containerOf, clock }), typed }
 }
 
 describe('typing into a guest', () => {
@@ -65,7 +67,7 @@ describe('typing into a guest', () => {
     for (const result of [
       await consoles.type(WEB, [['a']], '1'),
       await consoles.screenshot(WEB),
-      await consoles.open(WEB, 'vnc', true),
+      await consoles.open(WEB, 'vnc', { scrollBack: true, size: { columns: 80, rows: 24 } }),
     ]) {
       assert.ok(!result.ok)
       assert.match(`${result.error.message} ${result.error.hint}`, /web1 has no screen .*--display vga/)

@@ -1,12 +1,13 @@
 /** The consoles of the guests that run on this host: streams of bytes, pictures and keystrokes. */
 import type { Duplex } from 'node:stream'
-import type { ConsoleKind } from '@stead/api/console-protocol.ts'
+import type { ConsoleKind, ShellSize } from '@stead/api/console-protocol.ts'
 import { failure } from '@stead/core/errors.ts'
 import type { Chord } from '@stead/core/console/keyboard-layout.ts'
 import type { GuestId } from '@stead/core/model/ids.ts'
 import type { Clock } from '@stead/core/ports/clock.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { RunningConsole } from '../qemu/running-guest.ts'
+import { ContainerShells, type ContainerOf } from './container-shells.ts'
 import { takeScreenshot } from './screenshot.ts'
 import { connectTo, SerialConsole } from './serial-console.ts'
 import { typeChords } from './typist.ts'
@@ -14,7 +15,16 @@ import { typeChords } from './typist.ts'
 export interface GuestConsolesOptions {
   /** Fails with `conflict` when the guest does not run on this host. */
   readonly consoleOf: (guest: GuestId) => Result<RunningConsole>
+  readonly containerOf: ContainerOf
   readonly clock: Clock
+}
+
+/** How a console is to begin. */
+export interface ConsoleStart {
+  /** Of `serial`: with what the guest has written before. */
+  readonly scrollBack: boolean
+  /** Of `shell`. */
+  readonly size: ShellSize
 }
 
 /** A request that was sent twice is typed once; older ones than this many are forgotten. */
@@ -22,6 +32,7 @@ const TYPED_KEPT = 100
 
 export class GuestConsoles {
   readonly #options: GuestConsolesOptions
+  readonly #shells: ContainerShells
   readonly #serials = new Map<string, Promise<Result<SerialConsole>>>()
   readonly #pictures = new Map<GuestId, Promise<Result<Buffer>>>()
   /** The last text of each guest: one is typed after the other. */
@@ -30,10 +41,12 @@ export class GuestConsoles {
 
   constructor(options: GuestConsolesOptions) {
     this.#options = options
+    this.#shells = new ContainerShells(options.containerOf)
   }
 
-  /** Bytes to and from a console. The stream ends in order when the guest's run does. */
-  async open(guest: GuestId, kind: ConsoleKind, scrollBack: boolean): Promise<Result<Duplex>> {
+  /** Bytes to and from a console; of a shell its frames. The stream ends in order when the guest's run does. */
+  async open(guest: GuestId, kind: ConsoleKind, { scrollBack, size }: ConsoleStart): Promise<Result<Duplex>> {
+    if (kind === 'shell') return this.#shells.open(guest, size)
     const found = this.#options.consoleOf(guest)
     if (!found.ok) return found
     if (kind === 'serial') return this.#openSerial(guest, found.value, scrollBack)

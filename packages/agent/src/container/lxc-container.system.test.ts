@@ -154,12 +154,10 @@ await onBareHost(import.meta.filename, () => {
       )
       let shown = ''
       terminal.stream.on('data', (bytes: Buffer) => (shown += bytes.toString()))
-      // What is typed before lxc-attach has its terminal is lost, as it is before a shell's first prompt.
-      await until('the size', async () => {
-        terminal.stream.write('stty size\n')
-        await sleep(50)
-        return /33 90/.test(shown)
-      })
+      // At once: what is typed before lxc-attach has its terminal waits for that.
+      terminal.stream.write('stty size\n')
+      await until('the size', () => shown.includes('33 90\r\n'))
+      assert.doesNotMatch(shown.replace('stty size', ''), /\r\r/)
       terminal.resize(100, 40)
       await until('the new size', async () => {
         terminal.stream.write('stty size\n')
@@ -168,6 +166,17 @@ await onBareHost(import.meta.filename, () => {
       })
       terminal.stream.write('exit 5\n')
       assert.equal(await terminal.ended, 5)
+      const talkative = value(container.enter({ columns: 80, rows: 24 }, ['/bin/sh', '-c', 'sleep 602 & exec cat']))
+      talkative.stream.resume()
+      await until('cat', () => container.processes().some(({ command }) => command.includes('sleep 602')))
+      talkative.stream.write('\n\x04')
+      assert.equal(await talkative.ended, 0, 'what it left in the background does not hold it')
+      const deaf = value(container.enter({ columns: 80, rows: 24 }, ['/bin/sh', '-c', 'stty raw; exec sleep 604']))
+      await until('deaf', () => container.processes().some(({ command }) => command.includes('sleep 604')))
+      deaf.stream.write(Buffer.alloc(1 << 20, 'x'))
+      deaf.stream.destroy()
+      await deaf.ended
+      await until('hung up', () => !container.processes().some(({ command }) => command.includes('sleep 604')))
       const second = value(container.enter({ columns: 80, rows: 24 }, ['/bin/sh', '-c', 'sleep 603']))
       await until('second', () => container.processes().some(({ command }) => command.includes('sleep 603')))
       second.stream.destroy()

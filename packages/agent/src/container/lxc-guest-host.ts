@@ -25,6 +25,7 @@ import { ContainerAgent } from './container-agent.ts'
 import { shareMountsBelow } from './container-file-system.ts'
 import type { ContainerPlace } from './container-parts.ts'
 import { clearRun, ContainerRun } from './container-run.ts'
+import type { LxcContainer } from './lxc-container.ts'
 
 export interface LxcGuestHostOptions {
   /** Holds one folder a container. Short: sockets lie below it. */
@@ -62,6 +63,11 @@ export class LxcGuestHost implements GuestHost {
 
   runOf(guest: GuestId): Result<ContainerRun> {
     return this.#run(guest)
+  }
+
+  containerOf(guest: GuestId): Result<LxcContainer> {
+    const run = this.#run(guest)
+    return run.ok ? ok(run.value.lxc) : run
   }
 
   consoleOf(guest: GuestId): Result<RunningConsole> {

@@ -8,10 +8,13 @@ import {
   CONSOLE_ALIVE,
   CONSOLE_ALIVE_MS,
   CONSOLE_CLOSE_CODES,
+  parseShellSize,
+  shellExitText,
   type ConsoleKind,
 } from '@stead/api/console-protocol.ts'
 import type { WebSocket } from 'ws'
 import { TooSlow } from '../console/serial-console.ts'
+import { encodeShellFrame, shellFrameReader, type ShellFrame } from '../console/shell-frames.ts'
 
 const PING_INTERVAL_MS = 5_000
 /** More than this on its way to the client: VNC waits. */
@@ -31,7 +34,9 @@ export interface BridgeOptions {
 }
 
 export function bridgeConsole(socket: WebSocket, stream: Duplex, options: BridgeOptions): void {
-  const { agentStops, runEnded, hostLost, tooSlow } = CONSOLE_CLOSE_CODES
+  const { agentStops, runEnded, hostLost, tooSlow, shellEnded } = CONSOLE_CLOSE_CODES
+  const isShell = options.kind === 'shell'
+  const framesIn = isShell ? shellFrameReader() : (bytes: Buffer): readonly ShellFrame[] => [{ kind: 'bytes', bytes }]
   let answered = true
   let ended = false
 
@@ -64,8 +69,19 @@ export function bridgeConsole(socket: WebSocket, stream: Duplex, options: Bridge
   const lives = setInterval(() => options.alive && socket.send(CONSOLE_ALIVE), CONSOLE_ALIVE_MS)
 
   let drain: NodeJS.Timeout | undefined
+  const show = (frame: ShellFrame) => {
+    if (frame.kind === 'bytes') return socket.send(frame.bytes, { binary: true })
+    if (frame.kind !== 'exit') return
+    socket.send(shellExitText(frame.code))
+    close(shellEnded, `the shell ended with ${frame.code}`)
+  }
   stream.on('data', (bytes: Buffer) => {
-    socket.send(bytes, { binary: true })
+    try {
+      for (const frame of framesIn(bytes)) show(frame)
+    } catch (error) {
+      return void stream.destroy(error as Error)
+    }
+    if (ended) return
     if (options.kind === 'serial') {
       if (socket.bufferedAmount > GIVE_UP_ABOVE_BYTES) close(tooSlow, 'the client takes its bytes too slowly')
       return
@@ -79,7 +95,7 @@ export function bridgeConsole(socket: WebSocket, stream: Duplex, options: Bridge
       stream.resume()
     }, DRAIN_LOOK_MS)
   })
-  stream.on('end', () => close(runEnded, "the guest's console has ended here"))
+  stream.on('end', () => close(runEnded, isShell ? 'the container has ended' : "the guest's console has ended here"))
   stream.on('error', (error) => {
     if (error instanceof TooSlow) close(tooSlow, error.message)
     else close(hostLost, `the way to the guest's host broke: ${error.message}`)
@@ -87,9 +103,12 @@ export function bridgeConsole(socket: WebSocket, stream: Duplex, options: Bridge
   stream.on('close', () => close(hostLost, "the way to the guest's host broke"))
 
   socket.on('message', (data: Buffer, binary) => {
-    // Text is for what may come later; a console's bytes are binary.
-    if (!binary || stream.writableEnded || stream.destroyed) return
-    if (stream.write(data)) return
+    if (stream.writableEnded || stream.destroyed) return
+    const size = binary || !isShell ? undefined : parseShellSize(data.toString())
+    if (size) stream.write(encodeShellFrame({ kind: 'size', size }))
+    // Other text is for what may come later; a console's bytes are binary.
+    if (!binary) return
+    if (stream.write(isShell ? encodeShellFrame({ kind: 'bytes', bytes: data }) : data)) return
     socket.pause()
     stream.once('drain', () => socket.resume())
   })

@@ -13,6 +13,7 @@ import { fail, ok } from '@stead/core/result.ts'
 import { WebSocket } from 'ws'
 import type { ConsoleRequest } from '../console/console-router.ts'
 import { TooSlow } from '../console/serial-console.ts'
+import { encodeShellFrame, shellFrameReader, type ShellFrame } from '../console/shell-frames.ts'
 import { startApiServer } from './api-server.ts'
 
 const silent: Log = { debug() {}, info() {}, warn() {}, error() {}, with: () => silent }
@@ -50,8 +51,8 @@ async function agent(context: TestContext) {
   })
   const { port } = server.addresses[0] as { port: number }
   const connect = (path: string) => new WebSocket(`ws://127.0.0.1:${port}${path}`, 'binary')
-  const open = async (query = '') => {
-    const socket = connect(`/v1/guests/web1/console/serial?ticket=good${query}`)
+  const open = async (query = '', kind = 'serial') => {
+    const socket = connect(`/v1/guests/web1/console/${kind}?ticket=good${query}`)
     await once(socket, 'open')
     return socket
   }
@@ -114,6 +115,42 @@ test('each end has its code, so that the client connects again', async (context)
   const fifth = closeOf(await stopping.open())
   await stopping.server.close()
   assert.equal((await fifth)[0], CONSOLE_CLOSE_CODES.agentStops)
+})
+
+test('a shell is told the size of its terminal, and its end is told', async (context) => {
+  const { open, asked, typed, says } = await agent(context)
+  const socket = await open('&columns=120&rows=40', 'shell')
+  assert.deepEqual(asked, [{ guest: 'web1', kind: 'shell', ticket: 'good', columns: 120, rows: 40 }])
+  const read = shellFrameReader()
+  const arrived: ShellFrame[] = []
+  typed.on('data', (bytes: Buffer) => arrived.push(...read(bytes)))
+  for (const text of ['size 90x30', 'size 0x30', 'size 90x5000', 'other']) socket.send(text)
+  socket.send(Buffer.from('exit\r'))
+  while (arrived.length < 2) await once(typed, 'data')
+  assert.deepEqual(arrived, [
+    { kind: 'size', size: { columns: 90, rows: 30 } },
+    { kind: 'bytes', bytes: Buffer.from('exit\r') },
+  ])
+  const heard: [string, boolean][] = []
+  socket.on('message', (data: Buffer, binary) => heard.push([data.toString(), binary]))
+  const closed = closeOf(socket)
+  const said = [
+    { kind: 'bytes', bytes: Buffer.from('logout') },
+    { kind: 'exit', code: 3 },
+  ] as const
+  says.write(Buffer.concat(said.map(encodeShellFrame)))
+  assert.equal((await closed)[0], CONSOLE_CLOSE_CODES.shellEnded)
+  assert.deepEqual(heard, [
+    ['logout', true],
+    ['exit 3', false],
+  ])
+})
+
+test('a shell whose container ends has no exit code', async (context) => {
+  const { open, says } = await agent(context)
+  const closed = closeOf(await open('', 'shell'))
+  says.end()
+  assert.deepEqual(await closed, [CONSOLE_CLOSE_CODES.runEnded, 'the container has ended'])
 })
 
 test('a client that leaves ends the stream behind', async (context) => {

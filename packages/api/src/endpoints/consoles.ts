@@ -1,14 +1,19 @@
 /** Consoles of guests: tickets for the WebSocket, keystrokes and screenshots. */
 import { KEYBOARD_LAYOUTS } from '@stead/core/console/keyboard-layout.ts'
 import { z } from 'zod'
-import { CONSOLE_KINDS, CONSOLE_SUBPROTOCOL } from '../console-protocol.ts'
+import { CONSOLE_KINDS, CONSOLE_SUBPROTOCOL, OWN_CONSOLE_KINDS, SHELL_SIZE_MAX } from '../console-protocol.ts'
 import { endpoint } from '../endpoint.ts'
-import { guestParams, queryBoolean } from './parameters.ts'
+import { guestParams, queryBoolean, queryInteger } from './parameters.ts'
 
 /** At the pace of typing, a request for this much is answered within half a minute. */
 export const PASTE_CHARACTERS_MAX = 1_000
 
-const kind = z.enum(CONSOLE_KINDS).describe('`vnc`: the screen and keyboard, as RFB; `serial`: the serial console')
+const ownKind = z
+  .enum(OWN_CONSOLE_KINDS)
+  .describe('`vnc`: the screen and keyboard, as RFB; `serial`: the serial console, of a container that of its init')
+const kind = z
+  .enum(CONSOLE_KINDS)
+  .describe('`vnc`: the screen; `serial`: the serial console; `shell`: a shell in a container')
 
 export const consoleTicketSchema = z.object({
   kind,
@@ -30,7 +35,19 @@ export const CONSOLE_ENDPOINTS = {
     permission: 'guest.console',
     on: 'guest',
     params: guestParams,
-    body: z.strictObject({ kind }),
+    body: z.strictObject({ kind: ownKind }),
+    response: consoleTicketSchema,
+    whatIf: 'harmless',
+    status: 201,
+  }),
+  'console.enter': endpoint({
+    id: 'console.enter',
+    method: 'POST',
+    path: '/v1/guests/{guest}/shell',
+    summary: 'Give a ticket for a shell in a container',
+    permission: 'guest.execute',
+    on: 'guest',
+    params: guestParams,
     response: consoleTicketSchema,
     whatIf: 'harmless',
     status: 201,
@@ -49,6 +66,8 @@ export const CONSOLE_ENDPOINTS = {
       scrollBack: queryBoolean
         .optional()
         .describe('Of `serial`: begin with the newest 64 KiB that the guest has written; true when absent'),
+      columns: queryInteger(1, SHELL_SIZE_MAX).optional().describe("Of `shell`: the terminal's width; 80 when absent"),
+      rows: queryInteger(1, SHELL_SIZE_MAX).optional().describe("Of `shell`: the terminal's height; 24 when absent"),
     }),
     response: z.undefined().describe('A WebSocket; binary messages are the bytes of the console'),
     websocket: true,

@@ -9,6 +9,7 @@ import { finished, settle } from '../waiting.ts'
 import { addCtCounters } from './ct-counters.ts'
 import { addCtCreate } from './ct-create.ts'
 import { addCtDump } from './ct-dump.ts'
+import { addCtEnter } from './ct-enter.ts'
 import { addCtImport } from './ct-import.ts'
 import { addCtRestore } from './ct-restore.ts'
 import { addContainerOptions, containerFrom, liftedBy, presetOf, type ContainerOptions } from './ct-options.ts'
@@ -30,6 +31,7 @@ export function addCtCommands(program: Command, terminal: Terminal): void {
   addCtImport(ct, terminal)
   addSerialConsole(ct, terminal)
   addCtCounters(ct, terminal)
+  addCtEnter(ct, terminal)
   ct.command('exec')
     .description("Run a program in a container; its output and its exit code are the command's own")
     .argument(...NAME)
