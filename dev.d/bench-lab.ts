@@ -1,5 +1,6 @@
 /** A lab for measuring: the tests' fixture, and beside it what must be timed in this very process. */
 import { readFileSync } from 'node:fs'
+import { request } from 'node:http'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createClient, type Client } from '@stead/api/client.ts'
@@ -10,9 +11,8 @@ import type { ClusterEvent, EventKind } from '@stead/core/model/event.ts'
 import type { Result } from '@stead/core/result.ts'
 import { cutCable, dropLinks } from '@stead/lab/cables.ts'
 import { cgroupFolder, processesOf } from '@stead/lab/control-group.ts'
-import { execOnHost, powerOff, signalProcess } from '@stead/lab/lab-host.ts'
+import { powerOff, signalProcess } from '@stead/lab/lab-host.ts'
 import { findLab, type Lab } from '@stead/lab/lab.ts'
-import { runCommand } from '@stead/lab/run-command.ts'
 import { hostFolder, labPlaces } from '@stead/lab/topology.ts'
 import { LabCluster } from '../test/support/lab-cluster.ts'
 
@@ -167,14 +167,22 @@ export class BenchLab {
     return this.#etcd(host, '/v3/maintenance/status', {})
   }
 
-  /** etcd listens on the lab's networks only, so the call is made by a process on the host. */
   async #etcd<T>(host: string, path: string, body: object): Promise<T | undefined> {
-    const script = `fetch('http://127.0.0.1:2379${path}',{method:'POST',body:process.argv[1]}).then((a)=>a.text()).then((t)=>console.log(t))`
-    const command = execOnHost(this.#lab.boot, host, [process.execPath, '-e', script, JSON.stringify(body)])
-    if (!command.ok) return undefined
-    const [file = '', ...args] = command.value
-    const answered = await runCommand(file, args, { timeoutMs: 10_000 })
-    return answered.ok ? (JSON.parse(answered.value) as T) : undefined
+    const { places } = this.#lab.boot
+    const socketPath = join(hostFolder(places, host), 'etcd', 'localhost:2379')
+    const text = JSON.stringify(body)
+    const headers = { 'content-length': Buffer.byteLength(text) }
+    return new Promise((resolve) => {
+      const call = request({ socketPath, path, method: 'POST', headers, timeout: 10_000 }, (response) => {
+        let answer = ''
+        response.on('data', (data) => (answer += String(data)))
+        response.on('end', () => resolve(JSON.parse(answer) as T))
+        response.on('error', () => resolve(undefined))
+      })
+      call.on('timeout', () => call.destroy())
+      call.on('error', () => resolve(undefined))
+      call.end(text)
+    })
   }
 }
 

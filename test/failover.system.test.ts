@@ -34,6 +34,10 @@ for (const [name, options] of Object.entries<LabOptions>({
     test('the host comes back: its replica is brought up to date, and both hold every record', async () => {
       await lab.must('lab', 'power-on', 'h1')
       await lab.untilProtected('demo')
+      await lab.until(
+        'its member of the store serves',
+        async () => (await lab.etcdctl('h1', 'endpoint', 'health')).code === 0,
+      )
       const last = await lab.assertNothingLost('demo')
       assert(last > 40)
       const resync = (await lab.events()).findLast((event) => event.kind === 'resync.finished')

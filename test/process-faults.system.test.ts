@@ -222,19 +222,8 @@ suite('faults of processes', { timeout: 600_000 }, () => {
   /** The host whose store answers that it leads. */
   async function storeLeader(): Promise<string> {
     for (const host of HOSTS) {
-      const answer = await lab.must(
-        'lab',
-        'exec',
-        host,
-        '--',
-        'env',
-        'ETCDCTL_API=3',
-        'etcdctl',
-        '--endpoints=127.0.0.1:2379',
-        'endpoint',
-        'status',
-        '--write-out=json',
-      )
+      const command = lab.etcdctlCommand(host, 'endpoint', 'status', '--write-out=json')
+      const answer = await lab.must('lab', 'exec', host, '--', ...command)
       const [{ Status: status }] = JSON.parse(answer) as [{ Status: { header: { member_id: number }; leader: number } }]
       if (status.leader === status.header.member_id) return host
     }

@@ -23,8 +23,8 @@ export class HandoverMoment {
     const key = KEYS.grant(guest as GuestId)
     const found = await lab.etcdctl(host, 'get', key, '-w', 'json')
     const { header } = JSON.parse(found.stdout) as { readonly header: { readonly revision: number } }
-    const etcdctl = ['etcdctl', '--endpoints', 'http://127.0.0.1:2379', 'watch', key, '--rev', `${header.revision + 1}`]
-    const child = lab.spawn(STEAD, ['lab', 'exec', host, '--', 'env', 'ETCDCTL_API=3', ...etcdctl])
+    const watch = lab.etcdctlCommand(host, 'watch', key, '--rev', `${header.revision + 1}`)
+    const child = lab.spawn(STEAD, ['lab', 'exec', host, '--', ...watch])
     assert(child.stdout)
     const lines = createInterface({ input: child.stdout })
     const come = new Promise<void>((resolve, reject) => {

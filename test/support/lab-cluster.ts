@@ -127,10 +127,15 @@ export class LabCluster {
     })
   }
 
+  /** To be run on the host. etcd's socket is a file of its folder, and its client takes no other path. */
+  etcdctlCommand(host: string, ...args: readonly string[]): readonly string[] {
+    const folder = join(this.hostFolder(host), 'etcd')
+    return ['env', '--chdir', folder, 'ETCDCTL_API=3', 'etcdctl', '--endpoints', 'unix://localhost:2379', ...args]
+  }
+
   /** Asks etcd itself, past the agent, by the member on this host. */
   etcdctl(host: string, ...args: readonly string[]): Promise<CommandResult> {
-    const command = ['env', 'ETCDCTL_API=3', 'etcdctl', '--endpoints', 'http://127.0.0.1:2379', ...args]
-    return this.run('lab', 'exec', host, '--', ...command)
+    return this.run('lab', 'exec', host, '--', ...this.etcdctlCommand(host, ...args))
   }
 
   /** `run`, when it is to succeed. */

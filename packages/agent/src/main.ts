@@ -65,6 +65,7 @@ import { keepStorageDaemons } from './storage/daemon-keeper.ts'
 import { LegProbe } from './storage/leg-probe.ts'
 import { QsdVolumeHost } from './storage/qsd-volume-host.ts'
 import { EtcdStore } from './store/etcd-store.ts'
+import { HostCredentials } from './trust/host-credentials.ts'
 
 const NBD_PORT_FIRST = 10_809
 /** A change of etcd's leader is seen as calls that hang: giving up on them early is what makes a failover quick. */
@@ -96,8 +97,12 @@ async function main(configPath: string | undefined): Promise<void> {
   }
 
   const helper = join(config.nativeDir, 'stead-run-guest')
-  const member = new EtcdMemberHost(config, clock, log)
-  const store = new EtcdStore({ endpoints: member.endpoints(), callTimeoutMs: STORE_CALL_TIMEOUT_MS, clock, log })
+  const credentials = HostCredentials.load(config.stateDir)
+  const member = new EtcdMemberHost(config, credentials, clock, log)
+  const store = new EtcdStore({
+    ...{ endpoints: member.endpoints(), callTimeoutMs: STORE_CALL_TIMEOUT_MS },
+    ...{ credentials, clock, log },
+  })
   const mirror = new ClusterMirror(recordDecoder, log)
   const projectOf = (subject: string) => subjectProject(mirror.state, subject)
   const events = new EventWriter({ store, clock, host: self, bootId, log, projectOf })
@@ -148,7 +153,7 @@ async function main(configPath: string | undefined): Promise<void> {
     if (wanted !== armed) fence.update({ armed: (armed = wanted) })
   })
   const decisions = new DecisionHistory(join(config.stateDir, 'decisions.sqlite'), log)
-  const peers = new Peers(self, mirror, config.clusterKey)
+  const peers = new Peers(self, mirror, credentials)
   const blobs = new BlobStore(join(config.stateDir, 'blobs'), (blob) => peers.fetchBlob(blob))
   const importer = new ImageImporter({
     workFolder: join(config.stateDir, 'imports'),
@@ -280,7 +285,7 @@ async function main(configPath: string | undefined): Promise<void> {
   const internal = await startInternalServer({
     hosts: Object.values(config.addresses).filter((address) => address !== undefined),
     port: config.agentPort,
-    clusterKey: config.clusterKey,
+    credentials,
     volumes,
     blobs,
     guestCalls: {

@@ -4,6 +4,7 @@ import type { BlobId, HostId } from '@stead/core/model/ids.ts'
 import type { NetworkRole } from '@stead/core/model/host.ts'
 import type { VolumeHost } from '@stead/core/ports/volume-host.ts'
 import type { Readable } from 'node:stream'
+import type { HostCredentials } from './trust/host-credentials.ts'
 import { HostClient } from './http/host-client.ts'
 import { RemoteVolumeHost } from './http/remote-volume-host.ts'
 
@@ -19,13 +20,13 @@ interface Peer {
 export class Peers {
   readonly #self: HostId
   readonly #mirror: ClusterMirror
-  readonly #clusterKey: string
+  readonly #credentials: HostCredentials
   readonly #peers = new Map<HostId, Peer>()
 
-  constructor(self: HostId, mirror: ClusterMirror, clusterKey: string) {
+  constructor(self: HostId, mirror: ClusterMirror, credentials: HostCredentials) {
     this.#self = self
     this.#mirror = mirror
-    this.#clusterKey = clusterKey
+    this.#credentials = credentials
   }
 
   client(host: HostId): HostClient {
@@ -37,8 +38,8 @@ export class Peers {
     const record = this.#mirror.state.hosts.get(host)?.value
     const address = record?.addresses[via]
     const addresses = address === undefined ? [] : [address]
-    const [port, clusterKey] = [record?.agentPort ?? 0, this.#clusterKey]
-    return new RemoteVolumeHost(new HostClient({ host, addresses, port, clusterKey, keepAlive: false }))
+    const [port, credentials] = [record?.agentPort ?? 0, this.#credentials]
+    return new RemoteVolumeHost(new HostClient({ host, addresses, port, credentials, keepAlive: false }))
   }
 
   /** All other hosts that the cluster holds to be online. */
@@ -62,7 +63,7 @@ export class Peers {
     const known = this.#peers.get(host)
     if (known?.addresses === addresses.join()) return known
     known?.client.close()
-    const client = new HostClient({ host, addresses, port: record?.agentPort ?? 0, clusterKey: this.#clusterKey })
+    const client = new HostClient({ host, addresses, port: record?.agentPort ?? 0, credentials: this.#credentials })
     const peer = { client, volumes: new RemoteVolumeHost(client), addresses: addresses.join() }
     this.#peers.set(host, peer)
     return peer

@@ -29,7 +29,9 @@ export interface GuardianConfig {
   readonly leaseTtlMs: number
   /** Key in the store that lives as long as this host's lease. */
   readonly leaseKey: string
-  /** `host:port` or URLs, as the store client wants them. */
+  /** Folder with `trust/`, for members of the store on other hosts. */
+  readonly stateDir: string
+  /** `host:port`, or the path of this host's own member's socket. */
   readonly etcdEndpoints: readonly string[]
   readonly deadmanSocket: string
   readonly controlSocket: string
@@ -61,7 +63,7 @@ export function findPeersFault(value: unknown): string | undefined {
 
 function findFault(value: unknown): string | undefined {
   if (!isRecord(value)) return 'not an object'
-  for (const name of ['hostId', 'bootId', 'leaseKey', 'deadmanSocket', 'controlSocket']) {
+  for (const name of ['hostId', 'bootId', 'leaseKey', 'stateDir', 'deadmanSocket', 'controlSocket']) {
     if (typeof value[name] !== 'string' || value[name] === '') return `${name} must be a text`
   }
   if (typeof value.clusterKey !== 'string' || !/^([0-9a-f]{2}){16,}$/i.test(value.clusterKey)) {

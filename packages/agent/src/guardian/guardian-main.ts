@@ -8,6 +8,7 @@ import { parseGuardianConfig } from './guardian-config.ts'
 import { Guardian } from './guardian.ts'
 import { LeaseGateway } from './lease-gateway.ts'
 import { lineLog } from './line-log.ts'
+import { readMaterial } from '../trust/trust-files.ts'
 import { realClock } from '../real-clock.ts'
 
 /** Of a lease's TTL. A renewal counts from when it was sent: an answer that takes longer is worth too little. */
@@ -24,7 +25,11 @@ async function main(path: string | undefined): Promise<void> {
 
   const totalTimeoutMs = config.leaseTtlMs * STORE_PATIENCE
   const callTimeoutMs = Math.min(STORE_CALL_TIMEOUT_MS_MAX, totalTimeoutMs / 2)
-  const store = new LeaseGateway({ endpoints: config.etcdEndpoints, callTimeoutMs, totalTimeoutMs, clock, log })
+  const store = new LeaseGateway({
+    endpoints: config.etcdEndpoints,
+    material: () => readMaterial(config.stateDir),
+    ...{ callTimeoutMs, totalTimeoutMs, clock, log },
+  })
   const deadman = new DeadmanClient(config.deadmanSocket, clock, log)
   const guardian = await Guardian.start(config, { store, clock, log, deadman })
   // The next start then needs no type stripping: its compiler would stay in memory, 35 MB.

@@ -99,6 +99,7 @@ describe('guardians', () => {
       detectionMs: DETECTION_MS,
       leaseTtlMs: LEASE_TTL_MS,
       leaseKey: `/stead/liveness/${id}`,
+      stateDir: folder,
       // Nothing listens there.
       etcdEndpoints: ['127.77.9.9:9'],
       deadmanSocket: join(folder, `${id}.deadman.sock`),

@@ -12,11 +12,16 @@ import type { Clock } from '@stead/core/ports/clock.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import type { LeaseId, StoreEntry, Transaction, TransactionOutcome } from '@stead/core/ports/store.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
+import type { ClientRequest, RequestOptions } from 'node:http'
+import type { Agent as HttpsAgent } from 'node:https'
 import { Agent, request } from '../http/node-http.ts'
+import type { TlsMaterial } from '../trust/trust-files.ts'
 
 export interface LeaseGatewayOptions {
-  /** `10.1.0.1:2379`; the local member first. */
+  /** `10.1.0.1:2379`, or the path of a unix socket; the local member first. */
   readonly endpoints: readonly string[]
+  /** What to show to members of other hosts; read again when a connection is made. Absent: they are asked without TLS. */
+  readonly material?: () => TlsMaterial
   /** Deadline of one attempt at one member. */
   readonly callTimeoutMs: number
   /** How long a call goes on trying members, all attempts together. */
@@ -35,8 +40,8 @@ const NOT_FOUND = 5
 const REFUSALS: ReadonlySet<number> = new Set([3, NOT_FOUND, 9])
 
 interface Member {
-  readonly host: string
-  readonly port: number
+  readonly name: string
+  readonly place: { readonly socketPath: string } | { readonly host: string; readonly port: number }
   failedAt: number | undefined
 }
 
@@ -50,6 +55,7 @@ export class LeaseGateway implements LeaseStore {
   readonly #options: LeaseGatewayOptions
   readonly #members: readonly Member[]
   readonly #connections = new Agent({ keepAlive: true, maxSockets: 2 })
+  #secure: { readonly connections: HttpsAgent; material: TlsMaterial | undefined } | undefined
   #closed = false
 
   constructor(options: LeaseGatewayOptions) {
@@ -57,7 +63,10 @@ export class LeaseGateway implements LeaseStore {
     this.#options = options
     this.#members = options.endpoints.map((endpoint) => {
       const colon = endpoint.lastIndexOf(':')
-      return { host: endpoint.slice(0, colon), port: Number(endpoint.slice(colon + 1)), failedAt: undefined }
+      const place = endpoint.startsWith('/')
+        ? { socketPath: endpoint }
+        : { host: endpoint.slice(0, colon), port: Number(endpoint.slice(colon + 1)) }
+      return { name: endpoint, place, failedAt: undefined }
     })
   }
 
@@ -105,6 +114,7 @@ export class LeaseGateway implements LeaseStore {
   async close(): Promise<void> {
     this.#closed = true
     this.#connections.destroy()
+    this.#secure?.connections.destroy()
   }
 
   /** Tries the members, best first, round after round, until one answers or the time is over. */
@@ -118,7 +128,7 @@ export class LeaseGateway implements LeaseStore {
         if (answer.kind === 'failed') {
           if (member.failedAt === undefined)
             log.warn('etcd member does not serve', {
-              endpoint: `${member.host}:${member.port}`,
+              endpoint: member.name,
               reason: String(answer.cause),
             })
           member.failedAt = clock.monotonicMs()
@@ -126,8 +136,7 @@ export class LeaseGateway implements LeaseStore {
           if (this.#closed || clock.monotonicMs() >= deadline) break
           continue
         }
-        if (member.failedAt !== undefined)
-          log.info('etcd member answers again', { endpoint: `${member.host}:${member.port}` })
+        if (member.failedAt !== undefined) log.info('etcd member answers again', { endpoint: member.name })
         member.failedAt = undefined
         if (answer.kind === 'answer') return ok(answer.body)
         return fail(failure(answer.code === NOT_FOUND ? 'not_found' : 'bad_request', `etcd refused: ${answer.message}`))
@@ -141,13 +150,25 @@ export class LeaseGateway implements LeaseStore {
     return fail(failure('no_quorum', 'the store is closed', { cause: last }))
   }
 
+  #ask(options: RequestOptions): ClientRequest {
+    return request({ ...options, agent: this.#connections })
+  }
+
+  /** Few hosts ever do: most have a member of their own. So what it takes (3 MB) is loaded by those that do. */
+  #askSecurely(options: RequestOptions): ClientRequest {
+    const https = process.getBuiltinModule('node:https')
+    this.#secure ??= { connections: new https.Agent({ keepAlive: true, maxSockets: 2 }), material: undefined }
+    this.#secure.material ??= this.#options.material?.()
+    return https.request({ ...options, ...this.#secure.material, agent: this.#secure.connections })
+  }
+
   #inOrder(): Member[] {
     const now = this.#options.clock.monotonicMs()
     const distrust = ({ failedAt }: Member) => (failedAt === undefined || now - failedAt > DISTRUST_MS ? -1 : failedAt)
     return this.#members.toSorted((a, b) => distrust(a) - distrust(b))
   }
 
-  #attempt({ host, port }: Member, path: string, body: Json): Promise<Answer> {
+  #attempt({ place }: Member, path: string, body: Json): Promise<Answer> {
     return new Promise((resolve) => {
       const text = JSON.stringify(body)
       const headers = {
@@ -156,9 +177,19 @@ export class LeaseGateway implements LeaseStore {
         // With this, a member that knows no leader answers so at once instead of waiting for one.
         'grpc-metadata-hasleader': 'true',
       }
-      const call = request({ host, port, path, method: 'POST', headers, agent: this.#connections })
+      const ask = { ...place, path, method: 'POST', headers }
+      let call: ClientRequest
+      try {
+        call = 'host' in place && this.#options.material ? this.#askSecurely(ask) : this.#ask(ask)
+      } catch (cause) {
+        // A certificate that cannot be read costs the lease, never the heartbeats.
+        resolve({ kind: 'failed', cause })
+        return
+      }
       const failed = (cause: unknown) => {
         clearTimeout(timer)
+        // It may have been renewed.
+        if (this.#secure) this.#secure.material = undefined
         resolve({ kind: 'failed', cause })
         call.destroy()
       }

@@ -2,21 +2,22 @@
  * Calls to one other host's internal server. The host has several addresses, one a network; a dead network shows
  * as a connection that cannot be made, and the next address is tried. Nothing here waits without bound.
  */
-import type { Agent as HttpAgent, IncomingMessage } from 'node:http'
+import type { IncomingMessage } from 'node:http'
+import type { Agent as HttpsAgent } from 'node:https'
 import type { Duplex } from 'node:stream'
 import { failure } from '@stead/core/errors.ts'
 import { fail, type Result } from '@stead/core/result.ts'
 import { connectPipe } from './internal-pipe.ts'
-import { internalBearer } from './internal-protocol.ts'
-import { Agent, request as httpRequest } from './node-http.ts'
+import { Agent, request as httpsRequest } from './node-https.ts'
+import type { HostCredentials } from '../trust/host-credentials.ts'
 
 export interface HostClientOptions {
-  /** The host's name, for messages. */
+  /** The host's id, which its certificate must bear. */
   readonly host: string
   /** By preference. */
   readonly addresses: readonly string[]
   readonly port: number
-  readonly clusterKey: string
+  readonly credentials: HostCredentials
   /** False: a new connection for each call. */
   readonly keepAlive?: boolean
   /** For a whole call, ms. Default 3000. */
@@ -36,7 +37,7 @@ export class HostClient {
   readonly host: string
   readonly #options: HostClientOptions
   #addresses: string[]
-  #agent: HttpAgent
+  #agent: HttpsAgent
 
   constructor(options: HostClientOptions) {
     this.host = options.host
@@ -82,12 +83,12 @@ export class HostClient {
 
   /** One of the host's `pipes`: bytes in both directions until either end closes or breaks it. */
   async pipe(name: string, input: unknown): Promise<Result<Duplex>> {
-    const { port, clusterKey, timeoutMs = CALL_TIMEOUT_MS } = this.#options
+    const { port, host, credentials, timeoutMs = CALL_TIMEOUT_MS } = this.#options
     const limits = { connectTimeoutMs: CONNECT_TIMEOUT_MS, answerTimeoutMs: timeoutMs }
     const troubles: string[] = []
     for (const address of [...this.#addresses]) {
       try {
-        return await connectPipe({ address, port, clusterKey, name, input, ...limits })
+        return await connectPipe({ address, port, host, credentials, name, input, ...limits })
       } catch (error) {
         this.#distrust(address)
         troubles.push(`${address}: ${error instanceof Error ? error.message : String(error)}`)
@@ -142,7 +143,8 @@ export class HostClient {
 
   #send(address: string, method: string, path: string, body: string, signal: AbortSignal): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
-      const request = httpRequest({
+      const request = httpsRequest({
+        ...this.#options.credentials.clientOptions(this.host),
         host: address,
         port: this.#options.port,
         method,
@@ -150,7 +152,6 @@ export class HostClient {
         agent: this.#agent,
         signal,
         headers: {
-          authorization: internalBearer(this.#options.clusterKey),
           'content-type': 'application/json',
           'content-length': Buffer.byteLength(body),
         },
@@ -164,7 +165,9 @@ export class HostClient {
         connected = true
         clearTimeout(timer)
       }
-      request.once('socket', (socket) => (socket.connecting ? socket.once('connect', onConnected) : onConnected()))
+      request.once('socket', (socket) =>
+        request.reusedSocket ? onConnected() : socket.once('secureConnect', onConnected),
+      )
       request.once('response', resolve)
       request.once('error', (error) => {
         clearTimeout(timer)
@@ -194,6 +197,7 @@ export class HostClient {
   }
 }
 
-function newAgent(keepAlive = true): HttpAgent {
-  return new Agent({ keepAlive, maxSockets: 16, maxFreeSockets: 4 })
+function newAgent(keepAlive = true): HttpsAgent {
+  // No sessions: one that is taken up again shows no certificate, and would hide that it has been revoked.
+  return new Agent({ keepAlive, maxSockets: 16, maxFreeSockets: 4, maxCachedSessions: 0 })
 }

@@ -5,10 +5,11 @@ import { test, type TestContext } from 'node:test'
 import { failure } from '@stead/core/errors.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import { fail, ok } from '@stead/core/result.ts'
+import { credentialsOf } from '../trust/credentials-fixture.ts'
 import { HostClient } from './host-client.ts'
 import { startInternalServer } from './internal-server.ts'
 
-const KEY = 'a'.repeat(64)
+const trust = await credentialsOf('h1', 'h2')
 const silent: Log = { debug() {}, info() {}, warn() {}, error() {}, with: () => silent }
 
 /** Two hosts: one that serves `echo`, `fail` and `halves`, and a client for it. */
@@ -19,7 +20,7 @@ async function hosts(context: TestContext) {
   const server = await startInternalServer({
     hosts: ['127.0.0.1'],
     port: 0,
-    clusterKey: KEY,
+    credentials: trust.h2,
     volumes: {} as never,
     blobs: { open: async () => undefined },
     guestCalls: {},
@@ -42,8 +43,8 @@ async function hosts(context: TestContext) {
     log: silent,
   })
   context.after(() => server.close())
-  const client = (clusterKey = KEY, addresses = ['127.0.0.1']) =>
-    new HostClient({ host: 'h2', addresses, port: server.port, clusterKey })
+  const client = (credentials = trust.h1, addresses = ['127.0.0.1']) =>
+    new HostClient({ host: 'h2', addresses, port: server.port, credentials })
   return { client, inputs, served, ends, server }
 }
 
@@ -101,23 +102,24 @@ test('a client that leaves ends what was served to it', async (context) => {
 
 test('a refusal comes as the failure it is', async (context) => {
   const { client } = await hosts(context)
-  const refusalOf = async (name: string, key = KEY) => {
-    const opened = await client(key).pipe(name, {})
+  const refusalOf = async (name: string, credentials = trust.h1) => {
+    const opened = await client(credentials).pipe(name, {})
     assert.ok(!opened.ok)
     return opened.error
   }
   const failed = await refusalOf('fail')
   assert.deepEqual([failed.code, failed.message, failed.hint], ['conflict', 'not now', 'later'])
   assert.equal((await refusalOf('nothing')).code, 'not_found')
-  assert.equal((await refusalOf('echo', 'b'.repeat(64))).code, 'unauthorized')
+  const { h1: stranger } = await credentialsOf('h1')
+  assert.equal((await refusalOf('echo', stranger)).code, 'host_unreachable')
   assert.equal((await refusalOf('toString')).code, 'not_found')
 })
 
 test('another address is tried when the first does not answer', async (context) => {
   const { client } = await hosts(context)
-  const stream = await open(client(KEY, ['127.0.0.2', '127.0.0.1']), 'echo')
+  const stream = await open(client(trust.h1, ['127.0.0.2', '127.0.0.1']), 'echo')
   stream.destroy()
-  const nowhere = await client(KEY, ['127.0.0.2']).pipe('echo', {})
+  const nowhere = await client(trust.h1, ['127.0.0.2']).pipe('echo', {})
   assert.ok(!nowhere.ok)
   assert.equal(nowhere.error.code, 'host_unreachable')
 })

@@ -5,16 +5,17 @@
  * What breaks on the serving host breaks the connection (a reset), so that it does not look like an end. That an agent
  * was killed does: the kernel ends its connections in order.
  */
-import type { IncomingMessage, Server } from 'node:http'
+import type { IncomingMessage } from 'node:http'
+import type { Server } from 'node:https'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { failure } from '@stead/core/errors.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import { fail, type Result } from '@stead/core/result.ts'
-import { sameSecret } from './identify.ts'
-import { internalBearer, resultToJson } from './internal-protocol.ts'
-import { request as httpRequest } from './node-http.ts'
+import type { HostCredentials } from '../trust/host-credentials.ts'
+import { resultToJson } from './internal-protocol.ts'
+import { request as httpsRequest } from './node-https.ts'
 
 export type Pipes = Readonly<Record<string, (input: unknown) => Promise<Result<Duplex>>>>
 
@@ -24,11 +25,19 @@ const INPUT_HEADER = 'stead-input'
 const KEEP_ALIVE_MS = 3_000
 
 /** Serves the pipes on a server of this host. Returns what ends all that are open. */
-export function servePipes(server: Server, pipes: Pipes, clusterKey: string, log: Log): () => void {
-  const bearer = internalBearer(clusterKey)
+export function servePipes(server: Server, pipes: Pipes, log: Log): () => void {
   const open = new Set<Duplex>()
+  // Only a plain connection can be broken off: the end of an encrypted one looks like an end.
+  const carriers = new Map<string, Socket>()
+  server.on('connection', (carrier: Socket) => {
+    const name = remoteOf(carrier)
+    carriers.set(name, carrier)
+    carrier.once('close', () => carriers.delete(name))
+  })
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     open.add(socket)
+    // HTTP, TLS and the pipelines all wait for its end.
+    socket.setMaxListeners(20)
     socket.once('close', () => open.delete(socket))
     socket.on('error', () => socket.destroy())
     serve(request, socket as Socket, head).catch((error: unknown) => {
@@ -38,15 +47,14 @@ export function servePipes(server: Server, pipes: Pipes, clusterKey: string, log
   })
 
   async function serve(request: IncomingMessage, socket: Socket, head: Buffer): Promise<void> {
-    const opened = sameSecret(request.headers.authorization ?? '', bearer)
-      ? await openNamed(pipes, request)
-      : fail<Duplex>(failure('unauthorized', "The caller does not have this cluster's key"))
+    const opened = await openNamed(pipes, request)
     if (!opened.ok) return refuse(socket, opened)
     const stream = opened.value
     if (socket.destroyed) return void stream.destroy()
     socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${PROTOCOL}\r\n\r\n`)
     prepare(socket, head)
-    await joined(socket, stream)
+    const carrier = carriers.get(remoteOf(socket))
+    await joined(socket, stream, () => carrier?.resetAndDestroy())
   }
 
   return () => {
@@ -72,9 +80,9 @@ function refuse(socket: Socket, result: Result<unknown>): void {
 }
 
 /** Both directions until both have ended; a break of one breaks the other. */
-async function joined(socket: Socket, stream: Duplex): Promise<void> {
+async function joined(socket: Socket, stream: Duplex, breakOff: () => void): Promise<void> {
   // First of all listeners: the pipelines below would close the connection as if the stream had ended.
-  stream.once('error', () => socket.resetAndDestroy())
+  stream.once('error', breakOff)
   const breakBoth = () => {
     socket.destroy()
     stream.destroy()
@@ -83,6 +91,10 @@ async function joined(socket: Socket, stream: Duplex): Promise<void> {
   const typed = pipeline(socket, stream).then(breakBoth, breakBoth)
   await pipeline(stream, socket).catch(breakBoth)
   await typed
+}
+
+function remoteOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`
 }
 
 function prepare(socket: Socket, head: Buffer): void {
@@ -95,7 +107,9 @@ function prepare(socket: Socket, head: Buffer): void {
 export interface PipeRequest {
   readonly address: string
   readonly port: number
-  readonly clusterKey: string
+  /** The other host's id, which its certificate must bear. */
+  readonly host: string
+  readonly credentials: HostCredentials
   readonly name: string
   readonly input: unknown
   readonly connectTimeoutMs: number
@@ -106,13 +120,13 @@ export interface PipeRequest {
 /** The stream, or the other host's refusal. Rejects when the host cannot be reached. */
 export function connectPipe(pipe: PipeRequest): Promise<Result<Duplex>> {
   return new Promise((resolve, reject) => {
-    const request = httpRequest({
+    const request = httpsRequest({
+      ...pipe.credentials.clientOptions(pipe.host),
       host: pipe.address,
       port: pipe.port,
       path: `/internal/pipe/${encodeURIComponent(pipe.name)}`,
       agent: false,
       headers: {
-        authorization: internalBearer(pipe.clusterKey),
         connection: 'Upgrade',
         upgrade: PROTOCOL,
         [INPUT_HEADER]: encodeURIComponent(JSON.stringify(pipe.input)),
@@ -123,7 +137,7 @@ export function connectPipe(pipe: PipeRequest): Promise<Result<Duplex>> {
       clearTimeout(timer)
       timer = setTimeout(() => request.destroy(new Error('no answer in time')), pipe.answerTimeoutMs)
     }
-    request.once('socket', (socket) => socket.once('connect', onConnected))
+    request.once('socket', (socket) => socket.once('secureConnect', onConnected))
     request.once('error', (error) => {
       clearTimeout(timer)
       reject(error)

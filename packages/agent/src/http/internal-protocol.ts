@@ -1,5 +1,4 @@
-/** The host-to-host protocol: plain HTTP inside the cluster's SAN, JSON, one bearer made from the cluster's key. */
-import { createHmac } from 'node:crypto'
+/** The host-to-host protocol: JSON over HTTP, inside TLS with both hosts' certificates. */
 import { causeChain } from '@stead/api/errors.ts'
 import type { VolumeHost } from '@stead/core/ports/volume-host.ts'
 import type { Result } from '@stead/core/result.ts'
@@ -44,11 +43,6 @@ export type CopyLine =
   | { readonly progress: { readonly copiedBytes: number; readonly totalBytes: number } }
   | { readonly heartbeat: true }
   | { readonly result: Result<{ readonly copiedBytes: number; readonly totalBytes: number }> }
-
-/** What every host of the cluster shows to the others. The key itself never travels. */
-export function internalBearer(clusterKey: string): string {
-  return `Bearer ${createHmac('sha256', clusterKey).update('internal').digest('hex')}`
-}
 
 /** A result without what JSON cannot carry: causes become sentences. */
 export function resultToJson(result: Result<unknown>): string {

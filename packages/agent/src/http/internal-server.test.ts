@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
+import { connect as connectTls } from 'node:tls'
 import { Readable } from 'node:stream'
 import { test, type TestContext } from 'node:test'
 import { failure } from '@stead/core/errors.ts'
@@ -10,14 +11,22 @@ import type { Log } from '@stead/core/ports/log.ts'
 import type { CopyRequest, VolumeHost } from '@stead/core/ports/volume-host.ts'
 import { fail, ok } from '@stead/core/result.ts'
 import { BLOCK_BYTES, MemoryVolumeHost, type CopyTarget } from '@stead/sim/memory-volume-host.ts'
+import { readCertificate } from '../trust/certificate-reading.ts'
+import { HostCredentials } from '../trust/host-credentials.ts'
+import { credentialsOf } from '../trust/credentials-fixture.ts'
 import { HostClient } from './host-client.ts'
 import { startInternalServer } from './internal-server.ts'
 import { RemoteVolumeHost } from './remote-volume-host.ts'
 
+const trust = await credentialsOf('h1', 'h2', 'h9')
 const volume = 'v1' as VolumeId
 const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {}, with: () => silentLog }
 
-async function start(context: TestContext, change: (volumes: MemoryVolumeHost) => VolumeHost = (volumes) => volumes) {
+async function start(
+  context: TestContext,
+  change: (volumes: MemoryVolumeHost) => VolumeHost = (volumes) => volumes,
+  credentials = trust.h1,
+) {
   const peers = new Map<string, CopyTarget>()
   // A copy needs a current source, and a resync's target is not current: each host has its own word.
   const world = { epoch: 1 }
@@ -40,7 +49,7 @@ async function start(context: TestContext, change: (volumes: MemoryVolumeHost) =
   const server = await startInternalServer({
     hosts: ['127.0.0.1'],
     port: 0,
-    clusterKey: 'key',
+    credentials,
     volumes: change(local),
     blobs: { open: async (digest) => (digest === 'sha256:aa' ? Readable.from([Buffer.from('content')]) : undefined) },
     guestCalls: {
@@ -54,7 +63,7 @@ async function start(context: TestContext, change: (volumes: MemoryVolumeHost) =
     streams: { count: async () => ok(Readable.from([Buffer.from('1'), Buffer.from('2')])) },
     log: silentLog,
   })
-  const client = new HostClient({ host: 'h1', addresses: ['127.0.0.1'], port: server.port, clusterKey: 'key' })
+  const client = new HostClient({ host: 'h1', addresses: ['127.0.0.1'], port: server.port, credentials: trust.h2 })
   context.after(async () => {
     client.close()
     await server.close()
@@ -156,19 +165,84 @@ test('blobs and named streams arrive whole; an absent blob is `not_found`', asyn
   assert.equal(Buffer.concat(await stream.value.toArray()).toString(), '12')
 })
 
-test("a caller without the cluster's key gets nothing", async (context) => {
+const addresses = ['127.0.0.1']
+
+test('a host of another cluster gets nothing, though it is called the same', async (context) => {
   const { server } = await start(context)
-  const stranger = new HostClient({ host: 'h1', addresses: ['127.0.0.1'], port: server.port, clusterKey: 'other' })
+  const { h2 } = await credentialsOf('h2')
+  // It would believe anybody: what is tried is whether it is believed.
+  const { cert, key } = h2.material
+  const credentials = new HostCredentials({ cert, key, ca: trust.h2.material.ca })
+  const stranger = new HostClient({ host: 'h1', addresses, port: server.port, credentials })
   context.after(() => stranger.close())
   const answer = await stranger.callGuest('echo', 1)
-  assert.equal(!answer.ok && answer.error.code, 'unauthorized')
+  assert.equal(!answer.ok && answer.error.code, 'host_unreachable')
+})
+
+test('who shows no certificate gets nothing', async (context) => {
+  const { server } = await start(context)
+  const socket = connectTls({ host: '127.0.0.1', port: server.port, rejectUnauthorized: false })
+  context.after(() => socket.destroy())
+  let heard = ''
+  socket.on('data', (data) => (heard += data.toString()))
+  socket.write('POST /internal/call/echo HTTP/1.1\r\nhost: h1\r\ncontent-length: 1\r\n\r\n1')
+  const [error] = (await once(socket, 'error')) as [Error]
+  assert.match(error.message, /certificate required/)
+  assert.equal(heard, '')
+})
+
+test('a host is not taken for another one', async (context) => {
+  const { server } = await start(context)
+  const client = new HostClient({ host: 'h9', addresses, port: server.port, credentials: trust.h2 })
+  context.after(() => client.close())
+  const answer = await client.callGuest('echo', 1)
+  assert.match(!answer.ok ? answer.error.message : '', /h9.*not in the cert/)
+})
+
+test('a revoked host is refused at once, on the connections that it has too', async (context) => {
+  const hosts = await credentialsOf('h1', 'h2')
+  const { server } = await start(context, undefined, hosts.h1)
+  const client = new HostClient({ host: 'h1', addresses, port: server.port, credentials: hosts.h2 })
+  context.after(() => client.close())
+  assert.deepEqual(await client.callGuest('echo', 1), ok(1))
+  const hanging = client.callGuest('hang', {})
+  await client.callGuest('echo', 2)
+  hosts.h1.revoke([readCertificate(hosts.h2.material.cert).serial])
+  const ended = await hanging
+  assert.equal(!ended.ok && ended.error.code, 'host_unreachable')
+  const refused = await client.callGuest('echo', 3)
+  assert.equal(!refused.ok && refused.error.code, 'host_unreachable')
+})
+
+test('a client speaks to no host that it knows to be revoked', async (context) => {
+  const hosts = await credentialsOf('h1', 'h2')
+  const { server } = await start(context, undefined, hosts.h1)
+  hosts.h2.revoke([readCertificate(hosts.h1.material.cert).serial])
+  const client = new HostClient({ host: 'h1', addresses, port: server.port, credentials: hosts.h2 })
+  context.after(() => client.close())
+  const refused = await client.callGuest('echo', 1)
+  assert.match(!refused.ok ? refused.error.message : '', /is revoked/)
+})
+
+test('a renewed certificate is shown from the next connection on, without a new start', async (context) => {
+  const [before, now] = [await credentialsOf('h1', 'h2'), await credentialsOf('h1', 'h2')]
+  const { server } = await start(context, undefined, before.h1)
+  const client = () => {
+    const made = new HostClient({ host: 'h1', addresses, port: server.port, credentials: now.h2 })
+    context.after(() => made.close())
+    return made
+  }
+  const refused = await client().callGuest('echo', 1)
+  assert.equal(refused.ok, false)
+  before.h1.renew(now.h1.material)
+  assert.deepEqual(await client().callGuest('echo', 1), ok(1))
 })
 
 test('a dead network is passed over for the next address', async (context) => {
   const { server } = await start(context)
   // 127.0.0.2 is this machine too, but nobody listens there.
   const addresses = ['127.0.0.2', '127.0.0.1']
-  const client = new HostClient({ host: 'h1', addresses, port: server.port, clusterKey: 'key' })
+  const client = new HostClient({ host: 'h1', addresses, port: server.port, credentials: trust.h2 })
   context.after(() => client.close())
   assert.deepEqual(await client.callGuest('echo', 1), ok(1))
 })
@@ -187,7 +261,7 @@ test('a host that breaks the connection in the middle is unreachable', async (co
   await once(server, 'listening')
   context.after(() => server.close())
   const { port } = server.address() as { port: number }
-  const client = new HostClient({ host: 'h9', addresses: ['127.0.0.1'], port, clusterKey: 'key' })
+  const client = new HostClient({ host: 'h9', addresses: ['127.0.0.1'], port, credentials: trust.h2 })
   context.after(() => client.close())
   const answer = await client.callGuest('echo', 1)
   assert.equal(!answer.ok && answer.error.code, 'host_unreachable')

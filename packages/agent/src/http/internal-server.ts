@@ -1,25 +1,27 @@
 /**
  * What a host offers to the other hosts: its replicas (port `VolumeHost`), its blobs, and named calls, streams and
- * pipes (`internal-pipe.ts`) for its guests. Plain node:http: few routes, trusted callers, no framework in the way of a failover.
+ * pipes (`internal-pipe.ts`) for its guests. Plain node:https: few routes, no framework in the way of a failover. Only
+ * who shows a host's certificate gets as far as a request.
  */
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Server } from 'node:https'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { failure } from '@stead/core/errors.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import type { CopyRequest, VolumeHost } from '@stead/core/ports/volume-host.ts'
 import { fail, type Result } from '@stead/core/result.ts'
-import { sameSecret } from './identify.ts'
 import { servePipes, type Pipes } from './internal-pipe.ts'
-import { COPY_HEARTBEAT_MS, internalBearer, resultToJson, VOLUME_METHODS, type CopyLine } from './internal-protocol.ts'
-import { createServer } from './node-http.ts'
+import { COPY_HEARTBEAT_MS, resultToJson, VOLUME_METHODS, type CopyLine } from './internal-protocol.ts'
+import type { HostCredentials } from '../trust/host-credentials.ts'
+import { createServer } from './node-https.ts'
 
 export interface InternalServerOptions {
   /** Addresses to listen on, all with the same port. */
   readonly hosts: readonly string[]
   /** 0: any free port (one address only). */
   readonly port: number
-  readonly clusterKey: string
+  readonly credentials: HostCredentials
   readonly volumes: VolumeHost
   readonly blobs: { open(digest: string): Promise<Readable | undefined> }
   readonly guestCalls: Readonly<Record<string, (input: unknown) => Promise<Result<unknown>>>>
@@ -40,7 +42,6 @@ export interface InternalServer {
 const BODY_BYTES_MAX = 8 * 1024 * 1024
 
 export async function startInternalServer(options: InternalServerOptions): Promise<InternalServer> {
-  const bearer = internalBearer(options.clusterKey)
   const servers: Server[] = []
   let port = options.port
   const endPipes: (() => void)[] = []
@@ -56,8 +57,8 @@ export async function startInternalServer(options: InternalServerOptions): Promi
   }
   try {
     for (const host of options.hosts) {
-      const server = createServer((request, response) => {
-        handle(options, bearer, request, response).catch((error: unknown) => {
+      const server = createServer(options.credentials.serverOptions(), (request, response) => {
+        handle(options, request, response).catch((error: unknown) => {
           options.log.error('an internal request failed unexpectedly', { url: request.url, error })
           if (response.headersSent) response.destroy()
           else
@@ -69,7 +70,8 @@ export async function startInternalServer(options: InternalServerOptions): Promi
       })
       // Callers keep connections between calls; the default of 5 s would race with their next call.
       server.keepAliveTimeout = 60_000
-      endPipes.push(servePipes(server, options.pipes ?? {}, options.clusterKey, options.log))
+      options.credentials.guard(server)
+      endPipes.push(servePipes(server, options.pipes ?? {}, options.log))
       servers.push(server)
       port = await listen(server, host, port)
     }
@@ -93,14 +95,9 @@ function listen(server: Server, host: string, port: number): Promise<number> {
 
 async function handle(
   options: InternalServerOptions,
-  bearer: string,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  if (!sameSecret(request.headers.authorization ?? '', bearer)) {
-    sendResult(response, fail(failure('unauthorized', "The caller does not have this cluster's key")), 401)
-    return
-  }
   const [, root, area = '', name = ''] = (request.url ?? '').split('/').map((part) => decodeURIComponent(part))
   if (root === 'internal' && request.method === 'GET' && area === 'blobs') return sendBlob(options, name, response)
   if (root !== 'internal' || request.method !== 'POST') return sendResult(response, noSuchCall(request))
@@ -182,9 +179,9 @@ async function pipeOut(source: Readable, response: ServerResponse): Promise<void
   }
 }
 
-function sendResult(response: ServerResponse, result: Result<unknown>, status = 200): void {
+function sendResult(response: ServerResponse, result: Result<unknown>): void {
   const text = resultToJson(result)
-  response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) })
+  response.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) })
   response.end(text)
 }
 

@@ -50,6 +50,7 @@ export function guardianCompanions({
     detectionMs: config.detectionMs,
     leaseTtlMs: config.leaseTtlMs,
     leaseKey: KEYS.liveness(config.hostId as HostId),
+    stateDir: config.stateDir,
     etcdEndpoints,
     deadmanSocket: at('deadman.sock'),
     controlSocket: at('guardian.sock'),

@@ -3,10 +3,11 @@
  * asked last until it answers again, which a probe finds out. Knows nothing of keys and values.
  */
 import { Client, connectivityState, credentials, Metadata, status as grpcStatus } from '@grpc/grpc-js'
-import type { ServiceError } from '@grpc/grpc-js'
+import type { ChannelCredentials, ServiceError } from '@grpc/grpc-js'
 import type { Clock } from '@stead/core/ports/clock.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import { assert } from '@stead/core/assert.ts'
+import type { HostCredentials } from '../trust/host-credentials.ts'
 import { KVService, RangeRequest } from './generated/etcd.ts'
 
 export interface EndpointsOptions {
@@ -14,6 +15,8 @@ export interface EndpointsOptions {
   readonly endpoints: readonly string[]
   /** Deadline of one attempt of one unary call. */
   readonly callTimeoutMs: number
+  /** Shown to members that are not reached by a socket of this host, which then must be hosts too. Absent: no TLS. */
+  readonly credentials?: HostCredentials
   readonly clock: Clock
   readonly log: Log
 }
@@ -68,9 +71,13 @@ export class Endpoint {
   /** Monotonic ms of the last failure; undefined while it is thought to serve. */
   failedAt: number | undefined
 
-  constructor(address: string) {
+  constructor(address: string, own?: HostCredentials) {
     this.address = address
-    this.client = new Client(grpcTarget(address), credentials.createInsecure(), CHANNEL_OPTIONS)
+    this.client = new Client(grpcTarget(address), channelCredentials(address, own), {
+      ...CHANNEL_OPTIONS,
+      // An address may not be sent as a name (RFC 6066); who answers is checked by its address all the same.
+      ...(own ? { 'grpc.ssl_target_name_override': 'store' } : {}),
+    })
   }
 }
 
@@ -83,7 +90,7 @@ export class Endpoints {
   constructor(options: EndpointsOptions) {
     assert(options.endpoints.length > 0, 'a store needs at least one endpoint')
     this.#options = options
-    this.#all = options.endpoints.map((address) => new Endpoint(address))
+    this.#all = options.endpoints.map((address) => new Endpoint(address, options.credentials))
   }
 
   /** All members, best first: the ones that serve in configured order, then the longest failed. */
@@ -224,6 +231,15 @@ const REFUSALS: ReadonlySet<number> = new Set([
 export function fateOf(error: ServiceError): CallFate {
   if (BEFORE_PROPOSAL.some((text) => error.details.includes(text))) return 'not-executed'
   return REFUSALS.has(error.code) ? 'refused' : 'unknown'
+}
+
+function channelCredentials(address: string, own: HostCredentials | undefined): ChannelCredentials {
+  // The socket of this host's own member lies in a folder that only root may enter.
+  if (address.startsWith('/') || own === undefined) return credentials.createInsecure()
+  const { ca, key, cert } = own.material
+  return credentials.createSsl(Buffer.from(ca), Buffer.from(key), Buffer.from(cert), {
+    checkServerIdentity: (_name, certificate) => own.checkHost(address.slice(0, address.lastIndexOf(':')), certificate),
+  })
 }
 
 function grpcTarget(address: string): string {

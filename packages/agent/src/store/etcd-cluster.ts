@@ -4,6 +4,7 @@ import type { Log } from '@stead/core/ports/log.ts'
 import { failure } from '@stead/core/errors.ts'
 import { fail, ok } from '@stead/core/result.ts'
 import type { Result } from '@stead/core/result.ts'
+import type { HostCredentials } from '../trust/host-credentials.ts'
 import { Endpoints } from './endpoints.ts'
 import type { UnaryMethod } from './endpoints.ts'
 import { ClusterService, KVService, MaintenanceService } from './generated/etcd.ts'
@@ -35,6 +36,8 @@ export interface EtcdClusterOptions {
   readonly endpoints: readonly string[]
   /** Membership changes wait for a new member's first contact, so they are given longer than reads and writes. */
   readonly callTimeoutMs?: number
+  /** Absent: without TLS. */
+  readonly credentials?: HostCredentials
   readonly clock: Clock
   readonly log: Log
 }
@@ -47,8 +50,7 @@ export class EtcdCluster {
   readonly #endpoints: Endpoints
 
   constructor(options: EtcdClusterOptions) {
-    const { endpoints, clock, log, callTimeoutMs = 5000 } = options
-    this.#endpoints = new Endpoints({ endpoints, clock, log, callTimeoutMs })
+    this.#endpoints = new Endpoints({ callTimeoutMs: 5000, ...options })
   }
 
   async memberList(): Promise<Result<readonly EtcdMember[]>> {

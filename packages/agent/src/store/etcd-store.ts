@@ -14,6 +14,7 @@ import { failure } from '@stead/core/errors.ts'
 import type { Failure } from '@stead/core/errors.ts'
 import { fail, ok } from '@stead/core/result.ts'
 import type { Result } from '@stead/core/result.ts'
+import type { HostCredentials } from '../trust/host-credentials.ts'
 import { Endpoints, requireLeader } from './endpoints.ts'
 import type { CallOutcome, Endpoint, UnaryMethod } from './endpoints.ts'
 import { prefixRange, revisionOf, toEntry, toTransactionOutcome, toTxnRequest } from './etcd-codec.ts'
@@ -29,6 +30,8 @@ export interface EtcdStoreOptions {
   readonly callTimeoutMs?: number
   /** How long a call goes on trying members, all attempts together. */
   readonly totalTimeoutMs?: number
+  /** Absent: without TLS. */
+  readonly credentials?: HostCredentials
   readonly clock: Clock
   readonly log: Log
 }
@@ -65,8 +68,8 @@ export class EtcdStore implements Store {
     this.#log = options.log
     this.#callTimeoutMs = options.callTimeoutMs ?? CALL_TIMEOUT_MS
     this.#totalTimeoutMs = options.totalTimeoutMs ?? TOTAL_TIMEOUT_MS
-    const { endpoints, clock, log } = options
-    this.#endpoints = new Endpoints({ endpoints, clock, log, callTimeoutMs: this.#callTimeoutMs })
+    const { callTimeoutMs: _ours, ...rest } = options
+    this.#endpoints = new Endpoints({ ...rest, callTimeoutMs: this.#callTimeoutMs })
   }
 
   async get(key: string): Promise<Result<StoreEntry | undefined>> {

@@ -18,6 +18,13 @@ export interface TrustFiles {
   readonly revoked: string
 }
 
+/** As Node's TLS functions want it, PEM. */
+export interface TlsMaterial {
+  readonly ca: string
+  readonly cert: string
+  readonly key: string
+}
+
 /** What a host needs to be one of the cluster. */
 export interface HostTrust {
   readonly authoritiesPem: string
@@ -42,6 +49,16 @@ export function trustFiles(stateDir: string): TrustFiles {
 export function hasTrust(stateDir: string): boolean {
   const files = trustFiles(stateDir)
   return [files.authorities, files.key, files.certificate].every((file) => existsSync(file))
+}
+
+/** Throws when the host has no certificate. */
+export function readMaterial(stateDir: string): TlsMaterial {
+  const files = trustFiles(stateDir)
+  return {
+    ca: readFileSync(files.authorities, 'utf8'),
+    cert: readFileSync(files.certificate, 'utf8'),
+    key: readFileSync(files.key, 'utf8'),
+  }
 }
 
 /** The authority, where this host may make hosts. */
