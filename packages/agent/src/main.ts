@@ -3,9 +3,8 @@ import { chmodSync, mkdirSync, readFileSync } from 'node:fs'
 import { flushCompileCache } from 'node:module'
 import { dirname, join } from 'node:path'
 import { recordDecoder } from '@stead/api/records.ts'
-import { failure } from '@stead/core/errors.ts'
 import { hostVerdicts } from '@stead/core/ha/detection.ts'
-import { namesReplica, replicaGrantOf, type ReplicaGrant } from '@stead/core/ha/export-gate.ts'
+import { namesReplica } from '@stead/core/ha/export-gate.ts'
 import { clusterPolicyOf } from '@stead/core/ha/planning-problem.ts'
 import { Arrivals } from '@stead/core/host/arrivals.ts'
 import { subjectProject } from '@stead/core/access/object-path.ts'
@@ -15,9 +14,8 @@ import { runHostAgent } from '@stead/core/host/host-agent.ts'
 import type { HostContext } from '@stead/core/host/host-context.ts'
 import type { BlobId, GuestId, HostId, VolumeId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
-import type { Grant } from '@stead/core/model/grant.ts'
 import type { Volume } from '@stead/core/model/volume.ts'
-import { fail, ok, type Result } from '@stead/core/result.ts'
+import { ok } from '@stead/core/result.ts'
 import { accessControl } from './access/access-control.ts'
 import { createApiBackend } from './backend/api-backend.ts'
 import { confirmDead } from './backend/confirm-dead.ts'
@@ -63,6 +61,7 @@ import { realClock, realRandom } from './real-clock.ts'
 import { keepRegistered, register, type Registration } from './registration.ts'
 import { keepStorageDaemons } from './storage/daemon-keeper.ts'
 import { LegProbe } from './storage/leg-probe.ts'
+import { readEpoch } from './storage/granted-epoch.ts'
 import { QsdVolumeHost } from './storage/qsd-volume-host.ts'
 import { EtcdStore } from './store/etcd-store.ts'
 import { HostCredentials } from './trust/host-credentials.ts'
@@ -361,18 +360,6 @@ async function main(configPath: string | undefined): Promise<void> {
   await Promise.all([store.close(), member.close()])
   history.close()
   decisions.close()
-}
-
-/** The epoch that the cluster has granted, read linearizably: what decides whom this host serves. */
-async function readEpoch(store: EtcdStore, self: HostId, id: VolumeId, pool: string): Promise<Result<ReplicaGrant>> {
-  const entry = await store.get(KEYS.volume(id))
-  if (!entry.ok) return entry
-  if (!entry.value) return fail(failure('not_found', `There is no volume ${id}`))
-  const volume = JSON.parse(entry.value.value) as Volume
-  const granted = await store.get(KEYS.grant(volume.guest))
-  if (!granted.ok) return granted
-  const grant = granted.value ? (JSON.parse(granted.value.value) as Grant) : undefined
-  return ok(replicaGrantOf(grant, volume, self, pool))
 }
 
 /** Guests start only where the deadman reaches them; while it is being restarted, they wait. */
