@@ -97,6 +97,26 @@ suite('snapshots with the memory', { timeout: 600_000 }, () => {
     await lab.until('one image is left', async () => ['h1', guest.remote].every((each) => images(each).length === 1))
   })
 
+  test('a schedule takes one with the memory, and the oldest of its own goes with its images', async () => {
+    const ofUser = (await list()).map(({ name }) => name)
+    const own = async () => (await list()).filter(({ name, state }) => !ofUser.includes(name) && state === 'ready')
+    await lab.must('vm', 'snapshot', 'schedule', GUEST, '--every', '1m', '--keep', '1', '--memory')
+    await lab.until('it has taken one', async () => (await own()).length > 0)
+    const [first] = await own()
+    assert.deepEqual(first?.memory?.hosts.toSorted(), ['h1', guest.remote].toSorted())
+    const isGone = async () => !(await own()).some(({ name }) => name === first?.name)
+    await lab.until(
+      'the next one has taken its place',
+      async () => (await own()).length === 1 && (await isGone()),
+      150_000,
+    )
+    assert.notEqual((await own())[0]?.memory, null)
+    await lab.must('vm', 'snapshot', 'schedule', GUEST, '--off')
+    const held = async () => [...images('h1'), ...images(guest.remote)].some((name) => name.includes(first?.id ?? ''))
+    await lab.until('its images are gone', async () => !(await held()))
+    for (const { name } of await own()) await lab.must('vm', 'snapshot', 'delete', GUEST, name)
+  })
+
   test('hardware that has changed since is refused before anything is touched', async () => {
     await lab.must('vm', 'nic', 'add', GUEST)
     const refused = await lab.run('vm', 'snapshot', 'rollback', GUEST, 's1')

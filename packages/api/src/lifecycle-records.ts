@@ -118,6 +118,7 @@ export const scheduleSchema = z.object({
   timeZone: z.string(),
   missed: z.enum(['run', 'skip']).describe('A moment at which nobody could act: `run` does it once, late'),
   keep: z.number().int().min(1).max(SNAPSHOTS_MAX).exactOptional().describe('Of `snapshot`: how many of its own stay'),
+  memory: z.boolean().exactOptional().describe("Of `snapshot`: with the guest's memory, where that can be kept"),
   nextAt: wallMs('The moment that comes next').exactOptional(),
   lastAt: wallMs('When the coordinator last dealt with it').exactOptional(),
   lastOutcome: z.string().exactOptional().describe('`done`, or why nothing was done'),

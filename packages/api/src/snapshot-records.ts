@@ -9,6 +9,7 @@ export const snapshotId = id<SnapshotId>("A snapshot's UUID without dashes")
 export const snapshotScheduleSchema = z.object({
   everyMs: z.number().int().min(60_000).describe('Time between two snapshots, ms; at least a minute'),
   keep: z.number().int().min(1).max(SNAPSHOTS_MAX).describe('How many of them are kept'),
+  memory: z.boolean().exactOptional().describe("Each with the guest's memory, as long as that can be kept"),
   lastAt: wallMs('When the last one was asked for').exactOptional(),
 })
 

@@ -80,6 +80,7 @@ export const scheduleViewSchema = scheduleSchema
     guest: z.string().describe("The guest's name"),
     name: z.string().describe('Unique among the schedules of the guest'),
     keep: z.number().int().nullable().describe('Of `snapshot`: how many of its own snapshots stay'),
+    memory: z.boolean().describe("Of `snapshot`: with the guest's memory, where that can be kept"),
     nextAt: moment.describe('ISO 8601, UTC: when it is due next; null when it never is'),
     lastAt: moment.describe('ISO 8601, UTC: when it was last dealt with; null when it never was'),
     lastOutcome: z.string().describe('`done`, or why nothing was done; empty when it never came'),

@@ -98,6 +98,13 @@ test('schedules are added with their next moment, listed and removed', async (co
   assert.equal((await backend.refused('schedule.add', { ...web, body })).code, 'name_taken')
   const never = { ...body, name: 'never', cron: '0 0 30 2 *' }
   assert.match((await backend.refused('schedule.add', { ...web, body: never })).message, /never come/)
+  const memory = { ...body, name: 'whole', memory: true }
+  assert.match(
+    (await backend.refused('schedule.add', { ...web, body: memory })).message,
+    /Only a schedule of snapshots/,
+  )
+  const whole = await backend.must('schedule.add', { ...web, body: { ...memory, action: 'snapshot' } })
+  assert.deepEqual([added.memory, whole.memory], [false, true])
   const gone = { params: { guest: 'web', schedule: 'nightly' } }
   await backend.must('schedule.remove', gone)
   assert.equal((await backend.refused('schedule.remove', gone)).code, 'not_found')

@@ -12,6 +12,7 @@ import type { Desk } from './desk.ts'
 import { change, put } from './guest-changes.ts'
 import { objectionTo } from './lifecycle-settings.ts'
 import { scheduleView } from './lifecycle-views.ts'
+import { objectionToMemorySchedule } from './snapshot-changes.ts'
 import { guestView } from './views.ts'
 
 type Answers = Pick<ApiBackend, 'probe.set' | 'probe.remove' | 'schedule.list' | 'schedule.add' | 'schedule.remove'>
@@ -49,8 +50,8 @@ export function lifecycleEndpoints(desk: Desk): Answers {
       })
     },
     'schedule.add': async ({ params, body }, request) => {
-      const { name, keep, ...rest } = body
-      const wish = keep === undefined ? rest : { ...rest, keep }
+      const { name, keep, memory, ...rest } = body
+      const wish = { ...rest, ...(keep === undefined ? {} : { keep }), ...(memory ? { memory } : {}) }
       const id = name as ScheduleId
       const operation = await desk.changeGuest(params.guest, request, (guest) =>
         withSchedule(guest, rescheduled({ ...wish, id }, desk.context.clock.wallMs())),
@@ -96,6 +97,10 @@ function withSchedule(known: Versioned<Guest>, schedule: Schedule): Result<Chang
   if (refused) return fail(refused)
   if (schedule.action !== 'snapshot' && schedule.keep !== undefined)
     return fail(failure('bad_request', 'Only a schedule of snapshots keeps some'))
+  if (schedule.action !== 'snapshot' && schedule.memory)
+    return fail(failure('bad_request', 'Only a schedule of snapshots has to do with the memory'))
+  const unfit = schedule.memory ? objectionToMemorySchedule(guest) : undefined
+  if (unfit) return unfit
   if (schedule.action === 'snapshot' && schedule.id.length > SNAPSHOT_SCHEDULE_NAME_MAX)
     return fail(
       failure('bad_request', `A schedule of snapshots has a name of ${SNAPSHOT_SCHEDULE_NAME_MAX} characters at most`),

@@ -27,10 +27,21 @@ export function scheduleView(guest: Guest, schedule: Schedule): ScheduleView {
   return { guest: guest.name, ...scheduleOf(schedule) }
 }
 
-function scheduleOf({ id, action, cron, timeZone, missed, keep, nextAt, lastAt, lastOutcome = '' }: Schedule) {
+function scheduleOf({
+  id,
+  action,
+  cron,
+  timeZone,
+  missed,
+  keep,
+  memory = false,
+  nextAt,
+  lastAt,
+  lastOutcome = '',
+}: Schedule) {
   const times = { nextAt: moment(nextAt), lastAt: moment(lastAt), lastOutcome }
   const kept = action === 'snapshot' ? (keep ?? SNAPSHOTS_KEPT) : null
-  return { name: id, action, cron, timeZone, missed, keep: kept, ...times }
+  return { name: id, action, cron, timeZone, missed, keep: kept, memory, ...times }
 }
 
 function readinessOf(state: ClusterState, guest: Guest): GuestView['readiness'] {

@@ -1,5 +1,6 @@
 /** What a user's word about a guest's snapshots changes in the records. */
 import { failure } from '@stead/core/errors.ts'
+import { whyNoMemory } from '@stead/core/ha/snapshot-schedule.ts'
 import { hasMovingReplica } from '@stead/core/ha/storage-move.ts'
 import { objectionOfHost } from '@stead/core/host/memory-resume.ts'
 import { putSnapshot, snapshotsOf, snapshotSubject } from '@stead/core/host/snapshot-records.ts'
@@ -172,8 +173,10 @@ export function rollBackTo(
 
 export function setSchedule(
   known: Versioned<Guest>,
-  schedule: Pick<SnapshotSchedule, 'everyMs' | 'keep'> | null,
+  schedule: Omit<SnapshotSchedule, 'lastAt'> | null,
 ): Result<Change> {
+  const objection = schedule?.memory === true ? objectionToMemorySchedule(known.value) : undefined
+  if (objection) return objection
   const { snapshotSchedule: old, ...rest } = known.value
   const lastAt = old?.lastAt === undefined ? {} : { lastAt: old.lastAt }
   const next: Guest = schedule ? { ...rest, snapshotSchedule: { ...schedule, ...lastAt } } : rest
@@ -199,12 +202,17 @@ function objectionToAny(state: ClusterState, guest: Guest): Result<never> | unde
   return busy && fail(failure('conflict', `${guest.name} is just being rolled back to ${busy.value.name}`))
 }
 
+/** Whatever the guest does now: one that does not run has no snapshots taken by its schedule. */
+export function objectionToMemorySchedule(guest: Guest): Result<never> | undefined {
+  const why = guest.kind === 'ct' ? 'it is a container' : whyMemoryNotKept(guest.platform ?? {})
+  if (why === '') return undefined
+  return fail(
+    failure('conflict', `The memory of ${guest.name} cannot be kept: ${why}`, { hint: 'Schedule it without --memory' }),
+  )
+}
+
 function objectionToMemory(state: ClusterState, guest: Guest): Result<never> | undefined {
-  const why = isActive(state.grants.get(guest.id)?.value)
-    ? guest.kind === 'ct'
-      ? 'it is a container'
-      : whyMemoryNotKept(guest.platform ?? {})
-    : 'it does not run, and has nothing in its memory'
+  const why = whyNoMemory(state, guest)
   const hint = 'Take it without --memory'
   return why === ''
     ? undefined

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { ClusterFixture } from '@stead/core/ha/cluster-fixture.ts'
+import type { Guest } from '@stead/core/model/guest.ts'
 import type { GuestId, HostId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
 import type { Snapshot, SnapshotMemory } from '@stead/core/model/snapshot.ts'
@@ -10,9 +11,9 @@ import { TestBackend } from './backend-fixture.ts'
 const WEB = 'guest-web' as GuestId
 const params = { guest: 'web' }
 
-async function start(context: TestContext) {
+async function start(context: TestContext, change: Partial<Guest> = {}) {
   const cluster = new ClusterFixture(2)
-  const { guest: web } = cluster.guestWithDisk('web', ['h1', 'h2'])
+  const { guest: web } = cluster.guestWithDisk('web', ['h1', 'h2'], change)
   cluster.grant(web, 'h1')
   const backend = await TestBackend.start(context, cluster)
   const take = (name: string) => backend.must('snapshot.create', { params, body: { name } })
@@ -109,6 +110,15 @@ test('there is no memory to keep of a guest that does not run', async (context) 
   const backend = await TestBackend.start(context, cluster)
   const refused = await backend.refused('snapshot.create', { params, body: { name: 's1', memory: true } })
   assert.match(refused.message, /does not run/)
+})
+
+test('a schedule with the memory is refused for a guest whose memory cannot be kept, and else shown', async (context) => {
+  const { backend } = await start(context)
+  const body = { schedule: { everyMs: 3_600_000, keep: 24, memory: true } }
+  await backend.must('snapshot.schedule', { params, body })
+  assert.equal((await backend.must('snapshot.list', { params })).schedule?.memory, true)
+  const other = await start(context, { platform: { tpm: true } })
+  assert.match((await other.backend.refused('snapshot.schedule', { params, body })).message, /TPM/)
 })
 
 test('a schedule is set, shown and taken away', async (context) => {

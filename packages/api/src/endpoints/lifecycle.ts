@@ -37,6 +37,7 @@ export const addScheduleBody = z.strictObject({
     .unwrap()
     .optional()
     .describe('Of `snapshot`: how many of its own snapshots stay; 7 when absent'),
+  memory: z.boolean().optional().describe("Of `snapshot`: with the guest's memory, if it runs then"),
 })
 
 const scheduleParams = guestParams.extend({ schedule: z.string().describe("The schedule's name") })

@@ -23,6 +23,7 @@ export function addVmSchedule(vm: Command, terminal: Terminal): void {
     .option('--time-zone <zone>', 'in which this is meant: Europe/Warsaw', 'UTC')
     .option('--missed <what>', 'a moment at which nobody could act: run (once, late) or skip', 'skip')
     .option('--keep <n>', 'of snapshot: how many of its own snapshots stay (7)')
+    .option('--memory', "of snapshot: with the guest's memory, if it runs then")
     .action(action(terminal, addSchedule))
   schedule
     .command('list')
@@ -67,7 +68,7 @@ function bodyOf(name: string, options: Options): ScheduleBody {
   if (!found) throw badArgument(`--action: \`${wanted}\` is not an action`, `Write ${SCHEDULED_ACTIONS.join(', ')}.`)
   if (missed !== 'run' && missed !== 'skip')
     throw badArgument(`--missed: \`${missed}\` is not known`, 'Write run or skip.')
-  const { keep } = options
+  const { keep, memory } = options
   return {
     name,
     action: found,
@@ -75,6 +76,7 @@ function bodyOf(name: string, options: Options): ScheduleBody {
     timeZone: String(options['timeZone']),
     missed,
     ...(typeof keep === 'string' ? { keep: parseCount(keep, '--keep') } : {}),
+    ...(memory === true ? { memory } : {}),
   }
 }
 
@@ -86,6 +88,7 @@ function schedulesText(items: readonly ScheduleView[]): string {
     { title: 'AT', of: (row) => row.cron },
     { title: 'TIME ZONE', of: (row) => row.timeZone },
     { title: 'KEEP', of: (row) => row.keep },
+    { title: 'MEMORY', of: (row) => (row.memory ? 'yes' : null) },
     { title: 'MISSED', of: (row) => row.missed },
     { title: 'NEXT', of: (row) => row.nextAt },
     { title: 'LAST', of: (row) => (row.lastAt === null ? null : `${row.lastAt}: ${row.lastOutcome}`) },

@@ -2,12 +2,15 @@ import type { Command } from 'commander'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { SnapshotsView, SnapshotView } from '@stead/api/endpoints/snapshots.ts'
 import type { Client } from '@stead/api/client.ts'
+import type { CallInput } from '@stead/api/endpoint.ts'
 import type { OperationView } from '@stead/api/views.ts'
 import type { Result } from '@stead/core/result.ts'
 import { formatTable } from '../output.ts'
 import { badArgument, formatSize, parseCount, parseDuration } from '../quantities.ts'
 import { action, valueOf, type Session, type Terminal } from '../session.ts'
 import { settle } from '../waiting.ts'
+
+type ScheduleBody = CallInput<(typeof ENDPOINTS)['snapshot.schedule']>['body']['schedule']
 
 const NAME = ['<name>', "the guest's name or id"] as const
 const SNAPSHOT = ['<snapshot>', "the snapshot's name"] as const
@@ -75,6 +78,7 @@ export function addVmSnapshots(vm: Command, terminal: Terminal): void {
     .argument(...NAME)
     .option('--every <duration>', 'time between two snapshots (1h, 30m)')
     .option('--keep <count>', 'how many of them are kept')
+    .option('--memory', "each with the guest's memory, as long as that can be kept")
     .option('--off', 'no more; those that there are stay')
     .action(
       action(terminal, async (session, [guest = ''], options) => {
@@ -87,11 +91,15 @@ export function addVmSnapshots(vm: Command, terminal: Terminal): void {
     )
 }
 
-function scheduleOf({ every, keep, off }: Record<string, unknown>): { everyMs: number; keep: number } | null {
+function scheduleOf({ every, keep, memory, off }: Record<string, unknown>): ScheduleBody {
   if (off === true) return null
   if (typeof every !== 'string' || typeof keep !== 'string')
     throw badArgument('--every and --keep are needed', 'Write --every 1h --keep 24, or --off.')
-  return { everyMs: parseDuration(every, '--every'), keep: parseCount(keep, '--keep') }
+  return {
+    everyMs: parseDuration(every, '--every'),
+    keep: parseCount(keep, '--keep'),
+    ...(memory === true ? { memory } : {}),
+  }
 }
 
 async function listSnapshots(session: Session, [guest = '']: readonly string[]): Promise<void> {
@@ -115,7 +123,9 @@ function listText({ items, schedule, mergeDebt, notAsked }: SnapshotsView): stri
     { title: 'BY', of: (each) => (each.scheduled ? 'schedule' : 'user') },
   ])
   const lines = [
-    ...(schedule ? [`every ${schedule.everyMs / 60_000} min, ${schedule.keep} kept`] : []),
+    ...(schedule
+      ? [`every ${schedule.everyMs / 60_000} min, ${schedule.keep} kept${schedule.memory ? ', with the memory' : ''}`]
+      : []),
     ...mergeDebt.map(
       ({ host, volume, bytes, since }) =>
         `${host} must still merge ${formatSize(bytes)} of volume ${volume}${since === null ? '' : ` (since ${since})`}`,

@@ -7,6 +7,7 @@ import type { Guest } from '../model/guest.ts'
 import { SNAPSHOTS_KEPT, type Schedule } from '../model/schedule.ts'
 import { SNAPSHOTS_MAX, type Snapshot, type SnapshotId } from '../model/snapshot.ts'
 import { isFull } from './snapshot-quota.ts'
+import { whyNoMemory } from './snapshot-schedule.ts'
 import { hasMovingReplica } from './storage-move.ts'
 
 export interface CalendarSnapshots {
@@ -40,6 +41,7 @@ export function calendarSnapshots(
     consistent: 'crash',
     volumes: [],
     scheduled: false,
+    ...(schedule.memory === true && whyNoMemory(state, guest) === '' ? { withMemory: true } : {}),
   }
   return { wanted, surplus }
 }

@@ -132,3 +132,15 @@ test("a snapshot is asked for, and the oldest of the schedule beyond what it kee
   assert.equal(asked(NOON + 240_000).snapshots, undefined)
   assert.match(asked(NOON + 240_000).guestAfter.lifecycle?.schedules?.[0]?.lastOutcome ?? '', /under way/)
 })
+
+test('a snapshot has the memory too where that is asked for and the guest runs', () => {
+  const wanted = (memory: boolean, runs: boolean) => {
+    const cluster = new ClusterFixture(2)
+    const schedule: Schedule = { ...BASE, action: 'snapshot', memory }
+    const guest = cluster.guest('web', { volumes: ['v1' as VolumeId], lifecycle: { schedules: [schedule] } })
+    if (runs) cluster.grant(guest, 'h1')
+    const [planned] = scheduledActions(cluster.state, NOON)
+    return planned?.action.kind === 'schedule' && planned.action.snapshots?.wanted.withMemory === true
+  }
+  assert.deepEqual([wanted(true, true), wanted(true, false), wanted(false, true)], [true, false, false])
+})

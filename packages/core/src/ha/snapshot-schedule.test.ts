@@ -35,7 +35,8 @@ function cluster(change: Partial<Guest>, runs = true) {
     scheduledSteps(state, nowMs).map((step) =>
       step.kind === 'take' ? `take ${step.name}` : `remove ${step.snapshot.value.name}`,
     )
-  return { add, steps }
+  const taken = () => scheduledSteps(state, NOW_MS).flatMap((step) => (step.kind === 'take' ? step.withMemory : []))
+  return { add, steps, taken }
 }
 
 const schedule = { everyMs: HOUR_MS, keep: 2 }
@@ -45,6 +46,14 @@ test('one is taken at once, then each time when the last one is old enough', () 
   const lately = { ...schedule, lastAt: NOW_MS - HOUR_MS + 1 }
   assert.deepEqual(cluster({ snapshotSchedule: lately }).steps(), [])
   assert.deepEqual(cluster({ snapshotSchedule: lately }).steps(NOW_MS + 1), ['take auto-20261122-130509'])
+})
+
+test('it is taken with the memory where that is asked for and can be kept', () => {
+  const asked = { ...schedule, memory: true }
+  const withMemory = (change: Partial<Guest>) => cluster(change).taken()
+  assert.deepEqual(withMemory({ snapshotSchedule: schedule }), [false])
+  assert.deepEqual(withMemory({ snapshotSchedule: asked }), [true])
+  assert.deepEqual(withMemory({ snapshotSchedule: asked, platform: { tpm: true } }), [false], 'better than none')
 })
 
 test('a clock that was set back does not silence the schedule', () => {

@@ -4,13 +4,20 @@
  */
 import type { ClusterState, Versioned } from '../model/cluster.ts'
 import type { Guest } from '../model/guest.ts'
+import { whyMemoryNotKept } from '../model/platform.ts'
 import { isActive } from '../model/records.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import { isFull } from './snapshot-quota.ts'
 import { hasMovingReplica } from './storage-move.ts'
 
 export type ScheduledStep =
-  | { readonly kind: 'take'; readonly guest: Versioned<Guest>; readonly name: string; readonly nowMs: number }
+  | {
+      readonly kind: 'take'
+      readonly guest: Versioned<Guest>
+      readonly name: string
+      readonly nowMs: number
+      readonly withMemory: boolean
+    }
   | { readonly kind: 'remove'; readonly snapshot: Versioned<Snapshot> }
 
 export function scheduledSteps(state: ClusterState, nowMs: number): readonly ScheduledStep[] {
@@ -25,10 +32,18 @@ export function scheduledSteps(state: ClusterState, nowMs: number): readonly Sch
     // A clock that was set back must not silence the schedule until it has caught up.
     const sinceMs = nowMs - (schedule.lastAt ?? -Infinity)
     const isDue = sinceMs >= schedule.everyMs || sinceMs < 0
-    if (isDue && isRunning && !isOpen && !isFull(state, guest.value, steps.length))
-      steps.push({ kind: 'take', guest, name: scheduledName(nowMs), nowMs })
+    if (isDue && isRunning && !isOpen && !isFull(state, guest.value, steps.length)) {
+      const withMemory = schedule.memory === true && whyNoMemory(state, guest.value) === ''
+      steps.push({ kind: 'take', guest, name: scheduledName(nowMs), nowMs, withMemory })
+    }
     return steps
   })
+}
+
+/** Why a snapshot of the guest cannot have its memory now; empty when it can. */
+export function whyNoMemory(state: ClusterState, guest: Guest): string {
+  if (!isActive(state.grants.get(guest.id)?.value)) return 'it does not run, and has nothing in its memory'
+  return guest.kind === 'ct' ? 'it is a container' : whyMemoryNotKept(guest.platform ?? {})
 }
 
 /** The oldest of those that the schedule has taken, beyond what it keeps. What a user took is never among them. */

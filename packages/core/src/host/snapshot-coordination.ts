@@ -152,7 +152,7 @@ export class SnapshotCoordination {
       await store.transact({ compares: [{ key, modRevision: revision }], writes: [{ kind: 'delete', key }, ...said] })
       return
     }
-    const { guest, name, nowMs } = step
+    const { guest, name, nowMs, withMemory } = step
     const schedule = guest.value.snapshotSchedule
     if (!schedule) return
     const snapshot: Snapshot = {
@@ -165,6 +165,7 @@ export class SnapshotCoordination {
       consistent: 'crash',
       volumes: [],
       scheduled: true,
+      ...(withMemory ? { withMemory } : {}),
     }
     const turn = snapshotTurn(state, guest.value)
     const noted: Guest = { ...guest.value, snapshotSchedule: { ...schedule, lastAt: nowMs } }

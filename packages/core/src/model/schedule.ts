@@ -18,6 +18,8 @@ export interface Schedule {
   readonly missed: 'run' | 'skip'
   /** Of `snapshot`: how many of this schedule's snapshots stay; the oldest ones go. */
   readonly keep?: number
+  /** Of `snapshot`: with the guest's memory, if it runs then and its memory can be kept. */
+  readonly memory?: boolean
   /** The moment that comes next, ms since 1970; absent when there is none any more. */
   readonly nextAt?: number
   /** When the coordinator last dealt with it, ms since 1970. */

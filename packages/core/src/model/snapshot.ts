@@ -72,6 +72,8 @@ export interface SnapshotVolume {
 export interface SnapshotSchedule {
   readonly everyMs: number
   readonly keep: number
+  /** Each with the guest's memory, as long as that can be kept. */
+  readonly memory?: boolean
   /** Wall clock, ms, of the last one that the schedule asked for, done or not. */
   readonly lastAt?: number
 }
