@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { cpus, release, totalmem } from 'node:os'
 import { join } from 'node:path'
+import { apiSection, benchApi } from './bench-api.ts'
 import { benchCreate } from './bench-create.ts'
 import { benchFailover } from './bench-failover.ts'
 import { benchFootprint } from './bench-footprint.ts'
@@ -35,6 +36,7 @@ export const BENCH_PARTS = [
   'migration',
   'create',
   'snapshot',
+  'api',
 ] as const
 export type BenchPart = (typeof BENCH_PARTS)[number]
 
@@ -54,8 +56,8 @@ const PAGE = join(ROOT, 'docs', 'benchmarks.md')
 const HEAD = `# Benchmarks
 
 Written by \`./dev bench --write\`; every figure below was measured, none is copied from elsewhere. Run it yourself:
-\`./dev bench [failover|replica|mirror|footprint|times|planner|simulator|migration|create|snapshot|all] [--quick] [--rounds N] [--json] [--write]\`.
-Each part but the planner's and the simulator's starts a lab of its own and removes it. All hosts of a lab share one machine, so its few processors do
+\`./dev bench [failover|replica|mirror|footprint|times|planner|simulator|migration|create|snapshot|api|all] [--quick] [--rounds N] [--json] [--write]\`.
+Each part but the planner's, the simulator's and the API's starts a lab of its own and removes it. All hosts of a lab share one machine, so its few processors do
 the work of three hosts and of their emulated guests: on real hosts the times are shorter, the ratios similar.
 A target that was missed is marked **missed**.
 `
@@ -110,6 +112,11 @@ export async function runBench({ parts, json, quick, write, rounds }: BenchChoic
       case 'snapshot': {
         const report = await benchSnapshot({ rounds: rounds ?? (quick ? 3 : 10), note })
         ;[results[part], sections[part]] = [report, snapshotSection(report)]
+        break
+      }
+      case 'api': {
+        const report = await benchApi({ quick, note })
+        ;[results[part], sections[part]] = [report, apiSection(report)]
         break
       }
       case 'simulator': {

@@ -5,12 +5,12 @@
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { Endpoint } from '@stead/api/endpoint.ts'
 import type { LiveBatch, LiveChange } from '@stead/api/endpoints/live-views.ts'
-import { decide, lapsedBecause, type AccessDecision } from '@stead/core/access/decide.ts'
+import { decider, lapsedBecause, type AccessDecision } from '@stead/core/access/decide.ts'
 import { CLUSTER_PATH, shownPath } from '@stead/core/access/object-path.ts'
 import type { Privilege } from '@stead/core/access/privilege.ts'
 import { failure, type Failure } from '@stead/core/errors.ts'
 import type { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
-import { principalName, type AccessRecords, type Principal } from '@stead/core/model/access.ts'
+import { principalName, type Principal } from '@stead/core/model/access.ts'
 import type { ClusterState } from '@stead/core/model/cluster.ts'
 import type { Clock } from '@stead/core/ports/clock.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
@@ -85,8 +85,12 @@ class Guard {
   }
 
   #decide(principal: Principal, privilege: Privilege, path: string): AccessDecision {
-    const records: AccessRecords = accessRecordsOf(this.#state)
-    return decide(records, principal, privilege, path, this.#context.clock.wallMs())
+    return this.#decider(principal, privilege)(path)
+  }
+
+  /** Good for as long as nothing is waited for. */
+  #decider(principal: Principal, privilege: Privilege): (path: string) => AccessDecision {
+    return decider(accessRecordsOf(this.#state), principal, privilege, this.#context.clock.wallMs())
   }
 
   #refusal(principal: Principal, demands: readonly Demand[]): Failure | undefined {
@@ -113,12 +117,20 @@ class Guard {
       return fail(failure('not_found', `There is no such ${on}`, { hint: `See \`stead ${on} list\`` }))
     }
     const { items } = value as { items: readonly unknown[] }
-    return ok({ ...(value as object), items: items.filter(isVisible) })
+    const decideOn = this.#decider(principal, permission)
+    const visible = items.filter((item) => decideOn(pathOf(this.#state, item as never)).allowed)
+    // The very same list, where it is all: its JSON may be kept.
+    return visible.length === items.length ? ok(value) : ok({ ...(value as object), items: visible })
   }
 
+  /** Made anew for each batch. */
   #sees(principal: Principal) {
-    return ({ kind, id }: LiveChange) =>
-      this.#decide(principal, LIVE_PRIVILEGES[kind], LIVE_PATHS[kind](this.#state, id)).allowed
+    return () => {
+      const deciders = new Map(
+        Object.entries(LIVE_PRIVILEGES).map(([kind, privilege]) => [kind, this.#decider(principal, privilege)]),
+      )
+      return ({ kind, id }: LiveChange) => deciders.get(kind)?.(LIVE_PATHS[kind](this.#state, id)).allowed === true
+    }
   }
 
   /** An explained event comes with others that happened before it. */

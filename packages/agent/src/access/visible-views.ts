@@ -28,13 +28,14 @@ export const LIVE_PATHS: Readonly<Record<LiveKind, (state: ClusterState, id: str
 /** What stops being visible is gone, for who may not see it any more; of what he never saw he is not told that it goes. */
 export function visibleViews(
   value: LiveBatch | AsyncIterable<LiveBatch>,
-  sees: (change: LiveChange) => boolean,
+  /** Asked for each batch: what may be seen changes. */
+  seesNow: () => (change: LiveChange) => boolean,
 ): LiveBatch | AsyncIterable<LiveBatch> {
-  if (!isAsyncIterable(value)) return { ...value, changes: value.changes.filter(sees) }
-  return filtered(value, sees)
+  if (!isAsyncIterable(value)) return { ...value, changes: value.changes.filter(seesNow()) }
+  return filtered(value, seesNow)
 }
 
-async function* filtered(source: AsyncIterable<LiveBatch>, sees: (change: LiveChange) => boolean) {
+async function* filtered(source: AsyncIterable<LiveBatch>, seesNow: () => (change: LiveChange) => boolean) {
   const shown = new Set<string>()
   let isBegun = false
   /** It goes on where another stream of the same client has stopped: what that one has shown is not known here. */
@@ -42,6 +43,7 @@ async function* filtered(source: AsyncIterable<LiveBatch>, sees: (change: LiveCh
   for await (const batch of source) {
     goesOn ??= !batch.reset
     if (batch.reset) shown.clear()
+    const sees = seesNow()
     const changes = batch.changes.flatMap((change): LiveChange[] => {
       const name = `${change.kind}/${change.id}`
       if (change.view !== null && sees(change)) {

@@ -66,7 +66,7 @@ export class TestBackend {
   dumpContainer: BackendContext['dumpContainer'] = async () => fail(failure('not_found', 'no container'))
   /** Without the guard that stands before it. */
   readonly unguarded: ApiBackend
-  readonly #backend: ApiBackend
+  readonly guarded: ApiBackend
 
   private constructor(
     self: HostId,
@@ -129,7 +129,7 @@ export class TestBackend {
       spreadBlobs: async () => {},
       confirmDead: async () => ok(),
     })
-    this.#backend = guardedBackend(this.unguarded, { mirror, clock: realClock })
+    this.guarded = guardedBackend(this.unguarded, { mirror, clock: realClock })
   }
 
   static async start(context: TestContext, cluster: ClusterFixture): Promise<TestBackend> {
@@ -185,7 +185,7 @@ export class TestBackend {
       body: endpoint.body?.parse(input.body ?? {}),
     }
     const context: RequestContext = { signal: new AbortController().signal, principal: ROOT, ...request }
-    const handler = this.#backend[id] as unknown as (...all: unknown[]) => Promise<Result<never>>
+    const handler = this.guarded[id] as unknown as (...all: unknown[]) => Promise<Result<never>>
     return handler(parsed, context)
   }
 

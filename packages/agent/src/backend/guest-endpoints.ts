@@ -1,4 +1,5 @@
 /** Guests: what there is of them, and what users want of them. */
+import type { GuestView } from '@stead/api/views.ts'
 import type { Failure } from '@stead/core/errors.ts'
 import type { Figures } from '@stead/core/foresight/figures.ts'
 import { moveTargets, objectionToLiveMoveOf } from '@stead/core/ha/move-request.ts'
@@ -84,17 +85,16 @@ export function guestEndpoints(desk: Desk): Answers {
   }
 
   return {
-    'guest.list': async ({ query }) =>
-      desk.loaded((state) =>
-        ok({
-          items: [...state.guests.values()]
-            .filter(({ value }) => query.kind === undefined || value.kind === query.kind)
-            .filter(({ value }) => query.project === undefined || projectOf(value) === query.project)
-            .filter(({ value }) => hasTags(value, query.tag))
-            .map((guest) => guestView(desk.view(), guest))
-            .toSorted((a, b) => a.name.localeCompare(b.name)),
-        }),
-      ),
+    'guest.list': async ({ query: { kind, project, tag } }) =>
+      desk.loaded(() => {
+        const all = desk.liveViews.guests()
+        if (kind === undefined && project === undefined && tag === undefined) return ok({ items: all })
+        const isWanted = (guest: GuestView) =>
+          (kind === undefined || guest.kind === kind) &&
+          (project === undefined || guest.project === project) &&
+          hasTags(guest.tags, tag)
+        return ok({ items: all.filter(isWanted) })
+      }),
     'guest.show': async ({ params }) => {
       const guest = desk.findGuest(params.guest)
       if (!guest.ok) return guest

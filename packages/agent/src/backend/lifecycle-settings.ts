@@ -30,6 +30,6 @@ export function objectionTo(guest: Guest, what: Protection): Failure | undefined
 }
 
 /** `wanted`: separated by commas; all of them. */
-export function hasTags({ lifecycle }: Guest, wanted: string | undefined): boolean {
-  return wanted === undefined || wanted.split(',').every((tag) => lifecycle?.tags?.includes(tag))
+export function hasTags(tags: readonly string[], wanted: string | undefined): boolean {
+  return wanted === undefined || wanted.split(',').every((tag) => tags.includes(tag))
 }

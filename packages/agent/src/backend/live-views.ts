@@ -6,7 +6,7 @@
  * records: who may see what has changed begins anew.
  */
 import type { LiveBatch, LiveChange, LiveKind } from '@stead/api/endpoints/live-views.ts'
-import type { GuestView, HostView } from '@stead/api/views.ts'
+import type { GuestView, HostView, VolumeView } from '@stead/api/views.ts'
 import type { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
 import type { ClusterState } from '@stead/core/model/cluster.ts'
 import type { GuestId, HostId, OperationId, VolumeId } from '@stead/core/model/ids.ts'
@@ -15,6 +15,7 @@ import type { Clock, Random } from '@stead/core/ports/clock.ts'
 import type { WatchBatch } from '@stead/core/ports/store.ts'
 import { WakeableSleep } from '@stead/core/wakeable-sleep.ts'
 import { ACCESS_COLLECTIONS, accessStamp } from '../access/access-records.ts'
+import { keepJson, keepList } from '../http/kept-json.ts'
 import { affectedViews, type ViewKey } from './affected-views.ts'
 import { clusterView, guestView, hostView, operationView, volumeView, type ViewContext } from './views.ts'
 
@@ -45,7 +46,7 @@ export interface LiveQuery {
 
 interface Entry {
   readonly view: object
-  readonly json: string
+  readonly json: Buffer
 }
 
 const KINDS: readonly LiveKind[] = ['cluster', 'host', 'guest', 'volume', 'operation']
@@ -57,6 +58,7 @@ export class LiveViews {
   #sequence = 0
   readonly #entries = new Map<LiveKind, Map<string, Entry>>(KINDS.map((kind) => [kind, new Map()]))
   #built = false
+  #sortedGuests: GuestView[] | undefined
   readonly #dirty = new Map<string, ViewKey>()
   #sumsDirty = true
   #sumsAtMs = Number.NEGATIVE_INFINITY
@@ -66,6 +68,8 @@ export class LiveViews {
   readonly #touched = new Map<string, { readonly key: ViewKey; readonly revision: bigint }>()
   #rememberedFrom: bigint
   #gathering = false
+  /** The guests of which views said more than the store knows. */
+  #unreported: ReadonlySet<string> = new Set()
 
   constructor(context: LiveViewsContext) {
     this.#context = context
@@ -75,9 +79,23 @@ export class LiveViews {
     context.mirror.onBatch((batch) => this.#take(batch))
   }
 
+  /** By name; always the same list while nothing has changed. Whoever changed something, here, and has been answered finds it. */
+  guests(): GuestView[] {
+    this.#refresh('later')
+    if (this.#sortedGuests) return this.#sortedGuests
+    this.#sortedGuests = this.#views<GuestView>('guest').toSorted((a, b) => (a.name < b.name ? -1 : 1))
+    keepList(this.#sortedGuests)
+    return this.#sortedGuests
+  }
+
+  volumes(): readonly VolumeView[] {
+    this.#refresh('later')
+    return this.#views<VolumeView>('volume')
+  }
+
   /** Everything at once. */
   list(query: LiveQuery): LiveBatch {
-    this.#refresh(true)
+    this.#refresh('now')
     return this.#batch(this.#all(query), { reset: true, complete: true })
   }
 
@@ -86,7 +104,7 @@ export class LiveViews {
     const { clock, mirror } = this.#context
     const stamp = accessStamp(mirror.state)
     const follower = new Follower(clock)
-    this.#refresh(true)
+    this.#refresh('now')
     this.#followers.add(follower)
     if (this.#followers.size === 1) void this.#lookAround()
     try {
@@ -186,7 +204,7 @@ export class LiveViews {
     this.#gathering = true
     await this.#context.clock.sleep(GATHER_MS)
     this.#gathering = false
-    if (!this.#refresh(false)) void this.#tellSoon()
+    if (!this.#refresh('when-due')) void this.#tellSoon()
   }
 
   /** While somebody follows. */
@@ -195,7 +213,7 @@ export class LiveViews {
       await this.#context.clock.sleep(LOOK_MS)
       for (const key of this.#untold()) this.#dirty.set(nameOf(key), key)
       this.#sumsDirty = true
-      this.#refresh(true)
+      this.#refresh('now')
     }
   }
 
@@ -212,18 +230,22 @@ export class LiveViews {
   }
 
   /** Makes anew what may have changed, and wakes the followers. False when the sums are left for later. */
-  #refresh(sumsToo: boolean): boolean {
+  #refresh(sumsWhen: 'now' | 'when-due' | 'later'): boolean {
     const { mirror, clock } = this.#context
     const view = this.#context.view()
     if (!this.#built) this.#buildAll()
     for (const { value } of mirror.state.operations.values())
       if (!isOver(value.state)) this.#dirty.set(`operation/${value.id}`, { kind: 'operation', id: value.id })
+    for (const id of [...mirror.unreported.keys(), ...this.#unreported])
+      this.#dirty.set(`guest/${id}`, { kind: 'guest', id })
+    this.#unreported = new Set(mirror.unreported.keys())
     const told: ViewKey[] = []
     for (const key of this.#dirty.values())
       if (key.kind !== 'host' && key.kind !== 'cluster' && this.#update(key, view)) told.push(key)
     this.#dirty.clear()
     const nowMs = clock.monotonicMs()
-    const sums = this.#sumsDirty && (sumsToo || nowMs - this.#sumsAtMs >= SUMS_MS)
+    const isDue = sumsWhen === 'now' || (sumsWhen === 'when-due' && nowMs - this.#sumsAtMs >= SUMS_MS)
+    const sums = this.#sumsDirty && isDue
     if (sums) {
       this.#sumsDirty = false
       this.#sumsAtMs = nowMs
@@ -250,9 +272,11 @@ export class LiveViews {
   #update({ kind, id }: ViewKey, context: ViewContext): boolean {
     const entries = this.#entries.get(kind)!
     const view = this.#make(kind, id, context)
-    if (!view) return entries.delete(id)
-    const json = JSON.stringify(view)
-    if (entries.get(id)?.json === json) return false
+    const json = view && Buffer.from(JSON.stringify(view))
+    if (json && entries.get(id)?.json.equals(json)) return false
+    if (kind === 'guest') this.#sortedGuests = undefined
+    if (!view || !json) return entries.delete(id)
+    keepJson(view, json)
     entries.set(id, { view, json })
     return true
   }

@@ -46,10 +46,7 @@ type Answers = Pick<
 export function storageEndpoints(desk: Desk): Answers {
   const { store, blobs, clock, images } = desk.context
   return {
-    'volume.list': async () =>
-      desk.loaded((state) =>
-        ok({ items: [...state.volumes.values()].map((volume) => volumeView(desk.view(), volume)) }),
-      ),
+    'volume.list': async () => desk.loaded(() => ok({ items: [...desk.liveViews.volumes()] })),
     'volume.show': async ({ params }) => {
       const volume = desk.state.volumes.get(params.volume as VolumeId)
       if (!volume)

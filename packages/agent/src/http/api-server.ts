@@ -27,6 +27,7 @@ import { CLIENT_LIMITS, limitConnections, TokenBuckets, type ClientLimits } from
 import { CLIENT_GONE, digestCheck } from './digest-check.ts'
 import { identify, isKnown, type Identification } from './identify.ts'
 import { parseJson } from './json-body.ts'
+import { jsonOf } from './kept-json.ts'
 import { failureOfThrown, sendProblem } from './problem-reply.ts'
 import { serveWebSockets, type ConnectConsole } from './websocket-server.ts'
 import { byteStream, eventStream, isAsyncIterable } from './streamed-reply.ts'
@@ -286,7 +287,7 @@ async function answer(
   if (endpoint.status === 204) return reply.send()
   const revision = (value as { revision?: unknown }).revision
   if (typeof revision === 'string') reply.header('etag', `"${revision}"`)
-  return reply.type('application/json; charset=utf-8').send(JSON.stringify(value))
+  return reply.type('application/json; charset=utf-8').send(jsonOf(value))
 }
 
 function checked(schema: z.ZodType | undefined, value: unknown, place: 'path' | 'query' | 'body'): unknown {

@@ -20,14 +20,11 @@ export interface AccessDecision {
   readonly by?: AccessPermission
 }
 
-/** `/projects/p/guests/g` -> `/`, `/projects/p`, `/guests/g`: each object is a kind and a name. */
-export function levelsOf(path: string): readonly string[] {
-  const parts = path.split('/').filter(Boolean)
-  const levels = ['/']
-  // `/access` has no name.
-  for (let end = Math.min(2, parts.length); end <= parts.length && parts.length > 0; end += 2)
-    levels.push(ownPath(`/${parts.slice(0, end).join('/')}`))
-  return levels
+/** `/projects/p/guests/g` -> `/projects/p` -> `/`: each object is a kind and a name, but for `/access`. */
+export function levelAbove(path: string): string | undefined {
+  if (path === '/') return undefined
+  const end = path.lastIndexOf('/', path.lastIndexOf('/') - 1)
+  return end > 0 ? path.slice(0, end) : '/'
 }
 
 /** `wallMs`: users and tokens expire. */
@@ -38,18 +35,30 @@ export function decide(
   path: string,
   wallMs: number,
 ): AccessDecision {
-  if (principal.kind === 'root') return { allowed: true, because: `it is root of ${principal.host}` }
+  return decider(records, principal, privilege, wallMs)(path)
+}
+
+/** `decide` for many paths: what the objects have in common, as their project, is looked at once. */
+export function decider(
+  records: AccessRecords,
+  principal: Principal,
+  privilege: Privilege,
+  wallMs: number,
+): (path: string) => AccessDecision {
+  if (principal.kind === 'root') return () => ({ allowed: true, because: `it is root of ${principal.host}` })
   const lapsed = lapsedBecause(records, principal, wallMs)
-  if (lapsed !== undefined) return refused(lapsed)
+  if (lapsed !== undefined) return () => refused(lapsed)
   const userName = principal.kind === 'user' ? principal.name : principal.user
-  const { groupsOf } = indexOf(records)
-  const ofUser = walk(records, privilege, path, [
+  const ofUser = walker(records, privilege, [
     { kind: 'user', names: new Set([userName]) },
-    { kind: 'group', names: groupsOf.get(userName) ?? NONE },
+    { kind: 'group', names: indexOf(records).groupsOf.get(userName) ?? NONE },
   ])
-  if (principal.kind === 'user' || !ofUser.allowed) return ofUser
-  if (!records.tokens.get(tokenKey(principal))?.separated) return ofUser
-  return walk(records, privilege, path, [{ kind: 'token', names: new Set([tokenKey(principal)]) }])
+  if (principal.kind === 'user' || !records.tokens.get(tokenKey(principal))?.separated) return ofUser
+  const ofToken = walker(records, privilege, [{ kind: 'token', names: new Set([tokenKey(principal)]) }])
+  return (path) => {
+    const decision = ofUser(path)
+    return decision.allowed ? ofToken(path) : decision
+  }
 }
 
 /** Why it counts as nobody: gone, disabled or expired; undefined while it is somebody. */
@@ -102,21 +111,31 @@ interface Asker {
 }
 
 /** From the object up; on each level who is named first is asked first. */
-function walk(records: AccessRecords, privilege: Privilege, path: string, askers: readonly Asker[]): AccessDecision {
-  const levels = levelsOf(path)
+function walker(
+  records: AccessRecords,
+  privilege: Privilege,
+  askers: readonly Asker[],
+): (path: string) => AccessDecision {
   const { permissionsOn } = indexOf(records)
-  for (const level of levels.toReversed()) {
-    const there = permissionsOn.get(level)
-    if (!there) continue
-    for (const { kind, names } of askers) {
-      const said = there.filter(
-        ({ subject, propagate }) =>
-          subject.kind === kind && names.has(subject.name) && (propagate || level === levels.at(-1)),
-      )
-      if (said.length > 0) return judge(records, privilege, said)
-    }
+  /** By the level that holds an object. */
+  const inherited = new Map<string, AccessDecision | undefined>()
+  const at = (level: string, isOwn: boolean): AccessDecision | undefined => {
+    const there = permissionsOn.get(ownPath(level))
+    if (there)
+      for (const { kind, names } of askers) {
+        const said = there.filter(
+          ({ subject, propagate }) => subject.kind === kind && names.has(subject.name) && (propagate || isOwn),
+        )
+        if (said.length > 0) return judge(records, privilege, said)
+      }
+    const above = levelAbove(level)
+    if (above === undefined) return undefined
+    if (inherited.has(above)) return inherited.get(above)
+    const decision = at(above, false)
+    inherited.set(above, decision)
+    return decision
   }
-  return refused(`nothing is said of ${path} or of what it lies in`)
+  return (path) => at(path, true) ?? refused(`nothing is said of ${path} or of what it lies in`)
 }
 
 function judge(records: AccessRecords, privilege: Privilege, said: readonly AccessPermission[]): AccessDecision {

@@ -104,6 +104,7 @@ function pathOf(records: Records, kind: string | undefined, name: string): strin
  * guest comes to another project.
  */
 export function ownPath(path: string): string {
+  if (!path.startsWith('/projects/')) return path
   const [, , kind, name] = IN_PROJECT.exec(path) ?? []
   return kind === undefined ? path : `/${kind}/${name}`
 }
