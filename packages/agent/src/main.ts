@@ -12,7 +12,7 @@ import { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
 import { EventWriter } from '@stead/core/host/event-writer.ts'
 import { runHostAgent } from '@stead/core/host/host-agent.ts'
 import type { HostContext } from '@stead/core/host/host-context.ts'
-import type { BlobId, GuestId, HostId, VolumeId } from '@stead/core/model/ids.ts'
+import type { GuestId, HostId, VolumeId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
 import type { Volume } from '@stead/core/model/volume.ts'
 import { ok } from '@stead/core/result.ts'
@@ -35,6 +35,7 @@ import { SysfsHostDevices } from './devices/sysfs-host-devices.ts'
 import { GuardianFence } from './guardian/guardian-fence.ts'
 import { HostContainers } from './container/host-containers.ts'
 import { diskCopies } from './disk-copies.ts'
+import { imageImports } from './image-imports.ts'
 import { ClusterDecisions, decisionCalls } from './cluster-decisions.ts'
 import { DecisionHistory } from './decision-history.ts'
 import { History } from './history.ts'
@@ -54,7 +55,6 @@ import { Companion } from './process/companion.ts'
 import { guardianCompanions } from './process/guardian-companions.ts'
 import { detectAccelerator, detectQemuVersion, processorFor } from './qemu/accelerator.ts'
 import { newestMachineType } from './qemu/machine-type.ts'
-import { ImageImporter } from './images/image-import.ts'
 import { checkKernel } from './qemu/blob-check.ts'
 import { QemuGuestMemory } from './qemu/qemu-guest-memory.ts'
 import { realClock, realRandom } from './real-clock.ts'
@@ -70,8 +70,6 @@ const NBD_PORT_FIRST = 10_809
 /** A change of etcd's leader is seen as calls that hang: giving up on them early is what makes a failover quick. */
 const STORE_CALL_TIMEOUT_MS = 400
 const DEADMAN_WAIT_MS = 5_000
-/** Images are large; small files are there at once. */
-const SPREAD_TIMEOUT_MS = 20 * 60_000
 
 async function main(configPath: string | undefined): Promise<void> {
   if (configPath === undefined) throw new Error('usage: main.ts AGENT.json')
@@ -154,12 +152,8 @@ async function main(configPath: string | undefined): Promise<void> {
   const decisions = new DecisionHistory(join(config.stateDir, 'decisions.sqlite'), log)
   const peers = new Peers(self, mirror, credentials)
   const blobs = new BlobStore(join(config.stateDir, 'blobs'), (blob) => peers.fetchBlob(blob))
-  const importer = new ImageImporter({
-    workFolder: join(config.stateDir, 'imports'),
-    keep: (path, blob) => blobs.take(path, blob),
-    ...(config.guestUser ? { user: config.guestUser } : {}),
-  })
-  await importer.clean()
+  const imports = imageImports({ self, store, mirror, clock, events, log, config, blobs, peers })
+  await imports.clean()
   const volumes = new QsdVolumeHost({
     pools: config.pools.map((pool, index) => ({ ...pool, port: NBD_PORT_FIRST + index })),
     helper,
@@ -263,12 +257,7 @@ async function main(configPath: string | undefined): Promise<void> {
     checkKernel,
     captureDisk: copies.captureDisk,
     dumpContainer: copies.dumpContainer,
-    images: importer,
-    spreadBlobs: async (digests, copies = Infinity) => {
-      const others = peers.online().filter((host) => mirror.state.hosts.get(host)?.value.role === 'compute')
-      const asked = others.slice(0, copies - 1)
-      await Promise.all(asked.map((host) => peers.client(host).callGuest('fetch-blobs', digests, SPREAD_TIMEOUT_MS)))
-    },
+    spreadBlobs: imports.spreadBlobs,
     confirmDead: (host) => confirmDead({ config, store, mirror, member, etcd, verdicts, clock, events }, host),
   })
   const serving: Omit<ApiServerOptions, 'listen'> = {
@@ -294,11 +283,7 @@ async function main(configPath: string | undefined): Promise<void> {
       ...memoryImages.calls,
       ...consoles.calls,
       ...copies.calls,
-      'fetch-blobs': async (input) => {
-        const digests = Array.isArray(input) ? (input as BlobId[]) : []
-        const fetched = await Promise.all(digests.map((digest) => blobs.ensure(digest)))
-        return fetched.find((result) => !result.ok) ?? ok()
-      },
+      ...imports.calls,
     },
     pipes: { ...consoles.pipes, ...memoryImages.pipes },
     streams: {
@@ -344,6 +329,7 @@ async function main(configPath: string | undefined): Promise<void> {
   if (config.role === 'compute') work.push(keepRegistered(registration, signal))
   work.push(runHostAgent({ context, arrivals, role: config.role, detectionMs: config.detectionMs }, signal))
   work.push(guests.keep(signal))
+  work.push(imports.worker.run(signal))
   work.push(keepBlobsTidy({ directory: join(config.stateDir, 'blobs'), mirror, clock, log }, signal))
   work.push(
     keepHouse(

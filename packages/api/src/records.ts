@@ -16,6 +16,7 @@ import type { Project } from '@stead/core/model/project.ts'
 import type { Rule } from '@stead/core/model/rule.ts'
 import type { Snapshot } from '@stead/core/model/snapshot.ts'
 import type { Operation } from '@stead/core/model/operation.ts'
+import type { ImageImport } from '@stead/core/model/image-import.ts'
 import type { Image, Removal, Volume } from '@stead/core/model/volume.ts'
 import { failure } from '@stead/core/errors.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
@@ -24,6 +25,7 @@ import { containerHostSchema, containerSchema } from './container-records.ts'
 import { z } from 'zod'
 import { blobIdSchema } from './blob-id-schema.ts'
 import { nicLimitsSchema } from './hardware-records.ts'
+import { imageDiskSchema, imageImportSchema, imageSchema } from './image-records.ts'
 import { describeIssues } from './issues.ts'
 import { lifecycleSchema } from './lifecycle-records.ts'
 import { mediaSchema } from './media-schema.ts'
@@ -43,14 +45,7 @@ import { projectName, projectSchema } from './project-records.ts'
 import { grantSchema, observationSchema } from './run-records.ts'
 import { ruleSchema } from './rule-records.ts'
 import { snapshotScheduleSchema, snapshotSchema } from './snapshot-records.ts'
-import { rootFactsSchema } from './template-records.ts'
 import { volumeSchema } from './volume-records.ts'
-
-const imageDiskSchema = z.object({
-  blob: blobIdSchema,
-  format: z.enum(['raw', 'qcow2']),
-  virtualSizeBytes: wholeNumber(),
-})
 
 export const settingsSchema = z.object({
   id: z.string().describe("The cluster's UUID"),
@@ -296,29 +291,6 @@ export const removalSchema = z.object({
   otherPool: z.string().exactOptional().describe('It has a file there too'),
 })
 
-/** A disk image, a CD or a container template's root under a name. */
-export const imageSchema = z.object({
-  name: z.string(),
-  kind: z
-    .enum(['disk', 'iso', 'root'])
-    .exactOptional()
-    .describe('`disk` when absent; an `iso` lies in a CD drive, a `root` is the file system of containers'),
-  root: rootFactsSchema.exactOptional().describe('Of kind `root`'),
-  blob: blobIdSchema,
-  format: z.enum(['raw', 'qcow2']),
-  virtualSizeBytes: bytes('Size of the disk that it fills'),
-  project: projectName.exactOptional(),
-  moreDisks: z
-    .array(imageDiskSchema)
-    .exactOptional()
-    .describe('Of a machine with several disks: those after the first'),
-  hardware: z
-    .object({ memoryBytes: wholeNumber().exactOptional(), cpus: wholeNumber().exactOptional() })
-    .exactOptional()
-    .describe('What the machine had that was imported'),
-  createdAt: wallMs('When it was imported'),
-})
-
 /** A schema's output as the model writes its types: read-only all the way down. */
 export type Frozen<T> = T extends string | number | boolean | bigint | null | undefined
   ? T
@@ -351,6 +323,7 @@ export type RecordsMatchModel = Checked<
     Same<SchemaOf<typeof removalSchema>, Removal>,
     Same<SchemaOf<typeof snapshotSchema>, Snapshot>,
     Same<SchemaOf<typeof imageSchema>, Image>,
+    Same<SchemaOf<typeof imageImportSchema>, ImageImport>,
     Same<SchemaOf<typeof userSchema>, User>,
     Same<SchemaOf<typeof groupSchema>, Group>,
     Same<SchemaOf<typeof roleSchema>, Role>,
@@ -387,6 +360,7 @@ export const recordDecoder = {
   removal: decoderOf('removal', removalSchema),
   snapshot: decoderOf('snapshot', snapshotSchema),
   image: decoderOf('image', imageSchema),
+  imageImport: decoderOf('image import', imageImportSchema),
   operation: decoderOf('operation', operationSchema),
   user: decoderOf('user', userSchema),
   group: decoderOf('group', groupSchema),

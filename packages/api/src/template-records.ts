@@ -1,7 +1,7 @@
 /** What is known of the root file system of a container template, as it is kept and shown. */
 import { z } from 'zod'
 import { containerSystemSchema } from './container-records.ts'
-import { bytes } from './record-values.ts'
+import { bytes, wholeNumber } from './record-values.ts'
 
 export const rootFactsSchema = z.object({
   system: containerSystemSchema,
@@ -13,6 +13,10 @@ export const rootFactsSchema = z.object({
     .describe('What the archive was: of the files themselves, of layers, or a container saved by some system'),
   files: z.number().int(),
   contentBytes: bytes('Of all files together'),
+  devicesLeftOut: z
+    .object({ count: wholeNumber(), first: z.string() })
+    .exactOptional()
+    .describe('Devices that the archive held: how many, and the first of them'),
   process: z
     .object({
       environment: z.array(z.string()),

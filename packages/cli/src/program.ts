@@ -81,7 +81,7 @@ function addSharedOptions(command: Command): void {
     .option('--json', 'short for --output json')
     .option('--no-wait', 'do not wait until the work is done')
     .option('--wait', 'wait until the work is done (the default)')
-    .option('--timeout <duration>', 'how long to wait: 30s, 2m', '60s')
+    .option('--timeout <duration>', 'how long to wait: 30s, 2m; 60s when absent, longer for imports')
     .option('--what-if', 'change nothing; show what it would do')
     .option('--foreseen <token>', 'as --what-if showed it, where the policy demands it')
     .option('--explain', 'print the reasons of the last decision as well')

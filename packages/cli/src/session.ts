@@ -97,6 +97,7 @@ export class Session {
   readonly format: OutputFormat
   readonly wait: boolean
   readonly waitTimeoutMs: number
+  readonly isTimeoutGiven: boolean
   readonly explain: boolean
   readonly #foresight: { readonly whatIf?: boolean; readonly foreseen?: string }
   readonly #interrupted = new AbortController()
@@ -105,6 +106,7 @@ export class Session {
     this.terminal = terminal
     this.format = outputFormat(options)
     this.wait = options.wait ?? true
+    this.isTimeoutGiven = options.timeout !== undefined
     this.waitTimeoutMs = parseDuration(options.timeout ?? '60s', '--timeout')
     this.explain = options.explain ?? false
     const { whatIf, foreseen } = options

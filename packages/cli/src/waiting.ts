@@ -9,12 +9,24 @@ import { Interrupted, type Session } from './session.ts'
 /** One long poll; short enough that a host that dies meanwhile is noticed soon. */
 const POLL_MS = 2000
 
-/** The finished operation; throws its failure. Returns at once what was given with `--no-wait`. */
-export async function settle(session: Session, client: Client, started: OperationView): Promise<OperationView> {
+/** An import reads and writes whole disks. */
+export const IMPORT_PATIENCE_MS = 3_600_000
+
+/**
+ * The finished operation; throws its failure. Returns at once what was given with `--no-wait`. `patienceMs`: of work
+ * that takes longer than most, when no `--timeout` is given.
+ */
+export async function settle(
+  session: Session,
+  client: Client,
+  started: OperationView,
+  patienceMs = 0,
+): Promise<OperationView> {
   if (!session.wait) return started
   const bar = new ProgressBar(session)
   const look = `stead operation show ${started.id}`
-  const until = performance.now() + session.waitTimeoutMs
+  const timeoutMs = session.isTimeoutGiven ? session.waitTimeoutMs : Math.max(session.waitTimeoutMs, patienceMs)
+  const until = performance.now() + timeoutMs
   let operation = started
   try {
     for (;;) {
@@ -25,7 +37,7 @@ export async function settle(session: Session, client: Client, started: Operatio
       const leftMs = until - performance.now()
       if (session.signal.aborted) throw interrupted(look)
       if (leftMs <= 0) {
-        const message = `Not finished after ${Math.round(session.waitTimeoutMs / 1000)} s (${operation.message}); the work goes on`
+        const message = `Not finished after ${Math.round(timeoutMs / 1000)} s (${operation.message}); the work goes on`
         throw new FailureError(failure('timeout', message, { hint: `See \`${look}\`, or wait longer with --timeout.` }))
       }
       const waitMs = Math.max(1, Math.min(POLL_MS, Math.ceil(leftMs)))

@@ -22,6 +22,7 @@ import { projectEndpoints } from './project-endpoints.ts'
 import { replicaMoveEndpoints } from './replica-move-endpoints.ts'
 import { ruleEndpoints } from './rule-endpoints.ts'
 import { snapshotEndpoints } from './snapshot-endpoints.ts'
+import { imageEndpoints } from './image-endpoints.ts'
 import { storageEndpoints } from './storage-endpoints.ts'
 import { templateEndpoints } from './template-endpoints.ts'
 import { tokenEndpoints } from './token-endpoints.ts'
@@ -40,6 +41,7 @@ export function createApiBackend(context: BackendContext): ApiBackend {
     ...snapshotEndpoints(desk),
     ...hardwareEndpoints(desk),
     ...storageEndpoints(desk),
+    ...imageEndpoints(desk),
     ...replicaMoveEndpoints(desk),
     ...templateEndpoints(desk),
     ...containerTemplateEndpoints(desk),

@@ -36,6 +36,7 @@ const COLLECTIONS = [
   'decisions',
   'rules',
   'images',
+  'imports',
   'operations',
   'users',
   'groups',
@@ -114,18 +115,6 @@ export class TestBackend {
       checkKernel: async () => ok(),
       captureDisk: async () => fail(failure('not_found', 'no disk')),
       dumpContainer: (host, order) => this.dumpContainer(host, order),
-      images: {
-        import: async () => ok({ kind: 'disk', disks: [] }),
-        importRoot: async ({ source }) =>
-          ok({
-            disk: { blob: source, format: 'raw', virtualSizeBytes: 2 ** 23 },
-            facts: {
-              ...{ system: { haltSignal: 'SIGUSR1' }, os: 'Tiny 1', architecture: 'amd64', form: 'root' },
-              ...{ sourceDigest: source.slice(7), files: 3, contentBytes: 2 ** 21 },
-            },
-            leftOut: ['dev/null'],
-          }),
-      },
       spreadBlobs: async () => {},
       confirmDead: async () => ok(),
     })

@@ -1,32 +1,40 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { ClusterFixture } from '@stead/core/ha/cluster-fixture.ts'
+import { finishedImport } from '@stead/core/host/import-records.ts'
 import type { GuestId, HostId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
 import { realClock } from '../real-clock.ts'
 import { TestBackend } from './backend-fixture.ts'
 
 const ARCHIVE = `sha256:${'a'.repeat(64)}`
+const FIGURES = { sourceDigest: ARCHIVE.slice(7), files: 3, contentBytes: 2 ** 21 }
 const TODAY = new Date().toISOString().slice(0, 10)
 
 const backendFor = (context: TestContext) => TestBackend.start(context, new ClusterFixture(2, { witness: true }))
 
-/** Answers once the backend's own copy has it. */
+/** As the host that the import's record names makes it. Answers once the backend's own copy has it. */
 async function imported(backend: TestBackend, name: string, version?: string) {
   const body = { name, blob: ARCHIVE, ...(version === undefined ? {} : { version }) }
   const { template } = await backend.must('template.import', { body })
-  const key = `${template.name}@${template.version}`
-  await backend.mirror.until((state) => state.images.has(key), realClock.sleep(5_000))
-  return template
+  const { mirror, store } = backend
+  const seen = mirror.state.imports.get(template)!
+  const system = { haltSignal: 'SIGUSR1' }
+  const root = { ...{ system, os: 'Tiny 1', architecture: 'amd64', form: 'root' as const }, ...FIGURES }
+  const disk = { blob: seen.value.source, format: 'raw' as const, virtualSizeBytes: 2 ** 23 }
+  const image = { name: template, kind: 'root' as const, ...disk, root, createdAt: realClock.wallMs() }
+  const context = { mirror, clock: realClock, events: { writesFor: () => [] } as never }
+  const made = await store.transact(finishedImport(context, seen, image, 'it is on h1'))
+  assert.ok(made.ok && made.value.committed)
+  await mirror.until((state) => state.images.has(template), realClock.sleep(5_000))
+  return await backend.must('template.show', { params: { template } })
 }
 
 test('a template is kept as an image of kind root, with what is known of it', async (context) => {
   const backend = await backendFor(context)
-  const made = await backend.must('template.import', { body: { name: 'tiny', version: '1', blob: ARCHIVE } })
-  assert.deepEqual([made.template.name, made.template.version, made.template.newest], ['tiny', '1', true])
-  assert.deepEqual([made.template.sourceDigest, made.template.system.haltSignal], [ARCHIVE.slice(7), 'SIGUSR1'])
-  assert.deepEqual(made.leftOut, ['dev/null'])
-  await backend.mirror.until((state) => state.images.has('tiny@1'), realClock.sleep(5_000))
+  const made = await imported(backend, 'tiny', '1')
+  assert.deepEqual([made.name, made.version, made.newest], ['tiny', '1', true])
+  assert.deepEqual([made.sourceDigest, made.system.haltSignal], [ARCHIVE.slice(7), 'SIGUSR1'])
   const [image] = (await backend.must('image.list')).items
   assert.deepEqual([image?.kind, image?.name, image?.root?.os], ['root', 'tiny@1', 'Tiny 1'])
 })

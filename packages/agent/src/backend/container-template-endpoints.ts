@@ -8,23 +8,21 @@ import {
   templateNameOf,
   type TemplateImage,
 } from '@stead/core/model/container-template.ts'
+import { imageSubject } from '@stead/core/model/image-import.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { ApiBackend } from '../http/backend.ts'
 import type { Desk } from './desk.ts'
-import { guestsSharing, IMAGE_COPIES, largestPoolBytes, spreadFiles } from './storage-endpoints.ts'
+import { guestsSharing, importChange } from './image-endpoints.ts'
 import { rootFactsView } from './views.ts'
 
-const OWN_COPY_MS = 1_000
-/** A root with more is no template: ext4 itself needs a quarter of a kilobyte for each. */
-const FILES_MAX = 2_000_000
 /** Of one day, without versions of their own. */
 const IMPORTS_A_DAY_MAX = 100
 
 type Answers = Pick<ApiBackend, 'template.list' | 'template.show' | 'template.import' | 'template.delete'>
 
 export function containerTemplateEndpoints(desk: Desk): Answers {
-  const { store, blobs, clock, images, mirror } = desk.context
+  const { store, clock } = desk.context
   return {
     'template.list': async () =>
       desk.loaded((state) => {
@@ -35,30 +33,21 @@ export function containerTemplateEndpoints(desk: Desk): Answers {
       const image = findTemplate(desk, params.template)
       return image.ok ? ok(templateView(desk.state, image.value.value)) : image
     },
-    'template.import': async ({ body }) => {
-      const version = body.version ?? versionOfDay(desk.state, body.name, clock.wallMs())
-      const name = templateImageName(body.name, version)
-      if (desk.state.images.has(name)) return versionTaken(name)
-      const path = await blobs.ensure(body.blob)
-      if (!path.ok) return path
-      const imported = await images.importRoot({
-        ...{ path: path.value, source: body.blob, filesMax: FILES_MAX, bytesMax: largestPoolBytes(desk.state) },
-        ...(body.init ? { init: body.init } : {}),
-        ...(body.haltSignal === undefined ? {} : { haltSignal: body.haltSignal }),
+    'template.import': async ({ body }, request) => {
+      const { init, haltSignal } = body
+      const target = {
+        kind: 'root',
+        ...(init ? { init } : {}),
+        ...(haltSignal === undefined ? {} : { haltSignal }),
+      } as const
+      // Each try looks anew: another import of today may have taken the version.
+      const operation = await desk.change(request, () => {
+        const version = body.version ?? versionOfDay(desk.state, body.name, clock.wallMs())
+        return importChange(desk, templateImageName(body.name, version), body.blob, target)
       })
-      if (!imported.ok) return imported
-      const { disk, facts, leftOut } = imported.value
-      const image: TemplateImage = { name, kind: 'root', ...disk, root: facts, createdAt: clock.wallMs() }
-      await spreadFiles(desk, [disk.blob], IMAGE_COPIES)
-      const outcome = await store.transact({
-        compares: [{ key: KEYS.image(name), modRevision: 0n }],
-        writes: [{ kind: 'put', key: KEYS.image(name), value: JSON.stringify(image) }],
-      })
-      if (!outcome.ok) return outcome
-      if (!outcome.value.committed) return versionTaken(name)
-      // Who makes a container of it next, here, must find it.
-      await mirror.until((state) => state.images.has(name), clock.sleep(OWN_COPY_MS))
-      return ok({ template: templateView(desk.state, image, true), leftOut: [...leftOut] })
+      if (!operation.ok) return operation
+      const template = operation.value.subject.slice(imageSubject('').length)
+      return ok({ template, ...(await desk.started(operation.value)) })
     },
     'template.delete': async ({ params }) => {
       const image = findTemplate(desk, params.template)
@@ -91,29 +80,22 @@ function findTemplate(desk: Desk, name: string): Result<Versioned<TemplateImage>
   })
 }
 
-function templateView(state: ClusterState, image: TemplateImage, newest?: boolean) {
+function templateView(state: ClusterState, image: TemplateImage) {
   const { blob, virtualSizeBytes, createdAt, root } = image
   const { name, version } = templateNameOf(image)
   return {
-    ...{ name, version, newest: newest ?? templateByName(state.images, name)?.value.name === image.name },
+    ...{ name, version, newest: templateByName(state.images, name)?.value.name === image.name },
     ...{ blob, imageBytes: virtualSizeBytes, createdAt, ...rootFactsView(root) },
   }
 }
 
 /** `2026-11-22`, and `2026-11-22.2` for the second of that day. */
-function versionOfDay({ images }: ClusterState, name: string, wallMs: number): string {
+function versionOfDay({ images, imports }: ClusterState, name: string, wallMs: number): string {
   const day = new Date(wallMs).toISOString().slice(0, 10)
   for (let count = 1; count < IMPORTS_A_DAY_MAX; count++) {
     const version = count === 1 ? day : `${day}.${count}`
-    if (!images.has(templateImageName(name, version))) return version
+    const image = templateImageName(name, version)
+    if (!images.has(image) && !imports.has(image)) return version
   }
   return day
-}
-
-function versionTaken(name: string) {
-  return fail(
-    failure('name_taken', `There is a template ${name} already`, {
-      hint: 'Give another --version, or delete that one first: `stead template delete`',
-    }),
-  )
 }

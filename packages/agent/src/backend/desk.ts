@@ -24,7 +24,6 @@ import type { ClusterDecisions } from '../cluster-decisions.ts'
 import type { DumpedContainer, DumpOrder } from '../container/container-dumps.ts'
 import type { History } from '../history.ts'
 import type { RequestContext } from '../http/backend.ts'
-import type { ImageImporter } from '../images/image-import.ts'
 import { admitChange, isJudged } from './admission-check.ts'
 import { ADMISSION_TRIES, AdmissionTurns, takingTurn } from './admission-turn.ts'
 import { commitChange, type Change } from './change.ts'
@@ -73,13 +72,8 @@ export interface BackendContext {
   readonly captureDisk: (host: HostId, volume: VolumeId, pool: string) => Promise<Result<ImageDisk>>
   /** A container as a file in that host's blobs. */
   readonly dumpContainer: (host: HostId, order: DumpOrder) => Promise<Result<DumpedContainer>>
-  /** What makes images of uploads. */
-  readonly images: Pick<ImageImporter, 'import' | 'importRoot'>
-  /**
-   * Has hosts that are up and run guests fetch these files, so that a failover finds them: all of them, or until so many
-   * hosts have them, this one included.
-   */
-  readonly spreadBlobs: (blobs: readonly BlobId[], copies?: number) => Promise<void>
+  /** Has all hosts that are up and run guests fetch these files, so that a failover finds them. */
+  readonly spreadBlobs: (blobs: readonly BlobId[]) => Promise<void>
   /** `failover --confirm-dead`, which must work without the store. */
   readonly confirmDead: (host: HostId) => Promise<Result<void>>
 }

@@ -118,6 +118,11 @@ export class BlobStore {
     return fetching
   }
 
+  /** Whoever has it open goes on reading it. */
+  async remove(blob: BlobId): Promise<void> {
+    await rm(this.#path(blob), { force: true })
+  }
+
   async sizeBytes(blob: BlobId): Promise<number> {
     return (await stat(this.#path(blob))).size
   }

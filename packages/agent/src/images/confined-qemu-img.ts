@@ -21,6 +21,10 @@ export interface Confinement {
   /** Largest file that may be written, bytes. */
   readonly fileBytesMax: number
   readonly timeoutMs: number
+  /** Aborted: the program is killed. */
+  readonly signal?: AbortSignal
+  /** What it prints, piece by piece. */
+  readonly onOutput?: (text: string) => void
 }
 
 /** qemu-img needs 100 MiB; threads' stacks count too. */
@@ -36,25 +40,32 @@ export function imageOptions({ path, format, offset, sizeBytes }: ImageWindow): 
 
 /** What it printed, also when `check` found something to say (exit codes 2 and 3). */
 export function confinedQemuImg(args: readonly string[], limits: Confinement): Promise<Result<string>> {
-  const { user, fileBytesMax, timeoutMs } = limits
+  const { user, fileBytesMax, timeoutMs, signal, onOutput } = limits
   const become = user
-    ? ['setpriv', `--reuid=${user.uid}`, `--regid=${user.gid}`, '--clear-groups', '--no-new-privs']
-    : ['setpriv', '--no-new-privs']
+    ? ['setpriv', '--pdeathsig=KILL', `--reuid=${user.uid}`, `--regid=${user.gid}`, '--clear-groups', '--no-new-privs']
+    : ['setpriv', '--pdeathsig=KILL', '--no-new-privs']
+  // It ends with the agent: one that goes on would write into a folder that the next agent has cleared.
   const command = [
     ...become,
     ...['prlimit', `--as=${ADDRESS_SPACE_BYTES}`, `--cpu=${Math.ceil(timeoutMs / 1000)}`, `--fsize=${fileBytesMax}`],
     ...['--nofile=64', '--core=0', '--', 'qemu-img', ...args],
   ]
   return new Promise((resolve) => {
-    execFile(
+    const kill = () => void child.kill('SIGKILL')
+    const child = execFile(
       command[0] ?? '',
       command.slice(1),
       { timeout: timeoutMs, killSignal: 'SIGKILL', maxBuffer: OUTPUT_BYTES_MAX, env: { PATH: process.env['PATH'] } },
       (error, stdout, stderr) => {
+        signal?.removeEventListener('abort', kill)
         if (!error || (args[0] === 'check' && stdout.trim().startsWith('{'))) return resolve(ok(stdout))
         resolve(fail(refusal(args[0] ?? '', stderr.trim() || error.message, error)))
       },
     )
+    // `execFile`'s own way would be SIGTERM, and an answer before the program has ended.
+    signal?.addEventListener('abort', kill)
+    if (signal?.aborted) kill()
+    if (onOutput) child.stdout?.on('data', (text: Buffer | string) => onOutput(String(text)))
   })
 }
 

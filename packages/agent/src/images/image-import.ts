@@ -10,12 +10,14 @@ import { chown, lstat, mkdir, open, rm, statfs, type FileHandle } from 'node:fs/
 import { join } from 'node:path'
 import { failure } from '@stead/core/errors.ts'
 import type { BlobId } from '@stead/core/model/ids.ts'
+import type { ImportProgress, UploadFormat } from '@stead/core/model/image-import.ts'
 import type { ImageDisk, ImageHardware } from '@stead/core/model/volume.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { digestOfFile } from '../blobs/file-digest.ts'
 import { confinedQemuImg, imageOptions, type Confinement, type ImageWindow } from './confined-qemu-img.ts'
 import { checkQcow2, checkVmdk } from './image-headers.ts'
-import { formatByContent, HEAD_BYTES, type DiskFormat, type UploadFormat } from './image-magic.ts'
+import { formatByContent, HEAD_BYTES } from './image-magic.ts'
+import { importTimeoutMs, UNWATCHED, type ImportTask } from './import-task.ts'
 import { parseOvf } from './ovf.ts'
 import { importRootArchive, type ImportedRoot, type RootRequest } from './root-archive.ts'
 import { tarMembers, type TarMember } from './tar-members.ts'
@@ -44,7 +46,6 @@ export interface ImportedImage {
   readonly hardware?: ImageHardware
 }
 
-const IMPORT_TIMEOUT_MS = 20 * 60_000
 const QUESTION_TIMEOUT_MS = 60_000
 const RESERVE_BYTES = 256 * 2 ** 20
 const OVF_BYTES_MAX = 4 * 2 ** 20
@@ -63,7 +64,8 @@ export class ImageImporter {
     await mkdir(this.#options.workFolder, { recursive: true, mode: 0o711 })
   }
 
-  async import(request: ImportRequest): Promise<Result<ImportedImage>> {
+  async import(request: ImportRequest, task: ImportTask = UNWATCHED): Promise<Result<ImportedImage>> {
+    task.tell({ step: 'checking' })
     const { path, format } = request
     let file: FileHandle
     try {
@@ -79,20 +81,22 @@ export class ImageImporter {
     const mismatch = formatMismatch(format, real)
     if (mismatch) return fail(mismatch)
     if (format === 'iso') return ok({ kind: 'iso', disks: [] })
-    if (format === 'ova') return await this.#importOva(request, size, read)
-    const disk = await this.#importDisk({ path, format, offset: 0, sizeBytes: size }, request.virtualSizeMax, read)
+    if (format === 'ova') return await this.#importOva(request, size, read, task)
+    const window = { path, format, offset: 0, sizeBytes: size }
+    const disk = await this.#importDisk(window, request.virtualSizeMax, read, task)
     return disk.ok ? ok({ kind: 'disk', disks: [disk.value] }) : disk
   }
 
   /** An archive of a root file system; see `root-archive.ts`. */
-  importRoot(request: RootRequest): Promise<Result<ImportedRoot>> {
-    return importRootArchive({ reserveBytes: RESERVE_BYTES, ...this.#options }, request)
+  importRoot(request: RootRequest, task: ImportTask = UNWATCHED): Promise<Result<ImportedRoot>> {
+    return importRootArchive({ reserveBytes: RESERVE_BYTES, ...this.#options }, request, task)
   }
 
   async #importOva(
     request: ImportRequest,
     fileBytes: number,
     read: (offset: number, length: number) => Promise<Buffer>,
+    task: ImportTask,
   ): Promise<Result<ImportedImage>> {
     const members = await tarMembers(read, fileBytes)
     if (!members.ok) return members
@@ -115,7 +119,9 @@ export class ImageImporter {
         return fail(failure('invalid_image', `The OVA is refused: ${name} ${what}`))
       }
       const window = { path: request.path, format, offset: member.offset, sizeBytes: member.sizeBytes }
-      const disk = await this.#importDisk(window, request.virtualSizeMax, inside)
+      const which = { number: disks.length + 1, of: machine.value.disks.length }
+      const tell = (progress: ImportProgress) => task.tell({ ...progress, disk: which })
+      const disk = await this.#importDisk(window, request.virtualSizeMax, inside, { ...task, tell })
       if (!disk.ok) return disk
       disks.push(disk.value)
     }
@@ -128,6 +134,7 @@ export class ImageImporter {
     window: ImageWindow,
     virtualSizeMax: number,
     read: (offset: number, length: number) => Promise<Buffer>,
+    task: ImportTask,
   ): Promise<Result<ImageDisk>> {
     const said = await sizeByHeader(window, read)
     if (!said.ok) return said
@@ -137,19 +144,26 @@ export class ImageImporter {
     try {
       await mkdir(folder, { mode: 0o700 })
       if (user) await chown(folder, user.uid, user.gid)
-      return await this.#convert(window, virtualSizeMax, join(folder, 'disk.qcow2'))
+      return await this.#convert(window, virtualSizeMax, join(folder, 'disk.qcow2'), task)
     } finally {
       await rm(folder, { recursive: true, force: true })
     }
   }
 
-  async #convert(window: ImageWindow, virtualSizeMax: number, target: string): Promise<Result<ImageDisk>> {
+  async #convert(
+    window: ImageWindow,
+    virtualSizeMax: number,
+    target: string,
+    { signal, tell, made }: ImportTask,
+  ): Promise<Result<ImageDisk>> {
     const { user, workFolder, keep, reserveBytes = RESERVE_BYTES } = this.#options
     const limits = (fileBytesMax: number, timeoutMs: number): Confinement => ({
       fileBytesMax,
-      timeoutMs,
+      ...{ timeoutMs, signal },
       ...(user ? { user } : {}),
     })
+    const timeoutMs = importTimeoutMs(window.sizeBytes)
+    tell({ step: 'checking' })
     const source = imageOptions(window)
     const asking = limits(0, QUESTION_TIMEOUT_MS)
     const described = await json<QemuImageInfo>(['info', '--output=json', '--image-opts', source], asking)
@@ -164,7 +178,7 @@ export class ImageImporter {
     if (window.format !== 'raw') {
       const checked = await json<QemuImageCheck>(
         ['check', '--output=json', '--image-opts', source],
-        limits(0, IMPORT_TIMEOUT_MS),
+        limits(0, timeoutMs),
       )
       if (!checked.ok) return checked
       const { corruptions = 0, 'check-errors': errors = 0 } = checked.value
@@ -177,7 +191,7 @@ export class ImageImporter {
     }
     const measured = await json<{ readonly required: number }>(
       ['measure', '--output=json', '-O', 'qcow2', '--image-opts', source],
-      limits(0, IMPORT_TIMEOUT_MS),
+      limits(0, timeoutMs),
     )
     if (!measured.ok) return measured
     const { bavail, bsize } = await statfs(workFolder)
@@ -192,15 +206,24 @@ export class ImageImporter {
           },
         ),
       )
-    const converted = await confinedQemuImg(
-      ['convert', '--image-opts', '-O', 'qcow2', source, target],
+    const totalBytes = virtualSizeBytes
+    tell({ step: 'converting', doneBytes: 0, totalBytes })
+    const converted = await confinedQemuImg(['convert', '-p', '--image-opts', '-O', 'qcow2', source, target], {
       // Tables are preallocated in whole clusters.
-      limits(measured.value.required + 2 ** 20, IMPORT_TIMEOUT_MS),
-    )
+      ...limits(measured.value.required + 2 ** 20, importTimeoutMs(virtualSizeBytes)),
+      onOutput: (text) => {
+        const percent = percentIn(text)
+        if (percent !== undefined)
+          tell({ step: 'converting', doneBytes: Math.round((percent / 100) * totalBytes), totalBytes })
+      },
+    })
     if (!converted.ok) return converted
     // Whoever could have exchanged it has ended.
     if (!(await lstat(target)).isFile()) return fail(failure('invalid_image', 'The image could not be converted'))
-    const blob = await digestOfFile(target)
+    const { size } = await lstat(target)
+    const onBytes = (doneBytes: number) => tell({ step: 'digesting', doneBytes, totalBytes: size })
+    const blob = await digestOfFile(target, { signal, onBytes })
+    await made(blob)
     const kept = await keep(target, blob)
     return kept.ok ? ok({ blob, format: 'qcow2', virtualSizeBytes }) : kept
   }
@@ -277,6 +300,12 @@ async function json<T>(args: readonly string[], limits: Confinement): Promise<Re
   }
 }
 
+/** As `-p` prints it: `    (12.34/100%)`. The last one of a piece. */
+function percentIn(text: string): number | undefined {
+  const found = [...text.matchAll(/\((\d+(?:\.\d+)?)\/100%\)/g)].at(-1)?.[1]
+  return found === undefined ? undefined : Number(found)
+}
+
 async function readAt(file: FileHandle, offset: number, length: number): Promise<Buffer> {
   const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, offset)
   return buffer.subarray(0, bytesRead)
@@ -293,5 +322,3 @@ interface QemuImageCheck {
   readonly corruptions?: number
   readonly 'check-errors'?: number
 }
-
-export type { DiskFormat, UploadFormat }

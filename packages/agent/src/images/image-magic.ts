@@ -1,7 +1,7 @@
 /** What a file is, by its own first bytes. QEMU never guesses a format; this only checks what the administrator said. */
+import type { UploadFormat } from '@stead/core/model/image-import.ts'
 
-export type DiskFormat = 'raw' | 'qcow2' | 'vmdk' | 'vhdx'
-export type UploadFormat = DiskFormat | 'ova' | 'iso'
+export type DiskFormat = Exclude<UploadFormat, 'ova' | 'iso'>
 
 /** How much of a file's beginning is looked at: an ISO tells its kind only at 32 KiB. */
 export const HEAD_BYTES = 33 * 1024

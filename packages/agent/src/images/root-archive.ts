@@ -12,6 +12,7 @@ import type { BlobId } from '@stead/core/model/ids.ts'
 import type { ImageDisk } from '@stead/core/model/volume.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { digestOfFile } from '../blobs/file-digest.ts'
+import { UNWATCHED, type ImportTask } from './import-task.ts'
 import { applyLayers, isOciArchive, readOciImage } from './oci-layers.ts'
 import { inspectRoot, textInside, type FoundRoot } from './root-facts.ts'
 import { hostFailure, makeRootImage, measureRoot } from './root-file-system.ts'
@@ -70,16 +71,17 @@ interface Recognised {
 export async function importRootArchive(
   options: RootArchiveOptions,
   request: RootRequest,
+  task: ImportTask = UNWATCHED,
 ): Promise<Result<ImportedRoot>> {
   const folder = join(options.workFolder, randomUUID())
   try {
     await mkdir(folder)
     // Whatever the umask says: the namespace's root has no rights here but to pass.
     await chmod(folder, 0o711)
-    const opened = await ScratchNamespace.open(folder)
+    const opened = await ScratchNamespace.open(folder, task.signal)
     if (!opened.ok) return opened
     await using scratch = opened.value
-    return await importInside(scratch, options, request)
+    return await importInside(scratch, options, request, task)
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException
     if (code === undefined) throw cause
@@ -91,7 +93,9 @@ async function importInside(
   scratch: ScratchNamespace,
   options: RootArchiveOptions,
   request: RootRequest,
+  { signal, tell, made }: ImportTask,
 ): Promise<Result<ImportedRoot>> {
+  tell({ step: 'unpacking' })
   const { bavail, bsize } = await statfs(options.workFolder)
   const limits: RootLimits = {
     filesMax: request.filesMax,
@@ -99,7 +103,9 @@ async function importInside(
     // The files, and then the image of them.
     roomBytes: Math.floor((bavail * bsize - options.reserveBytes) / 2),
   }
-  const unpacked = await unpackRoot(scratch, request.path, limits)
+  const unpacked = await unpackRoot(scratch, request.path, limits, (doneBytes) =>
+    tell({ step: 'unpacking', doneBytes }),
+  )
   if (!unpacked.ok) return unpacked
   const { root, form, config, leftOut, process } = unpacked.value
   const found = await inspectRoot(root)
@@ -107,6 +113,7 @@ async function importInside(
   if (!start.ok) return start
   const contents = await measureRoot(scratch, root)
   if (!contents.ok) return contents
+  tell({ step: 'writing' })
   const image = await makeRootImage(scratch, {
     root,
     imageFolder: await scratch.folder('image'),
@@ -114,7 +121,9 @@ async function importInside(
   })
   if (!image.ok) return image
   const { path, sizeBytes } = image.value
-  const blob = await digestOfFile(path)
+  const onBytes = (doneBytes: number) => tell({ step: 'digesting', doneBytes, totalBytes: sizeBytes })
+  const blob = await digestOfFile(path, { signal, onBytes })
+  await made(blob)
   const kept = await options.keep(path, blob)
   if (!kept.ok) return kept
   return ok({
@@ -134,9 +143,10 @@ async function unpackRoot(
   scratch: ScratchNamespace,
   path: string,
   limits: RootLimits,
+  onBytes: (bytes: number) => void,
 ): Promise<Result<Recognised & { readonly leftOut: readonly string[] }>> {
   const tree = await scratch.folder('tree')
-  const judge = new RootJudge(limits)
+  const judge = new RootJudge(limits, onBytes)
   const unpacked = await unpackArchive(scratch, { path, folder: tree, judge: judge.judge })
   if (!unpacked.ok) return unpacked
   const recognised = await recognise(tree)
@@ -146,7 +156,7 @@ async function unpackRoot(
   if (!image.ok) return image
   const { layers, ...start } = image.value
   const root = await scratch.folder('root')
-  const whole = new RootJudge(limits)
+  const whole = new RootJudge(limits, onBytes)
   const applied = await applyLayers(scratch, tree, layers, root, whole)
   return applied.ok ? ok({ form: 'oci', root, ...start, leftOut: whole.leftOut }) : applied
 }

@@ -29,11 +29,14 @@ export class RootJudge {
   readonly #limits: RootLimits
   readonly #kinds = new Map<string, Kind>()
   readonly #leftOut: string[] = []
+  readonly #onBytes: (bytes: number) => void
   #files = 0
   #bytes = 0
 
-  constructor(limits: RootLimits) {
+  /** `onBytes`: told after each member how much all of them hold. */
+  constructor(limits: RootLimits, onBytes: (bytes: number) => void) {
     this.#limits = limits
+    this.#onBytes = onBytes
   }
 
   /** Devices that were left out, by their paths. */
@@ -91,6 +94,7 @@ export class RootJudge {
     const { filesMax, bytesMax, roomBytes } = this.#limits
     this.#files += 1
     this.#bytes += storedBytes
+    this.#onBytes(this.#bytes)
     if (this.#files > filesMax) throw refusedArchive(`it holds more than ${filesMax} files`)
     // A file of holes takes no room, but must fit on a volume all the same.
     if (this.#bytes > bytesMax || sizeBytes > bytesMax)

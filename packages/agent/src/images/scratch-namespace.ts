@@ -65,20 +65,34 @@ export class ScratchNamespace implements AsyncDisposable {
   readonly #folder: string
   readonly #holder: ChildProcessByStdio<Writable, Readable, null>
   readonly #running = new Set<ScratchProcess>()
+  readonly #signal: AbortSignal | undefined
   #stages = 0
 
-  private constructor(folder: string, holder: ChildProcessByStdio<Writable, Readable, null>) {
+  private constructor(
+    folder: string,
+    holder: ChildProcessByStdio<Writable, Readable, null>,
+    signal: AbortSignal | undefined,
+  ) {
     this.#folder = folder
     this.#holder = holder
+    this.#signal = signal
+    signal?.addEventListener('abort', this.#killAll)
   }
 
-  /** `folder`: an empty one, on a path that everybody may walk; it goes with the namespace. */
-  static async open(folder: string): Promise<Result<ScratchNamespace>> {
+  readonly #killAll = () => {
+    for (const { child } of this.#running) child.kill('SIGKILL')
+  }
+
+  /**
+   * `folder`: an empty one, on a path that everybody may walk; it goes with the namespace. `signal`, when aborted, ends
+   * what runs in it and whatever is started later.
+   */
+  static async open(folder: string, signal?: AbortSignal): Promise<Result<ScratchNamespace>> {
     const holder = spawn('unshare', ['--user', '--', 'sh', '-c', 'echo ready; exec cat'], {
       stdio: ['pipe', 'pipe', 'ignore'],
       env: environment(),
     })
-    const opened = new ScratchNamespace(folder, holder)
+    const opened = new ScratchNamespace(folder, holder, signal)
     try {
       const ended = once(holder, 'exit').then(() => Promise.reject(new Error('unshare ended')))
       ended.catch(() => undefined)
@@ -113,7 +127,12 @@ export class ScratchNamespace implements AsyncDisposable {
       ...(fileBytesMax === undefined ? [] : [`--fsize=${fileBytesMax}`]),
     ]
     const enter = ['nsenter', '--target', String(this.#holder.pid), '--user', '--']
-    const unshare = ['unshare', '--mount', '--pid', '--fork', '--kill-child', '--net', '--ipc', '--uts', '--']
+    // They end with the agent: `unshare` by this signal, which entering a user namespace would have cleared, and its pid
+    // namespace with it.
+    const unshare = [
+      ...['setpriv', '--pdeathsig=KILL', 'unshare', '--mount', '--pid', '--fork', '--kill-child'],
+      ...['--net', '--ipc', '--uts', '--'],
+    ]
     const inside = [
       'setpriv',
       '--no-new-privs',
@@ -150,6 +169,7 @@ export class ScratchNamespace implements AsyncDisposable {
     })
     const started = { child, ended }
     this.#running.add(started)
+    if (this.#signal?.aborted) child.kill('SIGKILL')
     void ended.then(() => this.#running.delete(started))
     return started
   }
@@ -163,7 +183,8 @@ export class ScratchNamespace implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const { child } of this.#running) child.kill('SIGKILL')
+    this.#signal?.removeEventListener('abort', this.#killAll)
+    this.#killAll()
     await Promise.all([...this.#running].map(({ ended }) => ended))
     const gone = this.#holder.exitCode === null && this.#holder.signalCode === null ? once(this.#holder, 'exit') : null
     this.#holder.kill('SIGKILL')

@@ -4,6 +4,7 @@ import { blobIdSchema } from '../blob-id-schema.ts'
 import { endpoint } from '../endpoint.ts'
 import { bytes, wallMs } from '../record-values.ts'
 import { rootFactsSchema } from '../template-records.ts'
+import { operationViewSchema } from '../views.ts'
 import { noContent } from './parameters.ts'
 
 const WORD_LENGTH_MAX = 4096
@@ -83,12 +84,11 @@ export const CONTAINER_TEMPLATE_ENDPOINTS = {
         .describe('On which that process shuts the system down; known for systemd, BusyBox, runit and OpenRC'),
     }),
     response: z.object({
-      template: containerTemplateViewSchema,
-      leftOut: z.array(z.string()).describe('Devices that the archive held and the template does not'),
+      template: z.string().describe('`NAME@VERSION`, as it will be called'),
+      operation: operationViewSchema,
     }),
-    status: 201,
-    // Unpacked, and written as a file system.
-    answerWithinMs: 1_200_000,
+    status: 202,
+    long: true,
   }),
   'template.delete': endpoint({
     id: 'template.delete',

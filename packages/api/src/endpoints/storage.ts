@@ -1,8 +1,8 @@
 import { z } from 'zod'
 import { endpoint } from '../endpoint.ts'
 import { blobIdSchema } from '../blob-id-schema.ts'
-import { imageSchema } from '../records.ts'
-import { volumeViewSchema } from '../views.ts'
+import { imageSchema, uploadFormatSchema } from '../image-records.ts'
+import { operationViewSchema, volumeViewSchema } from '../views.ts'
 import { dnsLabel, noContent, queryInteger } from './parameters.ts'
 
 const blobParams = z.strictObject({ digest: blobIdSchema })
@@ -91,14 +91,23 @@ export const STORAGE_ENDPOINTS = {
     body: z.strictObject({
       name: dnsLabel.describe('A DNS label, unique among the images'),
       blob: blobIdSchema,
-      format: z
-        .enum(['raw', 'qcow2', 'vmdk', 'vhdx', 'ova', 'iso'])
-        .describe('What the file is; never guessed. All but `iso` become qcow2'),
+      format: uploadFormatSchema.describe('What the file is; never guessed. All but `iso` become qcow2'),
     }),
-    response: imageSchema,
-    status: 201,
-    // All of it is read: a damaged image must not become a disk.
-    answerWithinMs: 1_200_000,
+    response: z.object({ image: z.string(), operation: operationViewSchema }),
+    status: 202,
+    long: true,
+  }),
+  'image.cancel-import': endpoint({
+    id: 'image.cancel-import',
+    whatIf: 'none',
+    method: 'DELETE',
+    path: '/v1/imports/{image}',
+    summary: 'Call the import of an image off; nothing is left of it',
+    permission: 'image.manage',
+    on: 'cluster',
+    params: z.strictObject({ image: z.string().describe('What the image would be called') }),
+    response: noContent,
+    status: 204,
   }),
   'image.delete': endpoint({
     id: 'image.delete',

@@ -6,6 +6,7 @@ import { formatTable } from '../output.ts'
 import { badArgument, formatSize } from '../quantities.ts'
 import { action, valueOf, type Terminal } from '../session.ts'
 import { addImageAssign } from './project.ts'
+import { finished, IMPORT_PATIENCE_MS, settle } from '../waiting.ts'
 import { addImageExport } from './vm-template.ts'
 
 export function addImageCommands(program: Command, terminal: Terminal): void {
@@ -22,8 +23,13 @@ export function addImageCommands(program: Command, terminal: Terminal): void {
         await fileHead(file)
         const client = await session.client()
         const blob = await uploadBlob(client, file, session.signal)
-        const made = valueOf(await client.call(ENDPOINTS['image.import'], { body: { name, blob, format } }))
-        session.print(made, () => `image ${name} imported, ${formatSize(made.virtualSizeBytes)}\n`)
+        const begun = valueOf(await client.call(ENDPOINTS['image.import'], { body: { name, blob, format } }))
+        const operation = await settle(session, client, begun.operation, IMPORT_PATIENCE_MS)
+        if (operation.state !== 'succeeded') return finished(session, operation, '')
+        const { items } = valueOf(await client.call(ENDPOINTS['image.list']))
+        const made = items.find((each) => each.name === name)
+        const size = made ? `, ${formatSize(made.virtualSizeBytes)}` : ''
+        session.print({ image: made, operation }, () => `image ${name} imported${size}; ${operation.message}\n`)
       }),
     )
   image
@@ -45,6 +51,7 @@ export function addImageCommands(program: Command, terminal: Terminal): void {
         )
       }),
     )
+  addImportCancel(image, terminal)
   addImageExport(image, terminal)
   addImageAssign(image, terminal)
   image
@@ -56,6 +63,21 @@ export function addImageCommands(program: Command, terminal: Terminal): void {
         const client = await session.client()
         valueOf(await client.call(ENDPOINTS['image.delete'], { params: { image: name } }))
         session.print({ deleted: name }, () => `image ${name} deleted\n`)
+      }),
+    )
+}
+
+/** `image cancel`, `template cancel`: the import is the same, the name a template's is `NAME@VERSION`. */
+export function addImportCancel(command: Command, terminal: Terminal): void {
+  command
+    .command('cancel')
+    .description(ENDPOINTS['image.cancel-import'].summary)
+    .argument('<name>', 'what it would be called; of a template NAME@VERSION')
+    .action(
+      action(terminal, async (session, [name = '']) => {
+        const client = await session.client()
+        valueOf(await client.call(ENDPOINTS['image.cancel-import'], { params: { image: name } }))
+        session.print({ cancelled: name }, () => `the import of ${name} was called off\n`)
       }),
     )
 }

@@ -5,6 +5,7 @@ import { failure, FailureError } from '@stead/core/errors.ts'
 import { digestOf, fileHead, uploadBlob } from '../blob-upload.ts'
 import { badArgument, formatSize } from '../quantities.ts'
 import { action, valueOf, type Session, type Terminal } from '../session.ts'
+import { finished, IMPORT_PATIENCE_MS, settle } from '../waiting.ts'
 
 /** What is sent beside the archive. */
 interface TemplateWords {
@@ -43,12 +44,15 @@ export function addTemplateImport(template: Command, terminal: Terminal): void {
 export async function importTemplate(session: Session, file: string, said: TemplateWords): Promise<void> {
   const client = await session.client()
   const blob = await uploadBlob(client, file, session.signal)
-  const made = valueOf(await client.call(ENDPOINTS['template.import'], { body: { ...said, blob } }))
-  const { template, leftOut } = made
-  if (leftOut.length > 0)
-    session.note(`left out, since every container has its own /dev: ${leftOut.length} devices (${leftOut[0]}, ...)`)
+  const begun = valueOf(await client.call(ENDPOINTS['template.import'], { body: { ...said, blob } }))
+  const operation = await settle(session, client, begun.operation, IMPORT_PATIENCE_MS)
+  if (operation.state !== 'succeeded') return finished(session, operation, '')
+  const params = { template: begun.template }
+  const template = valueOf(await client.call(ENDPOINTS['template.show'], { params }))
+  const { devicesLeftOut: left } = template
+  if (left) session.note(`left out, since every container has its own /dev: ${left.count} devices (${left.first}, ...)`)
   const size = formatSize(template.contentBytes)
-  session.print(made, () => `template ${template.name}@${template.version} imported, ${size}\n`)
+  session.print({ template, operation }, () => `template ${begun.template} imported, ${size}; ${operation.message}\n`)
 }
 
 async function checkDigest(file: string, said: unknown): Promise<void> {

@@ -4,7 +4,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { failure } from '@stead/core/errors.ts'
-import { bytes, refusal, terminalWith } from '../terminal-fixture.ts'
+import { bytes, operation, refusal, terminalWith } from '../terminal-fixture.ts'
 
 const CONTENT = 'a tar'
 const DIGEST = createHash('sha256').update(CONTENT).digest('hex')
@@ -19,20 +19,52 @@ const UPLOAD = {
   [`PUT /v1/blobs/sha256:${DIGEST}`]: bytes(''),
 }
 
+const IMPORTING = { kind: 'image.import', subject: 'image/tiny@1', subjectName: 'tiny@1' }
+
 test('an archive is uploaded and imported, and what was left out is told', async (context) => {
+  const message = 'it is on h1, h2'
   const { run, seen } = await terminalWith(context, {
     ...UPLOAD,
-    'POST /v1/templates': { template: TEMPLATE, leftOut: ['dev/null', 'dev/zero'] },
+    'POST /v1/templates': { template: 'tiny@1', operation: operation('running', IMPORTING) },
+    'GET /v1/operations/op1': operation('succeeded', { ...IMPORTING, message }),
+    'GET /v1/templates/tiny@1': { ...TEMPLATE, devicesLeftOut: { count: 2, first: 'dev/null' } },
   })
   const file = join(seen.folder, 'tiny.tar')
   await writeFile(file, CONTENT)
   const options = ['--version', '1', '--init', '/bin/sh  -c app', '--halt-signal', 'SIGTERM', '--sha256', DIGEST]
   await run('template', 'import', file, 'tiny', ...options)
-  assert.equal(seen.stdout, 'template tiny@1 imported, 2 MiB\n')
+  assert.equal(seen.stdout, 'template tiny@1 imported, 2 MiB; it is on h1, h2\n')
   assert.match(seen.stderr, /left out.* 2 devices \(dev\/null, /)
-  assert.deepEqual(JSON.parse(seen.sent.at(-1)?.body ?? ''), {
+  assert.deepEqual(JSON.parse(seen.sent.find(({ line }) => line === 'POST /v1/templates')?.body ?? ''), {
     ...{ name: 'tiny', version: '1', init: ['/bin/sh', '-c', 'app'], haltSignal: 'SIGTERM', blob: `sha256:${DIGEST}` },
   })
+})
+
+test('nobody has to wait for an import, and it can be called off', async (context) => {
+  const { run, seen } = await terminalWith(context, {
+    ...UPLOAD,
+    'POST /v1/templates': { template: 'tiny@1', operation: operation('running', IMPORTING) },
+    'DELETE /v1/imports/tiny@1': bytes(''),
+  })
+  const file = join(seen.folder, 'tiny.tar')
+  await writeFile(file, CONTENT)
+  await run('template', 'import', file, 'tiny', '--version', '1', '--no-wait')
+  assert.equal(seen.stdout, 'begun, see `stead operation show op1`\n')
+  await run('template', 'cancel', 'tiny@1')
+  assert.match(seen.stdout, /the import of tiny@1 was called off\n$/)
+})
+
+test('an import that fails says why, and what to do, as if it had been done at once', async (context) => {
+  const why = { code: 'invalid_image', message: 'it is no tar', hint: 'pack it' }
+  const { run, seen } = await terminalWith(context, {
+    ...UPLOAD,
+    'POST /v1/templates': { template: 'tiny@1', operation: operation('running', IMPORTING) },
+    'GET /v1/operations/op1': operation('failed', { ...IMPORTING, message: why.message, failure: why }),
+  })
+  const file = join(seen.folder, 'tiny.tar')
+  await writeFile(file, CONTENT)
+  await run('template', 'import', file, 'tiny', '--version', '1')
+  assert.deepEqual([seen.exitCode, seen.stderr], [6, 'error: it is no tar\nhint: pack it\n'])
 })
 
 test('nothing is sent of a file that is not the one that was meant', async (context) => {

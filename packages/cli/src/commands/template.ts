@@ -5,6 +5,7 @@ import type { ResponseOf } from '@stead/api/endpoint.ts'
 import { formatFields, formatTable } from '../output.ts'
 import { formatSize } from '../quantities.ts'
 import { action, valueOf, type Terminal } from '../session.ts'
+import { addImportCancel } from './image.ts'
 import { addTemplateBuild } from './template-build.ts'
 import { addTemplateImport } from './template-import.ts'
 
@@ -14,6 +15,7 @@ export function addTemplateCommands(program: Command, terminal: Terminal): void 
   const template = program.command('template').description('Root file systems that containers start from')
   addTemplateImport(template, terminal)
   addTemplateBuild(template, terminal)
+  addImportCancel(template, terminal)
   template
     .command('list')
     .description(ENDPOINTS['template.list'].summary)

@@ -6,7 +6,7 @@ import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import { uploadBlob } from '../blob-upload.ts'
 import { badArgument } from '../quantities.ts'
 import { valueOf, type Session } from '../session.ts'
-import { settle } from '../waiting.ts'
+import { IMPORT_PATIENCE_MS, settle } from '../waiting.ts'
 import type { ContainerRequest } from './container-request.ts'
 
 export interface ArchiveRoot {
@@ -29,21 +29,25 @@ export async function makeFromArchive(
   const blob = await uploadBlob(client, file, session.signal)
   const name = `restore-${randomBytes(6).toString('hex')}`
   const words = { ...(init ? { init: [...init] } : {}), ...(haltSignal === undefined ? {} : { haltSignal }) }
-  const imported = await client.call(ENDPOINTS['template.import'], { body: { name, version: '1', blob, ...words } })
-  const { leftOut } = valueOf(imported)
-  const template = `${name}@1`
+  const begun = await client.call(ENDPOINTS['template.import'], { body: { name, version: '1', blob, ...words } })
+  const { template, operation: importing } = valueOf(begun)
   try {
+    await settle(session, client, importing, IMPORT_PATIENCE_MS)
+    const params = { template }
+    const { devicesLeftOut } = valueOf(await client.call(ENDPOINTS['template.show'], { params }))
     const create = { ...body, container: { ...body.container, template } } as CreateBody
     const answer = valueOf(await client.call(ENDPOINTS['guest.create'], { body: create }))
     session.warn(answer.warnings)
     const operation = await settle(session, client, answer.operation)
     if (Object.keys(settings).length > 0)
       valueOf(await client.call(ENDPOINTS['guest.set'], { params: { guest: body.name }, body: settings }))
-    return { guest: answer.guest, operation, devicesLeftOut: leftOut }
+    return { guest: answer.guest, operation, ...(devicesLeftOut ? { devicesLeftOut } : {}) }
   } finally {
-    // The container has a copy of its own.
-    const removed = await client.call(ENDPOINTS['template.delete'], { params: { template } })
-    if (!removed.ok) session.warn([`the temporary template ${template} is still there: ${removed.error.message}`])
+    // The container has a copy of its own. What was given up in the middle is an import still.
+    const called = await client.call(ENDPOINTS['image.cancel-import'], { params: { image: template } })
+    const removed = called.ok ? called : await client.call(ENDPOINTS['template.delete'], { params: { template } })
+    if (!removed.ok && removed.error.code !== 'not_found')
+      session.warn([`the temporary template ${template} is still there: ${removed.error.message}`])
   }
 }
 

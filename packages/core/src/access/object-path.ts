@@ -42,7 +42,8 @@ export function volumePath(records: Records, id: string): string {
 }
 
 /**
- * Of what an event or an operation is about: `guest/<name or id>`, `host/<name>`, `volume/<id>`, `rule/<name>`, `cluster`.
+ * Of what an event or an operation is about: `guest/<name or id>`, `host/<name>`, `volume/<id>`, `image/<name>`,
+ * `rule/<name>`, `cluster`.
  * `project`: whose it was then. What was said of a guest that is gone, or of another one of that name, is for those who
  * see that project.
  */
@@ -50,6 +51,7 @@ export function subjectPath(records: Records, subject: string, project?: string)
   const [kind, name] = subjectParts(subject)
   if (kind === 'host') return hostPath(name)
   if (kind === 'project') return projectPath(name)
+  if (kind === 'image') return imagePath(records, name)
   if (ACCESS_SUBJECTS.has(kind)) return ACCESS_PATH
   if (kind !== 'guest' && kind !== 'volume') return CLUSTER_PATH
   if (kind === 'volume' && records.volumes.has(name as VolumeId)) return volumePath(records, name)

@@ -10,6 +10,7 @@ import { isActive, volumesOf } from '../model/records.ts'
 import { failuresMax } from '../model/guest.ts'
 import { snapshotOutcome } from './snapshot-outcome.ts'
 import { placeGuests } from '../planning/place.ts'
+import { importOutcome } from './import-outcome.ts'
 import { hardwareProgress } from './hardware-operations.ts'
 import { problemOf } from './planning-problem.ts'
 import { moveProgress } from './storage-move.ts'
@@ -49,6 +50,8 @@ export function operationOutcome(operation: Operation, state: ClusterState): Ope
         ? { ...operation, ...moveProgress(state, volume) }
         : failed(operation, 'the volume was deleted meanwhile')
     }
+    case 'image.import':
+      return importOutcome(operation, state)
     case 'vm.delete':
       return state.guests.has(id as GuestId)
         ? running(operation, 0.5, 'stopping it and removing its disks')

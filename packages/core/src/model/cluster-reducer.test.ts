@@ -36,6 +36,7 @@ function permissiveDecoder() {
     clusterPolicy: take,
     snapshot: take,
     image: take,
+    imageImport: take,
     operation: take,
   }
   return { decode, decoded: () => decoded }
@@ -79,6 +80,7 @@ test('each key of the layout lands in its map', () => {
       entry(KEYS.clusterPolicy, {}),
       entry(KEYS.snapshot(g1, 's1'), {}),
       entry(KEYS.image('debian'), {}),
+      entry(KEYS.imageImport('fedora'), {}),
       entry(KEYS.operation('o1' as OperationId), { id: 'o1' }),
       entry(KEYS.user('alice@campus'), {}),
       entry(KEYS.group('staff'), {}),

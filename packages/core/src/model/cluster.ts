@@ -7,6 +7,7 @@ import type { Grant } from './grant.ts'
 import type { Guest, GuestObservation } from './guest.ts'
 import type { Host, HostPolicy, HostStatus } from './host.ts'
 import type { GuestId, HostId, OperationId, VolumeId } from './ids.ts'
+import type { ImageImport } from './image-import.ts'
 import type { Operation } from './operation.ts'
 import type { Project } from './project.ts'
 import type { Rule, RuleId } from './rule.ts'
@@ -57,6 +58,7 @@ export interface ClusterState {
   /** Keyed `guest/name`. */
   readonly snapshots: ReadonlyMap<string, Versioned<Snapshot>>
   readonly images: ReadonlyMap<string, Versioned<Image>>
+  readonly imports: ReadonlyMap<string, Versioned<ImageImport>>
   readonly operations: ReadonlyMap<OperationId, Versioned<Operation>>
   readonly users: ReadonlyMap<string, Versioned<User>>
   readonly groups: ReadonlyMap<string, Versioned<Group>>

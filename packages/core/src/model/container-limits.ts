@@ -190,7 +190,8 @@ export function amountText(value: number, unit: ResourceUnit): string {
   return unit === 'count' || unit === 'level' ? String(value) : `${value} ${unit}`
 }
 
-function bytesText(bytes: number): string {
+/** As a person would say it: `1.5 GiB`. */
+export function bytesText(bytes: number): string {
   const at = ['TiB', 'GiB', 'MiB', 'KiB'].findIndex((_, index) => bytes >= 2 ** (40 - 10 * index))
   if (at === -1) return `${bytes} bytes`
   const value = bytes / 2 ** (40 - 10 * at)

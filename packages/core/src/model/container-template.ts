@@ -16,6 +16,8 @@ export interface RootFacts {
   readonly files: number
   /** Of all files together. */
   readonly contentBytes: number
+  /** Every container has its own `/dev`: so many devices of the archive are not in the root, and the first of them. */
+  readonly devicesLeftOut?: { readonly count: number; readonly first: string }
   /** What an application's image says of its process. */
   readonly process?: { readonly environment: readonly string[]; readonly folder?: string; readonly user?: string }
 }

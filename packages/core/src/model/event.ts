@@ -46,6 +46,8 @@ export const EVENT_KINDS = [
   'snapshot.failed',
   'snapshot.deleted',
   'snapshot.rolled-back',
+  'image.imported',
+  'image.import-failed',
   'data-loss.accepted',
   'schedule.run',
   'schedule.skipped',

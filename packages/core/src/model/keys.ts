@@ -52,6 +52,7 @@ export const KEYS = {
   /** Unique names by the key itself. */
   snapshot: (guest: GuestId, name: string) => `${PREFIX}snapshots/${guest}/${name}`,
   image: (name: string) => `${PREFIX}images/${name}`,
+  imageImport: (name: string) => `${PREFIX}imports/${name}`,
   user: (name: string) => `${PREFIX}users/${name}`,
   group: (name: string) => `${PREFIX}groups/${name}`,
   role: (name: string) => `${PREFIX}roles/${name}`,

@@ -1,0 +1,139 @@
+/** Images, and those on their way: the hosts that are to make them find the records. */
+import { failure } from '@stead/core/errors.ts'
+import { failedImport } from '@stead/core/host/import-records.ts'
+import { blobsOfImage } from '@stead/core/model/blob-references.ts'
+import type { ClusterState } from '@stead/core/model/cluster.ts'
+import { imageSubject, type ImageImport } from '@stead/core/model/image-import.ts'
+import type { HostId } from '@stead/core/model/ids.ts'
+import { KEYS } from '@stead/core/model/keys.ts'
+import { fail, ok, type Result } from '@stead/core/result.ts'
+import type { ApiBackend } from '../http/backend.ts'
+import type { Change } from './change.ts'
+import type { Desk } from './desk.ts'
+import { imageView } from './views.ts'
+
+type Answers = Pick<ApiBackend, 'image.list' | 'image.import' | 'image.cancel-import' | 'image.delete'>
+
+const CANCEL_TRIES = 20
+const RETRY_MS = 50
+
+export function imageEndpoints(desk: Desk): Answers {
+  const { store, mirror, clock, events } = desk.context
+  return {
+    'image.list': async () =>
+      desk.loaded((state) => ok({ items: [...state.images.values()].map(({ value }) => imageView(value)) })),
+    'image.import': async ({ body }, request) => {
+      const target = { kind: 'disk', format: body.format } as const
+      const operation = await desk.change(request, () => importChange(desk, body.name, body.blob, target))
+      return operation.ok ? ok({ image: body.name, ...(await desk.started(operation.value)) }) : operation
+    },
+    'image.cancel-import': async ({ params }) => {
+      // Between two looks its host may write how far it has come, which is no reason to give up.
+      for (let attempt = 0; attempt < CANCEL_TRIES; attempt++) {
+        const seen = mirror.state.imports.get(params.image)
+        if (!seen) break
+        const error = failure('conflict', 'the import was called off', { hint: 'Import it again if it is wanted' })
+        const outcome = await store.transact(failedImport({ mirror, clock, events }, seen, error))
+        if (!outcome.ok && outcome.error.code !== 'store_timeout') return outcome
+        if (outcome.ok && outcome.value.committed) return ok()
+        await mirror.until(
+          (state) => state.imports.get(params.image)?.revision !== seen.revision,
+          clock.sleep(RETRY_MS * 4),
+        )
+        await clock.sleep(RETRY_MS)
+      }
+      return desk.loaded((state) =>
+        fail(
+          state.imports.has(params.image)
+            ? failure('changed_meanwhile', `The import of ${params.image} kept changing`, { hint: 'Try again' })
+            : failure('not_found', `No image ${params.image} is being imported`, {
+                hint: 'It has ended; see `stead operation list`',
+              }),
+        ),
+      )
+    },
+    'image.delete': async ({ params }) => {
+      if (!desk.state.images.has(params.image))
+        return desk.loaded((state) =>
+          fail(
+            failure('not_found', `There is no image ${params.image}`, {
+              hint: state.imports.has(params.image)
+                ? `It is being imported: \`stead image cancel ${params.image}\``
+                : 'See `stead image list`',
+            }),
+          ),
+        )
+      const sharing = guestsSharing(desk.state, params.image)
+      if (sharing.length > 0)
+        return fail(
+          failure('conflict', `The image ${params.image} is shared by ${sharing.join(', ')}`, {
+            hint: 'Delete those guests first; as long as they are there, no room would become free',
+          }),
+        )
+      const outcome = await store.transact({
+        compares: [],
+        writes: [{ kind: 'delete', key: KEYS.image(params.image) }],
+      })
+      return outcome.ok ? ok() : outcome
+    },
+  }
+}
+
+/** The record that makes a host begin. Its key, and that of the image, make the name unique. */
+export function importChange(
+  desk: Desk,
+  name: string,
+  source: ImageImport['source'],
+  target: ImageImport['target'],
+): Result<Change> {
+  const { random, clock } = desk.context
+  return desk.loaded((state) => {
+    if (state.images.has(name) || state.imports.has(name)) return nameTaken(state, name)
+    const host = worker(desk)
+    if (!host) return fail(failure('no_capacity', 'No host that runs guests is up', { hint: 'See `stead host list`' }))
+    const record: ImageImport = {
+      ...{ name, id: random.uuid(), host, source, target },
+      ...{ begun: 0, progress: { step: 'waiting' }, files: [], createdAt: clock.wallMs() },
+    }
+    return ok({
+      kind: 'image.import',
+      subject: imageSubject(name),
+      compares: [KEYS.image(name), KEYS.imageImport(name)].map((key) => ({ key, modRevision: 0n })),
+      writes: [{ kind: 'put', key: KEYS.imageImport(name), value: JSON.stringify(record) }],
+      events: [],
+    })
+  })
+}
+
+/** This host, to which the file was most likely sent, unless it runs no guests: a witness has no room, and no QEMU. */
+function worker({ state, isUp, context }: Desk): HostId | undefined {
+  const able = [...state.hosts.values()].filter(({ value }) => value.role === 'compute' && isUp(value.id))
+  return (able.find(({ value }) => value.id === context.self) ?? able[0])?.value.id
+}
+
+function nameTaken(state: ClusterState, name: string) {
+  if (state.imports.has(name))
+    return fail(
+      failure('name_taken', `An image named ${name} is being imported`, {
+        hint: 'Choose another name, or wait until that has ended: `stead operation list`',
+      }),
+    )
+  const isTemplate = state.images.get(name)?.value.kind === 'root'
+  return fail(
+    isTemplate
+      ? failure('name_taken', `There is a template ${name} already`, {
+          hint: 'Give another --version, or delete that one first: `stead template delete`',
+        })
+      : failure('name_taken', `An image named ${name} exists`, {
+          hint: 'Choose another name, or delete that image first',
+        }),
+  )
+}
+
+/** Names of the guests whose disks have the image as their lowest layer. */
+export function guestsSharing({ images, volumes, guests }: ClusterState, name: string): string[] {
+  const image = images.get(name)?.value
+  const blobs = new Set(image ? blobsOfImage(image) : [])
+  const found = [...volumes.values()].filter(({ value: { content } }) => content?.linked && blobs.has(content.blob))
+  return [...new Set(found.map(({ value }) => guests.get(value.guest)?.value.name ?? value.guest))]
+}
