@@ -66,7 +66,7 @@ async function main(guests: number): Promise<void> {
     log: silent,
     host: 'h1',
     ownerOfToken: (shown) => owners.ownerOf(shown),
-    isKnownToken: (shown) => owners.isKnown(shown),
+    isKnownSecret: (shown) => owners.isKnown(shown),
     limits: {
       ...{ connectionsMax: 10_000, connectionsPerAddressMax: 10_000, headBytesMax: 16_384 },
       ...{ requestsPerSecond: NO_LIMITS, requestsBurst: NO_LIMITS },

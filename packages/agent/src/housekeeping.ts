@@ -1,4 +1,5 @@
 /** Keeps the store small: what only serves for a while (events, finished operations) is pruned by the coordinator. */
+import { sessionExpiredBecause } from '@stead/core/access/session.ts'
 import type { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
 import type { Clock } from '@stead/core/ports/clock.ts'
@@ -18,13 +19,20 @@ export async function keepHouse(
   while (!signal.aborted) {
     await clock.sleep(INTERVAL_MS, signal)
     if (signal.aborted || !isCoordinating()) continue
-    const keys = [...(await oldEvents(store)), ...(await oldOperations(store, mirror))]
+    const keys = [...(await oldEvents(store)), ...(await oldOperations(store, mirror)), ...endedSessions(mirror, clock)]
     for (let start = 0; start < keys.length; start += WRITES_AT_ONCE) {
       const writes = keys.slice(start, start + WRITES_AT_ONCE).map((key): Write => ({ kind: 'delete', key }))
       const outcome = await store.transact({ compares: [], writes })
       if (!outcome.ok) log.warn('old records could not be pruned', { cause: outcome.error })
     }
   }
+}
+
+function endedSessions({ state }: ClusterMirror, clock: Clock): string[] {
+  const now = clock.wallMs()
+  return [...state.sessions]
+    .filter(([, { value }]) => sessionExpiredBecause(value, state.users.get(value.user)?.value, now) !== undefined)
+    .map(([digest]) => KEYS.session(digest))
 }
 
 async function oldEvents(store: Store): Promise<string[]> {

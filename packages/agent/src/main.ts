@@ -12,11 +12,12 @@ import { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
 import { EventWriter } from '@stead/core/host/event-writer.ts'
 import { runHostAgent } from '@stead/core/host/host-agent.ts'
 import type { HostContext } from '@stead/core/host/host-context.ts'
-import type { GuestId, HostId, VolumeId } from '@stead/core/model/ids.ts'
+import type { GuestId, HostId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
 import type { Volume } from '@stead/core/model/volume.ts'
 import { ok } from '@stead/core/result.ts'
 import { accessControl } from './access/access-control.ts'
+import { mayUseConsole } from './access/console-permission.ts'
 import { createApiBackend } from './backend/api-backend.ts'
 import { confirmDead } from './backend/confirm-dead.ts'
 import { askCounters, counterCalls } from './backend/counter-endpoints.ts'
@@ -43,6 +44,7 @@ import { keepHouse } from './housekeeping.ts'
 import { startApiServer, type ApiServerOptions } from './http/api-server.ts'
 import { startInternalServer } from './http/internal-server.ts'
 import { keepPublicApi } from './http/public-api.ts'
+import { webAuthority } from './http/web-certificate.ts'
 import { arrivalCalls, remoteArrivals } from './http/remote-arrivals.ts'
 import { imagesOfAllHosts, memoryImageService } from './http/remote-memory-images.ts'
 import { jsonLog } from './json-log.ts'
@@ -50,6 +52,7 @@ import { watchedNetworkHost } from './network/isolation-watch.ts'
 import { ConsoleRouter } from './console/console-router.ts'
 import { ConsoleTickets } from './console/console-tickets.ts'
 import { Peers } from './peers.ts'
+import { lagBytes } from './replica-lag.ts'
 import { HostGuestProbe } from './probe/host-guest-probe.ts'
 import { Companion } from './process/companion.ts'
 import { guardianCompanions } from './process/guardian-companions.ts'
@@ -225,6 +228,7 @@ async function main(configPath: string | undefined): Promise<void> {
     client: (host) => peers.client(host),
     here: guests.consoles,
     tickets: new ConsoleTickets(self, clock),
+    mayUse: mayUseConsole({ mirror, clock }),
   })
   const verdicts = () => {
     const view = fence.view()
@@ -259,6 +263,7 @@ async function main(configPath: string | undefined): Promise<void> {
     dumpContainer: copies.dumpContainer,
     spreadBlobs: imports.spreadBlobs,
     confirmDead: (host) => confirmDead({ config, store, mirror, member, etcd, verdicts, clock, events }, host),
+    webAuthority: () => webAuthority(config, clock.wallMs()),
   })
   const serving: Omit<ApiServerOptions, 'listen'> = {
     host: self,
@@ -359,17 +364,6 @@ async function guestNamespace(fence: GuardianFence, deadman: Companion): Promise
     deadman.look()
     await realClock.sleep(20)
   }
-}
-
-async function lagBytes({ mirror, volumesOn }: HostContext, id: VolumeId): Promise<number | undefined> {
-  const volume = mirror.state.volumes.get(id)?.value
-  const source = volume?.replicas.find(
-    (replica) => replica.state === 'in-sync' && mirror.state.statuses.get(replica.host)?.value.state === 'online',
-  )
-  if (!volume || !source) return undefined
-  if (volume.replicas.some((replica) => replica.stale?.cause === 'unknown')) return undefined
-  const info = await volumesOn(source.host).inspect(id, source.pool)
-  return info.ok ? info.value.bitmaps.reduce((sum, bitmap) => sum + bitmap.dirtyBytes, 0) : undefined
 }
 
 await main(process.argv[2])

@@ -33,7 +33,22 @@ export const userSchema = z.object({
 export const groupSchema = z.object({
   name: z.string(),
   members: z.array(z.string()).describe("Users' names"),
+  demandsSecondFactor: z
+    .literal(true)
+    .exactOptional()
+    .describe('Its members sign in with a second factor, or do nothing before they have one'),
   notes: z.string().exactOptional(),
+})
+
+export const sessionSchema = z.object({
+  user: z.string(),
+  form: z.enum(['cookie', 'token']).describe('`cookie`: of a browser; `token`: of a program, as the command line'),
+  createdAt: wallMs('When he signed in'),
+  usedAt: wallMs('Of the last request, to the minute'),
+  expiresAt: wallMs('When it ends, however much it is used'),
+  address: z.string().describe('From where he signed in'),
+  client: z.string().describe('What the client calls itself'),
+  must: z.enum(['change-password', 'add-second-factor']).exactOptional().describe('Nothing else is permitted before'),
 })
 
 export const roleSchema = z.object({ name: z.string(), privileges: z.array(privilegeSchema) })

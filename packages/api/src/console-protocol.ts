@@ -62,6 +62,8 @@ export const CONSOLE_CLOSE_CODES = {
   tooSlow: 4003,
   /** Of `shell`: it ended by itself. */
   shellEnded: 4004,
+  /** Who opened it may use it no more: he has signed out, was disabled, or lost the permission. No new ticket is given. */
+  notPermitted: 4005,
 } as const
 
 /** A reason must fit into a close frame. */

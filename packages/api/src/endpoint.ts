@@ -46,6 +46,10 @@ export interface Endpoint {
   /** `none`: whoever is known may. */
   readonly permission: Privilege | 'none'
   readonly on: AccessObject
+  /** Open to whoever reaches the port, before he has shown who he is. */
+  readonly public?: true
+  /** Also open to a session that must do something first, as to change its user's password. */
+  readonly dutiful?: true
   readonly params?: z.ZodObject
   readonly query?: z.ZodObject
   readonly body?: z.ZodType

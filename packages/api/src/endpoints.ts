@@ -17,6 +17,7 @@ import { POLICY_ENDPOINTS } from './endpoints/policy.ts'
 import { PROJECT_ENDPOINTS } from './endpoints/projects.ts'
 import { REPLICA_MOVE_ENDPOINTS } from './endpoints/replica-moves.ts'
 import { RULE_ENDPOINTS } from './endpoints/rules.ts'
+import { SIGN_IN_ENDPOINTS } from './endpoints/sign-in.ts'
 import { SNAPSHOT_ENDPOINTS } from './endpoints/snapshots.ts'
 import { STORAGE_ENDPOINTS } from './endpoints/storage.ts'
 import { TEMPLATE_ENDPOINTS } from './endpoints/templates.ts'
@@ -44,6 +45,7 @@ export const ENDPOINTS = {
   ...ACCESS_ENDPOINTS,
   ...PROJECT_ENDPOINTS,
   ...LIVE_VIEW_ENDPOINTS,
+  ...SIGN_IN_ENDPOINTS,
 } as const
 
 export type EndpointId = keyof typeof ENDPOINTS

@@ -24,9 +24,12 @@ export function openApiDocument(): Json {
     paths,
     components: {
       schemas: { Problem: jsonSchema(problemSchema, 'output') },
-      securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } },
+      securitySchemes: {
+        bearer: { type: 'http', scheme: 'bearer' },
+        session: { type: 'apiKey', in: 'cookie', name: '__Host-stead-session' },
+      },
     },
-    security: [{ bearer: [] }],
+    security: [{ bearer: [] }, { session: [] }],
   }
 }
 
@@ -38,7 +41,7 @@ function operationOf(endpoint: Endpoint): Json {
     'x-stead-permission': endpoint.permission,
     'x-stead-on': endpoint.on,
     // A WebSocket's ticket is all that it shows.
-    ...(endpoint.websocket ? { security: [] } : {}),
+    ...(endpoint.websocket || endpoint.public ? { security: [] } : {}),
     ...(endpoint.long ? { 'x-stead-long': true } : {}),
     parameters: [
       ...parametersOf(endpoint.params, 'path'),

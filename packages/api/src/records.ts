@@ -3,7 +3,7 @@
  * written the record. Each schema is checked against its type in `core` when the code is compiled.
  */
 import type { Role } from '@stead/core/access/privilege.ts'
-import type { AccessPermission, ApiToken, Group, User } from '@stead/core/model/access.ts'
+import type { AccessPermission, ApiToken, Group, SignInSession, User } from '@stead/core/model/access.ts'
 import type { ClusterSettings, CoordinatorClaim } from '@stead/core/model/cluster.ts'
 import type { RecordDecoder } from '@stead/core/model/cluster-reducer.ts'
 import type { Candidate, Decision } from '@stead/core/model/decision.ts'
@@ -20,7 +20,7 @@ import type { ImageImport } from '@stead/core/model/image-import.ts'
 import type { Image, Removal, Volume } from '@stead/core/model/volume.ts'
 import { failure } from '@stead/core/errors.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
-import { groupSchema, permissionSchema, roleSchema, tokenSchema, userSchema } from './access-records.ts'
+import { groupSchema, permissionSchema, roleSchema, sessionSchema, tokenSchema, userSchema } from './access-records.ts'
 import { containerHostSchema, containerSchema } from './container-records.ts'
 import { z } from 'zod'
 import { blobIdSchema } from './blob-id-schema.ts'
@@ -330,6 +330,7 @@ export type RecordsMatchModel = Checked<
     Same<SchemaOf<typeof tokenSchema>, ApiToken>,
     Same<SchemaOf<typeof projectSchema>, Project>,
     Same<SchemaOf<typeof permissionSchema>, AccessPermission>,
+    Same<SchemaOf<typeof sessionSchema>, SignInSession>,
   ]
 >
 
@@ -369,6 +370,7 @@ export const recordDecoder = {
   project: decoderOf('project', projectSchema),
   projectTurn: decoderOf('project turn', z.string()),
   permission: decoderOf('permission', permissionSchema),
+  session: decoderOf('session', sessionSchema),
 } as const satisfies RecordDecoder
 
 export const decodeEvent = decoderOf('event', eventSchema)

@@ -1,7 +1,7 @@
 /** Which cluster the command line talks to: a small JSON file, written by `stead lab up` or by the administrator. */
-import { readFile } from 'node:fs/promises'
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { failure } from '@stead/core/errors.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { ApiTarget } from '@stead/api/transport.ts'
@@ -9,7 +9,11 @@ import type { ApiTarget } from '@stead/api/transport.ts'
 export interface SteadContext {
   readonly name: string
   readonly endpoints: readonly ApiTarget[]
+  /** PEM of the only authority that is believed. */
+  readonly authority?: string
   readonly token?: string
+  /** By user: what makes this a known device of his at the next sign-in. */
+  readonly devices?: Readonly<Record<string, string>>
 }
 
 export function contextPath(env: NodeJS.ProcessEnv): string {
@@ -30,7 +34,8 @@ export async function readContext(env: NodeJS.ProcessEnv): Promise<Result<SteadC
     const message = absent
       ? `No cluster is chosen: there is no ${path}`
       : `The context ${path} cannot be read: ${(cause as Error).message}`
-    const hint = 'Start a lab with `stead lab up`, or point STEAD_CONTEXT to a context file.'
+    const hint =
+      'Sign in with `stead login`, start a lab with `stead lab up`, or point STEAD_CONTEXT to a context file.'
     return fail(failure('bad_request', message, { hint, cause }))
   }
   const wrong = (why: string, cause?: unknown) =>
@@ -47,7 +52,7 @@ export async function readContext(env: NodeJS.ProcessEnv): Promise<Result<SteadC
     return wrong((cause as Error).message, cause)
   }
   if (typeof parsed !== 'object' || parsed === null) return wrong('it is no object')
-  const { name, endpoints, token, authority } = parsed as Record<string, unknown>
+  const { name, endpoints, token, authority, devices } = parsed as Record<string, unknown>
   if (!Array.isArray(endpoints) || endpoints.length === 0) return wrong('`endpoints` is missing or empty')
   if (!endpoints.every(isTarget)) return wrong('an endpoint has neither `unix` nor `url`')
   if (token !== undefined && typeof token !== 'string') return wrong('`token` is no text')
@@ -58,7 +63,22 @@ export async function readContext(env: NodeJS.ProcessEnv): Promise<Result<SteadC
       'url' in target && authority !== undefined ? { ...target, authority } : target,
     ),
     ...(token === undefined ? {} : { token }),
+    ...(authority === undefined ? {} : { authority }),
+    ...(typeof devices === 'object' && devices !== null ? { devices: devices as Record<string, string> } : {}),
   })
+}
+
+/** Whole, and for its owner only: it holds what opens the cluster. */
+export async function writeContext(env: NodeJS.ProcessEnv, context: SteadContext): Promise<void> {
+  const path = contextPath(env)
+  const { endpoints, ...rest } = context
+  // The authority stands there once.
+  const targets = endpoints.map((target) =>
+    'url' in target ? { ...(target.host === undefined ? {} : { host: target.host }), url: target.url } : target,
+  )
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+  await writeFile(`${path}.new`, `${JSON.stringify({ ...rest, endpoints: targets }, null, 2)}\n`, { mode: 0o600 })
+  await rename(`${path}.new`, path)
 }
 
 function isTarget(value: unknown): value is ApiTarget {

@@ -10,6 +10,7 @@ import { addHistoryCommands } from './commands/history.ts'
 import { addHostCommands } from './commands/host.ts'
 import { addImageCommands } from './commands/image.ts'
 import { addImportCommand } from './commands/import.ts'
+import { addLoginCommands } from './commands/login.ts'
 import { addPermissionCommands } from './commands/permission.ts'
 import { addPolicyCommands } from './commands/policy.ts'
 import { addProjectCommands } from './commands/project.ts'
@@ -49,6 +50,7 @@ export function buildProgram(terminal: Terminal = processTerminal): Command {
   addBenchCommands(program, terminal)
   addImportCommand(program, terminal)
   addWhatIfCommands(program, terminal)
+  addLoginCommands(program, terminal)
   addUserCommands(program, terminal)
   addPermissionCommands(program, terminal)
   addProjectCommands(program, terminal)

@@ -14,7 +14,7 @@ export const FAILURES = {
     status: 401,
     exit: 3,
     title: 'Who you are is not known',
-    hint: 'Use the context file that `stead lab up` or your administrator wrote',
+    hint: 'Sign in with `stead login`, or use the context file that `stead lab up` or your administrator wrote',
   },
   forbidden: {
     status: 403,

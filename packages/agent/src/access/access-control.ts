@@ -1,17 +1,20 @@
 /** What stands between the API's server and the back end: who asks, and whether he may. */
 import type { ApiServerOptions } from '../http/api-server.ts'
 import type { ApiBackend } from '../http/backend.ts'
+import { Sessions, type SessionsContext } from '../identity/sessions.ts'
 import { guardedBackend, type GuardContext } from './guarded-backend.ts'
 import { TokenOwners, type TokenOwnersContext } from './token-owners.ts'
 
 export function accessControl(
   backend: ApiBackend,
-  context: GuardContext & TokenOwnersContext,
-): Pick<ApiServerOptions, 'backend' | 'ownerOfToken' | 'isKnownToken'> {
+  context: GuardContext & TokenOwnersContext & SessionsContext,
+): Pick<ApiServerOptions, 'backend' | 'ownerOfToken' | 'ownerOfSession' | 'isKnownSecret'> {
   const tokens = new TokenOwners(context)
+  const sessions = new Sessions(context)
   return {
     backend: guardedBackend(backend, context),
     ownerOfToken: (token) => tokens.ownerOf(token),
-    isKnownToken: (token) => tokens.isKnown(token),
+    ownerOfSession: (secret, form) => sessions.ownerOf(secret, form),
+    isKnownSecret: (secret) => sessions.isKnown(secret) || tokens.isKnown(secret),
   }
 }

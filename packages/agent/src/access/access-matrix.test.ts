@@ -20,6 +20,7 @@ const DOCUMENT = join(import.meta.dirname, '../../../../docs/operating/access-ma
 /** Answered by the server itself, and to whoever shows a ticket that `console.open` has given. */
 const NOT_OF_BACKEND = new Set(['openapi.show', 'console.connect'])
 const ENDPOINTS = ALL_ENDPOINTS.filter(({ id }) => !NOT_OF_BACKEND.has(id))
+const PUBLIC = ENDPOINTS.filter((endpoint) => endpoint.public)
 const ROLES = [...BUILT_IN_ROLES.map(({ name }) => name), 'nobody']
 
 type Outcome = 'permitted' | 'forbidden' | 'hidden' | 'unauthorized'
@@ -128,12 +129,24 @@ test('a role on one guest is good for nothing else', async (context) => {
     for (const name of ROLES) assert.notEqual(await ask(endpoint, user(name)), 'permitted', `${name}: ${endpoint.id}`)
 })
 
-test('nobody who is unknown, and no token that is unknown, may anything', async (context) => {
+test('nobody who is unknown, and no token or session that is unknown, may anything', async (context) => {
   const { ask } = await cluster(context, '/')
-  for (const endpoint of ENDPOINTS) {
+  for (const endpoint of ENDPOINTS.filter((one) => !one.public)) {
     assert.equal(await ask(endpoint, { kind: 'user', name: 'stranger' }), 'unauthorized', endpoint.id)
     assert.equal(await ask(endpoint, { kind: 'token', user: 'administrator', name: 'x' }), 'unauthorized', endpoint.id)
+    const ended: Principal = { kind: 'user', name: 'administrator', session: 'ended' }
+    assert.equal(await ask(endpoint, ended), 'unauthorized', endpoint.id)
+    assert.equal(await ask(endpoint, { kind: 'nobody' }), 'unauthorized', endpoint.id)
   }
+})
+
+test('before anybody has shown who he is, he may sign in and nothing else', async (context) => {
+  const { ask } = await cluster(context, '/')
+  assert.deepEqual(
+    PUBLIC.map(({ id }) => id),
+    ['auth.sign-in'],
+  )
+  for (const endpoint of PUBLIC) assert.equal(await ask(endpoint, { kind: 'nobody' }), 'permitted')
 })
 
 test('root of a host may everything', async (context) => {
@@ -161,5 +174,6 @@ const HEAD = `# Who may what: every endpoint and every role
 
 Asked of a real back end by a test, for users who have the role on \`/\`; on other paths it is good for what lies there.
 Lists show only what may be seen. Lines without a privilege are about who asks, or show what other endpoints show, each
-with the privilege of its own. What roles and paths are: [access](access.md).
+with the privilege of its own; auth.sign-in alone is open to whoever reaches the port. What roles and paths are:
+[access](access.md).
 `

@@ -8,6 +8,7 @@ import type { LiveBatch, LiveChange } from '@stead/api/endpoints/live-views.ts'
 import { decider, lapsedBecause, type AccessDecision } from '@stead/core/access/decide.ts'
 import { CLUSTER_PATH, shownPath } from '@stead/core/access/object-path.ts'
 import type { Privilege } from '@stead/core/access/privilege.ts'
+import { dutyOf, sessionEndedBecause } from '@stead/core/access/session.ts'
 import { failure, type Failure } from '@stead/core/errors.ts'
 import type { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
 import { principalName, type Principal } from '@stead/core/model/access.ts'
@@ -18,6 +19,7 @@ import type { ApiBackend, BackendId, RequestContext } from '../http/backend.ts'
 import { isAsyncIterable } from '../http/streamed-reply.ts'
 import { accessRecordsOf } from './access-records.ts'
 import { demandsOf, type AnyInput, type Demand } from './demands.ts'
+import { TakenAway } from './taken-away.ts'
 import { ITEM_PATHS } from './visible-items.ts'
 import { LIVE_PATHS, LIVE_PRIVILEGES, visibleViews } from './visible-views.ts'
 
@@ -55,19 +57,22 @@ class Guard {
     request: RequestContext,
   ): Promise<Result<unknown>> {
     // Also where the store cannot be reached: who is root of a host has it all anyway.
-    if (request.principal.kind === 'root') return handler(input, request)
+    if (request.principal.kind === 'root' && !endpoint.public) return handler(input, request)
     if (!this.#context.mirror.loaded) return fail(NOT_LOADED)
+    if (endpoint.public) return handler(input, request)
     const { principal } = request
-    const lapsed = lapsedBecause(accessRecordsOf(this.#state), principal, this.#context.clock.wallMs())
-    if (lapsed !== undefined)
-      return fail(failure('unauthorized', `${principalName(principal)} counts no more: ${lapsed}`))
-    const demands = () => demandsOf(endpoint, input as AnyInput, this.#state, request.whatIf === true)
-    const refusal = this.#refusal(principal, demands())
-    if (refusal) return fail(refusal)
-    const answer = await handler(endpoint.on === 'views' ? this.#fromTheBeginning(input, principal) : input, request)
+    const refusal = () =>
+      this.#lapsed(principal, endpoint) ??
+      this.#refusal(principal, demandsOf(endpoint, input as AnyInput, this.#state, request.whatIf === true))
+    const refused = refusal()
+    if (refused) return fail(refused)
+    const taken = endpoint.streams ? new TakenAway(this.#context.mirror, request.signal, () => !refusal()) : undefined
+    const asked = endpoint.on === 'views' ? this.#fromTheBeginning(input, principal) : input
+    const answer = await handler(asked, taken ? { ...request, signal: taken.signal } : request)
+    if (!answer.ok || !isAsyncIterable(answer.value)) taken?.release()
     if (!answer.ok) return answer
     if (isAsyncIterable(answer.value) && endpoint.streams === 'text')
-      return ok(this.#whilePermitted(answer.value, () => !this.#refusal(principal, demands())))
+      return ok(whilePermitted(answer.value, () => !refusal()))
     return this.#visible(endpoint, principal, answer.value)
   }
 
@@ -78,6 +83,19 @@ class Guard {
     )
     const { query, ...rest } = input as { readonly query: { readonly since?: string } }
     return seesAll ? input : { ...rest, query: { ...query, since: undefined } }
+  }
+
+  /** Who counts no more, or must do something else first. */
+  #lapsed(principal: Principal, endpoint: Endpoint): Failure | undefined {
+    const wallMs = this.#context.clock.wallMs()
+    const because =
+      lapsedBecause(accessRecordsOf(this.#state), principal, wallMs) ??
+      sessionEndedBecause(this.#state, principal, wallMs)
+    if (because !== undefined)
+      return failure('unauthorized', `${principalName(principal)} counts no more: ${because}`, SIGN_IN_AGAIN)
+    const must = dutyOf(this.#state, principal)
+    if (must === undefined || endpoint.dutiful) return undefined
+    return failure('forbidden', `${principalName(principal)} ${DUTIES[must].what}`, { hint: DUTIES[must].how })
   }
 
   get #state(): ClusterState {
@@ -142,15 +160,21 @@ class Guard {
     )
     return { ...value, before }
   }
+}
 
-  /** A stream ends when what allowed it is taken away. */
-  async *#whilePermitted(source: AsyncIterable<unknown>, isPermitted: () => boolean): AsyncGenerator<unknown> {
-    for await (const item of source) {
-      if (!isPermitted()) return
-      yield item
-    }
+/** Nothing that comes after it was taken away, however soon, is shown. */
+async function* whilePermitted(source: AsyncIterable<unknown>, isPermitted: () => boolean): AsyncGenerator<unknown> {
+  for await (const item of source) {
+    if (!isPermitted()) return
+    yield item
   }
 }
+
+const SIGN_IN_AGAIN = { hint: 'Sign in again: `stead login`' }
+const DUTIES = {
+  'change-password': { what: 'must choose a password of his own first', how: '`stead auth password`' },
+  'add-second-factor': { what: 'must add a second factor first', how: '`stead auth second-factor add`' },
+} as const
 
 async function* filtered(source: AsyncIterable<unknown>, isVisible: (item: unknown) => boolean) {
   for await (const item of source) if (isVisible(item)) yield item

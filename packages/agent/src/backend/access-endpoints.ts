@@ -5,12 +5,14 @@ import { BUILT_IN_ROLES, type Role } from '@stead/core/access/privilege.ts'
 import { failure } from '@stead/core/errors.ts'
 import type { Group, User } from '@stead/core/model/access.ts'
 import type { Versioned } from '@stead/core/model/cluster.ts'
-import { KEYS } from '@stead/core/model/keys.ts'
+import { KEYS, SECRET_KEYS } from '@stead/core/model/keys.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { accessRecordsOf, groupsOf, type AccessState } from '../access/access-records.ts'
 import type { ApiBackend } from '../http/backend.ts'
+import { Sessions } from '../identity/sessions.ts'
 import { changeAccess, found, missing, permissionsOf, put, remove } from './access-change.ts'
 import { changedMeanwhile, type Desk } from './desk.ts'
+import { endingAll } from './sign-in-endpoints.ts'
 import { tokensGoing } from './token-endpoints.ts'
 
 type Answers = Pick<
@@ -26,6 +28,7 @@ export function accessEndpoints(desk: Desk): Answers {
 
 function userEndpoints(desk: Desk): Pick<Answers, `user.${string}` & keyof Answers> {
   const { store, clock } = desk.context
+  const sessions = new Sessions(desk.context)
   const shown = (name: string): Result<UserView> => {
     const user = found(desk.state.users, name, 'user')
     return user.ok ? ok(userView(desk.state, user.value)) : user
@@ -70,6 +73,8 @@ function userEndpoints(desk: Desk): Pick<Answers, `user.${string}` & keyof Answe
         const writes = [
           remove(KEYS.user(name)),
           ...tokens.value,
+          ...endingAll(sessions, name),
+          remove(SECRET_KEYS.password(name)),
           ...permissionsOf(state, 'user', [name]),
           ...left.map(({ value }) =>
             put(KEYS.group(value.name), { ...value, members: value.members.filter((member) => member !== name) }),

@@ -21,6 +21,7 @@ import { policyEndpoints } from './policy-endpoints.ts'
 import { projectEndpoints } from './project-endpoints.ts'
 import { replicaMoveEndpoints } from './replica-move-endpoints.ts'
 import { ruleEndpoints } from './rule-endpoints.ts'
+import { signInEndpoints } from './sign-in-endpoints.ts'
 import { snapshotEndpoints } from './snapshot-endpoints.ts'
 import { imageEndpoints } from './image-endpoints.ts'
 import { storageEndpoints } from './storage-endpoints.ts'
@@ -57,5 +58,6 @@ export function createApiBackend(context: BackendContext): ApiBackend {
     ...tokenEndpoints(desk),
     ...projectEndpoints(desk),
     ...liveViewEndpoints(desk),
+    ...signInEndpoints(desk),
   }
 }

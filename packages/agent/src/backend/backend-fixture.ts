@@ -13,6 +13,7 @@ import type { Principal } from '@stead/core/model/access.ts'
 import type { ClusterEvent } from '@stead/core/model/event.ts'
 import type { HostId } from '@stead/core/model/ids.ts'
 import { KEYS, PREFIX } from '@stead/core/model/keys.ts'
+import type { Clock } from '@stead/core/ports/clock.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import type { Store } from '@stead/core/ports/store.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
@@ -44,6 +45,7 @@ const COLLECTIONS = [
   'tokens',
   'permissions',
   'projects',
+  'sessions',
 ] as const
 
 const silent: Log = { debug() {}, info() {}, warn() {}, error() {}, with: () => silent }
@@ -76,6 +78,7 @@ export class TestBackend {
     store: Store,
     mirror: ClusterMirror,
     history: History,
+    clock: Clock,
   ) {
     this.server = server
     this.store = store
@@ -105,7 +108,7 @@ export class TestBackend {
         figures: (host, ageMsMax) => this.counters.figures(host, ageMsMax),
       },
       heldSnapshots: async () => ok([]),
-      clock: realClock,
+      clock,
       random: realRandom,
       log: silent,
       verdicts: () => cluster.verdicts,
@@ -117,11 +120,12 @@ export class TestBackend {
       dumpContainer: (host, order) => this.dumpContainer(host, order),
       spreadBlobs: async () => {},
       confirmDead: async () => ok(),
+      webAuthority: async () => ok({ certificate: '', fingerprint: '' }),
     })
-    this.guarded = guardedBackend(this.unguarded, { mirror, clock: realClock })
+    this.guarded = guardedBackend(this.unguarded, { mirror, clock })
   }
 
-  static async start(context: TestContext, cluster: ClusterFixture): Promise<TestBackend> {
+  static async start(context: TestContext, cluster: ClusterFixture, clock: Clock = realClock): Promise<TestBackend> {
     const server = new MemoryStoreServer(realClock)
     const store = server.client()
     await store.transact({
@@ -137,15 +141,21 @@ export class TestBackend {
     const policy = cluster.state.clusterPolicy?.value
     if (policy) await put(store, KEYS.clusterPolicy, policy)
     context.after(() => server.close())
-    return TestBackend.#on('h1' as HostId, context, cluster, server)
+    return TestBackend.#on('h1' as HostId, context, cluster, server, clock)
   }
 
   /** The back end of another host of the same cluster. */
-  onHost(context: TestContext, self: string): Promise<TestBackend> {
-    return TestBackend.#on(self as HostId, context, this.#cluster, this.server)
+  onHost(context: TestContext, self: string, clock: Clock = realClock): Promise<TestBackend> {
+    return TestBackend.#on(self as HostId, context, this.#cluster, this.server, clock)
   }
 
-  static async #on(self: HostId, context: TestContext, cluster: ClusterFixture, server: MemoryStoreServer) {
+  static async #on(
+    self: HostId,
+    context: TestContext,
+    cluster: ClusterFixture,
+    server: MemoryStoreServer,
+    clock: Clock,
+  ) {
     const store = server.client()
     const mirror = new ClusterMirror(recordDecoder, silent)
     const history = new History(':memory:', silent)
@@ -158,7 +168,7 @@ export class TestBackend {
       history.close()
     })
     await mirror.until(() => true, realClock.sleep(5_000))
-    return new TestBackend(self, cluster, server, store, mirror, history)
+    return new TestBackend(self, cluster, server, store, mirror, history, clock)
   }
 
   /** The answer; the input as a client sends it, defaults filled in by the contract. */
@@ -173,7 +183,10 @@ export class TestBackend {
       query: endpoint.query?.parse(input.query ?? {}),
       body: endpoint.body?.parse(input.body ?? {}),
     }
-    const context: RequestContext = { signal: new AbortController().signal, principal: ROOT, ...request }
+    const context: RequestContext = {
+      ...{ signal: new AbortController().signal, principal: ROOT, visitor: { address: 'local', client: 'test' } },
+      ...request,
+    }
     const handler = this.guarded[id] as unknown as (...all: unknown[]) => Promise<Result<never>>
     return handler(parsed, context)
   }

@@ -76,6 +76,8 @@ export interface BackendContext {
   readonly spreadBlobs: (blobs: readonly BlobId[]) => Promise<void>
   /** `failover --confirm-dead`, which must work without the store. */
   readonly confirmDead: (host: HostId) => Promise<Result<void>>
+  /** What clients of this host's public port are to believe. */
+  readonly webAuthority: () => Promise<Result<{ readonly certificate: string; readonly fingerprint: string }>>
 }
 
 export class Desk {

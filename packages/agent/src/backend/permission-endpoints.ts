@@ -9,6 +9,7 @@ import { KEYS } from '@stead/core/model/keys.ts'
 import { fail, ok } from '@stead/core/result.ts'
 import { accessRecordsOf, groupsOf, type AccessState } from '../access/access-records.ts'
 import type { ApiBackend } from '../http/backend.ts'
+import { forgeryToken } from '../identity/sessions.ts'
 import { changeAccess, found, missing, put, remove } from './access-change.ts'
 import type { Desk } from './desk.ts'
 
@@ -70,14 +71,19 @@ function grantEndpoints(desk: Desk): Pick<ApiBackend, `permission.${'list' | 'gr
 
 function askEndpoints(desk: Desk): Pick<ApiBackend, `auth.${'whoami' | 'explain'}`> {
   return {
-    'auth.whoami': async (_input, { principal }) => {
+    'auth.whoami': async (_input, { principal, visitor }) => {
+      if (principal.kind === 'nobody') return fail(failure('unauthorized', 'Nobody has signed in'))
       const user = userOf(principal)
+      const session = principal.kind === 'user' ? desk.state.sessions.get(principal.session ?? '')?.value : undefined
       const token = principal.kind === 'token' ? desk.state.tokens.get(tokenKey(principal))?.value : undefined
       return ok({
         kind: principal.kind,
         name: principalName(principal),
         groups: user === undefined ? [] : groupsOf(desk.state, user),
-        expiresAt: token?.expiresAt === undefined ? null : new Date(token.expiresAt).toISOString(),
+        expiresAt: (session ?? token)?.expiresAt ? new Date((session ?? token)!.expiresAt!).toISOString() : null,
+        must: session?.must ?? null,
+        forgeryToken:
+          session?.form === 'cookie' && visitor.session !== undefined ? forgeryToken(visitor.session) : null,
       })
     },
     'auth.explain': async ({ query }) =>
@@ -105,13 +111,13 @@ function askEndpoints(desk: Desk): Pick<ApiBackend, `auth.${'whoami' | 'explain'
   }
 }
 
-function principalNamed(name: string): Exclude<Principal, { kind: 'root' }> {
+function principalNamed(name: string): Extract<Principal, { kind: 'user' | 'token' }> {
   const [user = '', token] = name.split('!')
   return token === undefined ? { kind: 'user', name: user } : { kind: 'token', user, name: token }
 }
 
 function userOf(principal: Principal): string | undefined {
-  if (principal.kind === 'root') return undefined
+  if (principal.kind === 'root' || principal.kind === 'nobody') return undefined
   return principal.kind === 'user' ? principal.name : principal.user
 }
 

@@ -4,6 +4,7 @@ import { describe, it } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { ClusterState } from '@stead/core/model/cluster.ts'
 import type { Grant } from '@stead/core/model/grant.ts'
+import { principalName, type Principal } from '@stead/core/model/access.ts'
 import type { Guest } from '@stead/core/model/guest.ts'
 import type { GuestId, HostId } from '@stead/core/model/ids.ts'
 import { ok, type Result } from '@stead/core/result.ts'
@@ -12,6 +13,7 @@ import { ConsoleRouter } from './console-router.ts'
 import { ConsoleTickets } from './console-tickets.ts'
 import type { GuestConsoles } from './guest-consoles.ts'
 
+const ROOT: Principal = { kind: 'root', host: 'h1' }
 const WEB = { id: 'web' as GuestId, name: 'web1', desired: 'running', display: 'vga' } as Guest
 const BARE = { id: 'bare' as GuestId, name: 'bare1', desired: 'stopped' } as Guest
 
@@ -20,6 +22,7 @@ function cluster() {
   const opened: string[] = []
   const typed: string[] = []
   const grants = new Map<GuestId, { value: Grant; revision: bigint }>()
+  const permitted = new Set(['root@h1', 'alice'])
   const listeners = new Set<(state: ClusterState) => void>()
   const state = {
     guests: new Map([WEB, BARE].map((guest) => [guest.id, { value: guest, revision: 1n }])),
@@ -62,14 +65,35 @@ function cluster() {
       },
     } as never
     const tickets = new ConsoleTickets(self, realClock)
-    routers.set(self, new ConsoleRouter({ self, mirror, client, here, tickets }))
+    routers.set(
+      self,
+      new ConsoleRouter({
+        self,
+        mirror,
+        client,
+        here,
+        tickets,
+        mayUse: (principal) => permitted.has(principalName(principal)),
+      }),
+    )
+  }
+  const forbid = (name: string) => {
+    permitted.delete(name)
+    for (const listener of listeners) listener(state)
   }
   grant(WEB, 'h2', 3)
-  return { h1: routers.get('h1') as ConsoleRouter, h2: routers.get('h2') as ConsoleRouter, grant, opened, typed }
+  return {
+    forbid,
+    h1: routers.get('h1') as ConsoleRouter,
+    h2: routers.get('h2') as ConsoleRouter,
+    grant,
+    opened,
+    typed,
+  }
 }
 
 function ticketFor(router: ConsoleRouter, guest = WEB): string {
-  const given = router.ticket(guest, 'serial')
+  const given = router.ticket(guest, 'serial', ROOT)
   assert.ok(given.ok, given.ok ? '' : given.error.message)
   return given.value.ticket
 }
@@ -96,18 +120,35 @@ describe("a guest's console through any host", () => {
 
   it('has no ticket for a guest that does not run, nor for a screen that is not there', () => {
     const { h1, grant } = cluster()
-    assert.equal(codeOf(h1.ticket(BARE, 'serial')), 'conflict')
+    assert.equal(codeOf(h1.ticket(BARE, 'serial', ROOT)), 'conflict')
     grant(BARE, 'h1', 1)
-    assert.equal(codeOf(h1.ticket(BARE, 'serial')), 'ok')
-    assert.equal(codeOf(h1.ticket(BARE, 'vnc')), 'conflict')
-    assert.equal(codeOf(h1.ticket(WEB, 'vnc')), 'ok')
+    assert.equal(codeOf(h1.ticket(BARE, 'serial', ROOT)), 'ok')
+    assert.equal(codeOf(h1.ticket(BARE, 'vnc', ROOT)), 'conflict')
+    assert.equal(codeOf(h1.ticket(WEB, 'vnc', ROOT)), 'ok')
     grant(WEB, 'h2', 3, 'released')
-    assert.equal(codeOf(h1.ticket(WEB, 'vnc')), 'conflict')
+    assert.equal(codeOf(h1.ticket(WEB, 'vnc', ROOT)), 'conflict')
+  })
+
+  it('ends when who opened it may use it no more, and a ticket that is left does not open it again', async () => {
+    const { h1, h2, forbid } = cluster()
+    const ticket = () => {
+      const given = h1.ticket(WEB, 'serial', { kind: 'user', name: 'alice' })
+      assert.ok(given.ok)
+      return given.value.ticket
+    }
+    const left = ticket()
+    const opened = await h2.connect(serial(ticket()))
+    const ofRoot = await h2.connect(serial(ticketFor(h1)))
+    assert.ok(opened.ok && ofRoot.ok)
+    assert.equal(opened.value.taken.aborted, false)
+    forbid('alice')
+    assert.deepEqual([opened.value.taken.aborted, ofRoot.value.taken.aborted], [true, false])
+    assert.equal(codeOf(await h2.connect(serial(left))), 'unauthorized')
   })
 
   it('is no shell of a virtual machine, whose ticket for something else opens none', async () => {
     const { h1, opened } = cluster()
-    const refusal = h1.ticket(WEB, 'shell')
+    const refusal = h1.ticket(WEB, 'shell', ROOT)
     assert.equal(codeOf(refusal), 'conflict')
     assert.match(refusal.ok ? '' : refusal.error.message, /web1 is a virtual machine/)
     assert.equal(codeOf(await h1.connect({ guest: 'web1', kind: 'shell', ticket: ticketFor(h1) })), 'unauthorized')

@@ -8,12 +8,14 @@ import { failure } from '@stead/core/errors.ts'
 import type { KeyboardLayoutName } from '@stead/core/console/keyboard-layout.ts'
 import { keystrokesOf } from '@stead/core/console/keystrokes.ts'
 import type { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
+import type { Principal } from '@stead/core/model/access.ts'
 import type { Guest } from '@stead/core/model/guest.ts'
 import type { GuestId, HostId } from '@stead/core/model/ids.ts'
 import { guestByName, isActive } from '@stead/core/model/records.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { HostClient } from '../http/host-client.ts'
 import type { Pipes } from '../http/internal-pipe.ts'
+import { TakenAway } from '../access/taken-away.ts'
 import { CHORD_INTERVAL_MS } from './typist.ts'
 import { issuerOf, refused, type ConsoleTickets } from './console-tickets.ts'
 import { noScreen, type ConsoleStart, type GuestConsoles } from './guest-consoles.ts'
@@ -24,6 +26,8 @@ export interface ConsoleRouterOptions {
   readonly client: (host: HostId) => Pick<HostClient, 'callGuest' | 'stream' | 'pipe'>
   readonly here: GuestConsoles
   readonly tickets: ConsoleTickets
+  /** Whether he may still use the consoles of the guest: he could when he got the ticket. */
+  readonly mayUse: (principal: Principal, guest: GuestId, kind: ConsoleKind) => boolean
 }
 
 /** Where a guest runs, and in which of its runs. */
@@ -46,6 +50,8 @@ export interface OpenConsole {
   readonly stream: Duplex
   /** Says once, in a sentence, that the guest's run at this place is over by the cluster's word. */
   readonly onMoved: (listener: (reason: string) => void) => () => void
+  /** Aborted when who opened it may use it no more. */
+  readonly taken: AbortSignal
 }
 
 const SHELL_SIZE: ShellSize = { columns: 80, rows: 24 }
@@ -60,12 +66,16 @@ export class ConsoleRouter {
     this.#options = options
   }
 
-  ticket(guest: Guest, kind: ConsoleKind): Result<Omit<ConsoleTicketView, 'url' | 'subprotocol'>> {
+  ticket(
+    guest: Guest,
+    kind: ConsoleKind,
+    principal: Principal,
+  ): Result<Omit<ConsoleTicketView, 'url' | 'subprotocol'>> {
     const place = this.#placeOf(guest)
     if (!place.ok) return place
     if (kind === 'vnc' && guest.display !== 'vga') return fail(noScreen(guest.name))
     if (kind === 'shell' && guest.kind !== 'ct') return fail(noShell(guest.name))
-    return ok({ kind, ...this.#options.tickets.give(guest.id, kind), ...place.value })
+    return ok({ kind, ...this.#options.tickets.give(guest.id, kind, principal), ...place.value })
   }
 
   /** Uses the ticket up and opens the console of the guest. */
@@ -76,6 +86,8 @@ export class ConsoleRouter {
     if (!guest) return refused('The ticket is for another console')
     const redeemed = await this.#redeem(ticket, guest.id, kind)
     if (!redeemed.ok) return redeemed
+    const isPermitted = () => this.#options.mayUse(redeemed.value, guest.id, kind)
+    if (!isPermitted()) return refused('Who asked for the ticket may not use the console any more')
     const place = this.#placeOf(guest)
     if (!place.ok) return place
     const { host } = place.value
@@ -86,7 +98,13 @@ export class ConsoleRouter {
         ? await here.open(guest.id, kind, start)
         : await client(host).pipe('console', { guest: guest.id, kind, ...start })
     if (!stream.ok) return stream
-    return ok({ stream: stream.value, onMoved: (listener) => this.#watch(guest, place.value, listener) })
+    const gone = new AbortController()
+    stream.value.once('close', () => gone.abort())
+    const { taken } = new TakenAway(mirror, gone.signal, isPermitted)
+    return ok({
+      ...{ stream: stream.value, taken },
+      onMoved: (listener) => this.#watch(guest, place.value, listener),
+    })
   }
 
   async screenshot(guest: Guest): Promise<Result<AsyncIterable<Uint8Array>>> {
@@ -169,12 +187,13 @@ export class ConsoleRouter {
     return fail(failure('conflict', `${guest.name} does not run`, { hint }))
   }
 
-  async #redeem(ticket: string, guest: GuestId, kind: ConsoleKind): Promise<Result<unknown>> {
+  async #redeem(ticket: string, guest: GuestId, kind: ConsoleKind): Promise<Result<Principal>> {
     const { self, mirror, tickets, client } = this.#options
     const issuer = issuerOf(ticket)
     if (issuer === self) return tickets.redeem(ticket, guest, kind)
     if (!mirror.state.hosts.has(issuer)) return refused('The ticket is not one of this cluster')
-    return client(issuer).callGuest('redeem-console-ticket', { ticket, guest, kind })
+    const redeemed = await client(issuer).callGuest('redeem-console-ticket', { ticket, guest, kind })
+    return redeemed.ok ? ok(redeemed.value as Principal) : redeemed
   }
 
   #watch(guest: Guest, place: GuestPlace, listener: (reason: string) => void): () => void {

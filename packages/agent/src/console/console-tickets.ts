@@ -8,6 +8,7 @@ import { randomBytes } from 'node:crypto'
 import type { ConsoleKind } from '@stead/api/console-protocol.ts'
 import { failure } from '@stead/core/errors.ts'
 import type { GuestId, HostId } from '@stead/core/model/ids.ts'
+import type { Principal } from '@stead/core/model/access.ts'
 import type { Clock } from '@stead/core/ports/clock.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 
@@ -18,6 +19,7 @@ const TICKETS_MAX = 1_000
 interface Ticket {
   readonly guest: GuestId
   readonly kind: ConsoleKind
+  readonly principal: Principal
   readonly expiresMs: number
 }
 
@@ -32,25 +34,29 @@ export class ConsoleTickets {
     this.#clock = clock
   }
 
-  give(guest: GuestId, kind: ConsoleKind): { readonly ticket: string; readonly expiresAt: number } {
+  give(
+    guest: GuestId,
+    kind: ConsoleKind,
+    principal: Principal,
+  ): { readonly ticket: string; readonly expiresAt: number } {
     this.#forgetExpired()
     for (const oldest of this.#open.keys()) {
       if (this.#open.size < TICKETS_MAX) break
       this.#open.delete(oldest)
     }
     const ticket = `${this.#self}.${randomBytes(32).toString('base64url')}`
-    this.#open.set(ticket, { guest, kind, expiresMs: this.#clock.monotonicMs() + TICKET_LIFE_MS })
+    this.#open.set(ticket, { guest, kind, principal, expiresMs: this.#clock.monotonicMs() + TICKET_LIFE_MS })
     return { ticket, expiresAt: this.#clock.wallMs() + TICKET_LIFE_MS }
   }
 
-  /** Uses a ticket of this host up, fit or not. Fails with `unauthorized`. */
-  redeem(ticket: string, guest: GuestId, kind: ConsoleKind): Result<void> {
+  /** Uses a ticket of this host up, fit or not; for whom it was. Fails with `unauthorized`. */
+  redeem(ticket: string, guest: GuestId, kind: ConsoleKind): Result<Principal> {
     const found = this.#open.get(ticket)
     this.#open.delete(ticket)
     if (!found) return refused('The ticket is not known; it may have been used already')
     if (this.#clock.monotonicMs() >= found.expiresMs) return refused('The ticket has expired')
     if (found.guest !== guest || found.kind !== kind) return refused('The ticket is for another console')
-    return ok()
+    return ok(found.principal)
   }
 
   #forgetExpired(): void {

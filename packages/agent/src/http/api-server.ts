@@ -20,12 +20,13 @@ import { failure, FailureError } from '@stead/core/errors.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import { principalName, type Principal } from '@stead/core/model/access.ts'
 import { clientAddress } from '@stead/core/access/client-address.ts'
-import { fail, type Result } from '@stead/core/result.ts'
+import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { z } from 'zod'
-import type { ApiBackend, RequestContext } from './backend.ts'
+import type { ApiBackend, RequestContext, Visitor } from './backend.ts'
 import { CLIENT_LIMITS, limitConnections, TokenBuckets, type ClientLimits } from './client-limits.ts'
+import { cookieOf, DEVICE_COOKIE, SESSION_COOKIE, setCookieHeader } from './cookies.ts'
 import { CLIENT_GONE, digestCheck } from './digest-check.ts'
-import { identify, isKnown, type Identification } from './identify.ts'
+import { foreignOrigin, identify, isKnown, type Identification } from './identify.ts'
 import { parseJson } from './json-body.ts'
 import { jsonOf } from './kept-json.ts'
 import { failureOfThrown, sendProblem } from './problem-reply.ts'
@@ -198,7 +199,7 @@ function buildServer(options: ApiServerOptions, address: ListenAddress, closing:
           backend[endpoint.id] as Handler,
           request,
           reply,
-          contextOf(request, reply, principals.get(request) as Principal, closing),
+          contextOf(request, reply, principals.get(request) as Principal, via, closing),
           options,
         ),
     })
@@ -215,8 +216,15 @@ function admission(options: ApiServerOptions, via: 'unix' | 'tcp', limits: Clien
     const now = performance.now()
     const address = clientAddress(request.socket.remoteAddress)
     // Whoever has tried out too much is asked to wait before anything is looked up for him.
-    const strangerWaitMs = isKnown(request.headers, options) ? 0 : strangers.waitMs(address, now)
+    const isPublic = PUBLIC.has(routeOf(request))
+    const strangerWaitMs = !isPublic && isKnown(request.headers, options) ? 0 : strangers.waitMs(address, now)
     if (strangerWaitMs > 0) return fail(tooMany(strangerWaitMs))
+    const foreign = foreignOrigin(request.headers, request.method)
+    if (foreign) return fail(foreign)
+    if (isPublic) {
+      strangers.take(address, now)
+      return ok({ kind: 'nobody' })
+    }
     const found = await identify(request, via, options)
     if (!found.ok) {
       strangers.take(address, now)
@@ -232,10 +240,10 @@ function tooMany(waitMs: number) {
 }
 
 /** A client that stops in the middle of a body does not hold the server. */
-function boundBody({ raw, routeOptions }: FastifyRequest, { bodyTimeoutMs, uploadSilenceMs }: ClientLimits): void {
+function boundBody(request: FastifyRequest, { bodyTimeoutMs, uploadSilenceMs }: ClientLimits): void {
+  const { raw } = request
   if (raw.complete) return
-  const isUpload = UPLOADS.has(`${routeOptions.method as string} ${routeOptions.url ?? ''}`)
-  if (isUpload) {
+  if (UPLOADS.has(routeOf(request))) {
     raw.socket.setTimeout(uploadSilenceMs, () => raw.destroy())
     raw.once('end', () => raw.socket.setTimeout(0))
     return
@@ -245,11 +253,11 @@ function boundBody({ raw, routeOptions }: FastifyRequest, { bodyTimeoutMs, uploa
 }
 
 const urlOf = ({ path }: Endpoint) => path.replace(/\{(\w+)\}/g, ':$1')
-const UPLOADS = new Set(
-  (Object.values(ENDPOINTS) as Endpoint[])
-    .filter(({ upload }) => upload)
-    .map((endpoint) => `${endpoint.method} ${urlOf(endpoint)}`),
-)
+const routeOf = ({ method, routeOptions }: FastifyRequest) => `${method} ${routeOptions.url ?? ''}`
+const routesOf = (is: (endpoint: Endpoint) => unknown) =>
+  new Set((Object.values(ENDPOINTS) as Endpoint[]).filter(is).map((one) => `${one.method} ${urlOf(one)}`))
+const UPLOADS = routesOf((endpoint) => endpoint.upload)
+const PUBLIC = routesOf((endpoint) => endpoint.public)
 
 async function answer(
   endpoint: Endpoint,
@@ -334,6 +342,7 @@ function contextOf(
   request: FastifyRequest,
   reply: FastifyReply,
   principal: Principal,
+  via: 'unix' | 'tcp',
   closing: AbortSignal,
 ): RequestContext {
   const gone = new AbortController()
@@ -347,10 +356,25 @@ function contextOf(
   }
   return {
     principal,
+    visitor: visitorOf(request, reply, via),
     signal: AbortSignal.any([gone.signal, closing]),
     ...(typeof key === 'string' ? { idempotencyKey: key } : {}),
     ...(request.headers[WHAT_IF_HEADER] === undefined ? {} : { whatIf: true }),
     ...(typeof foreseen === 'string' ? { foreseen } : {}),
     ...(ifMatch === undefined ? {} : { ifMatch: ifMatch.replace(/^(W\/)?"|"$/g, '') }),
+  }
+}
+
+function visitorOf({ headers, socket }: FastifyRequest, reply: FastifyReply, via: 'unix' | 'tcp'): Visitor {
+  const client = headers['user-agent'] ?? ''
+  if (via === 'unix') return { address: 'local', client }
+  const session = cookieOf(headers.cookie, SESSION_COOKIE)
+  const device = cookieOf(headers.cookie, DEVICE_COOKIE)
+  return {
+    address: socket.remoteAddress ?? 'local',
+    client,
+    ...(session === undefined ? {} : { session }),
+    ...(device === undefined ? {} : { device }),
+    setCookie: (name, value, maxAgeS) => void reply.header('set-cookie', setCookieHeader(name, value, maxAgeS)),
   }
 }

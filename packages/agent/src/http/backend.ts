@@ -17,6 +17,20 @@ export interface RequestContext {
   /** Aborted when the client has gone. */
   readonly signal: AbortSignal
   readonly principal: Principal
+  readonly visitor: Visitor
+}
+
+/** How a client comes, for signing in and what follows from it. */
+export interface Visitor {
+  /** `local`: by the unix socket. */
+  readonly address: string
+  /** What the client calls itself. */
+  readonly client: string
+  /** What its cookies hold of the session and of the device; good or not. */
+  readonly session?: string
+  readonly device?: string
+  /** Absent where no browser comes. */
+  readonly setCookie?: (name: string, value: string, maxAgeS: number) => void
 }
 
 export interface UploadBody {

@@ -31,10 +31,12 @@ export interface BridgeOptions {
   /** Aborted when the agent stops. */
   readonly closing: AbortSignal
   readonly onMoved: (listener: (reason: string) => void) => () => void
+  /** Aborted when who opened it may use it no more. */
+  readonly taken: AbortSignal
 }
 
 export function bridgeConsole(socket: WebSocket, stream: Duplex, options: BridgeOptions): void {
-  const { agentStops, runEnded, hostLost, tooSlow, shellEnded } = CONSOLE_CLOSE_CODES
+  const { agentStops, runEnded, hostLost, tooSlow, shellEnded, notPermitted } = CONSOLE_CLOSE_CODES
   const isShell = options.kind === 'shell'
   const framesIn = isShell ? shellFrameReader() : (bytes: Buffer): readonly ShellFrame[] => [{ kind: 'bytes', bytes }]
   let answered = true
@@ -54,11 +56,15 @@ export function bridgeConsole(socket: WebSocket, stream: Duplex, options: Bridge
     clearInterval(drain)
     offMoved()
     options.closing.removeEventListener('abort', onClosing)
+    options.taken.removeEventListener('abort', onTaken)
     stream.destroy()
   }
   const onClosing = () => close(agentStops, 'the agent that serves this stops')
+  const onTaken = () => close(notPermitted, 'who opened it may use it no more')
   const offMoved = options.onMoved((reason) => close(runEnded, reason))
   options.closing.addEventListener('abort', onClosing, { once: true })
+  options.taken.addEventListener('abort', onTaken, { once: true })
+  if (options.taken.aborted) onTaken()
 
   const pings = setInterval(() => {
     if (!answered) return socket.terminate()

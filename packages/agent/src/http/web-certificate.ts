@@ -30,6 +30,15 @@ export async function webCertificate(
   return ok(made)
 }
 
+/** The end of the chain that clients are shown, and its SHA-256. */
+export async function webAuthority(config: WebCertificateConfig, nowMs: number) {
+  const pair = await webCertificate(config, nowMs)
+  if (!pair.ok) return pair
+  const [, last = pair.value.certificate] =
+    /(-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----)\s*$/.exec(pair.value.certificate) ?? []
+  return ok({ certificate: last, fingerprint: new X509Certificate(last).fingerprint256 })
+}
+
 type WebCertificateConfig = Pick<AgentConfig, 'hostId' | 'clusterName' | 'addresses' | 'stateDir' | 'api'>
 
 async function readPair(certificateFile: string, keyFile: string): Promise<Result<ServerCertificate>> {

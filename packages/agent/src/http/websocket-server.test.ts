@@ -24,6 +24,7 @@ async function agent(context: TestContext) {
   const asked: ConsoleRequest[] = []
   const typed = new PassThrough()
   const says = new PassThrough()
+  const taken = new AbortController()
   const stream = Duplex.from({ readable: says, writable: typed })
   stream.on('error', () => undefined)
   let moved: (reason: string) => void = () => undefined
@@ -37,7 +38,7 @@ async function agent(context: TestContext) {
       asked.push(wanted)
       if (wanted.ticket !== 'good') return fail(failure('unauthorized', 'The ticket has expired'))
       return ok({
-        stream,
+        ...{ stream, taken: taken.signal },
         onMoved: (listener) => {
           moved = listener
           return () => undefined
@@ -50,13 +51,24 @@ async function agent(context: TestContext) {
     await rm(folder, { recursive: true })
   })
   const { port } = server.addresses[0] as { port: number }
-  const connect = (path: string) => new WebSocket(`ws://127.0.0.1:${port}${path}`, 'binary')
+  const connect = (path: string, headers = {}) => new WebSocket(`ws://127.0.0.1:${port}${path}`, 'binary', { headers })
   const open = async (query = '', kind = 'serial') => {
     const socket = connect(`/v1/guests/web1/console/${kind}?ticket=good${query}`)
     await once(socket, 'open')
     return socket
   }
-  return { server, port, connect, open, asked, typed, says, stream, move: (reason: string) => moved(reason) }
+  return {
+    server,
+    port,
+    connect,
+    open,
+    asked,
+    typed,
+    says,
+    stream,
+    move: (reason: string) => moved(reason),
+    take: () => taken.abort(),
+  }
 }
 
 async function closeOf(socket: WebSocket): Promise<[number, string]> {
@@ -183,4 +195,25 @@ test('what is refused is refused before the upgrade, as a problem', async (conte
     request({ host: '127.0.0.1', port, path, headers }, (response) => resolve(response.resume().statusCode)).end()
   })
   assert.equal(plain, 400, 'a request that is no upgrade')
+})
+
+test("a page of another site opens no console, also with a good ticket; the cluster's own page does", async (context) => {
+  const { port, connect, asked } = await agent(context)
+  const path = '/v1/guests/web1/console/serial?ticket=good'
+  for (const origin of ['https://evil.example', 'null', `http://127.0.0.1:${port + 1}`, 'http://127.0.0.1']) {
+    const refused = connect(path, { origin })
+    const [, response] = (await once(refused, 'unexpected-response')) as [unknown, { statusCode: number }]
+    assert.equal(response.statusCode, 403, origin)
+  }
+  assert.deepEqual(asked, [])
+  const own = connect(path, { origin: `http://127.0.0.1:${port}` })
+  await once(own, 'open')
+  own.close()
+})
+
+test('a console is closed when who opened it may use it no more', async (context) => {
+  const { open, take } = await agent(context)
+  const socket = await open()
+  take()
+  assert.deepEqual(await closeOf(socket), [4005, 'who opened it may use it no more'])
 })

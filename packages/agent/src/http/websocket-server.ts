@@ -15,6 +15,7 @@ import type { WebSocketServer } from 'ws'
 import { z } from 'zod'
 import type { ConsoleRequest, OpenConsole } from '../console/console-router.ts'
 import { bridgeConsole } from './console-bridge.ts'
+import { FOREIGN, isOwn } from './identify.ts'
 
 /** Opens a console against a ticket, which is used up. */
 export type ConnectConsole = (request: ConsoleRequest) => Promise<Result<OpenConsole>>
@@ -33,12 +34,14 @@ export function serveWebSockets(server: Server, connect: ConnectConsole, closing
   })
 
   async function accept(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    const { origin, host } = request.headers
+    if (origin !== undefined && !isOwn(origin, host)) return refuse(socket, FOREIGN)
     const asked = parseAddress(request.url ?? '')
     if (!asked.ok) return refuse(socket, asked.error)
     const { alive = false, ...wanted } = asked.value
     const opened = await connect(wanted)
     if (!opened.ok) return refuse(socket, opened.error)
-    const { stream, onMoved } = opened.value
+    const { stream, onMoved, taken } = opened.value
     if (socket.destroyed || closing.aborted) {
       stream.destroy()
       socket.destroy()
@@ -60,7 +63,7 @@ export function serveWebSockets(server: Server, connect: ConnectConsole, closing
     socket.once('close', () => upgraded || stream.destroy())
     accepting.handleUpgrade(request, socket, head, (webSocket) => {
       upgraded = true
-      bridgeConsole(webSocket, stream, { kind: wanted.kind, alive, closing, onMoved })
+      bridgeConsole(webSocket, stream, { kind: wanted.kind, alive, closing, onMoved, taken })
     })
   }
 }

@@ -67,8 +67,10 @@ export type AccessExplanation = z.output<typeof accessExplanationSchema>
 export const whoAmISchema = z.object({
   kind: z.enum(['root', 'user', 'token']),
   name: z.string().describe('`root@HOST`, a user, or `USER!TOKEN`'),
+  must: z.enum(['change-password', 'add-second-factor']).nullable().describe('What must be done before anything else'),
+  forgeryToken: z.string().nullable().describe('Of a cookie: to be sent as `X-Stead-Forgery-Token` with every change'),
   groups: z.array(z.string()),
-  expiresAt: isoTime.describe('When the token ends'),
+  expiresAt: isoTime.describe('When the token or the session ends'),
 })
 export type WhoAmI = z.output<typeof whoAmISchema>
 
@@ -244,6 +246,7 @@ export const ACCESS_ENDPOINTS = {
     ...{ id: 'auth.whoami', method: 'GET', path: '/v1/auth/whoami', summary: 'Say who asks' },
     permission: 'none',
     on: 'self',
+    dutiful: true,
     response: whoAmISchema,
     status: 200,
   }),

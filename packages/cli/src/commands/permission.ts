@@ -6,6 +6,7 @@ import { PRIVILEGES, type Privilege } from '@stead/core/access/privilege.ts'
 import { formatFields, formatTable } from '../output.ts'
 import { badArgument } from '../quantities.ts'
 import { action, valueOf, type Terminal } from '../session.ts'
+import { addPasswordCommands } from './password.ts'
 import { wordsOf } from './user.ts'
 
 export function addPermissionCommands(program: Command, terminal: Terminal): void {
@@ -180,6 +181,7 @@ function addAuthCommands(auth: Command, terminal: Terminal): void {
         )
       }),
     )
+  addPasswordCommands(auth, terminal)
   auth
     .command('explain')
     .description(ENDPOINTS['auth.explain'].summary)

@@ -93,6 +93,29 @@ export function addUserCommands(program: Command, terminal: Terminal): void {
         session.print({ deleted: name }, () => `user ${name} deleted\n`)
       }),
     )
+  user
+    .command('reset-password')
+    .description(ENDPOINTS['user.reset-password'].summary)
+    .argument(...NAME)
+    .action(
+      action(terminal, async (session, [name = '']) => {
+        const client = await session.client()
+        const view = valueOf(await client.call(ENDPOINTS['user.reset-password'], { params: { user: name } }))
+        session.note(`Give it to ${name}: it works once, until ${view.expiresAt}, and is shown this once.`)
+        session.print(view, () => `${view.password}\n`)
+      }),
+    )
+  user
+    .command('end-sessions')
+    .description(ENDPOINTS['user.end-sessions'].summary)
+    .argument(...NAME)
+    .action(
+      action(terminal, async (session, [name = '']) => {
+        const client = await session.client()
+        valueOf(await client.call(ENDPOINTS['user.end-sessions'], { params: { user: name } }))
+        session.print({ ended: name }, () => `${name} is signed out everywhere\n`)
+      }),
+    )
   addGroupCommands(program, terminal)
 }
 

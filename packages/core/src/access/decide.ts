@@ -47,7 +47,7 @@ export function decider(
 ): (path: string) => AccessDecision {
   if (principal.kind === 'root') return () => ({ allowed: true, because: `it is root of ${principal.host}` })
   const lapsed = lapsedBecause(records, principal, wallMs)
-  if (lapsed !== undefined) return () => refused(lapsed)
+  if (lapsed !== undefined || principal.kind === 'nobody') return () => refused(lapsed ?? NOBODY)
   const userName = principal.kind === 'user' ? principal.name : principal.user
   const ofUser = walker(records, privilege, [
     { kind: 'user', names: new Set([userName]) },
@@ -68,6 +68,7 @@ export function lapsedBecause(
   wallMs: number,
 ): string | undefined {
   if (principal.kind === 'root') return undefined
+  if (principal.kind === 'nobody') return NOBODY
   const userName = principal.kind === 'user' ? principal.name : principal.user
   const user = records.users.get(userName)
   if (!user) return `there is no user ${userName}`
@@ -78,6 +79,8 @@ export function lapsedBecause(
   if (!token) return `there is no token ${tokenKey(principal)}`
   return token.expiresAt !== undefined && token.expiresAt <= wallMs ? `${tokenKey(token)} has expired` : undefined
 }
+
+const NOBODY = 'nobody has signed in'
 
 interface AccessIndex {
   /** By the object's own path. */

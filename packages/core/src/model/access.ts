@@ -18,6 +18,8 @@ export interface User {
 export interface Group {
   readonly name: string
   readonly members: readonly string[]
+  /** Its members sign in with a second factor, or do nothing before they have one. */
+  readonly demandsSecondFactor?: true
   readonly notes?: string
 }
 
@@ -31,6 +33,24 @@ export interface ApiToken {
   readonly expiresAt?: number
   readonly createdAt: number
 }
+
+/** Somebody who has signed in. Kept under the SHA-256 of what the client holds, which is thus never written anywhere. */
+export interface SignInSession {
+  readonly user: string
+  /** Sent by a browser by itself, so that changes need the token against forged requests, or by a program that means it. */
+  readonly form: 'cookie' | 'token'
+  readonly createdAt: number
+  /** Of the last request, to the minute. */
+  readonly usedAt: number
+  readonly expiresAt: number
+  readonly address: string
+  /** What the client calls itself. */
+  readonly client: string
+  /** Nothing else is permitted before. */
+  readonly must?: SessionDuty
+}
+
+export type SessionDuty = 'change-password' | 'add-second-factor'
 
 export type SubjectKind = 'user' | 'group' | 'token'
 
@@ -55,7 +75,10 @@ export interface AccessRecords {
 export type Principal =
   /** Whoever is root of a host: by its unix socket. */
   | { readonly kind: 'root'; readonly host: string }
-  | { readonly kind: 'user'; readonly name: string }
+  /** `session`: by which he comes. */
+  | { readonly kind: 'user'; readonly name: string; readonly session?: string }
+  /** Of what is open to everybody, as signing in. */
+  | { readonly kind: 'nobody' }
   | { readonly kind: 'token'; readonly user: string; readonly name: string }
 
 export function tokenKey({ user, name }: Pick<ApiToken, 'user' | 'name'>): string {
@@ -65,5 +88,6 @@ export function tokenKey({ user, name }: Pick<ApiToken, 'user' | 'name'>): strin
 /** For people and for the audit. */
 export function principalName(principal: Principal): string {
   if (principal.kind === 'root') return `root@${principal.host}`
+  if (principal.kind === 'nobody') return 'nobody'
   return principal.kind === 'user' ? principal.name : tokenKey(principal)
 }

@@ -19,7 +19,16 @@ function permissiveDecoder() {
     return isObject ? ok(json as never) : fail(failure('internal', 'not an object'))
   }
   const decode: RecordDecoder = {
-    ...{ user: take, group: take, role: take, token: take, permission: take, project: take, projectTurn: take },
+    ...{
+      user: take,
+      group: take,
+      role: take,
+      token: take,
+      permission: take,
+      project: take,
+      session: take,
+      projectTurn: take,
+    },
     settings: take,
     coordinator: take,
     host: take,
@@ -87,6 +96,7 @@ test('each key of the layout lands in its map', () => {
       entry(KEYS.role('Viewer'), {}),
       entry(KEYS.token('alice!ci'), {}),
       entry(KEYS.permission('p1'), {}),
+      entry(KEYS.session('d1'), {}),
       entry(KEYS.project('shop'), {}),
       entry(KEYS.projectTurn('shop'), {}),
       entry(KEYS.accessTurn, 'user/alice'),

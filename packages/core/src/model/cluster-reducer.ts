@@ -40,6 +40,7 @@ const KIND_OF = {
   projects: 'project',
   projectTurns: 'projectTurn',
   permissions: 'permission',
+  sessions: 'session',
 } as const satisfies Record<Collection, string>
 
 type KindOf<Name extends Collection> = (typeof KIND_OF)[Name]
@@ -83,6 +84,7 @@ export function emptyClusterState(): ClusterState {
     projects: new Map(),
     projectTurns: new Map(),
     permissions: new Map(),
+    sessions: new Map(),
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Role } from '../access/privilege.ts'
-import type { AccessPermission, ApiToken, Group, User } from './access.ts'
+import type { AccessPermission, ApiToken, Group, SignInSession, User } from './access.ts'
 import type { ClusterEvent } from './event.ts'
 import type { ClusterPolicy } from './cluster-policy.ts'
 import type { Decision } from './decision.ts'
@@ -70,6 +70,8 @@ export interface ClusterState {
   /** By project: what was added to it last. The revision is what counts. */
   readonly projectTurns: ReadonlyMap<string, Versioned<string>>
   readonly permissions: ReadonlyMap<string, Versioned<AccessPermission>>
+  /** Keyed by the SHA-256 of what the client holds. */
+  readonly sessions: ReadonlyMap<string, Versioned<SignInSession>>
 }
 
 export type { ClusterEvent }

@@ -18,6 +18,9 @@ export const SECRET_KEYS = {
   token: (digest: string) => `${SECRETS}tokens/${digest}`,
   /** Holds that digest, so that what is revoked is found. */
   tokenDigest: (token: string) => `${SECRETS}token-digests/${token}`,
+  password: (user: string) => `${SECRETS}passwords/${user}`,
+  /** With what devices prove that their user has signed in on them before. */
+  deviceKey: `${SECRETS}device-key`,
 } as const
 
 export const KEYS = {
@@ -62,6 +65,7 @@ export const KEYS = {
   /** Written, and compared, by every change that adds to what a project has. */
   projectTurn: (name: string) => `${PREFIX}projectTurns/${name}`,
   permission: (id: string) => `${PREFIX}permissions/${id}`,
+  session: (digest: string) => `${PREFIX}sessions/${digest}`,
   /** Written, and compared, by every change of users, groups, roles and permissions: they take turns. */
   accessTurn: `${PREFIX}access-turn`,
 } as const

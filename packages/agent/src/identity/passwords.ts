@@ -1,0 +1,106 @@
+/** What the cluster knows of its users' passwords: hashes, and one-time ones that an administrator has given out. */
+import { createHash, randomInt } from 'node:crypto'
+import { normalPassword } from '@stead/core/access/password-rules.ts'
+import { failure } from '@stead/core/errors.ts'
+import { SECRET_KEYS } from '@stead/core/model/keys.ts'
+import type { Compare, Store, Write } from '@stead/core/ports/store.ts'
+import { fail, ok, type Result } from '@stead/core/result.ts'
+import { sameSecret } from '../http/identify.ts'
+import { PasswordHasher } from './password-hasher.ts'
+
+export const ONE_TIME_LIFE_MS = 24 * 3_600_000
+/** 120 random bits: nobody guesses it, so it is neither slowed down nor hashed slowly. */
+const ONE_TIME = /^once(-[a-z2-7]{6}){4}$/
+const LETTERS = 'abcdefghijklmnopqrstuvwxyz234567'
+
+interface PasswordRecord {
+  readonly hash?: string
+  readonly changedAt: number
+  readonly oneTime?: { readonly digest: string; readonly expiresAt: number }
+}
+
+/** A password that was right. */
+export interface RightPassword {
+  readonly oneTime: boolean
+  /** Its record as it was: a password that is changed meanwhile lets nobody in. */
+  readonly unchanged: Compare
+  /** A one-time password is used up. */
+  readonly writes: readonly Write[]
+}
+
+export class Passwords {
+  readonly #store: Pick<Store, 'get'>
+  readonly #hasher = new PasswordHasher()
+
+  constructor(store: Pick<Store, 'get'>) {
+    this.#store = store
+  }
+
+  static isOneTime(password: string): boolean {
+    return ONE_TIME.test(password)
+  }
+
+  /** Undefined when it is wrong, or the user has none, or there is no such user: all take the same time. */
+  async check(
+    user: string,
+    password: string,
+    first: boolean,
+    wallMs: number,
+  ): Promise<Result<RightPassword | undefined>> {
+    const kept = await this.#read(user)
+    if (!kept.ok) return kept
+    const { record, revision } = kept.value
+    const unchanged: Compare = { key: SECRET_KEYS.password(user), modRevision: revision }
+    if (Passwords.isOneTime(password)) {
+      const { digest = '', expiresAt = 0 } = record?.oneTime ?? {}
+      const right = sameSecret(digestOf(password), digest) && wallMs < expiresAt
+      return ok(right ? { oneTime: true, unchanged, writes: [putRecord(user, { changedAt: wallMs })] } : undefined)
+    }
+    const matches = await this.#hasher.matches(normalPassword(password), record?.hash, first)
+    if (!matches.ok) return matches
+    return ok(matches.value ? { oneTime: false, unchanged, writes: [] } : undefined)
+  }
+
+  /** `password` in its normal form. */
+  async change(user: string, password: string, wallMs: number): Promise<Result<Write>> {
+    const hash = await this.#hasher.hash(password)
+    return hash.ok ? ok(putRecord(user, { hash: hash.value, changedAt: wallMs })) : hash
+  }
+
+  async has(user: string): Promise<Result<boolean>> {
+    const kept = await this.#read(user)
+    return kept.ok ? ok(kept.value.record?.hash !== undefined) : kept
+  }
+
+  async #read(user: string): Promise<Result<{ readonly record?: PasswordRecord; readonly revision: bigint }>> {
+    const kept = await this.#store.get(SECRET_KEYS.password(user))
+    if (!kept.ok) return kept
+    if (!kept.value) return ok({ revision: 0n })
+    try {
+      return ok({ record: JSON.parse(kept.value.value) as PasswordRecord, revision: kept.value.modRevision })
+    } catch (cause) {
+      return fail(failure('internal', `The password of ${user} cannot be read`, { cause }))
+    }
+  }
+}
+
+/** Instead of the one that there was. */
+export function newOneTimePassword(
+  user: string,
+  wallMs: number,
+): { readonly password: string; readonly write: PutRecord } {
+  const group = () => Array.from({ length: 6 }, () => LETTERS[randomInt(LETTERS.length)]).join('')
+  const password = `once-${[group(), group(), group(), group()].join('-')}`
+  const oneTime = { digest: digestOf(password), expiresAt: wallMs + ONE_TIME_LIFE_MS }
+  return { password, write: putRecord(user, { changedAt: wallMs, oneTime }) }
+}
+
+type PutRecord = Extract<Write, { kind: 'put' }>
+
+function putRecord(user: string, record: PasswordRecord): PutRecord {
+  return { kind: 'put', key: SECRET_KEYS.password(user), value: JSON.stringify(record) }
+}
+
+function digestOf(password: string): string {
+  return createHash('sha256').update(password).digest('hex')
+}

@@ -1,0 +1,117 @@
+/** Signing in, and what people do with their own password and sessions. */
+import { PASSWORD_LENGTH_MAX } from '@stead/core/access/password-rules.ts'
+import { z } from 'zod'
+import { endpoint } from '../endpoint.ts'
+import { noContent } from './parameters.ts'
+
+/** A little more than may be set, so that who types too much is told so, or that it is wrong. */
+const password = z.string().max(4 * PASSWORD_LENGTH_MAX)
+const form = z
+  .enum(['cookie', 'token'])
+  .default('token')
+  .describe('`cookie`: for browsers; changes then need the header `X-Stead-Forgery-Token`')
+
+export const signInViewSchema = z.object({
+  user: z.string(),
+  expiresAt: z.string().describe('ISO 8601, UTC: when the session ends at the latest'),
+  must: z.enum(['change-password', 'add-second-factor']).nullable().describe('What must be done before anything else'),
+  token: z.string().nullable().describe('To be sent as `Authorization: Bearer`; null of a cookie'),
+  device: z.string().nullable().describe('To be shown at the next sign-in of this user: it is a known device then'),
+  forgeryToken: z.string().nullable().describe('Of a cookie: to be sent as `X-Stead-Forgery-Token` with every change'),
+})
+export type SignInView = z.output<typeof signInViewSchema>
+
+export const sessionViewSchema = z.object({
+  id: z.string(),
+  user: z.string(),
+  current: z.boolean().describe('By which this request comes'),
+  form: z.enum(['cookie', 'token']),
+  createdAt: z.string(),
+  usedAt: z.string(),
+  expiresAt: z.string(),
+  address: z.string(),
+  client: z.string(),
+})
+export type SessionView = z.output<typeof sessionViewSchema>
+
+const OWN = { permission: 'none', on: 'self', whatIf: 'none' } as const
+const userParams = z.strictObject({ user: z.string() })
+
+export const SIGN_IN_ENDPOINTS = {
+  'auth.authority': endpoint({
+    ...{ id: 'auth.authority', method: 'GET', path: '/v1/auth/authority', ...OWN },
+    summary: "Show the authority of this host's public port",
+    dutiful: true,
+    response: z.object({
+      certificate: z.string().describe('PEM'),
+      fingerprint: z.string().describe('SHA-256, upper-case pairs with colons'),
+    }),
+    status: 200,
+  }),
+  'auth.sign-in': endpoint({
+    ...{ id: 'auth.sign-in', method: 'POST', path: '/v1/auth/sign-in', ...OWN },
+    summary: 'Sign in with a password',
+    public: true,
+    body: z.strictObject({
+      user: z.string().min(1).max(130),
+      password,
+      form,
+      device: z.string().max(200).optional().describe('What an earlier sign-in on this device has given'),
+    }),
+    response: signInViewSchema,
+    status: 200,
+    answerWithinMs: 10_000,
+  }),
+  'auth.sign-out': endpoint({
+    ...{ id: 'auth.sign-out', method: 'POST', path: '/v1/auth/sign-out', ...OWN },
+    summary: 'End the session by which the request comes',
+    dutiful: true,
+    response: noContent,
+    status: 204,
+  }),
+  'auth.password': endpoint({
+    ...{ id: 'auth.password', method: 'PUT', path: '/v1/auth/password', ...OWN },
+    summary: "Change one's own password; all sessions end, and a new one begins",
+    dutiful: true,
+    body: z.strictObject({
+      current: password.optional().describe('Not needed after signing in with a one-time password'),
+      next: password,
+    }),
+    response: signInViewSchema,
+    status: 200,
+    answerWithinMs: 10_000,
+  }),
+  'session.list': endpoint({
+    ...{ id: 'session.list', method: 'GET', path: '/v1/auth/sessions', ...OWN },
+    summary: "List one's own sessions",
+    response: z.object({ items: z.array(sessionViewSchema) }),
+    status: 200,
+  }),
+  'session.end': endpoint({
+    ...{ id: 'session.end', method: 'DELETE', path: '/v1/auth/sessions/{session}', ...OWN },
+    summary: "End one of one's own sessions",
+    params: z.strictObject({ session: z.string().describe("The session's id") }),
+    response: noContent,
+    status: 204,
+  }),
+  'user.end-sessions': endpoint({
+    ...{ id: 'user.end-sessions', method: 'DELETE', path: '/v1/users/{user}/sessions', whatIf: 'none' },
+    ...{ permission: 'access.manage', on: 'access' },
+    summary: 'End all sessions of a user',
+    params: userParams,
+    response: noContent,
+    status: 204,
+  }),
+  'user.reset-password': endpoint({
+    ...{ id: 'user.reset-password', method: 'POST', path: '/v1/users/{user}/password-reset', whatIf: 'none' },
+    ...{ permission: 'access.manage', on: 'access' },
+    summary: 'Give a user a one-time password instead of his own; his sessions end',
+    params: userParams,
+    response: z.object({
+      user: z.string(),
+      password: z.string().describe('Works once; nobody can ever see it again'),
+      expiresAt: z.string(),
+    }),
+    status: 200,
+  }),
+} as const
