@@ -52,6 +52,7 @@ const silent: Log = { debug() {}, info() {}, warn() {}, error() {}, with: () => 
 
 const ROOT: Principal = { kind: 'root', host: 'h1' }
 
+const noAgent = async () => fail<never>(failure('no_guest_agent', 'none'))
 const notHere = () => fail<never>(failure('conflict', 'no guest of this fixture has a console'))
 
 export class TestBackend {
@@ -99,9 +100,14 @@ export class TestBackend {
       mirror,
       events,
       history,
-      decisions: { list: async () => ok([]), find: async () => ok(undefined) } as never,
-      blobs: { ensure: async () => ok('/blob'), find: () => '/blob', put: async () => ok() } as never,
-      guestAgentOf: () => ({ interfaces: async () => fail(failure('no_guest_agent', 'none')) }) as never,
+      decisions: { list: async () => [], find: async () => undefined },
+      blobs: {
+        ...{ ensure: async () => ok('/blob'), find: () => '/blob', put: async () => ok(), has: () => true },
+        ...{ open: async () => undefined, receivedBytes: async () => 0, sizeBytes: async () => 0 },
+      } as never,
+      guestAgentOf: () => ({
+        ...{ ping: noAgent, system: noAgent, interfaces: noAgent, freezeStatus: noAgent, execute: noAgent },
+      }),
       memoryUseOf: async () => ok(undefined),
       counters: {
         of: (host, guest) => this.counters.of(host, guest),

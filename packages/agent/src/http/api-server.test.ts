@@ -173,7 +173,7 @@ test('a crash of the back end is `internal`, logged, and the server lives on', a
   })
   const reply = await send({ socketPath: unix }, 'GET', '/v1/guests')
   assert.equal(reply.json.code, 'internal')
-  assert.deepEqual(reply.json.causes, ['a bug'])
+  assert.equal(reply.json.causes, undefined, 'what failed is for the log')
   assert.equal(errors.length, 1)
   assert.equal((await send({ socketPath: unix }, 'GET', '/v1/openapi.json')).json.openapi, '3.1.0')
 })

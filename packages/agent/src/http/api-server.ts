@@ -29,7 +29,7 @@ import { CLIENT_GONE, digestCheck } from './digest-check.ts'
 import { foreignOrigin, identify, isKnown, type Identification } from './identify.ts'
 import { parseJson } from './json-body.ts'
 import { jsonOf } from './kept-json.ts'
-import { failureOfThrown, sendProblem } from './problem-reply.ts'
+import { failureOfThrown, sendProblem, sendProtocolProblem } from './problem-reply.ts'
 import { serveWebSockets, type ConnectConsole } from './websocket-server.ts'
 import { byteStream, eventStream, isAsyncIterable } from './streamed-reply.ts'
 
@@ -140,6 +140,7 @@ function buildServer(options: ApiServerOptions, address: ListenAddress, closing:
         }
       : { http: sockets }),
     // Before any route is found: a name in the path that is too long, or is no text.
+    clientErrorHandler: sendProtocolProblem,
     frameworkErrors: (error: Error, _request: FastifyRequest, reply: FastifyReply) =>
       sendProblem(reply, failureOfThrown(error) ?? UNREADABLE_PATH),
   } as FastifyServerOptions) as FastifyInstance
@@ -167,10 +168,8 @@ function buildServer(options: ApiServerOptions, address: ListenAddress, closing:
     options.log.error('a request failed unexpectedly', { method: request.method, url: request.url, error })
     return sendProblem(
       reply,
-      failure('internal', 'The agent failed while handling the request', {
-        hint: "See the agent's log.",
-        cause: error,
-      }),
+      // What failed is for the log: it tells of the server's inside.
+      failure('internal', 'The agent failed while handling the request', { hint: "See the agent's log." }),
     )
   })
   server.setNotFoundHandler((request, reply) =>
