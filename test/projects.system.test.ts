@@ -1,5 +1,7 @@
 /** Tenants on a real cluster: what they have, what they may have, and what is counted. */
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { after, before, suite, test } from 'node:test'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { ProjectView } from '@stead/api/endpoints/projects.ts'
@@ -46,5 +48,22 @@ suite('projects', { timeout: 300_000 }, () => {
     const lower = await lab.run('project', 'set', 'shop', '--guests', '1')
     assert.equal(lower.code, FAILURES.conflict.exit, lower.stderr)
     assert.match(lower.stderr, /shop holds more: guests 3, the limit would be 1/)
+  })
+
+  test('every host keeps the same audit, and what was changed in one is found', async () => {
+    const entries = async () => (await lab.json<{ items: { what: string }[] }>('audit', 'list')).items
+    const made = (await entries()).filter(({ what }) => what === 'vm.create')
+    assert.equal(made.length >= 5, true, `${made.length} entries`)
+    await lab.until('all hosts have all of it', async () => (await lab.run('audit', 'verify')).code === 0)
+    const file = join(lab.env['STEAD_LAB_ROOT'] ?? '', '..', 'audit.jsonl')
+    await lab.must('audit', 'export', file)
+    assert.match(await lab.must('audit', 'verify', '--file', file), /entries, whole/)
+    const database = new DatabaseSync(join(lab.hostFolder('h2'), 'audit.sqlite'))
+    database.exec(`UPDATE entries SET text = replace(text, 'root@', 'evil@') WHERE sequence = 2`)
+    database.close()
+    const verified = await lab.run('audit', 'verify')
+    assert.equal(verified.code, FAILURES.conflict.exit, verified.stdout)
+    assert.match(verified.stderr, /h2: entry 2 is not what was written, or not in its place/)
+    assert.doesNotMatch(verified.stderr, /h1:|h3:/)
   })
 })

@@ -18,6 +18,7 @@ import type { Volume } from '@stead/core/model/volume.ts'
 import { ok } from '@stead/core/result.ts'
 import { accessControl } from './access/access-control.ts'
 import { mayUseConsole } from './access/console-permission.ts'
+import { hostAudit } from './audit/host-audit.ts'
 import { createApiBackend } from './backend/api-backend.ts'
 import { confirmDead } from './backend/confirm-dead.ts'
 import { askCounters, counterCalls } from './backend/counter-endpoints.ts'
@@ -154,6 +155,9 @@ async function main(configPath: string | undefined): Promise<void> {
   })
   const decisions = new DecisionHistory(join(config.stateDir, 'decisions.sqlite'), log)
   const peers = new Peers(self, mirror, credentials)
+  const { audit, auditChain } = hostAudit({
+    ...{ self, stateDir: config.stateDir, store, mirror, peers, clock, random: realRandom, log },
+  })
   const blobs = new BlobStore(join(config.stateDir, 'blobs'), (blob) => peers.fetchBlob(blob))
   const imports = imageImports({ self, store, mirror, clock, events, log, config, blobs, peers })
   await imports.clean()
@@ -241,7 +245,7 @@ async function main(configPath: string | undefined): Promise<void> {
     store,
     mirror,
     events,
-    history,
+    ...{ history, audit, auditChain },
     decisions: new ClusterDecisions(decisions, {
       online: () => peers.online().filter((host) => host !== self),
       call: (host, name, input) => peers.client(host).callGuest(name, input),
@@ -267,7 +271,7 @@ async function main(configPath: string | undefined): Promise<void> {
   })
   const serving: Omit<ApiServerOptions, 'listen'> = {
     host: self,
-    ...accessControl(backend, { store, mirror, clock }),
+    ...accessControl(backend, { store, mirror, clock, audit }),
     log,
     token: config.apiToken,
     connectConsole: (request) => consoles.connect(request),
@@ -287,7 +291,7 @@ async function main(configPath: string | undefined): Promise<void> {
       ...arrivalCalls(arrivals),
       ...memoryImages.calls,
       ...consoles.calls,
-      ...copies.calls,
+      ...{ ...copies.calls, ...auditChain.calls },
       ...imports.calls,
     },
     pipes: { ...consoles.pipes, ...memoryImages.pipes },
@@ -333,7 +337,7 @@ async function main(configPath: string | undefined): Promise<void> {
   work.push(containers.tryLiveMove().then(() => register(registration, signal)))
   if (config.role === 'compute') work.push(keepRegistered(registration, signal))
   work.push(runHostAgent({ context, arrivals, role: config.role, detectionMs: config.detectionMs }, signal))
-  work.push(guests.keep(signal))
+  work.push(guests.keep(signal), auditChain.keep(signal))
   work.push(imports.worker.run(signal))
   work.push(keepBlobsTidy({ directory: join(config.stateDir, 'blobs'), mirror, clock, log }, signal))
   work.push(
@@ -350,6 +354,7 @@ async function main(configPath: string | undefined): Promise<void> {
   fence.close()
   await Promise.all([store.close(), member.close()])
   history.close()
+  auditChain.log.close()
   decisions.close()
 }
 

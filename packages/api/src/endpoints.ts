@@ -1,5 +1,6 @@
 /** The API: every endpoint, by id. Routes, OpenAPI, the typed client and the command line's help follow from it. */
 import { ACCESS_ENDPOINTS } from './endpoints/access.ts'
+import { AUDIT_ENDPOINTS } from './endpoints/audit.ts'
 import { CLUSTER_ENDPOINTS } from './endpoints/cluster.ts'
 import { CONSOLE_ENDPOINTS } from './endpoints/consoles.ts'
 import { CONTAINER_DUMP_ENDPOINTS } from './endpoints/container-dumps.ts'
@@ -44,6 +45,7 @@ export const ENDPOINTS = {
   ...POLICY_ENDPOINTS,
   ...ACCESS_ENDPOINTS,
   ...PROJECT_ENDPOINTS,
+  ...AUDIT_ENDPOINTS,
   ...LIVE_VIEW_ENDPOINTS,
   ...SIGN_IN_ENDPOINTS,
 } as const

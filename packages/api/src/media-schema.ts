@@ -1,6 +1,7 @@
 /** CD drives, boot order and cloud-init, as the store keeps them and as requests name them. */
 import { z } from 'zod'
 import { blobIdSchema } from './blob-id-schema.ts'
+import { secret } from './secrets.ts'
 
 const TEXT_LENGTH_MAX = 512
 /** As much as the store likes in one record, with room for the rest of the guest. */
@@ -49,11 +50,13 @@ export const cloudInitSettingsSchema = z.strictObject({
     .exactOptional()
     .describe("The guest's name when absent"),
   network: network.exactOptional().describe("Of the first network card; the image's own way when absent"),
-  userData: z
-    .string()
-    .max(USER_DATA_LENGTH_MAX, 'must not be longer than 64 KiB')
-    .exactOptional()
-    .describe('Taken as it is, `#cloud-config` or a script; what it says wins'),
+  userData: secret(
+    z
+      .string()
+      .max(USER_DATA_LENGTH_MAX, 'must not be longer than 64 KiB')
+      .exactOptional()
+      .describe('Taken as it is, `#cloud-config` or a script; what it says wins'),
+  ),
 })
 
 export const mediaSchema = z.object({

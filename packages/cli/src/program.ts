@@ -1,6 +1,7 @@
 /** `stead`: noun and verb, on the API's contract. `bin/stead` adds the lab's commands to it. */
 import { Command, CommanderError } from 'commander'
 import { FAILURES } from '@stead/core/errors.ts'
+import { addAuditCommands } from './commands/audit.ts'
 import { addBenchCommands } from './commands/bench.ts'
 import { addClusterCommands } from './commands/cluster.ts'
 import { addCtCommands } from './commands/ct.ts'
@@ -54,6 +55,7 @@ export function buildProgram(terminal: Terminal = processTerminal): Command {
   addUserCommands(program, terminal)
   addPermissionCommands(program, terminal)
   addProjectCommands(program, terminal)
+  addAuditCommands(program, terminal)
   for (const leaf of leavesOf(program)) addSharedOptions(leaf)
   return program
 }

@@ -68,6 +68,7 @@ function asking(backend: TestBackend, params: Readonly<Record<string, string>>) 
   const guarded = guardedBackend(Object.fromEntries(reached) as ApiBackend, {
     mirror: backend.mirror,
     clock: realClock,
+    audit: { denied() {} },
   })
   return async (endpoint: Endpoint, principal: Principal, own: Readonly<Record<string, string>> = {}) => {
     const handler = (guarded as unknown as Record<string, Handler>)[endpoint.id] as Handler

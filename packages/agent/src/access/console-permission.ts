@@ -8,7 +8,7 @@ import type { GuestId } from '@stead/core/model/ids.ts'
 import { accessRecordsOf } from './access-records.ts'
 import type { GuardContext } from './guarded-backend.ts'
 
-export function mayUseConsole({ mirror, clock }: GuardContext) {
+export function mayUseConsole({ mirror, clock }: Pick<GuardContext, 'mirror' | 'clock'>) {
   return (principal: Principal, guest: GuestId, kind: ConsoleKind): boolean => {
     const { state } = mirror
     if (principal.kind === 'root') return true

@@ -17,7 +17,9 @@ import type { Clock } from '@stead/core/ports/clock.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { ApiBackend, BackendId, RequestContext } from '../http/backend.ts'
 import { isAsyncIterable } from '../http/streamed-reply.ts'
+import type { AuditWriter } from '../audit/audit-writer.ts'
 import { accessRecordsOf } from './access-records.ts'
+import { subjectOf } from './audited-backend.ts'
 import { demandsOf, type AnyInput, type Demand } from './demands.ts'
 import { TakenAway } from './taken-away.ts'
 import { ITEM_PATHS } from './visible-items.ts'
@@ -26,6 +28,7 @@ import { LIVE_PATHS, LIVE_PRIVILEGES, visibleViews } from './visible-views.ts'
 export interface GuardContext {
   readonly mirror: ClusterMirror
   readonly clock: Pick<Clock, 'wallMs'>
+  readonly audit: Pick<AuditWriter, 'denied'>
 }
 
 type Handler = (input: unknown, context: RequestContext) => Promise<Result<unknown>>
@@ -65,7 +68,12 @@ class Guard {
       this.#lapsed(principal, endpoint) ??
       this.#refusal(principal, demandsOf(endpoint, input as AnyInput, this.#state, request.whatIf === true))
     const refused = refusal()
-    if (refused) return fail(refused)
+    if (refused) {
+      const subject = subjectOf(endpoint, input as AnyInput)
+      this.#context.audit.denied(request, { what: endpoint.id, subject, message: refused.message })
+      if (request.trail) request.trail.recorded = true
+      return fail(refused)
+    }
     const taken = endpoint.streams ? new TakenAway(this.#context.mirror, request.signal, () => !refusal()) : undefined
     const asked = endpoint.on === 'views' ? this.#fromTheBeginning(input, principal) : input
     const answer = await handler(asked, taken ? { ...request, signal: taken.signal } : request)

@@ -33,7 +33,7 @@ export async function changeAccess(
   request: RequestContext,
   make: (state: AccessState) => Result<AccessChange> | Promise<Result<AccessChange>>,
 ): Promise<Result<Operation>> {
-  const operation = await commitChange(desk.context, request.idempotencyKey, async () => {
+  const operation = await commitChange(desk.context, request, async () => {
     const book = await readAccess(desk.context.store)
     if (!book.ok) return book
     const { state, unchanged } = book.value

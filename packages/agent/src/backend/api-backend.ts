@@ -2,6 +2,7 @@
 import type { ApiBackend } from '../http/backend.ts'
 import { Desk, type BackendContext } from './desk.ts'
 import { accessEndpoints } from './access-endpoints.ts'
+import { auditEndpoints } from './audit-endpoints.ts'
 import { consoleEndpoints } from './console-endpoints.ts'
 import { containerDumpEndpoints } from './container-dump-endpoints.ts'
 import { containerTemplateEndpoints } from './container-template-endpoints.ts'
@@ -57,6 +58,7 @@ export function createApiBackend(context: BackendContext): ApiBackend {
     ...permissionEndpoints(desk),
     ...tokenEndpoints(desk),
     ...projectEndpoints(desk),
+    ...auditEndpoints(desk),
     ...liveViewEndpoints(desk),
     ...signInEndpoints(desk),
   }

@@ -18,9 +18,13 @@ import type { Log } from '@stead/core/ports/log.ts'
 import type { Store } from '@stead/core/ports/store.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { MemoryStoreServer } from '@stead/sim/memory-store.ts'
+import { AuditLog } from '../audit/audit-log.ts'
+import { AuditWriter } from '../audit/audit-writer.ts'
+import { ClusterAudit } from '../audit/cluster-audit.ts'
 import { History } from '../history.ts'
 import type { ApiBackend, BackendId, RequestContext } from '../http/backend.ts'
 import { realClock, realRandom } from '../real-clock.ts'
+import { auditedBackend } from '../access/audited-backend.ts'
 import { guardedBackend } from '../access/guarded-backend.ts'
 import { createApiBackend } from './api-backend.ts'
 import type { AskCounters } from './counter-endpoints.ts'
@@ -64,10 +68,14 @@ export class TestBackend {
     of: async () => ok([]),
     figures: async () => ok({ swapBytes: 0, processesMax: 4096, guests: [] }),
   }
+  readonly auditChain: ClusterAudit
+  readonly audit: AuditWriter
   readonly #cluster: ClusterFixture
   readonly #history: History
   /** What hosts answer who are to dump a container. */
   dumpContainer: BackendContext['dumpContainer'] = async () => fail(failure('not_found', 'no container'))
+  /** The audits of the hosts that this one is to ask. */
+  readonly otherChains = new Map<string, ClusterAudit>()
   /** Without the guard that stands before it. */
   readonly unguarded: ApiBackend
   readonly guarded: ApiBackend
@@ -80,12 +88,18 @@ export class TestBackend {
     mirror: ClusterMirror,
     history: History,
     clock: Clock,
+    chain: AuditLog,
   ) {
     this.server = server
     this.store = store
     this.mirror = mirror
     this.#cluster = cluster
     this.#history = history
+    this.auditChain = new ClusterAudit({
+      ...{ self, store, clock: realClock, log: chain, agentLog: silent, isCoordinating: () => true },
+      others: () => [...this.otherChains.keys()] as HostId[],
+      call: (host, name, input) => this.otherChains.get(host)!.calls[name](input as never),
+    })
     const events = new EventWriter({
       store,
       clock: realClock,
@@ -94,8 +108,10 @@ export class TestBackend {
       log: silent,
       projectOf: (subject) => subjectProject(mirror.state, subject),
     })
+    const audit = new AuditWriter({ store, clock: realClock, random: realRandom, host: self, log: silent })
+    this.audit = audit
     this.unguarded = createApiBackend({
-      self,
+      ...{ self, audit, auditChain: this.auditChain },
       store,
       mirror,
       events,
@@ -128,7 +144,8 @@ export class TestBackend {
       confirmDead: async () => ok(),
       webAuthority: async () => ok({ certificate: '', fingerprint: '' }),
     })
-    this.guarded = guardedBackend(this.unguarded, { mirror, clock })
+    const guarded = guardedBackend(this.unguarded, { mirror, clock, audit })
+    this.guarded = auditedBackend(guarded, { mirror, audit })
   }
 
   static async start(context: TestContext, cluster: ClusterFixture, clock: Clock = realClock): Promise<TestBackend> {
@@ -166,15 +183,18 @@ export class TestBackend {
     const mirror = new ClusterMirror(recordDecoder, silent)
     const history = new History(':memory:', silent)
     mirror.onBatch((batch) => history.take(batch))
+    const chain = new AuditLog(':memory:')
+    mirror.onBatch((batch) => chain.take(batch))
     const stopping = new AbortController()
     const following = mirror.follow(store, stopping.signal)
     context.after(async () => {
       stopping.abort()
       await following
       history.close()
+      chain.close()
     })
     await mirror.until(() => true, realClock.sleep(5_000))
-    return new TestBackend(self, cluster, server, store, mirror, history, clock)
+    return new TestBackend(self, cluster, server, store, mirror, history, clock, chain)
   }
 
   /** The answer; the input as a client sends it, defaults filled in by the contract. */

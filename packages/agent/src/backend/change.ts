@@ -13,6 +13,9 @@ import type { Operation } from '@stead/core/model/operation.ts'
 import type { Clock, Random } from '@stead/core/ports/clock.ts'
 import type { Compare, Store, Write } from '@stead/core/ports/store.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
+import { auditChanges } from '../audit/audit-changes.ts'
+import type { AuditWriter } from '../audit/audit-writer.ts'
+import type { RequestContext } from '../http/backend.ts'
 
 export interface ChangeContext {
   readonly store: Store
@@ -20,6 +23,7 @@ export interface ChangeContext {
   readonly clock: Clock
   readonly random: Random
   readonly mirror: ClusterMirror
+  readonly audit: Pick<AuditWriter, 'writeFor'>
 }
 
 export interface Change {
@@ -41,17 +45,20 @@ const PAUSE_MS_MAX = 80
  */
 export async function commitChange(
   context: ChangeContext,
-  idempotencyKey: string | undefined,
+  request: Pick<RequestContext, 'idempotencyKey' | 'principal' | 'visitor' | 'trail'>,
   make: () => Result<Change> | Promise<Result<Change>>,
   tries = TRIES,
 ): Promise<Result<Operation>> {
   const { store, events, clock, random } = context
-  const key = idempotencyKey ?? random.uuid()
+  const key = request.idempotencyKey ?? random.uuid()
   let last: Result<Operation> = fail(failure('changed_meanwhile', 'The records kept changing', { hint: 'Try again' }))
   for (let attempt = 0; attempt < tries; attempt++) {
     const earlier = await earlierOperation(store, key)
     if (!earlier.ok) return earlier
-    if (earlier.value) return ok(earlier.value)
+    if (earlier.value) {
+      if (request.trail) request.trail.recorded = true
+      return ok(earlier.value)
+    }
     const change = await make()
     if (!change.ok) return change
     const project = change.value.project ?? subjectProject(context.mirror.state, change.value.subject)
@@ -72,9 +79,17 @@ export async function commitChange(
         { kind: 'put', key: KEYS.operation(operation.id), value: JSON.stringify(operation) },
         { kind: 'put', key: KEYS.idempotency(key), value: operation.id },
         ...events.writesFor(change.value.events),
+        context.audit.writeFor(request, {
+          ...{ kind: 'change', what: operation.kind, subject: operation.subject, operation: operation.id },
+          ...(project === undefined ? {} : { project }),
+          changes: auditChanges(context.mirror.state, change.value.writes),
+        }),
       ],
     })
-    if (outcome.ok && outcome.value.committed) return ok(operation)
+    if (outcome.ok && outcome.value.committed) {
+      if (request.trail) request.trail.recorded = true
+      return ok(operation)
+    }
     if (!outcome.ok) {
       if (outcome.error.code !== 'store_timeout') return outcome
       last = outcome

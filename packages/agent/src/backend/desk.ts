@@ -18,6 +18,8 @@ import type { Clock, Random } from '@stead/core/ports/clock.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import type { Compare, Store } from '@stead/core/ports/store.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
+import type { AuditWriter } from '../audit/audit-writer.ts'
+import type { ClusterAudit } from '../audit/cluster-audit.ts'
 import type { BlobStore } from '../blobs/blob-store.ts'
 import type { ConsoleRouter } from '../console/console-router.ts'
 import type { ClusterDecisions } from '../cluster-decisions.ts'
@@ -49,6 +51,8 @@ export interface BackendContext {
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
+  readonly audit: AuditWriter
+  readonly auditChain: Pick<ClusterAudit, 'log' | 'verify'>
   readonly verdicts: () => ReadonlyMap<HostId, Verdict>
   /** Bytes that the stale replicas of a volume lack, asked of its source; undefined when nobody can tell now. */
   readonly lagBytes: (volume: VolumeId) => Promise<number | undefined>
@@ -151,12 +155,7 @@ export class Desk {
       return seen.ok ? change : seen
     }
     const commit = (turns: Turns, most?: number) =>
-      commitChange(
-        this.context,
-        request.idempotencyKey,
-        async () => this.#withinQuotas(await makeForeseen(), turns),
-        most,
-      )
+      commitChange(this.context, request, async () => this.#withinQuotas(await makeForeseen(), turns), most)
     const first = await commit('refuse', tries)
     if (first.ok || first.error !== NEEDS_TURN) return first
     return this.#projectTurns.inTurn(() => commit('take', ADMISSION_TRIES))

@@ -18,6 +18,8 @@ export interface RequestContext {
   readonly signal: AbortSignal
   readonly principal: Principal
   readonly visitor: Visitor
+  /** Set once the audit holds what the request has changed, or that it was denied. */
+  readonly trail?: { recorded: boolean }
 }
 
 /** How a client comes, for signing in and what follows from it. */

@@ -71,7 +71,7 @@ export class SignInCluster {
         listen: [{ host: '127.0.0.1', port: 0 }, ...(tls ? [{ host: '127.0.0.1', port: 0, tls }] : [])],
         host: 'h1',
         log: silent,
-        ...accessControl(backend.unguarded, { store, mirror, clock }),
+        ...accessControl(backend.unguarded, { store, mirror, clock, audit: backend.audit }),
         limits: { ...CLIENT_LIMITS, strangerRequestsBurst: 10_000 },
       })
       context.after(() => server.close())

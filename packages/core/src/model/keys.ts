@@ -45,6 +45,10 @@ export const KEYS = {
   idempotency: (key: string) => `${PREFIX}idempotency/${key}`,
   /** Outbox: agents copy events to their own history; the coordinator prunes the oldest. */
   event: (id: string) => `${PREFIX}events/${id}`,
+  /** Outbox of the audit: every host takes them into its own chain. */
+  audit: (id: string) => `${PREFIX}audit/${id}`,
+  /** Up to where that outbox has been emptied. */
+  auditBase: `${PREFIX}audit-base`,
   /** A replica's file that its host must still remove, however long it was away. */
   removal: (host: HostId, volume: VolumeId) => `${PREFIX}removals/${host}/${volume}`,
   rule: (id: RuleId) => `${PREFIX}rules/${id}`,
