@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { BlobId, HostId, VolumeId } from '@stead/core/model/ids.ts'
 import type { ImageDisk } from '@stead/core/model/volume.ts'
 import type { Result } from '@stead/core/result.ts'
+import { STATE_RESERVE_BYTES } from './blobs/blob-store.ts'
 import type { AgentConfig } from './config.ts'
 import { ContainerDumps, type DumpedContainer, type DumpOrder } from './container/container-dumps.ts'
 import type { LxcGuestHost } from './container/lxc-guest-host.ts'
@@ -22,8 +23,6 @@ export interface DiskCopiesOptions {
 }
 
 const TIMEOUT_MS = 20 * 60_000
-/** For etcd, logs and uploads. */
-const RESERVE_BYTES = 256 * 2 ** 20
 
 export function diskCopies({ self, config, volumes, containers, peers, keep }: DiskCopiesOptions) {
   const shared = {
@@ -36,7 +35,7 @@ export function diskCopies({ self, config, volumes, containers, peers, keep }: D
     reading: (volume, pool, task) => volumes.withReadingExport(volume, pool, task),
   })
   const dumps = new ContainerDumps({
-    ...{ ...shared, reserveBytes: RESERVE_BYTES },
+    ...{ ...shared, reserveBytes: STATE_RESERVE_BYTES },
     runOf: (guest) => containers.runOf(guest),
     reading: (volume, pool, task, snapshot) => volumes.withReadingExport(volume, pool, task, snapshot),
     cloneOf: async (volume, name, snapshot) => {

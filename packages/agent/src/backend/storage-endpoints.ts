@@ -42,7 +42,7 @@ export function storageEndpoints(desk: Desk): Answers {
 
     'blob.received': async ({ params }) => ok({ receivedBytes: await blobs.receivedBytes(params.digest) }),
     'blob.put': async ({ params, query, upload }) => {
-      const put = await blobs.put(params.digest, upload.stream, query.offset)
+      const put = await blobs.put(params.digest, upload.stream, query.offset, upload.sizeBytes)
       return put.ok ? ok() : put
     },
     'blob.stat': async ({ params }) =>

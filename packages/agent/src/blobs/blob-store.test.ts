@@ -53,6 +53,18 @@ describe('files by the digest of their content', () => {
     assert.deepEqual(readdirSync(folder), before)
   })
 
+  it('refuses what the file system has no room for, before it comes or as soon as that is seen', async () => {
+    const before = readdirSync(folder)
+    const full = new BlobStore(folder, async () => undefined, Number.MAX_SAFE_INTEGER)
+    const { content, blob } = made()
+    for (const size of [content.length, undefined]) {
+      const refused = await full.put(blob, Readable.from([content]), 0, size)
+      assert.equal(!refused.ok && refused.error.code, 'no_capacity')
+      assert.deepEqual(readdirSync(folder), before)
+    }
+    assert.ok((await store.put(blob, Readable.from([content]), 0, content.length)).ok)
+  })
+
   it('takes the same file from one client at a time', async () => {
     const { content, blob } = made()
     const first = store.put(blob, Readable.from([content]))

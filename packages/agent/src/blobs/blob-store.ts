@@ -3,7 +3,7 @@
  * written under a temporary name and renamed once its digest has been checked.
  */
 import { createReadStream, existsSync, mkdirSync } from 'node:fs'
-import { chmod, chown, open, rename, rm, stat } from 'node:fs/promises'
+import { chmod, chown, open, rename, rm, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { failure, FailureError } from '@stead/core/errors.ts'
@@ -13,18 +13,27 @@ import { CLIENT_GONE } from '../http/digest-check.ts'
 import { digestOfFile } from './file-digest.ts'
 
 const BLOB_BYTES_MAX = 2 ** 40
+/** What the state folder keeps free of files for etcd and logs. */
+export const STATE_RESERVE_BYTES = 256 * 2 ** 20
+const ROOM_LOOK_BYTES = 64 * 2 ** 20
 const DAMAGED = 'What has arrived does not have that digest'
 
 export class BlobStore {
   readonly #directory: string
   /** Asks the other hosts, one after the other; the first stream wins. */
   readonly #fetch: (blob: BlobId) => Promise<Readable | undefined>
+  readonly #reserveBytes: number
   readonly #fetching = new Map<BlobId, Promise<Result<string>>>()
   readonly #receiving = new Set<BlobId>()
 
-  constructor(directory: string, fetch: (blob: BlobId) => Promise<Readable | undefined>) {
+  constructor(
+    directory: string,
+    fetch: (blob: BlobId) => Promise<Readable | undefined>,
+    reserveBytes = STATE_RESERVE_BYTES,
+  ) {
     this.#directory = directory
     this.#fetch = fetch
+    this.#reserveBytes = reserveBytes
     mkdirSync(directory, { recursive: true, mode: 0o755 })
   }
 
@@ -45,11 +54,12 @@ export class BlobStore {
   }
 
   /**
-   * `offset`: where the content goes on after an upload that broke off; what has arrived of it then stays for another
+   * `sizeBytes`: how much comes, where that is known: refused with `no_capacity` when there is no room for it; what turns
+   * out to be too much in the middle is removed. `offset`: where the content goes on after an upload that broke off; what has arrived of it then stays for another
    * try. Fails with `conflict` when it would not fit there, and with `bad_request` when the whole is not what the digest
    * names: nothing is left then.
    */
-  async put(blob: BlobId, content: Readable, offset = 0): Promise<Result<string>> {
+  async put(blob: BlobId, content: Readable, offset = 0, sizeBytes = 0): Promise<Result<string>> {
     const path = this.#path(blob)
     if (existsSync(path)) {
       content.resume()
@@ -57,6 +67,7 @@ export class BlobStore {
     }
     if (this.#receiving.has(blob))
       return fail(failure('conflict', `${blob} is being uploaded already`, { hint: 'Wait until that has ended' }))
+    if (sizeBytes > 0 && (await this.#roomBytes()) < sizeBytes) return fail(noRoom())
     this.#receiving.add(blob)
     try {
       return await this.#receive(blob, content, offset)
@@ -75,14 +86,18 @@ export class BlobStore {
         }),
       )
     try {
-      await append(part, content, offset)
+      await this.#append(part, content, offset)
       if ((await digestOfFile(part)) !== blob) throw new FailureError(failure('bad_request', DAMAGED))
       await chmod(part, 0o644)
       await rename(part, this.#path(blob))
       return ok(this.#path(blob))
     } catch (cause) {
       // A connection that broke is not the content's fault: who sends it again goes on from there.
-      if (cause instanceof FailureError && cause.failure.message !== CLIENT_GONE) await rm(part, { force: true })
+      const isFull = (cause as NodeJS.ErrnoException).code === 'ENOSPC'
+      const isHopeless = cause instanceof FailureError && cause.failure.message !== CLIENT_GONE
+      if (isFull || isHopeless) await rm(part, { force: true })
+      if (isFull) return fail(noRoom())
+      if (cause instanceof FailureError && cause.failure.code === 'no_capacity') return fail(cause.failure)
       return fail(
         failure(
           'bad_request',
@@ -138,6 +153,29 @@ export class BlobStore {
     return this.put(blob, stream)
   }
 
+  /** What has arrived before the content breaks off is in the file. */
+  async #append(path: string, content: Readable, offset: number): Promise<void> {
+    await using file = await open(path, offset > 0 ? 'a' : 'w', 0o644)
+    let bytes = offset
+    let lookAt = bytes
+    for await (const part of content as AsyncIterable<Buffer>) {
+      if (bytes >= lookAt) {
+        if ((await this.#roomBytes()) < 0) throw new FailureError(noRoom())
+        lookAt = bytes + ROOM_LOOK_BYTES
+      }
+      bytes += part.length
+      if (bytes > BLOB_BYTES_MAX)
+        throw new FailureError(failure('bad_request', `The file is larger than ${BLOB_BYTES_MAX} bytes`))
+      await file.write(part)
+    }
+    await file.sync()
+  }
+
+  async #roomBytes(): Promise<number> {
+    const { bavail, bsize } = await statfs(this.#directory)
+    return bavail * bsize - this.#reserveBytes
+  }
+
   #path(blob: BlobId): string {
     return join(this.#directory, blob.replace(':', '-'))
   }
@@ -147,17 +185,10 @@ export class BlobStore {
   }
 }
 
-/** What has arrived before the content breaks off is in the file. */
-async function append(path: string, content: Readable, offset: number): Promise<void> {
-  await using file = await open(path, offset > 0 ? 'a' : 'w', 0o644)
-  let bytes = offset
-  for await (const part of content as AsyncIterable<Buffer>) {
-    bytes += part.length
-    if (bytes > BLOB_BYTES_MAX)
-      throw new FailureError(failure('bad_request', `The file is larger than ${BLOB_BYTES_MAX} bytes`))
-    await file.write(part)
-  }
-  await file.sync()
+function noRoom() {
+  return failure('no_capacity', 'There is no room on this host for the file', {
+    hint: "Free space under the agent's state folder, or send it to another host.",
+  })
 }
 
 async function sizeOf(path: string): Promise<number | undefined> {

@@ -13,6 +13,7 @@ import type { BlobId } from '@stead/core/model/ids.ts'
 import type { ImportProgress, UploadFormat } from '@stead/core/model/image-import.ts'
 import type { ImageDisk, ImageHardware } from '@stead/core/model/volume.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
+import { STATE_RESERVE_BYTES } from '../blobs/blob-store.ts'
 import { digestOfFile } from '../blobs/file-digest.ts'
 import { confinedQemuImg, imageOptions, type Confinement, type ImageWindow } from './confined-qemu-img.ts'
 import { checkQcow2, checkVmdk } from './image-headers.ts'
@@ -47,7 +48,6 @@ export interface ImportedImage {
 }
 
 const QUESTION_TIMEOUT_MS = 60_000
-const RESERVE_BYTES = 256 * 2 ** 20
 const OVF_BYTES_MAX = 4 * 2 ** 20
 const SECTOR = 512
 
@@ -89,7 +89,7 @@ export class ImageImporter {
 
   /** An archive of a root file system; see `root-archive.ts`. */
   importRoot(request: RootRequest, task: ImportTask = UNWATCHED): Promise<Result<ImportedRoot>> {
-    return importRootArchive({ reserveBytes: RESERVE_BYTES, ...this.#options }, request, task)
+    return importRootArchive({ reserveBytes: STATE_RESERVE_BYTES, ...this.#options }, request, task)
   }
 
   async #importOva(
@@ -156,7 +156,7 @@ export class ImageImporter {
     target: string,
     { signal, tell, made }: ImportTask,
   ): Promise<Result<ImageDisk>> {
-    const { user, workFolder, keep, reserveBytes = RESERVE_BYTES } = this.#options
+    const { user, workFolder, keep, reserveBytes = STATE_RESERVE_BYTES } = this.#options
     const limits = (fileBytesMax: number, timeoutMs: number): Confinement => ({
       fileBytesMax,
       ...{ timeoutMs, signal },
