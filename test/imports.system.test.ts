@@ -186,6 +186,71 @@ suite('imports', { timeout: 900_000 }, () => {
     await lab.must('image', 'delete', 'large')
   })
 
+  test('an upload that has no room is refused before it is sent, and nothing of it stays', async () => {
+    const held = join(lab.hostFolder('h1'), 'blobs')
+    await lab.must('lab', 'exec', 'h1', '--', 'mount', '-t', 'tmpfs', '-o', 'size=300m', 'none', held)
+    try {
+      const refused = await lab.run('image', 'import', 'upload', source)
+      assert.equal(refused.code, FAILURES.no_capacity.exit, refused.stderr)
+      assert.match(refused.stderr, /no room on this host for the file\nhint: Free space/)
+      assert.equal(await lab.must('lab', 'exec', 'h1', '--', 'ls', held), '')
+    } finally {
+      await lab.must('lab', 'exec', 'h1', '--', 'umount', held)
+    }
+  })
+
+  test('an OVA with two disks becomes a guest with both, and comes out again as two files', async () => {
+    const parts = [1, 2].map((number) => {
+      const [raw, name] = [join(folder, `part${number}.raw`), `part${number}.vmdk`]
+      writeFileSync(raw, randomBytes(number * 4 * MIB))
+      execFileSync('qemu-img', [
+        'convert',
+        '-f',
+        'raw',
+        '-O',
+        'vmdk',
+        '-o',
+        'subformat=streamOptimized',
+        raw,
+        join(folder, name),
+      ])
+      return { raw, name }
+    })
+    writeFileSync(join(folder, 'shop.ovf'), twoDisks(parts.map(({ name }) => name)))
+    execFileSync('tar', [
+      '--format=ustar',
+      '-C',
+      folder,
+      '-cf',
+      join(folder, 'shop.ova'),
+      'shop.ovf',
+      ...parts.map(({ name }) => name),
+    ])
+    await lab.must('image', 'import', 'shop', join(folder, 'shop.ova'))
+    await lab.must('vm', 'create', 'shop', '--image', 'shop')
+    assert.deepEqual((await lab.guest('shop')).memoryBytes, 96 * MIB)
+    const sizes = (await lab.volumes()).filter(({ guest }) => guest === 'shop').map(({ sizeBytes }) => sizeBytes)
+    assert.deepEqual(
+      sizes.toSorted((a, b) => a - b),
+      [4 * MIB, 8 * MIB],
+    )
+    const target = join(folder, 'out.qcow2')
+    assert.match(await lab.must('image', 'export', 'shop', target), /out-1\.qcow2 written.*\n.*out-2\.qcow2 written/)
+    await lab.must('image', 'export', 'shop', target, '--disk', '2')
+    const pairs = [
+      [parts[0]!.raw, join(folder, 'out-1.qcow2')],
+      [parts[1]!.raw, join(folder, 'out-2.qcow2')],
+      [parts[1]!.raw, target],
+    ]
+    for (const [raw = '', file = ''] of pairs)
+      execFileSync('qemu-img', ['compare', '-f', 'raw', '-F', 'qcow2', raw, file])
+    // One that exists is not written over, and its fellow does not stay alone.
+    rmSync(join(folder, 'out-1.qcow2'))
+    const again = await lab.run('image', 'export', 'shop', target)
+    assert.equal(again.code, FAILURES.bad_request.exit)
+    assert.deepEqual([existsSync(join(folder, 'out-1.qcow2')), existsSync(join(folder, 'out-2.qcow2'))], [false, true])
+  })
+
   test('two hosts that are asked for the same name at once make one image', async () => {
     const blob = `sha256:${execFileSync('sha256sum', [source]).toString().slice(0, 64)}`
     const body = { name: 'once', blob, format: 'raw' } as const
@@ -215,3 +280,19 @@ suite('imports', { timeout: 900_000 }, () => {
     await lab.must('image', 'import', 'lost', source)
   })
 })
+
+/** The descriptor of a machine with 96 MiB. */
+function twoDisks(files: readonly string[]): string {
+  const each = (text: (file: string, number: number) => string) =>
+    files.map((file, index) => text(file, index + 1)).join('')
+  return `<?xml version="1.0"?>
+<Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1" xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1" xmlns:rasd="r">
+ <References>${each((file, number) => `<File ovf:id="f${number}" ovf:href="${file}"/>`)}</References>
+ <DiskSection>${each((_file, number) => `<Disk ovf:diskId="d${number}" ovf:fileRef="f${number}"/>`)}</DiskSection>
+ <VirtualSystem ovf:id="m"><VirtualHardwareSection>
+  <Item><rasd:ResourceType>3</rasd:ResourceType><rasd:VirtualQuantity>1</rasd:VirtualQuantity></Item>
+  <Item><rasd:AllocationUnits>byte * 2^20</rasd:AllocationUnits><rasd:ResourceType>4</rasd:ResourceType><rasd:VirtualQuantity>96</rasd:VirtualQuantity></Item>
+  ${each((_file, number) => `<Item><rasd:HostResource>ovf:/disk/d${number}</rasd:HostResource><rasd:ResourceType>17</rasd:ResourceType></Item>`)}
+ </VirtualHardwareSection></VirtualSystem>
+</Envelope>`
+}

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import type { Client } from '@stead/api/client.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
-import type { CallInput } from '@stead/api/endpoint.ts'
+import type { CallInput, ResponseOf } from '@stead/api/endpoint.ts'
 import { describeIssues } from '@stead/api/issues.ts'
 import type { Placement } from '@stead/api/views.ts'
 import { failure, FailureError } from '@stead/core/errors.ts'
@@ -19,8 +19,8 @@ import { addMaximumOptions, maximaFrom } from './vm-size.ts'
 import { parseHa } from './guest.ts'
 
 interface CreateOptions extends MediaOptions {
-  readonly memory: string
-  readonly cpus: string
+  readonly memory?: string
+  readonly cpus?: string
   readonly disk?: readonly string[]
   readonly replicas: string
   readonly pool?: string
@@ -47,8 +47,8 @@ export function addVmCreate(vm: Command, terminal: Terminal): void {
     .command('create')
     .description(ENDPOINTS['guest.create'].summary)
     .argument('<name>', 'a DNS label, unique in the cluster')
-    .requiredOption('--memory <size>', 'memory: 128MiB, 1GiB')
-    .option('--cpus <n>', 'virtual processors', '1')
+    .option('--memory <size>', 'memory: 128MiB, 1GiB; as the machine had of which the image was made, when absent')
+    .option('--cpus <n>', 'virtual processors; as that machine had, or 1, when absent')
     .option('--disk <size>', 'size of a disk; may be repeated', (text: string, before: string[] | undefined) => [
       ...(before ?? []),
       text,
@@ -82,7 +82,7 @@ export function addVmCreate(vm: Command, terminal: Terminal): void {
 async function createGuest(session: Session, name: string, options: CreateOptions): Promise<void> {
   // Everything that can be wrong in the arguments is said before the first byte is sent.
   const media = await mediaOf(options)
-  const draft = { ...bodyOf(name, options, await sizesOf(session, options)), ...(media ? { media } : {}) }
+  const draft = { ...bodyOf(name, options, await imageOf(session, options)), ...(media ? { media } : {}) }
   checkDraft(draft)
   if (options.kernel !== undefined) await checkKernel(options.kernel)
   const client = await session.client()
@@ -106,20 +106,35 @@ async function createGuest(session: Session, name: string, options: CreateOption
   if (session.explain) await printExplanation(session, client, name)
 }
 
-/** Of an image that no disk was named for: its own disks, as large as they are. */
-async function sizesOf(session: Session, { image, disk }: CreateOptions): Promise<ImageSizes | undefined> {
-  if (image === undefined || disk !== undefined) return undefined
+/** The image, where it says what the options do not. */
+async function imageOf(session: Session, { image, disk, memory }: CreateOptions): Promise<Image | undefined> {
+  if (image === undefined || (disk !== undefined && memory !== undefined)) return undefined
   const { items } = valueOf(await (await session.client()).call(ENDPOINTS['image.list']))
   const found = items.find(({ name }) => name === image)
   if (!found)
     throw new FailureError(failure('not_found', `There is no image ${image}`, { hint: 'See `stead image list`' }))
-  return [found, ...(found.moreDisks ?? [])].map(({ virtualSizeBytes }) => virtualSizeBytes)
+  return found
 }
 
-type ImageSizes = readonly number[]
+type Image = ResponseOf<(typeof ENDPOINTS)['image.list']>['items'][number]
 
-function bodyOf(name: string, options: CreateOptions, imageSizes: ImageSizes = []): Omit<CreateBody, 'boot'> {
+/** Of an image that no disk was named for: its own disks, as large as they are. */
+function sizesOf(found: Image | undefined): readonly number[] {
+  return found ? [found, ...(found.moreDisks ?? [])].map(({ virtualSizeBytes }) => virtualSizeBytes) : []
+}
+
+function memoryOf({ memory }: CreateOptions, found: Image | undefined): number {
+  const bytes = memory === undefined ? found?.hardware?.memoryBytes : parseSize(memory, '--memory')
+  if (bytes !== undefined) return bytes
+  throw badArgument(
+    'It is not said how much memory the guest has',
+    found ? `Give --memory: the image ${found.name} does not tell.` : 'Give --memory: 512MiB, 2GiB.',
+  )
+}
+
+function bodyOf(name: string, options: CreateOptions, found: Image | undefined): Omit<CreateBody, 'boot'> {
   const { image, kernel } = options
+  const imageSizes = options.disk === undefined ? sizesOf(found) : []
   const disk = options.disk?.map((size) => parseSize(size, '--disk')) ?? imageSizes.map(wholeMebibytes)
   const fromImage = imageSizes.length === 0 ? 1 : imageSizes.length
   if (kernel === undefined && (options.initrd !== undefined || options.append !== undefined)) {
@@ -134,8 +149,8 @@ function bodyOf(name: string, options: CreateOptions, imageSizes: ImageSizes = [
   return {
     name,
     ...(options.project === undefined ? {} : { project: options.project }),
-    memoryBytes: parseSize(options.memory, '--memory'),
-    cpus: parseCount(options.cpus, '--cpus'),
+    memoryBytes: memoryOf(options, found),
+    cpus: options.cpus === undefined ? (found?.hardware?.cpus ?? 1) : parseCount(options.cpus, '--cpus'),
     ...maximaFrom({ ...options }),
     disks: disk.map((sizeBytes, index) => ({
       sizeBytes,

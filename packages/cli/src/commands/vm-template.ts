@@ -1,6 +1,7 @@
 /** `vm template`, `vm clone`, and disks as files: `volume export`, `image export`. */
 import { createWriteStream } from 'node:fs'
 import { rm } from 'node:fs/promises'
+import { join, parse } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import type { Command } from 'commander'
 import type { Client } from '@stead/api/client.ts'
@@ -8,7 +9,7 @@ import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import { failure, FailureError } from '@stead/core/errors.ts'
 import type { BlobId } from '@stead/core/model/ids.ts'
 import { digestOf } from '../blob-upload.ts'
-import { formatSize } from '../quantities.ts'
+import { badArgument, formatSize, parseCount } from '../quantities.ts'
 import { action, valueOf, type Session, type Terminal } from '../session.ts'
 import { settle } from '../waiting.ts'
 import { ACCEPT_BREACH } from './host.ts'
@@ -64,7 +65,8 @@ export function addVolumeExport(volume: Command, terminal: Terminal): void {
       action(terminal, async (session, [id = '', file = '']) => {
         const client = await session.client()
         const { blob } = valueOf(await client.call(ENDPOINTS['volume.capture'], { params: { volume: id } }))
-        await download(session, client, blob, file)
+        const written = await download(session, client, blob, file)
+        session.print(written, () => `${file} written, ${formatSize(written.bytes)}\n`)
       }),
     )
 }
@@ -72,23 +74,55 @@ export function addVolumeExport(volume: Command, terminal: Terminal): void {
 export function addImageExport(image: Command, terminal: Terminal): void {
   image
     .command('export')
-    .description('Copy the first disk of an image, or a CD, into a file here')
+    .description('Copy the disks of an image, or a CD, into files here')
     .argument('<name>', "the image's name")
-    .argument('<file>', 'made, and must not exist')
+    .argument('<file>', 'made, and must not exist; of several disks FILE-1, FILE-2, ..., the number before the ending')
+    .option('--disk <number>', 'this one alone, from 1, into FILE')
     .action(
-      action(terminal, async (session, [name = '', file = '']) => {
+      action(terminal, async (session, [name = '', file = ''], options) => {
         const client = await session.client()
         const { items } = valueOf(await client.call(ENDPOINTS['image.list']))
         const found = items.find((each) => each.name === name)
         if (!found)
           throw new FailureError(failure('not_found', `There is no image ${name}`, { hint: 'See `stead image list`' }))
-        await download(session, client, found.blob, file)
+        const disks = [found.blob, ...(found.moreDisks ?? []).map(({ blob }) => blob)]
+        const written: Written[] = []
+        try {
+          for (const [blob, path] of exported(disks, file, options['disk']))
+            written.push(await download(session, client, blob, path))
+        } catch (error) {
+          // A machine with some of its disks is none.
+          for (const { file: path } of written) await rm(path, { force: true })
+          throw error
+        }
+        session.print({ files: written }, () =>
+          written.map(({ file: path, bytes }) => `${path} written, ${formatSize(bytes)}\n`).join(''),
+        )
       }),
     )
 }
 
+/** Which file each disk goes into. */
+function exported(disks: readonly BlobId[], file: string, chosen: unknown): [BlobId, string][] {
+  if (typeof chosen === 'string') {
+    const blob = disks[parseCount(chosen, '--disk') - 1]
+    if (blob === undefined)
+      throw badArgument(`--disk: the image has no disk ${chosen}`, `Its disks have the numbers 1 to ${disks.length}.`)
+    return [[blob, file]]
+  }
+  if (disks.length === 1) return disks.map((blob) => [blob, file])
+  const { dir, name, ext } = parse(file)
+  return disks.map((blob, index) => [blob, join(dir, `${name}-${index + 1}${ext}`)])
+}
+
+interface Written {
+  readonly file: string
+  readonly blob: BlobId
+  readonly bytes: number
+}
+
 /** Whole and as its digest says, or not there. */
-async function download(session: Session, client: Client, blob: BlobId, file: string): Promise<void> {
+async function download(session: Session, client: Client, blob: BlobId, file: string): Promise<Written> {
   const { body } = valueOf(
     await client.stream(ENDPOINTS['blob.get'], { params: { digest: blob } }, { signal: session.signal }),
   )
@@ -109,5 +143,5 @@ async function download(session: Session, client: Client, blob: BlobId, file: st
     const why = exists ? 'it exists' : cause instanceof Error ? cause.message : String(cause)
     throw new FailureError(failure('bad_request', `${file} could not be written: ${why}`, { cause }))
   }
-  session.print({ file, blob, bytes }, () => `${file} written, ${formatSize(bytes)}\n`)
+  return { file, blob, bytes }
 }
