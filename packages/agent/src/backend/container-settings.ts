@@ -4,7 +4,7 @@ import type { CreateGuest } from '@stead/api/endpoints/guests.ts'
 import { failure, type Failure } from '@stead/core/errors.ts'
 import type { ClusterState } from '@stead/core/model/cluster.ts'
 import { freeIdBase, type ContainerSettings, type ContainerSystem } from '@stead/core/model/container.ts'
-import { limitsProblem, type ContainerLimits } from '@stead/core/model/container-limits.ts'
+import { changedLimits, limitsProblem } from '@stead/core/model/container-limits.ts'
 import { templateByName } from '@stead/core/model/container-template.ts'
 import type { Guest, Nic } from '@stead/core/model/guest.ts'
 import type { GuestId, VolumeId } from '@stead/core/model/ids.ts'
@@ -115,7 +115,7 @@ export function changedContainer(state: ClusterState, guest: Guest, change: Cont
   const { addresses, gateways, limits, nesting, ...texts } = change
   const used = addressInUse(state, guest.id, addresses)
   if (used) return fail(used)
-  const nextLimits = limits === undefined ? container.limits : mergedLimits(container.limits, limits)
+  const nextLimits = limits === undefined ? container.limits : changedLimits(container.limits ?? {}, limits)
   const problem = nextLimits && limitsProblem(nextLimits, guest)
   if (problem) return fail(problem)
   const { nesting: _nesting, limits: _limits, ...rest } = container
@@ -139,12 +139,4 @@ function withAddresses(nic: Nic, addresses = nic.addresses, gateways = nic.gatew
     ...(addresses && addresses.length > 0 ? { addresses } : {}),
     ...(gateways && gateways.length > 0 ? { gateways } : {}),
   }
-}
-
-function mergedLimits(before: ContainerLimits = {}, change: ContainerLimits): ContainerLimits {
-  return Object.fromEntries(
-    Object.entries({ ...before, ...change }).filter(
-      ([, { barrier, limit }]) => barrier !== undefined || limit !== undefined,
-    ),
-  )
 }

@@ -4,7 +4,15 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { fail, ok, type Result } from '../result.ts'
 import type { ContainerLimits } from './container-limits.ts'
-import { effectiveLimits, limitsProblem, nicLimitsOf, parseLimit, simpleLimits, withLimit } from './container-limits.ts'
+import {
+  changedLimits,
+  effectiveLimits,
+  limitsProblem,
+  nicLimitsOf,
+  parseLimit,
+  simpleLimits,
+  withLimit,
+} from './container-limits.ts'
 import { CONTAINER_PRESETS, containerPreset } from './container-presets.ts'
 import { CONTAINER_RESOURCE_NAMES, containerResource, enforcementOf } from './container-resources.ts'
 
@@ -118,9 +126,21 @@ test('the guest’s memory is a limit, so that swap may be one too; what is name
   assert.equal(limitsProblem({ swappages: { limit: 8192 } }, size), undefined)
   assert.match(limitsProblem({ vmguarpages: { barrier: 20_000 } }, size)?.message ?? '', /allow 16384/)
   assert.deepEqual(effectiveLimits({ swappages: { limit: 5 } }, size), {
+    numproc: { limit: 256 },
     physpages: { limit: 16_384 },
     swappages: { limit: 5 },
   })
+})
+
+test('processes have a limit unless something else is said, and only lifting it lifts it', () => {
+  const processes = (memoryMib: number) => effectiveLimits({}, { memoryBytes: memoryMib << 20 }).numproc?.limit
+  assert.deepEqual([8, 32, 512, 1562, 2040].map(processes), [64, 128, 2048, 6248, 8160])
+  assert.deepEqual(effectiveLimits({}, {}), { numproc: { limit: 8192 } })
+  assert.deepEqual(effectiveLimits({ numproc: { limit: 20_000 } }, {}), { numproc: { limit: 20_000 } })
+  const lifted = changedLimits({ numproc: { limit: 50 }, numfile: { limit: 512 } }, { numproc: {}, numfile: {} })
+  assert.deepEqual(lifted, { numproc: {} })
+  assert.deepEqual(effectiveLimits(lifted, {}), { numproc: {} })
+  assert.deepEqual(effectiveLimits(CONTAINER_PRESETS.unlimited, {}), { numproc: {} })
 })
 
 test('a rate of the network is that of each card', () => {

@@ -119,11 +119,34 @@ const LOWEST: { readonly [Name in ContainerResourceName]?: number } = {
 const HIGHEST: { readonly [Name in ContainerResourceName]?: number } = { cpuunits: 500_000, cpus: 4096, ioprio: 7 }
 
 /**
+ * What every container has unless something else is said, `unlimited` too: a process for each 256 KiB of memory. Without, a
+ * fork bomb is held back by the memory alone: the kernel then ends processes until it comes to init (seen), and one in a
+ * container with much memory could take the last of a host's process ids (`kernel.pid_max`, often 32,768).
+ */
+function defaultLimits({ memoryBytes }: SimpleLimits): ContainerLimits {
+  const byMemory = memoryBytes === undefined ? PROCESSES_MAX : Math.floor(memoryBytes / BYTES_PER_PROCESS)
+  return { numproc: { limit: Math.min(PROCESSES_MAX, Math.max(PROCESSES_MIN, byMemory)) } }
+}
+
+const BYTES_PER_PROCESS = 256 * 1024
+/** What systemd and a few services take. */
+const PROCESSES_MIN = 64
+/** More threads than the largest ordinary programs have. */
+const PROCESSES_MAX = 8192
+
+/**
  * With what the guest's size says of memory and processors; a resource that is named in the limits is meant as it stands
  * there.
  */
 export function effectiveLimits(limits: ContainerLimits, size: SimpleLimits): ContainerLimits {
-  return { ...simpleLimits(size), ...limits }
+  return { ...defaultLimits(size), ...simpleLimits(size), ...limits }
+}
+
+/** Replaces what is named; what is lifted is named no more, but where it would have a limit by default. */
+export function changedLimits(before: ContainerLimits, change: ContainerLimits): ContainerLimits {
+  const isKept = ([name, { barrier, limit }]: [string, BarrierAndLimit]) =>
+    barrier !== undefined || limit !== undefined || Object.hasOwn(defaultLimits({}), name)
+  return Object.fromEntries(Object.entries({ ...before, ...change }).filter(isKept))
 }
 
 /** The first thing that is wrong for a container of this size, said so that it can be put right. */
