@@ -125,7 +125,8 @@ export async function measureHosts(
   })
 }
 
-function kindOf(pid: number): DaemonKind | undefined {
+/** Undefined: none of ours. */
+export function kindOf(pid: number): DaemonKind | undefined {
   const [program = '', ...args] = read(pid, 'cmdline').split('\0')
   if (/(^|\/)etcd$/.test(program)) return 'etcd'
   if (program.endsWith('stead-deadman')) return 'deadman'
@@ -137,7 +138,7 @@ function kindOf(pid: number): DaemonKind | undefined {
 }
 
 /** All threads together, in the scheduler's nanoseconds: ticks are too coarse for what runs 100 microseconds at a time. */
-function processorMs(pid: number): number {
+export function processorMs(pid: number): number {
   return sum(threadsOf(pid).map((thread) => Number(read(pid, `task/${thread}/schedstat`).split(' ')[0] ?? 0) / 1e6))
 }
 

@@ -4,6 +4,8 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { cpus, release, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { apiSection, benchApi } from './bench-api.ts'
+import { benchContainer } from './bench-container.ts'
+import { containerSection } from './bench-container-report.ts'
 import { benchCreate } from './bench-create.ts'
 import { benchFailover } from './bench-failover.ts'
 import { benchFootprint } from './bench-footprint.ts'
@@ -37,6 +39,7 @@ export const BENCH_PARTS = [
   'create',
   'snapshot',
   'api',
+  'container',
 ] as const
 export type BenchPart = (typeof BENCH_PARTS)[number]
 
@@ -56,7 +59,7 @@ const PAGE = join(ROOT, 'docs', 'benchmarks.md')
 const HEAD = `# Benchmarks
 
 Written by \`./dev bench --write\`; every figure below was measured, none is copied from elsewhere. Run it yourself:
-\`./dev bench [failover|replica|mirror|footprint|times|planner|simulator|migration|create|snapshot|api|all] [--quick] [--rounds N] [--json] [--write]\`.
+\`./dev bench [failover|replica|mirror|footprint|times|planner|simulator|migration|create|snapshot|container|api|all] [--quick] [--rounds N] [--json] [--write]\`.
 Each part but the planner's, the simulator's and the API's starts a lab of its own and removes it. All hosts of a lab share one machine, so its few processors do
 the work of three hosts and of their emulated guests: on real hosts the times are shorter, the ratios similar.
 A target that was missed is marked **missed**.
@@ -117,6 +120,11 @@ export async function runBench({ parts, json, quick, write, rounds }: BenchChoic
       case 'api': {
         const report = await benchApi({ quick, note })
         ;[results[part], sections[part]] = [report, apiSection(report)]
+        break
+      }
+      case 'container': {
+        const report = await benchContainer({ rounds: rounds ?? (quick ? 3 : 15), quick, note })
+        ;[results[part], sections[part]] = [report, containerSection(report)]
         break
       }
       case 'simulator': {

@@ -11,7 +11,7 @@ const USAGE = `Usage: ./dev COMMAND
   lab [--no-tour]                        start a cluster of three lab hosts on this machine and show it
   test [unit|system] [--filter TEXT]     run the tests (TEXT: part of a file's path, or of a test's name)
   bench [PART|all] [--quick] [--rounds N] [--json] [--write]
-                                         measure (PART: failover, replica, mirror, footprint, times, planner, create)
+                                         measure (PART: failover, replica, mirror, footprint, times, planner, create, container)
   sim fuzz [--seeds N] [--minutes M] [--first SEED|random] [--jobs J] [--out FOLDER]
                                          play faults in simulated clusters; prints the seeds that break a promise
   sim repro SEED [--out FOLDER]          show what happens in one of them, and make it smaller

@@ -1,0 +1,84 @@
+/**
+ * How fast a container is while another one on its host misbehaves. Calm and harm take turns; each work is timed from outside,
+ * with what asking for it costs.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { ContainerCalls } from './bench-container-calls.ts'
+import { timed } from './bench-container-calls.ts'
+import { spread, type BenchLab } from './bench-lab.ts'
+
+export interface NeighbourRow {
+  readonly harm: string
+  /** Its speed beside the harm as a part of that without, medians. */
+  readonly processor: number
+  readonly disk: number
+  readonly network: number
+}
+
+const HOG = 'hog'
+const WEB = 'neighbour'
+const WEB_ADDRESS = '10.66.230.1'
+const HOG_ADDRESS = '10.66.230.2'
+const HARM_BEGINS_MS = 1_000
+
+/** Run until they are told to end. The flooder sends a datagram for each line. */
+const HARMS: readonly { readonly name: string; readonly script: string }[] = [
+  { name: 'fork bomb', script: 'while :; do b() { b | b & }; b; sleep 1; done' },
+  { name: 'memory hog', script: 'while :; do tail -c 500m /dev/zero > /dev/null; done' },
+  { name: 'disk filler', script: 'while :; do dd if=/dev/zero of=/fill bs=64k; sync; rm /fill; done' },
+  {
+    name: 'packet flooder',
+    script: `syslogd -n -R ${WEB_ADDRESS}:514 & while :; do yes ${'x'.repeat(900)} | logger; done`,
+  },
+]
+
+export async function benchNeighbours(
+  { lab, calls }: { lab: BenchLab; calls: ContainerCalls },
+  { rounds, note }: { readonly rounds: number; readonly note: (text: string) => void },
+): Promise<readonly NeighbourRow[]> {
+  await calls.createAndStart(WEB, { replicas: 2, address: `${WEB_ADDRESS}/16` })
+  const limits = { numproc: { limit: 50 }, iolimit: { limit: 4 << 20 }, netrate: { limit: 8_000 } }
+  await calls.createAndStart(HOG, { replicas: 2, address: `${HOG_ADDRESS}/16`, limits })
+  await lab.cluster.untilProtected(WEB)
+  const exec = (script: string) => calls.exec(WEB, ['sh', '-c', script])
+  const works = {
+    processor: () => exec('i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done'),
+    disk: () => exec('dd if=/dev/zero of=/work bs=4k count=1500 oflag=direct,sync 2>/dev/null'),
+    network: () =>
+      timed(async () => {
+        await lab.cluster.must('lab', 'client', '--', 'ping', '-A', '-q', '-c', '2000', WEB_ADDRESS)
+      }),
+  }
+  for (const work of Object.values(works)) await work()
+  const rows: NeighbourRow[] = []
+  for (const { name, script } of HARMS) {
+    const parts = { processor: 0, disk: 0, network: 0 }
+    for (const kind of ['processor', 'disk', 'network'] as const) {
+      const calm: number[] = []
+      const harmed: number[] = []
+      for (let round = 0; round < rounds; round++) {
+        calm.push(await works[kind]())
+        const end = await harm(calls, script)
+        try {
+          harmed.push(await works[kind]())
+        } finally {
+          await end()
+        }
+      }
+      parts[kind] = spread(calm).median / spread(harmed).median
+    }
+    note(
+      `${name}: processor ${parts.processor.toFixed(2)}, disk ${parts.disk.toFixed(2)}, network ${parts.network.toFixed(2)}`,
+    )
+    rows.push({ harm: name, ...parts })
+  }
+  for (const guest of [WEB, HOG]) await calls.remove(guest)
+  return rows
+}
+
+/** Begins it; the answer ends it. What a fork bomb leaves can only be ended from outside: by ending the container. */
+async function harm(calls: ContainerCalls, script: string): Promise<() => Promise<void>> {
+  await calls.output(HOG, ['sh', '-c', `(${script}) > /dev/null 2>&1 & echo begun`])
+  await sleep(HARM_BEGINS_MS)
+  return async () => void (await calls.restart(HOG))
+}
