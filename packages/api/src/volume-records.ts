@@ -21,7 +21,10 @@ const replicaSchema = z.object({
   state: z.enum(['in-sync', 'stale', 'syncing']),
   stale: stalenessSchema.exactOptional(),
   redirected: z.enum(NETWORK_ROLES).exactOptional().describe('By which network its running guest reaches it'),
-  incoming: z.enum(['to-be-made', 'being-filled']).exactOptional().describe('It has never been current yet'),
+  incoming: z
+    .enum(['to-be-made', 'taking-snapshots', 'being-filled'])
+    .exactOptional()
+    .describe('It has never been current yet'),
 })
 
 const replicaMoveSchema = z.object({
@@ -32,6 +35,7 @@ const replicaMoveSchema = z.object({
     .object({ host: hostId, pool: z.string() })
     .exactOptional()
     .describe('It is no replica any more, and its file is removed next'),
+  carried: z.array(snapshotId).exactOptional().describe("The guest's snapshots that the new replica holds too"),
   since: wallMs('When it was asked for'),
 })
 

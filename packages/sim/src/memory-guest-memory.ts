@@ -99,6 +99,21 @@ export class MemoryGuestMemory implements GuestMemory {
     return ok()
   }
 
+  async copyImage(
+    { snapshot }: Parameters<GuestMemory['copyImage']>[0],
+    from: readonly ImagePlace[],
+    to: ImagePlace,
+  ): Promise<Result<void>> {
+    const { kept } = this.#options
+    const image = from
+      .map((place) => kept(place, snapshot)?.memory)
+      .find((each) => each !== undefined && each.isDamaged !== true)
+    const target = kept(to, snapshot)
+    if (!image || !target) return fail(failure('storage', 'all images are damaged or gone'))
+    target.memory = { ...image }
+    return ok()
+  }
+
   async restore(
     launch: GuestLaunch,
     { snapshot }: Parameters<GuestMemory['restore']>[1],

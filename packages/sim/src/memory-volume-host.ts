@@ -295,7 +295,7 @@ export class MemoryVolumeHost implements VolumeHost {
   }
 
   async exportAsTarget(request: Parameters<VolumeHost['exportAsTarget']>[0]): Promise<Result<ExportAddress>> {
-    const found = await this.#openAt(request, 'overwrite')
+    const found = await this.#openAt(request, request.forSnapshots ? 'give-snapshots' : 'overwrite')
     if (!found.ok) return found
     const exportName = `vol-${request.volume}-e${request.epoch}-sync`
     const { replica } = found.value
@@ -390,17 +390,21 @@ export class MemoryVolumeHost implements VolumeHost {
     onProgress: (progress: CopyProgress) => void,
     signal: AbortSignal,
   ): Promise<Result<CopyProgress>> {
-    const { volume, pool, epoch, select, compare, target } = request
-    const found = await this.#openAt({ volume, pool, epoch }, 'copy-from')
+    const { volume, pool, epoch, select, compare, target, snapshot } = request
+    const isPresent = snapshot === undefined
+    const opened = isPresent ? await this.#openAt({ volume, pool, epoch }, 'copy-from') : ok()
+    const found = opened.ok ? this.#find(volume, pool) : opened
     if (!found.ok) return found
+    const replica = found.value
+    const content = isPresent ? replica.content : this.snapshotOf(volume, pool, snapshot)
+    if (!content) return fail(failure('not_found', `Pool ${pool} has no such snapshot`))
     const peer = this.#options.copyTarget(target.host)
     if (!peer) return fail(failure('host_unreachable', `The host ${target.host} cannot be reached`))
     const instance = peer.instanceOf(volume, target.pool, target.exportName)
     if (instance === undefined) return fail(failure('storage', `The export ${target.exportName} does not exist`))
-    if (found.value.replica.exports.size === 0) grow(found.value.replica, request.sizeBytes)
-    const selected = this.#selected(found.value.replica, select)
+    if (isPresent && replica.exports.size === 0) grow(replica, request.sizeBytes)
+    const selected = this.#selected(replica, select)
     if (!selected.ok) return selected
-    const { content } = found.value.replica
     const blocks: number[] = []
     for (const block of [...selected.value].sort((a, b) => a - b)) {
       if (compare) {

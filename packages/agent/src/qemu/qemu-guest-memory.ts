@@ -1,5 +1,6 @@
 /** `GuestMemory` on QEMU: finds the guest's process, joins it to the images, wherever those lie. */
 import type { Readable, Writable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import { failure, type Failure } from '@stead/core/errors.ts'
 import type { GuestId } from '@stead/core/model/ids.ts'
 import type { SnapshotId } from '@stead/core/model/snapshot.ts'
@@ -126,6 +127,33 @@ export class QemuGuestMemory implements GuestMemory {
     const { processes } = this.#options
     const { guest } = launch
     return processes.inTurn(guest, () => processes.quietly(guest, () => this.#restoreFromAny(launch, image, places)))
+  }
+
+  async copyImage(
+    { snapshot, ...content }: Content & { readonly snapshot: SnapshotId },
+    from: readonly ImagePlace[],
+    to: ImagePlace,
+  ): Promise<Result<void>> {
+    const { places } = this.#options
+    const errors: Failure[] = []
+    for (const place of from) {
+      const source = await places.open(place, snapshot)
+      if (!source.ok) {
+        errors.push(source.error)
+        continue
+      }
+      const sink = await places.create(to, snapshot, content.bytes)
+      if (!sink.ok) {
+        source.value.destroy()
+        return sink
+      }
+      // Whether all has come, and undamaged, is seen when it is sealed.
+      await pipeline(source.value, sink.value).catch(() => undefined)
+      const sealed = await places.seal(to, snapshot, content)
+      if (sealed.ok) return sealed
+      errors.push(sealed.error)
+    }
+    return fail(failure('storage', errors.map(({ message }) => message).join('; '), { cause: errors }))
   }
 
   async #restoreFromAny(

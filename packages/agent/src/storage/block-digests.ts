@@ -13,7 +13,10 @@ const READS_IN_FLIGHT = 4
 const zeroDigests = new Map<number, string>()
 
 /** SHA-256, base64, of each block. The client needs the context `base:allocation`; blocks never written are not read. */
-export async function blockDigests(client: NbdClient, range: ByteRange): Promise<Result<string[]>> {
+export async function blockDigests(
+  client: Pick<NbdClient, 'read' | 'blockStatus'>,
+  range: ByteRange,
+): Promise<Result<string[]>> {
   const status = await client.blockStatus(range.offset, range.length, ALLOCATION)
   if (!status.ok) return status
   const digests: string[] = Array.from({ length: Math.ceil(range.length / BLOCK_BYTES) })

@@ -32,12 +32,14 @@ import { layerHolding } from './layer-files.ts'
 import { keptEpochs, noteKeptRun } from './kept-runs.ts'
 import { KeyedLock } from './keyed-lock.ts'
 import { MemoryImages } from './memory-images.ts'
+import { sealedClone } from './replica-clones.ts'
 import { LocalReplicaSnapshots } from './replica-snapshots.ts'
 import { copyBlocks } from './replica-copy.ts'
 import { flushReplica, NBD_TIMEOUTS, syncLayers } from './replica-flush.ts'
 import { linkReplica, replicaBytes, sweepBases } from './linked-replica.ts'
 import { growTo, reserveRoom } from './replica-growth.ts'
 import { allocate, discard, fill, publish, removeFiles, replicaPath } from './replica-files.ts'
+import { withClone, withLayer, type BlockSource } from './snapshot-source.ts'
 import { StorageDaemon, type PoolConfig } from './storage-daemon.ts'
 import { VolumeNode } from './volume-node.ts'
 
@@ -269,10 +271,10 @@ export class QsdVolumeHost implements VolumeHost {
   }
 
   exportAsTarget(request: Parameters<VolumeHost['exportAsTarget']>[0]): Promise<Result<ExportAddress>> {
-    const { volume, pool, epoch, sizeBytes } = request
+    const { volume, pool, epoch, sizeBytes, forSnapshots } = request
     return this.#withReplica(volume, pool, async (place) => {
       const { node, daemon } = place
-      const allowed = await this.#authorize(request, 'overwrite')
+      const allowed = await this.#authorize(request, forSnapshots ? 'give-snapshots' : 'overwrite')
       if (!allowed.ok) return allowed
       const exports = await node.exports()
       if (!exports.ok) return exports
@@ -397,12 +399,36 @@ export class QsdVolumeHost implements VolumeHost {
     onProgress: (progress: CopyProgress) => void,
     signal: AbortSignal,
   ): Promise<Result<CopyProgress>> {
+    if (request.snapshot !== undefined)
+      return this.#copySnapshot({ ...request, snapshot: request.snapshot }, onProgress, signal)
     const refused = new AbortController()
     const allowing = this.#authorize(request, 'copy-from')
     void allowing.then((allowed) => (allowed.ok ? undefined : refused.abort(new Error(allowed.error.message))))
     const copied = await this.#copyBlocks(request, onProgress, AbortSignal.any([signal, refused.signal]))
     const allowed = await allowing
     return allowed.ok ? copied : allowed
+  }
+
+  /** What it holds does not change any more: whoever may write to the target may have it. */
+  async #copySnapshot(
+    { volume, pool, snapshot, target }: CopyRequest & { readonly snapshot: SnapshotId },
+    onProgress: (progress: CopyProgress) => void,
+    signal: AbortSignal,
+  ): Promise<Result<CopyProgress>> {
+    const copyFrom = async (source: BlockSource): Promise<Result<CopyProgress>> => {
+      const endpoint = { kind: 'tcp', address: target.address, port: target.port } as const
+      const writer = await NbdClient.connect({ endpoint, exportName: target.exportName, ...NBD_TIMEOUTS, signal })
+      if (!writer.ok) return writer
+      const targetDigests = (range: ByteRange) => this.#options.remoteDigests(target.host, volume, target.pool, range)
+      const ranges = [{ offset: 0, length: source.sizeBytes }]
+      const copied = await copyBlocks({ source, target: writer.value, ranges, targetDigests, onProgress, signal })
+      await writer.value.disconnect()
+      return copied
+    }
+    const daemon = this.daemon(pool)
+    const clone = daemon.ok ? await sealedClone(daemon.value.pool, volume, snapshot) : undefined
+    if (clone !== undefined) return withClone(clone, copyFrom)
+    return this.withReadingExport(volume, pool, (from) => withLayer(from, copyFrom), snapshot)
   }
 
   async #copyBlocks(

@@ -8,6 +8,7 @@ import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { NbdClient } from '../nbd/nbd-client.ts'
 import { ALLOCATION_ZERO } from '../nbd/nbd-protocol.ts'
 import { ALLOCATION, blockDigests } from './block-digests.ts'
+import type { BlockSource } from './snapshot-source.ts'
 import { BLOCK_BYTES, cut, normalizeRanges, totalLength } from './byte-ranges.ts'
 
 const CHUNK_BYTES = 1024 * 1024
@@ -19,7 +20,7 @@ const ZEROS = Buffer.alloc(BLOCK_BYTES)
 
 export interface ReplicaCopy {
   /** Read-only, with the context `base:allocation`. */
-  readonly source: NbdClient
+  readonly source: BlockSource
   readonly target: NbdClient
   readonly ranges: readonly ByteRange[]
   /** Absent: everything in the ranges is copied. */

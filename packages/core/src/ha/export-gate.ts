@@ -5,7 +5,7 @@
 import { failure, type Failure } from '../errors.ts'
 import { newestEpoch, type Grant } from '../model/grant.ts'
 import type { HostId, VolumeId } from '../model/ids.ts'
-import { isActive, replicaIn } from '../model/records.ts'
+import { isActive, isFillable, replicaIn } from '../model/records.ts'
 import type { Volume } from '../model/volume.ts'
 
 /** What the records say of one replica, read linearizably. */
@@ -25,16 +25,17 @@ export interface ReplicaGrant {
    * its place, finds no way to make a leg of that.
    */
   readonly isClosed?: true
+  /** It is being made, and given what the guest's snapshots hold; nothing else. */
+  readonly takesSnapshots?: true
 }
 
 /** What a caller wants to do with the replica decides what the record must say of it. */
-export type Purpose = 'serve' | 'rejoin' | 'overwrite' | 'copy-from'
+export type Purpose = 'serve' | 'rejoin' | 'overwrite' | 'copy-from' | 'give-snapshots'
 
 export function replicaGrantOf(grant: Grant | undefined, volume: Volume, host: HostId, pool: string): ReplicaGrant {
   const handoverEpoch = grant?.handover?.epoch
   const replica = replicaIn(volume, host, pool)
-  const isOpen =
-    replica !== undefined && replica.incoming !== 'to-be-made' && (!isActive(grant) || replica.state === 'syncing')
+  const isOpen = replica !== undefined && isFillable(replica) && (!isActive(grant) || replica.state === 'syncing')
   return {
     epoch: grant?.epoch ?? 0,
     ...(handoverEpoch === undefined ? {} : { handoverEpoch }),
@@ -42,6 +43,7 @@ export function replicaGrantOf(grant: Grant | undefined, volume: Volume, host: H
     inSync: replica?.state === 'in-sync',
     ...(grant?.state === 'released' ? { isReleased: true } : {}),
     ...(isOpen ? {} : { isClosed: true }),
+    ...(replica?.incoming === 'taking-snapshots' ? { takesSnapshots: true } : {}),
   }
 }
 
@@ -73,6 +75,9 @@ export function objectionToOpening(
     return failure('conflict', `The replica of volume ${volume} on this host is in sync and is not overwritten`)
   if ((purpose === 'overwrite' || purpose === 'rejoin') && granted.isClosed)
     return failure('conflict', `The replica of volume ${volume} on this host is not to be filled now`)
+  // Apart from filling: a resync that is late must not write into what becomes a snapshot.
+  if (purpose === 'give-snapshots' && !granted.takesSnapshots)
+    return failure('conflict', `The replica of volume ${volume} on this host takes no snapshots now`)
   return undefined
 }
 

@@ -8,9 +8,11 @@ import type { ClusterState } from '../model/cluster.ts'
 import type { Grant } from '../model/grant.ts'
 import type { Guest } from '../model/guest.ts'
 import type { HostId } from '../model/ids.ts'
-import { inSync, isWhole, promisedPoolBytes, replicaOn } from '../model/records.ts'
+import { inSync, isFillable, isWhole, promisedPoolBytes, replicaOn } from '../model/records.ts'
+import type { SnapshotId } from '../model/snapshot.ts'
 import type { Removal, Replica, ReplicaMove, Volume } from '../model/volume.ts'
 import { fail, ok, type Result } from '../result.ts'
+import { isOnlyOn } from './carried-snapshots.ts'
 import type { Progress } from './hardware-operations.ts'
 
 export const REPLICAS_MAX = 3
@@ -41,7 +43,7 @@ export function plannedMove(
           `They are on ${volume.replicas.map(placeName).join(' and ')}`,
         )
       : undefined) ??
-    (from && !to ? whyNotWithout(volume, from.host, isUp) : undefined)
+    (from && !to ? (whyNotWithout(volume, from.host, isUp) ?? whyKept(state, volume, from.host)) : undefined)
   if (refusal) return fail(refusal)
   if (!to) return ok({ ...volume, move: { from: from!.host, since: nowMs } })
   // From pool to pool of one host: it has one replica of the volume, which changes its place.
@@ -68,21 +70,31 @@ export function plannedMove(
 }
 
 /** The new replica's file is there: from now on it is brought up to date like any stale one. */
-export function withFileMade(volume: Volume, host: HostId): Volume {
-  const made = (replica: Replica): Replica =>
-    replica.host === host && replica.incoming === 'to-be-made' ? { ...replica, incoming: 'being-filled' } : replica
+export function withFileMade(volume: Volume, host: HostId, carried: readonly SnapshotId[] = []): Volume {
+  const { move, ...made } = withIncoming(volume, host, 'being-filled')
+  return move ? { ...made, move: { ...move, ...(carried.length > 0 ? { carried } : {}) } } : made
+}
+
+/** The file is made, and given the snapshots before anything else. */
+export function withSnapshotsFirst(volume: Volume, host: HostId): Volume {
+  return withIncoming(volume, host, 'taking-snapshots')
+}
+
+function withIncoming(volume: Volume, host: HostId, incoming: NonNullable<Replica['incoming']>): Volume {
+  const change = (replica: Replica): Replica =>
+    replica.host === host && !isFillable(replica) ? { ...replica, incoming } : replica
   const { move } = volume
   return {
     ...volume,
-    replicas: volume.replicas.map(made),
-    ...(move?.incoming ? { move: { ...move, incoming: made(move.incoming) } } : {}),
+    replicas: volume.replicas.map(change),
+    ...(move?.incoming ? { move: { ...move, incoming: change(move.incoming) } } : {}),
   }
 }
 
 /** The replica that this host is to make the file of. */
 export function toBeMadeOn({ replicas, move }: Volume, host: HostId): Replica | undefined {
   return [...replicas, ...(move?.incoming ? [move.incoming] : [])].find(
-    (replica) => replica.host === host && replica.incoming === 'to-be-made',
+    (replica) => replica.host === host && !isFillable(replica),
   )
 }
 
@@ -184,10 +196,13 @@ export function withoutMove(volume: Volume): Result<{ readonly volume: Volume; r
   })
 }
 
-/** The old replica holds the guest's snapshots, which cannot move along: it stays until they are deleted. */
+/**
+ * The old replica holds something of a snapshot that no other one does: one that was begun when the move was, or whose
+ * only holder could not be asked. It stays until that is deleted.
+ */
 export function isKeptBySnapshots(state: ClusterState, volume: Volume): boolean {
   const isDue = dueStep(volume) === 'leave' || canChangePool(volume)
-  return isDue && [...state.snapshots.values()].some(({ value }) => value.guest === volume.guest)
+  return isDue && volume.move?.from !== undefined && whyKept(state, volume, volume.move.from) !== undefined
 }
 
 /** A replica of one of its disks comes or goes. Then no snapshot is begun. */
@@ -224,6 +239,8 @@ export function moveProgress(state: ClusterState, volume: Volume): Progress {
   if (leaving) return running(0.95, `the replica on ${placeName(leaving)} is removed`)
   if (incoming && incoming.state !== 'in-sync' && state.statuses.get(incoming.host)?.value.state === 'lost')
     return { state: 'waiting', progress: 0.5, message: `it goes on when ${incoming.host} is back` }
+  if (incoming?.incoming === 'taking-snapshots')
+    return running(0.2, `copying the snapshots to ${volume.move.incoming ? placeName(incoming) : incoming.host}`)
   if (incoming?.incoming === 'to-be-made') return running(0.1, `making a replica on ${incoming.host}`)
   if (volume.move.incoming && !isWhole(volume))
     return { state: 'waiting', progress: 0.4, message: 'it goes on when all replicas are in sync' }
@@ -241,13 +258,22 @@ function whyNotNow(state: ClusterState, volume: Volume): Failure | undefined {
   if (volume.attachment !== undefined)
     return refuse(`It is no part of a guest: ${volume.attachment}`, 'Give it to a guest first')
   if (!guest || guest.deleting) return refuse('Its guest is being deleted')
-  const snapshot = [...state.snapshots.values()].find(({ value }) => value.guest === guest.id)
-  if (snapshot)
-    return refuse(
-      `${guest.name} has the snapshot ${snapshot.value.name}, which cannot move along`,
-      `Delete its snapshots first: \`stead vm snapshot delete ${guest.name} ${snapshot.value.name}\``,
-    )
-  return undefined
+  const snapshot = [...state.snapshots.values()].find(
+    ({ value }) => value.guest === guest.id && value.state !== 'ready',
+  )
+  return (
+    snapshot && refuse(`The snapshot ${snapshot.value.name} of ${guest.name} is being made`, 'Wait until it is ready')
+  )
+}
+
+function whyKept(state: ClusterState, volume: Volume, host: HostId): Failure | undefined {
+  const kept = [...state.snapshots.values()].find(({ value }) => isOnlyOn(value, volume, host))?.value
+  if (!kept) return undefined
+  const name = state.guests.get(volume.guest)?.value.name ?? volume.guest
+  return refuse(
+    `Only the replica on ${host} holds the snapshot ${kept.name}`,
+    `Give --to: it moves along. Or \`stead vm snapshot delete ${name} ${kept.name}\``,
+  )
 }
 
 function whyNotWithout(volume: Volume, host: HostId, isUp: (host: HostId) => boolean): Failure | undefined {

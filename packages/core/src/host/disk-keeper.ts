@@ -6,7 +6,7 @@
 import { failure, type Failure } from '../errors.ts'
 import { canChangePool, isKeptBySnapshots, type ChangingVolume } from '../ha/storage-move.ts'
 import type { GuestId, HostId, VolumeId } from '../model/ids.ts'
-import { inSync, isWhole, replicaOn, withCurrent } from '../model/records.ts'
+import { inSync, isFillable, isWhole, replicaOn, withCurrent } from '../model/records.ts'
 import type { Volume } from '../model/volume.ts'
 import type { GuestDisk, Leg } from '../ports/guest-host.ts'
 import { fail, ok, type Result } from '../result.ts'
@@ -355,7 +355,7 @@ export class DiskKeeper {
       const target = volume.replicas.find(
         (replica) =>
           replica.state !== 'in-sync' &&
-          replica.incoming !== 'to-be-made' &&
+          isFillable(replica) &&
           !disk.legs.has(replica.host) &&
           isReachable(this.#options.context, replica.host),
       )
@@ -452,7 +452,7 @@ export class DiskKeeper {
     if (!this.#sourceIn(disk, known)) return undefined
     // From now on the replica may become a leg at any moment; the record must not promise less doubt than there is.
     const marked = await records.setReplica(known.id, host, (replica) =>
-      replica.incoming === 'to-be-made' ? replica : { ...replica, state: 'syncing' },
+      isFillable(replica) ? { ...replica, state: 'syncing' } : replica,
     )
     if (marked.kind === 'deposed') return undefined
     // As the store has it: this host's copy may not know yet that no bitmap tells what the replica missed.

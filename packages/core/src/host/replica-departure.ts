@@ -12,7 +12,7 @@ import type { KeptLeg } from './kept-leg.ts'
 import { ANSWER_MS_MAX } from './leg-paths.ts'
 import { mayGoOnWith, type RunRecords } from './run-records.ts'
 import { moveFinished } from './storage-events.ts'
-import { removalWrites } from './storage-mover.ts'
+import { movedChanges } from './storage-mover.ts'
 
 export interface DepartingDisk {
   readonly context: HostContext
@@ -51,7 +51,7 @@ export async function letReplicasGo(disk: DepartingDisk): Promise<void> {
     volume,
     (record) => (isStepDue(record, hasLeg) ? withMoveFinished(record).volume : record),
     signal,
-    (_, before) => removalWrites(before),
+    (before) => movedChanges(context.mirror.state, before),
   )
   const { move } = recorded.value
   if (finished.kind === 'recorded' && move && !finished.value.move)

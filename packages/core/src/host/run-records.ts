@@ -10,7 +10,7 @@ import type { GuestId, HostId, VolumeId } from '../model/ids.ts'
 import { KEYS } from '../model/keys.ts'
 import { replicaOn, withReplica } from '../model/records.ts'
 import type { Replica, Staleness, Volume } from '../model/volume.ts'
-import type { StoreEntry, Write } from '../ports/store.ts'
+import type { Compare, StoreEntry, Write } from '../ports/store.ts'
 import type { HostContext } from './host-context.ts'
 
 const RETRY_MS = 100
@@ -37,7 +37,10 @@ export class RunRecords {
     change: (volume: Volume) => Volume,
     signal?: AbortSignal,
     /** What else is written when the record changes. */
-    besides: (changed: Volume, before: Volume) => readonly Write[] = () => [],
+    besides: (before: Volume) => { readonly writes: readonly Write[]; readonly compares: readonly Compare[] } = () => ({
+      writes: [],
+      compares: [],
+    }),
   ): Promise<Recorded<Volume>> {
     for (;;) {
       const read = await this.#read<Volume>(KEYS.volume(volume), signal)
@@ -46,15 +49,14 @@ export class RunRecords {
       if (!record) return { kind: 'deposed' }
       const next = change(record.value)
       if (JSON.stringify(next) === JSON.stringify(record.value)) return { kind: 'recorded', value: next }
+      const more = besides(record.value)
       const outcome = await this.#context.store.transact({
         compares: [
           { key: KEYS.grant(this.#guest), modRevision: grant.revision },
           { key: KEYS.volume(volume), modRevision: record.revision },
+          ...more.compares,
         ],
-        writes: [
-          { kind: 'put', key: KEYS.volume(volume), value: JSON.stringify(next) },
-          ...besides(next, record.value),
-        ],
+        writes: [{ kind: 'put', key: KEYS.volume(volume), value: JSON.stringify(next) }, ...more.writes],
       })
       if (outcome.ok && outcome.value.committed) return { kind: 'recorded', value: next }
       // Refused: somebody else changed a record. Unknown: it may have been done; the change is idempotent.

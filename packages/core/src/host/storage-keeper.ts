@@ -15,7 +15,7 @@ import type { Grant } from '../model/grant.ts'
 import type { VolumeId } from '../model/ids.ts'
 import type { ClusterState } from '../model/cluster.ts'
 import { KEYS } from '../model/keys.ts'
-import { inSync, isActive, isWhole, replicaIn, replicaOn, withCurrent } from '../model/records.ts'
+import { inSync, isActive, isFillable, isWhole, replicaIn, replicaOn, withCurrent } from '../model/records.ts'
 import type { Removal, Volume } from '../model/volume.ts'
 import { exportNameOf } from './disk-keeper.ts'
 import type { HostContext } from './host-context.ts'
@@ -153,7 +153,7 @@ export class StorageKeeper {
     }
     if (source?.host !== self) return
     const found = volume.replicas.find(
-      (replica) => replica.state !== 'in-sync' && replica.incoming !== 'to-be-made' && isUp(replica.host),
+      (replica) => replica.state !== 'in-sync' && isFillable(replica) && isUp(replica.host),
     )
     if (!found) return
     const target = found.stale && grant && !grant.clean ? { ...found, stale: afterUncleanEnd(found.stale) } : found

@@ -34,6 +34,11 @@ export function replicaIn(volume: Volume, host: HostId, pool: string): Replica |
   return all.find((replica) => replica.host === host && replica.pool === pool)
 }
 
+/** Its file is there, to be brought up to date where it is not. */
+export function isFillable({ incoming }: Replica): boolean {
+  return incoming === undefined || incoming === 'being-filled'
+}
+
 export function inSync(volume: Volume): readonly Replica[] {
   return volume.replicas.filter((replica) => replica.state === 'in-sync')
 }

@@ -14,10 +14,11 @@ export interface Replica {
   /** Its running guest reaches it by this network, since the one for storage is cut between the two hosts. */
   readonly redirected?: NetworkRole
   /**
-   * It has never been current since it was asked for: `to-be-made` until its host has made the file, `being-filled` until
-   * it is in sync for the first time. Whatever it holds is no copy of the disk, not even an old one.
+   * It has never been current since it was asked for: `to-be-made` until its host has made the file, `taking-snapshots`
+   * while that is given what the guest's snapshots hold, `being-filled` until it is in sync for the first time. Whatever
+   * it holds is no copy of the disk, not even an old one.
    */
-  readonly incoming?: 'to-be-made' | 'being-filled'
+  readonly incoming?: 'to-be-made' | 'taking-snapshots' | 'being-filled'
 }
 
 /**
@@ -36,6 +37,8 @@ export interface ReplicaMove {
   readonly incoming?: Replica
   /** It was that replica, and is none of `replicas` any more; its file goes once no running guest has it open. */
   readonly leaving?: { readonly host: HostId; readonly pool: string }
+  /** The guest's snapshots that the new replica holds too. */
+  readonly carried?: readonly SnapshotId[]
   /** Wall clock, ms. */
   readonly since: number
 }

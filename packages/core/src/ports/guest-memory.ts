@@ -40,6 +40,15 @@ export interface GuestMemory {
   /** Stops writing, and lets the guest run on if it stands still for this. Harmless when nothing is under way. */
   abandon(guest: GuestId): Promise<Result<void>>
   /**
+   * Makes a copy of an image that lasts in another place, on this host. Tries one source after the other, and compares
+   * what has come with the digest. Fails with `storage` where none is whole; nothing is left then.
+   */
+  copyImage(
+    image: { readonly snapshot: SnapshotId; readonly bytes: number; readonly digest: string },
+    from: readonly ImagePlace[],
+    to: ImagePlace,
+  ): Promise<Result<void>>
+  /**
    * Makes a machine and puts the guest into it, paused where it was, its disks open and untouched. Tries one place after
    * the other. Fails with `storage` where all images are damaged or gone, and leaves nothing behind then.
    */

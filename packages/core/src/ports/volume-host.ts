@@ -4,6 +4,7 @@
  * epoch, and the host that holds the replica checks it against a linearizable read of the grant.
  */
 import type { VolumeId } from '../model/ids.ts'
+import type { SnapshotId } from '../model/snapshot.ts'
 import type { VolumeContent } from '../model/volume.ts'
 import type { Result } from '../result.ts'
 import type { ReplicaSnapshots } from './replica-snapshots.ts'
@@ -59,6 +60,8 @@ export interface CopyRequest {
    */
   readonly select: { readonly bitmap: string; readonly extra: readonly ByteRange[] } | 'all'
   readonly compare: boolean
+  /** What this snapshot holds is copied, and no present state: `select` is `all`. It may be smaller than the target. */
+  readonly snapshot?: SnapshotId
   /** Of the volume: a source that serves nobody is enlarged to it first, since its target has been. */
   readonly sizeBytes?: number
   readonly target: {
@@ -122,6 +125,8 @@ export interface VolumeHost extends ReplicaSnapshots {
     readonly pool: string
     readonly epoch: number
     readonly sizeBytes?: number
+    /** Of one that is being made: what it is given becomes snapshots (`incoming: taking-snapshots`). */
+    readonly forSnapshots?: boolean
   }): Promise<Result<ExportAddress>>
   /** Hard-deletes all exports of the volume with an epoch below this one. Returns their names. */
   revokeBelow(volume: VolumeId, pool: string, epoch: number): Promise<Result<readonly string[]>>
