@@ -21,7 +21,9 @@ const PROTOCOL_PROBLEMS: Readonly<Record<string, readonly [status: string, messa
 
 /** Of what is no HTTP, or too much of it: there is no request yet to answer. The connection ends. */
 export function sendProtocolProblem(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy(error)
+  // As Node's own handler does: into an answer that has begun nothing is written.
+  const { _httpMessage: begun } = socket as { _httpMessage?: { readonly headersSent?: boolean } | null }
+  if (error.code === 'ECONNRESET' || !socket.writable || begun?.headersSent) return void socket.destroy(error)
   const [status, message] = PROTOCOL_PROBLEMS[error.code ?? ''] ?? ['400 Bad Request', 'The request is no HTTP']
   const problem = { ...problemFromFailure(failure('bad_request', message)), status: Number(status.slice(0, 3)) }
   const body = JSON.stringify(problem)

@@ -14,13 +14,13 @@ const TEXT_BYTES_MAX = 64 * 1024
 const INITS = ['/sbin/init', '/etc/init', '/bin/init']
 
 /** Of each init the signal on which it shuts everything down. */
-const HALT_SIGNALS: Readonly<Record<string, string>> = {
-  systemd: 'SIGRTMIN+3',
+const HALT_SIGNALS: ReadonlyMap<string, string> = new Map([
+  ['systemd', 'SIGRTMIN+3'],
   // BusyBox: SIGUSR1 halts, SIGUSR2 powers off, SIGTERM reboots. In a container the first two are one.
-  busybox: 'SIGUSR1',
-  'runit-init': 'SIGCONT',
-  'openrc-init': 'SIGTERM',
-}
+  ['busybox', 'SIGUSR1'],
+  ['runit-init', 'SIGCONT'],
+  ['openrc-init', 'SIGTERM'],
+])
 /** System V's init and upstart: as if the power failed, which LXC's templates made a shutdown. */
 const OTHER_HALT_SIGNAL = 'SIGPWR'
 
@@ -43,7 +43,7 @@ export async function inspectRoot(root: string): Promise<FoundRoot> {
   return {
     ...(init === undefined
       ? {}
-      : { init: { command: INITS[found] ?? '', haltSignal: HALT_SIGNALS[basename(init)] ?? OTHER_HALT_SIGNAL } }),
+      : { init: { command: INITS[found] ?? '', haltSignal: HALT_SIGNALS.get(basename(init)) ?? OTHER_HALT_SIGNAL } }),
     os,
     architecture: architecture ?? '',
   }

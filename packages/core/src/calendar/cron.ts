@@ -36,13 +36,14 @@ const FIELDS = [
   { name: 'day of week', least: 0, most: 7, names: DAYS },
 ] as const satisfies readonly Field[]
 
-const SHORTHANDS: Readonly<Record<string, string>> = {
-  '@hourly': '0 * * * *',
-  '@daily': '0 0 * * *',
-  '@weekly': '0 0 * * 0',
-  '@monthly': '0 0 1 * *',
-  '@yearly': '0 0 1 1 *',
-}
+/** A map: a user's word must not find what every object has. */
+const SHORTHANDS: ReadonlyMap<string, string> = new Map([
+  ['@hourly', '0 * * * *'],
+  ['@daily', '0 0 * * *'],
+  ['@weekly', '0 0 * * 0'],
+  ['@monthly', '0 0 1 * *'],
+  ['@yearly', '0 0 1 1 *'],
+])
 
 export const CRON_LENGTH_MAX = 200
 
@@ -50,7 +51,7 @@ export const CRON_LENGTH_MAX = 200
 export function parseCron(text: string): Result<Cron> {
   if (text.length > CRON_LENGTH_MAX) return refuse('', `it is longer than ${CRON_LENGTH_MAX} characters`)
   const shown = text.trim()
-  const words = (SHORTHANDS[shown] ?? shown).split(/\s+/)
+  const words = (SHORTHANDS.get(shown) ?? shown).split(/\s+/)
   if (words.length !== FIELDS.length)
     return refuse(shown, `it has ${shown === '' ? 'no' : words.length} fields in place of ${FIELDS.length}`)
   const values: number[][] = []

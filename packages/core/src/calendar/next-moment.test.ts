@@ -113,6 +113,8 @@ for (const [text, why] of [
   ['-1 * * * *', /`-1` is no minute/],
   ['1e3 * * * *', /is no minute/],
   ['@reboot', /1 fields/],
+  ['__proto__', /1 fields/],
+  ['constructor', /1 fields/],
   ['* '.repeat(200), /longer than/],
 ] as const)
   test(`\`${text.slice(0, 20)}\` is refused`, () => {
