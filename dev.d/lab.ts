@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { ROOT, outputOf, runProgram } from './run-program.ts'
 
-export async function runLab(options: { readonly tour: boolean }): Promise<number> {
+export async function runLab(options: { readonly tour: boolean; readonly withContainer: boolean }): Promise<number> {
   const stead = join(ROOT, 'bin', 'stead')
   if (outputOf(stead, ['lab', 'status', '--json']) === undefined) {
     const code = await runProgram(stead, ['lab', 'up'])
@@ -10,5 +10,7 @@ export async function runLab(options: { readonly tour: boolean }): Promise<numbe
   } else {
     process.stdout.write('A lab is up already.\n')
   }
-  return options.tour ? runProgram(process.execPath, [join(ROOT, 'packages', 'lab', 'src', 'tour-main.ts')]) : 0
+  if (!options.tour) return 0
+  const more = options.withContainer ? ['--with-container'] : []
+  return runProgram(process.execPath, [join(ROOT, 'packages', 'lab', 'src', 'tour-main.ts'), ...more])
 }

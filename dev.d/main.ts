@@ -8,7 +8,7 @@ import { runTests } from './tests.ts'
 
 const USAGE = `Usage: ./dev COMMAND
   setup                                  install and build what is missing
-  lab [--no-tour]                        start a cluster of three lab hosts on this machine and show it
+  lab [--no-tour | --with-container]     start a cluster of three lab hosts on this machine and show it
   test [unit|system] [--filter TEXT]     run the tests (TEXT: part of a file's path, or of a test's name)
   bench [PART|all] [--quick] [--rounds N] [--json] [--write]
                                          measure (PART: failover, replica, mirror, footprint, times, planner, create, container)
@@ -35,9 +35,10 @@ async function main(args: readonly string[]): Promise<number> {
       await setup()
       return 0
     case 'lab': {
-      const { values } = parseArgs({ args: rest, options: { 'no-tour': { type: 'boolean' } } })
+      const options = { 'no-tour': { type: 'boolean' }, 'with-container': { type: 'boolean' } } as const
+      const { values } = parseArgs({ args: rest, options })
       await setup()
-      return runLab({ tour: values['no-tour'] !== true })
+      return runLab({ tour: values['no-tour'] !== true, withContainer: values['with-container'] === true })
     }
     case 'test': {
       const parsed = parseArgs({ args: rest, options: { filter: { type: 'string' } }, allowPositionals: true })

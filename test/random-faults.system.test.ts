@@ -1,5 +1,5 @@
 /**
- * Faults drawn from a seed, one after the other, on three real hosts with two mirrored guests. What must hold after
+ * Faults drawn from a seed, one after the other, on three real hosts with two mirrored virtual machines and a container. What must hold after
  * each: every guest runs again or says what it waits for, no acknowledged record is missing on a replica that is
  * called current, and no export ever has two writers. `STEAD_FAULT_SEED=N` repeats a schedule.
  */
@@ -13,6 +13,7 @@ import { CLUSTER_ENDPOINTS } from '@stead/api/endpoints/cluster.ts'
 import { GUEST_ENDPOINTS } from '@stead/api/endpoints/guests.ts'
 import type { GuestView, HostView } from '@stead/api/views.ts'
 import {
+  CONTAINER_PROCESSES,
   describeFault,
   describeStep,
   faultCommand,
@@ -25,7 +26,9 @@ import { GuestWitness } from './support/guest-witness.ts'
 import { LabCluster } from './support/lab-cluster.ts'
 
 const HOSTS = ['h1', 'h2', 'h3']
-const GUESTS = ['alpha', 'beta']
+const MACHINES = ['alpha', 'beta']
+const CONTAINER = 'gamma'
+const GUESTS = [...MACHINES, CONTAINER]
 const STEPS = Number(process.env['STEAD_FAULT_STEPS'] ?? 20)
 /** CI repeats one schedule, so that a red run there is the change's own doing; elsewhere each run draws a new one. */
 const DRAWN = process.env['CI'] === undefined ? Math.floor(Math.random() * 2 ** 31) : 1
@@ -45,7 +48,7 @@ suite('random faults', { timeout: 40 * 60_000 }, () => {
   before(async () => (cluster = await FaultyCluster.up()))
   after(() => cluster?.down())
 
-  const schedule = faultSchedule(SEED, HOSTS, STEPS)
+  const schedule = faultSchedule(SEED, HOSTS, STEPS, CONTAINER_PROCESSES)
   test(`${STEPS} faults from seed ${SEED}`, { timeout: 35 * 60_000 }, async (context) => {
     console.log(
       `seed ${SEED}; to repeat: STEAD_FAULT_SEED=${SEED} STEAD_FAULT_STEPS=${STEPS} ./dev test system --filter random-faults`,
@@ -91,10 +94,10 @@ class FaultyCluster {
     const lab = await LabCluster.up({ hosts: HOSTS.length })
     try {
       const ids = new Map<string, string>()
-      for (const name of GUESTS) {
-        await lab.createRecorder(name, { intervalMs: 100, disk: '64MiB' })
-        ids.set(name, (await lab.guest(name)).id)
-      }
+      for (const name of MACHINES) await lab.createRecorder(name, { intervalMs: 100, disk: '64MiB' })
+      await lab.importRecorderTemplate()
+      await lab.createContainer(CONTAINER)
+      for (const name of GUESTS) ids.set(name, (await lab.guest(name)).id)
       const cluster = new FaultyCluster(lab, new GuestWitness(lab, HOSTS, ids))
       await cluster.#untilGoingOn()
       return cluster
@@ -147,7 +150,7 @@ class FaultyCluster {
 
   async #cause(fault: Fault): Promise<void> {
     const done = await this.#lab.run('lab', ...faultCommand(fault))
-    // A host without a guest has no QEMU to kill.
+    // A host without a guest has no QEMU to kill, one without the container nothing of it.
     assert(done.code === 0 || fault.kind === 'kill', `${describeFault(fault)} failed: ${done.stderr}`)
     if (healCommand(fault)) this.#open.add(fault)
   }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { describeStep, faultCommand, faultSchedule, healCommand } from './fault-schedule.ts'
+import { CONTAINER_PROCESSES, describeStep, faultCommand, faultSchedule, healCommand } from './fault-schedule.ts'
 
 const HOSTS = ['h1', 'h2', 'h3']
 
@@ -27,9 +27,10 @@ test('two faults at once are the exception and hit different hosts', () => {
 })
 
 test('every kind of fault comes, and each that lasts can be healed', () => {
-  const faults = faultSchedule(7, HOSTS, 1_000).flatMap((step) => step.faults)
+  const faults = faultSchedule(7, HOSTS, 1_000, CONTAINER_PROCESSES).flatMap((step) => step.faults)
   const commands = new Set(faults.map((fault) => faultCommand(fault).join(' ').replace(/h\d/g, 'HOST')))
-  for (const process of ['agent', 'qsd', 'etcd', 'guardian', 'qemu']) assert(commands.has(`kill HOST ${process}`))
+  for (const process of ['agent', 'qsd', 'etcd', 'guardian', 'qemu', 'front', 'stead-disk', 'lxc'])
+    assert(commands.has(`kill HOST ${process}`))
   for (const cut of [
     'cut HOST',
     'cut HOST lan',

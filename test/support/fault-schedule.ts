@@ -3,6 +3,9 @@ import { SeededRandom } from '@stead/sim/seeded-random.ts'
 
 const NETWORKS = ['lan', 'san', 'ran'] as const
 const PROCESSES = ['agent', 'qsd', 'etcd', 'guardian', 'qemu'] as const
+/** What runs a container; its front is a QEMU without a machine. */
+export const CONTAINER_PROCESSES = ['front', 'stead-disk', 'lxc'] as const
+type FaultyProcess = (typeof PROCESSES)[number] | (typeof CONTAINER_PROCESSES)[number]
 /** How long a fault lasts that is healed before the cluster has come to rest. */
 const BRIEF_MS_MAX = 4_000
 const PAIR_SHARE = 0.15
@@ -13,7 +16,7 @@ export type Fault =
   | { readonly kind: 'power-off' | 'freeze' | 'cut-all'; readonly host: string }
   | { readonly kind: 'cut'; readonly host: string; readonly network: (typeof NETWORKS)[number] }
   | { readonly kind: 'cut-between'; readonly host: string; readonly other: string }
-  | { readonly kind: 'kill'; readonly host: string; readonly process: (typeof PROCESSES)[number] }
+  | { readonly kind: 'kill'; readonly host: string; readonly process: FaultyProcess }
 
 export interface FaultStep {
   /** From 1. */
@@ -26,13 +29,20 @@ export interface FaultStep {
   readonly hurry: boolean
 }
 
-export function faultSchedule(seed: number, hosts: readonly string[], steps: number): readonly FaultStep[] {
+/** `more`: processes that are killed besides those of every host; with others a seed means something else. */
+export function faultSchedule(
+  seed: number,
+  hosts: readonly string[],
+  steps: number,
+  more: readonly FaultyProcess[] = [],
+): readonly FaultStep[] {
+  const processes = [...PROCESSES, ...more]
   const random = new SeededRandom(seed)
   const schedule: FaultStep[] = []
   for (let number = 1; number <= steps; number++) {
-    const first = drawFault(random, hosts)
+    const first = drawFault(random, hosts, processes)
     const others = hosts.filter((host) => host !== first.host)
-    const faults = random.fraction() < PAIR_SHARE ? [first, drawFault(random, others)] : [first]
+    const faults = random.fraction() < PAIR_SHARE ? [first, drawFault(random, others, processes)] : [first]
     const brief = random.fraction() < BRIEF_SHARE
     const healAfterMs = Math.round(random.fraction() * BRIEF_MS_MAX)
     schedule.push({ number, faults, hurry: random.fraction() < HURRY_SHARE, ...(brief ? { healAfterMs } : {}) })
@@ -83,7 +93,7 @@ export function healCommand(fault: Fault): readonly string[] | undefined {
   }
 }
 
-function drawFault(random: SeededRandom, hosts: readonly string[]): Fault {
+function drawFault(random: SeededRandom, hosts: readonly string[], processes: readonly FaultyProcess[]): Fault {
   const host = random.pick(hosts)
   const others = hosts.filter((other) => other !== host)
   const kinds = ['power-off', 'freeze', 'cut', 'cut', 'cut-all', 'cut-between', 'kill', 'kill', 'kill'] as const
@@ -94,7 +104,7 @@ function drawFault(random: SeededRandom, hosts: readonly string[]): Fault {
     case 'cut-between':
       return { kind, host, other: random.pick(others) }
     case 'kill':
-      return { kind, host, process: random.pick(PROCESSES) }
+      return { kind, host, process: random.pick(processes) }
     default:
       return { kind, host }
   }

@@ -55,9 +55,12 @@ export class GuestWitness {
       this.#countWriters(name)
       const before = guest.highest
       for (const host of this.#hosts) {
-        const path = join(this.#lab.hostFolder(host), 'guests', guest.id, 'console.log')
-        const console = readConsole(path)
-        if (console === undefined) continue
+        const folder = this.#lab.hostFolder(host)
+        const path = ['guests', 'containers']
+          .map((kind) => join(folder, kind, guest.id, 'console.log'))
+          .find(existsSync)
+        const console = path === undefined ? undefined : readConsole(path)
+        if (path === undefined || console === undefined) continue
         // A boot reads the highest record from the disk: one that is lower than what was safe before proves a loss.
         const resume = /RESUME (\d+)\r?\n/.exec(console.head)?.[1]
         const boot = `${console.inode}/${resume}`

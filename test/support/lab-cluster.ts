@@ -28,7 +28,7 @@ import { unixTransport } from '@stead/cli/unix-transport.ts'
 import type { ClusterEvent } from '@stead/core/model/event.ts'
 import type { Result } from '@stead/core/result.ts'
 import { leftovers } from '@stead/lab/leftovers.ts'
-import { buildRecorderTemplate, RECORDS_FILE } from './recorder-template.ts'
+import { buildRecorderTemplate, RECORDS_FILE } from '@stead/lab/recorder-template.ts'
 
 export const ROOT = join(import.meta.dirname, '..', '..')
 export const STEAD = join(ROOT, 'bin', 'stead')

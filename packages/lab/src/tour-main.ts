@@ -1,6 +1,7 @@
 /** `./dev lab`, once the lab is up: runs the tour against it. */
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { inspect } from 'node:util'
+import { inspect, parseArgs } from 'node:util'
 import { createClient } from '@stead/api/client.ts'
 import { readContext } from '@stead/cli/context.ts'
 import { unixTransport } from '@stead/cli/unix-transport.ts'
@@ -9,7 +10,8 @@ import type { Result } from '@stead/core/result.ts'
 import { buildGuestImage } from './guest-image.ts'
 import { findLab } from './lab.ts'
 import { labPlaces } from './topology.ts'
-import { Tour } from './tour.ts'
+import { TourContainer } from './tour-container.ts'
+import { Tour, untilTold } from './tour.ts'
 
 const REPOSITORY = fileURLToPath(new URL('../../../', import.meta.url))
 
@@ -19,6 +21,7 @@ function must<T>(result: Result<T>): T {
 }
 
 try {
+  const { values } = parseArgs({ options: { 'with-container': { type: 'boolean' } } })
   const lab = must(findLab(process.env, must(labPlaces(process.env))))
   const context = must(await readContext(process.env))
   const client = createClient({
@@ -28,11 +31,15 @@ try {
     patienceMs: 20_000,
   })
   const image = must(await buildGuestImage(REPOSITORY))
+  const { nativeDir } = lab.boot
+  const stead = join(REPOSITORY, 'bin', 'stead')
+  const container = values['with-container'] && new TourContainer({ client, until: untilTold, stead, nativeDir })
   await new Tour({
     lab,
     client,
     image,
-    nativeDir: lab.boot.nativeDir,
+    ...(container ? { container } : {}),
+    nativeDir,
     say: (line) => process.stdout.write(`${line}\n`),
   }).run()
   process.exit(0)

@@ -12,12 +12,13 @@ import type { GuestView } from '@stead/api/views.ts'
 import { uploadBlob } from '@stead/cli/blob-upload.ts'
 import { FailureError } from '@stead/core/errors.ts'
 import type { ClusterEvent } from '@stead/core/model/event.ts'
-import type { Result } from '@stead/core/result.ts'
 import { GUEST_APPEND, type GuestImage } from './guest-image.ts'
 import { findHost, type Lab } from './lab.ts'
 import { enterClient } from './lab-client.ts'
 import { powerOff, powerOn } from './lab-host.ts'
 import { withLabLock } from './lab-lock.ts'
+import type { TourContainer } from './tour-container.ts'
+import { must, TourGuest } from './tour-guest.ts'
 import { talkCommand, TalkSession, type TalkReport } from './talk-session.ts'
 import { hostFolder } from './topology.ts'
 
@@ -26,6 +27,8 @@ export interface TourOptions {
   /** A client that knows all hosts. */
   readonly client: Client
   readonly image: GuestImage
+  /** A container beside the virtual machine; its `until` is `untilTold`. */
+  readonly container?: TourContainer
   readonly nativeDir: string
   readonly say: (line: string) => void
 }
@@ -55,49 +58,62 @@ export class Tour {
   readonly #options: TourOptions
   readonly #stop = new AbortController()
   readonly #events: ClusterEvent[] = []
+  readonly #guest: TourGuest
   #plugPulledMs = 0
 
   constructor(options: TourOptions) {
     this.#options = options
+    this.#guest = new TourGuest(GUEST, options.client, untilTold)
   }
 
   async run(): Promise<void> {
-    const { say } = this.#options
+    const { say, container } = this.#options
     try {
       await this.#untilHostsAreOnline()
       say(`\n1. A guest named ${GUEST}, its disk mirrored between two hosts; it appends numbered, synced records.`)
       const guest = await this.#createGuest()
       const replicas = guest.volumes[0]?.replicas.map((replica) => replica.host) ?? []
-      const first = await this.#recordsPast(40)
+      const first = await this.#guest.recordsPast(40)
       say(`   ${GUEST} runs on ${guest.host}; replicas on ${replicas.join(' and ')}; record ${first} is safe on both.`)
 
       say(`\n2. A client on the LAN talks to ${GUEST} over TCP, every 10 ms, while it moves live to another host.`)
       const move = await this.#moveLive()
-      const host = (await this.#guest()).host ?? ''
+      const host = (await this.#guest.view()).host ?? ''
       say(
         `   ${GUEST} runs on ${host}: ${move.sent} messages went there and ${move.echoed} came back in one session, the longest silence was ${Math.round(move.gapMs)} ms.`,
       )
       if (move.echoed !== move.sent) throw new Error('the session lost bytes')
-      const before = await this.#recordsPast(first + 1)
+      const before = await this.#guest.recordsPast(first + 1)
+      await container?.runOn(host)
+      const inContainer = (await container?.guest.recordsPast(40)) ?? 0
+      if (container)
+        say(
+          `   The container ${container.guest.name} runs beside it, on a mirrored disk too; it is at record ${inContainer}.`,
+        )
 
       say(`\n3. The plug of ${host} is pulled.`)
       void this.#followEvents()
       const resumed = await this.#pullPlug(host, before)
-      const started = this.#events.find((event) => event.kind === 'guest.started')
-      const downMs = started ? started.monotonicMs - this.#plugPulledMs : Number.NaN
-      say(
-        `   ${GUEST} runs again on ${String(started?.details?.['host'])} after ${seconds(downMs)}; it went on with record ${resumed}.`,
-      )
+      const downMs = this.#sayTakeOver(GUEST, resumed)
+      const containerDownMs = container && (await this.#containerBack(container, inContainer))
 
       say(`\n4. ${host} gets its power back; its replica missed what was written meanwhile.`)
       const resync = await this.#powerBack(host)
-      say('   Both replicas are in sync again.')
+      await container?.guest.untilProtected()
+      say(container ? '   All replicas are in sync again.' : '   Both replicas are in sync again.')
 
       say('\n5. Is every record that the guest was told is safe on both replicas?')
       const { last, missing } = await this.#verify()
       for (const [where, count] of missing) say(`   replica on ${where}: records 1 to ${last}, ${count} missing`)
+      const ofContainer = (await container?.guest.recordsPast(0)) ?? 0
+      if (container) {
+        const count = await container.missing(ofContainer)
+        say(`   in ${container.guest.name}: records 1 to ${ofContainer}, ${count} missing`)
+        missing.set(container.guest.name, count)
+      }
       if ([...missing.values()].some((count) => count > 0)) throw new Error('acknowledged records are missing')
-      this.#sayFigures({ downMs, last, resync, move })
+      const ofBeside = container && { downMs: containerDownMs ?? Number.NaN, last: ofContainer }
+      this.#sayFigures({ downMs, last, resync, move, ...(ofBeside ? { container: ofBeside } : {}) })
     } finally {
       this.#stop.abort()
     }
@@ -123,13 +139,7 @@ export class Tour {
         }),
       )
     }
-    let guest: GuestView | undefined
-    await this.#until(`${GUEST} runs, protected`, async () => {
-      guest = must(await client.call(ENDPOINTS['guest.show'], { params: { guest: GUEST } }))
-      return guest.state === 'running' && guest.protection.level === 'protected'
-    })
-    if (!guest) throw new Error(`${GUEST} does not exist`)
-    return guest
+    return this.#guest.untilProtected()
   }
 
   /** Under a session that was open before and is open after. */
@@ -137,7 +147,7 @@ export class Tour {
     const { client, lab } = this.#options
     const [command = '', ...args] = must(enterClient(lab, talkCommand(ADDRESS)))
     let session: TalkSession | undefined
-    await this.#until(`${GUEST} answers`, async () => {
+    await untilTold(`${GUEST} answers`, async () => {
       session = await TalkSession.open(spawn(command, args, { stdio: ['pipe', 'pipe', 'ignore'] }))
       return session !== undefined
     })
@@ -145,9 +155,9 @@ export class Tour {
     const moved = async () => must(await client.call(ENDPOINTS['event.list'], {})).items.findLast(isMove)
     const earlier = (await moved())?.id
     must(await client.call(ENDPOINTS['guest.migrate'], { params: { guest: GUEST }, body: {} }))
-    await this.#until('it has moved', async () => (await moved())?.id !== earlier)
+    await untilTold('it has moved', async () => (await moved())?.id !== earlier)
     const totalMs = Number((await moved())?.details?.['totalMs'])
-    await this.#until('it runs there', async () => (await this.#guest()).state === 'running')
+    await untilTold('it runs there', async () => (await this.#guest.view()).state === 'running')
     return { ...(await session.close()), totalMs }
   }
 
@@ -158,7 +168,20 @@ export class Tour {
     await sleep(300)
     this.#plugPulledMs = Number(process.hrtime.bigint()) / 1e6
     must(await withLabLock(boot.places.folder, () => powerOff(boot, host)))
-    return this.#recordsPast(before + 1, 'RESUME')
+    return this.#guest.recordsPast(before + 1, 'RESUME')
+  }
+
+  /** Returns how long it was away, ms. */
+  async #containerBack({ guest }: TourContainer, before: number): Promise<number> {
+    return this.#sayTakeOver(guest.name, await guest.recordsPast(before, 'RESUME'))
+  }
+
+  #sayTakeOver(name: string, resumed: number): number {
+    const started = this.#events.find(({ kind, subject }) => kind === 'guest.started' && subject === `guest/${name}`)
+    const downMs = started ? started.monotonicMs - this.#plugPulledMs : Number.NaN
+    const where = String(started?.details?.['host'])
+    this.#options.say(`   ${name} runs again on ${where} after ${seconds(downMs)}; it went on with record ${resumed}.`)
+    return downMs
   }
 
   /** Returns the event that ended the resync. */
@@ -166,17 +189,19 @@ export class Tour {
     const { lab } = this.#options
     const spec = must(findHost(lab, host))
     must(await withLabLock(lab.boot.places.folder, () => powerOn(lab.boot, spec)))
-    await this.#until('both replicas are in sync', async () => (await this.#guest()).protection.level === 'protected')
-    const finished = () => this.#events.findLast((event) => event.kind === 'resync.finished')
-    await this.#until('the end of the resync is told', async () => finished() !== undefined)
+    const { volumes } = await this.#guest.untilProtected()
+    const subject = `volume/${volumes[0]?.id}`
+    const finished = () =>
+      this.#events.findLast((event) => event.kind === 'resync.finished' && event.subject === subject)
+    await untilTold('the end of the resync is told', async () => finished() !== undefined)
     return finished()
   }
 
-  async #verify(): Promise<{ readonly last: number; readonly missing: ReadonlyMap<string, number> }> {
+  async #verify(): Promise<{ readonly last: number; readonly missing: Map<string, number> }> {
     const { lab, nativeDir } = this.#options
-    const last = await this.#recordsPast(0)
+    const last = await this.#guest.recordsPast(0)
     const missing = new Map<string, number>()
-    const guest = await this.#guest()
+    const guest = await this.#guest.view()
     for (const volume of guest.volumes) {
       for (const replica of volume.replicas) {
         const file = join(hostFolder(lab.boot.places, replica.host), 'pools', replica.pool, `${volume.id}.raw`)
@@ -209,13 +234,17 @@ export class Tour {
     }
   }
 
-  #sayFigures({ downMs, last, resync, move }: Figures): void {
+  #sayFigures({ downMs, last, resync, move, container }: Figures): void {
     const { say, lab } = this.#options
     const detail = (name: string) => Number(resync?.details?.[name] ?? Number.NaN)
     say('\nFigures')
     say(`   live move: longest silence of a client  ${Math.round(move.gapMs)} ms, of ${seconds(move.totalMs)} in all`)
     say(`   plug pulled to the new QEMU process    ${seconds(downMs)}`)
     say(`   acknowledged records, none missing     ${last}`)
+    if (container) {
+      say(`   plug pulled to the new container       ${seconds(container.downMs)}`)
+      say(`   its acknowledged records, none missing ${container.last}`)
+    }
     say(`   copied to bring the replica back       ${(detail('copiedBytes') / MIB).toFixed(1)} MiB of 256 MiB`)
     say(`   guest stood still for the last pass    ${detail('pauseMs').toFixed(1)} ms`)
     say(`\nThe lab '${lab.boot.places.lab}' goes on. Try:`)
@@ -225,48 +254,12 @@ export class Tour {
     say('   bin/stead lab freeze h2                bin/stead lab down')
   }
 
-  async #guest(): Promise<GuestView> {
-    return must(await this.#options.client.call(ENDPOINTS['guest.show'], { params: { guest: GUEST } }))
-  }
-
-  /** Waits until the console of the present boot tells of a record beyond this one. */
-  async #recordsPast(record: number, word = 'ACK|RESUME'): Promise<number> {
-    const { client } = this.#options
-    const pattern = new RegExp(`^(?:${word}) (\\d+)\\r?$`, 'gm')
-    let seen = 0
-    await this.#until(`${GUEST} writes past record ${record}`, async () => {
-      const log = await client.stream(ENDPOINTS['guest.log'], { params: { guest: GUEST } })
-      if (!log.ok) return false
-      let text = ''
-      for await (const bytes of log.value.body) text += Buffer.from(bytes).toString('latin1')
-      const numbers = [...text.matchAll(pattern)].map((match) => Number(match[1]))
-      seen = word === 'RESUME' ? (numbers[0] ?? 0) : Math.max(0, ...numbers)
-      return seen >= record
-    })
-    return seen
-  }
-
   async #untilHostsAreOnline(): Promise<void> {
     const { client } = this.#options
-    await this.#until('all hosts are online', async () => {
+    await untilTold('all hosts are online', async () => {
       const { items } = must(await client.call(ENDPOINTS['host.list']))
       return items.length === this.#options.lab.notes.hosts.length && items.every((host) => host.state === 'online')
     })
-  }
-
-  async #until(what: string, condition: () => Promise<boolean>): Promise<void> {
-    const deadline = performance.now() + WAIT_MS
-    let last: unknown
-    while (performance.now() < deadline) {
-      last = undefined
-      try {
-        if (await condition()) return
-      } catch (error) {
-        last = error
-      }
-      await sleep(100)
-    }
-    throw new Error(`not within ${WAIT_MS / 1000} s: ${what}`, { cause: last })
   }
 }
 
@@ -277,15 +270,27 @@ interface Figures {
   readonly last: number
   readonly resync: ClusterEvent | undefined
   readonly move: Move
+  readonly container?: { readonly downMs: number; readonly last: number }
 }
 
 const isMove = (event: ClusterEvent) => event.kind === 'guest.migrated'
 
-function must<T>(result: Result<T>): T {
-  if (!result.ok) throw new FailureError(result.error)
-  return result.value
-}
-
 function seconds(ms: number): string {
   return `${(ms / 1000).toFixed(2)} s`
+}
+
+/** Bounded; what went wrong the last time is the cause. */
+export async function untilTold(what: string, condition: () => Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + WAIT_MS
+  let last: unknown
+  while (performance.now() < deadline) {
+    last = undefined
+    try {
+      if (await condition()) return
+    } catch (error) {
+      last = error
+    }
+    await sleep(100)
+  }
+  throw new Error(`not within ${WAIT_MS / 1000} s: ${what}`, { cause: last })
 }
