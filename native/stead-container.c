@@ -223,6 +223,14 @@ static void note_exit(const char *folder, int status, int init) {
   if (fclose(file) || rename(draft, path)) die(path);
 }
 
+/* LXC sets the terminal that it is given to end lines, which the one that it gives on does already. */
+static void leave_lines_alone(int master) {
+  struct termios mode;
+  if (tcgetattr(master, &mode)) return;
+  mode.c_oflag &= ~(tcflag_t)OPOST;
+  tcsetattr(master, TCSANOW, &mode);
+}
+
 static int run(const char *folder, const char *others, const char *root, char **command) {
   char path[4096];
   own_mounts(others, folder, root);
@@ -292,6 +300,7 @@ static int run(const char *folder, const char *others, const char *root, char **
         if (init >= 0) close(init);
         init = (int)syscall(SYS_pidfd_open, atoi(bytes), 0);
         was_started = 1;
+        leave_lines_alone(console.master);
         tell(watchers, "started\n");
       } else if (got == 0 || errno != EAGAIN) {
         close(watchers[i]);
@@ -356,8 +365,7 @@ static void resize(int master, int columns, int rows) {
 static int is_taken(int master) {
   struct termios mode;
   if (tcgetattr(master, &mode) || mode.c_lflag & ICANON) return 0;
-  mode.c_oflag &= ~(tcflag_t)OPOST;
-  tcsetattr(master, TCSANOW, &mode);
+  leave_lines_alone(master);
   return 1;
 }
 

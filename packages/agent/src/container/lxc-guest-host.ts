@@ -149,6 +149,7 @@ export class LxcGuestHost implements GuestHost {
       this.#with(guest, async (run) => {
         const ended = await run.quit()
         this.#runs.delete(guest)
+        this.#ended(run, 'asked to quit', ended.flushed)
         return ok(ended)
       }),
     )
@@ -160,13 +161,24 @@ export class LxcGuestHost implements GuestHost {
     return killed.ok ? this.#turns.run(guest, () => this.#killNow(guest)) : killed
   }
 
+  /** Lets go of every container; they run on. */
+  close(): void {
+    for (const run of this.#runs.values()) run.dispose()
+    this.#runs.clear()
+    this.#listeners.clear()
+  }
+
   async #killNow(guest: GuestId): Promise<Result<void>> {
     const run = this.#runs.get(guest)
     this.#quiet.add(guest)
     const killed = run ? await run.kill() : existsSync(this.#folder(guest)) ? await clearRun(this.#folder(guest)) : ok()
     this.#quiet.delete(guest)
-    if (killed.ok) this.#runs.delete(guest)
+    if (killed.ok && run && this.#runs.delete(guest)) this.#ended(run, 'killed on request', false)
     return killed
+  }
+
+  #ended({ launch: { guest, epoch } }: ContainerRun, reason: string, flushed: boolean): void {
+    for (const listener of this.#listeners) listener({ kind: 'exited', guest, epoch, cause: 'asked', reason, flushed })
   }
 
   inspect(guest: GuestId): Promise<Result<RunningGuest>> {
@@ -249,8 +261,8 @@ export class LxcGuestHost implements GuestHost {
     return this.#inTurn(guest, (run) => run.change({ container }))
   }
 
-  async memoryUse(): Promise<Result<GuestMemoryUse | undefined>> {
-    return ok(undefined)
+  memoryUse(guest: GuestId): Promise<Result<GuestMemoryUse | undefined>> {
+    return this.#with(guest, async () => ok(undefined))
   }
 
   // What a container gets only with its next start.
@@ -312,10 +324,11 @@ export class LxcGuestHost implements GuestHost {
   }
 
   async #with<T>(guest: GuestId, work: (run: ContainerRun) => Promise<Result<T>>): Promise<Result<T>> {
-    const run = this.#run(guest)
-    return run.ok ? work(run.value) : run
+    const run = this.#runs.get(guest)
+    return run ? work(run) : fail(failure('not_found', `Container ${guest} does not run here`))
   }
 
+  /** For who asks on a user's behalf: it may run elsewhere, or soon. */
   #run(guest: GuestId): Result<ContainerRun> {
     const run = this.#runs.get(guest)
     if (run) return ok(run)
