@@ -92,17 +92,19 @@ class FaultyCluster {
 
   static async up(): Promise<FaultyCluster> {
     const lab = await LabCluster.up({ hosts: HOSTS.length })
+    let cluster: FaultyCluster | undefined
     try {
       const ids = new Map<string, string>()
       for (const name of MACHINES) await lab.createRecorder(name, { intervalMs: 100, disk: '64MiB' })
       await lab.importRecorderTemplate()
       await lab.createContainer(CONTAINER)
       for (const name of GUESTS) ids.set(name, (await lab.guest(name)).id)
-      const cluster = new FaultyCluster(lab, new GuestWitness(lab, HOSTS, ids))
+      cluster = new FaultyCluster(lab, new GuestWitness(lab, HOSTS, ids))
       await cluster.#untilGoingOn()
       return cluster
     } catch (error) {
-      await lab.down()
+      if (cluster) await cluster.down()
+      else await lab.down()
       throw error
     }
   }
