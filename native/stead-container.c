@@ -223,12 +223,14 @@ static void note_exit(const char *folder, int status, int init) {
   if (fclose(file) || rename(draft, path)) die(path);
 }
 
-/* LXC sets the terminal that it is given to end lines, which the one that it gives on does already. */
-static void leave_lines_alone(int master) {
-  struct termios mode;
-  if (tcgetattr(master, &mode)) return;
+/* LXC makes the terminal that it is given end lines, which the one that it gives on does already: this holds against it. */
+static void leave_lines_alone(int slave) {
+  struct termios mode, locked;
+  memset(&locked, 0, sizeof locked);
+  locked.c_oflag = OPOST;
+  if (tcgetattr(slave, &mode)) die("tcgetattr");
   mode.c_oflag &= ~(tcflag_t)OPOST;
-  tcsetattr(master, TCSANOW, &mode);
+  if (tcsetattr(slave, TCSANOW, &mode) || ioctl(slave, TIOCSLCKTRMIOS, &locked)) die("tcsetattr");
 }
 
 static int run(const char *folder, const char *others, const char *root, char **command) {
@@ -239,6 +241,7 @@ static int run(const char *folder, const char *others, const char *root, char **
   if (tcgetattr(console.slave, &raw)) die("tcgetattr");
   cfmakeraw(&raw);
   if (tcsetattr(console.slave, TCSANOW, &raw)) die("tcsetattr");
+  leave_lines_alone(console.slave);
   snprintf(path, sizeof path, "%s/console.sock", folder);
   int listener = listen_privately(path);
   snprintf(path, sizeof path, "%s/watch.sock", folder);
@@ -300,7 +303,6 @@ static int run(const char *folder, const char *others, const char *root, char **
         if (init >= 0) close(init);
         init = (int)syscall(SYS_pidfd_open, atoi(bytes), 0);
         was_started = 1;
-        leave_lines_alone(console.master);
         tell(watchers, "started\n");
       } else if (got == 0 || errno != EAGAIN) {
         close(watchers[i]);
@@ -361,12 +363,10 @@ static void resize(int master, int columns, int rows) {
 #define TAKEN_LOOKS_MAX 5000
 
 /* lxc-attach gives the program a terminal of its own, which echoes and ends lines. It takes this one, which only carries
-   them, out of its canonical mode, forgets what was typed before, and leaves it ending lines as well. */
+   them, out of its canonical mode, and forgets what was typed before. */
 static int is_taken(int master) {
   struct termios mode;
-  if (tcgetattr(master, &mode) || mode.c_lflag & ICANON) return 0;
-  leave_lines_alone(master);
-  return 1;
+  return !tcgetattr(master, &mode) && !(mode.c_lflag & ICANON);
 }
 
 static int relay(struct terminal *t, pid_t child) {
@@ -435,6 +435,7 @@ static int attach(pid_t pid, int on_terminal, int columns, int rows, char **comm
   if (on_terminal) {
     terminal = open_terminal();
     resize(terminal.master, columns, rows);
+    leave_lines_alone(terminal.slave);
   }
   pid_t child = fork();
   if (child < 0) die("fork");

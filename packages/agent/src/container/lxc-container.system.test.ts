@@ -193,6 +193,7 @@ await onBareHost(import.meta.filename, () => {
       socket.write('hello there\n')
       await until('the echo of cat', () => (shown.match(/hello there/g)?.length ?? 0) >= 1)
       await until('logged too', () => readFileSync(container.consoleLog, 'utf8').includes('hello there'))
+      assert.doesNotMatch(readFileSync(container.consoleLog, 'utf8'), /\r\r/, 'lines end once')
       socket.destroy()
     })
 
