@@ -133,3 +133,42 @@ test('the memory of a container cannot be kept in a snapshot', async (context) =
   const refused = await backend.refused('snapshot.create', { params: { guest: 'web' }, body })
   assert.equal(refused.code, 'conflict')
 })
+
+test('of containers that are given one address at the same time, through several hosts, exactly one has it', async (context) => {
+  const { backend } = await start(context)
+  const desks = [backend, await backend.onHost(context, 'h2'), await backend.onHost(context, 'h3')] as const
+  const answers = await Promise.all(
+    Array.from({ length: 6 }, (_, index) =>
+      desks[index % 3]!.call('guest.create', asked(`web${index}`, { addresses: ['192.0.2.10/24'] })),
+    ),
+  )
+  const owner = answers.find(({ ok }) => ok)
+  assert.ok(owner?.ok)
+  const { name } = owner.value.guest
+  for (const answer of answers) {
+    if (answer === owner) continue
+    assert.ok(!answer.ok)
+    assert.equal(answer.error.code, 'conflict')
+    assert.match(answer.error.message, new RegExp(`^192\\.0\\.2\\.10 is an address of ${name}$`))
+  }
+  await Promise.all(['a', 'b', 'c'].map((each, index) => desks[index]!.must('guest.create', asked(each))))
+  const set = (guest: string, index: number) =>
+    desks[index]!.call('guest.set', { params: { guest }, body: { container: { addresses: ['192.0.2.20/24'] } } })
+  const changed = await Promise.all(['a', 'b', 'c'].map(set))
+  assert.deepEqual(changed.map((each) => (each.ok ? 'done' : each.error.code)).toSorted(), [
+    'conflict',
+    'conflict',
+    'done',
+  ])
+})
+
+test('containers with addresses of their own do not hinder each other', async (context) => {
+  const { backend } = await start(context)
+  const desks = [backend, await backend.onHost(context, 'h2')] as const
+  const answers = await Promise.all(
+    Array.from({ length: 12 }, (_, index) =>
+      desks[index % 2]!.call('guest.create', asked(`web${index}`, { addresses: [`192.0.2.${index + 1}/24`] })),
+    ),
+  )
+  for (const answer of answers) assert.ok(answer.ok, answer.ok ? '' : answer.error.message)
+})

@@ -28,6 +28,7 @@ import type { History } from '../history.ts'
 import type { RequestContext } from '../http/backend.ts'
 import { admitChange, isJudged } from './admission-check.ts'
 import { ADMISSION_TRIES, AdmissionTurns, takingTurn } from './admission-turn.ts'
+import { givesAddresses, withOwnAddresses } from './address-turn.ts'
 import { commitChange, type Change } from './change.ts'
 import type { AskCounters } from './counter-endpoints.ts'
 import { LiveViews } from './live-views.ts'
@@ -147,7 +148,7 @@ export class Desk {
     make: () => Result<Change> | Promise<Result<Change>>,
     tries?: number,
   ): Promise<Result<Operation>> {
-    if (request.whatIf) return foreseeChange(this, async () => this.#withinQuotas(await make(), 'look'))
+    if (request.whatIf) return foreseeChange(this, async () => this.#inTurns(await make(), 'look'))
     const makeForeseen = async () => {
       const change = await make()
       if (!change.ok || !this.state.clusterPolicy?.value.whatIfRequired) return change
@@ -155,10 +156,23 @@ export class Desk {
       return seen.ok ? change : seen
     }
     const commit = (turns: Turns, most?: number) =>
-      commitChange(this.context, request, async () => this.#withinQuotas(await makeForeseen(), turns), most)
+      commitChange(this.context, request, async () => this.#inTurns(await makeForeseen(), turns), most)
     const first = await commit('refuse', tries)
     if (first.ok || first.error !== NEEDS_TURN) return first
     return this.#projectTurns.inTurn(() => commit('take', ADMISSION_TRIES))
+  }
+
+  /** What two changes that are made at a time must not both do. */
+  async #inTurns(made: Result<Change>, how: Turns): Promise<Result<Change>> {
+    return this.#withinQuotas(await this.#withOwnAddresses(made, how), how)
+  }
+
+  async #withOwnAddresses(made: Result<Change>, how: Turns): Promise<Result<Change>> {
+    if (!made.ok || !givesAddresses(this.state, made.value.writes)) return made
+    if (how === 'refuse') return fail(NEEDS_TURN)
+    const turn = how === 'take' ? await this.#projectTurns.begin(KEYS.addressTurn) : undefined
+    if (turn && !turn.ok) return turn
+    return withOwnAddresses(this.state, made.value, turn?.value)
   }
 
   async #withinQuotas(made: Result<Change>, how: Turns): Promise<Result<Change>> {
@@ -245,10 +259,10 @@ export class Desk {
   }
 }
 
-/** What is done about the turns of projects: they are taken, asked for by the failure `NEEDS_TURN`, or left alone. */
+/** What is done about the turns of projects and of addresses: they are taken, asked for by the failure `NEEDS_TURN`, or left alone. */
 type Turns = 'take' | 'refuse' | 'look'
 
-const NEEDS_TURN = failure('changed_meanwhile', 'The project has its turn first')
+const NEEDS_TURN = failure('changed_meanwhile', 'What it adds to has its turn first')
 
 /** When the client named the revision that it has seen, and the record has another one now. */
 export function changedMeanwhile(request: RequestContext, revision: bigint, what: string): Failure | undefined {

@@ -56,6 +56,8 @@ export const KEYS = {
   rulesTurn: `${PREFIX}rules-turn`,
   /** The same for changes that admission judges: of two that could break it together the second is judged after the first. */
   admissionTurn: `${PREFIX}admission-turn`,
+  /** The same for changes that give guests addresses. */
+  addressTurn: `${PREFIX}address-turn`,
   /** Unique names by the key itself. */
   snapshot: (guest: GuestId, name: string) => `${PREFIX}snapshots/${guest}/${name}`,
   image: (name: string) => `${PREFIX}images/${name}`,
