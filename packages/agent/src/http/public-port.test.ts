@@ -1,5 +1,6 @@
 /** The API's public port against clients that do not mean well. */
 import assert from 'node:assert/strict'
+import { X509Certificate } from 'node:crypto'
 import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
 import { request as httpsRequest } from 'node:https'
 import { tmpdir } from 'node:os'
@@ -12,7 +13,8 @@ import { fail, ok } from '@stead/core/result.ts'
 import { startApiServer, type ApiServer } from './api-server.ts'
 import type { ApiBackend } from './backend.ts'
 import { CLIENT_LIMITS, TokenBuckets, type ClientLimits } from './client-limits.ts'
-import { webCertificate } from './web-certificate.ts'
+import { trustEachOther } from '../trust/host-trust.ts'
+import { webAuthority, webCertificate } from './web-certificate.ts'
 
 const silent: Log = { debug() {}, info() {}, warn() {}, error() {}, with: () => silent }
 const NOW = Date.now()
@@ -122,6 +124,31 @@ test('a certificate is made once, for the host and its addresses, and its key is
     NOW + 5 * 365 * 86_400_000,
   )
   assert.ok(old.ok && old.value.certificate !== further.value.certificate)
+})
+
+test('hosts of one cluster show certificates of its authority, and a witness, which has no key of it, its own', async (context) => {
+  const hosts = (['compute', 'compute', 'witness'] as const).map((role, at) => ({
+    id: `h${at + 1}`,
+    role,
+    addresses: {},
+  }))
+  const folders = await Promise.all(hosts.map(() => folderOf(context)))
+  await trustEachOther(
+    'lab',
+    hosts.map((host, at) => ({ ...host, stateDir: folders[at] ?? '' })),
+    NOW,
+  )
+  const shown = await Promise.all(
+    hosts.map(async ({ id }, at) => {
+      const config = { ...configIn(folders[at] ?? ''), hostId: id }
+      const [pair, authority] = [await webCertificate(config, NOW), await webAuthority(config, NOW)]
+      assert.ok(pair.ok && authority.ok)
+      assert.deepEqual(await webCertificate(config, NOW), pair)
+      assert.ok(new X509Certificate(pair.value.certificate).checkHost(id))
+      return authority.value.fingerprint
+    }),
+  )
+  assert.equal(new Set(shown).size, 1)
 })
 
 test("the administrator's own certificate is served, and a new one from the next connection on", async (context) => {

@@ -5,13 +5,19 @@
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
+import { Worker } from 'node:worker_threads'
 import { failure } from '@stead/core/errors.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { AgentConfig } from '../config.ts'
 import { ageOf } from '../trust/certificate-life.ts'
+import { hasTrust, readAuthority, readMaterial } from '../trust/trust-files.ts'
 import type { ServerCertificate } from './api-server.ts'
+import type { WantedWebCertificate } from './web-certificate-maker.ts'
 
-/** As long as those files are not changed: two calls give the same. */
+/**
+ * Of the cluster's authority, so that who believes one host believes all; where there is none, of one that is made for
+ * this host, whose key is thrown away. As long as those files are not changed, two calls give the same.
+ */
 export async function webCertificate(
   { hostId, clusterName, addresses, stateDir, api = {} }: WebCertificateConfig,
   nowMs: number,
@@ -21,9 +27,19 @@ export async function webCertificate(
   const folder = join(stateDir, 'web')
   const [certificateKept, keyKept] = [join(folder, 'web.pem'), join(folder, 'web.key')]
   const wanted = [hostId, ...Object.values(addresses).filter((address) => address !== undefined), ...names, '127.0.0.1']
+  const authority = readAuthority(stateDir)
+  // A witness makes no certificates: it shows its own of the cluster.
+  if (!authority && hasTrust(stateDir)) {
+    const { ca, cert, key } = readMaterial(stateDir)
+    return ok({ certificate: `${cert}${ca}`, key })
+  }
   const kept = await readPair(certificateKept, keyKept)
-  if (kept.ok && isGood(kept.value, wanted, nowMs)) return kept
-  const made = await makePair(clusterName, hostId, wanted, nowMs)
+  const isOfAuthority = kept.ok && (!authority || kept.value.certificate.endsWith(authority.certificatePem))
+  if (isOfAuthority && isGood(kept.value, wanted, nowMs)) return kept
+  const made = await makePair({
+    ...{ clusterName, name: hostId, names: wanted, nowMs },
+    ...(authority ? { authority } : {}),
+  })
   await mkdir(folder, { recursive: true, mode: 0o700 })
   await writeWhole(keyKept, made.key)
   await writeWhole(certificateKept, made.certificate)
@@ -65,13 +81,13 @@ function isGood({ certificate: pem }: ServerCertificate, names: readonly string[
   }
 }
 
-/** Of an authority of its own, whose key is thrown away. A client pins that authority. */
-async function makePair(clusterName: string, name: string, names: readonly string[], nowMs: number) {
-  // A library of 19 MB that is needed once in years.
-  const { createAuthority, issueCertificate } = await import('../trust/certificates.ts')
-  const authority = await createAuthority(`${clusterName} ${name}`, nowMs)
-  const { keyPem, certificatePem } = await issueCertificate(authority, { purpose: 'web', name, names }, nowMs)
-  return { certificate: `${certificatePem}${authority.certificatePem}`, key: keyPem }
+async function makePair(wanted: WantedWebCertificate): Promise<ServerCertificate> {
+  const worker = new Worker(new URL('web-certificate-maker.ts', import.meta.url), { workerData: wanted })
+  return new Promise((resolve, reject) => {
+    worker.once('message', resolve)
+    worker.once('error', reject)
+    worker.once('exit', () => reject(new Error('the certificate was not made')))
+  })
 }
 
 async function writeWhole(file: string, text: string): Promise<void> {
