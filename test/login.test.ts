@@ -10,6 +10,9 @@ import { buildProgram, runProgram } from '@stead/cli/program.ts'
 import type { Terminal } from '@stead/cli/session.ts'
 import { unixTransport } from '@stead/cli/unix-transport.ts'
 
+/** What is typed, also in answer to what was shown. */
+type Line = string | ((seen: { readonly stderr: string }) => string)
+
 async function start(context: TestContext) {
   const folder = await mkdtemp(join(tmpdir(), 'stead-login-'))
   context.after(() => rm(folder, { recursive: true, force: true }))
@@ -21,11 +24,14 @@ async function start(context: TestContext) {
   await cluster.user('alice', 'Administrator')
   const path = join(folder, 'deeper', 'context.json')
   /** Runs `stead`, with these lines typed, or piped. */
-  const stead = async (argv: readonly string[], lines: readonly string[] = [], isTTY = false) => {
+  const stead = async (argv: readonly string[], lines: readonly Line[] = [], isTTY = false) => {
     const seen = { stdout: '', stderr: '', exitCode: 0 }
     const hidden: boolean[] = []
     async function* typed() {
-      for (const line of lines) yield Buffer.from(isTTY ? `${line}\r` : `${line}\n`)
+      for (const line of lines) {
+        const text = typeof line === 'string' ? line : line(seen)
+        yield Buffer.from(isTTY ? `${text}\r` : `${text}\n`)
+      }
     }
     const stdin = Object.assign(typed(), {
       isTTY,
@@ -115,6 +121,31 @@ test('stead logout ends the session and forgets it; the device stays known', asy
   assert.equal((await stead(['user', 'list'])).exitCode, 3)
   for (let count = 0; count < 5; count++) await cluster.signIn('alice', 'a wrong password')
   assert.equal((await stead(['login', url, ...IN], [PASSWORD])).exitCode, 0)
+})
+
+test('a second factor is added from the command line, and asked for at the next sign-in', async (context) => {
+  const { cluster, stead, url, fingerprint } = await start(context)
+  await stead(['login', url, ...IN, '--fingerprint', fingerprint], [PASSWORD])
+  let secret = ''
+  const wrong = await stead(['auth', 'second-factor', 'add'], ['000000'])
+  assert.equal(wrong.exitCode, 2)
+  const added = await stead(
+    ['auth', 'second-factor', 'add'],
+    [
+      ({ stderr }) => {
+        secret = /^ {2}([A-Z2-7]{32})$/m.exec(stderr)?.[1] ?? ''
+        return cluster.codeOf(secret)
+      },
+    ],
+  )
+  assert.equal(added.exitCode, 0, added.stderr)
+  const [recoveryCode = ''] = added.stdout.split('\n')
+  assert.match((await stead(['auth', 'second-factor', 'show'])).stdout, /app: +yes/)
+  cluster.pass(30_000)
+  const first = await stead(['login', url, ...IN], [PASSWORD, '12345x', cluster.codeOf(secret)], true)
+  assert.equal(first.exitCode, 0, first.stderr)
+  const recovery = await stead(['login', url, ...IN], [PASSWORD, recoveryCode])
+  assert.equal(recovery.exitCode, 0, recovery.stderr)
 })
 
 test('an API token signs in as well, and a password is changed from the command line', async (context) => {

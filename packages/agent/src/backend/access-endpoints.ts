@@ -75,6 +75,7 @@ function userEndpoints(desk: Desk): Pick<Answers, `user.${string}` & keyof Answe
           ...tokens.value,
           ...endingAll(sessions, name),
           remove(SECRET_KEYS.password(name)),
+          remove(SECRET_KEYS.secondFactors(name)),
           ...permissionsOf(state, 'user', [name]),
           ...left.map(({ value }) =>
             put(KEYS.group(value.name), { ...value, members: value.members.filter((member) => member !== name) }),
@@ -116,12 +117,15 @@ function groupEndpoints(desk: Desk): Pick<Answers, `group.${string}` & keyof Ans
   return {
     'group.list': async () =>
       desk.loaded(({ groups }) => ok({ items: sorted([...groups.values()].map((group) => groupView(group))) })),
-    'group.create': async ({ body: { name, members, notes } }, request) => {
+    'group.create': async ({ body: { name, members, notes, demandsSecondFactor } }, request) => {
       const made = await changeAccess(desk, request, ({ users, groups }) => {
         if (groups.has(name)) return taken('group', name)
         const unknown = firstUnknown(users, members)
         if (unknown) return unknown
-        const group: Group = { name, members, ...(notes ? { notes } : {}) }
+        const group: Group = {
+          ...{ name, members, ...(notes ? { notes } : {}) },
+          ...(demandsSecondFactor ? { demandsSecondFactor: true as const } : {}),
+        }
         return ok({ kind: 'group.create', subject: `group/${name}`, writes: [put(KEYS.group(name), group)] })
       })
       return made.ok ? shown(name) : made
@@ -134,11 +138,13 @@ function groupEndpoints(desk: Desk): Pick<Answers, `group.${string}` & keyof Ans
         if (changed) return fail(changed)
         const unknown = firstUnknown(users, [...body.add, ...body.remove])
         if (unknown) return unknown
-        const { notes: oldNotes, ...group } = known.value.value
+        const { notes: oldNotes, demandsSecondFactor: demanded, ...group } = known.value.value
         const stay = group.members.filter((member) => !body.remove.includes(member))
         const notes = body.notes ?? oldNotes
         const after = { ...group, members: [...new Set([...stay, ...body.add])], ...(notes ? { notes } : {}) }
-        return ok({ kind: 'group.set', subject: `group/${name}`, writes: [put(KEYS.group(name), after)] })
+        const demands = body.demandsSecondFactor ?? demanded
+        const written = { ...after, ...(demands ? { demandsSecondFactor: true } : {}) }
+        return ok({ kind: 'group.set', subject: `group/${name}`, writes: [put(KEYS.group(name), written)] })
       })
       return made.ok ? shown(name) : made
     },
@@ -209,8 +215,9 @@ function userView(state: AccessState, { value: user, revision }: Versioned<User>
   }
 }
 
-function groupView({ value: { name, members, notes = '' }, revision }: Versioned<Group>): GroupView {
-  return { name, members: [...members], notes, revision: String(revision) }
+function groupView({ value: group, revision }: Versioned<Group>): GroupView {
+  const { name, members, notes = '', demandsSecondFactor = false } = group
+  return { name, members: [...members], notes, demandsSecondFactor, revision: String(revision) }
 }
 
 function iso(wallMs: number | undefined): string | null {

@@ -11,12 +11,14 @@ import { Sessions } from '../identity/sessions.ts'
 import { SignIn } from '../identity/sign-in.ts'
 import { changeAccess, found, remove } from './access-change.ts'
 import type { Desk } from './desk.ts'
+import { factorEndpoints } from './factor-endpoints.ts'
 
 type Answers = Pick<
   ApiBackend,
-  | `auth.${'authority' | 'sign-in' | 'sign-out' | 'password'}`
+  | `auth.${'authority' | 'sign-in' | 'second-factor' | 'sign-out' | 'password'}`
   | `session.${'list' | 'end'}`
-  | `user.${'end-sessions' | 'reset-password'}`
+  | `user.${'end-sessions' | 'reset-password' | 'remove-second-factors'}`
+  | `factor.${'list' | 'begin-totp' | 'add-totp' | 'remove'}`
 >
 
 export function signInEndpoints(desk: Desk): Answers {
@@ -28,6 +30,8 @@ export function signInEndpoints(desk: Desk): Answers {
   return {
     'auth.authority': async () => webAuthority(),
     'auth.sign-in': async ({ body }, { visitor }) => signIn.withPassword(body, visitor),
+    'auth.second-factor': async ({ body }, { visitor }) => signIn.withSecondFactor(body, visitor),
+    ...factorEndpoints(desk, sessions, signIn),
     'auth.sign-out': async (_input, { principal, visitor }) => {
       const own = ownSession(principal)
       if (!own.ok) return own

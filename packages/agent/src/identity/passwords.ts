@@ -23,7 +23,7 @@ interface PasswordRecord {
 export interface RightPassword {
   readonly oneTime: boolean
   /** Its record as it was: a password that is changed meanwhile lets nobody in. */
-  readonly unchanged: Compare
+  readonly unchanged: Compare & { readonly modRevision: bigint }
   /** A one-time password is used up. */
   readonly writes: readonly Write[]
 }
@@ -50,7 +50,7 @@ export class Passwords {
     const kept = await this.#read(user)
     if (!kept.ok) return kept
     const { record, revision } = kept.value
-    const unchanged: Compare = { key: SECRET_KEYS.password(user), modRevision: revision }
+    const unchanged = { key: SECRET_KEYS.password(user), modRevision: revision }
     if (Passwords.isOneTime(password)) {
       const { digest = '', expiresAt = 0 } = record?.oneTime ?? {}
       const right = sameSecret(digestOf(password), digest) && wallMs < expiresAt

@@ -1,6 +1,7 @@
 /** A cluster of two hosts, whose API tests ask as browsers and programs do: over TCP, nobody being known beforehand. */
 import type { TestContext } from 'node:test'
 import { request as httpRequest } from 'node:http'
+import { Secret, TOTP } from 'otpauth'
 import { ClusterFixture } from '@stead/core/ha/cluster-fixture.ts'
 import type { Clock } from '@stead/core/ports/clock.ts'
 import type { Log } from '@stead/core/ports/log.ts'
@@ -40,9 +41,14 @@ export class SignInCluster {
   /** Of h1, over TLS. */
   readonly url: string
   readonly authority: string
-  readonly #clock: { passedMs: number }
+  readonly #clock: { readonly begunMs: number; passedMs: number }
 
-  private constructor(backend: TestBackend, ports: readonly number[], clock: { passedMs: number }, authority: string) {
+  private constructor(
+    backend: TestBackend,
+    ports: readonly number[],
+    clock: { readonly begunMs: number; passedMs: number },
+    authority: string,
+  ) {
     this.backend = backend
     this.ports = ports
     this.h1 = asking(ports[0] ?? 0)
@@ -55,12 +61,11 @@ export class SignInCluster {
   static async start(context: TestContext, tls?: ServerCertificate): Promise<SignInCluster> {
     const cluster = new ClusterFixture(3)
     cluster.guestWithDisk('web', ['h1', 'h2'])
-    const passed = { passedMs: 0 }
-    const begun = realClock.wallMs()
+    const passed = { begunMs: realClock.wallMs(), passedMs: 0 }
     // It stands still while nobody says otherwise, however long the test takes.
     const clock: Clock = {
       monotonicMs: () => passed.passedMs,
-      wallMs: () => begun + passed.passedMs,
+      wallMs: () => passed.begunMs + passed.passedMs,
       sleep: (ms, signal) => realClock.sleep(ms, signal),
     }
     const first = await TestBackend.start(context, cluster, clock)
@@ -85,6 +90,15 @@ export class SignInCluster {
   /** Without anybody having to wait. */
   pass(ms: number): void {
     this.#clock.passedMs += ms
+  }
+
+  get #nowMs(): number {
+    return this.#clock.begunMs + this.#clock.passedMs
+  }
+
+  /** What an app shows that has this secret; `later`: after so many half minutes. */
+  codeOf(secret: string, later = 0): string {
+    return new TOTP({ secret: Secret.fromBase32(secret) }).generate({ timestamp: this.#nowMs + later * 30_000 })
   }
 
   /** A user with the password `PASSWORD`, who may what the role says on `/`. */

@@ -3,6 +3,7 @@ import type { SignInView } from '@stead/api/endpoints/sign-in.ts'
 import { clientAddress } from '@stead/core/access/client-address.ts'
 import { lapsedBecause } from '@stead/core/access/decide.ts'
 import { checkPassword } from '@stead/core/access/password-rules.ts'
+import { demandsSecondFactor, type SecondFactorMethod } from '@stead/core/access/second-factor.ts'
 import { SignInThrottle, type Attempt } from '@stead/core/access/sign-in-throttle.ts'
 import { failure, type Failure } from '@stead/core/errors.ts'
 import type { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
@@ -16,11 +17,20 @@ import { accessRecordsOf } from '../access/access-records.ts'
 import { DEVICE_COOKIE, DEVICE_COOKIE_LIFE_S, SESSION_COOKIE } from '../http/cookies.ts'
 import type { Visitor } from '../http/backend.ts'
 import { DeviceKeys } from './device-keys.ts'
+import { putPending, tryPending, type PendingSignIn } from './pending-sign-ins.ts'
 import { Passwords, type RightPassword } from './passwords.ts'
+import {
+  afterCode,
+  afterRecoveryCode,
+  methodsOf,
+  putFactors,
+  readFactors,
+  type SecondFactors,
+} from './second-factors.ts'
 import { forgeryToken, sessionDigest, type NewSession, type Sessions } from './sessions.ts'
 
 export interface SignInContext {
-  readonly store: Pick<Store, 'get' | 'transact'>
+  readonly store: Pick<Store, 'get' | 'transact' | 'grantLease'>
   readonly mirror: ClusterMirror
   readonly clock: Clock
   readonly log: Log
@@ -32,6 +42,20 @@ export interface Credentials {
   readonly password: string
   readonly form: SignInSession['form']
   readonly device?: string | undefined
+}
+
+export interface ShownFactor {
+  readonly pending: string
+  readonly code?: string | undefined
+  readonly recoveryCode?: string | undefined
+}
+
+export interface OwnSession {
+  readonly user: string
+  readonly digest: string
+  readonly session: SignInSession
+  /** One that is ended meanwhile gives no new one. */
+  readonly unended: Compare
 }
 
 export class SignIn {
@@ -48,7 +72,7 @@ export class SignIn {
 
   async withPassword(credentials: Credentials, visitor: Visitor): Promise<Result<SignInView>> {
     const { user, form } = credentials
-    const { clock, log } = this.#context
+    const { store, clock, log } = this.#context
     const checked = await this.#check(user, credentials.password, credentials.device ?? visitor.device, visitor)
     if (!checked.ok) return checked
     const { right, attempt } = checked.value
@@ -57,17 +81,120 @@ export class SignIn {
       log.warn('a sign-in was refused', { user, address: visitor.address, because: lapsed ?? 'the password is wrong' })
       return fail(WRONG)
     }
+    const kept = await readFactors(store, user)
+    if (!kept.ok) return kept
+    const methods = methodsOf(kept.value.factors)
+    if (methods.length > 0) return this.#await(methods, { user, form, right, attempt })
     if (attempt) this.#throttle.succeeded(attempt, clock.monotonicMs())
-    const must: SessionDuty | undefined = right.oneTime ? 'change-password' : undefined
+    const must = right.oneTime ? 'change-password' : this.#dutyOf(user, kept.value.factors)
     return this.#begin(
       {
-        ...{ user, form, compares: [right.unchanged], writes: right.writes, ...(must ? { must } : {}) },
-        // Whatever the browser came with ends: nobody can have given it a session beforehand.
-        ...(visitor.session === undefined ? {} : { replaces: [sessionDigest(visitor.session)] }),
+        ...{ user, form, writes: right.writes, ...(must ? { must } : {}) },
+        // A factor that is added in this moment is asked for.
+        compares: [right.unchanged, kept.value.unchanged],
+        ...endingOld(visitor),
       },
       visitor,
       attempt?.device !== undefined,
     )
+  }
+
+  /** What is still to come after a password that was right. */
+  async withSecondFactor(shown: ShownFactor, visitor: Visitor): Promise<Result<SignInView>> {
+    const { store, clock, log } = this.#context
+    const opened = await tryPending(store, shown.pending, clock.wallMs())
+    if (!opened.ok) return opened
+    const { pending, compares, writes } = opened.value
+    const { user, form, attempt, must: first } = pending
+    const waitMs = attempt ? this.#throttle.begin(attempt, clock.monotonicMs()) : 0
+    if (waitMs > 0) return fail(tooOften(waitMs))
+    const kept = await readFactors(store, user)
+    if (!kept.ok) {
+      if (attempt) this.#throttle.undo(attempt, clock.monotonicMs())
+      return kept
+    }
+    const { factors, unchanged } = kept.value
+    const after =
+      shown.code === undefined
+        ? afterRecoveryCode(factors, shown.recoveryCode ?? '')
+        : afterCode(factors, shown.code, clock.wallMs())
+    const lapsed = this.#lapsed(user)
+    if (!after || lapsed !== undefined) {
+      log.warn('a sign-in was refused', { user, address: visitor.address, because: lapsed ?? 'the code is wrong' })
+      return fail(WRONG_CODE)
+    }
+    if (attempt) this.#throttle.succeeded(attempt, clock.monotonicMs())
+    const must = first ?? this.#dutyOf(user, after)
+    return this.#begin(
+      {
+        ...{ user, form, ...(must ? { must } : {}), ...endingOld(visitor) },
+        compares: [...compares, unchanged],
+        writes: [...writes, putFactors(user, after)],
+      },
+      visitor,
+      attempt?.device !== undefined,
+    )
+  }
+
+  /** Instead of the session by which he comes, a new one: his rights have grown, or what proves who he is has changed. */
+  async renew(
+    own: OwnSession,
+    visitor: Visitor,
+    more: Pick<NewSession, 'compares' | 'writes'>,
+    factors: SecondFactors,
+  ) {
+    const must = own.session.must === 'change-password' ? own.session.must : this.#dutyOf(own.user, factors)
+    return this.#begin(
+      {
+        ...{ user: own.user, form: own.session.form, replaces: [own.digest], ...(must ? { must } : {}) },
+        ...{ compares: [own.unended, ...(more.compares ?? [])], writes: more.writes ?? [] },
+      },
+      visitor,
+      true,
+    )
+  }
+
+  async #await(
+    methods: SecondFactorMethod[],
+    {
+      user,
+      form,
+      right,
+      attempt,
+    }: Omit<PendingSignIn, 'tries' | 'expiresAt' | 'passwordRevision' | 'attempt'> & {
+      readonly right: RightPassword
+      readonly attempt: Attempt | undefined
+    },
+  ): Promise<Result<SignInView>> {
+    const { store, clock } = this.#context
+    // The code is counted as a try of its own.
+    if (attempt) this.#throttle.undo(attempt, clock.monotonicMs())
+    let revision = right.unchanged.modRevision
+    if (right.oneTime) {
+      const used = await store.transact({ compares: [right.unchanged], writes: right.writes })
+      if (!used.ok) return used
+      if (!used.value.committed) return fail(WRONG)
+      revision = used.value.revision
+    }
+    const pending = await putPending(
+      store,
+      {
+        ...{ user, form, passwordRevision: String(revision) },
+        ...(attempt ? { attempt } : {}),
+        ...(right.oneTime ? { must: 'change-password' as const } : {}),
+      },
+      clock.wallMs(),
+    )
+    if (!pending.ok) return pending
+    return ok({
+      ...{ state: 'second-factor', user, pending: pending.value, methods },
+      ...{ expiresAt: null, must: null, token: null, device: null, forgeryToken: null },
+    })
+  }
+
+  #dutyOf(user: string, factors: SecondFactors): SessionDuty | undefined {
+    const isDemanded = demandsSecondFactor(accessRecordsOf(this.#context.mirror.state), user)
+    return isDemanded && methodsOf(factors).length === 0 ? 'add-second-factor' : undefined
   }
 
   /** By who knows the present one. All his sessions end, and he gets a new one. */
@@ -76,14 +203,10 @@ export class SignIn {
     { current, next }: { readonly current?: string | undefined; readonly next: string },
     visitor: Visitor,
   ): Promise<Result<SignInView>> {
-    const { sessions, mirror, clock } = this.#context
-    if (principal.kind !== 'user' || principal.session === undefined) return fail(ONLY_SIGNED_IN)
-    const { name: user } = principal
-    const record = mirror.state.sessions.get(principal.session)
-    if (!record) return fail(ONLY_SIGNED_IN)
-    const session = record.value
-    // One that is ended meanwhile gives no new one.
-    const unended: Compare = { key: KEYS.session(principal.session), modRevision: record.revision }
+    const { store, sessions, clock } = this.#context
+    const own = this.ownSession(principal)
+    if (!own.ok) return own
+    const { user, session, unended } = own.value
     const normal = checkPassword(next, user)
     if (!normal.ok) return normal
     let right: RightPassword | undefined
@@ -96,6 +219,9 @@ export class SignIn {
       right = checked.value.right
       if (current === next) return fail(failure('bad_request', 'The new password is the present one'))
     }
+    const kept = await readFactors(store, user)
+    if (!kept.ok) return kept
+    const must = this.#dutyOf(user, kept.value.factors)
     const write = await this.#passwords.change(user, normal.value, clock.wallMs())
     if (!write.ok) return write
     return this.#begin(
@@ -103,6 +229,7 @@ export class SignIn {
         ...{
           user,
           form: session.form,
+          ...(must ? { must } : {}),
           writes: [write.value],
           compares: [unended, ...(right ? [right.unchanged] : [])],
         },
@@ -111,6 +238,17 @@ export class SignIn {
       visitor,
       true,
     )
+  }
+
+  /** By which a person comes who has signed in. */
+  ownSession(principal: Principal): Result<OwnSession> {
+    if (principal.kind !== 'user' || principal.session === undefined) return fail(ONLY_SIGNED_IN)
+    const record = this.#context.mirror.state.sessions.get(principal.session)
+    if (!record) return fail(ONLY_SIGNED_IN)
+    return ok({
+      ...{ user: principal.name, digest: principal.session, session: record.value },
+      unended: { key: KEYS.session(principal.session), modRevision: record.revision },
+    })
   }
 
   /** Counted before it is looked at, so that many at once are no way around. */
@@ -159,6 +297,7 @@ export class SignIn {
       if (device.value !== undefined) visitor.setCookie?.(DEVICE_COOKIE, device.value, DEVICE_COOKIE_LIFE_S)
     }
     return ok({
+      ...{ state: 'signed-in', pending: null, methods: [] },
       user,
       expiresAt: new Date(session.expiresAt).toISOString(),
       must: session.must ?? null,
@@ -171,6 +310,9 @@ export class SignIn {
 
 const AGAIN = { hint: 'Type it again; if it is lost, an administrator can give you a one-time password' }
 const WRONG: Failure = failure('unauthorized', 'The user or the password is not right', AGAIN)
+const WRONG_CODE: Failure = failure('unauthorized', 'The code is not right, or was used already', {
+  hint: 'Wait for the next one; `stead login` also takes a recovery code',
+})
 const ONLY_SIGNED_IN = failure('forbidden', 'This is for people who have signed in themselves', {
   hint: 'Sign in with `stead login`; an API token or root of a host cannot do it for somebody',
 })
@@ -178,4 +320,9 @@ const ONLY_SIGNED_IN = failure('forbidden', 'This is for people who have signed 
 function tooOften(waitMs: number): Failure {
   const hint = 'Wait; sign in on a device that you have used before; or ask an administrator for a one-time password'
   return failure('too_many_requests', 'Too many sign-ins have failed from here', { hint, retryAfterMs: waitMs })
+}
+
+/** Whatever the browser came with ends: nobody can have given it a session beforehand. */
+function endingOld({ session }: Visitor): Pick<NewSession, 'replaces'> {
+  return session === undefined ? {} : { replaces: [sessionDigest(session)] }
 }

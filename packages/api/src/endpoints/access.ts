@@ -33,7 +33,8 @@ export const userViewSchema = z.object({
 })
 export type UserView = z.output<typeof userViewSchema>
 
-export const groupViewSchema = groupSchema.extend({ notes: z.string(), revision })
+const demandsSecondFactor = z.boolean().describe('Its members sign in with a second factor')
+export const groupViewSchema = groupSchema.extend({ notes: z.string(), demandsSecondFactor, revision })
 export type GroupView = z.output<typeof groupViewSchema>
 
 export const roleViewSchema = roleSchema.extend({
@@ -139,7 +140,10 @@ export const ACCESS_ENDPOINTS = {
   }),
   'group.create': endpoint({
     ...{ id: 'group.create', method: 'POST', path: '/v1/groups', summary: 'Create a group of users', ...MANAGE },
-    body: z.strictObject({ name: accessNameSchema, members: members.default([]), notes: text.optional() }),
+    body: z.strictObject({
+      ...{ name: accessNameSchema, members: members.default([]), notes: text.optional() },
+      demandsSecondFactor: demandsSecondFactor.optional(),
+    }),
     response: groupViewSchema,
     status: 201,
   }),
@@ -150,6 +154,7 @@ export const ACCESS_ENDPOINTS = {
       add: members.default([]).describe('Users who become members'),
       remove: members.default([]).describe('Members who leave it'),
       notes: text.optional(),
+      demandsSecondFactor: demandsSecondFactor.optional(),
     }),
     response: groupViewSchema,
     status: 200,

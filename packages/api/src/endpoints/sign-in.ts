@@ -1,19 +1,26 @@
 /** Signing in, and what people do with their own password and sessions. */
 import { PASSWORD_LENGTH_MAX } from '@stead/core/access/password-rules.ts'
+import { SECOND_FACTOR_METHODS } from '@stead/core/access/second-factor.ts'
 import { z } from 'zod'
 import { endpoint } from '../endpoint.ts'
 import { noContent } from './parameters.ts'
 
 /** A little more than may be set, so that who types too much is told so, or that it is wrong. */
 const password = z.string().max(4 * PASSWORD_LENGTH_MAX)
+const code = z.string().regex(/^\d{6}$/, 'must be six digits')
 const form = z
   .enum(['cookie', 'token'])
   .default('token')
   .describe('`cookie`: for browsers; changes then need the header `X-Stead-Forgery-Token`')
 
 export const signInViewSchema = z.object({
+  state: z
+    .enum(['signed-in', 'second-factor'])
+    .describe('`second-factor`: one of `methods` must be shown with `pending`'),
   user: z.string(),
-  expiresAt: z.string().describe('ISO 8601, UTC: when the session ends at the latest'),
+  pending: z.string().nullable(),
+  methods: z.array(z.enum(SECOND_FACTOR_METHODS)),
+  expiresAt: z.string().nullable().describe('ISO 8601, UTC: when the session ends at the latest'),
   must: z.enum(['change-password', 'add-second-factor']).nullable().describe('What must be done before anything else'),
   token: z.string().nullable().describe('To be sent as `Authorization: Bearer`; null of a cookie'),
   device: z.string().nullable().describe('To be shown at the next sign-in of this user: it is a known device then'),
@@ -61,6 +68,67 @@ export const SIGN_IN_ENDPOINTS = {
     response: signInViewSchema,
     status: 200,
     answerWithinMs: 10_000,
+  }),
+  'auth.second-factor': endpoint({
+    ...{ id: 'auth.second-factor', method: 'POST', path: '/v1/auth/second-factor', ...OWN },
+    summary: 'Show the second factor of a sign-in whose password was right',
+    public: true,
+    body: z
+      .strictObject({
+        pending: z.string().max(100),
+        code: code.optional(),
+        recoveryCode: z.string().max(40).optional(),
+      })
+      .refine(
+        (body) => (body.code === undefined) !== (body.recoveryCode === undefined),
+        'must have a code or a recovery code',
+      ),
+    response: signInViewSchema,
+    status: 200,
+    answerWithinMs: 10_000,
+  }),
+  'factor.list': endpoint({
+    ...{ id: 'factor.list', method: 'GET', path: '/v1/auth/second-factors', ...OWN },
+    summary: "Show one's own second factors",
+    dutiful: true,
+    response: z.object({
+      totp: z.boolean(),
+      recoveryCodes: z.number().int().describe('That are left'),
+      demanded: z.boolean().describe('By one of the groups'),
+    }),
+    status: 200,
+  }),
+  'factor.begin-totp': endpoint({
+    ...{ id: 'factor.begin-totp', method: 'POST', path: '/v1/auth/second-factors/totp', ...OWN },
+    summary: 'Begin to add codes of an app (TOTP) as second factor',
+    dutiful: true,
+    response: z.object({ secret: z.string().describe('Base32'), uri: z.string().describe('For a QR code') }),
+    status: 200,
+  }),
+  'factor.add-totp': endpoint({
+    ...{ id: 'factor.add-totp', method: 'PUT', path: '/v1/auth/second-factors/totp', ...OWN },
+    summary: 'Add the codes of an app, by one of them; gives recovery codes',
+    dutiful: true,
+    body: z.strictObject({ code }),
+    response: z.object({
+      recoveryCodes: z.array(z.string()).describe('Each is good once; nobody can ever see them again'),
+      session: signInViewSchema.describe('Instead of the one by which the request came'),
+    }),
+    status: 200,
+  }),
+  'factor.remove': endpoint({
+    ...{ id: 'factor.remove', method: 'DELETE', path: '/v1/auth/second-factors', ...OWN },
+    summary: "Remove one's own second factors",
+    response: noContent,
+    status: 204,
+  }),
+  'user.remove-second-factors': endpoint({
+    ...{ id: 'user.remove-second-factors', method: 'DELETE', path: '/v1/users/{user}/second-factors', whatIf: 'none' },
+    ...{ permission: 'access.manage', on: 'access' },
+    summary: 'Remove the second factors of a user who has lost them; his sessions end',
+    params: userParams,
+    response: noContent,
+    status: 204,
   }),
   'auth.sign-out': endpoint({
     ...{ id: 'auth.sign-out', method: 'POST', path: '/v1/auth/sign-out', ...OWN },

@@ -1,6 +1,6 @@
 /** `stead login`, `stead logout`: who this machine is to a cluster. */
 import type { Command } from 'commander'
-import { createClient } from '@stead/api/client.ts'
+import { createClient, type Client } from '@stead/api/client.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { SignInView } from '@stead/api/endpoints/sign-in.ts'
 import type { ApiTarget } from '@stead/api/transport.ts'
@@ -69,6 +69,7 @@ async function login(session: Session, prompts: Prompts, urls: readonly string[]
   const device = known?.devices?.[user]
   const body = { user, password, form: 'token' as const, ...(device === undefined ? {} : { device }) }
   let view: SignInView = valueOf(await client.call(ENDPOINTS['auth.sign-in'], { body }))
+  while (view.state === 'second-factor') view = await secondFactor(session, prompts, client, view)
   if (view.must === 'change-password') {
     session.note('This password works only once. Choose your own now.')
     const own = createClient({ targets: endpoints, transport: terminal.transport, token: view.token ?? '' })
@@ -84,6 +85,24 @@ async function login(session: Session, prompts: Prompts, urls: readonly string[]
     const duty = view.must === 'add-second-factor' ? 'now add a second factor: `stead auth second-factor add`\n' : ''
     return `signed in as ${user} until ${view.expiresAt}\n${duty}`
   })
+}
+
+/** Asks again while somebody is there who can answer. */
+async function secondFactor(
+  session: Session,
+  prompts: Prompts,
+  client: Client,
+  { pending, methods, ...view }: SignInView,
+): Promise<SignInView> {
+  const orElse = methods.includes('recovery-code') ? ' or recovery code' : ''
+  const shown = (await prompts.ask(`Code of your app${orElse}: `)).trim()
+  const body = { pending: pending ?? '', ...(/^\d{6}$/.test(shown) ? { code: shown } : { recoveryCode: shown }) }
+  const answer = await client.call(ENDPOINTS['auth.second-factor'], { body })
+  if (answer.ok) return answer.value
+  if (!prompts.isInteractive || answer.error.code !== 'unauthorized') throw new FailureError(answer.error)
+  if (!answer.error.message.startsWith('The code')) throw new FailureError(answer.error)
+  session.note(answer.error.message)
+  return { ...view, pending, methods }
 }
 
 /** Undefined: the machine believes it anyway. */

@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import { failure, FailureError } from '@stead/core/errors.ts'
 import { readContext, writeContext } from '../context.ts'
-import { formatTable } from '../output.ts'
+import { formatFields, formatTable } from '../output.ts'
 import { Prompts } from '../prompts.ts'
 import { action, valueOf, type Terminal } from '../session.ts'
 
@@ -36,6 +36,10 @@ export function addPasswordCommands(auth: Command, terminal: Terminal): void {
         }
       }),
     )
+  addFactorCommands(
+    auth.command('second-factor').description('What one proves who one is with besides the password'),
+    terminal,
+  )
   const sessions = auth.command('session').description("One's own sessions")
   sessions
     .command('list')
@@ -64,6 +68,57 @@ export function addPasswordCommands(auth: Command, terminal: Terminal): void {
         const client = await session.client()
         valueOf(await client.call(ENDPOINTS['session.end'], { params: { session: id } }))
         session.print({ ended: id }, () => `session ${id} ended\n`)
+      }),
+    )
+}
+
+function addFactorCommands(factor: Command, terminal: Terminal): void {
+  factor
+    .command('show')
+    .description(ENDPOINTS['factor.list'].summary)
+    .action(
+      action(terminal, async (session) => {
+        const view = valueOf(await (await session.client()).call(ENDPOINTS['factor.list']))
+        session.print(view, () =>
+          formatFields([
+            ['app', view.totp ? 'yes' : 'no'],
+            ['recovery codes', view.recoveryCodes],
+            ['demanded', view.demanded ? 'yes' : 'no'],
+          ]),
+        )
+      }),
+    )
+  factor
+    .command('add')
+    .description('Add an app that makes codes (TOTP)')
+    .action(
+      action(terminal, async (session) => {
+        const prompts = new Prompts(session.terminal)
+        try {
+          const client = await session.client()
+          const { secret, uri } = valueOf(await client.call(ENDPOINTS['factor.begin-totp']))
+          session.note(`Give this to the app, as a link or typed:\n  ${uri}\n  ${secret}`)
+          const code = (await prompts.ask('The code that it shows: ')).trim()
+          const added = valueOf(await client.call(ENDPOINTS['factor.add-totp'], { body: { code } }))
+          const context = valueOf(await readContext(session.terminal.env))
+          await writeContext(session.terminal.env, {
+            ...context,
+            ...(added.session.token ? { token: added.session.token } : {}),
+          })
+          session.note('Recovery codes, for when the app is lost. Each is good once; they are shown this once.')
+          session.print(added.recoveryCodes, () => `${added.recoveryCodes.join('\n')}\n`)
+        } finally {
+          prompts.close()
+        }
+      }),
+    )
+  factor
+    .command('remove')
+    .description(ENDPOINTS['factor.remove'].summary)
+    .action(
+      action(terminal, async (session) => {
+        valueOf(await (await session.client()).call(ENDPOINTS['factor.remove']))
+        session.print({ removed: true }, () => 'signing in needs the password alone again\n')
       }),
     )
 }

@@ -10,6 +10,7 @@ type Options = Readonly<Record<string, unknown>>
 
 const NAME = ['<name>', "the user's name"] as const
 const GROUP = ['<name>', "the group's name"] as const
+const DEMAND = ['--demand-second-factor', 'its members must sign in with one'] as const
 const EXPIRES = ['--expires <time>', 'from when on he counts as disabled: 2026-12-31T12:00:00Z'] as const
 
 export function addUserCommands(program: Command, terminal: Terminal): void {
@@ -106,6 +107,17 @@ export function addUserCommands(program: Command, terminal: Terminal): void {
       }),
     )
   user
+    .command('remove-second-factors')
+    .description(ENDPOINTS['user.remove-second-factors'].summary)
+    .argument(...NAME)
+    .action(
+      action(terminal, async (session, [name = '']) => {
+        const client = await session.client()
+        valueOf(await client.call(ENDPOINTS['user.remove-second-factors'], { params: { user: name } }))
+        session.print({ user: name }, () => `${name} signs in with the password alone\n`)
+      }),
+    )
+  user
     .command('end-sessions')
     .description(ENDPOINTS['user.end-sessions'].summary)
     .argument(...NAME)
@@ -132,6 +144,7 @@ function addGroupCommands(program: Command, terminal: Terminal): void {
           formatTable(items, [
             { title: 'NAME', of: (row) => row.name },
             { title: 'MEMBERS', of: (row) => row.members.join(', ') },
+            { title: 'SECOND FACTOR', of: (row) => (row.demandsSecondFactor ? 'demanded' : '') },
             { title: 'NOTES', of: (row) => row.notes },
           ]),
         )
@@ -143,10 +156,14 @@ function addGroupCommands(program: Command, terminal: Terminal): void {
     .argument(...GROUP)
     .option('--members <users>', "users' names, separated by commas", '')
     .option('--notes <text>')
+    .option(...DEMAND)
     .action(
       action(terminal, async (session, [name = ''], options) => {
         const { notes } = options
-        const body = { name, members: wordsOf(options['members']), ...(typeof notes === 'string' ? { notes } : {}) }
+        const body = {
+          ...{ name, members: wordsOf(options['members']), ...demandOf(options) },
+          ...(typeof notes === 'string' ? { notes } : {}),
+        }
         const client = await session.client()
         const view = valueOf(await client.call(ENDPOINTS['group.create'], { body }))
         session.print(view, () => groupText(view))
@@ -159,11 +176,13 @@ function addGroupCommands(program: Command, terminal: Terminal): void {
     .option('--add <users>', 'users who become members, separated by commas', '')
     .option('--remove <users>', 'members who leave it, separated by commas', '')
     .option('--notes <text>')
+    .option(...DEMAND)
+    .option('--no-demand-second-factor', 'the password is enough')
     .action(
       action(terminal, async (session, [name = ''], options) => {
         const { notes } = options
         const body = {
-          ...{ add: wordsOf(options['add']), remove: wordsOf(options['remove']) },
+          ...{ add: wordsOf(options['add']), remove: wordsOf(options['remove']), ...demandOf(options) },
           ...(typeof notes === 'string' ? { notes } : {}),
         }
         const client = await session.client()
@@ -182,6 +201,10 @@ function addGroupCommands(program: Command, terminal: Terminal): void {
         session.print({ deleted: name }, () => `group ${name} deleted\n`)
       }),
     )
+}
+
+function demandOf({ demandSecondFactor: demands }: Options) {
+  return typeof demands === 'boolean' ? { demandsSecondFactor: demands } : {}
 }
 
 function textsOf({ fullName, email, expires }: Options) {
@@ -221,6 +244,7 @@ function groupText(view: GroupView): string {
   return formatFields([
     ['name', view.name],
     ['members', view.members.join(', ')],
+    ['second factor', view.demandsSecondFactor ? 'demanded' : 'not demanded'],
     ['notes', view.notes],
   ])
 }

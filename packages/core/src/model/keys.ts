@@ -19,6 +19,9 @@ export const SECRET_KEYS = {
   /** Holds that digest, so that what is revoked is found. */
   tokenDigest: (token: string) => `${SECRETS}token-digests/${token}`,
   password: (user: string) => `${SECRETS}passwords/${user}`,
+  secondFactors: (user: string) => `${SECRETS}second-factors/${user}`,
+  /** A sign-in whose second factor is still to come. */
+  pendingSignIn: (digest: string) => `${SECRETS}pending-sign-ins/${digest}`,
   /** With what devices prove that their user has signed in on them before. */
   deviceKey: `${SECRETS}device-key`,
 } as const
