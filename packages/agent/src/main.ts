@@ -49,6 +49,8 @@ import { webAuthority } from './http/web-certificate.ts'
 import { arrivalCalls, remoteArrivals } from './http/remote-arrivals.ts'
 import { imagesOfAllHosts, memoryImageService } from './http/remote-memory-images.ts'
 import { jsonLog } from './json-log.ts'
+import { keepMetering } from './metering/meter.ts'
+import { UsageLog } from './metering/usage-log.ts'
 import { watchedNetworkHost } from './network/isolation-watch.ts'
 import { ConsoleRouter } from './console/console-router.ts'
 import { ConsoleTickets } from './console/console-tickets.ts'
@@ -155,6 +157,8 @@ async function main(configPath: string | undefined): Promise<void> {
   })
   const decisions = new DecisionHistory(join(config.stateDir, 'decisions.sqlite'), log)
   const peers = new Peers(self, mirror, credentials)
+  const usage = new UsageLog(join(config.stateDir, 'usage.sqlite'))
+  mirror.onBatch((batch) => usage.take(batch))
   const { audit, auditChain } = hostAudit({
     ...{ self, stateDir: config.stateDir, store, mirror, peers, clock, random: realRandom, log },
   })
@@ -245,7 +249,7 @@ async function main(configPath: string | undefined): Promise<void> {
     store,
     mirror,
     events,
-    ...{ history, audit, auditChain },
+    ...{ history, audit, auditChain, usage },
     decisions: new ClusterDecisions(decisions, {
       online: () => peers.online().filter((host) => host !== self),
       call: (host, name, input) => peers.client(host).callGuest(name, input),
@@ -337,7 +341,7 @@ async function main(configPath: string | undefined): Promise<void> {
   work.push(containers.tryLiveMove().then(() => register(registration, signal)))
   if (config.role === 'compute') work.push(keepRegistered(registration, signal))
   work.push(runHostAgent({ context, arrivals, role: config.role, detectionMs: config.detectionMs }, signal))
-  work.push(guests.keep(signal), auditChain.keep(signal))
+  work.push(guests.keep(signal), auditChain.keep(signal), keepMetering({ self, store, mirror, clock, log }, signal))
   work.push(imports.worker.run(signal))
   work.push(keepBlobsTidy({ directory: join(config.stateDir, 'blobs'), mirror, clock, log }, signal))
   work.push(
@@ -355,6 +359,7 @@ async function main(configPath: string | undefined): Promise<void> {
   await Promise.all([store.close(), member.close()])
   history.close()
   auditChain.log.close()
+  usage.close()
   decisions.close()
 }
 

@@ -15,6 +15,8 @@ export const ACCESS_OBJECTS = [
   'guests',
   'project',
   'projects',
+  /** What projects used. */
+  'usages',
   /** A guest that does not exist yet: its project. */
   'new-guest',
   /** The guest that is copied, and the project of the copy. */

@@ -63,6 +63,7 @@ function asking(backend: TestBackend, params: Readonly<Record<string, string>>) 
     const real = (backend.unguarded as unknown as Record<string, Handler>)[id]
     return [id, (on in ITEM_PATHS || on === 'views') && isFiltered(on) ? real : async () => ok('reached')]
   })
+  reached.push(['usage.list', async () => ok({ items: [{ project: 'default' }] })])
   // No guest of the fixture runs, so there are no figures.
   reached.push(['counter.list', async () => ok({ items: [{ guest: 'web', id: 'guest-web' }] })])
   const guarded = guardedBackend(Object.fromEntries(reached) as ApiBackend, {

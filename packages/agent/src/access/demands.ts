@@ -86,6 +86,7 @@ function ofObject(endpoint: Endpoint, privilege: Privilege, input: AnyInput, sta
     case 'volumes':
     case 'images':
     case 'projects':
+    case 'usages':
     case 'operation':
     case 'operations':
     case 'event':

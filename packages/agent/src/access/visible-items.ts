@@ -23,6 +23,7 @@ export const ITEM_PATHS: Partial<Record<AccessObject, PathOf>> = {
       ? guestPath({ id: id as GuestId, project })
       : subjectPath(state, `guest/${guest ?? id ?? ''}`),
   volumes: (state, { id }: { id: string }) => volumePath(state, id),
+  usages: (_state, { project }: { project: string }) => projectPath(project),
   projects: (_state, { name }: { name: string }) => projectPath(name),
   images: (state, { name, version }: { name: string; version?: string }) =>
     imagePath(state, version === undefined ? name : templateImageName(name, version)),

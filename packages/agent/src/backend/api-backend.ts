@@ -28,6 +28,7 @@ import { imageEndpoints } from './image-endpoints.ts'
 import { storageEndpoints } from './storage-endpoints.ts'
 import { templateEndpoints } from './template-endpoints.ts'
 import { tokenEndpoints } from './token-endpoints.ts'
+import { usageEndpoints } from './usage-endpoints.ts'
 import { whatIfEndpoints } from './what-if.ts'
 
 export function createApiBackend(context: BackendContext): ApiBackend {
@@ -58,6 +59,7 @@ export function createApiBackend(context: BackendContext): ApiBackend {
     ...permissionEndpoints(desk),
     ...tokenEndpoints(desk),
     ...projectEndpoints(desk),
+    ...usageEndpoints(desk),
     ...auditEndpoints(desk),
     ...liveViewEndpoints(desk),
     ...signInEndpoints(desk),

@@ -21,6 +21,7 @@ import { MemoryStoreServer } from '@stead/sim/memory-store.ts'
 import { AuditLog } from '../audit/audit-log.ts'
 import { AuditWriter } from '../audit/audit-writer.ts'
 import { ClusterAudit } from '../audit/cluster-audit.ts'
+import { UsageLog } from '../metering/usage-log.ts'
 import { History } from '../history.ts'
 import type { ApiBackend, BackendId, RequestContext } from '../http/backend.ts'
 import { realClock, realRandom } from '../real-clock.ts'
@@ -89,6 +90,7 @@ export class TestBackend {
     history: History,
     clock: Clock,
     chain: AuditLog,
+    usage: UsageLog,
   ) {
     this.server = server
     this.store = store
@@ -111,7 +113,7 @@ export class TestBackend {
     const audit = new AuditWriter({ store, clock: realClock, random: realRandom, host: self, log: silent })
     this.audit = audit
     this.unguarded = createApiBackend({
-      ...{ self, audit, auditChain: this.auditChain },
+      ...{ self, audit, auditChain: this.auditChain, usage },
       store,
       mirror,
       events,
@@ -183,6 +185,8 @@ export class TestBackend {
     const mirror = new ClusterMirror(recordDecoder, silent)
     const history = new History(':memory:', silent)
     mirror.onBatch((batch) => history.take(batch))
+    const usage = new UsageLog(':memory:')
+    mirror.onBatch((batch) => usage.take(batch))
     const chain = new AuditLog(':memory:')
     mirror.onBatch((batch) => chain.take(batch))
     const stopping = new AbortController()
@@ -192,9 +196,10 @@ export class TestBackend {
       await following
       history.close()
       chain.close()
+      usage.close()
     })
     await mirror.until(() => true, realClock.sleep(5_000))
-    return new TestBackend(self, cluster, server, store, mirror, history, clock, chain)
+    return new TestBackend(self, cluster, server, store, mirror, history, clock, chain, usage)
   }
 
   /** The answer; the input as a client sends it, defaults filled in by the contract. */

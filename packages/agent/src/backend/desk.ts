@@ -25,6 +25,7 @@ import type { ConsoleRouter } from '../console/console-router.ts'
 import type { ClusterDecisions } from '../cluster-decisions.ts'
 import type { DumpedContainer, DumpOrder } from '../container/container-dumps.ts'
 import type { History } from '../history.ts'
+import type { UsageLog } from '../metering/usage-log.ts'
 import type { RequestContext } from '../http/backend.ts'
 import { admitChange, isJudged } from './admission-check.ts'
 import { ADMISSION_TRIES, AdmissionTurns, takingTurn } from './admission-turn.ts'
@@ -53,6 +54,7 @@ export interface BackendContext {
   readonly random: Random
   readonly log: Log
   readonly audit: AuditWriter
+  readonly usage: Pick<UsageLog, 'list' | 'open'>
   readonly auditChain: Pick<ClusterAudit, 'log' | 'verify'>
   readonly verdicts: () => ReadonlyMap<HostId, Verdict>
   /** Bytes that the stale replicas of a volume lack, asked of its source; undefined when nobody can tell now. */

@@ -36,6 +36,17 @@ export const projectViewSchema = z.object({
 })
 export type ProjectView = z.output<typeof projectViewSchema>
 
+export const usageViewSchema = z.object({
+  project: z.string(),
+  hour: z.string().describe('Its beginning: ISO 8601, UTC'),
+  complete: z.boolean().describe('False: the hour is not over'),
+  cpuHours: z.number().describe('Processors of guests that ran, times hours'),
+  memoryGibHours: z.number().describe('Memory of guests that ran'),
+  diskGibHours: z.number().describe('Disks, each replica, whether their guests ran or not'),
+})
+export type UsageView = z.output<typeof usageViewSchema>
+
+const moment = z.iso.datetime({ offset: true, error: 'must be a time such as 2026-12-31T12:00:00Z' })
 const MANAGE = { permission: 'project.manage', whatIf: 'none' } as const
 
 export const PROJECT_ENDPOINTS = {
@@ -76,6 +87,18 @@ export const PROJECT_ENDPOINTS = {
     params: projectParams,
     response: noContent,
     status: 204,
+  }),
+  'usage.list': endpoint({
+    ...{ id: 'usage.list', method: 'GET', path: '/v1/usage', summary: 'List what projects used, hour by hour' },
+    permission: 'project.view',
+    on: 'usages',
+    query: z.strictObject({
+      project: z.string().optional().describe('Only of this one'),
+      from: moment.optional().describe('Hours that begin then or later; the last 31 days when absent'),
+      to: moment.optional().describe('Hours that begin before that'),
+    }),
+    response: z.object({ items: z.array(usageViewSchema) }),
+    status: 200,
   }),
   'guest.assign': endpoint({
     ...{ id: 'guest.assign', method: 'POST', path: '/v1/guests/{guest}/project', whatIf: 'none' },

@@ -1,15 +1,16 @@
 /** `stead project`: tenants. What belongs to one is moved by `stead vm assign` and `stead image assign`. */
 import type { Command } from 'commander'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
-import type { ProjectView } from '@stead/api/endpoints/projects.ts'
+import type { ProjectView, UsageView } from '@stead/api/endpoints/projects.ts'
 import { formatFields, formatTable } from '../output.ts'
-import { formatSize, parseCount, parseSize } from '../quantities.ts'
+import { formatSize, parseCount, parseSince, parseSize } from '../quantities.ts'
 import { action, valueOf, type Terminal } from '../session.ts'
 
 const NAME = ['<name>', "the project's name"] as const
 
 export function addProjectCommands(program: Command, terminal: Terminal): void {
   const project = program.command('project').description('Projects: guests, volumes and images of a tenant')
+  addUsage(project, terminal)
   project
     .command('list')
     .description(ENDPOINTS['project.list'].summary)
@@ -80,6 +81,49 @@ export function addProjectCommands(program: Command, terminal: Terminal): void {
         session.print({ deleted: name }, () => `project ${name} deleted\n`)
       }),
     )
+}
+
+function addUsage(project: Command, terminal: Terminal): void {
+  project
+    .command('usage')
+    .description(ENDPOINTS['usage.list'].summary)
+    .argument('[name]', 'only of this project')
+    .option(
+      '--from <time>',
+      'hours that begin then or later: 2026-11-01T00:00:00Z, or 7d; the last 31 days when absent',
+    )
+    .option('--to <time>', 'hours that begin before that')
+    .option('--csv', 'as comma-separated values')
+    .action(
+      action(terminal, async (session, [name], { from, to, csv }) => {
+        const client = await session.client()
+        const query = {
+          ...(name === undefined ? {} : { project: name }),
+          ...(typeof from === 'string' ? { from: parseSince(from, Date.now()) } : {}),
+          ...(typeof to === 'string' ? { to: parseSince(to, Date.now()) } : {}),
+        }
+        const { items } = valueOf(await client.call(ENDPOINTS['usage.list'], { query }))
+        session.print(items, () => (csv === true ? csvOf(items) : usageTable(items)))
+      }),
+    )
+}
+
+const USAGE_FIELDS = ['project', 'hour', 'complete', 'cpuHours', 'memoryGibHours', 'diskGibHours'] as const
+
+/** Names of projects and times need no quotes. */
+function csvOf(items: readonly UsageView[]): string {
+  const lines = items.map((item) => USAGE_FIELDS.map((field) => String(item[field])).join(','))
+  return `${[USAGE_FIELDS.join(','), ...lines].join('\n')}\n`
+}
+
+function usageTable(items: readonly UsageView[]): string {
+  return formatTable(items, [
+    { title: 'PROJECT', of: (row) => row.project },
+    { title: 'HOUR', of: (row) => (row.complete ? row.hour : `${row.hour} (not over)`) },
+    { title: 'CPU H', of: (row) => row.cpuHours.toFixed(3) },
+    { title: 'MEMORY GIB H', of: (row) => row.memoryGibHours.toFixed(3) },
+    { title: 'DISK GIB H', of: (row) => row.diskGibHours.toFixed(3) },
+  ])
 }
 
 export function addGuestAssign(guests: Command, terminal: Terminal): void {

@@ -73,6 +73,10 @@ export const KEYS = {
   project: (name: string) => `${PREFIX}projects/${name}`,
   /** Written, and compared, by every change that adds to what a project has. */
   projectTurn: (name: string) => `${PREFIX}projectTurns/${name}`,
+  /** The hour that is being counted. */
+  metering: `${PREFIX}metering`,
+  /** What projects used in an hour that is over. */
+  usageHour: (hour: string) => `${PREFIX}usage-hours/${hour}`,
   permission: (id: string) => `${PREFIX}permissions/${id}`,
   session: (digest: string) => `${PREFIX}sessions/${digest}`,
   /** Written, and compared, by every change of users, groups, roles and permissions: they take turns. */
