@@ -19,7 +19,7 @@ export interface DiskCopiesOptions {
   readonly containers: LxcGuestHost
   readonly peers: Peers
   /** Takes a finished file into the blobs under its digest; the file is gone afterwards. */
-  readonly keep: (path: string, blob: BlobId) => Promise<Result<void>>
+  readonly keep: (path: string, blob: BlobId, mode?: 0o600) => Promise<Result<void>>
 }
 
 const TIMEOUT_MS = 20 * 60_000
@@ -36,6 +36,7 @@ export function diskCopies({ self, config, volumes, containers, peers, keep }: D
   })
   const dumps = new ContainerDumps({
     ...{ ...shared, reserveBytes: STATE_RESERVE_BYTES },
+    keep: (path, blob) => keep(path, blob, 0o600),
     runOf: (guest) => containers.runOf(guest),
     reading: (volume, pool, task, snapshot) => volumes.withReadingExport(volume, pool, task, snapshot),
     cloneOf: async (volume, name, snapshot) => {

@@ -187,7 +187,7 @@ async function main(configPath: string | undefined): Promise<void> {
   const guests = hostGuests({ config, helper, namespacePid, mirror, events, clock, log })
   const copies = diskCopies({
     ...{ self, config, volumes, peers, containers: guests.containers },
-    keep: (path, blob) => blobs.take(path, blob),
+    keep: (path, blob, mode) => blobs.take(path, blob, mode),
   })
   const memory = new QemuGuestMemory({
     processes: guests.vms.processes,

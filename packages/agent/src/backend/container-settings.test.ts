@@ -68,6 +68,18 @@ test('a container has the root of its template, and user ids that no other one h
   assert.deepEqual([view.kind, view.container?.hostname, view.container?.privileged], ['ct', 'web', false])
 })
 
+test('its disks have no limits of their own, and it is said which ones it has', async (context) => {
+  const { backend } = await start(context)
+  await backend.must('guest.create', asked('web'))
+  const params = { guest: 'web', disk: 'disk0' }
+  const refused = await backend.refused('guest.disk-set', { params, body: { limits: { bytesPerSecond: 2 ** 20 } } })
+  assert.equal(refused.code, 'bad_request')
+  assert.match(refused.hint ?? '', /stead ct set web --limit iolimit=/)
+  const body = { sizeBytes: 128 * MIB, mountPath: '/srv', limits: { operationsPerSecond: 100 } }
+  assert.equal((await backend.refused('guest.disk-add', { params: { guest: 'web' }, body })).code, 'bad_request')
+  await backend.must('guest.disk-set', { params, body: { limits: {} } })
+})
+
 test('it is placed only where containers run', async (context) => {
   const { backend } = await start(context)
   const refused = await backend.refused('guest.create', asked('web', {}, { host: 'h3' }))

@@ -97,6 +97,10 @@ function newVolume(
   slot: number,
 ): Result<Versioned<Volume>> {
   const { limits, mountPath: _mountPath, ...disk } = body
+  if (limits) {
+    const problem = ownLimitsProblem(guest, limits)
+    if (problem) return fail(problem)
+  }
   const grant = context.state.grants.get(guest.id)?.value
   const home = isActive(grant) ? grant.host : (guest.preferredHost ?? context.self)
   const id = context.uuid().replaceAll('-', '') as VolumeId
@@ -186,6 +190,8 @@ export function setDiskChange(
   const disk = diskOf(state, guest, name)
   if (!disk.ok) return disk
   const { value: volume, revision } = disk.value
+  const ofContainer = ownLimitsProblem(guest, limits)
+  if (ofContainer) return fail(ofContainer)
   const limited = limitsProblem(limits)
   if (limited) return fail(failure('bad_request', limited))
   if (volume.role !== undefined)
@@ -198,6 +204,14 @@ export function setDiskChange(
     compares: [{ key: KEYS.volume(volume.id), modRevision: revision }],
     writes: [put(KEYS.volume(volume.id), next)],
     events: [],
+  })
+}
+
+/** The disks of a container are limited as what they are to it: by its own limits, which hold at once. */
+function ownLimitsProblem(guest: Guest, limits: SetDisk['limits']): Failure | undefined {
+  if (guest.kind !== 'ct' || Object.keys(limits).length === 0) return undefined
+  return failure('bad_request', `${guest.name} is a container, whose disks have no limits of their own`, {
+    hint: `\`stead ct set ${guest.name} --limit iolimit=10M --limit iopslimit=500\` limits what it does to its root, at once`,
   })
 }
 

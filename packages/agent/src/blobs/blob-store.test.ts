@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -41,6 +41,17 @@ describe('files by the digest of their content', () => {
     assert.ok(rest.ok)
     assert.deepEqual(readFileSync(rest.value), content)
     assert.equal(await store.receivedBytes(blob), content.length)
+  })
+
+  it('lets nobody list what there is, and only its owner read what is for nobody else', async () => {
+    assert.equal(statSync(folder).mode & 0o777, 0o711)
+    for (const mode of [0o600, undefined] as const) {
+      const { content, blob } = made()
+      const path = join(folder, 'made')
+      writeFileSync(path, content, { mode: 0o666 })
+      assert.ok((await store.take(path, blob, mode)).ok)
+      assert.equal(statSync(store.find(blob) ?? '').mode & 0o777, mode ?? 0o644)
+    }
   })
 
   it('keeps nothing of content that is not what its digest names', async () => {

@@ -2,7 +2,7 @@
  * Files by the digest of their content: kernels, initrds, images. A blob is complete or it is not there: it is
  * written under a temporary name and renamed once its digest has been checked.
  */
-import { createReadStream, existsSync, mkdirSync } from 'node:fs'
+import { chmodSync, createReadStream, existsSync, mkdirSync } from 'node:fs'
 import { chmod, chown, open, rename, rm, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
@@ -34,7 +34,9 @@ export class BlobStore {
     this.#directory = directory
     this.#fetch = fetch
     this.#reserveBytes = reserveBytes
-    mkdirSync(directory, { recursive: true, mode: 0o755 })
+    mkdirSync(directory, { recursive: true })
+    // What is below it is found only by who knows its digest: guests read theirs, and list nobody else's.
+    chmodSync(directory, 0o711)
   }
 
   /** Path of the blob if it is here. */
@@ -108,11 +110,11 @@ export class BlobStore {
     }
   }
 
-  /** Takes a file that this host has made itself, on the same file system; it is moved. */
-  async take(from: string, blob: BlobId): Promise<Result<void>> {
+  /** Takes a file that this host has made itself, on the same file system; it is moved. Guests read most, nobody a dump. */
+  async take(from: string, blob: BlobId, mode: 0o644 | 0o600 = 0o644): Promise<Result<void>> {
     try {
       await chown(from, process.getuid?.() ?? 0, process.getgid?.() ?? 0)
-      await chmod(from, 0o644)
+      await chmod(from, mode)
       await using file = await open(from, 'r')
       await file.sync()
       await rename(from, this.#path(blob))
