@@ -10,6 +10,7 @@ import type { GuestDisk } from '@stead/core/ports/guest-host.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { isAlive, killDetached, startDetached, waitGone, type DetachedProcess } from '../process/detached.ts'
+import { keepingBuffers } from '../process/kept-buffers.ts'
 import { writeRecordFile } from '../process/record-file.ts'
 import { attachedDisk, newDiskRecord, topNode, type DiskRecord } from '../qemu/block-graph.ts'
 import { DiskLegs } from '../qemu/disk-legs.ts'
@@ -109,6 +110,7 @@ export class ContainerFront {
       pidFile: files.pidFile,
       stdoutPath: files.stdoutLog,
       stderrPath: files.stderrLog,
+      env: keepingBuffers(),
       ...(options.namespacePid ? { namespacePid: options.namespacePid } : {}),
       ...(options.user ? { user: options.user } : {}),
     })

@@ -20,6 +20,7 @@ import { failure } from '@stead/core/errors.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { NbdClient, type NbdConnectOptions } from '../nbd/nbd-client.ts'
 import { isAlive, killDetached, readPidFile, startDetached, type DetachedProcess } from '../process/detached.ts'
+import { keepingBuffers } from '../process/kept-buffers.ts'
 import { QmpClient } from '../qemu/qmp.ts'
 import { HandshakeGate } from './handshake-gate.ts'
 
@@ -227,6 +228,7 @@ export class StorageDaemon {
       pidFile: this.#pidFile,
       stdoutPath: join(this.#control, 'stdout.log'),
       stderrPath,
+      env: keepingBuffers(),
       ...(user ? { user } : {}),
     })
     if (!started.ok)
