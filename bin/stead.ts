@@ -1,4 +1,4 @@
-/** Joins the command line of the product with the lab's commands. */
+/** Joins the command line of the product with the lab's commands, and with those that set up a host. */
 import { enableCompileCache } from 'node:module'
 import { join } from 'node:path'
 
@@ -11,9 +11,12 @@ if (process.argv[2] === 'lab') {
   const { labProgram } = await import('@stead/lab/lab-commands.ts')
   await labProgram().parseAsync()
 } else {
-  const [{ labCommand }, { buildProgram, runProgram }] = await Promise.all([
+  const [{ labCommand }, { setupCommands }, { buildProgram, runProgram }] = await Promise.all([
     import('@stead/lab/lab-commands.ts'),
+    import('@stead/agent/setup/setup-commands.ts'),
     import('@stead/cli/program.ts'),
   ])
-  await runProgram(buildProgram().addCommand(labCommand()), process.argv.slice(2))
+  const program = buildProgram().addCommand(labCommand())
+  for (const command of setupCommands()) program.addCommand(command)
+  await runProgram(program, process.argv.slice(2))
 }

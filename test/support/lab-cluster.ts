@@ -103,6 +103,18 @@ export class LabCluster {
     }
   }
 
+  /** Hosts that are of no cluster yet. Always end it with `down`. */
+  static async empty({ hosts = 3, witness = false }: LabOptions = {}): Promise<LabCluster> {
+    const lab = new LabCluster()
+    try {
+      await lab.must('lab', 'up', '--empty', '--hosts', String(hosts), ...(witness ? ['--witness'] : []))
+      return lab
+    } catch (error) {
+      await lab.down()
+      throw error
+    }
+  }
+
   /** Removes the lab and says what, against all promises, it left behind. */
   async down(): Promise<void> {
     for (const child of this.#children) child.kill('SIGKILL')

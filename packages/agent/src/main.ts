@@ -27,7 +27,7 @@ import { askMemoryUse, memoryUseCalls } from './backend/guest-memory.ts'
 import { openConsole } from './backend/guest-console.ts'
 import { BlobStore } from './blobs/blob-store.ts'
 import { keepBlobsTidy } from './blobs/blob-sweeper.ts'
-import { loadConfig } from './config.ts'
+import { loadConfig, untilConfigured } from './config.ts'
 import { hostGuests } from './guests.ts'
 import { carryConsoleLog } from './console/carried-log.ts'
 import { readConsole } from './console-log.ts'
@@ -41,6 +41,8 @@ import { imageImports } from './image-imports.ts'
 import { ClusterDecisions, decisionCalls } from './cluster-decisions.ts'
 import { DecisionHistory } from './decision-history.ts'
 import { History } from './history.ts'
+import { HostAdmission } from './membership/host-admission.ts'
+import { membershipWork } from './membership/membership-work.ts'
 import { keepHouse } from './housekeeping.ts'
 import { startApiServer, type ApiServerOptions } from './http/api-server.ts'
 import { startInternalServer } from './http/internal-server.ts'
@@ -79,16 +81,19 @@ const DEADMAN_WAIT_MS = 5_000
 
 async function main(configPath: string | undefined): Promise<void> {
   if (configPath === undefined) throw new Error('usage: main.ts AGENT.json')
-  const config = loadConfig(configPath)
   const bootId = process.env['STEAD_BOOT_ID'] ?? readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
-  const self = config.hostId as HostId
   const clock = realClock
-  const log = jsonLog(process.env['STEAD_LOG'] === 'debug' ? 'debug' : 'info', (line) =>
+  const unnamedLog = jsonLog(process.env['STEAD_LOG'] === 'debug' ? 'debug' : 'info', (line) =>
     process.stdout.write(line),
-  ).with({ host: self })
+  )
   const stopping = new AbortController()
   const { signal } = stopping
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stopping.abort())
+  await untilConfigured(configPath, unnamedLog, clock, signal)
+  if (signal.aborted) return
+  const config = loadConfig(configPath)
+  const self = config.hostId as HostId
+  const log = unnamedLog.with({ host: self })
   // The guests' unprivileged user must reach its own files below these, and list nothing on the way.
   for (const folder of [
     join(config.stateDir, 'guests'),
@@ -270,6 +275,7 @@ async function main(configPath: string | undefined): Promise<void> {
     captureDisk: copies.captureDisk,
     dumpContainer: copies.dumpContainer,
     spreadBlobs: imports.spreadBlobs,
+    admission: new HostAdmission({ config, store, mirror, member, events, clock, log }),
     confirmDead: (host) => confirmDead({ config, store, mirror, member, etcd, verdicts, clock, events }, host),
     webAuthority: () => webAuthority(config, clock.wallMs()),
   })
@@ -325,6 +331,7 @@ async function main(configPath: string | undefined): Promise<void> {
   if (config.role === 'compute') await containers.look(config.nativeDir, log)
   const qemuVersion = config.role === 'compute' ? await detectQemuVersion() : undefined
   const registration: Registration = {
+    certificateSerial: () => credentials.serial,
     config,
     bootId,
     accelerator,
@@ -350,6 +357,8 @@ async function main(configPath: string | undefined): Promise<void> {
       signal,
     ),
   )
+  const joining = { configPath, config, store, mirror, credentials, events, end: () => stopping.abort(), clock, log }
+  work.push(...membershipWork(joining, signal))
   if (member.isMember) work.push(watchMembership(member, etcd, clock, log, signal))
   await Promise.all(work)
   await Promise.all([api.close(), internal.close()])

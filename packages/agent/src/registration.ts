@@ -15,6 +15,8 @@ const RETRY_MS = 200
 export interface Registration {
   readonly config: AgentConfig
   readonly bootId: string
+  /** Of the certificate that this host shows. */
+  readonly certificateSerial: () => string
   readonly accelerator: Host['accelerator']
   /** Looked at with each registration: what it says grows. */
   readonly containers: { readonly record: Host['containers'] }
@@ -69,7 +71,9 @@ export async function keepRegistered(registration: Registration, signal: AbortSi
   }
 }
 
-function hostRecord({ config, bootId, accelerator, containers, qemuVersion, processor }: Registration): Host {
+function hostRecord(registration: Registration): Host {
+  const { config, bootId, accelerator, containers, qemuVersion, processor } = registration
+  const certificateSerial = registration.certificateSerial()
   return {
     id: config.hostId as HostId,
     role: config.role,
@@ -80,6 +84,7 @@ function hostRecord({ config, bootId, accelerator, containers, qemuVersion, proc
     cpuCount: config.capacity.cpuCount,
     memoryBytes: config.capacity.memoryBytes,
     bootId,
+    certificateSerial,
     accelerator: config.role === 'witness' ? 'none' : accelerator,
     ...(config.role === 'compute' ? readInventory('/') : {}),
     ...(containers.record ? { containers: containers.record } : {}),

@@ -77,6 +77,7 @@ export const hostSchema = z.object({
   cpuCount: wholeNumber(),
   memoryBytes: bytes("The host's memory"),
   bootId: z.string().describe('Changes with each boot of the host'),
+  certificateSerial: z.string().exactOptional().describe('What is revoked when the host is removed'),
   accelerator: z.enum(['kvm', 'tcg', 'none']),
   devices: hostDevicesSchema.exactOptional().describe('Devices that guests can have'),
   hugePages: hostHugePagesSchema.exactOptional(),

@@ -10,6 +10,8 @@ export interface LabNotes extends LabSecrets {
   /** `starting` until every host has been booted once: a lab that still says so was interrupted. */
   readonly phase: 'starting' | 'up'
   readonly hosts: readonly LabHostSpec[]
+  /** The hosts are set up by hand: their configurations are not the lab's. */
+  readonly empty?: boolean
 }
 
 /** Notes that are missing or unreadable are no notes: names and control groups tell what exists. */

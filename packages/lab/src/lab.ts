@@ -33,6 +33,8 @@ export interface LabUpOptions {
   /** Hosts that run guests, 1 to 32. */
   readonly hosts: number
   readonly witness: boolean
+  /** The hosts are of no cluster yet: they wait for `stead init` and `stead join`. */
+  readonly empty?: boolean
   readonly fastPool: boolean
 }
 
@@ -99,7 +101,7 @@ export async function labUp(env: NodeJS.ProcessEnv, places: LabPlaces, options: 
   }
   const tun = await ensureTun()
   if (!tun.ok) return tun
-  const notes = earlier?.phase === 'up' ? earlier : newNotes(planned.value)
+  const notes = earlier?.phase === 'up' ? earlier : newNotes(planned.value, options.empty === true)
   mkdirSync(places.folder, { recursive: true, mode: 0o755 })
   writeNotes(places, { ...notes, phase: 'starting' })
   const started = await startAll(boot.value, notes)
@@ -198,14 +200,7 @@ async function startAll(boot: HostBoot, notes: LabNotes): Promise<Result<void>> 
   const { places } = boot
   const group = createCgroup(cgroupFolder(boot.cgroupRoot, places.lab))
   if (!group.ok) return group
-  for (const host of notes.hosts) {
-    const config = agentConfig(places, notes.hosts, host, notes, boot.nativeDir)
-    writeWhole(join(hostFolder(places, host.id), 'agent.json'), `${JSON.stringify(config, null, 2)}\n`)
-  }
-  // Loaded here: it brings a library that no other command needs.
-  const { trustEachOther } = await import('@stead/agent/trust/host-trust.ts')
-  const trusted = notes.hosts.map((host) => ({ ...host, stateDir: hostFolder(places, host.id) }))
-  await trustEachOther(places.lab, trusted, Date.now())
+  if (!notes.empty) await configureAll(boot, notes)
   const switched = await createSwitches(places.lab)
   if (!switched.ok) return switched
   const booted = await Promise.all(notes.hosts.map((host) => powerOn(boot, host)))
@@ -217,9 +212,20 @@ async function startAll(boot: HostBoot, notes: LabNotes): Promise<Result<void>> 
   return forwarded.ok ? ok() : forwarded
 }
 
-function newNotes(hosts: readonly LabHostSpec[]): LabNotes {
+async function configureAll({ places, nativeDir }: HostBoot, notes: LabNotes): Promise<void> {
+  for (const host of notes.hosts) {
+    const config = agentConfig(places, notes.hosts, host, notes, nativeDir)
+    writeWhole(join(hostFolder(places, host.id), 'agent.json'), `${JSON.stringify(config, null, 2)}\n`)
+  }
+  // Loaded here: it brings a library that no other command needs.
+  const { trustEachOther } = await import('@stead/agent/trust/host-trust.ts')
+  const trusted = notes.hosts.map((host) => ({ ...host, stateDir: hostFolder(places, host.id) }))
+  await trustEachOther(places.lab, trusted, Date.now())
+}
+
+function newNotes(hosts: readonly LabHostSpec[], empty: boolean): LabNotes {
   const secret = () => randomBytes(32).toString('hex')
-  return { phase: 'starting', hosts, clusterKey: secret(), apiToken: secret() }
+  return { phase: 'starting', hosts, ...(empty ? { empty } : {}), clusterKey: secret(), apiToken: secret() }
 }
 
 function hostBoot(env: NodeJS.ProcessEnv, places: LabPlaces): Result<HostBoot> {

@@ -60,6 +60,11 @@ const ROOT: Principal = { kind: 'root', host: 'h1' }
 const noAgent = async () => fail<never>(failure('no_guest_agent', 'none'))
 const notHere = () => fail<never>(failure('conflict', 'no guest of this fixture has a console'))
 
+/** The host of the fixture lets nobody in. */
+async function withoutAuthority(): Promise<Result<never>> {
+  return fail(failure('conflict', 'This host has not the authority\u2019s key'))
+}
+
 export class TestBackend {
   readonly server: MemoryStoreServer
   readonly store: Store
@@ -143,6 +148,7 @@ export class TestBackend {
       captureDisk: async () => fail(failure('not_found', 'no disk')),
       dumpContainer: (host, order) => this.dumpContainer(host, order),
       spreadBlobs: async () => {},
+      admission: { invite: withoutAuthority, remove: withoutAuthority },
       confirmDead: async () => ok(),
       webAuthority: async () => ok({ certificate: '', fingerprint: '' }),
     })

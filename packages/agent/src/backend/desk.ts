@@ -26,6 +26,7 @@ import type { ClusterDecisions } from '../cluster-decisions.ts'
 import type { DumpedContainer, DumpOrder } from '../container/container-dumps.ts'
 import type { History } from '../history.ts'
 import type { UsageLog } from '../metering/usage-log.ts'
+import type { HostAdmission } from '../membership/host-admission.ts'
 import type { RequestContext } from '../http/backend.ts'
 import { admitChange, isJudged } from './admission-check.ts'
 import { ADMISSION_TRIES, AdmissionTurns, takingTurn } from './admission-turn.ts'
@@ -81,6 +82,8 @@ export interface BackendContext {
   readonly dumpContainer: (host: HostId, order: DumpOrder) => Promise<Result<DumpedContainer>>
   /** Has all hosts that are up and run guests fetch these files, so that a failover finds them. */
   readonly spreadBlobs: (blobs: readonly BlobId[]) => Promise<void>
+  /** Who is to join, and who is to leave. */
+  readonly admission: Pick<HostAdmission, 'invite' | 'remove'>
   /** `failover --confirm-dead`, which must work without the store. */
   readonly confirmDead: (host: HostId) => Promise<Result<void>>
   /** What clients of this host's public port are to believe. */

@@ -21,6 +21,8 @@ type Answers = Pick<
   | 'host.undrain'
   | 'host.shutdown'
   | 'host.cancel-shutdown'
+  | 'host.invite'
+  | 'host.remove'
 >
 
 export function hostEndpoints(desk: Desk): Answers {
@@ -99,6 +101,13 @@ export function hostEndpoints(desk: Desk): Answers {
       if (!change.ok) return change
       return ok({ ...(await desk.started(change.value.operation)), warnings: change.value.warnings })
     },
+    'host.invite': async ({ body }) => {
+      const invited = await desk.context.admission.invite(body.role, body.minutes)
+      if (!invited.ok) return invited
+      const { token, expiresAtMs } = invited.value
+      return ok({ token, role: body.role, expiresAt: new Date(expiresAtMs).toISOString() })
+    },
+    'host.remove': async ({ params }) => desk.context.admission.remove(params.host as HostId),
     'host.cancel-shutdown': async ({ params }, request) => {
       const operation = await desk.change(request, () =>
         withGuestHost(desk, params.host, (host) => cancelShutdownChange(desk.state, host)),

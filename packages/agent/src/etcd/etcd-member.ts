@@ -8,6 +8,8 @@ import { chmodSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } f
 import { join } from 'node:path'
 import type { Clock } from '@stead/core/ports/clock.ts'
 import type { Log } from '@stead/core/ports/log.ts'
+import { failure } from '@stead/core/errors.ts'
+import { fail, type Result } from '@stead/core/result.ts'
 import type { AgentConfig } from '../config.ts'
 import { readPidFile, type DetachedSpec } from '../process/detached.ts'
 import type { HostCredentials } from '../trust/host-credentials.ts'
@@ -23,6 +25,7 @@ const ELECTION_MS = 500
  */
 const TIMER_SLACK_MS = 20
 const ASK_TIMEOUT_MS = 1_000
+const ASK_AGAIN_MS = 500
 
 type Address = AgentConfig['members'][number]
 
@@ -150,6 +153,20 @@ export class EtcdMemberHost {
     return 'learner'
   }
 
+  /** A host that is no longer of the cluster has no voice. `not_found` when it has none. */
+  async removeMember(hostId: string): Promise<Result<void>> {
+    const cluster = this.#cluster(this.endpoints())
+    try {
+      const members = await cluster.memberList()
+      if (!members.ok) return members
+      const found = members.value.find(({ name }) => name === hostId)
+      if (found) return await cluster.memberRemove(found.id)
+      return fail(failure('not_found', `There is no host ${hostId}`, { hint: 'See `stead host list`' }))
+    } finally {
+      await cluster.close()
+    }
+  }
+
   async close(): Promise<void> {
     await this.#others?.close()
   }
@@ -160,7 +177,12 @@ export class EtcdMemberHost {
       urlsOf(member, etcdPeerPort).map((url) => `${member.hostId}=${url}`),
     )
     const hasData = existsSync(join(this.#data(), 'member'))
-    const others = await this.#askOthers()
+    let others = await this.#askOthers()
+    // The store exists: one that this host made for itself would be another.
+    while (!others && this.#config.joined && !hasData) {
+      await this.#clock.sleep(ASK_AGAIN_MS)
+      others = await this.#askOthers()
+    }
     if (!others) return { state: hasData ? 'existing' : 'new', initialCluster: configured.join(',') }
     const known = others.members.find((member) => this.#isSelf(member))
     // A member that has never started has no name yet: the cluster is being made for the first time.

@@ -1,5 +1,5 @@
 /** The two processes that protect the others from this host: the deadman (C) and the guardian (Node). */
-import { writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { HostId } from '@stead/core/model/ids.ts'
@@ -9,6 +9,7 @@ import type { Log } from '@stead/core/ports/log.ts'
 import type { AgentConfig } from '../config.ts'
 import type { GuardianConfig } from '../guardian/guardian-config.ts'
 import { Companion } from './companion.ts'
+import { readPidFile } from './detached.ts'
 
 /** Of the lease's TTL: the killing itself takes a few hundred ms at most. */
 const MARGIN_OF_TTL = 0.25
@@ -56,7 +57,12 @@ export function guardianCompanions({
     controlSocket: at('guardian.sock'),
     marginMs: Math.round(config.leaseTtlMs * MARGIN_OF_TTL),
   }
-  writeFileSync(at('guardian.json'), JSON.stringify(guardianConfig), { mode: 0o600 })
+  const text = JSON.stringify(guardianConfig)
+  const before = existsSync(at('guardian.json')) ? readFileSync(at('guardian.json'), 'utf8') : text
+  writeFileSync(at('guardian.json'), text, { mode: 0o600 })
+  // Other members, most likely. The next one starts at once, well within the deadman's time.
+  const stale = before === text ? undefined : readPidFile(at('guardian.process'))
+  if (stale) process.kill(stale.pid, 'SIGKILL')
   const guardianMain = fileURLToPath(new URL('../guardian/guardian-main.ts', import.meta.url))
   return {
     deadman: new Companion({

@@ -78,6 +78,10 @@ export function writeTrust(stateDir: string, trust: HostTrust): void {
   writeWhole(files.revoked, trust.revokedPem)
 }
 
+export function writeRevoked(stateDir: string, revokedPem: string): void {
+  writeWhole(trustFiles(stateDir).revoked, revokedPem)
+}
+
 function writeWhole(file: string, text: string): void {
   const half = `${file}.new`
   writeFileSync(half, text, { mode: 0o600 })

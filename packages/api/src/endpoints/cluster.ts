@@ -1,3 +1,4 @@
+import { noContent } from './parameters.ts'
 import { z } from 'zod'
 import { EVENT_KINDS } from '@stead/core/model/event.ts'
 import { endpoint } from '../endpoint.ts'
@@ -87,6 +88,33 @@ export const CLUSTER_ENDPOINTS = {
     response: started,
     status: 202,
     long: true,
+  }),
+  'host.invite': endpoint({
+    id: 'host.invite',
+    method: 'POST',
+    path: '/v1/host-invitations',
+    summary: 'Make a token by which one more host can join, once',
+    permission: 'cluster.configure',
+    on: 'cluster',
+    body: z.strictObject({
+      role: z.enum(['compute', 'witness']).default('compute'),
+      minutes: z.number().int().min(1).max(1440).default(60).describe('How long the token is valid'),
+    }),
+    response: z.object({ token: z.string(), role: z.enum(['compute', 'witness']), expiresAt: z.string() }),
+    status: 201,
+    whatIf: 'none',
+  }),
+  'host.remove': endpoint({
+    id: 'host.remove',
+    method: 'DELETE',
+    path: '/v1/hosts/{host}',
+    summary: 'Remove a host for good, and revoke its certificate at once',
+    permission: 'cluster.configure',
+    on: 'host',
+    params: hostParams,
+    response: noContent,
+    status: 204,
+    whatIf: 'none',
   }),
   'host.set': endpoint({
     id: 'host.set',

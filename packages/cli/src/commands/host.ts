@@ -65,7 +65,37 @@ export function addHostCommands(program: Command, terminal: Terminal): void {
     .option('--cancel', ENDPOINTS['host.cancel-shutdown'].summary)
     .option(...ACCEPT_BREACH)
     .action(action(terminal, shutDown))
+  addMembership(host, terminal)
   addHostOvercommit(host, terminal)
+}
+
+function addMembership(host: Command, terminal: Terminal): void {
+  host
+    .command('invite')
+    .description(ENDPOINTS['host.invite'].summary)
+    .option('--role <role>', 'compute (it runs guests) or witness (it only votes)', 'compute')
+    .option('--minutes <n>', 'how long the token is valid', '60')
+    .action(
+      action(terminal, async (session, _args, options) => {
+        const role = String(options['role'])
+        if (role !== 'compute' && role !== 'witness') throw badArgument(`There is no role ${role}`)
+        const client = await session.client()
+        const body = { role, minutes: Number(options['minutes']) } as const
+        const invited = valueOf(await client.call(ENDPOINTS['host.invite'], { body }))
+        session.print(invited, () => `${invited.token}\n`)
+      }),
+    )
+  host
+    .command('remove')
+    .description(ENDPOINTS['host.remove'].summary)
+    .argument('<host>', "the host's name")
+    .action(
+      action(terminal, async (session, [id = '']) => {
+        const client = await session.client()
+        valueOf(await client.call(ENDPOINTS['host.remove'], { params: { host: id } }))
+        session.print({ host: id }, () => `host ${id} removed\n`)
+      }),
+    )
 }
 
 export const ACCEPT_BREACH = [

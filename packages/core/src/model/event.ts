@@ -2,6 +2,8 @@
 export const EVENT_KINDS = [
   'cluster.created',
   'coordinator.elected',
+  'host.admitted',
+  'host.removed',
   'host.joined',
   'host.online',
   'host.suspected',

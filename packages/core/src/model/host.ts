@@ -32,6 +32,8 @@ export interface Host {
   readonly memoryBytes: number
   /** Changes with each boot of the host. */
   readonly bootId: string
+  /** Of the certificate that it shows to other hosts, hexadecimal: what is revoked when it is removed. */
+  readonly certificateSerial?: string
   readonly accelerator: 'kvm' | 'tcg' | 'none'
   /** Devices that guests can have; none when absent. */
   readonly devices?: readonly HostDeviceClass[]

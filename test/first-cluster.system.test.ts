@@ -1,0 +1,141 @@
+/** From three hosts that are of no cluster to one cluster, as docs/operating/first-cluster.md tells it, and back to two. */
+import assert from 'node:assert/strict'
+import { after, before, suite, test } from 'node:test'
+import type { SetupPlan } from '@stead/agent/setup/set-up-host.ts'
+import { trustFiles } from '@stead/agent/trust/trust-files.ts'
+import { LabCluster, STEAD, type CommandResult } from './support/lab-cluster.ts'
+
+const NUMBERS: Readonly<Record<string, number>> = { h1: 1, h2: 2, witness: 3 }
+const NETWORKS = { lan: '10.66.0', san: '10.77.0', ran: '10.88.0' }
+
+suite('the first cluster', { timeout: 400_000 }, () => {
+  let lab: LabCluster
+  before(async () => (lab = await LabCluster.empty({ hosts: 2, witness: true })))
+  after(() => lab.down())
+
+  /** Runs a command of the set-up on an empty host. */
+  function setUp(host: string, command: readonly string[], ...more: readonly string[]): Promise<CommandResult> {
+    const addresses = Object.entries(NETWORKS).flatMap(([role, net]) => [`--${role}`, `${net}.${NUMBERS[host]}`])
+    const folder = lab.hostFolder(host)
+    const pool = command[0] === 'witness' ? [] : ['--pool', `default=20GiB:${folder}/pools/default`]
+    const own = ['--host', host, '--state', folder, '--guest-user', '64990:64990', '--cpus', '2', '--memory', '8GiB']
+    return lab.run('lab', 'exec', host, '--', STEAD, ...command, ...addresses, ...pool, ...own, ...more)
+  }
+
+  const planOf = (result: CommandResult) => JSON.parse(result.stdout) as SetupPlan & { readonly done: boolean }
+  const online = async () => (await lab.hosts()).filter((host) => host.state === 'online').map((host) => host.name)
+
+  test('the plan of the first host tells what was looked at, and changes nothing', async () => {
+    const asked = await setUp('h1', ['init', 'demo'], '--what-if', '--json')
+    assert.equal(asked.code, 0, asked.stderr)
+    const plan = planOf(asked)
+    assert.deepEqual([plan.kind, plan.cluster, plan.host, plan.done], ['init', 'demo', 'h1', false])
+    assert.ok(plan.checks.some(({ name, state }) => name === 'port 2379' && state === 'ok'))
+    const again = planOf(await setUp('h1', ['init', 'demo'], '--what-if', '--json'))
+    assert.deepEqual(
+      again.checks.filter(({ state }) => state === 'failed'),
+      [],
+    )
+  })
+
+  test('an address that the host does not have refuses the set-up', async () => {
+    const refused = await setUp('h1', ['init', 'demo'], '--lan', '10.66.0.99')
+    assert.notEqual(refused.code, 0)
+    assert.match(refused.stderr, /Nothing was changed.*10\.66\.0\.99/)
+  })
+
+  test('the first host is a cluster by itself', async () => {
+    const made = await setUp('h1', ['init', 'demo', '--detection', '1000'])
+    assert.equal(made.code, 0, made.stderr)
+    await lab.until('h1 is online', async () => (await online()).join() === 'h1')
+    const again = await setUp('h1', ['init', 'other'])
+    assert.match(again.stderr, /set up already/)
+  })
+
+  test('a second host joins by a token, which works once', async () => {
+    const token = (await lab.must('host', 'invite')).trim()
+    await lab.until('the door is open', async () => (await setUp('h2', ['join', token], '--what-if')).code === 0)
+    const plan = planOf(await setUp('h2', ['join', token], '--what-if', '--json'))
+    for (const name of ['clock', 'san to h1', 'san to h1, MTU', 'pool default'])
+      assert.ok(
+        plan.checks.some((check) => check.name === name && check.state !== 'failed'),
+        name,
+      )
+    assert.ok(plan.checks.some(({ name }) => name === 'ran bandwidth'))
+    const joined = await setUp('h2', ['join', token])
+    assert.equal(joined.code, 0, joined.stderr)
+    await lab.until('h2 is online', async () => (await online()).join() === 'h1,h2')
+    const again = await setUp('witness', ['witness', token])
+    assert.notEqual(again.code, 0)
+  })
+
+  test('a token that names another authority is not believed', async () => {
+    const token = (await lab.must('host', 'invite', '--role', 'witness')).trim()
+    const [, content = ''] = /^stead-join-(.*)$/.exec(token) ?? []
+    const forged = { ...JSON.parse(Buffer.from(content, 'base64url').toString()), fingerprint: '0'.repeat(64) }
+    const text = `stead-join-${Buffer.from(JSON.stringify(forged)).toString('base64url')}`
+    await lab.until('the door is open', async () =>
+      /another cluster/.test((await setUp('witness', ['witness', text])).stderr),
+    )
+  })
+
+  test('a witness joins: a voter without the key of the authority', async () => {
+    const token = (await lab.must('host', 'invite', '--role', 'witness')).trim()
+    await lab.until('it has joined', async () => (await setUp('witness', ['witness', token])).code === 0)
+    await lab.until('all are online', async () => (await online()).join() === 'h1,h2,witness')
+    assert.equal(
+      (await lab.run('lab', 'exec', 'witness', '--', 'test', '-e', trustFiles(lab.hostFolder('witness')).authorityKey))
+        .code,
+      1,
+    )
+    await lab.until('all three vote', async () => {
+      const listed = JSON.parse((await lab.etcdctl('h1', 'member', 'list', '-w', 'json')).stdout) as {
+        readonly members: readonly { readonly isLearner?: boolean }[]
+      }
+      return listed.members.length === 3 && listed.members.every(({ isLearner }) => isLearner !== true)
+    })
+  })
+
+  test('what was made so is a cluster: a guest survives its host', async () => {
+    await lab.createRecorder('demo', { host: 'h2' })
+    const before = await lab.recordsPast('demo', 5)
+    await lab.must('lab', 'power-off', 'h2')
+    await lab.recordsPast('demo', before + 5)
+    assert.equal((await lab.guest('demo')).host, 'h1')
+    await lab.must('lab', 'power-on', 'h2')
+    await lab.untilProtected('demo')
+  })
+
+  test('a host that holds replicas is not removed', async () => {
+    const refused = await lab.run('host', 'remove', 'h2')
+    assert.notEqual(refused.code, 0)
+    assert.match(refused.stderr, /replicas of/)
+  })
+
+  test('a removed host is refused at every door at once', async () => {
+    await lab.must('vm', 'stop', 'demo')
+    await lab.must('vm', 'delete', 'demo')
+    await lab.until('its replicas are gone', async () => (await lab.run('host', 'remove', 'h2')).code === 0)
+    const { certificate, key, authorities } = trustFiles(lab.hostFolder('h2'))
+    for (const port of [2379, 2380, 8444]) {
+      const curl = [
+        'curl',
+        '-s',
+        '--http1.1',
+        '--max-time',
+        '5',
+        '--cert',
+        certificate,
+        '--key',
+        key,
+        '--cacert',
+        authorities,
+      ]
+      await lab.until(`port ${port} is closed to it`, async () => {
+        const knocked = await lab.run('lab', 'exec', 'h2', '--', ...curl, `https://10.77.0.1:${port}/version`)
+        return knocked.code !== 0
+      })
+    }
+    await lab.until('two are left', async () => (await online()).join() === 'h1,witness')
+  })
+})
