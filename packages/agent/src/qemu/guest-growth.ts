@@ -16,6 +16,7 @@ import type { QmpClient } from './qmp.ts'
 /** How long a guest may take over what it is given or asked for, before others have their turn; it goes on meanwhile. */
 const PATIENCE_MS = 4_000
 const LOOK_MS = 100
+const BALLOON_NUDGE_BYTES = 2 ** 20
 /** How often the guest is asked how much memory it has free. */
 const STATISTICS_SECONDS = 5
 
@@ -124,17 +125,29 @@ export class GuestGrowth {
     if (!added.ok) return added
     const left = leaveBytes === undefined ? launch.memoryBytes : leaveBytes - added.value
     const value = Math.min(launch.memoryBytes, Math.max(left, BALLOON_MIN_BYTES))
-    const asked = await monitor.value.execute('balloon', { value })
-    if (!asked.ok) return asked
-    const reached = await this.#watch(
-      () => this.#balloonActual(),
-      (actual) => actual === value,
-    )
+    const before = await this.#balloonActual()
+    let reached = before.ok ? await this.#askBalloon(monitor.value, value) : before
+    if (reached.ok && before.ok && reached.value === before.value && reached.value !== value) {
+      // A driver that was loaded after the guest was reset has an empty balloon. One that is to be empty it has not to
+      // change, and says nothing, while QEMU goes on telling what the driver before had taken. A little less makes it speak.
+      const nudged = await this.#askBalloon(monitor.value, value - BALLOON_NUDGE_BYTES)
+      reached = nudged.ok ? await this.#askBalloon(monitor.value, value) : nudged
+    }
     if (!reached.ok || reached.value === value) return reached.ok ? ok() : reached
     const leaves = mebibytes(reached.value + added.value)
     return notYet(
       `The balloon leaves the guest ${leaves} and is to leave it ${mebibytes(value + added.value)}`,
       'balloon',
+    )
+  }
+
+  /** Resolves to what the balloon leaves when it has followed, or when patience is at its end. */
+  async #askBalloon(monitor: QmpClient, value: number): Promise<Result<number>> {
+    const asked = await monitor.execute('balloon', { value })
+    if (!asked.ok) return asked
+    return this.#watch(
+      () => this.#balloonActual(),
+      (actual) => actual === value,
     )
   }
 
