@@ -1,6 +1,7 @@
 /** The client's way to an agent from Node: a unix socket, HTTPS or HTTP, bodies streamed both ways. */
 import { request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
+import { hostname } from 'node:os'
 import { pipeline } from 'node:stream/promises'
 import type { ApiTarget, Transport, TransportRequest, TransportResponse } from '@stead/api/transport.ts'
 
@@ -14,7 +15,8 @@ function send(target: ApiTarget, options: TransportRequest): Promise<TransportRe
       ...placeOf(target),
       method: options.method,
       path: options.path,
-      headers: options.headers,
+      // Sessions are told apart by it.
+      headers: { 'user-agent': `stead on ${hostname()}`, ...options.headers },
       agent: false,
       ...(signal ? { signal } : {}),
     })

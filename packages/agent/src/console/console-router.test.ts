@@ -79,7 +79,7 @@ function cluster() {
   }
   const forbid = (name: string) => {
     permitted.delete(name)
-    for (const listener of listeners) listener(state)
+    for (const listener of listeners) listener({ ...state, permissions: new Map() })
   }
   grant(WEB, 'h2', 3)
   return {
