@@ -45,6 +45,10 @@ test('each replica of a disk counts, at the size that it is to have, but not one
   put(state.volumes, 'v1' as VolumeId, volume('v1', 'gone', { project: 'shop', growTo: 3 * GIB }))
   assert.equal(usageOf(state, 'shop').diskBytes, 6 * GIB)
   const move = { to: 'h3', from: 'h1', since: 0 }
+  const incoming = { host: 'h1', pool: 'q', state: 'syncing' }
+  const within = { to: 'h1', from: 'h1', incoming, since: 0 }
+  put(state.volumes, 'v1' as VolumeId, volume('v1', 'gone', { project: 'shop', move: within }))
+  assert.equal(usageOf(state, 'shop').diskBytes, 2 * GIB)
   const replicas = ['h1', 'h2', 'h3'].map((host) => ({ host, pool: 'p', state: 'in-sync' }))
   put(state.volumes, 'v1' as VolumeId, volume('v1', 'gone', { project: 'shop', replicas, move }))
   assert.equal(usageOf(state, 'shop').diskBytes, 2 * GIB)

@@ -79,8 +79,10 @@ export function quotaBreaches(quota: ProjectQuota, before: ProjectUsage, after: 
 
 /** All replicas count; one that only takes another's place does not. */
 function diskBytes({ replicas, move, sizeBytes, growTo = sizeBytes }: Volume): number {
-  const passing = move?.to !== undefined && move.from !== undefined && move.leaving === undefined ? 1 : 0
-  return (replicas.length - passing) * Math.max(sizeBytes, growTo)
+  const { to, from, leaving, incoming } = move ?? {}
+  // From pool to pool of one host the new one is none of `replicas` until the old one has left.
+  const isBoth = to !== undefined && from !== undefined && leaving === undefined && incoming === undefined
+  return (replicas.length - (isBoth ? 1 : 0)) * Math.max(sizeBytes, growTo)
 }
 
 function addressesOf({ nics }: Guest): number {
