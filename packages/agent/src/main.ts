@@ -45,6 +45,7 @@ import { HostAdmission } from './membership/host-admission.ts'
 import { membershipWork } from './membership/membership-work.ts'
 import { keepHouse } from './housekeeping.ts'
 import { startApiServer, type ApiServerOptions } from './http/api-server.ts'
+import { webFiles } from './http/web-files.ts'
 import { startInternalServer } from './http/internal-server.ts'
 import { keepPublicApi } from './http/public-api.ts'
 import { webAuthority } from './http/web-certificate.ts'
@@ -285,6 +286,7 @@ async function main(configPath: string | undefined): Promise<void> {
     log,
     token: config.apiToken,
     connectConsole: (request) => consoles.connect(request),
+    web: webFiles(),
   }
   const api = await startApiServer({ ...serving, listen: [{ unix: join(config.stateDir, 'agent.sock') }] })
   work.push(keepPublicApi(config, serving, clock, signal))

@@ -1,5 +1,4 @@
 /** The API's back end for tests: on records that a `ClusterFixture` holds, in a store of memory, without any daemon. */
-import type { TestContext } from 'node:test'
 import { recordDecoder } from '@stead/api/records.ts'
 import { ALL_ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { ResponseOf } from '@stead/api/endpoint.ts'
@@ -58,6 +57,11 @@ const silent: Log = { debug() {}, info() {}, warn() {}, error() {}, with: () => 
 const ROOT: Principal = { kind: 'root', host: 'h1' }
 
 const noAgent = async () => fail<never>(failure('no_guest_agent', 'none'))
+/** A test, or whatever else has an end. */
+export interface EndsLater {
+  after(run: () => void | Promise<void>): void
+}
+
 const notHere = () => fail<never>(failure('conflict', 'no guest of this fixture has a console'))
 
 /** The host of the fixture lets nobody in. */
@@ -76,7 +80,8 @@ export class TestBackend {
   }
   readonly auditChain: ClusterAudit
   readonly audit: AuditWriter
-  readonly #cluster: ClusterFixture
+  readonly log = silent
+  readonly #cluster: Pick<ClusterFixture, 'verdicts'>
   readonly #history: History
   /** What hosts answer who are to dump a container. */
   dumpContainer: BackendContext['dumpContainer'] = async () => fail(failure('not_found', 'no container'))
@@ -88,7 +93,7 @@ export class TestBackend {
 
   private constructor(
     self: HostId,
-    cluster: ClusterFixture,
+    cluster: Pick<ClusterFixture, 'verdicts'>,
     server: MemoryStoreServer,
     store: Store,
     mirror: ClusterMirror,
@@ -156,7 +161,7 @@ export class TestBackend {
     this.guarded = auditedBackend(guarded, { mirror, audit })
   }
 
-  static async start(context: TestContext, cluster: ClusterFixture, clock: Clock = realClock): Promise<TestBackend> {
+  static async start(context: EndsLater, cluster: ClusterFixture, clock: Clock = realClock): Promise<TestBackend> {
     const server = new MemoryStoreServer(realClock)
     const store = server.client()
     await store.transact({
@@ -176,14 +181,24 @@ export class TestBackend {
   }
 
   /** The back end of another host of the same cluster. */
-  onHost(context: TestContext, self: string, clock: Clock = realClock): Promise<TestBackend> {
+  onHost(context: EndsLater, self: string, clock: Clock = realClock): Promise<TestBackend> {
     return TestBackend.#on(self as HostId, context, this.#cluster, this.server, clock)
+  }
+
+  /** The back end of a host of a cluster whose records are there already. */
+  static over(
+    context: EndsLater,
+    self: string,
+    server: MemoryStoreServer,
+    cluster: Pick<ClusterFixture, 'verdicts'>,
+  ): Promise<TestBackend> {
+    return TestBackend.#on(self as HostId, context, cluster, server, realClock)
   }
 
   static async #on(
     self: HostId,
-    context: TestContext,
-    cluster: ClusterFixture,
+    context: EndsLater,
+    cluster: Pick<ClusterFixture, 'verdicts'>,
     server: MemoryStoreServer,
     clock: Clock,
   ) {

@@ -32,6 +32,7 @@ import { jsonOf } from './kept-json.ts'
 import { failureOfThrown, sendProblem, sendProtocolProblem } from './problem-reply.ts'
 import { serveWebSockets, type ConnectConsole } from './websocket-server.ts'
 import { byteStream, eventStream, isAsyncIterable } from './streamed-reply.ts'
+import { isWebPath, type WebFiles } from './web-files.ts'
 
 /** PEM, the leaf first. */
 export interface ServerCertificate {
@@ -54,6 +55,8 @@ export interface ApiServerOptions extends Identification {
   readonly uploadBytesMax?: number
   /** Absent: no WebSocket is accepted. */
   readonly connectConsole?: ConnectConsole
+  /** Answers what is not the API's; absent: nothing does. */
+  readonly web?: WebFiles
 }
 
 export interface ApiServer {
@@ -157,6 +160,7 @@ function buildServer(options: ApiServerOptions, address: ListenAddress, closing:
   const principals = new WeakMap<FastifyRequest, Principal>()
   const admit = admission(options, via, limits)
   server.addHook('onRequest', async (request, reply) => {
+    if (options.web && isWebPath(request)) return
     const found = await admit(request)
     if (!found.ok) return sendProblem(reply, found.error)
     principals.set(request, found.value)
@@ -172,14 +176,15 @@ function buildServer(options: ApiServerOptions, address: ListenAddress, closing:
       failure('internal', 'The agent failed while handling the request', { hint: "See the agent's log." }),
     )
   })
-  server.setNotFoundHandler((request, reply) =>
-    sendProblem(
+  server.setNotFoundHandler((request, reply) => {
+    if (options.web && isWebPath(request)) return options.web(request, reply)
+    return sendProblem(
       reply,
       failure('not_found', `There is no ${request.method} ${request.url.split('?')[0]}`, {
         hint: 'GET /v1/openapi.json lists what there is.',
       }),
-    ),
-  )
+    )
+  })
 
   const backend: Readonly<Record<string, Handler>> = {
     ...(options.backend as unknown as Record<string, Handler>),
