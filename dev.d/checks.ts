@@ -2,9 +2,10 @@
 import { runProgram } from './run-program.ts'
 
 export async function runChecks(): Promise<number> {
-  // All three run even when the first complains: one call shows everything that is wrong.
+  // All of them run even when the first complains: one call shows everything that is wrong.
   const codes = [
     await runProgram('tsc', ['-p', 'tsconfig.json']),
+    await runProgram('tsc', ['-p', 'packages/web/tsconfig.json']),
     await runProgram('oxlint', ['--type-aware', '--deny-warnings']),
     await runProgram('oxfmt', ['--check']),
   ]

@@ -40,6 +40,7 @@ const PACKAGES: readonly DebianPackage[] = [
   { name: 'mtools', reason: "fills the Debian image's EFI system partition" },
   { name: 'btrfs-progs', reason: 'tests snapshots on a file system that shares blocks between files' },
   { name: 'e2fsprogs', reason: "file systems of containers, their templates, and the Debian image's" },
+  { name: 'chromium', reason: 'tests the web interface as people use it' },
   { name: 'gcc', reason: 'compiles the small C helpers' },
   { name: 'libc6-dev', reason: 'compiles the small C helpers' },
   { name: 'libfuse3-dev', reason: 'the library that stead-disk is linked with' },

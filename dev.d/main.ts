@@ -23,6 +23,7 @@ const USAGE = `Usage: ./dev COMMAND
   sim import FILE... [--sizes FILE] [--out FILE]
                                          a cluster file of a Pacemaker CIB or of Proxmox VE's HA files
   image debian                           build the Debian guest image of tests and the lab; prints where it is
+  web [build]                            serve the web interface on a simulated cluster; or build it for agents
   check                                  types, lint rules and format
   fix                                    format, and mend what the linter can mend
 `
@@ -94,6 +95,16 @@ async function main(args: readonly string[]): Promise<number> {
       if (positionals.length !== 1 || positionals[0] !== 'debian') throw new DevFailure('image what? One of: debian')
       await setup()
       return (await import('./image.ts')).buildDebian()
+    }
+    case 'web': {
+      const { positionals } = parseArgs({ args: rest, options: {}, allowPositionals: true })
+      if (positionals.length > 1 || (positionals[0] ?? 'build') !== 'build')
+        throw new DevFailure('web what? One of: build')
+      await setup()
+      const { buildWeb, serveWeb } = await import('./web.ts')
+      if (positionals.length === 0) return serveWeb()
+      await buildWeb()
+      return 0
     }
     case 'check':
       await setup()

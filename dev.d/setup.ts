@@ -3,11 +3,17 @@ import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { installDebianPackages, missingDebianPackages } from './debian-packages.ts'
+import { buildWebIfChanged } from './web.ts'
 import { DevFailure, ROOT, mustRun, outputOf } from './run-program.ts'
 
 const STAMP = join(ROOT, '.cache', 'setup.sha256')
 
 export async function setup(): Promise<void> {
+  await installAndBuild()
+  await buildWebIfChanged()
+}
+
+async function installAndBuild(): Promise<void> {
   const missing = missingDebianPackages()
   const inputs = inputsHash()
   if (missing.length === 0 && existsSync(STAMP) && readFileSync(STAMP, 'utf8') === inputs && resultsExist()) return

@@ -13,7 +13,7 @@ import { EVENT_KINDS } from '@stead/core/model/event.ts'
 import { labCommand } from '@stead/lab/lab-commands.ts'
 
 const ROOT = join(import.meta.dirname, '..')
-const CODE = ['packages/*/src/**/*.ts', 'test/**/*.ts', 'dev.d/**/*.ts', 'bin/*.ts']
+const CODE = ['packages/*/src/**/*.{ts,tsx}', 'test/**/*.ts', 'dev.d/**/*.ts', 'bin/*.ts']
 
 /** As docs/internals/architecture.md draws it. Every package may import itself and what its package.json names. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
@@ -23,6 +23,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   agent: ['core', 'api'],
   cli: ['core', 'api'],
   lab: ['core', 'api', 'cli', 'agent'],
+  web: ['core', 'api'],
 }
 
 const LINES_MAX = 400
@@ -66,6 +67,7 @@ const ENTRY_POINTS = new Set([
   'packages/agent/src/images/full-disk-fixture.ts',
   'packages/lab/src/forwarder-main.ts',
   'packages/lab/src/tour-main.ts',
+  'packages/web/src/main.tsx',
 ])
 
 const BANNED_NAMES = /^(utils?|helpers?|common|misc|managers?|index)\./

@@ -1,0 +1,89 @@
+/** What happened in the cluster, the newest first. */
+import { TextInput } from '@mantine/core'
+import { useMemo, useState } from 'react'
+import type { ClusterEvent } from '@stead/core/model/event.ts'
+import { useLanguage, useText } from '../i18n/texts.ts'
+import { useLive } from '../live/use-live.ts'
+import { momentText } from '../parts/figures.ts'
+import { Icon } from '../parts/icon.tsx'
+import { Empty, Page, PageHead } from '../parts/page.tsx'
+import { StateDot } from '../parts/state-badge.tsx'
+import { DataTable, type TableColumn } from '../table/data-table.tsx'
+import { filtered } from '../table/row-order.ts'
+import classes from './events-page.module.css'
+import { eventTone } from './event-tone.ts'
+
+export function EventsPage() {
+  const t = useText()
+  const language = useLanguage()
+  const events = useLive((state) => state.events)
+  const [query, setQuery] = useState('')
+  const rows = useMemo(
+    () =>
+      filtered(
+        events.toReversed(),
+        query,
+        ({ kind, subject, message, host }) => `${kind} ${subject} ${message} ${host}`,
+      ),
+    [events, query],
+  )
+  const columns = useMemo(
+    (): readonly TableColumn<ClusterEvent>[] => [
+      {
+        id: 'time',
+        title: t('column.time'),
+        width: 'minmax(150px, .9fr)',
+        wideOnly: true,
+        value: ({ time }) => time,
+        cell: ({ time }) => momentText(time, language),
+      },
+      {
+        id: 'kind',
+        title: t('column.event'),
+        width: 'minmax(150px, .9fr)',
+        value: ({ kind }) => kind,
+        cell: ({ kind }) => (
+          <span className={classes.kind}>
+            <StateDot tone={eventTone(kind)} /> {kind}
+          </span>
+        ),
+      },
+      {
+        id: 'message',
+        title: t('column.message'),
+        width: 'minmax(140px, 3fr)',
+        value: ({ message }) => message,
+        cell: ({ message }) => <span title={message}>{message}</span>,
+      },
+      {
+        id: 'host',
+        title: t('column.reporter'),
+        width: '90px',
+        wideOnly: true,
+        value: ({ host }) => host,
+        cell: ({ host }) => host,
+      },
+    ],
+    [t, language],
+  )
+  return (
+    <Page>
+      <PageHead icon="event" title={t('nav.events')} />
+      <TextInput
+        className={classes.filter}
+        leftSection={<Icon name="search" size={15} />}
+        placeholder={t('events.filter')}
+        aria-label={t('events.filter')}
+        value={query}
+        onChange={(event) => setQuery(event.currentTarget.value)}
+      />
+      <DataTable
+        label={t('nav.events')}
+        rows={rows}
+        idOf={({ id }) => id}
+        columns={columns}
+        empty={<Empty icon="event" title={t('events.none')} />}
+      />
+    </Page>
+  )
+}

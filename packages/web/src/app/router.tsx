@@ -1,0 +1,65 @@
+/** Which page stands at which address. */
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from '@tanstack/react-router'
+import { OverviewPage } from '../cluster/overview-page.tsx'
+import { Frame } from '../frame/frame.tsx'
+import { NotFoundPage } from './not-found-page.tsx'
+
+const root = createRootRoute({ component: Frame, notFoundComponent: NotFoundPage })
+const getParentRoute = () => root
+
+const routeTree = root.addChildren([
+  createRoute({ getParentRoute, path: '/', component: OverviewPage }),
+  createRoute({
+    getParentRoute,
+    path: '/guests',
+    component: lazyRouteComponent(() => import('../guests/guests-page.tsx'), 'GuestsPage'),
+  }),
+  createRoute({
+    getParentRoute,
+    path: '/guests/$guest',
+    component: lazyRouteComponent(() => import('../guests/guest-page.tsx'), 'GuestPage'),
+  }),
+  createRoute({
+    getParentRoute,
+    path: '/hosts',
+    component: lazyRouteComponent(() => import('../hosts/hosts-page.tsx'), 'HostsPage'),
+  }),
+  createRoute({
+    getParentRoute,
+    path: '/hosts/$host',
+    component: lazyRouteComponent(() => import('../hosts/host-page.tsx'), 'HostPage'),
+  }),
+  createRoute({
+    getParentRoute,
+    path: '/volumes',
+    component: lazyRouteComponent(() => import('../storage/volumes-page.tsx'), 'VolumesPage'),
+  }),
+  createRoute({
+    getParentRoute,
+    path: '/operations',
+    component: lazyRouteComponent(() => import('../activity/operations-page.tsx'), 'OperationsPage'),
+  }),
+  createRoute({
+    getParentRoute,
+    path: '/events',
+    component: lazyRouteComponent(() => import('../activity/events-page.tsx'), 'EventsPage'),
+  }),
+  createRoute({
+    getParentRoute,
+    path: '/create/machine',
+    component: lazyRouteComponent(() => import('../guests/create-page.tsx'), 'CreateMachinePage'),
+  }),
+  createRoute({
+    getParentRoute,
+    path: '/create/container',
+    component: lazyRouteComponent(() => import('../guests/create-page.tsx'), 'CreateContainerPage'),
+  }),
+])
+
+export const router = createRouter({ routeTree, defaultPreload: 'intent', scrollRestoration: false })
+
+declare module '@tanstack/react-router' {
+  interface Register {
+    router: typeof router
+  }
+}

@@ -1,0 +1,170 @@
+/** The whole cluster in words: is everything protected, what is at risk right now, what would each failure do. */
+import { Loader } from '@mantine/core'
+import { useQuery } from '@tanstack/react-query'
+import { Link } from '@tanstack/react-router'
+import { useMemo } from 'react'
+import { ENDPOINTS } from '@stead/api/endpoints.ts'
+import type { ForesightView } from '@stead/api/foresight-view.ts'
+import { EventList } from '../activity/event-list.tsx'
+import { HostCard } from '../hosts/hosts-page.tsx'
+import hostClasses from '../hosts/hosts-page.module.css'
+import { useLanguage, useText } from '../i18n/texts.ts'
+import { useGuests, useHosts, useLive } from '../live/use-live.ts'
+import { FailureAlert } from '../parts/failure-alert.tsx'
+import { durationText } from '../parts/figures.ts'
+import { Icon } from '../parts/icon.tsx'
+import { LoadingRows } from '../parts/loading-rows.tsx'
+import { Page, Panel, Panels } from '../parts/page.tsx'
+import { StateDot } from '../parts/state-badge.tsx'
+import { useSession } from '../session/session-context.ts'
+import { healthOf, type HealthLine } from './cluster-health.ts'
+import classes from './overview-page.module.css'
+
+const EVENTS_SHOWN = 8
+const NAMES_SHOWN = 6
+const HEADLINE_ICONS = { good: 'shield', warn: 'warning', bad: 'warning' } as const
+
+export function OverviewPage() {
+  const t = useText()
+  const cluster = useLive((state) => state.cluster)
+  const guests = useGuests()
+  const hosts = useHosts()
+  const events = useLive((state) => state.events)
+  const health = useMemo(() => healthOf(guests, hosts), [guests, hosts])
+  if (!cluster) {
+    return (
+      <Page>
+        <LoadingRows />
+      </Page>
+    )
+  }
+  return (
+    <Page>
+      <section className={classes.hero} data-tone={health.headline} aria-label={t('overview.state')}>
+        <span className={classes.heroIcon}>
+          <Icon name={HEADLINE_ICONS[health.headline]} size={30} />
+        </span>
+        <div className={classes.heroText}>
+          <h1 className={classes.headline}>{t(`overview.headline.${health.headline}`)}</h1>
+          <p className={classes.sub}>
+            {t('overview.counts', {
+              running: cluster.guests.running,
+              guests: cluster.guests.total,
+              online: cluster.hosts.online,
+              hosts: cluster.hosts.total,
+            })}
+          </p>
+          {health.lines.length === 0 ? null : (
+            <ul className={classes.lines}>
+              {health.lines.map((line) => (
+                <HealthSentence key={line.text} line={line} />
+              ))}
+            </ul>
+          )}
+        </div>
+      </section>
+      <section aria-label={t('nav.hosts')}>
+        <div className={hostClasses.cards}>
+          {hosts.map((host) => (
+            <HostCard key={host.name} host={host} />
+          ))}
+        </div>
+      </section>
+      <Panels>
+        <Panel title={t('overview.ifFails')}>
+          <SingleFailures />
+        </Panel>
+        <Panel title={t('overview.lately')} aside={<Link to="/events">{t('overview.allEvents')}</Link>}>
+          <EventList events={events.slice(-EVENTS_SHOWN)} />
+        </Panel>
+      </Panels>
+    </Page>
+  )
+}
+
+function HealthSentence({ line }: { line: HealthLine }) {
+  const t = useText()
+  const shown = line.names.slice(0, NAMES_SHOWN)
+  return (
+    <li className={classes.line}>
+      <StateDot tone={line.tone} />
+      <span>
+        {t(line.text, line.values)}{' '}
+        {shown.map((name, index) => (
+          <span key={name}>
+            {index === 0 ? '' : ', '}
+            {line.of === 'guests' ? (
+              <Link to="/guests/$guest" params={{ guest: name }}>
+                {name}
+              </Link>
+            ) : (
+              <Link to="/hosts/$host" params={{ host: name }}>
+                {name}
+              </Link>
+            )}
+          </span>
+        ))}
+        {line.names.length > shown.length
+          ? ` ${t('overview.andMore', { count: line.names.length - shown.length })}`
+          : ''}
+      </span>
+    </li>
+  )
+}
+
+/** What each single failure would do today. */
+function SingleFailures() {
+  const t = useText()
+  const { client } = useSession()
+  // Worked out anew when what could fail has changed, not with every beat of the cluster.
+  const stage = useHosts()
+    .map(({ name, state, guests }) => `${name}:${state}:${guests.length}`)
+    .join(' ')
+  const answer = useQuery({
+    queryKey: ['single-failures', stage],
+    queryFn: () => client.call(ENDPOINTS['foresight.single-failures']),
+    placeholderData: (before) => before,
+    staleTime: 60_000,
+  })
+  if (!answer.data) {
+    return (
+      <p className={classes.pending} role="status">
+        <Loader size="xs" /> {t('foresight.pending')}
+      </p>
+    )
+  }
+  if (!answer.data.ok) return <FailureAlert failure={answer.data.error} />
+  const { items } = answer.data.value
+  if (items.length === 0) return <p className={classes.pending}>{t('overview.nothingFails')}</p>
+  return (
+    <ul className={classes.failures}>
+      {items.map((view) => (
+        <FailureLine key={view.supposition} view={view} />
+      ))}
+    </ul>
+  )
+}
+
+function FailureLine({ view }: { view: ForesightView }) {
+  const t = useText()
+  const language = useLanguage()
+  const stays = view.guests.filter(({ downMs }) => downMs === null).length
+  const longest = Math.max(0, ...view.guests.map(({ downMs }) => downMs ?? 0))
+  const tone = !view.canDecide || stays > 0 || view.data.some(({ risk }) => risk === 'out-of-reach') ? 'bad' : 'good'
+  return (
+    <li className={classes.failure}>
+      <StateDot tone={tone} />
+      <div>
+        <div className={classes.supposition}>{view.supposition}</div>
+        <div className={classes.outcome}>{view.summary}</div>
+      </div>
+      <span className={classes.longest}>
+        {stays > 0
+          ? t('overview.stay', { count: stays })
+          : longest > 0
+            ? t('overview.longest', { time: durationText(longest, language) })
+            : t('foresight.noBreak')}
+      </span>
+    </li>
+  )
+}

@@ -1,0 +1,12 @@
+/** The pages that stand in the navigation, in its order. */
+import type { TextKey } from '../i18n/language.ts'
+import type { IconName } from '../parts/icon.tsx'
+
+export const NAV_PAGES = [
+  { to: '/', text: 'nav.overview', icon: 'overview' },
+  { to: '/guests', text: 'nav.guests', icon: 'vm' },
+  { to: '/hosts', text: 'nav.hosts', icon: 'host' },
+  { to: '/volumes', text: 'nav.volumes', icon: 'volume' },
+  { to: '/operations', text: 'nav.operations', icon: 'operation' },
+  { to: '/events', text: 'nav.events', icon: 'event' },
+] as const satisfies readonly { readonly to: string; readonly text: TextKey; readonly icon: IconName }[]

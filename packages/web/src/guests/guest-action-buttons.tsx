@@ -1,0 +1,68 @@
+/** The actions on guests as buttons: the common ones in the open, each refused one with its reason. */
+import { Button, Tooltip } from '@mantine/core'
+import { useState } from 'react'
+import type { GuestView } from '@stead/api/views.ts'
+import { useText } from '../i18n/texts.ts'
+import { Icon } from '../parts/icon.tsx'
+import { showFailure } from '../parts/toasts.tsx'
+import { useSession } from '../session/session-context.ts'
+import { ActionDialog, type AskedAction } from './action-dialog.tsx'
+import { ACTION_ICONS, GUEST_ACTIONS, obstacleTo, obstacleToAll, perform, type GuestAction } from './guest-actions.ts'
+
+const NO_CHOICE = { force: false, to: undefined, live: false, snapshotName: '', memory: false } as const
+
+export function GuestActionButtons({ guests, onDone }: { guests: readonly GuestView[]; onDone?: () => void }) {
+  const t = useText()
+  const { client } = useSession()
+  const [asked, setAsked] = useState<AskedAction>()
+
+  const ask = async (action: GuestAction) => {
+    const able = guests.filter((guest) => obstacleTo(action, guest) === undefined)
+    if (action !== 'start') return setAsked({ action, guests: able })
+    // Starting harms nothing that could be shown beforehand.
+    for (const guest of able) {
+      const started = await perform(client, 'start', guest.name, NO_CHOICE)
+      if (!started.ok) showFailure(started.error)
+    }
+    onDone?.()
+  }
+
+  return (
+    <>
+      {GUEST_ACTIONS.filter((action) => action !== 'move' || guests.length === 1).map((action) => {
+        const obstacle = obstacleToAll(action, guests)
+        return (
+          <Tooltip
+            key={action}
+            label={obstacle ? t(obstacle) : ''}
+            disabled={obstacle === undefined}
+            multiline
+            maw={280}
+          >
+            <Button
+              size="xs"
+              variant={action === 'start' && obstacle === undefined ? 'filled' : 'default'}
+              leftSection={<Icon name={ACTION_ICONS[action]} size={15} />}
+              // Not `disabled`: the reason must be reached by the keyboard as well.
+              data-disabled={obstacle !== undefined || undefined}
+              aria-disabled={obstacle !== undefined}
+              aria-description={obstacle ? t(obstacle) : undefined}
+              onClick={() => (obstacle === undefined ? void ask(action) : undefined)}
+            >
+              {t(`action.${action}`)}
+            </Button>
+          </Tooltip>
+        )
+      })}
+      {asked ? (
+        <ActionDialog
+          asked={asked}
+          onClose={() => {
+            setAsked(undefined)
+            onDone?.()
+          }}
+        />
+      ) : null}
+    </>
+  )
+}

@@ -1,0 +1,92 @@
+/** One guest: what it is, where its data are, what happened to it and why. */
+import { Button, Tabs } from '@mantine/core'
+import { Link, useNavigate, useParams } from '@tanstack/react-router'
+import { lazy, Suspense, useState } from 'react'
+import type { TextKey } from '../i18n/language.ts'
+import { useText } from '../i18n/texts.ts'
+import { useGuest, useLive } from '../live/use-live.ts'
+import { LoadingRows } from '../parts/loading-rows.tsx'
+import { Empty, Page, PageHead } from '../parts/page.tsx'
+import { ProtectionBadge, StateBadge } from '../parts/state-badge.tsx'
+import { GuestActionButtons } from './guest-action-buttons.tsx'
+import { GuestSummary } from './guest-summary.tsx'
+
+const GuestDisks = lazy(async () => ({ default: (await import('./guest-disks.tsx')).GuestDisks }))
+const GuestHardware = lazy(async () => ({ default: (await import('./guest-hardware.tsx')).GuestHardware }))
+const GuestSnapshots = lazy(async () => ({ default: (await import('./guest-snapshots.tsx')).GuestSnapshots }))
+const GuestOptions = lazy(async () => ({ default: (await import('./guest-options.tsx')).GuestOptions }))
+const GuestHistory = lazy(async () => ({ default: (await import('./guest-history.tsx')).GuestHistory }))
+const GuestExplanation = lazy(async () => ({ default: (await import('./guest-explanation.tsx')).GuestExplanation }))
+
+const TABS = {
+  summary: { text: 'tab.summary', Content: GuestSummary },
+  hardware: { text: 'tab.hardware', Content: GuestHardware },
+  disks: { text: 'tab.disks', Content: GuestDisks },
+  snapshots: { text: 'tab.snapshots', Content: GuestSnapshots },
+  options: { text: 'tab.options', Content: GuestOptions },
+  history: { text: 'tab.history', Content: GuestHistory },
+  explanation: { text: 'tab.explanation', Content: GuestExplanation },
+} as const satisfies Record<string, { text: TextKey; Content: unknown }>
+type TabName = keyof typeof TABS
+
+export function GuestPage() {
+  const { guest: name } = useParams({ from: '/guests/$guest' })
+  const t = useText()
+  const navigate = useNavigate()
+  const guest = useGuest(name)
+  const isKnown = useLive((state) => state.cluster !== undefined)
+  const [tab, setTab] = useState<TabName>('summary')
+  if (!guest) {
+    return (
+      <Page>
+        {isKnown ? (
+          <Empty isPage icon="vm" title={t('guest.none', { name })} text={t('guest.noneText')}>
+            <Button onClick={() => void navigate({ to: '/guests' })}>{t('nav.guests')}</Button>
+          </Empty>
+        ) : (
+          <LoadingRows />
+        )}
+      </Page>
+    )
+  }
+  return (
+    <Page>
+      <PageHead
+        icon={guest.kind}
+        kind={t(guest.kind === 'vm' ? 'guest.machine' : 'guest.container')}
+        title={guest.name}
+        badges={
+          <>
+            <StateBadge state={guest.state} />
+            <ProtectionBadge protection={guest.protection} />
+            {guest.host === null ? null : (
+              <Link to="/hosts/$host" params={{ host: guest.host }}>
+                {guest.host}
+              </Link>
+            )}
+          </>
+        }
+        actions={<GuestActionButtons guests={[guest]} />}
+      />
+      <Tabs value={tab} onChange={(value) => setTab((value ?? 'summary') as TabName)} keepMounted={false}>
+        <Tabs.List mb="md">
+          {(Object.keys(TABS) as TabName[]).map((one) => (
+            <Tabs.Tab key={one} value={one}>
+              {t(TABS[one].text)}
+            </Tabs.Tab>
+          ))}
+        </Tabs.List>
+        {(Object.keys(TABS) as TabName[]).map((one) => {
+          const { Content } = TABS[one]
+          return (
+            <Tabs.Panel key={one} value={one}>
+              <Suspense fallback={<LoadingRows />}>
+                <Content guest={guest} />
+              </Suspense>
+            </Tabs.Panel>
+          )
+        })}
+      </Tabs>
+    </Page>
+  )
+}

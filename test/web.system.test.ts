@@ -1,0 +1,204 @@
+/** The web interface in a real browser, against the real API of a simulated cluster. */
+import assert from 'node:assert/strict'
+import { after, before, suite, test } from 'node:test'
+import {
+  addShownGuests,
+  startSimulatedCluster,
+  type SimulatedCluster,
+} from '@stead/agent/backend/simulated-cluster-fixture.ts'
+import { webFiles } from '@stead/agent/http/web-files.ts'
+import { TestBrowser } from './support/browser.ts'
+
+const TOKEN = 'test-token'
+
+suite('the web interface', { timeout: 240_000 }, () => {
+  const ends: (() => void | Promise<void>)[] = []
+  let cluster: SimulatedCluster
+  let browser: TestBrowser
+
+  before(async () => {
+    cluster = await startSimulatedCluster({ after: (end) => void ends.push(end) }, { token: TOKEN, web: webFiles() })
+    await addShownGuests(cluster)
+    browser = await TestBrowser.open(cluster.url)
+    ends.push(() => browser.close())
+  })
+  after(async () => {
+    for (const end of ends.toReversed()) await end()
+  })
+
+  const { open, row } = {
+    open: async (path: string, sees: string | RegExp) => {
+      await browser.page.goto(path)
+      await browser.see(sees)
+    },
+    row: (name: string) => browser.page.getByRole('row').filter({ hasText: name }),
+  }
+
+  test('asks who is there, refuses a wrong token, and opens the cluster with the right one', async () => {
+    browser.expect(/401/)
+    await open('/', 'Sign in to Stead')
+    await browser.page.getByLabel('Token').first().fill('wrong')
+    await browser.press('Sign in')
+    await browser.page.getByRole('alert').first().waitFor()
+    await browser.check('sign in')
+    await browser.picture('sign-in')
+    await browser.page.getByLabel('Token').first().fill(TOKEN)
+    await browser.press('Sign in')
+    await browser.see('Everything runs, but not everything is protected')
+    browser.expect(undefined)
+  })
+
+  test('every page can be used by everybody, in light and dark', async () => {
+    await open('/', 'h1 loses its power')
+    await browser.check('overview')
+    await browser.picture('overview')
+    const pages = [
+      ['/guests', 'ci-runner-2', 'guests'],
+      ['/guests/orders-db', 'Where it is', 'guest'],
+      ['/hosts', 'It votes', 'hosts'],
+      ['/hosts/h1', 'How full it is', 'host'],
+      ['/volumes', 'legacy-erp', 'volumes'],
+      ['/operations', 'vm.create', 'operations'],
+      ['/events', 'guest.started', 'events'],
+      ['/create/machine', 'Where it would go', 'create-machine'],
+      ['/create/container', 'Where it would go', 'create-container'],
+      ['/nowhere', 'There is no such page', 'no-such-page'],
+    ] as const
+    for (const [path, text, name] of pages) {
+      await open(path, text)
+      await browser.check(path)
+      if (name !== 'no-such-page') await browser.picture(name)
+    }
+    await browser.page.emulateMedia({ colorScheme: 'dark' })
+    await open('/guests', 'ci-runner-2')
+    await browser.check('guests, dark')
+    await open('/', 'h1 loses its power')
+    await browser.check('overview, dark')
+    await browser.picture('overview-dark')
+    await browser.page.emulateMedia({ colorScheme: 'light' })
+  })
+
+  test('a guest shows its hardware, disks, snapshots, options, history and why it is where it is', async () => {
+    await open('/guests/orders-db', 'Where it is')
+    const tabs = [
+      ['Hardware', 'Can be moved live'],
+      ['Disks', 'in sync'],
+      ['Snapshots', 'No snapshots'],
+      ['Options', 'The cluster keeps it'],
+      ['History', /orders-db runs on/],
+      ['Why', 'Which hosts were thought of'],
+    ] as const
+    for (const [tab, text] of tabs) {
+      await browser.page.getByRole('tab', { name: tab }).click()
+      await browser.see(text)
+      await browser.check(tab)
+    }
+    await browser.picture('guest-why')
+  })
+
+  test('finds everything with the keyboard', async () => {
+    await open('/guests', 'ci-runner-2')
+    await browser.page.keyboard.press('Control+k')
+    await browser.page.getByRole('combobox', { name: 'Search everything' }).fill('production web')
+    await browser.page.getByRole('option', { name: /web-2/ }).waitFor()
+    await browser.check('palette')
+    await browser.picture('palette')
+    await browser.page.keyboard.press('ArrowDown')
+    await browser.page.keyboard.press('Enter')
+    await browser.page.waitForURL('**/guests/web-2')
+  })
+
+  test('stops a guest after saying what that does, and starts it again', async () => {
+    await open('/guests/git', 'Where it is')
+    const start = browser.page.getByRole('button', { name: 'Start', exact: true })
+    assert.equal(await start.getAttribute('aria-disabled'), 'true')
+    assert.equal(await start.getAttribute('aria-description'), 'It runs, or is about to')
+    await browser.press('Stop')
+    await browser.see('What this would do')
+    await browser.check('stop')
+    await browser.picture('guest-stop')
+    await browser.page.getByRole('dialog').getByRole('button', { name: 'Stop', exact: true }).click()
+    await browser.page.getByRole('main').getByText('stopped').first().waitFor()
+    await browser.press('Start')
+    await browser.page.getByRole('main').getByText('running').first().waitFor()
+  })
+
+  test('makes a machine, having said where it would go; deletes it only by its name', async () => {
+    await open('/create/machine', 'Where it would go')
+    await browser.press('Create')
+    await open('/create/machine', 'Where it would go')
+    await browser.page.getByLabel('Name').fill('Not a name')
+    await browser.see('must be a DNS label')
+    await browser.page.getByLabel('Name').fill('wiki')
+    await browser.page
+      .getByText(/memory free/)
+      .first()
+      .waitFor()
+    await browser.check('create, filled in')
+    await browser.picture('create-filled-in')
+    await browser.page.getByRole('main').getByRole('button', { name: 'Create', exact: true }).click()
+    await browser.page.waitForURL('**/guests/wiki')
+    await browser.page.getByRole('main').getByText('running').first().waitFor()
+
+    await browser.press('Delete')
+    const dialog = browser.page.getByRole('dialog')
+    const confirm = dialog.getByRole('button', { name: 'Delete', exact: true })
+    await dialog.getByText('What this would do').waitFor()
+    assert.equal(await confirm.isDisabled(), true)
+    await dialog.getByLabel(/type wiki/).fill('wiki')
+    await browser.check('delete')
+    await browser.picture('guest-delete')
+    await confirm.click()
+    await browser.see('There is no guest wiki')
+  })
+
+  test('acts on several guests that were chosen from the sorted and filtered table', async () => {
+    await open('/guests', 'ci-runner-2')
+    await browser.page.getByRole('columnheader', { name: 'Memory' }).getByRole('button').click()
+    await browser.page.getByLabel('Filter by name').fill('development')
+    await row('orders-db').waitFor({ state: 'detached' })
+    await browser.page.getByLabel('Choose ci-runner-2').check()
+    await browser.page.getByLabel('Choose scratch').check()
+    await browser.see('2 chosen')
+    await browser.check('guests, chosen')
+    await browser.press('Start')
+    await row('ci-runner-2').getByText('running').waitFor()
+    await row('scratch').getByText('running').waitFor()
+  })
+
+  test('speaks French and Polish, and stays usable on a phone', async () => {
+    await open('/', 'h1 loses its power')
+    for (const [language, text] of [
+      ['Polski', 'Wszystko działa, ale nie wszystko jest chronione'],
+      ['Français', 'Tout tourne, mais tout n’est pas protégé'],
+      ['English', 'Everything runs, but not everything is protected'],
+    ] as const) {
+      await browser.page.getByRole('banner').getByRole('button').last().click()
+      await browser.page.getByRole('menuitem', { name: language }).click()
+      await browser.see(text.replace('’', "'"))
+    }
+    await browser.page.setViewportSize({ width: 390, height: 800 })
+    await open('/guests', 'ci-runner-2')
+    await browser.check('guests on a phone')
+    await browser.picture('phone-guests')
+    await browser.press('Open the menu')
+    await browser.page.getByRole('navigation').getByText('Overview').click()
+    await browser.see('Everything runs, but not everything is protected')
+    await browser.check('overview on a phone')
+    await browser.picture('phone-overview')
+    await browser.page.setViewportSize({ width: 1360, height: 850 })
+  })
+
+  test('shows a host that dies and its guests that return elsewhere, without being asked to', async () => {
+    await open('/', 'h1 loses its power')
+    const lost = cluster.world.hostIds.find((id) => [...cluster.world.host(id).processes].length > 0)
+    assert.ok(lost)
+    cluster.world.host(lost).powerOff()
+    await browser.see('One host is lost')
+    await browser.see(/recover|restarted|runs on/)
+    await browser.check('a host is lost')
+    await browser.picture('failover')
+    cluster.world.host(lost).powerOn()
+    await browser.page.getByText('One host is lost').waitFor({ state: 'detached' })
+  })
+})
