@@ -33,7 +33,10 @@ export function sendProtocolProblem(error: NodeJS.ErrnoException, socket: Socket
     `content-length: ${Buffer.byteLength(body)}`,
     'connection: close',
   ]
-  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
+  // Of an answer to HEAD only the head is sent.
+  const { rawPacket } = error as { rawPacket?: Buffer }
+  const isHead = rawPacket?.subarray(0, 5).toString('latin1') === 'HEAD '
+  socket.end(`${head.join('\r\n')}\r\n\r\n${isHead ? '' : body}`)
 }
 
 /** What fastify or a handler threw. Undefined: a programmer error, to be logged and answered as `internal`. */
