@@ -14,7 +14,7 @@ export const CONTAINER_TARGET = {
   neighbourRatio: 0.8,
 }
 
-export function containerSection({ lifecycle, crowd, disk, neighbours }: ContainerReport): string {
+export function containerSection({ loadBefore, lifecycle, crowd, disk, neighbours }: ContainerReport): string {
   const { createMs, execMs, stopMs, moveMs } = lifecycle
   const worst = Math.min(
     ...neighbours.flatMap(({ processor, disk: itsDisk, network }) => [processor, itsDisk, network]),
@@ -26,6 +26,12 @@ export function containerSection({ lifecycle, crowd, disk, neighbours }: Contain
     '',
     'The same BusyBox root, 64 MiB of memory, 50 processes and one network card each, asked for over each API’s unix socket and timed until init runs, in turns, so that whatever else the machine did met all alike. Incus is 6.0 of Debian’s backports in namespaces of its own, one server, its pool a folder, which has neither a size limit for a root nor a copy elsewhere. Stead’s runs in a lab of three hosts, each root an ext4 of its own on one replica or on a mirror.',
     '',
+    ...(loadBefore < 1
+      ? []
+      : [
+          `**The machine was busy**: its load average was ${loadBefore.toFixed(1)} before anything was begun, so times are long and no target that is a time was tried fairly; what is in one row can be compared.`,
+          '',
+        ]),
     '| min / median / max (ms) | Stead | Stead, mirrored | Incus |',
     '|---|---|---|---|',
     `| create and start | ${cells(createMs.plain)} | ${cells(createMs.mirrored)} | ${cells(createMs.incus)} |`,

@@ -1,6 +1,6 @@
 /** Containers: how long they take to be there, to be spoken to and to move, in turns with Incus where it is installed. */
 import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buildBusyboxRoot } from '@stead/cli/template-build/busybox-root.ts'
 import { ContainerCalls } from './bench-container-calls.ts'
@@ -18,6 +18,8 @@ export interface LifecycleReport {
 }
 
 export interface ContainerReport {
+  /** The machine's load average (one minute) before anything was begun: what else it had to do. */
+  readonly loadBefore: number
   readonly lifecycle: LifecycleReport
   readonly crowd: CrowdReport
   readonly disk: readonly DiskRow[]
@@ -35,11 +37,14 @@ const AWAY = 'h2'
 const EXECS = 5
 
 export async function benchContainer({ rounds, quick, note }: ContainerOptions): Promise<ContainerReport> {
+  const loadBefore = loadavg()[0] ?? 0
   const folder = mkdtempSync(join(tmpdir(), 'stead-bench-'))
   let incus: IncusRig | undefined
   const lab = await BenchLab.up()
   try {
     await lab.cluster.must('template', 'build', 'busybox')
+    // A processor is what each may take at most; two hundred of them on a host of two are meant to share.
+    await lab.cluster.must('policy', 'set', '--cpu-overcommit', '500')
     const calls = new ContainerCalls(lab.cluster.clientOf([HOST]), HOST)
     if (IncusRig.isInstalled) incus = await IncusRig.up(await buildBusyboxRoot(folder, new AbortController().signal))
     else note('Incus is not installed: it is left out')
@@ -66,7 +71,7 @@ export async function benchContainer({ rounds, quick, note }: ContainerOptions):
       { lab, calls, incus, host: HOST },
       { containers: quick ? 10 : 200, watchMs: quick ? 10_000 : 40_000, note },
     )
-    return { lifecycle, crowd, disk, neighbours }
+    return { loadBefore, lifecycle, crowd, disk, neighbours }
   } finally {
     await incus?.close()
     await lab.down()
