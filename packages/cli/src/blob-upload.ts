@@ -2,11 +2,15 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { open, stat } from 'node:fs/promises'
+import { basename } from 'node:path'
 import type { Client } from '@stead/api/client.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import { KERNEL_HEAD_BYTES, kernelFormat } from '@stead/api/kernel-format.ts'
 import { failure, FailureError } from '@stead/core/errors.ts'
 import type { BlobId } from '@stead/core/model/ids.ts'
+import { ProgressBar } from './progress-bar.ts'
+import { formatSize } from './quantities.ts'
+import type { Session } from './session.ts'
 
 /** The first bytes of a file, which tell its format. */
 export async function fileHead(path: string): Promise<Uint8Array> {
@@ -34,10 +38,33 @@ export async function checkKernel(path: string): Promise<void> {
 
 /** What broke off goes on where it was. */
 const UPLOAD_TRIES = 5
+const PART_BYTES = 256 * 1024
 
-/** Returns the blob's id; sends nothing when the cluster has it. */
-export async function uploadBlob(client: Client, path: string, signal: AbortSignal): Promise<BlobId> {
-  const digest = await digestOf(path)
+/** As `sendBlob`; a terminal shows how far it is. */
+export async function uploadBlob(session: Session, client: Client, path: string): Promise<BlobId> {
+  const bar = new ProgressBar(session)
+  let seen = ''
+  try {
+    return await sendBlob(client, path, session.signal, (message, progress) => {
+      // A part is a quarter of a mebibyte: nobody can see so many changes.
+      const look = `${message.split(' ')[0]} ${Math.round(progress * 100)}`
+      if (look === seen) return
+      seen = look
+      bar.show({ message, progress })
+    })
+  } finally {
+    bar.clear()
+  }
+}
+
+/** Returns the blob's id; sends nothing when the cluster has it. `tell`: a message, and how much is done, 0 to 1. */
+export async function sendBlob(
+  client: Client,
+  path: string,
+  signal: AbortSignal,
+  tell: (message: string, share: number) => void = () => undefined,
+): Promise<BlobId> {
+  const digest = await digestOf(path, (share) => tell(`reading ${basename(path)}`, share))
   const params = { digest }
   const present = await client.call(ENDPOINTS['blob.stat'], { params }, { signal })
   if (present.ok) return digest
@@ -46,10 +73,16 @@ export async function uploadBlob(client: Client, path: string, signal: AbortSign
   for (let tries = 1; ; tries++) {
     const received = await client.call(ENDPOINTS['blob.received'], { params }, { signal })
     const offset = received.ok && received.value.receivedBytes < sizeBytes ? received.value.receivedBytes : 0
-    const open = () => createReadStream(path, { start: offset, highWaterMark: 256 * 1024 })
-    const upload = { sizeBytes: sizeBytes - offset, open }
+    const open = () => {
+      const content = createReadStream(path, { start: offset, highWaterMark: PART_BYTES })
+      const again = offset > 0 ? ', from where it broke off' : ''
+      return counted(content, (bytes) =>
+        tell(`sending ${formatSize(offset + bytes)} of ${formatSize(sizeBytes)}${again}`, (offset + bytes) / sizeBytes),
+      )
+    }
     const query = offset > 0 ? { offset } : {}
-    const sent = await client.call(ENDPOINTS['blob.put'], { params, query, upload }, { signal })
+    const body = { sizeBytes: sizeBytes - offset, open }
+    const sent = await client.call(ENDPOINTS['blob.put'], { params, query, upload: body }, { signal })
     if (sent.ok) return digest
     // Broken off, or another host has answered, which has less of it.
     const goesOn = sent.error.code === 'conflict' || sent.error.code === 'host_unreachable'
@@ -57,10 +90,21 @@ export async function uploadBlob(client: Client, path: string, signal: AbortSign
   }
 }
 
-export async function digestOf(path: string): Promise<BlobId> {
+async function* counted(content: AsyncIterable<Uint8Array>, onBytes: (bytes: number) => void) {
+  let bytes = 0
+  for await (const part of content) {
+    yield part
+    onBytes((bytes += part.length))
+  }
+}
+
+/** `onShare`: told after each part how much of it is read, 0 to 1. */
+export async function digestOf(path: string, onShare?: (share: number) => void): Promise<BlobId> {
   const hash = createHash('sha256')
   try {
-    for await (const part of createReadStream(path, { highWaterMark: 256 * 1024 })) hash.update(part as Buffer)
+    const { size } = await stat(path)
+    const content = createReadStream(path, { highWaterMark: PART_BYTES })
+    for await (const part of counted(content, (bytes) => onShare?.(bytes / size))) hash.update(part)
   } catch (cause) {
     throw unreadable(path, cause)
   }

@@ -4,6 +4,7 @@ import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import { isFailureCode } from '@stead/api/errors.ts'
 import type { OperationView } from '@stead/api/views.ts'
 import { failure, FailureError } from '@stead/core/errors.ts'
+import { ProgressBar } from './progress-bar.ts'
 import { Interrupted, type Session } from './session.ts'
 
 /** One long poll; short enough that a host that dies meanwhile is noticed soon. */
@@ -80,32 +81,4 @@ function interrupted(look: string): Interrupted {
 
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms))
-}
-
-const BAR_WIDTH = 24
-
-/** One line on stderr, rewritten; only on a terminal. */
-class ProgressBar {
-  readonly #session: Session
-  #shown = false
-
-  constructor(session: Session) {
-    this.#session = session
-  }
-
-  show(operation: OperationView): void {
-    const { stderr } = this.#session.terminal
-    if (!stderr.isTTY) return
-    const full = Math.round(operation.progress * BAR_WIDTH)
-    const percent = `${Math.round(operation.progress * 100)}`.padStart(3)
-    stderr.write(
-      `\r\x1b[K[${'#'.repeat(full)}${'.'.repeat(BAR_WIDTH - full)}] ${percent} % ${operation.message}`.slice(0, 120),
-    )
-    this.#shown = true
-  }
-
-  clear(): void {
-    if (this.#shown) this.#session.terminal.stderr.write('\r\x1b[K')
-    this.#shown = false
-  }
 }

@@ -9,7 +9,7 @@ import { promisify } from 'node:util'
 import type { Client } from '@stead/api/client.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { GuestView } from '@stead/api/views.ts'
-import { uploadBlob } from '@stead/cli/blob-upload.ts'
+import { sendBlob } from '@stead/cli/blob-upload.ts'
 import { FailureError } from '@stead/core/errors.ts'
 import type { ClusterEvent } from '@stead/core/model/event.ts'
 import { GUEST_APPEND, type GuestImage } from './guest-image.ts'
@@ -123,8 +123,8 @@ export class Tour {
     const { client, image } = this.#options
     const present = await client.call(ENDPOINTS['guest.show'], { params: { guest: GUEST } })
     if (!present.ok) {
-      const kernel = await uploadBlob(client, image.kernel, this.#stop.signal)
-      const initrd = await uploadBlob(client, image.initrd, this.#stop.signal)
+      const kernel = await sendBlob(client, image.kernel, this.#stop.signal)
+      const initrd = await sendBlob(client, image.initrd, this.#stop.signal)
       must(
         await client.call(ENDPOINTS['guest.create'], {
           body: {

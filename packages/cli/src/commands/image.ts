@@ -22,7 +22,7 @@ export function addImageCommands(program: Command, terminal: Terminal): void {
         const format = formatOf(options['format'], file)
         await fileHead(file)
         const client = await session.client()
-        const blob = await uploadBlob(client, file, session.signal)
+        const blob = await uploadBlob(session, client, file)
         const begun = valueOf(await client.call(ENDPOINTS['image.import'], { body: { name, blob, format } }))
         const operation = await settle(session, client, begun.operation, IMPORT_PATIENCE_MS)
         if (operation.state !== 'succeeded') return finished(session, operation, '')

@@ -43,7 +43,7 @@ export function addTemplateImport(template: Command, terminal: Terminal): void {
 
 export async function importTemplate(session: Session, file: string, said: TemplateWords): Promise<void> {
   const client = await session.client()
-  const blob = await uploadBlob(client, file, session.signal)
+  const blob = await uploadBlob(session, client, file)
   const begun = valueOf(await client.call(ENDPOINTS['template.import'], { body: { ...said, blob } }))
   const operation = await settle(session, client, begun.operation, IMPORT_PATIENCE_MS)
   if (operation.state !== 'succeeded') return finished(session, operation, '')

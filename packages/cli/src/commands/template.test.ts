@@ -40,6 +40,24 @@ test('an archive is uploaded and imported, and what was left out is told', async
   })
 })
 
+test('on a terminal it is seen how much is read and sent, of an upload that broke off too', async (context) => {
+  const { run, seen, terminal } = await terminalWith(context, {
+    ...UPLOAD,
+    [`GET /v1/blobs/sha256:${DIGEST}/received`]: { receivedBytes: 2 },
+    'POST /v1/templates': { template: 'tiny@1', operation: operation('running', IMPORTING) },
+    'GET /v1/operations/op1': operation('succeeded', IMPORTING),
+    'GET /v1/templates/tiny@1': TEMPLATE,
+  })
+  Object.assign(terminal.stderr, { isTTY: true })
+  const file = join(seen.folder, 'tiny.tar')
+  await writeFile(file, CONTENT)
+  await run('template', 'import', file, 'tiny', '--version', '1')
+  assert.match(seen.stderr, /100 % reading tiny\.tar/)
+  assert.match(seen.stderr, /100 % sending 5 B of 5 B, from where it broke off/)
+  const sent = seen.sent.find(({ line }) => line.startsWith('PUT'))
+  assert.deepEqual([sent?.line.split('?')[1], sent?.body], ['offset=2', CONTENT.slice(2)])
+})
+
 test('nobody has to wait for an import, and it can be called off', async (context) => {
   const { run, seen } = await terminalWith(context, {
     ...UPLOAD,

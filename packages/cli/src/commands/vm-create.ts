@@ -193,7 +193,7 @@ async function bootOf(session: Session, client: Client, options: CreateOptions):
   const { kernel, initrd, append = '' } = options
   if (kernel === undefined) return { kind: 'disk' }
   // A dry run sends no file: the digest is enough for the plan.
-  const place = (path: string) => (options.dryRun ? digestOf(path) : uploadBlob(client, path, session.signal))
+  const place = (path: string) => (options.dryRun ? digestOf(path) : uploadBlob(session, client, path))
   return {
     kind: 'kernel',
     kernel: await place(kernel),

@@ -26,7 +26,7 @@ export async function makeFromArchive(
   { body, settings }: Pick<ContainerRequest, 'body' | 'settings'>,
 ) {
   mustWait(session)
-  const blob = await uploadBlob(client, file, session.signal)
+  const blob = await uploadBlob(session, client, file)
   const name = `restore-${randomBytes(6).toString('hex')}`
   const words = { ...(init ? { init: [...init] } : {}), ...(haltSignal === undefined ? {} : { haltSignal }) }
   const begun = await client.call(ENDPOINTS['template.import'], { body: { name, version: '1', blob, ...words } })
