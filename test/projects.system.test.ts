@@ -50,6 +50,23 @@ suite('projects', { timeout: 300_000 }, () => {
     assert.match(lower.stderr, /shop holds more: guests 3, the limit would be 1/)
   })
 
+  test('what is used is counted on, and every host tells it, when the coordinator is gone', async () => {
+    const disk = async (host: string) => {
+      const answer = await lab.clientOf([host]).call(ENDPOINTS['usage.list'], { query: { project: 'shop' } })
+      return answer.ok ? answer.value.items.reduce((sum, { diskGibHours }) => sum + diskGibHours, 0) : 0
+    }
+    await lab.until('it is counted', async () => (await disk('h1')) > 0, 60_000)
+    const { coordinator } = await lab.json<{ coordinator: string }>('cluster', 'show')
+    const others = ['h1', 'h2', 'h3'].filter((host) => host !== coordinator)
+    const before = await disk(others[0] ?? '')
+    await lab.must('lab', 'power-off', coordinator)
+    await lab.until('others count on', async () => (await disk(others[0] ?? '')) > before, 90_000)
+    // Never the half of a count that is being made.
+    await lab.until('both tell the same', async () => (await disk(others[0] ?? '')) === (await disk(others[1] ?? '')))
+    await lab.must('lab', 'power-on', coordinator)
+    await lab.until('it is back', async () => (await lab.hosts()).every(({ state }) => state === 'online'), 60_000)
+  })
+
   test('every host keeps the same audit, and what was changed in one is found', async () => {
     const entries = async () => (await lab.json<{ items: { what: string }[] }>('audit', 'list')).items
     const made = (await entries()).filter(({ what }) => what === 'vm.create')
