@@ -110,7 +110,7 @@ function useColumns(): readonly TableColumn<GuestView>[] {
       {
         id: 'name',
         title: t('word.name'),
-        width: 'minmax(140px, 2fr)',
+        width: 'minmax(104px, 2fr)',
         value: ({ name }) => name,
         cell: (guest) => (
           <Link to="/guests/$guest" params={{ guest: guest.name }} className={classes.name}>
@@ -122,7 +122,7 @@ function useColumns(): readonly TableColumn<GuestView>[] {
       {
         id: 'state',
         title: t('column.state'),
-        width: 'minmax(100px, 1fr)',
+        width: 'minmax(84px, 1fr)',
         value: ({ state }) => state,
         cell: ({ state, reason }) => (
           <span title={reason}>
@@ -148,7 +148,7 @@ function useColumns(): readonly TableColumn<GuestView>[] {
       {
         id: 'protection',
         title: t('column.protection'),
-        width: 'minmax(110px, 1fr)',
+        width: 'minmax(104px, 1fr)',
         value: ({ protection }) => PROTECTION_ORDER.indexOf(protection.level),
         cell: ({ protection }) => <ProtectionBadge protection={protection} />,
       },

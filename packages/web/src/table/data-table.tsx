@@ -47,7 +47,7 @@ export function DataTable<Row>(props: DataTableProps<Row>) {
   const isSelectable = selected !== undefined && onSelect !== undefined && nameOf !== undefined
   const all = isSelectable && shown.every((row) => selected.has(idOf(row)))
   const widths = (some: readonly TableColumn<Row>[]) =>
-    [...(isSelectable ? ['40px'] : []), ...some.map(({ width }) => width)].join(' ')
+    [...(isSelectable ? ['22px'] : []), ...some.map(({ width }) => width)].join(' ')
   const style = {
     '--columns': widths(columns),
     '--columns-narrow': widths(columns.filter(({ wideOnly }) => !wideOnly)),
