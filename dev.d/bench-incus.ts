@@ -8,6 +8,8 @@ import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { removeCgroup } from '@stead/lab/control-group.ts'
+import { controllers, createControllers } from '@stead/lab/controllers.ts'
 import { runCommand } from '@stead/lab/run-command.ts'
 import { timed } from './bench-container-calls.ts'
 import { must } from './bench-lab.ts'
@@ -51,6 +53,9 @@ ip link add br0 type bridge
 ip link set br0 up
 exec ${DAEMON} --group root`
 
+const CONTROL_GROUP = 'incus'
+const JOIN = 'for ((left = $1; left > 0; left--)); do shift; echo $$ > "$1/cgroup.procs"; done; shift; exec "$@"'
+
 export class IncusRig {
   readonly #folder: string
   readonly #daemon: ChildProcess
@@ -59,14 +64,13 @@ export class IncusRig {
   private constructor(folder: string) {
     this.#folder = folder
     mkdirSync(join(folder, 'root'))
+    // Its containers' control groups outlive it: it gets groups of its own, which are removed with all in them.
+    const groups = must(createControllers(CONTROL_GROUP, String(process.pid))).map((group) => group.folder)
     const namespaces = ['--mount', '--net', '--pid', '--fork', '--uts', '--ipc', '--cgroup', '--kill-child']
-    this.#daemon = spawn(
-      'setpriv',
-      ['--pdeathsig', 'KILL', 'unshare', ...namespaces, 'bash', '-c', ENTER, 'bash', folder],
-      {
-        stdio: ['ignore', 'pipe', 'pipe'],
-      },
-    )
+    const enter = ['setpriv', '--pdeathsig', 'KILL', 'unshare', ...namespaces, 'bash', '-c', ENTER, 'bash', folder]
+    this.#daemon = spawn('bash', ['-c', JOIN, 'bash', String(groups.length), ...groups, ...enter], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
     for (const stream of [this.#daemon.stdout, this.#daemon.stderr])
       stream?.on('data', (chunk: Buffer) => (this.#complaints = (this.#complaints + chunk.toString()).slice(-2_000)))
   }
@@ -100,6 +104,8 @@ export class IncusRig {
       this.#daemon.kill('SIGKILL')
       await gone
     }
+    for (const { folder } of controllers(CONTROL_GROUP, String(process.pid))) must(await removeCgroup(folder))
+    for (const { folder } of controllers(CONTROL_GROUP)) must(await removeCgroup(folder))
     rmSync(this.#folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 })
   }
 
