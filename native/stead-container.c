@@ -189,10 +189,14 @@ static pid_t start_child(char **command, const char *console) {
   while (command[count]) count++;
   char **arguments = calloc((size_t)count + 3, sizeof *arguments), define[96];
   if (!arguments) _exit(126);
-  memcpy(arguments, command, (size_t)count * sizeof *arguments);
+  /* What follows "--" is init's own. */
+  int own = 0;
+  while (own < count && strcmp(command[own], "--")) own++;
+  memcpy(arguments, command, (size_t)own * sizeof *arguments);
   snprintf(define, sizeof define, "lxc.console.path=%s", console);
-  arguments[count] = "-s";
-  arguments[count + 1] = define;
+  arguments[own] = "-s";
+  arguments[own + 1] = define;
+  memcpy(arguments + own + 2, command + own, (size_t)(count - own) * sizeof *arguments);
   execv(command[0], arguments);
   fprintf(stderr, "stead-container: %s: %s\n", command[0], strerror(errno));
   _exit(127);

@@ -34,6 +34,15 @@ export const containerLimitsSchema = z
 export const containerSystemSchema = z.object({
   haltSignal: z.string().describe('What asks its init to shut down'),
   init: z.array(z.string()).readonly().exactOptional().describe('Command line of process 1; `/sbin/init` when absent'),
+  process: z
+    .object({
+      environment: z.array(z.string()).readonly().describe('`NAME=value`'),
+      folder: z.string().exactOptional(),
+      uid: z.number().int().exactOptional().describe("root's when absent"),
+      gid: z.number().int().exactOptional(),
+    })
+    .exactOptional()
+    .describe("How process 1 of an application's image begins"),
 })
 
 export const containerSchema = z.object({

@@ -48,9 +48,14 @@ export function lxcConfig(spec: LxcSpec, nativeDir: string, abilities: HostAbili
     ...maps.value,
     ...(spec.idBase === 'privileged' ? [] : ['lxc.rootfs.options = idmap=container']),
     `lxc.signal.halt = ${HALT_SIGNALS[spec.haltSignal]}`,
-    ...(spec.initCommand === undefined ? [] : [`lxc.init.cmd = ${spec.initCommand}`]),
+    ...(spec.init === undefined || hasBlanks(spec.init) ? [] : [`lxc.init.cmd = ${spec.init.join(' ')}`]),
     'lxc.environment = PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
     'lxc.environment = TERM=linux',
+    // The last one of a name counts.
+    ...(spec.process?.environment.map((each) => `lxc.environment = ${each}`) ?? []),
+    ...(spec.process?.folder === undefined ? [] : [`lxc.init.cwd = ${spec.process.folder}`]),
+    ...(spec.process?.uid === undefined ? [] : [`lxc.init.uid = ${spec.process.uid}`]),
+    ...(spec.process?.gid === undefined ? [] : [`lxc.init.gid = ${spec.process.gid}`]),
     `lxc.mount.auto = proc:${spec.nesting ? 'rw' : 'mixed'} sys:${spec.nesting ? 'rw' : 'mixed'} cgroup:mixed`,
     `lxc.seccomp.profile = ${SECCOMP_PROFILE}`,
     `lxc.cap.drop = ${DROPPED_CAPABILITIES}`,
@@ -81,6 +86,11 @@ export function lxcConfig(spec: LxcSpec, nativeDir: string, abilities: HostAbili
   const broken = lines.find((line) => /[\n\r\0]/.test(line))
   if (broken === undefined) return ok(`${lines.join('\n')}\n`)
   return fail(failure('bad_request', `A line break in ${JSON.stringify(broken)} cannot be a container's`))
+}
+
+/** `lxc.init.cmd` is split at blanks, whatever is quoted: such words are given to lxc-start itself. */
+export function hasBlanks(words: readonly string[]): boolean {
+  return words.some((word) => word === '' || /\s/.test(word))
 }
 
 export function monitorCgroup(cgroup: string): string {

@@ -1,7 +1,16 @@
 /** Containers by the real LXC, kernel and helpers, with a busybox root on ext4. */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { existsSync, lstatSync, mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -227,7 +236,7 @@ await onBareHost(import.meta.filename, () => {
     })
 
     test('an init that ends with an error is a crash', async () => {
-      const spec = host.spec({ initCommand: '/sbin/fails' })
+      const spec = host.spec({ init: ['/sbin/fails'] })
       writeFileSync(join(spec.rootPath, 'sbin/fails'), '#!/bin/sh\nsleep 1\nexit 3\n', { mode: 0o755 })
       const container = value(await startContainer(PROGRAMS, spec))
       running.push(container)
@@ -295,7 +304,7 @@ await onBareHost(import.meta.filename, () => {
     })
 
     test('LXC’s reason is told when it cannot start, and nothing is left', async () => {
-      const spec = host.spec({ initCommand: '/sbin/absent' })
+      const spec = host.spec({ init: ['/sbin/absent'] })
       const refused = await startContainer(PROGRAMS, spec)
       assert.match(refused.ok ? '' : refused.error.message, /No such file or directory/)
       assert.equal(adoptContainer(PROGRAMS, spec.folder), undefined)
@@ -305,6 +314,23 @@ await onBareHost(import.meta.filename, () => {
         nics: [{ ...unbridged.nics[0]!, bridge: 'absent' }],
       })
       assert.match(without.ok ? '' : without.error.message, /bridge/)
+    })
+
+    test('an application begins as its image says: words, environment, folder, user', async () => {
+      const process = { environment: ['GREETING=good  day', 'HOME=/srv'], folder: '/tmp', uid: 1000, gid: 50 }
+      const says = 'echo to its console; sleep 600; true'
+      const spec = host.spec({ init: ['/bin/sh', '-c', says, 'two words'], process })
+      const container = value(await startContainer(PROGRAMS, spec))
+      running.push(container)
+      const of = `/proc/${container.initPid()}`
+      const words = (file: string) => readFileSync(`${of}/${file}`, 'utf8').split('\0')
+      assert.deepEqual(words('cmdline'), ['/bin/sh', '-c', says, 'two words', ''])
+      for (const each of process.environment) assert.ok(words('environ').includes(each), each)
+      assert.equal(readlinkSync(`${of}/cwd`), '/tmp')
+      const { uid, gid } = lstatSync(of)
+      assert.deepEqual([uid - ID_BASE, gid - ID_BASE], [1000, 50])
+      assert.equal(await output(container, 'echo entered'), 'entered\n')
+      await until('it is heard', () => readFileSync(container.consoleLog, 'utf8').includes('to its console'))
     })
 
     test('it dies with the guests’ namespace, and what it left does not hinder the next start', async () => {

@@ -39,7 +39,7 @@ import {
 } from './lxc-attach.ts'
 import { describeProcess, pidInside, programOf, readText, sendSignal, type ContainerProcess } from './lxc-processes.ts'
 import { readExit, whyNot, type ContainerExit } from './lxc-outcome.ts'
-import { lxcConfig, monitorCgroup } from './lxc-config.ts'
+import { hasBlanks, lxcConfig, monitorCgroup } from './lxc-config.ts'
 import { endOnceAlone } from './idle-init.ts'
 import { HALT_SIGNALS, LXC_PATH, type HaltSignal, type LxcPrograms, type LxcSpec } from './lxc-spec.ts'
 
@@ -92,6 +92,7 @@ export async function startContainer(programs: LxcPrograms, spec: LxcSpec): Prom
       ...['run', '--folder', spec.folder, '--others', spec.guestsFolder, '--root', spec.rootPath, '--'],
       ...[programs.lxcStart, '-F', '-n', spec.id],
       ...['-P', LXC_PATH, '-o', log, '-l', 'WARN'],
+      ...(spec.init !== undefined && hasBlanks(spec.init) ? ['--', ...spec.init] : []),
     ],
     pidFile: pidFile(spec.folder),
     stdoutPath: join(spec.folder, 'lxc.out'),

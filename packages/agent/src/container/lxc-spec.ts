@@ -1,4 +1,5 @@
 /** What the agent says of a container that LXC shall run: all that differs from one container to the next. */
+import type { ContainerProcess } from '@stead/core/model/container.ts'
 
 export interface LxcNic {
   /** `st<8 hex><n>`: as a VM's tap, so that limits and anti-spoofing find both by the same name. */
@@ -49,8 +50,10 @@ export interface LxcSpec {
   readonly devices: readonly LxcDevice[]
   /** What its init takes for "halt": SIGPWR of sysvinit, SIGRTMIN+3 of systemd, SIGUSR1 of busybox. */
   readonly haltSignal: HaltSignal
-  /** Instead of /sbin/init; no shell, words are split at blanks. */
-  readonly initCommand?: string
+  /** Instead of /sbin/init, word by word; no shell. */
+  readonly init?: readonly string[]
+  /** How that begins. */
+  readonly process?: ContainerProcess
   /** `lxc.*` lines of the limits. */
   readonly limitLines: readonly string[]
   /** Pid of the init of the guests' pid namespace: the container dies with the deadman. 0: the agent's own. */

@@ -318,7 +318,11 @@ describe('an archive of a root file system', () => {
           ...Object.values(layers).map((members, index) => ({ name: `${index + 1}.tar`, content: tarOf(members) })),
         ]),
       )
-      assert.deepEqual(root.facts.system, { init: ['/bin/sh', '-c', 'exec app'], haltSignal: 'SIGQUIT' })
+      assert.deepEqual(root.facts.system, {
+        init: ['/bin/sh', '-c', 'exec app'],
+        haltSignal: 'SIGQUIT',
+        process: { environment: ['A=1'], folder: '/data' },
+      })
       assert.deepEqual(root.facts.process, { environment: ['A=1'], folder: '/data' })
       assert.equal(root.facts.form, 'oci')
       assert.match(debugfs(kept(root), 'stat /data'), /Type: symlink/)

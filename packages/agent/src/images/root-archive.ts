@@ -14,6 +14,7 @@ import { fail, ok, type Result } from '@stead/core/result.ts'
 import { digestOfFile } from '../blobs/file-digest.ts'
 import { UNWATCHED, type ImportTask } from './import-task.ts'
 import { applyLayers, isOciArchive, readOciImage } from './oci-layers.ts'
+import { processOf } from './image-process.ts'
 import { inspectRoot, textInside, type FoundRoot } from './root-facts.ts'
 import { hostFailure, makeRootImage, measureRoot } from './root-file-system.ts'
 import { RootJudge, type RootLimits } from './root-judge.ts'
@@ -111,6 +112,9 @@ async function importInside(
   const found = await inspectRoot(root)
   const start = startOf(request, unpacked.value, found)
   if (!start.ok) return start
+  const begins = process ? await processOf(root, process) : ok(undefined)
+  if (!begins.ok) return begins
+  const system = { ...start.value, ...(begins.value ? { process: begins.value } : {}) }
   const contents = await measureRoot(scratch, root)
   if (!contents.ok) return contents
   tell({ step: 'writing' })
@@ -129,7 +133,7 @@ async function importInside(
   return ok({
     disk: { blob, format: 'raw', virtualSizeBytes: sizeBytes },
     facts: {
-      ...{ system: start.value, os: found.os, architecture: found.architecture, form },
+      ...{ system, os: found.os, architecture: found.architecture, form },
       ...{ sourceDigest: request.source.replace('sha256:', '') },
       ...{ files: contents.value.files, contentBytes: contents.value.bytes },
       ...(process ? { process } : {}),

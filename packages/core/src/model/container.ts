@@ -21,6 +21,18 @@ export interface ContainerSystem {
   readonly haltSignal: string
   /** Command line of process 1; `/sbin/init` when absent. */
   readonly init?: readonly string[]
+  /** Of an application's image; a system begins as root, in `/`. */
+  readonly process?: ContainerProcess
+}
+
+/** How process 1 begins. */
+export interface ContainerProcess {
+  /** `NAME=value`. */
+  readonly environment: readonly string[]
+  readonly folder?: string
+  /** Inside the container; root's when absent. */
+  readonly uid?: number
+  readonly gid?: number
 }
 
 export interface ContainerSettings {
