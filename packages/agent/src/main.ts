@@ -42,7 +42,7 @@ import { ClusterDecisions, decisionCalls } from './cluster-decisions.ts'
 import { DecisionHistory } from './decision-history.ts'
 import { History } from './history.ts'
 import { HostAdmission } from './membership/host-admission.ts'
-import { membershipWork } from './membership/membership-work.ts'
+import { membershipWork, signingCalls } from './membership/membership-work.ts'
 import { keepHouse } from './housekeeping.ts'
 import { startApiServer, type ApiServerOptions } from './http/api-server.ts'
 import { webFiles } from './http/web-files.ts'
@@ -299,6 +299,7 @@ async function main(configPath: string | undefined): Promise<void> {
     blobs,
     guestCalls: {
       ...decisionCalls(decisions),
+      ...signingCalls({ config, clock }),
       ...{ ...guestAgentCalls(context), ...memoryUseCalls(context), ...counterCalls(guests.counters) },
       ...arrivalCalls(arrivals),
       ...memoryImages.calls,
@@ -359,7 +360,18 @@ async function main(configPath: string | undefined): Promise<void> {
       signal,
     ),
   )
-  const joining = { configPath, config, store, mirror, credentials, events, end: () => stopping.abort(), clock, log }
+  const joining = {
+    configPath,
+    config,
+    store,
+    mirror,
+    peers,
+    credentials,
+    events,
+    end: () => stopping.abort(),
+    clock,
+    log,
+  }
   work.push(...membershipWork(joining, signal))
   if (member.isMember) work.push(watchMembership(member, etcd, clock, log, signal))
   await Promise.all(work)

@@ -54,6 +54,7 @@ async function start(
     blobs: { open: async (digest) => (digest === 'sha256:aa' ? Readable.from([Buffer.from('content')]) : undefined) },
     guestCalls: {
       echo: async (input) => ok(input),
+      caller: async (_input, caller) => ok(caller),
       refuse: async () => fail(failure('conflict', 'No', { cause: new Error('because') })),
       crash: async () => {
         throw new Error('a bug')
@@ -177,6 +178,11 @@ test('a host of another cluster gets nothing, though it is called the same', asy
   context.after(() => stranger.close())
   const answer = await stranger.callGuest('echo', 1)
   assert.equal(!answer.ok && answer.error.code, 'host_unreachable')
+})
+
+test('a call knows which host it comes from, whatever the host says', async (context) => {
+  const { client } = await start(context)
+  assert.deepEqual(await client.callGuest('caller', 'h9'), ok('h2'))
 })
 
 test('who shows no certificate gets nothing', async (context) => {

@@ -5,6 +5,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Server } from 'node:https'
+import type { TLSSocket } from 'node:tls'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { failure } from '@stead/core/errors.ts'
@@ -24,7 +25,8 @@ export interface InternalServerOptions {
   readonly credentials: HostCredentials
   readonly volumes: VolumeHost
   readonly blobs: { open(digest: string): Promise<Readable | undefined> }
-  readonly guestCalls: Readonly<Record<string, (input: unknown) => Promise<Result<unknown>>>>
+  /** `caller`: the host that asks, as its certificate says. */
+  readonly guestCalls: Readonly<Record<string, (input: unknown, caller: string) => Promise<Result<unknown>>>>
   /** Streams of bytes by name, such as a guest's console. */
   readonly streams?: Readonly<
     Record<string, (input: unknown, signal: AbortSignal) => Promise<Result<AsyncIterable<Uint8Array>>>>
@@ -108,11 +110,16 @@ async function handle(
     return sendResult(response, await callVolume(options.volumes, name, input.value))
   }
   const call = area === 'call' && Object.hasOwn(options.guestCalls, name) ? options.guestCalls[name] : undefined
-  if (call) return sendResult(response, await call(input.value))
+  if (call) return sendResult(response, await call(input.value, callerOf(request)))
   const stream =
     area === 'stream' && options.streams && Object.hasOwn(options.streams, name) ? options.streams[name] : undefined
   if (stream) return sendStream(stream, input.value, response)
   sendResult(response, noSuchCall(request))
+}
+
+function callerOf(request: IncomingMessage): string {
+  const { CN: name = '' } = (request.socket as TLSSocket).getPeerCertificate().subject
+  return String(name)
 }
 
 function noSuchCall(request: IncomingMessage): Result<never> {

@@ -78,6 +78,10 @@ export function writeTrust(stateDir: string, trust: HostTrust): void {
   writeWhole(files.revoked, trust.revokedPem)
 }
 
+export function writeCertificate(stateDir: string, certificatePem: string): void {
+  writeWhole(trustFiles(stateDir).certificate, certificatePem)
+}
+
 export function writeRevoked(stateDir: string, revokedPem: string): void {
   writeWhole(trustFiles(stateDir).revoked, revokedPem)
 }

@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test, type TestContext } from 'node:test'
+import type { Clock } from '@stead/core/ports/clock.ts'
+import type { Log } from '@stead/core/ports/log.ts'
+import { fail, ok } from '@stead/core/result.ts'
+import { failure } from '@stead/core/errors.ts'
+import { HostCredentials } from './host-credentials.ts'
+import { readCertificate } from './certificate-reading.ts'
+import { trustEachOther } from './host-trust.ts'
+import { renewWhenDue, signFor } from './keep-certificate.ts'
+import { readMaterial } from './trust-files.ts'
+
+const MADE = Date.parse('2026-11-22T12:00:00Z')
+const DAY_MS = 86_400_000
+const quiet: Log = { debug() {}, info() {}, warn() {}, error() {}, with: () => quiet }
+const at = (wallMs: number): Clock => ({
+  wallMs: () => wallMs,
+  monotonicMs: () => wallMs,
+  sleep: async () => undefined,
+})
+
+async function hosts(context: TestContext) {
+  const folder = mkdtempSync(join(tmpdir(), 'stead-renewal-'))
+  context.after(() => rmSync(folder, { recursive: true }))
+  const member = (hostId: string, role: 'compute' | 'witness', order: number) => ({
+    ...{ hostId, role, order, addresses: { lan: `192.0.2.${order}` } },
+  })
+  const members = [member('h1', 'compute', 1), member('witness', 'witness', 2)]
+  const stateDir = (id: string) => join(folder, id)
+  await trustEachOther(
+    'demo',
+    members.map(({ hostId, role, addresses }) => ({ id: hostId, role, addresses, stateDir: stateDir(hostId) })),
+    MADE,
+  )
+  const config = (hostId: string) => ({ hostId, stateDir: stateDir(hostId), members })
+  const credentials = (hostId: string) => HostCredentials.load(stateDir(hostId))
+  return { config, credentials, stateDir }
+}
+
+const nobody = async () => fail(failure('host_unreachable', 'nobody is there'))
+
+test('a fresh certificate is left alone, one of a year is made anew with its key', async (context) => {
+  const { config, credentials, stateDir } = await hosts(context)
+  const own = credentials('h1')
+  const before = own.material
+  const options = { config: config('h1'), credentials: own, askAnother: nobody, log: quiet }
+  assert.deepEqual(await renewWhenDue({ ...options, clock: at(MADE + 364 * DAY_MS) }), ok('fresh'))
+  assert.equal(own.material, before)
+  assert.deepEqual(await renewWhenDue({ ...options, clock: at(MADE + 366 * DAY_MS) }), ok('fresh'))
+  assert.notEqual(own.serial, readCertificate(before.cert).serial)
+  assert.equal(own.material.key, before.key)
+  assert.deepEqual(readMaterial(stateDir('h1')), own.material)
+})
+
+test('a witness has another host sign, and keeps the old one while nobody does', async (context) => {
+  const { config, credentials } = await hosts(context)
+  const own = credentials('witness')
+  const { serial } = own
+  const [nowMs, log] = [MADE + 400 * DAY_MS, quiet]
+  const options = { config: config('witness'), credentials: own, clock: at(nowMs), log }
+  assert.equal((await renewWhenDue({ ...options, askAnother: nobody })).ok, false)
+  assert.equal(own.serial, serial)
+  const askAnother = (requestPem: string) => signFor(config('h1'), 'witness', requestPem, nowMs)
+  assert.deepEqual(await renewWhenDue({ ...options, askAnother }), ok('fresh'))
+  assert.equal(readCertificate(own.material.cert).name, 'witness')
+})
+
+test('who is no member gets no certificate', async (context) => {
+  const { config } = await hosts(context)
+  const refused = await signFor(config('h1'), 'h9', 'anything', MADE)
+  assert.ok(!refused.ok)
+  assert.equal(refused.error.code, 'forbidden')
+})

@@ -1,0 +1,72 @@
+/**
+ * Renews this host's certificate when a year of it is over. Nothing is started anew for it: etcd reads the file at each
+ * handshake, and the agent shows what it holds in memory. The key stays, so that a renewal that goes wrong in the middle
+ * leaves a pair that fits.
+ */
+import { readFileSync } from 'node:fs'
+import type { Clock } from '@stead/core/ports/clock.ts'
+import type { Log } from '@stead/core/ports/log.ts'
+import { failure } from '@stead/core/errors.ts'
+import { fail, ok, type Result } from '@stead/core/result.ts'
+import type { AgentConfig } from '../config.ts'
+import { ageOf, authorityEndsSoon, type CertificateAge } from './certificate-life.ts'
+import { readCertificate } from './certificate-reading.ts'
+import type { HostCredentials } from './host-credentials.ts'
+import { hostContent } from './host-trust.ts'
+import { readAuthority, readMaterial, trustFiles, writeCertificate } from './trust-files.ts'
+
+export interface CertificateKeeperOptions {
+  readonly config: Pick<AgentConfig, 'hostId' | 'stateDir' | 'members'>
+  readonly credentials: HostCredentials
+  /** Has a host that has the authority's key sign a request of this host. */
+  readonly askAnother: (requestPem: string) => Promise<Result<string>>
+  readonly clock: Clock
+  readonly log: Log
+}
+
+const LOOK_MS = 6 * 3_600_000
+
+export async function keepCertificate(options: CertificateKeeperOptions, signal: AbortSignal): Promise<void> {
+  const { config, clock, log } = options
+  while (!signal.aborted) {
+    const renewed = await renewWhenDue(options)
+    if (!renewed.ok) log.warn('the certificate of this host is not renewed yet', { cause: renewed.error })
+    else if (renewed.value === 'overdue' || renewed.value === 'expired')
+      log.error('the certificate of this host should have been renewed long ago', { age: renewed.value })
+    const authority = readCertificate(readFileSync(trustFiles(config.stateDir).authorities, 'utf8'))
+    if (authorityEndsSoon(authority.notAfterMs, clock.wallMs()))
+      log.error('the authority of the cluster ends within five years', { at: new Date(authority.notAfterMs) })
+    await clock.sleep(LOOK_MS, signal)
+  }
+}
+
+/** How old it is after that. */
+export async function renewWhenDue(options: CertificateKeeperOptions): Promise<Result<CertificateAge>> {
+  const { config, credentials, askAnother, clock } = options
+  const age = ageOf(readCertificate(credentials.material.cert).notAfterMs, clock.wallMs())
+  if (age === 'fresh') return ok(age)
+  const { createSigningRequest } = await import('./certificates.ts')
+  const { requestPem } = await createSigningRequest(config.hostId, credentials.material.key)
+  const signed = readAuthority(config.stateDir)
+    ? await signFor(config, config.hostId, requestPem, clock.wallMs())
+    : await askAnother(requestPem)
+  if (!signed.ok) return signed
+  writeCertificate(config.stateDir, signed.value)
+  credentials.renew(readMaterial(config.stateDir))
+  return ok(ageOf(readCertificate(signed.value).notAfterMs, clock.wallMs()))
+}
+
+/** A new certificate for a member: its name is who asked, its addresses are those that the cluster knows. */
+export async function signFor(
+  config: Pick<AgentConfig, 'stateDir' | 'members'>,
+  hostId: string,
+  requestPem: string,
+  nowMs: number,
+): Promise<Result<string>> {
+  const authority = readAuthority(config.stateDir)
+  if (!authority) return fail(failure('conflict', 'This host has not the authority’s key'))
+  const member = config.members.find((each) => each.hostId === hostId)
+  if (!member) return fail(failure('forbidden', `${hostId} is no host of the cluster`))
+  const { signCertificate } = await import('./certificates.ts')
+  return signCertificate(authority, requestPem, hostContent({ id: hostId, addresses: member.addresses }), nowMs)
+}
