@@ -360,18 +360,8 @@ async function main(configPath: string | undefined): Promise<void> {
       signal,
     ),
   )
-  const joining = {
-    configPath,
-    config,
-    store,
-    mirror,
-    peers,
-    credentials,
-    events,
-    end: () => stopping.abort(),
-    clock,
-    log,
-  }
+  const end = () => stopping.abort()
+  const joining = { ...{ configPath, config, store, mirror, peers }, ...{ credentials, events, end, clock, log } }
   work.push(...membershipWork(joining, signal))
   if (member.isMember) work.push(watchMembership(member, etcd, clock, log, signal))
   await Promise.all(work)
