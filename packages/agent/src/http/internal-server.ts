@@ -118,7 +118,7 @@ async function handle(
 }
 
 function callerOf(request: IncomingMessage): string {
-  const { CN: name = '' } = (request.socket as TLSSocket).getPeerCertificate().subject
+  const { CN: name } = (request.socket as TLSSocket).getPeerCertificate().subject
   return String(name)
 }
 
