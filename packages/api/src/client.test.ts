@@ -153,3 +153,25 @@ test('silence of a stream is an error', async () => {
     for await (const _ of withoutSilence(silent(), 20));
   }, /nothing came for 20 ms/)
 })
+
+test('a browser sends the token against forged requests with every change, and with nothing else', async () => {
+  const sent: Readonly<Record<string, string>>[] = []
+  const transport: Transport = {
+    send: async (_target, { headers }) => {
+      sent.push(headers)
+      return json(200, { items: [] })
+    },
+  }
+  const client = createClient({
+    targets: [{ url: 'https://stead.example' }],
+    transport,
+    forgeryToken: 'of-the-session',
+  })
+  await client.call(ENDPOINTS['guest.list'])
+  await client.call(ENDPOINTS['guest.start'], { params: { guest: 'web' }, body: {} })
+  await client.call(ENDPOINTS['auth.sign-out'])
+  assert.deepEqual(
+    sent.map((headers) => headers['x-stead-forgery-token']),
+    [undefined, 'of-the-session', 'of-the-session'],
+  )
+})

@@ -25,6 +25,8 @@ export interface ClientOptions {
   readonly transport: Transport
   /** Needed over TCP; a unix socket is guarded by its file's permissions. */
   readonly token?: string
+  /** Of a browser that comes by a session's cookie: sent with every change; `auth.whoami` gives it. */
+  readonly forgeryToken?: string
   /** How long to go on while every host says that it cannot decide now, as during a failover. Default 8000. */
   readonly patienceMs?: number
   readonly headersTimeoutMs?: number
@@ -171,11 +173,12 @@ export class Client {
 
   /** A function, since an upload's body is opened anew for each attempt. */
   #request(endpoint: Endpoint, input: AnyInput, options: CallOptions) {
-    const { token, headersTimeoutMs = HEADERS_TIMEOUT_MS } = this.#options
+    const { token, forgeryToken, headersTimeoutMs = HEADERS_TIMEOUT_MS } = this.#options
     const headers: Record<string, string> = { accept: 'application/json' }
     if (token !== undefined) headers['authorization'] = `Bearer ${token}`
     if (endpoint.method !== 'GET' && endpoint.method !== 'HEAD') {
       headers['idempotency-key'] = options.idempotencyKey ?? crypto.randomUUID()
+      if (forgeryToken !== undefined) headers['x-stead-forgery-token'] = forgeryToken
     }
     if (isChange(endpoint) && this.#options.whatIf) headers[WHAT_IF_HEADER] = 'yes'
     if (isChange(endpoint) && this.#options.foreseen !== undefined) headers[FORESEEN_HEADER] = this.#options.foreseen

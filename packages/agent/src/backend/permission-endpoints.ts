@@ -83,7 +83,9 @@ function askEndpoints(desk: Desk): Pick<ApiBackend, `auth.${'whoami' | 'explain'
         expiresAt: (session ?? token)?.expiresAt ? new Date((session ?? token)!.expiresAt!).toISOString() : null,
         must: session?.must ?? null,
         forgeryToken:
-          session?.form === 'cookie' && visitor.session !== undefined ? forgeryToken(visitor.session) : null,
+          session?.form === 'cookie' && visitor.session !== undefined && visitor.isElsewhere === false
+            ? forgeryToken(visitor.session)
+            : null,
       })
     },
     'auth.explain': async ({ query }) =>

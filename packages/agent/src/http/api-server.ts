@@ -26,7 +26,7 @@ import type { ApiBackend, RequestContext, Visitor } from './backend.ts'
 import { CLIENT_LIMITS, limitConnections, TokenBuckets, type ClientLimits } from './client-limits.ts'
 import { cookieOf, DEVICE_COOKIE, SESSION_COOKIE, setCookieHeader } from './cookies.ts'
 import { CLIENT_GONE, digestCheck } from './digest-check.ts'
-import { foreignOrigin, identify, isKnown, type Identification } from './identify.ts'
+import { foreignOrigin, identify, isAskedElsewhere, isKnown, type Identification } from './identify.ts'
 import { parseJson } from './json-body.ts'
 import { jsonOf } from './kept-json.ts'
 import { failureOfThrown, sendProblem, sendProtocolProblem } from './problem-reply.ts'
@@ -379,6 +379,7 @@ function visitorOf({ headers, socket }: FastifyRequest, reply: FastifyReply, via
     client,
     ...(session === undefined ? {} : { session }),
     ...(device === undefined ? {} : { device }),
+    isElsewhere: isAskedElsewhere(headers),
     setCookie: (name, value, maxAgeS) => void reply.header('set-cookie', setCookieHeader(name, value, maxAgeS)),
   }
 }

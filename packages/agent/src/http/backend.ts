@@ -31,6 +31,8 @@ export interface Visitor {
   /** What its cookies hold of the session and of the device; good or not. */
   readonly session?: string
   readonly device?: string
+  /** A page of another site has asked; the browser sends the cookies by itself. */
+  readonly isElsewhere?: boolean
   /** Absent where no browser comes. */
   readonly setCookie?: (name: string, value: string, maxAgeS: number) => void
 }

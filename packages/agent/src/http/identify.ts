@@ -61,6 +61,12 @@ export function foreignOrigin({ origin, host }: IncomingHttpHeaders, method: str
   return FOREIGN
 }
 
+/** Whatever the method: browsers tell by one header or the other; programs send neither. */
+export function isAskedElsewhere({ origin, host, 'sec-fetch-site': site }: IncomingHttpHeaders): boolean {
+  if (origin !== undefined && !isOwn(origin, host)) return true
+  return site !== undefined && site !== 'same-origin' && site !== 'none'
+}
+
 export function isOwn(origin: string, host: string | undefined): boolean {
   return URL.canParse(origin) && new URL(origin).host === host
 }

@@ -218,6 +218,21 @@ test('with a cookie, changes need the token against forged requests; another ses
   assert.equal(who.json.forgeryToken, headers['x-stead-forgery-token'])
 })
 
+test('the token against forged requests is told to pages of this cluster only', async (context) => {
+  const cluster = await start(context)
+  const { cookies, headers } = await browser(cluster)
+  const told = async (more: Record<string, string>) => {
+    const { status, json } = await cluster.h1('GET', '/v1/auth/whoami', { cookies, headers: more })
+    return status === 200 ? json.forgeryToken : status
+  }
+  const own = `127.0.0.1:${cluster.ports[0]}`
+  assert.equal(await told({ 'sec-fetch-site': 'same-origin' }), headers['x-stead-forgery-token'])
+  assert.equal(await told({ host: own, origin: `https://${own}` }), headers['x-stead-forgery-token'])
+  assert.equal(await told({ 'sec-fetch-site': 'cross-site' }), null)
+  assert.equal(await told({ 'sec-fetch-site': 'same-site' }), null)
+  assert.equal(await told({ origin: 'https://evil.example' }), null)
+})
+
 test('a page of another site signs nobody in', async (context) => {
   const cluster = await start(context)
   const answer = await cluster.signIn(
