@@ -34,15 +34,23 @@ export async function buildWeb(): Promise<void> {
 /** Until it is interrupted: vite's server, before the real API of a simulated cluster. */
 export async function serveWeb(): Promise<number> {
   const { createServer } = await import('vite')
-  const { addShownGuests, startSimulatedCluster } = await import('@stead/agent/backend/simulated-cluster-fixture.ts')
+  const { addShownGuests, addShownUsers, startSimulatedCluster } =
+    await import('@stead/agent/backend/simulated-cluster-fixture.ts')
   const ends: (() => void | Promise<void>)[] = []
   const token = 'development'
   const cluster = await startSimulatedCluster({ after: (run) => void ends.push(run) }, { token })
   await addShownGuests(cluster)
-  const proxy = { '/v1': { target: cluster.url, headers: { authorization: `Bearer ${token}` } } }
+  const { alice, bob } = await addShownUsers(cluster, 'four words of development')
+  const proxy = { '/v1': { target: cluster.url } }
   const server = await createServer({ configFile: join(FOLDER, 'vite.config.ts'), server: { proxy } })
   await server.listen()
-  process.stdout.write(`The interface: ${server.resolvedUrls?.local[0] ?? ''}\nIts simulated cluster: ${cluster.url}\n`)
+  const lines = [
+    `The interface: ${server.resolvedUrls?.local[0] ?? ''}`,
+    ...[alice, bob].map(({ user, password }) => `  sign in as ${user} with \`${password}\``),
+    `  or with the token \`${token}\``,
+    `Its simulated cluster: ${cluster.url}`,
+  ]
+  process.stdout.write(`${lines.join('\n')}\n`)
   await new Promise((resolve) => process.once('SIGINT', resolve))
   await server.close()
   for (const end of ends.toReversed()) await end()

@@ -3,22 +3,29 @@ import assert from 'node:assert/strict'
 import { after, before, suite, test } from 'node:test'
 import {
   addShownGuests,
+  addShownUsers,
+  codeOf,
   startSimulatedCluster,
+  type ShownUsers,
   type SimulatedCluster,
 } from '@stead/agent/backend/simulated-cluster-fixture.ts'
 import { webFiles } from '@stead/agent/http/web-files.ts'
 import { TestBrowser } from './support/browser.ts'
 
 const TOKEN = 'test-token'
+const PASSWORD = 'correct horse battery'
+const OTHER_PASSWORD = 'staple in another stable'
 
 suite('the web interface', { timeout: 240_000 }, () => {
   const ends: (() => void | Promise<void>)[] = []
   let cluster: SimulatedCluster
+  let users: ShownUsers
   let browser: TestBrowser
 
   before(async () => {
     cluster = await startSimulatedCluster({ after: (end) => void ends.push(end) }, { token: TOKEN, web: webFiles() })
     await addShownGuests(cluster)
+    users = await addShownUsers(cluster, PASSWORD)
     browser = await TestBrowser.open(cluster.url)
     ends.push(() => browser.close())
   })
@@ -33,19 +40,114 @@ suite('the web interface', { timeout: 240_000 }, () => {
     },
     row: (name: string) => browser.page.getByRole('row').filter({ hasText: name }),
   }
-
-  test('asks who is there, refuses a wrong token, and opens the cluster with the right one', async () => {
-    browser.expect(/401/)
-    await open('/', 'Sign in to Stead')
-    await browser.page.getByLabel('Token').first().fill('wrong')
+  const fill = (label: string, text: string) => browser.page.getByLabel(label, { exact: true }).fill(text)
+  const signIn = async (user: string, password: string) => {
+    await fill('User', user)
+    await fill('Password', password)
     await browser.press('Sign in')
-    await browser.page.getByRole('alert').first().waitFor()
-    await browser.check('sign in')
-    await browser.picture('sign-in')
-    await browser.page.getByLabel('Token').first().fill(TOKEN)
+  }
+  const choose = async (item: string) => {
+    await browser.page.getByRole('banner').getByRole('button').last().click()
+    await browser.page.getByRole('menuitem', { name: item }).click()
+  }
+
+  test('who has a one-time password chooses his own, adds the second factor that is demanded, and comes by it', async () => {
+    browser.expect(/401/)
+    const { user, password } = users.bob
+    await open('/', 'Sign in to Stead')
+    await signIn(user, password)
+    await browser.see('Choose your own password')
+    await fill('New password', 'short')
+    await fill('Once more', 'shor')
+    await browser.see('The two are not the same')
+    await browser.check('choose a password')
+    browser.expect(/40[01]/)
+    await fill('Once more', 'short')
+    await browser.press('Change the password')
+    await browser.see('The password has fewer than 12 characters')
+    await fill('New password', PASSWORD)
+    await fill('Once more', PASSWORD)
+    await browser.press('Change the password')
+
+    await browser.see('Add a second factor')
+    await browser.page.getByRole('img', { name: 'The secret as a QR code' }).waitFor()
+    await browser.check('add a second factor')
+    await browser.picture('second-factor')
+    const secret = await browser.page.getByText(/^[A-Z2-7]{32}$/).innerText()
+    await fill('Code of the app', codeOf(secret))
+    await browser.press('Add the app')
+    await browser.see('Recovery codes')
+    await browser.check('recovery codes')
+    const codes = await browser.page.getByRole('listitem').allInnerTexts()
+    assert.equal(codes.length, 10)
+    await browser.press('I have kept them')
+    await browser.see('Everything runs, but not everything is protected')
+
+    await choose('Sign out')
+    await browser.see('Sign in to Stead')
+    await signIn(user, PASSWORD)
+    await fill('Code of the app', '000000')
+    await browser.press('Sign in')
+    await browser.see('The code is not right, or was used already')
+    await browser.check('second factor')
+    await browser.press('Use a recovery code')
+    await fill('Recovery code', codes[3] ?? '')
     await browser.press('Sign in')
     await browser.see('Everything runs, but not everything is protected')
+    await choose('Sign out')
+    await browser.see('Sign in to Stead')
+  })
+
+  test('asks who is there, refuses a wrong password, and opens the cluster with the right one, also with a token', async () => {
+    await open('/', 'Sign in to Stead')
+    await browser.press('Use a token')
+    await fill('Token', 'wrong')
+    await browser.press('Sign in')
+    await browser.see('The token is not the right one')
+    await browser.check('sign in with a token')
+    await fill('Token', TOKEN)
+    await browser.press('Sign in')
+    await browser.see('Everything runs, but not everything is protected')
+    await choose('Sign out')
+    await browser.see('Sign in to Stead')
+
+    await signIn(users.alice.user, 'not the right one')
+    await browser.see('The user or the password is not right')
+    await browser.check('sign in')
+    await browser.picture('sign-in')
+    await signIn(users.alice.user, PASSWORD)
+    await browser.see('Everything runs, but not everything is protected')
     browser.expect(undefined)
+  })
+
+  test('in a new tab one is still signed in and may change things; another password ends other sessions', async () => {
+    const elsewhere = await browser.page.context().browser()!.newContext({ baseURL: cluster.url })
+    const other = await elsewhere.newPage()
+    await other.goto('/')
+    await other.getByLabel('User').fill(users.alice.user)
+    await other.getByLabel('Password', { exact: true }).fill(PASSWORD)
+    await other.getByRole('button', { name: 'Sign in' }).click()
+    await other.getByText('Everything runs').waitFor()
+    const tab = await browser.page.context().newPage()
+    await tab.goto('/account')
+    await tab.getByLabel('Present password').waitFor()
+    const end = tab.getByRole('button', { name: /^End the session of/ })
+    await end.waitFor()
+    assert.equal(await end.count(), 1)
+    await end.click()
+    await end.waitFor({ state: 'detached' })
+    await other.getByText('The session has ended').waitFor()
+    await elsewhere.close()
+    await tab.close()
+
+    await open('/account', 'this one')
+    await browser.check('account')
+    await browser.picture('account')
+    await fill('Present password', PASSWORD)
+    await fill('New password', OTHER_PASSWORD)
+    await fill('Once more', OTHER_PASSWORD)
+    await browser.press('Change the password')
+    await browser.see('Your password is changed')
   })
 
   test('every page can be used by everybody, in light and dark', async () => {

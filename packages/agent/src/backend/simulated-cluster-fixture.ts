@@ -4,10 +4,16 @@
  * start, hosts fail, replicas are copied.
  */
 import type { HostId } from '@stead/core/model/ids.ts'
+import { Secret, TOTP } from 'otpauth'
+import { createClient } from '@stead/api/client.ts'
+import { ENDPOINTS } from '@stead/api/endpoints.ts'
+import { fetchTransport } from '@stead/api/transport.ts'
 import { WALL_START_MS } from '@stead/sim/virtual-clock.ts'
 import { World } from '@stead/sim/world.ts'
+import { accessControl } from '../access/access-control.ts'
 import { startApiServer } from '../http/api-server.ts'
 import type { WebFiles } from '../http/web-files.ts'
+import { realClock } from '../real-clock.ts'
 import { TestBackend, type EndsLater } from './backend-fixture.ts'
 
 const GIB = 2 ** 30
@@ -28,7 +34,7 @@ export interface SimulatedClusterOptions {
   readonly hosts?: number
   /** 0: any free one. */
   readonly port?: number
-  /** What a request must show; absent: nothing is asked for, as on the loopback address of a lab. */
+  /** The cluster's own token; people sign in, once there are some (`addShownUsers`). */
   readonly token: string
   readonly web?: WebFiles
 }
@@ -60,7 +66,9 @@ export async function startSimulatedCluster(
   await until(() => [...backend.mirror.state.statuses.values()].length > hosts)
   const server = await startApiServer({
     listen: [{ host: '127.0.0.1', port }],
-    backend: backend.guarded,
+    ...accessControl(backend.unguarded, {
+      ...{ store: backend.store, mirror: backend.mirror, clock: realClock, audit: backend.audit },
+    }),
     log: backend.log,
     host: 'h1',
     token,
@@ -114,6 +122,38 @@ export async function addShownGuests({ backend, world }: SimulatedCluster): Prom
   }
   const started = SHOWN_GUESTS.filter((guest) => !('stopped' in guest)).length
   await until(() => [...world.hosts].flatMap((host) => [...host.processes]).length >= started)
+}
+
+export interface ShownUsers {
+  /** An administrator with a password of her own. */
+  readonly alice: { readonly user: string; readonly password: string }
+  /** One who has a one-time password, and of whom a group demands a second factor. */
+  readonly bob: { readonly user: string; readonly password: string }
+}
+
+export async function addShownUsers({ backend, url }: SimulatedCluster, password: string): Promise<ShownUsers> {
+  const oneTime = async (name: string) => {
+    await backend.must('user.create', { body: { name } })
+    const subject = { kind: 'user', name }
+    await backend.must('permission.grant', { body: { subject, role: 'Administrator', path: '/' } })
+    return (await backend.must('user.reset-password', { params: { user: name } })).password
+  }
+  const clientOf = (token: string | null) =>
+    createClient({ targets: [{ url }], transport: fetchTransport(), ...(token === null ? {} : { token }) })
+  const first = await oneTime('alice')
+  const signedIn = await clientOf(null).call(ENDPOINTS['auth.sign-in'], { body: { user: 'alice', password: first } })
+  if (!signedIn.ok) throw new Error(signedIn.error.message)
+  const changed = await clientOf(signedIn.value.token).call(ENDPOINTS['auth.password'], { body: { next: password } })
+  if (!changed.ok) throw new Error(changed.error.message)
+  await clientOf(changed.value.token).call(ENDPOINTS['auth.sign-out'])
+  const bob = { user: 'bob', password: await oneTime('bob') }
+  await backend.must('group.create', { body: { name: 'careful', members: ['bob'], demandsSecondFactor: true } })
+  return { alice: { user: 'alice', password }, bob }
+}
+
+/** What an app shows now that has this secret. */
+export function codeOf(secret: string): string {
+  return new TOTP({ secret: Secret.fromBase32(secret) }).generate()
 }
 
 async function until(condition: () => boolean): Promise<void> {

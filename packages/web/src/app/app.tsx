@@ -2,13 +2,13 @@
 import { Loader, MantineProvider } from '@mantine/core'
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query'
 import { RouterProvider } from '@tanstack/react-router'
-import { lazy, Suspense, useEffect, useState } from 'react'
+import { lazy, Suspense, useEffect, useMemo, useState } from 'react'
 import { useText } from '../i18n/texts.ts'
 import { followCluster } from '../live/live-source.ts'
 import { LiveStore } from '../live/live-store.ts'
 import { LiveContext } from '../live/use-live.ts'
 import { SessionContext } from '../session/session-context.ts'
-import { isSignInNeeded, resumeSession, type Session } from '../session/session.ts'
+import { beginAnewWithOtherTabs, isSignInNeeded, resumeSession, type Session } from '../session/session.ts'
 import type { Failure } from '@stead/core/errors.ts'
 import classes from './app.module.css'
 import { router } from './router.tsx'
@@ -20,7 +20,16 @@ const store = new LiveStore()
 
 const SignInPage = lazy(async () => ({ default: (await import('../session/sign-in-page.tsx')).SignInPage }))
 
+const DutyPage = lazy(async () => ({ default: (await import('../session/duty-page.tsx')).DutyPage }))
+
 const RETRY_MS = 2_000
+
+beginAnewWithOtherTabs()
+
+type Who =
+  | { readonly is: 'asked'; readonly failure?: Failure }
+  | { readonly is: 'stranger'; readonly failure?: Failure }
+  | { readonly is: 'known'; readonly session: Session }
 
 export function App({ nonce }: { nonce: string }) {
   return (
@@ -34,18 +43,17 @@ export function App({ nonce }: { nonce: string }) {
 
 function Signed() {
   const t = useText()
-  const [session, setSession] = useState<Session>()
-  const [failure, setFailure] = useState<Failure>()
+  const [who, setWho] = useState<Who>({ is: 'asked' })
   useEffect(() => {
-    if (session) return
+    if (who.is !== 'asked') return
     let ended = false
     const resume = async () => {
       while (!ended) {
         const resumed = await resumeSession()
         if (ended) return
-        if (resumed.ok) return setSession(resumed.value)
-        setFailure(resumed.error)
-        if (isSignInNeeded(resumed.error)) return
+        if (resumed.ok) return setWho({ is: 'known', session: resumed.value })
+        if (isSignInNeeded(resumed.error)) return setWho({ is: 'stranger' })
+        setWho({ is: 'asked', failure: resumed.error })
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
       }
     }
@@ -53,32 +61,69 @@ function Signed() {
     return () => {
       ended = true
     }
-  }, [session])
+  }, [who.is])
+  const session = who.is === 'known' ? who.session : undefined
+  const free = session?.who.must === null ? session : undefined
   useEffect(() => {
-    if (!session) return
-    const source = followCluster(session.client, store)
-    return () => source.stop()
-  }, [session])
-  if (session) {
+    if (!free) return
+    const source = followCluster(free.client, store)
+    const unsubscribe = onRefusal(async (failure) => {
+      // Another password has another cookie, which an answer may have brought in this moment.
+      const resumed = await resumeSession()
+      if (resumed.ok) return setWho({ is: 'known', session: resumed.value })
+      if (!isSignInNeeded(resumed.error)) return
+      store.clear()
+      queries.clear()
+      setWho({ is: 'stranger', failure })
+    })
+    return () => {
+      unsubscribe()
+      source.stop()
+    }
+  }, [free])
+  const kept = useMemo(
+    () => free && { session: free, replace: (next: Session) => setWho({ is: 'known', session: next }) },
+    [free],
+  )
+  if (kept) {
     return (
-      <SessionContext.Provider value={session}>
+      <SessionContext.Provider value={kept}>
         <LiveContext.Provider value={store}>
           <RouterProvider router={router} />
         </LiveContext.Provider>
       </SessionContext.Provider>
     )
   }
-  if (failure && isSignInNeeded(failure)) {
+  const begin = (next: Session) => setWho({ is: 'known', session: next })
+  if (session)
     return (
       <Suspense>
-        <SignInPage onSignIn={setSession} />
+        <DutyPage key={session.who.must} session={session} onDone={begin} />
+      </Suspense>
+    )
+  if (who.is === 'stranger') {
+    return (
+      <Suspense>
+        <SignInPage onSignIn={begin} {...(who.failure ? { failure: who.failure } : {})} />
       </Suspense>
     )
   }
+  const failure = who.is === 'asked' ? who.failure : undefined
   return (
     <main className={classes.waiting} role="status">
       <Loader size="sm" />
       <span>{failure ? failure.message : t('word.loading')}</span>
     </main>
   )
+}
+
+/** Whenever the stream is told that nobody has signed in: the session has ended, by its time or by somebody. */
+function onRefusal(told: (failure: Failure) => Promise<void>): () => void {
+  let last: Failure | undefined
+  return store.subscribe(() => {
+    const { failure } = store.state()
+    if (!failure || failure === last || !isSignInNeeded(failure)) return
+    last = failure
+    void told(failure)
+  })
 }

@@ -46,6 +46,11 @@ const routeTree = root.addChildren([
   }),
   createRoute({
     getParentRoute,
+    path: '/account',
+    component: lazyRouteComponent(() => import('../session/account-page.tsx'), 'AccountPage'),
+  }),
+  createRoute({
+    getParentRoute,
     path: '/create/machine',
     component: lazyRouteComponent(() => import('../guests/create-page.tsx'), 'CreateMachinePage'),
   }),

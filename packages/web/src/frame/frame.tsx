@@ -7,7 +7,7 @@ import { LANGUAGES } from '../i18n/language.ts'
 import { setLanguage, useLanguage, useText } from '../i18n/texts.ts'
 import { useLive } from '../live/use-live.ts'
 import { Icon } from '../parts/icon.tsx'
-import { Toasts } from '../parts/toasts.tsx'
+import { showFailure, Toasts } from '../parts/toasts.tsx'
 import { useSession } from '../session/session-context.ts'
 import { endSession } from '../session/session.ts'
 import { ConnectionBanner } from './connection-banner.tsx'
@@ -159,10 +159,16 @@ function CreateMenu() {
 
 function UserMenu() {
   const t = useText()
-  const { who } = useSession()
+  const navigate = useNavigate()
+  const session = useSession()
+  const { who } = session
   const language = useLanguage()
   const { setColorScheme } = useMantineColorScheme()
   const scheme = useComputedColorScheme('light')
+  const signOut = async () => {
+    const ended = await endSession(session)
+    if (!ended.ok) showFailure(ended.error)
+  }
   return (
     <Menu position="bottom-end" shadow="md" width={220}>
       <Menu.Target>
@@ -190,7 +196,12 @@ function UserMenu() {
           </Menu.Item>
         ))}
         <Menu.Divider />
-        <Menu.Item onClick={endSession}>{t('frame.signOut')}</Menu.Item>
+        {who.kind === 'user' ? (
+          <Menu.Item leftSection={<Icon name="key" size={16} />} onClick={() => void navigate({ to: '/account' })}>
+            {t('account.title')}
+          </Menu.Item>
+        ) : null}
+        <Menu.Item onClick={() => void signOut()}>{t('frame.signOut')}</Menu.Item>
       </Menu.Dropdown>
     </Menu>
   )

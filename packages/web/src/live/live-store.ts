@@ -97,6 +97,11 @@ export class LiveStore {
     this.#change((state) => ({ ...state, connection: 'lost', failure }))
   }
 
+  /** Somebody else may look next. */
+  clear(): void {
+    this.#change(() => EMPTY)
+  }
+
   #change(change: (state: LiveState) => LiveState): void {
     this.#waiting.push(change)
     if (this.#waiting.length === 1) this.#atNextFrame(() => this.#apply())

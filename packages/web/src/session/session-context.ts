@@ -1,10 +1,24 @@
 import { createContext, useContext } from 'react'
 import type { Session } from './session.ts'
 
-export const SessionContext = createContext<Session | undefined>(undefined)
+interface Kept {
+  readonly session: Session
+  readonly replace: (session: Session) => void
+}
+
+export const SessionContext = createContext<Kept | undefined>(undefined)
 
 export function useSession(): Session {
-  const session = useContext(SessionContext)
-  if (!session) throw new Error('there is no session here')
-  return session
+  return useKept().session
+}
+
+/** By the one that has begun instead of it. */
+export function useReplaceSession(): (session: Session) => void {
+  return useKept().replace
+}
+
+function useKept(): Kept {
+  const kept = useContext(SessionContext)
+  if (!kept) throw new Error('there is no session here')
+  return kept
 }

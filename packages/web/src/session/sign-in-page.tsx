@@ -1,50 +1,141 @@
-/** Before anything else: who are you? */
-import { Button, PasswordInput, Stack } from '@mantine/core'
+/** Before anything else: who are you? By a password and what else is asked for, or by an API token. */
+import { Button, PasswordInput, Stack, TextInput } from '@mantine/core'
 import { useState, type FormEvent } from 'react'
+import { ENDPOINTS } from '@stead/api/endpoints.ts'
+import type { SignInView } from '@stead/api/endpoints/sign-in.ts'
 import type { Failure } from '@stead/core/errors.ts'
+import type { Result } from '@stead/core/result.ts'
 import { useText } from '../i18n/texts.ts'
 import { FailureAlert } from '../parts/failure-alert.tsx'
-import { openSession, type Session } from './session.ts'
-import classes from './sign-in-page.module.css'
+import { openSession, openSignedIn, strangersClient, type Session } from './session.ts'
+import { SignInCard } from './sign-in-card.tsx'
+
+/** `pending`: of a sign-in whose password was right. */
+type Step =
+  | { readonly ask: 'password'; readonly pending?: never }
+  | { readonly ask: 'token'; readonly pending?: never }
+  | { readonly ask: 'code'; readonly pending: string }
+  | { readonly ask: 'recovery-code'; readonly pending: string }
 
 export function SignInPage({ failure: first, onSignIn }: { failure?: Failure; onSignIn: (session: Session) => void }) {
   const t = useText()
-  const [token, setToken] = useState('')
+  const [step, setStep] = useState<Step>({ ask: 'password' })
+  const [user, setUser] = useState('')
+  const [secret, setSecret] = useState('')
   const [failure, setFailure] = useState(first)
   const [isBusy, setBusy] = useState(false)
+  const go = (next: Step) => {
+    setStep(next)
+    setSecret('')
+    setFailure(undefined)
+  }
+  const signIn = async (view: Result<SignInView>) => {
+    if (!view.ok) return setFailure(view.error)
+    if (view.value.pending !== null) return go({ ask: 'code', pending: view.value.pending })
+    open(await openSignedIn(view.value))
+  }
+  const open = (session: Result<Session>) => (session.ok ? onSignIn(session.value) : setFailure(session.error))
   const submit = async (event: FormEvent) => {
     event.preventDefault()
     setBusy(true)
-    const session = await openSession(token.trim())
+    const client = strangersClient()
+    if (step.ask === 'token') open(await openSession(secret.trim()))
+    else if (step.ask === 'password') {
+      const body = { user: user.trim(), password: secret, form: 'cookie' as const }
+      await signIn(await client.call(ENDPOINTS['auth.sign-in'], { body }))
+    } else {
+      const shown = step.ask === 'code' ? { code: secret.replaceAll(/\s/g, '') } : { recoveryCode: secret.trim() }
+      const body = { pending: step.pending, ...shown }
+      await signIn(await client.call(ENDPOINTS['auth.second-factor'], { body }))
+    }
     setBusy(false)
-    if (session.ok) onSignIn(session.value)
-    else setFailure(session.error)
+  }
+  const change = {
+    value: secret,
+    onChange: (event: { currentTarget: { value: string } }) => setSecret(event.currentTarget.value),
+  }
+  const asked = {
+    ...change,
+    required: true,
+    withAsterisk: false,
+    autoFocus: true,
+    'data-autofocus': true,
+    key: step.ask,
   }
   return (
-    <main className={classes.page}>
-      <form className={classes.card} onSubmit={(event) => void submit(event)}>
+    <SignInCard title={t('signIn.title')}>
+      <form onSubmit={(event) => void submit(event)}>
         <Stack>
-          <div className={classes.brand}>
-            <img src="/stead.svg" alt="" width={44} height={44} />
-            <h1 className={classes.title}>{t('signIn.title')}</h1>
-          </div>
-          <PasswordInput
-            label={t('signIn.token')}
-            description={t('signIn.tokenText')}
-            value={token}
-            onChange={(event) => setToken(event.currentTarget.value)}
-            autoComplete="off"
-            required
-            withAsterisk={false}
-            data-autofocus
-            autoFocus
-          />
+          {step.ask === 'password' ? (
+            <>
+              <TextInput
+                label={t('signIn.user')}
+                value={user}
+                onChange={(event) => setUser(event.currentTarget.value)}
+                autoComplete="username"
+                autoCapitalize="none"
+                spellCheck={false}
+                required
+                withAsterisk={false}
+                autoFocus
+              />
+              <PasswordInput
+                {...change}
+                label={t('signIn.password')}
+                autoComplete="current-password"
+                required
+                withAsterisk={false}
+              />
+            </>
+          ) : step.ask === 'token' ? (
+            <PasswordInput
+              {...asked}
+              label={t('signIn.token')}
+              description={t('signIn.tokenText')}
+              autoComplete="off"
+            />
+          ) : step.ask === 'code' ? (
+            <TextInput
+              {...asked}
+              label={t('signIn.code')}
+              description={t('signIn.codeText')}
+              inputMode="numeric"
+              autoComplete="one-time-code"
+            />
+          ) : (
+            <TextInput {...asked} label={t('signIn.recoveryCode')} autoComplete="off" spellCheck={false} />
+          )}
           {failure ? <FailureAlert failure={failure} /> : null}
-          <Button type="submit" loading={isBusy} disabled={token.trim() === ''} fullWidth>
+          <Button
+            type="submit"
+            loading={isBusy}
+            disabled={secret.trim() === '' || (step.ask === 'password' && user.trim() === '')}
+            fullWidth
+          >
             {t('signIn.button')}
           </Button>
+          <OtherWays step={step} onChoose={go} />
         </Stack>
       </form>
-    </main>
+    </SignInCard>
+  )
+}
+
+function OtherWays({ step, onChoose }: { step: Step; onChoose: (step: Step) => void }) {
+  const t = useText()
+  const way = (to: Step, text: string) => (
+    <Button variant="subtle" size="compact-sm" onClick={() => onChoose(to)}>
+      {text}
+    </Button>
+  )
+  if (step.ask === 'password') return way({ ask: 'token' }, t('signIn.useToken'))
+  if (step.ask === 'token') return way({ ask: 'password' }, t('signIn.usePassword'))
+  return (
+    <>
+      {step.ask === 'code'
+        ? way({ ...step, ask: 'recovery-code' }, t('signIn.useRecoveryCode'))
+        : way({ ...step, ask: 'code' }, t('signIn.useCode'))}
+      {way({ ask: 'password' }, t('signIn.again'))}
+    </>
   )
 }
