@@ -28,6 +28,7 @@ export const hardwareObservationSchema = z.object({
   volumes: z.array(z.object({ id: z.string() as unknown as z.ZodType<VolumeId, string>, sizeBytes: bytes() })),
   nics: z.array(z.object({ slot: z.number().int(), mac: z.string() })),
   memoryBytes: bytes(),
+  addedMemoryBytes: bytes().exactOptional(),
   cpus: z.number().int(),
   memoryMaxBytes: bytes().exactOptional(),
   cpusMax: z.number().int().exactOptional(),

@@ -16,6 +16,7 @@ const silent: Log = { debug() {}, info() {}, warn() {}, error() {}, with: () => 
 async function hosts(context: TestContext) {
   const inputs: unknown[] = []
   const served: Duplex[] = []
+  const slow: { bytes: number; isWhole: boolean }[] = []
   const ends: { toGuest: PassThrough; fromGuest: PassThrough }[] = []
   const server = await startInternalServer({
     hosts: ['127.0.0.1'],
@@ -29,6 +30,25 @@ async function hosts(context: TestContext) {
         inputs.push(input)
         const stream = new PassThrough()
         served.push(stream)
+        return ok(stream)
+      },
+      slow: async () => {
+        const taken = { bytes: 0, isWhole: false }
+        slow.push(taken)
+        const stream = new Duplex({
+          read: () => undefined,
+          write: (chunk: Buffer, _encoding, done) => {
+            taken.bytes += chunk.length
+            done()
+          },
+          // As a file that is written out before it counts.
+          final: (done) =>
+            void setTimeout(() => {
+              taken.isWhole = true
+              stream.push(null)
+              done()
+            }, 100),
+        })
         return ok(stream)
       },
       fail: async () => fail(failure('conflict', 'not now', { hint: 'later' })),
@@ -45,7 +65,7 @@ async function hosts(context: TestContext) {
   context.after(() => server.close())
   const client = (credentials = trust.h1, addresses = ['127.0.0.1']) =>
     new HostClient({ host: 'h2', addresses, port: server.port, credentials })
-  return { client, inputs, served, ends, server }
+  return { client, inputs, served, ends, slow, server }
 }
 
 async function open(client: HostClient, name: string, input: unknown = {}) {
@@ -90,6 +110,14 @@ test('an end in order is an end, a break is an error or a close without one', as
   const thirdClosed = new Promise((resolve) => third.resume().once('close', resolve))
   await server.close()
   await thirdClosed
+})
+
+test('who has sent all is heard to the end: what takes it may need a while', async (context) => {
+  const { client, slow } = await hosts(context)
+  const stream = await open(client(), 'slow')
+  stream.resume().end(Buffer.alloc(1_000_000))
+  await once(stream, 'end')
+  assert.deepEqual(slow, [{ bytes: 1_000_000, isWhole: true }])
 })
 
 test('a client that leaves ends what was served to it', async (context) => {

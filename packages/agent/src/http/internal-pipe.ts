@@ -23,6 +23,8 @@ const PROTOCOL = 'stead-pipe'
 const INPUT_HEADER = 'stead-input'
 /** A host that is gone answers nothing; the kernel asks this long after the last byte, then each second ten times. */
 const KEEP_ALIVE_MS = 3_000
+/** What the other side has ended is served to its end, but no longer than this. */
+const LAST_WORD_MS = 1_000
 
 /** Serves the pipes on a server of this host. Returns what ends all that are open. */
 export function servePipes(server: Server, pipes: Pipes, log: Log): () => void {
@@ -36,6 +38,8 @@ export function servePipes(server: Server, pipes: Pipes, log: Log): () => void {
   })
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     open.add(socket)
+    // Who has sent all waits for the other side to have taken it; a TLS server closes at once unless it is told so.
+    socket.allowHalfOpen = true
     // HTTP, TLS and the pipelines all wait for its end.
     socket.setMaxListeners(20)
     socket.once('close', () => open.delete(socket))
@@ -87,10 +91,18 @@ async function joined(socket: Socket, stream: Duplex, breakOff: () => void): Pro
     socket.destroy()
     stream.destroy()
   }
-  // A socket that ends because its reader has gone ends the stream as well: nobody reads only.
-  const typed = pipeline(socket, stream).then(breakBoth, breakBoth)
-  await pipeline(stream, socket).catch(breakBoth)
+  const given = pipeline(stream, socket).catch(breakBoth)
+  // A socket that ends because its reader has gone ends the stream as well: nobody reads only. What the stream still says
+  // at its own end, as that it has taken all, is let out before that: a connection that is destroyed says nothing.
+  const typed = pipeline(socket, stream).then(() => withinMs(given, LAST_WORD_MS).then(breakBoth), breakBoth)
+  await given
   await typed
+}
+
+async function withinMs(done: Promise<unknown>, ms: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  await Promise.race([done, new Promise((resolve) => (timer = setTimeout(resolve, ms)))])
+  clearTimeout(timer)
 }
 
 function remoteOf({ remoteAddress, remotePort }: Socket): string {

@@ -6,6 +6,7 @@ import type { ClusterState } from '../model/cluster.ts'
 import type { Grant } from '../model/grant.ts'
 import type { Guest } from '../model/guest.ts'
 import type { Host } from '../model/host.ts'
+import type { HardwareObservation } from '../model/hardware.ts'
 import type { HostId } from '../model/ids.ts'
 import { whyNotMigratable } from '../model/platform.ts'
 
@@ -29,7 +30,17 @@ export function objectionToLiveMove(state: ClusterState, guest: Guest, grant: Gr
   const held = whyNotMigratable(guest.platform ?? {})
   if (held !== '') return held
   const host = state.hosts.get(grant.host)?.value
-  return host ? whyNotMigrating(host) : `${grant.host} is not known`
+  if (!host) return `${grant.host} is not known`
+  return whyNotMigrating(host) || whyNotEmulated(host, guest, seen.hardware)
+}
+
+/** An emulating QEMU loses writes to all memory but the first: docs/internals/hardware.md. Hardware notices them. */
+function whyNotEmulated({ accelerator }: Host, { platform = {} }: Guest, hardware: HardwareObservation | undefined) {
+  if (accelerator !== 'tcg') return ''
+  if (hardware?.addedMemoryBytes)
+    return 'an emulated guest cannot take along memory that it was given while it ran: take that back first, or restart it'
+  if ((platform.numaNodes ?? 1) > 1) return 'an emulated guest with several memory nodes cannot move while it runs'
+  return ''
 }
 
 /** Empty when the hosts' hypervisors can give guests to each other in this direction. */

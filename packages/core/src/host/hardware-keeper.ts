@@ -310,6 +310,7 @@ export class HardwareKeeper {
       volumes: facts.disks.map(({ volume, sizeBytes }) => ({ id: volume, sizeBytes })),
       nics: facts.nics,
       memoryBytes,
+      ...(memoryBytes > facts.memoryMinBytes ? { addedMemoryBytes: memoryBytes - facts.memoryMinBytes } : {}),
       cpus,
       ...(memoryMaxBytes > facts.memoryMinBytes ? { memoryMaxBytes } : {}),
       ...(cpusMax > facts.cpusMin ? { cpusMax } : {}),

@@ -36,6 +36,8 @@ export interface HardwareObservation {
   readonly volumes: readonly { readonly id: VolumeId; readonly sizeBytes: number }[]
   readonly nics: readonly { readonly slot: number; readonly mac: string }[]
   readonly memoryBytes: number
+  /** What of its memory it was given since it was started; absent: none. */
+  readonly addedMemoryBytes?: number
   readonly cpus: number
   /** Up to what it can grow while it runs; absent: it was started without room for that. */
   readonly memoryMaxBytes?: number
