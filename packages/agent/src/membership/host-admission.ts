@@ -135,6 +135,9 @@ function inUse({ grants, volumes }: ClusterState, host: HostId): Result<never> |
   return fail(failure('conflict', text, { hint: 'Move them to other hosts first: stead volume move' }))
 }
 
+/** A client goes on to the next host. */
 function noAuthority(host: string) {
-  return failure('conflict', `${host} has not the authority's key`, { hint: 'Ask a host that runs guests' })
+  return failure('host_unreachable', `${host} is a witness and has not the authority's key`, {
+    hint: 'Ask a host that runs guests',
+  })
 }

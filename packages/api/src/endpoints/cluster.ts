@@ -115,6 +115,8 @@ export const CLUSTER_ENDPOINTS = {
     response: noContent,
     status: 204,
     whatIf: 'none',
+    // The store may elect first, when the host led it.
+    answerWithinMs: 30_000,
   }),
   'host.set': endpoint({
     id: 'host.set',
