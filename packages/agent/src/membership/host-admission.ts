@@ -78,7 +78,10 @@ export class HostAdmission {
       const [found, record] = [await store.get(MEMBERSHIP_KEY), mirror.state.hosts.get(host)]
       if (!found.ok) return found
       const before = found.value ? readMembership(found.value.value) : membershipOf(config)
-      if (!before.members.some(({ hostId }) => hostId === host)) return this.#endVote(host)
+      if (!before.members.some(({ hostId }) => hostId === host)) {
+        const ended = await this.#endVote(host)
+        return before.removed.includes(host) ? withoutVote(ended) : ended
+      }
       const serial = record?.value.certificateSerial
       const revoked = [...new Set([...before.revoked, ...(serial === undefined ? [] : [serial])])]
       const revokedPem = await createRevocationList(authority, revoked, clock.wallMs())
@@ -100,9 +103,7 @@ export class HostAdmission {
       })
       if (!outcome.ok) return outcome
       if (!outcome.value.committed) continue
-      const ended = await this.#endVote(host)
-      // No voter, or its vote was ended by an earlier try.
-      return !ended.ok && ended.error.code === 'not_found' ? ok() : ended
+      return withoutVote(await this.#endVote(host))
     }
     return fail(failure('changed_meanwhile', 'The hosts kept changing', { hint: 'Try again' }))
   }
@@ -121,6 +122,11 @@ export class HostAdmission {
       await clock.sleep(AGAIN_MS)
     }
   }
+}
+
+/** It was no voter, or its vote was ended by an earlier try. */
+function withoutVote(ended: Result<void>): Result<void> {
+  return !ended.ok && ended.error.code === 'not_found' ? ok() : ended
 }
 
 function inUse({ grants, volumes }: ClusterState, host: HostId): Result<never> | undefined {

@@ -26,6 +26,12 @@ test('who is removed is neither host nor voter', () => {
   const two = withMember(alone, member('h2', 2))
   const left = withoutMember(two, 'h1')
   assert.deepEqual([left.members.map(({ hostId }) => hostId), left.etcdMembers], [['h2'], ['h2']])
+  assert.deepEqual(left.removed, ['h1'])
+  assert.deepEqual(withoutMember(left, 'h1').removed, ['h1'])
+  const [back] = two.members
+  assert.deepEqual(withMember(left, back as Member).removed, [])
+  const { removed: _, ...older } = left
+  assert.deepEqual(readMembership(JSON.stringify(older)).removed, [])
 })
 
 test('an agent starts anew only for a change of the members', () => {

@@ -17,6 +17,8 @@ const membershipSchema = z.strictObject({
   revoked: z.array(z.string()),
   /** The same, signed, for etcd. Empty: nothing has been revoked yet. */
   revokedPem: z.string(),
+  /** Hosts that were removed: whoever did not hear that it is done may ask again. */
+  removed: z.array(z.string()).default([]),
 })
 export type Membership = z.infer<typeof membershipSchema>
 export type Member = Membership['members'][number]
@@ -26,7 +28,7 @@ export function readMembership(text: string): Membership {
 }
 
 export function membershipOf({ members, etcdMembers }: AgentConfig): Membership {
-  return { members, etcdMembers, revoked: [], revokedPem: '' }
+  return { members, etcdMembers, revoked: [], revokedPem: '', removed: [] }
 }
 
 /** Who votes already goes on doing so: a voter more or less is a change of its own. */
@@ -34,7 +36,12 @@ export function withMember(membership: Membership, member: Member): Membership {
   const members = [...membership.members, member]
   const wanted = storeVoters(members).map(({ hostId }) => hostId)
   const added = wanted.filter((id) => !membership.etcdMembers.includes(id))
-  return { ...membership, members, etcdMembers: [...membership.etcdMembers, ...added] }
+  return {
+    ...membership,
+    members,
+    etcdMembers: [...membership.etcdMembers, ...added],
+    removed: membership.removed.filter((id) => id !== member.hostId),
+  }
 }
 
 export function withoutMember(membership: Membership, hostId: string): Membership {
@@ -42,6 +49,7 @@ export function withoutMember(membership: Membership, hostId: string): Membershi
     ...membership,
     members: membership.members.filter((member) => member.hostId !== hostId),
     etcdMembers: membership.etcdMembers.filter((id) => id !== hostId),
+    removed: [...membership.removed.filter((id) => id !== hostId), hostId],
   }
 }
 
