@@ -185,10 +185,15 @@ test(`a file has at most ${LINES_MAX} lines, or a reason`, () => {
 test('every source file is imported or is an entry point', () => {
   const imported = new Set(FILES.flatMap(({ path, imports }) => imports.map((name) => resolveFrom(path, name))))
   const dead = FILES.map(({ path }) => path).filter(
-    (path) => !path.endsWith('.test.ts') && !imported.has(path) && !ENTRY_POINTS.has(path),
+    (path) => !path.endsWith('.test.ts') && !imported.has(inEnglish(path)) && !ENTRY_POINTS.has(path),
   )
   assert.deepEqual(dead, [])
 })
+
+/** The interface loads its texts by the name of a language; only the English ones are named in an import. */
+function inEnglish(path: string): string {
+  return path.replace(/^(packages\/web\/src\/i18n\/)(?:fr|pl)\//, '$1en/')
+}
 
 test('nothing is left for later without an issue', () => {
   const mark = new RegExp(`\\b(${['TO', 'DO'].join('')}|${['FIX', 'ME'].join('')})\\b`)

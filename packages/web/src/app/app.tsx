@@ -3,7 +3,7 @@ import { Loader, MantineProvider } from '@mantine/core'
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query'
 import { RouterProvider } from '@tanstack/react-router'
 import { lazy, Suspense, useEffect, useMemo, useState } from 'react'
-import { useText } from '../i18n/texts.ts'
+import { useText, withTexts } from '../i18n/texts.ts'
 import { followCluster } from '../live/live-source.ts'
 import { LiveStore } from '../live/live-store.ts'
 import { LiveContext } from '../live/use-live.ts'
@@ -18,9 +18,13 @@ import { theme } from './theme.ts'
 const queries = new QueryClient({ defaultOptions: { queries: { retry: false, refetchOnWindowFocus: false } } })
 const store = new LiveStore()
 
-const SignInPage = lazy(async () => ({ default: (await import('../session/sign-in-page.tsx')).SignInPage }))
+const SignInPage = lazy(
+  withTexts(['session'], async () => ({ default: (await import('../session/sign-in-page.tsx')).SignInPage })),
+)
 
-const DutyPage = lazy(async () => ({ default: (await import('../session/duty-page.tsx')).DutyPage }))
+const DutyPage = lazy(
+  withTexts(['session'], async () => ({ default: (await import('../session/duty-page.tsx')).DutyPage })),
+)
 
 const RETRY_MS = 2_000
 

@@ -2,6 +2,7 @@
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from '@tanstack/react-router'
 import { OverviewPage } from '../cluster/overview-page.tsx'
 import { Frame } from '../frame/frame.tsx'
+import { withTexts } from '../i18n/texts.ts'
 import { NotFoundPage } from './not-found-page.tsx'
 
 const root = createRootRoute({ component: Frame, notFoundComponent: NotFoundPage })
@@ -12,52 +13,82 @@ const routeTree = root.addChildren([
   createRoute({
     getParentRoute,
     path: '/guests',
-    component: lazyRouteComponent(() => import('../guests/guests-page.tsx'), 'GuestsPage'),
+    component: lazyRouteComponent(
+      withTexts(['guests'], () => import('../guests/guests-page.tsx')),
+      'GuestsPage',
+    ),
   }),
   createRoute({
     getParentRoute,
     path: '/guests/$guest',
-    component: lazyRouteComponent(() => import('../guests/guest-page.tsx'), 'GuestPage'),
+    component: lazyRouteComponent(
+      withTexts(['guests'], () => import('../guests/guest-page.tsx')),
+      'GuestPage',
+    ),
   }),
   createRoute({
     getParentRoute,
     path: '/hosts',
-    component: lazyRouteComponent(() => import('../hosts/hosts-page.tsx'), 'HostsPage'),
+    component: lazyRouteComponent(
+      withTexts(['hosts'], () => import('../hosts/hosts-page.tsx')),
+      'HostsPage',
+    ),
   }),
   createRoute({
     getParentRoute,
     path: '/hosts/$host',
-    component: lazyRouteComponent(() => import('../hosts/host-page.tsx'), 'HostPage'),
+    component: lazyRouteComponent(
+      withTexts(['hosts'], () => import('../hosts/host-page.tsx')),
+      'HostPage',
+    ),
   }),
   createRoute({
     getParentRoute,
     path: '/volumes',
-    component: lazyRouteComponent(() => import('../storage/volumes-page.tsx'), 'VolumesPage'),
+    component: lazyRouteComponent(
+      withTexts(['storage'], () => import('../storage/volumes-page.tsx')),
+      'VolumesPage',
+    ),
   }),
   createRoute({
     getParentRoute,
     path: '/operations',
-    component: lazyRouteComponent(() => import('../activity/operations-page.tsx'), 'OperationsPage'),
+    component: lazyRouteComponent(
+      withTexts(['activity'], () => import('../activity/operations-page.tsx')),
+      'OperationsPage',
+    ),
   }),
   createRoute({
     getParentRoute,
     path: '/events',
-    component: lazyRouteComponent(() => import('../activity/events-page.tsx'), 'EventsPage'),
+    component: lazyRouteComponent(
+      withTexts(['activity'], () => import('../activity/events-page.tsx')),
+      'EventsPage',
+    ),
   }),
   createRoute({
     getParentRoute,
     path: '/account',
-    component: lazyRouteComponent(() => import('../session/account-page.tsx'), 'AccountPage'),
+    component: lazyRouteComponent(
+      withTexts(['session'], () => import('../session/account-page.tsx')),
+      'AccountPage',
+    ),
   }),
   createRoute({
     getParentRoute,
     path: '/create/machine',
-    component: lazyRouteComponent(() => import('../guests/create-page.tsx'), 'CreateMachinePage'),
+    component: lazyRouteComponent(
+      withTexts(['guests'], () => import('../guests/create-page.tsx')),
+      'CreateMachinePage',
+    ),
   }),
   createRoute({
     getParentRoute,
     path: '/create/container',
-    component: lazyRouteComponent(() => import('../guests/create-page.tsx'), 'CreateContainerPage'),
+    component: lazyRouteComponent(
+      withTexts(['guests'], () => import('../guests/create-page.tsx')),
+      'CreateContainerPage',
+    ),
   }),
 ])
 

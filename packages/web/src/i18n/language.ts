@@ -1,10 +1,29 @@
-import type { en } from './en.ts'
+/** The list of texts: one file an area and language, `<language>/<area>.ts`, English being what the others translate. */
+import type { texts as activity } from './en/activity.ts'
+import type { texts as frame } from './en/frame.ts'
+import type { texts as guests } from './en/guests.ts'
+import type { texts as hosts } from './en/hosts.ts'
+import type { texts as session } from './en/session.ts'
+import type { texts as storage } from './en/storage.ts'
 
 export const LANGUAGES = ['en', 'fr', 'pl'] as const
 export type Language = (typeof LANGUAGES)[number]
 
+/** `frame` is there from the beginning, with the words of several areas; the others come with their pages. */
+interface Areas {
+  readonly activity: typeof activity
+  readonly frame: typeof frame
+  readonly guests: typeof guests
+  readonly hosts: typeof hosts
+  readonly session: typeof session
+  readonly storage: typeof storage
+}
+
+export type Area = keyof Areas
+
 /** Languages count in different ways (`_one`, `_few`, `_many`, `_other`); the text is asked for by the word before. */
 type WithoutPlural<Key extends string> = Key extends `${infer Base}_${'one' | 'other'}` ? Base : Key
-export type TextKey = WithoutPlural<keyof typeof en & string>
+export type TextKey = { [A in Area]: WithoutPlural<keyof Areas[A] & string> }[Area]
 
 export type Text = (key: TextKey, values?: Readonly<Record<string, string | number>>) => string
+export type TextTable = Readonly<Record<string, string>>

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { pl } from './pl.ts'
-import { en } from './en.ts'
+import { texts as en } from './en/frame.ts'
+import { texts as pl } from './pl/frame.ts'
 import { textIn } from './text-in.ts'
 
 test('values stand where the text wants them, figures in the way of the language', () => {

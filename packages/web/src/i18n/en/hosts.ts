@@ -1,0 +1,21 @@
+/** Hosts. */
+export const texts = {
+  'accelerator.kvm': 'KVM',
+  'accelerator.none': 'none',
+  'accelerator.tcg': 'emulation (slow)',
+  'host.accelerator': 'Virtualization',
+  'host.ask.drain': 'Drain {{name}}?',
+  'host.ask.undrain': 'Let {{name}} run guests again?',
+  'host.drain': 'Drain',
+  'host.known': 'What is known of it',
+  'host.loss': 'If it fails',
+  'host.noGuests': 'No guest runs here',
+  'host.none': 'There is no host {{name}}',
+  'host.pool': 'Pool {{name}}',
+  'host.role.compute': 'Host',
+  'host.role.witness': 'Witness',
+  'host.room': 'How full it is',
+  'host.since': 'In this state since',
+  'host.undrain': 'Run guests again',
+  'host.what': 'What it is',
+} as const

@@ -1,0 +1,5 @@
+export const texts: Record<string, string> = {
+  'column.size': 'Taille',
+  'volumes.filter': 'Filtrer les volumes',
+  'volumes.none': 'Pas de volumes',
+}
