@@ -4,7 +4,8 @@ import type { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
 import type { Clock } from '@stead/core/ports/clock.ts'
 import type { Log } from '@stead/core/ports/log.ts'
-import type { Store, Write } from '@stead/core/ports/store.ts'
+import type { Store, StoreEntry, Write } from '@stead/core/ports/store.ts'
+import { operationOfKey } from './backend/conditional-requests.ts'
 
 const INTERVAL_MS = 60_000
 const EVENTS_KEPT = 2_000
@@ -42,15 +43,20 @@ async function oldEvents(store: Store): Promise<string[]> {
   return byAge.slice(0, Math.max(0, byAge.length - EVENTS_KEPT)).map((entry) => entry.key)
 }
 
-async function oldOperations(store: Store, { state }: ClusterMirror): Promise<string[]> {
+async function oldOperations(store: Store, { state, revision }: ClusterMirror): Promise<string[]> {
   const finished = [...state.operations.values()]
     .map((entry) => entry.value)
     .filter((operation) => operation.finishedAt !== undefined)
   const old = finished.toSorted((a, b) => (b.finishedAt ?? 0) - (a.finishedAt ?? 0)).slice(OPERATIONS_KEPT)
   const gone = new Set<string>(old.map((operation) => operation.id))
   const keys = await store.range(KEYS.idempotency(''))
-  const orphans = keys.ok
-    ? keys.value.entries.filter((entry) => gone.has(entry.value) || !state.operations.has(entry.value as never))
-    : []
+  const isOrphan = ({ value, createRevision }: StoreEntry) => {
+    const operation = operationOfKey(value)
+    // Of one that this copy has not seen yet nothing is known.
+    return (
+      operation === undefined || gone.has(operation) || (createRevision <= revision && !state.operations.has(operation))
+    )
+  }
+  const orphans = keys.ok ? keys.value.entries.filter(isOrphan) : []
   return [...old.map((operation) => KEYS.operation(operation.id)), ...orphans.map((entry) => entry.key)]
 }

@@ -5,7 +5,7 @@
  */
 import { failure, type Failure, type FailureCode } from '@stead/core/errors.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
-import type { CallInput, Endpoint, ItemOf, ResponseOf, UploadSource } from './endpoint.ts'
+import { isRead, type CallInput, type Endpoint, type ItemOf, type ResponseOf, type UploadSource } from './endpoint.ts'
 import { failureFromProblem, problemSchema } from './errors.ts'
 import { FORESEEN_HEADER, FORESIGHT_MEDIA_TYPE, WHAT_IF_HEADER, type ForeseenView } from './foresight-view.ts'
 import { parseServerSentEvents } from './server-sent-events.ts'
@@ -176,7 +176,7 @@ export class Client {
     const { token, forgeryToken, headersTimeoutMs = HEADERS_TIMEOUT_MS } = this.#options
     const headers: Record<string, string> = { accept: 'application/json' }
     if (token !== undefined) headers['authorization'] = `Bearer ${token}`
-    if (endpoint.method !== 'GET' && endpoint.method !== 'HEAD') {
+    if (!isRead(endpoint)) {
       headers['idempotency-key'] = options.idempotencyKey ?? crypto.randomUUID()
       if (forgeryToken !== undefined) headers['x-stead-forgery-token'] = forgeryToken
     }
@@ -201,8 +201,8 @@ export class Client {
   }
 }
 
-function isChange({ method, whatIf }: Endpoint): boolean {
-  return method !== 'GET' && method !== 'HEAD' && whatIf !== 'harmless'
+function isChange(endpoint: Endpoint): boolean {
+  return !isRead(endpoint) && endpoint.whatIf !== 'harmless'
 }
 
 export function createClient(options: ClientOptions): Client {

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { PRIVILEGES } from '@stead/core/access/privilege.ts'
 import { failure, FAILURES } from '@stead/core/errors.ts'
+import { z } from 'zod'
+import { isRead, isRecorded, revisedObjectOf } from './endpoint.ts'
 import { ALL_ENDPOINTS, ENDPOINTS } from './endpoints.ts'
 import { causeChain, failureFromProblem, problemFromFailure, problemSchema } from './errors.ts'
 import { describeIssues } from './issues.ts'
@@ -64,6 +66,37 @@ test('the OpenAPI document holds every endpoint with its parameters, body and an
     assert.ok(String(endpoint.status) in (operation['responses'] as object), endpoint.id)
   }
   assert.doesNotThrow(() => JSON.stringify(document))
+})
+
+test('whatever a change compares, its revision is shown: by the ETag of the object itself, or in the list of them', () => {
+  const shows = (id: string) => {
+    const endpoint = ALL_ENDPOINTS.find((one) => one.id === id)
+    const { shape } = (endpoint?.response ?? z.object({})) as z.ZodObject
+    const item = shape['items'] instanceof z.ZodArray ? (shape['items'].element as z.ZodObject).shape : shape
+    return 'revision' in item
+  }
+  const compared = new Set(ALL_ENDPOINTS.filter((endpoint) => !isRead(endpoint)).map(revisedObjectOf))
+  compared.delete(undefined)
+  assert.ok(compared.size > 10)
+  for (const object of compared) assert.ok(shows(`${object}.show`) || shows(`${object}.list`), object)
+  for (const endpoint of ALL_ENDPOINTS) {
+    const named = /\{(\w+)\}$/.exec(endpoint.path)?.[1]
+    const isObject = isRead(endpoint) && named !== undefined && revisedObjectOf(endpoint) === named && !endpoint.streams
+    if (isObject) assert.ok(shows(endpoint.id), `${endpoint.id} has no ETag`)
+  }
+})
+
+test('a change of an object takes If-Match, and each that is recorded an Idempotency-Key, as the document says', () => {
+  const { paths } = openApiDocument() as { paths: Record<string, Record<string, { parameters: { name: string }[] }>> }
+  for (const endpoint of ALL_ENDPOINTS) {
+    const names = paths[endpoint.path]?.[endpoint.method.toLowerCase()]?.parameters.map(({ name }) => name) ?? []
+    const { id, method } = endpoint
+    assert.equal(names.includes('Idempotency-Key'), isRecorded(endpoint), id)
+    assert.equal(names.includes('If-Match'), !isRead(endpoint) && revisedObjectOf(endpoint) !== undefined, id)
+    // Whoever adds an endpoint says which object's revision it is about: `revisionOf`, or `unrecorded`.
+    const isOfObject = method === 'PUT' || method === 'PATCH' || (method === 'DELETE' && endpoint.params)
+    if (isOfObject && isRecorded(endpoint)) assert.ok(revisedObjectOf(endpoint), `${id}: of which object?`)
+  }
 })
 
 test('a body with an unknown field is refused, with its path and the field that was meant', () => {

@@ -79,6 +79,45 @@ export interface Endpoint {
   readonly whatIf?: 'none' | 'harmless'
   /** Answers with an operation that goes on after the response. */
   readonly long?: true
+  /** Of what the path does not name: see `revisedObjectOf`. */
+  readonly revisionOf?: RevisedObject
+  /**
+   * Of what is sent as a change: it changes no record by a transaction of its own (it opens a console, takes a file), so
+   * there is nothing with which an `Idempotency-Key` could be kept, and no revision that `If-Match` could compare.
+   */
+  readonly unrecorded?: true
+}
+
+/** The objects whose records' revision clients see. */
+const REVISED_BY_PARAMETER = [
+  'token',
+  'permission',
+  'role',
+  'group',
+  'user',
+  'rule',
+  'volume',
+  'guest',
+  'host',
+  'project',
+  'image',
+  'template',
+] as const
+export type RevisedObject = (typeof REVISED_BY_PARAMETER)[number] | 'policy'
+
+export function isRead({ method }: Pick<Endpoint, 'method'>): boolean {
+  return method === 'GET' || method === 'HEAD'
+}
+
+/** A change of which the store keeps whether it was made, so that a request can be sent again with its key. */
+export function isRecorded(endpoint: Endpoint): boolean {
+  return !isRead(endpoint) && !endpoint.unrecorded
+}
+
+/** Whose revision the `ETag` of an answer is, and `If-Match` of a change compares: what the path names, innermost first. */
+export function revisedObjectOf(endpoint: Endpoint): RevisedObject | undefined {
+  if (endpoint.unrecorded) return undefined
+  return endpoint.revisionOf ?? REVISED_BY_PARAMETER.find((name) => endpoint.path.includes(`{${name}}`))
 }
 
 /** Keeps the literal types. */

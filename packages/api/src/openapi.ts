@@ -1,7 +1,7 @@
 /** The contract as an OpenAPI 3.1 document. */
 import { z } from 'zod'
 import { FAILURES } from '@stead/core/errors.ts'
-import type { Endpoint } from './endpoint.ts'
+import { isRead, isRecorded, revisedObjectOf, type Endpoint } from './endpoint.ts'
 import { ALL_ENDPOINTS } from './endpoints.ts'
 import { PROBLEM_MEDIA_TYPE, problemSchema } from './errors.ts'
 
@@ -34,7 +34,6 @@ export function openApiDocument(): Json {
 }
 
 function operationOf(endpoint: Endpoint): Json {
-  const mutating = endpoint.method !== 'GET' && endpoint.method !== 'HEAD'
   return {
     operationId: endpoint.id,
     summary: endpoint.summary,
@@ -46,7 +45,8 @@ function operationOf(endpoint: Endpoint): Json {
     parameters: [
       ...parametersOf(endpoint.params, 'path'),
       ...parametersOf(endpoint.query, 'query'),
-      ...(mutating ? [IDEMPOTENCY_PARAMETER] : []),
+      ...(isRecorded(endpoint) ? [IDEMPOTENCY_PARAMETER] : []),
+      ...(!isRead(endpoint) && revisedObjectOf(endpoint) ? [IF_MATCH_PARAMETER] : []),
     ],
     ...requestBodyOf(endpoint),
     responses: {
@@ -63,9 +63,18 @@ const IDEMPOTENCY_PARAMETER: Json = {
   name: 'Idempotency-Key',
   in: 'header',
   required: false,
-  description: 'A UUID made by the client; a repeated request with the same key is done once',
-  schema: { type: 'string', maxLength: 128 },
+  description:
+    'A UUID made by the client; a repeated request with the same key is done once, and answered as the first',
+  schema: { type: 'string', minLength: 1, maxLength: 128 },
 }
+const IF_MATCH_PARAMETER: Json = {
+  name: 'If-Match',
+  in: 'header',
+  required: false,
+  description: 'An ETag: the change is made only if the object still has that revision, else the answer is 412',
+  schema: { type: 'string', maxLength: 256 },
+}
+const ETAG_HEADER: Json = { description: "The object's revision, for If-Match", schema: { type: 'string' } }
 
 function parametersOf(schema: z.ZodObject | undefined, place: 'path' | 'query'): Json[] {
   if (!schema) return []
@@ -98,7 +107,9 @@ function responseOf(endpoint: Endpoint): Json {
     return { description: 'Bytes as they came', content: { 'text/plain': { schema: { type: 'string' } } } }
   }
   const json = { 'application/json': { schema: jsonSchema(endpoint.response, 'output') } }
-  if (!endpoint.item) return { description: 'Done', content: json }
+  const hasRevision = endpoint.response instanceof z.ZodObject && 'revision' in endpoint.response.shape
+  const headers = hasRevision ? { headers: { ETag: ETAG_HEADER } } : {}
+  if (!endpoint.item) return { description: 'Done', ...headers, content: json }
   const stream = { 'text/event-stream': { schema: jsonSchema(endpoint.item, 'output') } }
   return { description: 'Done; with follow=true a stream of events', content: { ...json, ...stream } }
 }

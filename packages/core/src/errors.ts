@@ -41,6 +41,12 @@ export const FAILURES = {
     title: 'The object changed meanwhile',
     hint: 'Look at it again, then repeat the change',
   },
+  key_reused: {
+    status: 422,
+    exit: 2,
+    title: 'The Idempotency-Key was used for another request',
+    hint: 'Make a new key for each change',
+  },
   no_capacity: {
     status: 422,
     exit: 6,

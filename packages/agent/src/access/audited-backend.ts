@@ -3,7 +3,7 @@
  * change something else (a console is opened, a program is run in a guest), once they have been done.
  */
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
-import type { Endpoint } from '@stead/api/endpoint.ts'
+import { isRead, type Endpoint } from '@stead/api/endpoint.ts'
 import { subjectProject } from '@stead/core/access/object-path.ts'
 import type { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
 import type { Result } from '@stead/core/result.ts'
@@ -24,7 +24,7 @@ const ONLY_ASK: ReadonlySet<string> = new Set<BackendId>(['guest.plan', 'foresig
 export function auditedBackend(backend: ApiBackend, { mirror, audit }: AuditingContext): ApiBackend {
   const audited = Object.entries(backend).map(([id, handler]) => {
     const endpoint: Endpoint = ENDPOINTS[id as BackendId]
-    if (endpoint.method === 'GET' || endpoint.method === 'HEAD' || ONLY_ASK.has(id)) return [id, handler]
+    if (isRead(endpoint) || ONLY_ASK.has(id)) return [id, handler]
     return [
       id,
       async (input: unknown, request: RequestContext) => {

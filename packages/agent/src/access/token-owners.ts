@@ -2,7 +2,7 @@
  * Whose an API token is. What the client shows is looked up by its SHA-256; what was found is kept for a while, and is
  * forgotten as soon as this host's copy of the token's record changes. docs/internals/access.md.
  */
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { failure } from '@stead/core/errors.ts'
 import type { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
 import type { Principal } from '@stead/core/model/access.ts'
@@ -65,9 +65,9 @@ export class TokenOwners {
   }
 }
 
-/** 256 random bits behind a prefix by which it is recognised, also by programs that look for secrets in files. */
-export function newToken(): string {
-  return `stead-${randomBytes(32).toString('base64url')}`
+/** 256 bits behind a prefix by which it is recognised, also by programs that look for secrets in files. */
+export function newToken(bits: Buffer): string {
+  return `stead-${bits.toString('base64url')}`
 }
 
 export function tokenDigest(token: string): string {

@@ -11,7 +11,7 @@ import { accessRecordsOf, groupsOf, type AccessState } from '../access/access-re
 import type { ApiBackend } from '../http/backend.ts'
 import { Sessions } from '../identity/sessions.ts'
 import { changeAccess, found, missing, permissionsOf, put, remove } from './access-change.ts'
-import { changedMeanwhile, type Desk } from './desk.ts'
+import type { Desk } from './desk.ts'
 import { endingAll } from './sign-in-endpoints.ts'
 import { tokensGoing } from './token-endpoints.ts'
 
@@ -56,8 +56,6 @@ function userEndpoints(desk: Desk): Pick<Answers, `user.${string}` & keyof Answe
       const made = await changeAccess(desk, request, ({ users }) => {
         const known = found(users, params.user, 'user')
         if (!known.ok) return known
-        const changed = changedMeanwhile(request, known.value.revision, params.user)
-        if (changed) return fail(changed)
         const user = changedUser(known.value.value, body)
         return ok({ kind: 'user.set', subject: `user/${user.name}`, writes: [put(KEYS.user(user.name), user)] })
       })
@@ -134,8 +132,6 @@ function groupEndpoints(desk: Desk): Pick<Answers, `group.${string}` & keyof Ans
       const made = await changeAccess(desk, request, ({ users, groups }) => {
         const known = found(groups, name, 'group')
         if (!known.ok) return known
-        const changed = changedMeanwhile(request, known.value.revision, name)
-        if (changed) return fail(changed)
         const unknown = firstUnknown(users, [...body.add, ...body.remove])
         if (unknown) return unknown
         const { notes: oldNotes, demandsSecondFactor: demanded, ...group } = known.value.value
@@ -161,14 +157,17 @@ function groupEndpoints(desk: Desk): Pick<Answers, `group.${string}` & keyof Ans
 }
 
 function roleEndpoints(desk: Desk): Pick<Answers, `role.${string}` & keyof Answers> {
-  const view = ({ name, privileges }: Role, builtIn: boolean) => ({ name, privileges: [...privileges], builtIn })
+  const view = ({ name, privileges }: Role, revision?: bigint) => ({
+    ...{ name, privileges: [...privileges], builtIn: revision === undefined },
+    revision: String(revision ?? 0n),
+  })
   return {
     'role.list': async () =>
       desk.loaded(({ roles }) =>
         ok({
           items: [
-            ...BUILT_IN_ROLES.map((role) => view(role, true)),
-            ...sorted([...roles.values()].map(({ value }) => view(value, false))),
+            ...BUILT_IN_ROLES.map((role) => view(role)),
+            ...sorted([...roles.values()].map(({ value, revision }) => view(value, revision))),
           ],
         }),
       ),
@@ -178,7 +177,9 @@ function roleEndpoints(desk: Desk): Pick<Answers, `role.${string}` & keyof Answe
         const role: Role = { name: body.name, privileges: [...new Set(body.privileges)] }
         return ok({ kind: 'role.create', subject: `role/${role.name}`, writes: [put(KEYS.role(role.name), role)] })
       })
-      return made.ok ? ok(view({ ...body, privileges: [...new Set(body.privileges)] }, false)) : made
+      if (!made.ok) return made
+      const role = found(desk.state.roles, body.name, 'role')
+      return role.ok ? ok(view(role.value.value, role.value.revision)) : role
     },
     'role.delete': async ({ params: { role: name } }, request) => {
       const made = await changeAccess(desk, request, (state) => {

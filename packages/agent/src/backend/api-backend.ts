@@ -1,5 +1,6 @@
 /** The agent's answer to each endpoint of the API; the work is in the files beside this one, by noun. */
 import type { ApiBackend } from '../http/backend.ts'
+import { conditionalBackend } from './conditional-requests.ts'
 import { Desk, type BackendContext } from './desk.ts'
 import { accessEndpoints } from './access-endpoints.ts'
 import { auditEndpoints } from './audit-endpoints.ts'
@@ -33,7 +34,7 @@ import { whatIfEndpoints } from './what-if.ts'
 
 export function createApiBackend(context: BackendContext): ApiBackend {
   const desk = new Desk(context)
-  return {
+  return conditionalBackend(desk, {
     ...hostEndpoints(desk),
     ...guestEndpoints(desk),
     ...guestAgentEndpoints(desk),
@@ -63,5 +64,5 @@ export function createApiBackend(context: BackendContext): ApiBackend {
     ...auditEndpoints(desk),
     ...liveViewEndpoints(desk),
     ...signInEndpoints(desk),
-  }
+  })
 }

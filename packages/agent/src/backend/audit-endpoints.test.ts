@@ -76,11 +76,10 @@ test('what is denied is told, whether its object may be seen or not; what is ref
 
 test('what changes no record is told once it was done; what only asks is not', async (context) => {
   const backend = await start(context)
-  const image = { blob: `sha256:${'0'.repeat(64)}`, format: 'raw', virtualSizeBytes: 2 ** 20, createdAt: 0 }
-  await backend.put(KEYS.image('debian'), { name: 'debian', ...image })
-  await backend.must('image.delete', { params: { image: 'debian' } })
+  await backend.must('image.import', { body: { name: 'debian', blob: `sha256:${'0'.repeat(64)}`, format: 'raw' } })
+  await backend.must('image.cancel-import', { params: { image: 'debian' } })
   const [action] = await eventually(backend, { kind: 'action' })
-  assert.deepEqual([action?.what, action?.subject, action?.who], ['image.delete', 'image/debian', 'root@h1'])
+  assert.deepEqual([action?.what, action?.subject, action?.who], ['image.cancel-import', 'image/debian', 'root@h1'])
   const before = (await entries(backend)).length
   await backend.must('guest.list')
   await backend.call('guest.set', { params: { guest: 'web' }, body: { priority: 1 } }, { whatIf: true })

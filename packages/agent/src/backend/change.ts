@@ -16,6 +16,7 @@ import { fail, ok, type Result } from '@stead/core/result.ts'
 import { auditChanges } from '../audit/audit-changes.ts'
 import type { AuditWriter } from '../audit/audit-writer.ts'
 import type { RequestContext } from '../http/backend.ts'
+import { changedMeanwhile, earlierRequest, newOnce, onceWrite, type Unchanged } from './conditional-requests.ts'
 
 export interface ChangeContext {
   readonly store: Store
@@ -45,20 +46,22 @@ const PAUSE_MS_MAX = 80
  */
 export async function commitChange(
   context: ChangeContext,
-  request: Pick<RequestContext, 'idempotencyKey' | 'principal' | 'visitor' | 'trail'>,
+  request: Pick<RequestContext, 'once' | 'unchanged' | 'principal' | 'visitor' | 'trail'>,
   make: () => Result<Change> | Promise<Result<Change>>,
   tries = TRIES,
 ): Promise<Result<Operation>> {
   const { store, events, clock, random } = context
-  const key = request.idempotencyKey ?? random.uuid()
+  const { once = newOnce(KEYS.idempotency(random.uuid())), unchanged = [] } = request
   let last: Result<Operation> = fail(failure('changed_meanwhile', 'The records kept changing', { hint: 'Try again' }))
   for (let attempt = 0; attempt < tries; attempt++) {
-    const earlier = await earlierOperation(store, key)
-    if (!earlier.ok) return earlier
-    if (earlier.value) {
+    // Before the first attempt it was looked up already.
+    const known = attempt === 0 ? ok(once) : await earlierRequest(store, once)
+    if (!known.ok) return known
+    if (known.value?.earlier) {
       if (request.trail) request.trail.recorded = true
-      return ok(earlier.value)
+      return ok(known.value.earlier)
     }
+    if (attempt > 0 && (await isChanged(store, unchanged))) return fail(changedMeanwhile('object'))
     const change = await make()
     if (!change.ok) return change
     const project = change.value.project ?? subjectProject(context.mirror.state, change.value.subject)
@@ -73,11 +76,11 @@ export async function commitChange(
       startedAt: clock.wallMs(),
     }
     const outcome = await store.transact({
-      compares: [...change.value.compares, { key: KEYS.idempotency(key), modRevision: 0n }],
+      compares: [...change.value.compares, ...unchanged, { key: once.recordKey, modRevision: 0n }],
       writes: [
         ...change.value.writes,
         { kind: 'put', key: KEYS.operation(operation.id), value: JSON.stringify(operation) },
-        { kind: 'put', key: KEYS.idempotency(key), value: operation.id },
+        onceWrite(once, operation.id),
         ...events.writesFor(change.value.events),
         context.audit.writeFor(request, {
           ...{ kind: 'change', what: operation.kind, subject: operation.subject, operation: operation.id },
@@ -99,11 +102,11 @@ export async function commitChange(
   return last
 }
 
-async function earlierOperation(store: Store, key: string): Promise<Result<Operation | undefined>> {
-  const entry = await store.get(KEYS.idempotency(key))
-  if (!entry.ok) return entry
-  if (!entry.value) return ok(undefined)
-  const operation = await store.get(KEYS.operation(entry.value.value as OperationId))
-  if (!operation.ok) return operation
-  return ok(operation.value ? (JSON.parse(operation.value.value) as Operation) : undefined)
+/** An answer that does not come leaves it to the transaction. */
+async function isChanged(store: Store, unchanged: readonly Unchanged[]): Promise<boolean> {
+  for (const { key, modRevision } of unchanged) {
+    const entry = await store.get(key)
+    if (entry.ok && (entry.value?.modRevision ?? 0n) !== modRevision) return true
+  }
+  return false
 }

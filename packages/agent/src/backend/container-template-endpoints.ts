@@ -9,11 +9,10 @@ import {
   type TemplateImage,
 } from '@stead/core/model/container-template.ts'
 import { imageSubject } from '@stead/core/model/image-import.ts'
-import { KEYS } from '@stead/core/model/keys.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { ApiBackend } from '../http/backend.ts'
 import type { Desk } from './desk.ts'
-import { guestsSharing, importChange } from './image-endpoints.ts'
+import { imageDeletion, importChange } from './image-endpoints.ts'
 import { rootFactsView } from './views.ts'
 
 /** Of one day, without versions of their own. */
@@ -22,16 +21,16 @@ const IMPORTS_A_DAY_MAX = 100
 type Answers = Pick<ApiBackend, 'template.list' | 'template.show' | 'template.import' | 'template.delete'>
 
 export function containerTemplateEndpoints(desk: Desk): Answers {
-  const { store, clock } = desk.context
+  const { clock } = desk.context
   return {
     'template.list': async () =>
       desk.loaded((state) => {
         const roots = [...state.images.values()].filter(isTemplate)
-        return ok({ items: roots.map(({ value }) => templateView(state, value)) })
+        return ok({ items: roots.map((root) => templateView(state, root)) })
       }),
     'template.show': async ({ params }) => {
       const image = findTemplate(desk, params.template)
-      return image.ok ? ok(templateView(desk.state, image.value.value)) : image
+      return image.ok ? ok(templateView(desk.state, image.value)) : image
     },
     'template.import': async ({ body }, request) => {
       const { init, haltSignal } = body
@@ -49,24 +48,14 @@ export function containerTemplateEndpoints(desk: Desk): Answers {
       const template = operation.value.subject.slice(imageSubject('').length)
       return ok({ template, ...(await desk.started(operation.value)) })
     },
-    'template.delete': async ({ params }) => {
-      const image = findTemplate(desk, params.template)
-      if (!image.ok) return image
-      const { name } = image.value.value
-      const sharing = guestsSharing(desk.state, name)
-      if (sharing.length > 0)
-        return fail(
-          failure('conflict', `The template ${name} is shared by ${sharing.join(', ')}`, {
-            hint: 'Delete those guests first; as long as they are there, no room would become free',
-          }),
-        )
-      // Not what has become the newest in the meantime.
-      const outcome = await store.transact({
-        compares: [{ key: KEYS.image(name), modRevision: image.value.revision }],
-        writes: [{ kind: 'delete', key: KEYS.image(name) }],
+    'template.delete': async ({ params }, request) => {
+      const operation = await desk.change(request, () => {
+        const image = findTemplate(desk, params.template)
+        return image.ok ? imageDeletion(desk.state, image.value) : image
       })
-      if (!outcome.ok) return outcome
-      return outcome.value.committed ? ok() : fail(failure('changed_meanwhile', `${name} was changed meanwhile`))
+      if (!operation.ok) return operation
+      await desk.started(operation.value)
+      return ok()
     },
   }
 }
@@ -80,12 +69,13 @@ function findTemplate(desk: Desk, name: string): Result<Versioned<TemplateImage>
   })
 }
 
-function templateView(state: ClusterState, image: TemplateImage) {
+function templateView(state: ClusterState, { value: image, revision }: Versioned<TemplateImage>) {
   const { blob, virtualSizeBytes, createdAt, root } = image
   const { name, version } = templateNameOf(image)
   return {
     ...{ name, version, newest: templateByName(state.images, name)?.value.name === image.name },
     ...{ blob, imageBytes: virtualSizeBytes, createdAt, ...rootFactsView(root) },
+    revision: String(revision),
   }
 }
 

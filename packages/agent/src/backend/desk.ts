@@ -2,7 +2,7 @@
  * Where every request is dealt with: the records as this host's copy has them, looked up by name, and changes to them
  * that can be repeated. Reads come from the copy, so that any host answers.
  */
-import { failure, type Failure } from '@stead/core/errors.ts'
+import { failure } from '@stead/core/errors.ts'
 import type { Verdict } from '@stead/core/ha/coordinator.ts'
 import type { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
 import type { EventWriter } from '@stead/core/host/event-writer.ts'
@@ -199,7 +199,7 @@ export class Desk {
     request: RequestContext,
     make: (guest: Versioned<Guest>) => Result<Change>,
   ): Promise<Result<Operation>> {
-    return this.change(request, () => this.#withGuest(nameOrId, request, make))
+    return this.change(request, () => this.#withGuest(nameOrId, make))
   }
 
   changeGuestAdmitted(
@@ -208,18 +208,12 @@ export class Desk {
     acceptBreach: boolean,
     make: (guest: Versioned<Guest>) => Result<Change>,
   ) {
-    return this.changeAdmitted(request, acceptBreach, () => this.#withGuest(nameOrId, request, make))
+    return this.changeAdmitted(request, acceptBreach, () => this.#withGuest(nameOrId, make))
   }
 
-  #withGuest(
-    nameOrId: string,
-    request: RequestContext,
-    make: (guest: Versioned<Guest>) => Result<Change>,
-  ): Result<Change> {
+  #withGuest(nameOrId: string, make: (guest: Versioned<Guest>) => Result<Change>): Result<Change> {
     const guest = this.findGuest(nameOrId)
-    if (!guest.ok) return guest
-    const changed = changedMeanwhile(request, guest.value.revision, guest.value.value.name)
-    return changed ? fail(changed) : make(guest.value)
+    return guest.ok ? make(guest.value) : guest
   }
 
   /** A change that the policy of admission may warn of or refuse; see `admitChange`. */
@@ -268,14 +262,6 @@ export class Desk {
 type Turns = 'take' | 'refuse' | 'look'
 
 const NEEDS_TURN = failure('changed_meanwhile', 'What it adds to has its turn first')
-
-/** When the client named the revision that it has seen, and the record has another one now. */
-export function changedMeanwhile(request: RequestContext, revision: bigint, what: string): Failure | undefined {
-  if (request.ifMatch === undefined || request.ifMatch === String(revision)) return undefined
-  return failure('changed_meanwhile', `${what} was changed meanwhile`, {
-    hint: 'Look at it again, then repeat the change',
-  })
-}
 
 /** The records, and what this host knows better of its own guests while the store cannot be told. */
 function withUnreported({ state, unreported }: ClusterMirror, self: HostId): ClusterState {

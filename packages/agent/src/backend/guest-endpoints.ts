@@ -51,7 +51,7 @@ type Answers = Pick<
 type CreateBody = Parameters<typeof planCreate>[1]
 
 export function guestEndpoints(desk: Desk): Answers {
-  const { self, store, blobs, clock, random, verdicts, checkKernel } = desk.context
+  const { self, blobs, clock, random, verdicts, checkKernel } = desk.context
 
   const createPlan = (body: CreateBody, firmware: FirmwareFiles | undefined) =>
     desk.loaded((state) =>
@@ -111,9 +111,7 @@ export function guestEndpoints(desk: Desk): Answers {
       const planned = createPlan(body, firmware.value)
       if (!planned.ok) {
         // A repeated create meets its own guest: the operation is what its client wants to hear of.
-        const earlier =
-          request.idempotencyKey === undefined ? undefined : await store.get(KEYS.idempotency(request.idempotencyKey))
-        if (planned.error.code !== 'name_taken' || !earlier?.ok || !earlier.value) return planned
+        if (!request.once?.earlier) return planned
       } else {
         const broken = await checkFiles(body)
         if (broken) return fail(broken)

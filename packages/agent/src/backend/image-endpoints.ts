@@ -2,10 +2,11 @@
 import { failure } from '@stead/core/errors.ts'
 import { failedImport } from '@stead/core/host/import-records.ts'
 import { blobsOfImage } from '@stead/core/model/blob-references.ts'
-import type { ClusterState } from '@stead/core/model/cluster.ts'
+import type { ClusterState, Versioned } from '@stead/core/model/cluster.ts'
 import { imageSubject, type ImageImport } from '@stead/core/model/image-import.ts'
 import type { HostId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
+import type { Image } from '@stead/core/model/volume.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { ApiBackend } from '../http/backend.ts'
 import type { Change } from './change.ts'
@@ -20,8 +21,7 @@ const RETRY_MS = 50
 export function imageEndpoints(desk: Desk): Answers {
   const { store, mirror, clock, events } = desk.context
   return {
-    'image.list': async () =>
-      desk.loaded((state) => ok({ items: [...state.images.values()].map(({ value }) => imageView(value)) })),
+    'image.list': async () => desk.loaded((state) => ok({ items: [...state.images.values()].map(imageView) })),
     'image.import': async ({ body }, request) => {
       const target = { kind: 'disk', format: body.format } as const
       const operation = await desk.change(request, () => importChange(desk, body.name, body.blob, target))
@@ -52,31 +52,39 @@ export function imageEndpoints(desk: Desk): Answers {
         ),
       )
     },
-    'image.delete': async ({ params }) => {
-      if (!desk.state.images.has(params.image))
-        return desk.loaded((state) =>
-          fail(
-            failure('not_found', `There is no image ${params.image}`, {
-              hint: state.imports.has(params.image)
-                ? `It is being imported: \`stead image cancel ${params.image}\``
-                : 'See `stead image list`',
-            }),
-          ),
-        )
-      const sharing = guestsSharing(desk.state, params.image)
-      if (sharing.length > 0)
-        return fail(
-          failure('conflict', `The image ${params.image} is shared by ${sharing.join(', ')}`, {
-            hint: 'Delete those guests first; as long as they are there, no room would become free',
-          }),
-        )
-      const outcome = await store.transact({
-        compares: [],
-        writes: [{ kind: 'delete', key: KEYS.image(params.image) }],
-      })
-      return outcome.ok ? ok() : outcome
+    'image.delete': async ({ params }, request) => {
+      const operation = await desk.change(request, () => deleteChange(desk, params.image))
+      if (!operation.ok) return operation
+      await desk.started(operation.value)
+      return ok()
     },
   }
+}
+
+function deleteChange(desk: Desk, name: string): Result<Change> {
+  return desk.loaded((state) => {
+    const image = state.images.get(name)
+    if (image) return imageDeletion(state, image)
+    const hint = state.imports.has(name)
+      ? `It is being imported: \`stead image cancel ${name}\``
+      : 'See `stead image list`'
+    return fail(failure('not_found', `There is no image ${name}`, { hint }))
+  })
+}
+
+export function imageDeletion(state: ClusterState, { value: { name, kind }, revision }: Versioned<Image>) {
+  const sharing = guestsSharing(state, name)
+  if (sharing.length > 0)
+    return fail(
+      failure('conflict', `The ${kind === 'root' ? 'template' : 'image'} ${name} is shared by ${sharing.join(', ')}`, {
+        hint: 'Delete those guests first; as long as they are there, no room would become free',
+      }),
+    )
+  return ok({
+    ...{ kind: 'image.delete', subject: imageSubject(name), events: [] },
+    compares: [{ key: KEYS.image(name), modRevision: revision }],
+    writes: [{ kind: 'delete', key: KEYS.image(name) } as const],
+  })
 }
 
 /** The record that makes a host begin. Its key, and that of the image, make the name unique. */
@@ -131,7 +139,7 @@ function nameTaken(state: ClusterState, name: string) {
 }
 
 /** Names of the guests whose disks have the image as their lowest layer. */
-export function guestsSharing({ images, volumes, guests }: ClusterState, name: string): string[] {
+function guestsSharing({ images, volumes, guests }: ClusterState, name: string): string[] {
   const image = images.get(name)?.value
   const blobs = new Set(image ? blobsOfImage(image) : [])
   const found = [...volumes.values()].filter(({ value: { content } }) => content?.linked && blobs.has(content.blob))

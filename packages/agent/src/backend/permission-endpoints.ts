@@ -4,7 +4,7 @@ import { decide, roleOf } from '@stead/core/access/decide.ts'
 import { ownPath, readPath, shownPath } from '@stead/core/access/object-path.ts'
 import { failure } from '@stead/core/errors.ts'
 import { principalName, tokenKey, type AccessPermission, type Principal } from '@stead/core/model/access.ts'
-import type { ClusterState } from '@stead/core/model/cluster.ts'
+import type { ClusterState, Versioned } from '@stead/core/model/cluster.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
 import { fail, ok } from '@stead/core/result.ts'
 import { accessRecordsOf, groupsOf, type AccessState } from '../access/access-records.ts'
@@ -23,7 +23,7 @@ function grantEndpoints(desk: Desk): Pick<ApiBackend, `permission.${'list' | 'gr
   return {
     'permission.list': async () =>
       desk.loaded((state) =>
-        ok({ items: [...state.permissions.values()].map(({ value }) => permissionView(state, value)) }),
+        ok({ items: [...state.permissions.values()].map((permission) => permissionView(state, permission)) }),
       ),
     'permission.grant': async ({ body: { subject, role, propagate, path: written } }, request) => {
       const id = desk.context.random.uuid()
@@ -56,7 +56,7 @@ function grantEndpoints(desk: Desk): Pick<ApiBackend, `permission.${'list' | 'gr
       if (!made.ok) return made
       // Of a request that is repeated: what the first one has made.
       const permission = desk.state.permissions.get(made.value.subject.slice('permission/'.length))
-      return permission ? ok(permissionView(desk.state, permission.value)) : missing('permission', id)
+      return permission ? ok(permissionView(desk.state, permission)) : missing('permission', id)
     },
     'permission.revoke': async ({ params: { permission: id } }, request) => {
       const made = await changeAccess(desk, request, (state) => {
@@ -106,7 +106,7 @@ function askEndpoints(desk: Desk): Pick<ApiBackend, `auth.${'whoami' | 'explain'
           path: shownPath(state, path.value),
           allowed,
           because: because.replace(by?.path ?? path.value, shownPath(state, by?.path ?? path.value)),
-          permission: by ? permissionView(state, by) : null,
+          permission: by ? { ...by, subject: { ...by.subject }, path: shownPath(state, by.path) } : null,
           groups: groupsOf(state, userOf(principal) ?? ''),
         })
       }),
@@ -123,6 +123,10 @@ function userOf(principal: Principal): string | undefined {
   return principal.kind === 'user' ? principal.name : principal.user
 }
 
-function permissionView(state: Pick<ClusterState, 'guests'>, permission: AccessPermission): PermissionView {
-  return { ...permission, subject: { ...permission.subject }, path: shownPath(state, permission.path) }
+function permissionView(
+  state: Pick<ClusterState, 'guests'>,
+  { value, revision }: Versioned<AccessPermission>,
+): PermissionView {
+  const path = shownPath(state, value.path)
+  return { ...value, subject: { ...value.subject }, path, revision: String(revision) }
 }

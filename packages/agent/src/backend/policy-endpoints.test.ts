@@ -56,7 +56,7 @@ test('a stricter policy tells at once what does not live up to it', async (conte
 test('a change made on an older look is refused', async (context) => {
   const backend = await start(context)
   await backend.must('policy.set', { body: { cpuOvercommit: 4 } })
-  const late = await backend.call('policy.set', { body: { cpuOvercommit: 5 } }, { ifMatch: '0' })
+  const late = await backend.call('policy.set', { body: { cpuOvercommit: 5 } }, { ifMatch: ['0'] })
   assert.equal(!late.ok && late.error.code, 'changed_meanwhile')
 })
 

@@ -11,9 +11,9 @@ import { KEYS } from '@stead/core/model/keys.ts'
 import { balance } from '@stead/core/planning/balance.ts'
 import { violationsIn } from '@stead/core/planning/violations.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
-import type { ApiBackend, RequestContext } from '../http/backend.ts'
+import type { ApiBackend } from '../http/backend.ts'
 import type { Change } from './change.ts'
-import { changedMeanwhile, type Desk } from './desk.ts'
+import type { Desk } from './desk.ts'
 import { proofsOf } from './rule-plan.ts'
 
 /** More would be a rebuild, not a recommendation. */
@@ -23,7 +23,7 @@ export function policyEndpoints(desk: Desk): Pick<ApiBackend, 'policy.show' | 'p
   return {
     'policy.show': async () => desk.loaded((state) => ok(policyView(state))),
     'policy.set': async ({ body }, request) => {
-      const operation = await desk.change(request, () => setChange(desk, body, request))
+      const operation = await desk.change(request, () => setChange(desk, body))
       if (!operation.ok) return operation
       await desk.started(operation.value)
       const breaches = body.admission === undefined ? [] : (lossAdmission(desk.state, desk.isUp)?.breaches ?? [])
@@ -37,11 +37,9 @@ function policyView(state: ClusterState) {
   return { ...clusterPolicyOf(state), revision: String(state.clusterPolicy?.revision ?? 0n) }
 }
 
-function setChange(desk: Desk, body: SetPolicy, request: RequestContext): Result<Change> {
+function setChange(desk: Desk, body: SetPolicy): Result<Change> {
   return desk.loaded((state) => {
     const revision = state.clusterPolicy?.revision ?? 0n
-    const changed = changedMeanwhile(request, revision, "The cluster's policy")
-    if (changed) return fail(changed)
     const before = clusterPolicyOf(state)
     const after = merged(before, body)
     if (after.balancing.scoreGoal > after.balancing.scoreMax)

@@ -11,10 +11,10 @@ import { usageOf, type ProjectQuota, type QuotaMeasure } from '@stead/core/model
 import type { Image } from '@stead/core/model/volume.ts'
 import type { Compare } from '@stead/core/ports/store.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
-import type { ApiBackend, RequestContext } from '../http/backend.ts'
+import type { ApiBackend } from '../http/backend.ts'
 import { changeAccess, missing, put, remove } from './access-change.ts'
 import type { Change } from './change.ts'
-import { changedMeanwhile, type Desk } from './desk.ts'
+import type { Desk } from './desk.ts'
 import { lowerThanHeld } from './quota-check.ts'
 
 type Answers = Pick<
@@ -53,7 +53,7 @@ export function projectEndpoints(desk: Desk): Answers {
       return shown(name)
     },
     'project.set': async ({ params: { project: name }, body }, request) => {
-      const made = await desk.change(request, () => setChange(desk, name, body, request))
+      const made = await desk.change(request, () => setChange(desk, name, body))
       if (!made.ok) return made
       await desk.started(made.value)
       return shown(name)
@@ -103,20 +103,13 @@ interface ProjectBody {
 }
 type LimitsBody = { readonly [Measure in QuotaMeasure]?: number | null | undefined }
 
-async function setChange(
-  desk: Desk,
-  name: string,
-  body: ProjectBody,
-  request: RequestContext,
-): Promise<Result<Change>> {
+async function setChange(desk: Desk, name: string, body: ProjectBody): Promise<Result<Change>> {
   // Nothing is added to the project between the look at what it has and the limit.
   const turn = body.quota ? await desk.projectTurn(name) : undefined
   if (turn && !turn.ok) return turn
   const { state } = desk
   const known = state.projects.get(name)
   if (!known && name !== DEFAULT_PROJECT) return missing('project', name)
-  const changed = changedMeanwhile(request, known?.revision ?? 0n, name)
-  if (changed) return fail(changed)
   const {
     notes: oldNotes,
     quota: oldQuota = {},

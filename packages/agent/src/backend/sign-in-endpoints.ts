@@ -6,8 +6,9 @@ import { KEYS } from '@stead/core/model/keys.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { SESSION_COOKIE } from '../http/cookies.ts'
 import type { ApiBackend } from '../http/backend.ts'
-import { newOneTimePassword, ONE_TIME_LIFE_MS } from '../identity/passwords.ts'
+import { newOneTimePassword, oneTimePasswordEnds } from '../identity/passwords.ts'
 import { Sessions } from '../identity/sessions.ts'
+import { shownOnceBytes } from '../identity/shown-once.ts'
 import { SignIn } from '../identity/sign-in.ts'
 import { changeAccess, found, remove } from './access-change.ts'
 import type { Desk } from './desk.ts'
@@ -63,8 +64,7 @@ export function signInEndpoints(desk: Desk): Answers {
       return made.ok ? endTheRest(user) : made
     },
     'user.reset-password': async ({ params: { user } }, request) => {
-      const now = clock.wallMs()
-      const { password, write } = newOneTimePassword(user, now)
+      const { password, write } = newOneTimePassword(user, clock.wallMs(), shownOnceBytes(request))
       const made = await changeAccess(desk, request, ({ users }) => {
         const known = found(users, user, 'user')
         if (!known.ok) return known
@@ -76,11 +76,12 @@ export function signInEndpoints(desk: Desk): Answers {
       if (!made.ok) return made
       const kept = await store.get(write.key)
       if (!kept.ok) return kept
-      // Of a request that is repeated: the password that counts is the first one's.
-      if (kept.value?.value !== write.value)
+      // Of a request that is repeated with too short a key: the password that counts is the first one's.
+      const endsMs = oneTimePasswordEnds(password, kept.value?.value)
+      if (endsMs === undefined)
         return fail(failure('conflict', `Another one-time password was made for ${user}`, { hint: 'Make a new one' }))
       const ended = await endTheRest(user)
-      return ended.ok ? ok({ user, password, expiresAt: new Date(now + ONE_TIME_LIFE_MS).toISOString() }) : ended
+      return ended.ok ? ok({ user, password, expiresAt: new Date(endsMs).toISOString() }) : ended
     },
   }
 }

@@ -27,6 +27,7 @@ export function templateEndpoints(desk: Desk): Answers {
     'guest.template': async ({ params }, request) => {
       const known = desk.findGuest(params.guest)
       if (!known.ok) return known
+      if (request.once?.earlier) return ok(await desk.started(request.once.earlier))
       if (known.value.value.template)
         return fail(failure('conflict', `${known.value.value.name} is a template already`))
       const captured = await captureAll(desk, known.value.value)

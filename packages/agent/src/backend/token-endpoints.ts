@@ -2,12 +2,14 @@
 import type { TokenView } from '@stead/api/endpoints/access.ts'
 import { failure } from '@stead/core/errors.ts'
 import { tokenKey, type ApiToken } from '@stead/core/model/access.ts'
+import type { Versioned } from '@stead/core/model/cluster.ts'
 import { KEYS, SECRET_KEYS } from '@stead/core/model/keys.ts'
 import type { Store, Write } from '@stead/core/ports/store.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { AccessState } from '../access/access-records.ts'
 import { newToken, tokenDigest } from '../access/token-owners.ts'
 import type { ApiBackend } from '../http/backend.ts'
+import { shownOnceBytes } from '../identity/shown-once.ts'
 import { changeAccess, permissionsOf, remove } from './access-change.ts'
 import type { Desk } from './desk.ts'
 
@@ -20,7 +22,7 @@ export function tokenEndpoints(desk: Desk): Pick<ApiBackend, 'token.list' | 'tok
     'token.list': async ({ query }) =>
       desk.loaded(({ tokens }) => {
         const wanted = [...tokens.values()].filter(({ value }) => query.user === undefined || value.user === query.user)
-        return ok({ items: wanted.map(({ value }) => tokenView(value)) })
+        return ok({ items: wanted.map(tokenView) })
       }),
     'token.create': async ({ params: { user }, body: { name, separated, expiresAt } }, request) => {
       const token: ApiToken = {
@@ -29,7 +31,7 @@ export function tokenEndpoints(desk: Desk): Pick<ApiBackend, 'token.list' | 'tok
         ...(expiresAt ? { expiresAt: Date.parse(expiresAt) } : {}),
       }
       const key = tokenKey(token)
-      const secret = newToken()
+      const secret = newToken(shownOnceBytes(request))
       const digest = tokenDigest(secret)
       const made = await changeAccess(desk, request, ({ users, tokens }) => {
         if (!users.has(user))
@@ -45,10 +47,11 @@ export function tokenEndpoints(desk: Desk): Pick<ApiBackend, 'token.list' | 'tok
         return ok({ kind: 'token.create', subject: `token/${key}`, writes })
       })
       if (!made.ok) return made
-      // A repeated request finds the token of the first one, which is known to its client alone.
+      // Of a repeated request whose key is too short to make the secret again: it is known to the first one's client alone.
       const kept = await store.get(SECRET_KEYS.token(digest))
       if (!kept.ok) return kept
-      return kept.value ? ok({ ...tokenView(token), token: secret }) : fail(nameTaken(key))
+      const record = desk.state.tokens.get(key)
+      return kept.value && record ? ok({ ...tokenView(record), token: secret }) : fail(nameTaken(key))
     },
     'token.revoke': async ({ params }, request) => {
       const key = tokenKey({ user: params.user, name: params.token })
@@ -91,9 +94,13 @@ function goingWith(state: AccessState, key: string, digest: string | undefined):
   ]
 }
 
-function tokenView({ user, name, separated, expiresAt, createdAt }: ApiToken): TokenView {
+function tokenView({ value, revision }: Versioned<ApiToken>): TokenView {
+  const { user, name, separated, expiresAt, createdAt } = value
   const end = expiresAt === undefined ? null : new Date(expiresAt).toISOString()
-  return { user, name, separated: separated === true, expiresAt: end, createdAt: new Date(createdAt).toISOString() }
+  return {
+    ...{ user, name, separated: separated === true, expiresAt: end, createdAt: new Date(createdAt).toISOString() },
+    revision: String(revision),
+  }
 }
 
 function nameTaken(key: string) {

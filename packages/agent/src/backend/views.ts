@@ -16,6 +16,7 @@ import { grantedMemoryBytes, isActive, promisedPoolBytes, volumesOf } from '@ste
 import type { Image, Volume } from '@stead/core/model/volume.ts'
 import { containerView, nicViews } from './container-views.ts'
 import { lifecycleView } from './lifecycle-views.ts'
+import { latestOf } from './revised-records.ts'
 
 /** What one agent can add to the records: whom it hears, and what replicas lack. */
 export interface ViewContext {
@@ -229,7 +230,8 @@ function worst(protections: readonly Protection[]): Protection {
 
 export function hostView({ state, verdicts }: ViewContext, { value: host, revision }: Versioned<Host>): HostView {
   const status = state.statuses.get(host.id)?.value
-  const { maintenance, shutdown, faultDomains = {} } = state.policies.get(host.id)?.value ?? { maintenance: false }
+  const policy = state.policies.get(host.id)
+  const { maintenance, shutdown, faultDomains = {} } = policy?.value ?? { maintenance: false }
   const granted = [...state.grants.values()].filter(({ value: grant }) => isActive(grant) && grant.host === host.id)
   const { shown, reason } = hostState(status, verdicts.get(host.id), { maintenance, shutdown }, granted.length)
   return {
@@ -257,7 +259,7 @@ export function hostView({ state, verdicts }: ViewContext, { value: host, revisi
     })),
     guests: granted.flatMap(({ value }) => state.guests.get(value.guest)?.value.name ?? []),
     bootId: host.bootId,
-    revision: String(revision),
+    revision: String(latestOf([revision, policy?.revision ?? 0n])),
   }
 }
 
@@ -347,9 +349,10 @@ function warnings(hosts: readonly HostView[], guests: readonly GuestView[]): str
   return found
 }
 
-export function imageView({ moreDisks, root, ...image }: Image) {
+export function imageView({ value: { moreDisks, root, ...image }, revision }: Versioned<Image>) {
   return {
     ...image,
+    revision: String(revision),
     ...(moreDisks ? { moreDisks: moreDisks.map((disk) => ({ ...disk })) } : {}),
     ...(root ? { root: rootFactsView(root) } : {}),
   }

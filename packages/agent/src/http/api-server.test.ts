@@ -117,7 +117,7 @@ test('the back end gets a parsed body with defaults, and the headers that matter
   assert.equal(reply.status, 404)
   assert.deepEqual(calls[0]?.input['body'], { force: false })
   assert.equal(calls[0]?.context.idempotencyKey, 'k1')
-  assert.equal(calls[0]?.context.ifMatch, '12')
+  assert.deepEqual(calls[0]?.context.ifMatch, ['12'])
 })
 
 for (const [what, method, path, body, status, detail, hint] of [

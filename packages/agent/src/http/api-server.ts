@@ -365,8 +365,17 @@ function contextOf(
     ...(typeof key === 'string' ? { idempotencyKey: key } : {}),
     ...(request.headers[WHAT_IF_HEADER] === undefined ? {} : { whatIf: true }),
     ...(typeof foreseen === 'string' ? { foreseen } : {}),
-    ...(ifMatch === undefined ? {} : { ifMatch: ifMatch.replace(/^(W\/)?"|"$/g, '') }),
+    ...(ifMatch === undefined ? {} : { ifMatch: readIfMatch(ifMatch) }),
   }
+}
+
+const ENTITY_TAGS = /^(W\/)?"\d{1,20}"(\s*,\s*(W\/)?"\d{1,20}")*$/
+
+function readIfMatch(header: string): readonly string[] | '*' {
+  if (header.trim() === '*') return '*'
+  if (ENTITY_TAGS.test(header.trim())) return header.match(/\d+/g) ?? []
+  const hint = 'Send the ETag of an answer as it came: `If-Match: "1234"`.'
+  throw new FailureError(failure('bad_request', 'The If-Match header cannot be read', { hint }))
 }
 
 function visitorOf({ headers, socket }: FastifyRequest, reply: FastifyReply, via: 'unix' | 'tcp'): Visitor {

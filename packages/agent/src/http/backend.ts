@@ -4,12 +4,16 @@ import type { EndpointId, EndpointOf } from '@stead/api/endpoints.ts'
 import type { Endpoint, ItemOf, ParsedInput, ResponseOf } from '@stead/api/endpoint.ts'
 import type { Principal } from '@stead/core/model/access.ts'
 import type { Result } from '@stead/core/result.ts'
+import type { Once, Unchanged } from '../backend/conditional-requests.ts'
 
 export interface RequestContext {
   /** The client's key for this change; a repeated request with the same key must be done once. */
   readonly idempotencyKey?: string
-  /** The revision that the record must still have, decimal; otherwise `changed_meanwhile`. */
-  readonly ifMatch?: string
+  /** Revisions, decimal, of which the object must still have one (`*`: it must exist); otherwise `changed_meanwhile`. */
+  readonly ifMatch?: readonly string[] | '*'
+  /** What the change is made of as its transaction's conditions: see `conditional-requests.ts`. */
+  readonly once?: Once
+  readonly unchanged?: readonly Unchanged[]
   /** Nothing is to be changed: the answer is what the change would do. */
   readonly whatIf?: true
   /** The token of what the client has foreseen of this change. */

@@ -1,5 +1,5 @@
 /** What the cluster knows of its users' passwords: hashes, and one-time ones that an administrator has given out. */
-import { createHash, randomInt } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { normalPassword } from '@stead/core/access/password-rules.ts'
 import { failure } from '@stead/core/errors.ts'
 import { SECRET_KEYS } from '@stead/core/model/keys.ts'
@@ -88,11 +88,19 @@ export class Passwords {
 export function newOneTimePassword(
   user: string,
   wallMs: number,
+  bits: Buffer,
 ): { readonly password: string; readonly write: PutRecord } {
-  const group = () => Array.from({ length: 6 }, () => LETTERS[randomInt(LETTERS.length)]).join('')
+  const letters = [...bits.subarray(0, 24)].map((byte) => LETTERS[byte % LETTERS.length])
+  const group = () => letters.splice(0, 6).join('')
   const password = `once-${[group(), group(), group(), group()].join('-')}`
   const oneTime = { digest: digestOf(password), expiresAt: wallMs + ONE_TIME_LIFE_MS }
   return { password, write: putRecord(user, { changedAt: wallMs, oneTime }) }
+}
+
+/** Until when it can be used, by the user's record; undefined when it is another one that counts. */
+export function oneTimePasswordEnds(password: string, kept: string | undefined): number | undefined {
+  const { oneTime } = JSON.parse(kept ?? '{}') as Partial<PasswordRecord>
+  return oneTime?.digest === digestOf(password) ? oneTime.expiresAt : undefined
 }
 
 type PutRecord = Extract<Write, { kind: 'put' }>

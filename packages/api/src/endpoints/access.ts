@@ -39,10 +39,12 @@ export type GroupView = z.output<typeof groupViewSchema>
 
 export const roleViewSchema = roleSchema.extend({
   builtIn: z.boolean().describe('Comes with Stead; nobody can change it'),
+  revision,
 })
 export type RoleView = z.output<typeof roleViewSchema>
 
-export const permissionViewSchema = permissionSchema.extend({ path: z.string().describe('Of a guest: `/guests/NAME`') })
+const shownPermissionSchema = permissionSchema.extend({ path: z.string().describe('Of a guest: `/guests/NAME`') })
+export const permissionViewSchema = shownPermissionSchema.extend({ revision })
 export type PermissionView = z.output<typeof permissionViewSchema>
 
 export const tokenViewSchema = z.object({
@@ -51,6 +53,7 @@ export const tokenViewSchema = z.object({
   separated: z.boolean(),
   expiresAt: isoTime,
   createdAt: z.string(),
+  revision,
 })
 export type TokenView = z.output<typeof tokenViewSchema>
 
@@ -60,7 +63,7 @@ export const accessExplanationSchema = z.object({
   path: z.string(),
   allowed: z.boolean(),
   because: z.string().describe('One sentence'),
-  permission: permissionViewSchema.nullable().describe('What decided; null where nothing was said'),
+  permission: shownPermissionSchema.nullable().describe('What decided; null where nothing was said'),
   groups: z.array(z.string()).describe("The user's, whose permissions count as well"),
 })
 export type AccessExplanation = z.output<typeof accessExplanationSchema>

@@ -101,6 +101,7 @@ export const CLUSTER_ENDPOINTS = {
       minutes: z.number().int().min(1).max(1440).default(60).describe('How long the token is valid'),
     }),
     response: z.object({ token: z.string(), role: z.enum(['compute', 'witness']), expiresAt: z.string() }),
+    unrecorded: true,
     status: 201,
     whatIf: 'none',
   }),
@@ -113,6 +114,7 @@ export const CLUSTER_ENDPOINTS = {
     on: 'host',
     params: hostParams,
     response: noContent,
+    unrecorded: true,
     status: 204,
     whatIf: 'none',
     // The store may elect first, when the host led it.

@@ -38,6 +38,7 @@ export const CONSOLE_ENDPOINTS = {
     body: z.strictObject({ kind: ownKind }),
     response: consoleTicketSchema,
     whatIf: 'harmless',
+    unrecorded: true,
     status: 201,
   }),
   'console.enter': endpoint({
@@ -50,6 +51,7 @@ export const CONSOLE_ENDPOINTS = {
     params: guestParams,
     response: consoleTicketSchema,
     whatIf: 'harmless',
+    unrecorded: true,
     status: 201,
   }),
   'console.connect': endpoint({
@@ -88,6 +90,7 @@ export const CONSOLE_ENDPOINTS = {
     response: z.object({ keystrokes: z.number().int().describe('How often a key was pressed, alone or with others') }),
     whatIf: 'none',
     answerWithinMs: 60_000,
+    unrecorded: true,
     status: 200,
   }),
   'console.screenshot': endpoint({

@@ -30,6 +30,7 @@ export const CONTAINER_DUMP_ENDPOINTS = {
       pausedMs: z.number().int().describe('How long it was suspended; 0 where it was not'),
       leftOut: z.array(z.string()).describe('Where its other disks are mounted, which are not in the dump'),
     }),
+    unrecorded: true,
     status: 200,
     // Read, packed and digested.
     answerWithinMs: 1_200_000,

@@ -33,6 +33,7 @@ export const containerTemplateViewSchema = rootFactsSchema.extend({
   blob: blobIdSchema.describe('The image of its file system'),
   imageBytes: bytes('Size of that image; the least size of a container of it'),
   createdAt: wallMs('When it was imported'),
+  revision: z.string().describe('Of the record; for If-Match'),
 })
 
 export const CONTAINER_TEMPLATE_ENDPOINTS = {

@@ -24,6 +24,7 @@ export const FORESIGHT_ENDPOINTS = {
     on: 'cluster',
     body: z.strictObject({ suppose: suppositionSchema }),
     response: foresightSchema,
+    unrecorded: true,
     status: 200,
     answerWithinMs: 30_000,
   }),

@@ -86,6 +86,7 @@ export const GUEST_AGENT_ENDPOINTS = {
       stderr: z.string(),
       truncated: z.boolean().describe('It said more than the agent keeps'),
     }),
+    unrecorded: true,
     status: 200,
     whatIf: 'none',
     answerWithinMs: EXECUTE_MS_MAX,

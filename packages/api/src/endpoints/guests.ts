@@ -169,6 +169,7 @@ export const GUEST_ENDPOINTS = {
     on: 'new-guest',
     body: createGuestBody,
     response: placementSchema,
+    unrecorded: true,
     status: 200,
   }),
   'guest.show': endpoint({

@@ -28,6 +28,7 @@ export const POLICY_ENDPOINTS = {
     permission: 'cluster.view',
     on: 'cluster',
     response: policyViewSchema,
+    revisionOf: 'policy',
     status: 200,
   }),
   'policy.set': endpoint({
@@ -39,6 +40,7 @@ export const POLICY_ENDPOINTS = {
     on: 'cluster',
     body: setPolicyBody,
     response: policyViewSchema.extend({ warnings }),
+    revisionOf: 'policy',
     status: 200,
   }),
   'cluster.check': endpoint({

@@ -66,6 +66,7 @@ export const SIGN_IN_ENDPOINTS = {
       device: z.string().max(200).optional().describe('What an earlier sign-in on this device has given'),
     }),
     response: signInViewSchema,
+    unrecorded: true,
     status: 200,
     answerWithinMs: 10_000,
   }),
@@ -84,6 +85,7 @@ export const SIGN_IN_ENDPOINTS = {
         'must have a code or a recovery code',
       ),
     response: signInViewSchema,
+    unrecorded: true,
     status: 200,
     answerWithinMs: 10_000,
   }),
@@ -103,6 +105,7 @@ export const SIGN_IN_ENDPOINTS = {
     summary: 'Begin to add codes of an app (TOTP) as second factor',
     dutiful: true,
     response: z.object({ secret: z.string().describe('Base32'), uri: z.string().describe('For a QR code') }),
+    unrecorded: true,
     status: 200,
   }),
   'factor.add-totp': endpoint({
@@ -114,12 +117,14 @@ export const SIGN_IN_ENDPOINTS = {
       recoveryCodes: z.array(z.string()).describe('Each is good once; nobody can ever see them again'),
       session: signInViewSchema.describe('Instead of the one by which the request came'),
     }),
+    unrecorded: true,
     status: 200,
   }),
   'factor.remove': endpoint({
     ...{ id: 'factor.remove', method: 'DELETE', path: '/v1/auth/second-factors', ...OWN },
     summary: "Remove one's own second factors",
     response: noContent,
+    unrecorded: true,
     status: 204,
   }),
   'user.remove-second-factors': endpoint({
@@ -135,6 +140,7 @@ export const SIGN_IN_ENDPOINTS = {
     summary: 'End the session by which the request comes',
     dutiful: true,
     response: noContent,
+    unrecorded: true,
     status: 204,
   }),
   'auth.password': endpoint({
@@ -146,6 +152,7 @@ export const SIGN_IN_ENDPOINTS = {
       next: password,
     }),
     response: signInViewSchema,
+    unrecorded: true,
     status: 200,
     answerWithinMs: 10_000,
   }),
@@ -160,6 +167,7 @@ export const SIGN_IN_ENDPOINTS = {
     summary: "End one of one's own sessions",
     params: z.strictObject({ session: z.string().describe("The session's id") }),
     response: noContent,
+    unrecorded: true,
     status: 204,
   }),
   'user.end-sessions': endpoint({

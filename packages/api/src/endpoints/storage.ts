@@ -46,6 +46,7 @@ export const STORAGE_ENDPOINTS = {
     }),
     upload: true,
     response: noContent,
+    unrecorded: true,
     status: 204,
   }),
   'blob.received': endpoint({
@@ -77,7 +78,9 @@ export const STORAGE_ENDPOINTS = {
     summary: 'List the images',
     permission: 'image.view',
     on: 'images',
-    response: z.object({ items: z.array(imageSchema) }),
+    response: z.object({
+      items: z.array(imageSchema.extend({ revision: z.string().describe('Of the record; for If-Match') })),
+    }),
     status: 200,
   }),
   'image.import': endpoint({
@@ -107,6 +110,7 @@ export const STORAGE_ENDPOINTS = {
     on: 'cluster',
     params: z.strictObject({ image: z.string().describe('What the image would be called') }),
     response: noContent,
+    unrecorded: true,
     status: 204,
   }),
   'image.delete': endpoint({

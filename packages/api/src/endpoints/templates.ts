@@ -60,6 +60,7 @@ export const TEMPLATE_ENDPOINTS = {
     on: 'volume',
     params: z.strictObject({ volume: z.string().describe("The volume's id") }),
     response: z.object({ blob: blobIdSchema, sizeBytes: z.number().int().describe('Size of the file, in bytes') }),
+    unrecorded: true,
     status: 200,
     answerWithinMs: COPY_ANSWER_MS,
   }),
