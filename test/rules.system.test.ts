@@ -60,6 +60,8 @@ suite('rules, policy and shutdown', { timeout: 300_000 }, () => {
     const epochs = new Map<string, number>()
     for (const [name, [, host = '']] of Object.entries(others)) {
       await lab.until(`${name} runs on ${host}`, () => runsOn(name, host))
+      // A replica lost to a busy machine would make another one the cheapest to move.
+      await lab.untilProtected(name)
       epochs.set(name, (await lab.guest(name)).epoch)
     }
     await lab.must('vm', 'start', 'big', '--no-wait')

@@ -62,6 +62,9 @@ export function transactionFor(action: Action, events: readonly EventDraft[], co
       break
     case 'explain':
       unchanged(KEYS.grant(action.guest), state.grants.get(action.guest)?.revision)
+      // It tells of what the last one tells, the moves for room among it. That one may not have been seen yet: a write that
+      // the store was slow to confirm.
+      unchanged(KEYS.decision(action.guest), state.decisions.get(action.guest)?.revision)
       put(KEYS.decision(action.guest), action.decision)
       break
     case 'erase':
