@@ -1,6 +1,7 @@
 /** What an endpoint's description consists of, and the types that follow from one. */
 import type { Privilege } from '@stead/core/access/privilege.ts'
 import type { z } from 'zod'
+import type { ListQuery } from './list-query.ts'
 
 /**
  * What an endpoint is about, and so on which path its privilege is asked for: docs/internals/access.md. One object is
@@ -77,6 +78,8 @@ export interface Endpoint {
    * nothing that matters and is done all the same.
    */
   readonly whatIf?: 'none' | 'harmless'
+  /** Of a list: the fields that its items are known by, and so takes `list-query.ts`. Others page at their source. */
+  readonly listedBy?: readonly [string, ...string[]]
   /** Answers with an operation that goes on after the response. */
   readonly long?: true
   /** Of what the path does not name: see `revisedObjectOf`. */
@@ -152,8 +155,10 @@ export type CallInput<Definition extends Endpoint> = Has<
   { readonly params: InputOf<Definition, 'params'> }
 > &
   Has<Definition, 'query', { readonly query?: OutputOf<Definition, 'query'> }> &
+  Has<Definition, 'listedBy', { readonly query?: ListQuery }> &
   Has<Definition, 'body', { readonly body: InputOf<Definition, 'body'> }> &
   Has<Definition, 'upload', { readonly upload: UploadSource }>
 
-export type ResponseOf<Definition extends Endpoint> = OutputOf<Definition, 'response'>
+export type ResponseOf<Definition extends Endpoint> = OutputOf<Definition, 'response'> &
+  Has<Definition, 'listedBy', { readonly next?: string | null }>
 export type ItemOf<Definition extends Endpoint> = OutputOf<Definition, 'item'>

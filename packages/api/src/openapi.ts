@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { FAILURES } from '@stead/core/errors.ts'
 import { isRead, isRecorded, revisedObjectOf, type Endpoint } from './endpoint.ts'
 import { ALL_ENDPOINTS } from './endpoints.ts'
+import { listQuerySchema, nextSchema } from './list-query.ts'
 import { PROBLEM_MEDIA_TYPE, problemSchema } from './errors.ts'
 
 type Json = Record<string, unknown>
@@ -45,6 +46,7 @@ function operationOf(endpoint: Endpoint): Json {
     parameters: [
       ...parametersOf(endpoint.params, 'path'),
       ...parametersOf(endpoint.query, 'query'),
+      ...(endpoint.listedBy ? parametersOf(listQuerySchema, 'query') : []),
       ...(isRecorded(endpoint) ? [IDEMPOTENCY_PARAMETER] : []),
       ...(!isRead(endpoint) && revisedObjectOf(endpoint) ? [IF_MATCH_PARAMETER] : []),
     ],
@@ -106,12 +108,16 @@ function responseOf(endpoint: Endpoint): Json {
   if (endpoint.streams === 'text') {
     return { description: 'Bytes as they came', content: { 'text/plain': { schema: { type: 'string' } } } }
   }
-  const json = { 'application/json': { schema: jsonSchema(endpoint.response, 'output') } }
+  const json = { 'application/json': { schema: jsonSchema(responseSchema(endpoint), 'output') } }
   const hasRevision = endpoint.response instanceof z.ZodObject && 'revision' in endpoint.response.shape
   const headers = hasRevision ? { headers: { ETag: ETAG_HEADER } } : {}
   if (!endpoint.item) return { description: 'Done', ...headers, content: json }
   const stream = { 'text/event-stream': { schema: jsonSchema(endpoint.item, 'output') } }
   return { description: 'Done; with follow=true a stream of events', content: { ...json, ...stream } }
+}
+
+function responseSchema({ response, listedBy }: Endpoint): z.ZodType {
+  return listedBy ? (response as z.ZodObject).extend({ next: nextSchema }) : response
 }
 
 function jsonSchema(schema: z.ZodType, io: 'input' | 'output'): Json {

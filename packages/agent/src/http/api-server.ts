@@ -11,10 +11,11 @@ import fastify, {
   type FastifyRequest,
   type FastifyServerOptions,
 } from 'fastify'
-import { FORESEEN_HEADER, FORESIGHT_MEDIA_TYPE, WHAT_IF_HEADER } from '@stead/api/foresight-view.ts'
+import { FORESIGHT_MEDIA_TYPE } from '@stead/api/foresight-view.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { Endpoint } from '@stead/api/endpoint.ts'
 import { describeIssues } from '@stead/api/issues.ts'
+import { listQuerySchema, type ListQuery } from '@stead/api/list-query.ts'
 import { openApiDocument } from '@stead/api/openapi.ts'
 import { failure, FailureError } from '@stead/core/errors.ts'
 import type { Log } from '@stead/core/ports/log.ts'
@@ -22,14 +23,15 @@ import { principalName, type Principal } from '@stead/core/model/access.ts'
 import { clientAddress } from '@stead/core/access/client-address.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { z } from 'zod'
-import type { ApiBackend, RequestContext, Visitor } from './backend.ts'
+import type { ApiBackend, RequestContext } from './backend.ts'
 import { CLIENT_LIMITS, limitConnections, TokenBuckets, type ClientLimits } from './client-limits.ts'
-import { cookieOf, DEVICE_COOKIE, SESSION_COOKIE, setCookieHeader } from './cookies.ts'
 import { CLIENT_GONE, digestCheck } from './digest-check.ts'
-import { foreignOrigin, identify, isAskedElsewhere, isKnown, type Identification } from './identify.ts'
+import { foreignOrigin, identify, isKnown, type Identification } from './identify.ts'
 import { parseJson } from './json-body.ts'
 import { jsonOf } from './kept-json.ts'
+import { LIST_FIELDS, partOfList } from './list-page.ts'
 import { failureOfThrown, sendProblem, sendProtocolProblem } from './problem-reply.ts'
+import { contextOf } from './request-context.ts'
 import { serveWebSockets, type ConnectConsole } from './websocket-server.ts'
 import { byteStream, eventStream, isAsyncIterable } from './streamed-reply.ts'
 import { isWebPath, type WebFiles } from './web-files.ts'
@@ -272,13 +274,14 @@ async function answer(
   options: ApiServerOptions,
 ): Promise<FastifyReply> {
   const params = checked(endpoint.params, request.params, 'path')
+  const { list, own } = queriesOf(endpoint, request.query as Readonly<Record<string, unknown>>)
   const input = {
     params,
-    query: checked(endpoint.query, request.query, 'query'),
+    query: checked(endpoint.query, own, 'query'),
     body: endpoint.body ? checked(endpoint.body, jsonBody(request), 'body') : undefined,
     ...(endpoint.upload ? { upload: uploadOf(request, params as { digest: string }, options) } : {}),
   }
-  if (!endpoint.query && Object.keys(request.query as object).length > 0) {
+  if (!endpoint.query && Object.keys(own).length > 0) {
     throw new FailureError(failure('bad_request', `${endpoint.method} ${endpoint.path} takes no query`))
   }
   if (context.whatIf && endpoint.whatIf === 'none')
@@ -299,7 +302,18 @@ async function answer(
   if (endpoint.status === 204) return reply.send()
   const revision = (value as { revision?: unknown }).revision
   if (typeof revision === 'string') reply.header('etag', `"${revision}"`)
-  return reply.type('application/json; charset=utf-8').send(jsonOf(value))
+  const part = endpoint.listedBy ? partOfList(endpoint, value as { items: [] }, list) : ok(value)
+  if (!part.ok) return sendProblem(reply, part.error)
+  return reply.type('application/json; charset=utf-8').send(jsonOf(part.value))
+}
+
+/** What every list takes, and what the endpoint itself does. */
+function queriesOf(endpoint: Endpoint, query: Readonly<Record<string, unknown>>) {
+  if (!endpoint.listedBy) return { list: {}, own: query }
+  const entries = Object.entries(query)
+  const list = entries.filter(([name]) => LIST_FIELDS.includes(name))
+  const own = list.length === 0 ? query : Object.fromEntries(entries.filter(([name]) => !LIST_FIELDS.includes(name)))
+  return { list: checked(listQuerySchema, Object.fromEntries(list), 'query') as ListQuery, own }
 }
 
 function checked(schema: z.ZodType | undefined, value: unknown, place: 'path' | 'query' | 'body'): unknown {
@@ -338,57 +352,4 @@ function uploadOf(request: FastifyRequest, params: { readonly digest: string }, 
     if (!source.readableEnded) check.destroy(new FailureError(failure('bad_request', CLIENT_GONE)))
   })
   return { stream: source.pipe(check), ...(Number.isSafeInteger(announced) ? { sizeBytes: announced } : {}) }
-}
-
-const KEY_LENGTH_MAX = 128
-
-function contextOf(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  principal: Principal,
-  via: 'unix' | 'tcp',
-  closing: AbortSignal,
-): RequestContext {
-  const gone = new AbortController()
-  // The response's `close` comes when the client leaves as well as after the last byte, when nobody listens.
-  reply.raw.once('close', () => gone.abort())
-  const key = request.headers['idempotency-key']
-  const ifMatch = request.headers['if-match']
-  const foreseen = request.headers[FORESEEN_HEADER]
-  if (typeof key === 'string' && (key === '' || key.length > KEY_LENGTH_MAX)) {
-    throw new FailureError(failure('bad_request', `The Idempotency-Key must have 1 to ${KEY_LENGTH_MAX} characters`))
-  }
-  return {
-    principal,
-    visitor: visitorOf(request, reply, via),
-    signal: AbortSignal.any([gone.signal, closing]),
-    ...(typeof key === 'string' ? { idempotencyKey: key } : {}),
-    ...(request.headers[WHAT_IF_HEADER] === undefined ? {} : { whatIf: true }),
-    ...(typeof foreseen === 'string' ? { foreseen } : {}),
-    ...(ifMatch === undefined ? {} : { ifMatch: readIfMatch(ifMatch) }),
-  }
-}
-
-const ENTITY_TAGS = /^(W\/)?"\d{1,20}"(\s*,\s*(W\/)?"\d{1,20}")*$/
-
-function readIfMatch(header: string): readonly string[] | '*' {
-  if (header.trim() === '*') return '*'
-  if (ENTITY_TAGS.test(header.trim())) return header.match(/\d+/g) ?? []
-  const hint = 'Send the ETag of an answer as it came: `If-Match: "1234"`.'
-  throw new FailureError(failure('bad_request', 'The If-Match header cannot be read', { hint }))
-}
-
-function visitorOf({ headers, socket }: FastifyRequest, reply: FastifyReply, via: 'unix' | 'tcp'): Visitor {
-  const client = headers['user-agent'] ?? ''
-  if (via === 'unix') return { address: 'local', client }
-  const session = cookieOf(headers.cookie, SESSION_COOKIE)
-  const device = cookieOf(headers.cookie, DEVICE_COOKIE)
-  return {
-    address: socket.remoteAddress ?? 'local',
-    client,
-    ...(session === undefined ? {} : { session }),
-    ...(device === undefined ? {} : { device }),
-    isElsewhere: isAskedElsewhere(headers),
-    setCookie: (name, value, maxAgeS) => void reply.header('set-cookie', setCookieHeader(name, value, maxAgeS)),
-  }
 }

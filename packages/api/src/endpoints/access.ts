@@ -92,6 +92,7 @@ export const ACCESS_ENDPOINTS = {
   'user.list': endpoint({
     ...{ id: 'user.list', method: 'GET', path: '/v1/users', summary: 'List the users', ...VIEW },
     response: z.object({ items: z.array(userViewSchema) }),
+    listedBy: ['name'],
     status: 200,
   }),
   'user.show': endpoint({
@@ -139,6 +140,7 @@ export const ACCESS_ENDPOINTS = {
   'group.list': endpoint({
     ...{ id: 'group.list', method: 'GET', path: '/v1/groups', summary: 'List the groups of users', ...VIEW },
     response: z.object({ items: z.array(groupViewSchema) }),
+    listedBy: ['name'],
     status: 200,
   }),
   'group.create': endpoint({
@@ -172,6 +174,7 @@ export const ACCESS_ENDPOINTS = {
   'role.list': endpoint({
     ...{ id: 'role.list', method: 'GET', path: '/v1/roles', summary: 'List the roles and their privileges', ...VIEW },
     response: z.object({ items: z.array(roleViewSchema) }),
+    listedBy: ['name'],
     status: 200,
   }),
   'role.create': endpoint({
@@ -201,6 +204,7 @@ export const ACCESS_ENDPOINTS = {
       ...VIEW,
     },
     response: z.object({ items: z.array(permissionViewSchema) }),
+    listedBy: ['id'],
     status: 200,
   }),
   'permission.grant': endpoint({
@@ -226,6 +230,7 @@ export const ACCESS_ENDPOINTS = {
     ...{ id: 'token.list', method: 'GET', path: '/v1/tokens', summary: 'List the API tokens', ...VIEW },
     query: z.strictObject({ user: z.string().optional().describe('Only of this user') }),
     response: z.object({ items: z.array(tokenViewSchema) }),
+    listedBy: ['user', 'name'],
     status: 200,
   }),
   'token.create': endpoint({

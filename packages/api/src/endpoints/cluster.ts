@@ -51,6 +51,7 @@ export const CLUSTER_ENDPOINTS = {
     permission: 'host.view',
     on: 'hosts',
     response: z.object({ items: z.array(hostViewSchema) }),
+    listedBy: ['name'],
     status: 200,
   }),
   'host.show': endpoint({
@@ -227,6 +228,7 @@ export const CLUSTER_ENDPOINTS = {
     permission: 'operation.view',
     on: 'operations',
     response: z.object({ items: z.array(operationViewSchema).describe('Newest first') }),
+    listedBy: ['id'],
     status: 200,
   }),
   'operation.show': endpoint({

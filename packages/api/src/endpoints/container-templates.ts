@@ -45,6 +45,7 @@ export const CONTAINER_TEMPLATE_ENDPOINTS = {
     permission: 'image.view',
     on: 'images',
     response: z.object({ items: z.array(containerTemplateViewSchema) }),
+    listedBy: ['name', 'version'],
     status: 200,
   }),
   'template.show': endpoint({

@@ -76,6 +76,7 @@ export const COUNTER_ENDPOINTS = {
     on: 'guest',
     params: guestParams,
     response: z.object({ guest: z.string(), host: z.string(), items: z.array(containerCounterSchema) }),
+    listedBy: ['resource'],
     status: 200,
   }),
   'counter.list': endpoint({
@@ -91,6 +92,7 @@ export const COUNTER_ENDPOINTS = {
         .describe('How old the figures may be, ms; hosts look every ten seconds, and when they have only older ones'),
     }),
     response: z.object({ items: z.array(guestUseSchema), silent: silentHosts }),
+    listedBy: ['id'],
     status: 200,
   }),
   'host.overcommit': endpoint({

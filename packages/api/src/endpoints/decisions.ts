@@ -18,6 +18,7 @@ export const DECISION_ENDPOINTS = {
     response: z.object({
       items: z.array(z.object({ id: decisionId, decidedAt: z.string(), choices: z.array(choice) })),
     }),
+    listedBy: ['id'],
     status: 200,
     answerWithinMs: 10_000,
   }),

@@ -142,6 +142,7 @@ export const GUEST_ENDPOINTS = {
         }),
     }),
     response: z.object({ items: z.array(guestViewSchema) }),
+    listedBy: ['id'],
     status: 200,
   }),
   'guest.create': endpoint({

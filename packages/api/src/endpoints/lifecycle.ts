@@ -75,6 +75,7 @@ export const LIFECYCLE_ENDPOINTS = {
     on: 'guests',
     query: z.strictObject({ guest: z.string().optional().describe('Only of this guest: its name or id') }),
     response: z.object({ items: z.array(scheduleViewSchema) }),
+    listedBy: ['guest', 'name'],
     status: 200,
   }),
   'schedule.add': endpoint({

@@ -55,6 +55,7 @@ export const PROJECT_ENDPOINTS = {
     permission: 'project.view',
     on: 'projects',
     response: z.object({ items: z.array(projectViewSchema) }),
+    listedBy: ['name'],
     status: 200,
   }),
   'project.show': endpoint({
@@ -98,6 +99,7 @@ export const PROJECT_ENDPOINTS = {
       to: moment.optional().describe('Hours that begin before that'),
     }),
     response: z.object({ items: z.array(usageViewSchema) }),
+    listedBy: ['project', 'hour'],
     status: 200,
   }),
   'guest.assign': endpoint({

@@ -89,6 +89,7 @@ export const RULE_ENDPOINTS = {
     permission: 'rule.view',
     on: 'cluster',
     response: z.object({ items: z.array(ruleViewSchema) }),
+    listedBy: ['name'],
     status: 200,
   }),
   'rule.show': endpoint({

@@ -160,6 +160,7 @@ export const SIGN_IN_ENDPOINTS = {
     ...{ id: 'session.list', method: 'GET', path: '/v1/auth/sessions', ...OWN },
     summary: "List one's own sessions",
     response: z.object({ items: z.array(sessionViewSchema) }),
+    listedBy: ['id'],
     status: 200,
   }),
   'session.end': endpoint({

@@ -57,6 +57,7 @@ export const SNAPSHOT_ENDPOINTS = {
     on: 'guest',
     params: guestParams,
     response: snapshotsViewSchema,
+    listedBy: ['name'],
     status: 200,
     answerWithinMs: 5_000,
   }),

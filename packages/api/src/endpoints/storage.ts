@@ -17,6 +17,7 @@ export const STORAGE_ENDPOINTS = {
     permission: 'volume.view',
     on: 'volumes',
     response: z.object({ items: z.array(volumeViewSchema) }),
+    listedBy: ['id'],
     status: 200,
   }),
   'volume.show': endpoint({
@@ -81,6 +82,7 @@ export const STORAGE_ENDPOINTS = {
     response: z.object({
       items: z.array(imageSchema.extend({ revision: z.string().describe('Of the record; for If-Match') })),
     }),
+    listedBy: ['name'],
     status: 200,
   }),
   'image.import': endpoint({
