@@ -281,7 +281,7 @@ class Round {
         kind: 'grant.committed',
         subject: `guest/${guest.name}`,
         message: `${guest.name} is granted to ${chosen} at epoch ${epoch}: ${why}`,
-        details: { host: chosen, epoch },
+        details: { host: chosen, epoch, action: decision.action },
       },
       ...(loss === undefined
         ? []

@@ -58,6 +58,8 @@ export const EVENT_KINDS = [
   'policy.changed',
   'ha.disarmed',
   'ha.armed',
+  'storage.busy',
+  'storage.calm',
   'daemon.restarted',
 ] as const
 export type EventKind = (typeof EVENT_KINDS)[number]
