@@ -25,7 +25,7 @@ export interface HostGuests {
   readonly containers: LxcGuestHost
   readonly counters: HostCounters
   readonly consoles: GuestConsoles
-  /** Counts what guests use, and removes what deleted ones have left, for as long as the agent lives. */
+  /** Removes what deleted ones have left, for as long as the agent lives. */
   keep(signal: AbortSignal): Promise<unknown>
 }
 
@@ -80,7 +80,6 @@ export function hostGuests(options: HostGuestsOptions): HostGuests {
     }),
     keep: (signal) =>
       Promise.all([
-        counters.keep(signal),
         keepGuestFolders(
           { path: folders.vm, isKnown, forget: (guest) => vms.forget(guest as GuestId) },
           clock,

@@ -52,6 +52,7 @@ import { webAuthority } from './http/web-certificate.ts'
 import { arrivalCalls, remoteArrivals } from './http/remote-arrivals.ts'
 import { imagesOfAllHosts, memoryImageService } from './http/remote-memory-images.ts'
 import { jsonLog } from './json-log.ts'
+import { measuring } from './metrics/measuring.ts'
 import { keepMetering } from './metering/meter.ts'
 import { UsageLog } from './metering/usage-log.ts'
 import { watchedNetworkHost } from './network/isolation-watch.ts'
@@ -191,6 +192,7 @@ async function main(configPath: string | undefined): Promise<void> {
   })
   const namespacePid = () => guestNamespace(fence, deadman)
   const guests = hostGuests({ config, helper, namespacePid, mirror, events, clock, log })
+  const metrics = measuring({ config, guests, mirror, events, peers, clock, log })
   const copies = diskCopies({
     ...{ self, config, volumes, peers, containers: guests.containers },
     keep: (path, blob, mode) => blobs.take(path, blob, mode),
@@ -270,6 +272,7 @@ async function main(configPath: string | undefined): Promise<void> {
     guestAgentOf: askGuestAgent(context, peers),
     memoryUseOf: askMemoryUse(context, peers),
     counters: askCounters(self, guests.counters, peers),
+    metrics: metrics.cluster,
     consoles,
     heldSnapshots: (host) => context.volumesOn(host).heldSnapshots(),
     checkKernel,
@@ -301,7 +304,7 @@ async function main(configPath: string | undefined): Promise<void> {
       ...decisionCalls(decisions),
       ...signingCalls({ config, clock }),
       ...{ ...guestAgentCalls(context), ...memoryUseCalls(context), ...counterCalls(guests.counters) },
-      ...arrivalCalls(arrivals),
+      ...{ ...arrivalCalls(arrivals), ...metrics.calls },
       ...memoryImages.calls,
       ...consoles.calls,
       ...{ ...copies.calls, ...auditChain.calls },
@@ -351,7 +354,8 @@ async function main(configPath: string | undefined): Promise<void> {
   work.push(containers.tryLiveMove().then(() => register(registration, signal)))
   if (config.role === 'compute') work.push(keepRegistered(registration, signal))
   work.push(runHostAgent({ context, arrivals, role: config.role, detectionMs: config.detectionMs }, signal))
-  work.push(guests.keep(signal), auditChain.keep(signal), keepMetering({ self, store, mirror, clock, log }, signal))
+  work.push(guests.keep(signal), metrics.keep(signal), auditChain.keep(signal))
+  work.push(keepMetering({ self, store, mirror, clock, log }, signal))
   work.push(imports.worker.run(signal))
   work.push(keepBlobsTidy({ directory: join(config.stateDir, 'blobs'), mirror, clock, log }, signal))
   work.push(
@@ -373,6 +377,7 @@ async function main(configPath: string | undefined): Promise<void> {
   history.close()
   auditChain.log.close()
   usage.close()
+  metrics.close()
   decisions.close()
 }
 

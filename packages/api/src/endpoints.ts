@@ -14,6 +14,7 @@ import { LIFECYCLE_ENDPOINTS } from './endpoints/lifecycle.ts'
 import { LIVE_VIEW_ENDPOINTS } from './endpoints/live-views.ts'
 import { MEDIA_ENDPOINTS } from './endpoints/media.ts'
 import { HARDWARE_ENDPOINTS } from './endpoints/hardware.ts'
+import { METRIC_ENDPOINTS } from './endpoints/metrics.ts'
 import { POLICY_ENDPOINTS } from './endpoints/policy.ts'
 import { PROJECT_ENDPOINTS } from './endpoints/projects.ts'
 import { REPLICA_MOVE_ENDPOINTS } from './endpoints/replica-moves.ts'
@@ -34,6 +35,7 @@ export const ENDPOINTS = {
   ...GUEST_AGENT_ENDPOINTS,
   ...LIFECYCLE_ENDPOINTS,
   ...MEDIA_ENDPOINTS,
+  ...METRIC_ENDPOINTS,
   ...SNAPSHOT_ENDPOINTS,
   ...HARDWARE_ENDPOINTS,
   ...STORAGE_ENDPOINTS,

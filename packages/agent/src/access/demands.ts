@@ -153,6 +153,12 @@ const OF_INPUT: Partial<Record<EndpointId, (input: never, state: ClusterState) =
   'image.assign': ({ body }: { body: { project: string | null } }) => [
     { privilege: 'image.manage', path: body.project === null ? CLUSTER_PATH : projectPath(body.project) },
   ],
+  // They name hosts and guests.
+  'metrics.scrape': () => [
+    { privilege: 'guest.view', path: CLUSTER_PATH },
+    { privilege: 'host.view', path: CLUSTER_PATH },
+  ],
+  'storage.load': () => [{ privilege: 'guest.view', path: CLUSTER_PATH }],
   'guest.media': ({ body }: { body: { cdrom?: string | null } }, state: ClusterState) =>
     imagesNamed(state, [body.cdrom]),
   // Of one guest only: whether it exists is told to those who see it.

@@ -18,11 +18,13 @@ import { hardwareEndpoints } from './hardware-endpoints.ts'
 import { historyEndpoints } from './history-endpoints.ts'
 import { hostEndpoints } from './host-endpoints.ts'
 import { lifecycleEndpoints } from './lifecycle-endpoints.ts'
+import { metricsEndpoints } from './metrics-endpoints.ts'
 import { permissionEndpoints } from './permission-endpoints.ts'
 import { policyEndpoints } from './policy-endpoints.ts'
 import { projectEndpoints } from './project-endpoints.ts'
 import { replicaMoveEndpoints } from './replica-move-endpoints.ts'
 import { ruleEndpoints } from './rule-endpoints.ts'
+import { scrapeEndpoint } from './scrape-endpoint.ts'
 import { signInEndpoints } from './sign-in-endpoints.ts'
 import { snapshotEndpoints } from './snapshot-endpoints.ts'
 import { imageEndpoints } from './image-endpoints.ts'
@@ -42,6 +44,8 @@ export function createApiBackend(context: BackendContext): ApiBackend {
     ...consoleEndpoints(desk),
     ...counterEndpoints(desk),
     ...mediaEndpoints(desk),
+    ...metricsEndpoints(desk),
+    ...scrapeEndpoint(desk),
     ...snapshotEndpoints(desk),
     ...hardwareEndpoints(desk),
     ...storageEndpoints(desk),

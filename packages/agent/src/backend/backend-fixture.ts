@@ -78,6 +78,12 @@ export class TestBackend {
     of: async () => ok([]),
     figures: async () => ok({ swapBytes: 0, processesMax: 4096, guests: [] }),
   }
+  /** What the hosts say that they measured. */
+  metrics: BackendContext['metrics'] = {
+    series: async () => ({ answered: [], silent: [] }),
+    latest: async () => ({ answered: [], silent: [] }),
+    own: () => ({ readings: undefined, latest: { host: {}, pools: [], guests: [] } }),
+  }
   readonly auditChain: ClusterAudit
   readonly audit: AuditWriter
   readonly log = silent
@@ -140,6 +146,11 @@ export class TestBackend {
       counters: {
         of: (host, guest) => this.counters.of(host, guest),
         figures: (host, ageMsMax) => this.counters.figures(host, ageMsMax),
+      },
+      metrics: {
+        series: (...asked) => this.metrics.series(...asked),
+        latest: (hosts) => this.metrics.latest(hosts),
+        own: () => this.metrics.own(),
       },
       heldSnapshots: async () => ok([]),
       clock,

@@ -25,6 +25,7 @@ import type { ConsoleRouter } from '../console/console-router.ts'
 import type { ClusterDecisions } from '../cluster-decisions.ts'
 import type { DumpedContainer, DumpOrder } from '../container/container-dumps.ts'
 import type { History } from '../history.ts'
+import type { ClusterMetrics } from '../metrics/cluster-metrics.ts'
 import type { UsageLog } from '../metering/usage-log.ts'
 import type { HostAdmission } from '../membership/host-admission.ts'
 import type { RequestContext } from '../http/backend.ts'
@@ -71,6 +72,7 @@ export interface BackendContext {
   readonly guestAgentOf: (guest: Guest) => AskableAgent
   readonly memoryUseOf: AskMemoryUse
   readonly counters: AskCounters
+  readonly metrics: Pick<ClusterMetrics, 'series' | 'latest' | 'own'>
   /** Screens, keyboards and serial ports of all guests. */
   readonly consoles: Pick<ConsoleRouter, 'ticket' | 'paste' | 'screenshot'>
   /** What a host's pools hold of snapshots. */

@@ -1,6 +1,6 @@
 /**
- * What the guests of this host hold and were refused: looked at every ten seconds, and when somebody wants to know more
- * exactly. Refusals become events of the cluster.
+ * What the guests of this host hold and were refused: looked at when this host is measured (metrics/metrics-keeper.ts),
+ * and when somebody wants to know more exactly. Refusals become events of the cluster.
  */
 import { readFileSync, statfsSync } from 'node:fs'
 import { failure } from '@stead/core/errors.ts'
@@ -12,10 +12,11 @@ import { PAGE_BYTES, type ContainerResourceName } from '@stead/core/model/contai
 import type { GuestId } from '@stead/core/model/ids.ts'
 import type { GuestLaunch } from '@stead/core/ports/guest-host.ts'
 import type { Clock } from '@stead/core/ports/clock.ts'
+import type { StorageCounters } from '@stead/core/ports/host-meters.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { containerCgroup } from '../container/cgroups/cgroup-limits.ts'
-import { CounterSampler, SAMPLE_INTERVAL_MS, type ContainerRates } from '../container/cgroups/counter-sampler.ts'
+import { CounterSampler, type ContainerRates } from '../container/cgroups/counter-sampler.ts'
 import type { LxcGuestHost } from '../container/lxc-guest-host.ts'
 import type { QemuGuestHost } from '../qemu/qemu-guest-host.ts'
 import { networkLinks, vmUsage, type VmUsage } from './vm-usage.ts'
@@ -47,6 +48,18 @@ export interface HostFigures {
   readonly guests: readonly GuestFigures[]
 }
 
+/** What a guest has used since its start. */
+export interface GuestUsage {
+  /** Another one began anew. */
+  readonly run: string
+  readonly cpuMicroseconds: number
+  readonly memoryBytes: number
+  readonly receivedBytes: number
+  readonly sentBytes: number
+  /** Of a container; a virtual machine's QEMU counts its own. */
+  readonly storage?: StorageCounters
+}
+
 interface VmFigures {
   readonly usage: VmUsage
   readonly at: number
@@ -71,13 +84,23 @@ export class HostCounters {
     this.#sampler = new CounterSampler(() => options.clock.monotonicMs())
   }
 
-  /** For as long as the agent lives. */
-  async keep(signal: AbortSignal): Promise<void> {
-    const { clock, log } = this.#options
-    while (!signal.aborted) {
-      await this.#look().catch((error: unknown) => log.error('the guests could not be counted', { error }))
-      await clock.sleep(SAMPLE_INTERVAL_MS, signal)
-    }
+  /** Looks at all guests: every ten seconds, by whoever measures this host. */
+  async usage(): Promise<ReadonlyMap<GuestId, GuestUsage>> {
+    const { log } = this.#options
+    await this.#look().catch((error: unknown) => log.error('the guests could not be counted', { error }))
+    const containers = [...this.#known.keys()].flatMap((guest) => {
+      const usage = this.#sampler.usageOf(guest)
+      if (!usage) return []
+      const { run, cpuMicroseconds, memoryBytes, receivedBytes, sentBytes, ...storage } = usage
+      const { reads, writes, readBytes, writtenBytes } = storage
+      const counters = { run, cpuMicroseconds, memoryBytes, receivedBytes, sentBytes }
+      return [[guest, { ...counters, storage: { reads, writes, readBytes, writtenBytes } }] as const]
+    })
+    const machines = [...this.#vms].map(([guest, { usage }]) => {
+      const { pid, cpuMicroseconds, memoryBytes, receivedBytes, sentBytes } = usage
+      return [guest, { run: `pid ${pid}`, cpuMicroseconds, memoryBytes, receivedBytes, sentBytes }] as const
+    })
+    return new Map<GuestId, GuestUsage>([...containers, ...machines])
   }
 
   /** One container's counters as they are now. */

@@ -135,6 +135,8 @@ function buildServer(options: ApiServerOptions, address: ListenAddress, closing:
     requestTimeout: 0,
     keepAliveTimeout: limits.keepAliveMs,
     routerOptions: { maxParamLength: 256 },
+    // Where Prometheus looks by itself.
+    rewriteUrl: ({ url = '/' }) => url.replace(/^\/metrics(?=$|\?)/, '/v1/metrics'),
     ...(tls
       ? {
           https: {

@@ -39,7 +39,7 @@ export class LinuxNetworkHost implements NetworkHost {
     nft: (args, input) => this.#run(args, 'nft', input),
     ports: async () => {
       const links = await this.#links()
-      return links.ok ? ok(links.value.map(({ ifname }) => ifname).filter((name) => IS_PORT.test(name))) : links
+      return links.ok ? ok(links.value.map(({ ifname }) => ifname).filter(isGuestPort)) : links
     },
   })
 
@@ -138,7 +138,7 @@ export class LinuxNetworkHost implements NetworkHost {
       const removed = await this.#remove(ifname)
       if (!removed.ok) return removed
     }
-    const filtered = new Set([...ports, ...devices.map(({ ifname }) => ifname)].filter((name) => IS_PORT.test(name)))
+    const filtered = new Set([...ports, ...devices.map(({ ifname }) => ifname)].filter(isGuestPort))
     if (filtered.size === 0) return ok()
     const bridges = new Set(devices.flatMap(({ master }) => master ?? []))
     const macs = new Set([...filtered].flatMap((port) => this.#isolation.macOf(port) ?? []))
@@ -196,6 +196,11 @@ export class LinuxNetworkHost implements NetworkHost {
 }
 
 const IS_PORT = /^st[0-9a-f]{8}\d+$/
+
+/** Whether a link leads to a guest. */
+export function isGuestPort(ifname: string): boolean {
+  return IS_PORT.test(ifname)
+}
 
 /** `st`, eight hexadecimal digits of the guest's id, the index: within the kernel's 15 characters. */
 export function tapName(guest: GuestId, index: number): string {

@@ -10,9 +10,11 @@ import type { VolumeId } from '@stead/core/model/ids.ts'
 import type { DiskLimits } from '@stead/core/model/hardware.ts'
 import type { HardwareFacts } from '@stead/core/ports/guest-hardware.ts'
 import type { GuestDisk, LaunchNic } from '@stead/core/ports/guest-host.ts'
+import type { DiskReading } from '@stead/core/ports/host-meters.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { deviceId, diskBlockdevs, newDiskRecord, nodesOf, topNode, type DiskRecord } from './block-graph.ts'
+import { diskReadings } from './disk-statistics.ts'
 import { pluggedDevices, unplugDevice } from './device-unplug.ts'
 import type { LaunchRecord } from './launch-record.ts'
 import { diskDevice, nicDevice, nicDeviceId, nicNetdev, netdevId } from './launch-arguments.ts'
@@ -58,6 +60,11 @@ export class GuestDevices {
         }),
       nics: launch.nics.map((nic, position) => ({ slot: nic.slot ?? position, mac: nic.mac })),
     })
+  }
+
+  async diskReadings(): Promise<Result<readonly DiskReading[]>> {
+    const monitor = this.#options.monitor()
+    return monitor.ok ? diskReadings(monitor.value, this.#options.record().disks) : monitor
   }
 
   async addDisk(disk: GuestDisk & { readonly slot: number }): Promise<Result<void>> {

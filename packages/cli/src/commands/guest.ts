@@ -10,6 +10,7 @@ import { settle } from '../waiting.ts'
 import { containerFields } from './ct-options.ts'
 import { printExplanation } from './explain.ts'
 import { ACCEPT_BREACH } from './host.ts'
+import { addGuestMetrics } from './metrics.ts'
 import { refusedText } from './top.ts'
 import { REPLICA_COLUMNS } from './volume.ts'
 import { addVmHardware, diskLimitText, rateText } from './vm-hardware.ts'
@@ -99,6 +100,7 @@ export function addGuestCommands(vm: Command, terminal: Terminal): void {
   addVmTemplates(vm, terminal)
   addGuestAssign(vm, terminal)
   addVmSnapshots(vm, terminal)
+  addGuestMetrics(vm, terminal)
   vm.command('log')
     .description(ENDPOINTS['guest.log'].summary)
     .argument(...NAME)

@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { HostView } from '@stead/api/views.ts'
 import { addHostOvercommit } from './host-overcommit.ts'
+import { addHostMetrics } from './metrics.ts'
 import { formatFields, formatTable } from '../output.ts'
 import { badArgument, formatSize } from '../quantities.ts'
 import { action, valueOf, type Session, type Terminal } from '../session.ts'
@@ -67,6 +68,7 @@ export function addHostCommands(program: Command, terminal: Terminal): void {
     .action(action(terminal, shutDown))
   addMembership(host, terminal)
   addHostOvercommit(host, terminal)
+  addHostMetrics(host, terminal)
 }
 
 function addMembership(host: Command, terminal: Terminal): void {

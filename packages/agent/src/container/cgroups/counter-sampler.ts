@@ -27,7 +27,6 @@ import {
   type NetworkUsage,
 } from './process-counters.ts'
 
-export const SAMPLE_INTERVAL_MS = 10_000
 /** The processes themselves are looked at once a minute, and when somebody asks. */
 const DEEP_EVERY = 6
 
@@ -71,6 +70,11 @@ interface KeptState {
   readonly run: string
   readonly maxHeld: Figures
   readonly failures: Figures
+}
+
+/** Since its start, of one run of the container. */
+export interface ContainerUsage extends CgroupUsage, NetworkUsage {
+  readonly run: string
 }
 
 interface Usage extends CgroupUsage, NetworkUsage {
@@ -141,6 +145,12 @@ export class CounterSampler {
   lastOf(id: string): Omit<ContainerSample, 'failures'> | undefined {
     const known = this.#containers.get(id)
     return known && { counters: known.counters, ...(known.rates ? { rates: known.rates } : {}) }
+  }
+
+  /** As of the last look. */
+  usageOf(id: string): ContainerUsage | undefined {
+    const known = this.#containers.get(id)
+    return known?.usage && { ...known.usage, run: known.run }
   }
 
   #sample(id: string, isAsked: boolean): ContainerSample | undefined {

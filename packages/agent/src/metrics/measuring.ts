@@ -1,0 +1,61 @@
+/** What measures this host, joined: the meters, the database of figures, and the way to other hosts' figures. */
+import { join } from 'node:path'
+import type { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
+import type { EventWriter } from '@stead/core/host/event-writer.ts'
+import type { HostId } from '@stead/core/model/ids.ts'
+import type { Clock } from '@stead/core/ports/clock.ts'
+import type { Log } from '@stead/core/ports/log.ts'
+import type { AgentConfig } from '../config.ts'
+import type { HostGuests } from '../guests.ts'
+import type { Peers } from '../peers.ts'
+import { ClusterMetrics, metricCalls } from './cluster-metrics.ts'
+import { HostMetrics } from './host-metrics.ts'
+import { LinuxHostMeters } from './linux-host-meters.ts'
+import { MetricsDatabase } from './metrics-database.ts'
+
+export interface MeasuringOptions {
+  readonly config: AgentConfig
+  readonly guests: Pick<HostGuests, 'counters' | 'vms'>
+  readonly mirror: ClusterMirror
+  readonly events: EventWriter
+  readonly peers: Peers
+  readonly clock: Clock
+  readonly log: Log
+}
+
+export interface Measuring {
+  readonly cluster: ClusterMetrics
+  /** What other hosts may ask. */
+  readonly calls: ReturnType<typeof metricCalls>
+  /** For as long as the agent lives. */
+  keep(signal: AbortSignal): Promise<void>
+  close(): void
+}
+
+export function measuring({ config, guests, mirror, events, peers, clock, log }: MeasuringOptions): Measuring {
+  const self = config.hostId as HostId
+  const database = new MetricsDatabase(join(config.stateDir, 'metrics.sqlite'))
+  const own: HostMetrics = new HostMetrics({
+    self,
+    database,
+    meters: new LinuxHostMeters({
+      pools: config.pools,
+      addresses: Object.values(config.addresses).filter((address) => address !== undefined),
+      usage: () => guests.counters.usage(),
+      diskReadings: (guest) => guests.vms.processes.with(guest, ({ devices }) => devices.diskReadings()),
+      clock,
+    }),
+    mirror,
+    causes: (pool) => cluster.causes(self, pool),
+    tell: (...drafts) => events.tell(...drafts),
+    clock,
+    log,
+  })
+  const cluster = new ClusterMetrics({
+    self,
+    own,
+    state: () => mirror.state,
+    call: (host, name, input, timeoutMs) => peers.client(host).callGuest(name, input, timeoutMs),
+  })
+  return { cluster, calls: metricCalls(own), keep: (signal) => own.keep(signal), close: () => database.close() }
+}
