@@ -1,6 +1,7 @@
 /** "What if?" as the API tells it: names in place of ids, null in place of nothing. */
 import { z } from 'zod'
 import type { Foresight } from '@stead/core/foresight/foresee.ts'
+import type { SingleFailure } from '@stead/core/foresight/supposition.ts'
 import type { Figures } from '@stead/core/foresight/figures.ts'
 import type { ClusterState } from '@stead/core/model/cluster.ts'
 import { NETWORK_ROLES } from '@stead/core/model/host.ts'
@@ -15,8 +16,8 @@ export const FORESIGHT_MEDIA_TYPE = 'application/vnd.stead.foresight+json'
 const hostName = z.string().describe("A host's name")
 const milliseconds = (what: string) => z.number().describe(`${what}, ms`)
 
-/** What somebody supposes. Changes have `--what-if` of their own. */
-export const suppositionSchema = z.discriminatedUnion('kind', [
+/** A single thing that fails; of hosts also several at once. */
+const failingThingSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('host-down'), hosts: z.array(hostName).min(1).max(100) }),
   z.strictObject({
     kind: z.literal('network-down'),
@@ -25,6 +26,12 @@ export const suppositionSchema = z.discriminatedUnion('kind', [
   }),
   z.strictObject({ kind: z.literal('domain-down'), domain: z.string().describe('`rack`'), name: z.string() }),
   z.strictObject({ kind: z.literal('storage-down'), host: hostName }),
+])
+export type FailingThing = z.output<typeof failingThingSchema>
+
+/** What somebody supposes. Changes have `--what-if` of their own. */
+export const suppositionSchema = z.discriminatedUnion('kind', [
+  ...failingThingSchema.options,
   z.strictObject({ kind: z.literal('drain'), host: hostName }),
   z.strictObject({ kind: z.literal('remove-host'), host: hostName }),
   z.strictObject({
@@ -89,8 +96,13 @@ export const foreseenSchema = foresightSchema.extend({
 })
 export type ForeseenView = z.output<typeof foreseenSchema>
 
+const singleFailureViewSchema = foresightSchema.extend({
+  suppose: failingThingSchema.describe('What fails, as `POST /v1/what-if` takes it'),
+})
+export type SingleFailureView = z.output<typeof singleFailureViewSchema>
+
 export const foresightsSchema = z.object({
-  items: z.array(foresightSchema),
+  items: z.array(singleFailureViewSchema),
   skipped: z.number().describe('Suppositions left out because they touch nothing'),
 })
 
@@ -125,4 +137,12 @@ export function foresightView(foresight: Foresight, state: ClusterState): Foresi
       samples: { ...figures.samples },
     },
   }
+}
+
+export interface ForeseenFailure extends Foresight {
+  readonly suppose: SingleFailure
+}
+
+export function singleFailureView(failure: ForeseenFailure, state: ClusterState): SingleFailureView {
+  return { ...foresightView(failure, state), suppose: failure.suppose as FailingThing }
 }

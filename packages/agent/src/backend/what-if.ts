@@ -2,15 +2,18 @@
 import { createHash } from 'node:crypto'
 import {
   foresightView,
+  singleFailureView,
+  type ForeseenFailure,
   type ForeseenView,
   type ForesightView,
+  type SingleFailureView,
   type SuppositionRequest,
 } from '@stead/api/foresight-view.ts'
 import type { ResponseOf } from '@stead/api/endpoint.ts'
 import type { EndpointOf } from '@stead/api/endpoints.ts'
 import { failure } from '@stead/core/errors.ts'
 import { measuredFigures, type Figures } from '@stead/core/foresight/figures.ts'
-import { foresee, worstFirst, type Foresight } from '@stead/core/foresight/foresee.ts'
+import { foresee, worstFirst } from '@stead/core/foresight/foresee.ts'
 import { suppositionOf } from '@stead/core/foresight/request.ts'
 import { singleFailures } from '@stead/core/foresight/supposition.ts'
 import { fileOf } from '@stead/core/model/cluster-file-state.ts'
@@ -109,15 +112,15 @@ function askForesight(
 }
 
 /** With a rest after each, in which the agent does its other work: with a thousand guests one takes some 50 ms. */
-async function everySingleFailure(desk: Desk): Promise<{ items: ForesightView[]; skipped: number }> {
+async function everySingleFailure(desk: Desk): Promise<{ items: SingleFailureView[]; skipped: number }> {
   const { state } = desk
   const { history, clock } = desk.context
   const options = { figures: figuresOf(state, history), wallMs: clock.wallMs() }
-  const all: Foresight[] = []
-  for (const failure of singleFailures(state)) {
-    all.push(foresee(state, failure, options))
+  const all: ForeseenFailure[] = []
+  for (const suppose of singleFailures(state)) {
+    all.push({ ...foresee(state, suppose, options), suppose })
     await clock.sleep(0)
   }
-  const items = worstFirst(all).map((one) => foresightView(one, state))
+  const items = worstFirst(all).map((one) => singleFailureView(one, state))
   return { items, skipped: all.length - items.length }
 }

@@ -3,7 +3,13 @@ import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'
 import { parseClusterFile } from '@stead/api/cluster-file.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
-import { foresightView, type ForesightView, type SuppositionRequest } from '@stead/api/foresight-view.ts'
+import {
+  foresightView,
+  singleFailureView,
+  type ForesightView,
+  type SingleFailureView,
+  type SuppositionRequest,
+} from '@stead/api/foresight-view.ts'
 import { failure, FailureError } from '@stead/core/errors.ts'
 import { measuredFigures } from '@stead/core/foresight/figures.ts'
 import { foresee, worstFirst } from '@stead/core/foresight/foresee.ts'
@@ -96,15 +102,15 @@ async function foresightOf(
 async function singleFailuresOf(
   session: Session,
   file: string | undefined,
-): Promise<{ items: ForesightView[]; skipped: number }> {
+): Promise<{ items: SingleFailureView[]; skipped: number }> {
   if (file === undefined) {
     const client = await session.client()
     return valueOf(await client.call(ENDPOINTS['foresight.single-failures']))
   }
   const state = readClusterFile(file)
-  const all = singleFailures(state).map((failure) => foresee(state, failure, assumedTimes(state)))
+  const all = singleFailures(state).map((suppose) => ({ ...foresee(state, suppose, assumedTimes(state)), suppose }))
   const items = worstFirst(all)
-  return { items: items.map((one) => foresightView(one, state)), skipped: all.length - items.length }
+  return { items: items.map((one) => singleFailureView(one, state)), skipped: all.length - items.length }
 }
 
 /** A file has no past to take times from. */

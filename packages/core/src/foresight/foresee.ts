@@ -95,7 +95,7 @@ export function foresee(before: ClusterState, supposition: Supposition, options:
 }
 
 /** Those that touch something, the worst first. */
-export function worstFirst(foresights: readonly Foresight[]): Foresight[] {
+export function worstFirst<One extends Foresight>(foresights: readonly One[]): One[] {
   return foresights.filter((one) => harmOf(one) > 0).toSorted((a, b) => harmOf(b) - harmOf(a))
 }
 

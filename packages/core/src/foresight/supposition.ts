@@ -75,21 +75,26 @@ export function isLegCut(supposition: Supposition, state: ClusterState, from: Ho
   return NETWORK_ROLES.every((role) => addresses[role] === undefined || role === supposition.network)
 }
 
+export type SingleFailure = Extract<
+  Supposition,
+  { readonly kind: 'host-down' | 'network-down' | 'domain-down' | 'storage-down' }
+>
+
 /** Every failure of a single thing that the records know of, likeliest first. */
-export function singleFailures(state: ClusterState): Supposition[] {
+export function singleFailures(state: ClusterState): SingleFailure[] {
   const hosts = [...state.hosts.values()].map(({ value }) => value).toSorted((a, b) => a.order - b.order)
   const compute = hosts.filter((host) => host.role === 'compute')
   const networks = NETWORK_ROLES.filter((role) => hosts.some((host) => host.addresses[role] !== undefined))
-  const domains = new Map<string, Supposition>()
+  const domains = new Map<string, SingleFailure>()
   for (const host of hosts)
     for (const [domain, name] of Object.entries(state.policies.get(host.id)?.value.faultDomains ?? {}))
       domains.set(`${domain}/${name}`, { kind: 'domain-down', domain, name })
   return [
-    ...hosts.map((host): Supposition => ({ kind: 'host-down', hosts: [host.id] })),
-    ...compute.map((host): Supposition => ({ kind: 'storage-down', host: host.id })),
-    ...networks.map((network): Supposition => ({ kind: 'network-down', network })),
+    ...hosts.map((host): SingleFailure => ({ kind: 'host-down', hosts: [host.id] })),
+    ...compute.map((host): SingleFailure => ({ kind: 'storage-down', host: host.id })),
+    ...networks.map((network): SingleFailure => ({ kind: 'network-down', network })),
     ...compute.flatMap((host) =>
-      networks.map((network): Supposition => ({ kind: 'network-down', network, host: host.id })),
+      networks.map((network): SingleFailure => ({ kind: 'network-down', network, host: host.id })),
     ),
     ...domains.values(),
   ]

@@ -52,6 +52,16 @@ const routeTree = root.addChildren([
   }),
   createRoute({
     getParentRoute,
+    path: '/what-if',
+    validateSearch: ({ what }: Record<string, unknown>): { what?: string } =>
+      typeof what === 'string' ? { what } : {},
+    component: lazyRouteComponent(
+      withTexts(['foresight', 'hosts'], () => import('../foresight/what-if-page.tsx')),
+      'WhatIfPage',
+    ),
+  }),
+  createRoute({
+    getParentRoute,
     path: '/operations',
     component: lazyRouteComponent(
       withTexts(['activity'], () => import('../activity/operations-page.tsx')),

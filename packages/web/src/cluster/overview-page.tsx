@@ -1,11 +1,11 @@
 /** The whole cluster in words: is everything protected, what is at risk right now, what would each failure do. */
 import { Loader } from '@mantine/core'
-import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { useMemo } from 'react'
-import { ENDPOINTS } from '@stead/api/endpoints.ts'
-import type { ForesightView } from '@stead/api/foresight-view.ts'
+import type { SingleFailureView } from '@stead/api/foresight-view.ts'
 import { EventList } from '../activity/event-list.tsx'
+import { addressOf } from '../foresight/failing-thing.ts'
+import { useSingleFailures } from '../foresight/use-single-failures.ts'
 import { HostCard } from '../hosts/hosts-page.tsx'
 import hostClasses from '../hosts/hosts-page.module.css'
 import { useLanguage, useText } from '../i18n/texts.ts'
@@ -16,7 +16,6 @@ import { Icon } from '../parts/icon.tsx'
 import { LoadingRows } from '../parts/loading-rows.tsx'
 import { Page, Panel, Panels } from '../parts/page.tsx'
 import { StateDot } from '../parts/state-badge.tsx'
-import { useSession } from '../session/session-context.ts'
 import { healthOf, type HealthLine } from './cluster-health.ts'
 import classes from './overview-page.module.css'
 
@@ -112,20 +111,9 @@ function HealthSentence({ line }: { line: HealthLine }) {
   )
 }
 
-/** What each single failure would do today. */
 function SingleFailures() {
   const t = useText()
-  const { client } = useSession()
-  // Worked out anew when what could fail has changed, not with every beat of the cluster.
-  const stage = useHosts()
-    .map(({ name, state, guests }) => `${name}:${state}:${guests.length}`)
-    .join(' ')
-  const answer = useQuery({
-    queryKey: ['single-failures', stage],
-    queryFn: () => client.call(ENDPOINTS['foresight.single-failures']),
-    placeholderData: (before) => before,
-    staleTime: 60_000,
-  })
+  const answer = useSingleFailures()
   if (!answer.data) {
     return (
       <p className={classes.pending} role="status">
@@ -145,7 +133,7 @@ function SingleFailures() {
   )
 }
 
-function FailureLine({ view }: { view: ForesightView }) {
+function FailureLine({ view }: { view: SingleFailureView }) {
   const t = useText()
   const language = useLanguage()
   const stays = view.guests.filter(({ downMs }) => downMs === null).length
@@ -155,7 +143,9 @@ function FailureLine({ view }: { view: ForesightView }) {
     <li className={classes.failure}>
       <StateDot tone={tone} />
       <div>
-        <div className={classes.supposition}>{view.supposition}</div>
+        <Link to="/what-if" search={{ what: addressOf(view.suppose) }} className={classes.supposition}>
+          {view.supposition}
+        </Link>
         <div className={classes.outcome}>{view.summary}</div>
       </div>
       <span className={classes.longest}>

@@ -1,5 +1,6 @@
 /** The list of texts: one file an area and language, `<language>/<area>.ts`, English being what the others translate. */
 import type { texts as activity } from './en/activity.ts'
+import type { texts as foresight } from './en/foresight.ts'
 import type { texts as frame } from './en/frame.ts'
 import type { texts as guests } from './en/guests.ts'
 import type { texts as hosts } from './en/hosts.ts'
@@ -12,6 +13,7 @@ export type Language = (typeof LANGUAGES)[number]
 /** `frame` is there from the beginning, with the words of several areas; the others come with their pages. */
 interface Areas {
   readonly activity: typeof activity
+  readonly foresight: typeof foresight
   readonly frame: typeof frame
   readonly guests: typeof guests
   readonly hosts: typeof hosts

@@ -31,6 +31,7 @@ const PATHS = {
   memory: 'M4 8h16v8H4zM8 8v8M12 8v8M16 8v8M7 16v3M12 16v3M17 16v3',
   cpu: 'M7 7h10v10H7zM10 10h4v4h-4zM9 3v4M15 3v4M9 17v4M15 17v4M3 9h4M3 15h4M17 9h4M17 15h4',
   network: 'M9 3h6v6H9zM3 15h6v6H3zM15 15h6v6h-6zM12 9v3M6 15v-3h12v3',
+  map: 'M3 6l6-3l6 3l6-3v15l-6 3l-6-3l-6 3zM9 3v15M15 6v15',
   crown: 'M4 18h16M4 15l-1-9l5 4l4-6l4 6l5-4l-1 9z',
 } as const
 export type IconName = keyof typeof PATHS

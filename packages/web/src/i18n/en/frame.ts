@@ -69,6 +69,7 @@ export const texts = {
   'nav.hosts': 'Hosts',
   'nav.operations': 'Operations',
   'nav.overview': 'Overview',
+  'nav.whatIf': 'What if?',
   'nav.volumes': 'Storage',
   'notFound.text': 'The address leads nowhere.',
   'notFound.title': 'There is no such page',

@@ -80,6 +80,7 @@ export const texts: Record<string, string> = {
   'nav.hosts': 'Hôtes',
   'nav.operations': 'Opérations',
   'nav.overview': "Vue d'ensemble",
+  'nav.whatIf': 'Et si ?',
   'nav.volumes': 'Stockage',
   'notFound.text': 'Cette adresse ne mène nulle part.',
   'notFound.title': "Cette page n'existe pas",

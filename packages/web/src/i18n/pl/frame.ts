@@ -92,6 +92,7 @@ export const texts: Record<string, string> = {
   'nav.hosts': 'Hosty',
   'nav.operations': 'Operacje',
   'nav.overview': 'Przegląd',
+  'nav.whatIf': 'Co jeśli?',
   'nav.volumes': 'Pamięć masowa',
   'notFound.text': 'Ten adres donikąd nie prowadzi.',
   'notFound.title': 'Nie ma takiej strony',

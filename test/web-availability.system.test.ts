@@ -1,0 +1,97 @@
+/** The pages about what can fail, in a real browser, against the real API of a simulated cluster. */
+import assert from 'node:assert/strict'
+import { after, before, suite, test } from 'node:test'
+import {
+  addShownGuests,
+  startSimulatedCluster,
+  type SimulatedCluster,
+} from '@stead/agent/backend/simulated-cluster-fixture.ts'
+import { webFiles } from '@stead/agent/http/web-files.ts'
+import { TestBrowser } from './support/browser.ts'
+
+const TOKEN = 'test-token'
+
+suite('what can fail', { timeout: 240_000 }, () => {
+  const ends: (() => void | Promise<void>)[] = []
+  let cluster: SimulatedCluster
+  let browser: TestBrowser
+
+  before(async () => {
+    cluster = await startSimulatedCluster({ after: (end) => void ends.push(end) }, { token: TOKEN, web: webFiles() })
+    await addShownGuests(cluster)
+    for (const host of ['h1', 'h2'])
+      await cluster.backend.must('host.set', { params: { host }, body: { faultDomains: { rack: 'r1' } } })
+    browser = await TestBrowser.open(cluster.url, { token: TOKEN })
+    ends.push(() => browser.close())
+  })
+  after(async () => {
+    for (const end of ends.toReversed()) await end()
+  })
+
+  const open = async (path: string, sees: string | RegExp) => {
+    await browser.page.goto(path)
+    await browser.see(sees)
+  }
+  const button = (name: string | RegExp) => browser.page.getByRole('button', { name, exact: true })
+  const outcome = () => browser.page.getByRole('region', { name: 'What this would do' })
+
+  test('on the map one chooses what fails, and sees who goes down, for how long and where it returns', async () => {
+    await open('/what-if', 'Choose what fails')
+    await browser.check('map')
+    await browser.picture('what-if')
+    await button('host h1').click()
+    await outcome().getByText('What happens when').waitFor()
+    const foreseen = await cluster.backend.must('foresight.ask', {
+      body: { suppose: { kind: 'host-down', hosts: ['h1'] } },
+    })
+    assert.ok(foreseen.guests.length > 0)
+    for (const { name, from, to } of foreseen.guests)
+      await outcome().getByRole('listitem').filter({ hasText: name }).getByText(`${from} → ${to}`).waitFor()
+    assert.equal(await button('host h1').getAttribute('aria-pressed'), 'true')
+    await browser.check('a host fails')
+    await browser.picture('what-if-host')
+    await browser.page.emulateMedia({ colorScheme: 'dark' })
+    await open('/what-if?what=host:h1', 'What happens when')
+    await browser.check('a host fails, dark')
+    await browser.picture('what-if-dark')
+    await browser.page.emulateMedia({ colorScheme: 'light' })
+    await button('Put it right again').click()
+    await browser.see('Choose what fails')
+  })
+
+  test('the map is walked by arrow keys; its address keeps what is chosen', async () => {
+    await open('/what-if', 'Choose what fails')
+    await button('host h1').focus()
+    await browser.page.keyboard.press('ArrowDown')
+    await browser.page.keyboard.press('Enter')
+    await browser.page.waitForURL('**/what-if?what=storage:h1'.replace(':', '%3A'))
+    await browser.page.reload()
+    await browser.see('If storage of h1 fails')
+    await browser.page.keyboard.press('Escape')
+    await button('LAN cable of h2').click()
+    await browser.see('If LAN cable of h2 fails')
+    await button('rack r1').click()
+    await outcome().getByText('nothing can be decided').first().waitFor()
+    await browser.check('a rack fails')
+  })
+
+  test('the same as a table, the worst first; and hosts that fail together', async () => {
+    await open('/what-if', 'Choose what fails')
+    await browser.page.getByText('Table', { exact: true }).click()
+    const rows = browser.page.getByRole('row')
+    await rows.filter({ hasText: 'rack r1' }).waitFor()
+    assert.match(await rows.nth(1).innerText(), /^rack r1/)
+    await browser.page.getByRole('table').getByRole('button', { name: 'host h2' }).click()
+    await browser.see('If host h2 fails')
+    await browser.check('table of failures')
+    await browser.page.getByLabel('Several hosts at once').first().click()
+    await browser.page.getByRole('option', { name: 'h3' }).click()
+    await browser.see('If host h2, h3 fails')
+  })
+
+  test('the overview leads to each failure', async () => {
+    await open('/', 'h1 loses its power')
+    await browser.page.getByRole('link', { name: 'h1 loses its power' }).click()
+    await browser.see('If host h1 fails')
+  })
+})
