@@ -40,13 +40,18 @@ export async function benchNeighbours(
   const limits = { numproc: { limit: 50 }, iolimit: { limit: 4 << 20 }, netrate: { limit: 8_000 } }
   await calls.createAndStart(HOG, { replicas: 2, address: `${HOG_ADDRESS}/16`, limits })
   await lab.cluster.untilProtected(WEB)
-  const exec = (script: string) => calls.exec(WEB, ['sh', '-c', script])
+  // A work that ended with an error would have been a fast one.
+  const exec = (script: string) =>
+    timed(async () => {
+      const said = await calls.output(WEB, ['sh', '-c', `${script} && echo done`])
+      if (said !== 'done\n') throw new Error(`it failed: ${script}`)
+    })
   const works = {
-    processor: () => exec('i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done'),
-    disk: () => exec('dd if=/dev/zero of=/work bs=4k count=1500 oflag=direct,sync 2>/dev/null'),
+    processor: () => exec('i=0; while [ $i -lt 1000000 ]; do i=$((i+1)); done'),
+    disk: () => exec('dd if=/dev/zero of=/work bs=4k count=2000 oflag=direct conv=fsync 2>/dev/null'),
     network: () =>
       timed(async () => {
-        await lab.cluster.must('lab', 'client', '--', 'ping', '-A', '-q', '-c', '2000', WEB_ADDRESS)
+        await lab.cluster.must('lab', 'client', '--', 'ping', '-A', '-q', '-c', '4000', WEB_ADDRESS)
       }),
   }
   for (const work of Object.values(works)) await work()

@@ -73,7 +73,7 @@ export function containerSection({ loadBefore, lifecycle, crowd, disk, neighbour
     '',
     atLeast('root on the mirror to plain loop, least ratio', slowest, CONTAINER_TARGET.diskRatio),
     '',
-    'Speed of a container beside one on its host that misbehaves (50 processes, 64 MiB, one processor, `iolimit=4M`, `netrate=8M`), as a part of its speed without; works: a loop in a shell, synced direct writes of 4 KiB, pings that wait for each answer:',
+    'Speed of a container beside one on its host that misbehaves (50 processes, 64 MiB, one processor, `iolimit=4M`, `netrate=8M`), as a part of its speed without; works: a loop in a shell, direct writes of 4 KiB one after the other, pings that wait for each answer:',
     '',
     '| beside a | processor | disk | network |',
     '|---|---|---|---|',

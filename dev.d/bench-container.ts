@@ -61,6 +61,8 @@ export async function benchContainer({ rounds, quick, note }: ContainerOptions):
       '256MiB',
       '--host',
       HOST,
+      '--limit',
+      'iolimit=unlimited',
       '--start',
     )
     await lab.cluster.untilProtected('disk')
