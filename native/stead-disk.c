@@ -14,8 +14,12 @@
 // writes that were answered before it came; those the server has acknowledged, whatever happens later, so it may be sent
 // as often as it takes; on which replica it then counts is the agent's to know, who has recorded the lost one before `go`.
 //
+// Limits. Bytes and requests a second, each for reading and for writing apart, whatever asks: programs past the page cache, or
+// the kernel when it writes that down, which no control group of v1 sees. What is above waits here, at nobody else's expense.
+//
 // Control: a unix stream socket, a line each. Commands `hold`, `go`, `status`, `connect`, `resize`, each with an optional
-// word that comes back in the answer. Everything said is a line of JSON with the whole state:
+// word that comes back in the answer, and `limit WORD BYTES REQUESTS` (a second; 0: none). Everything said is a line of JSON
+// with the whole state:
 //   {"event":"state|failed|disconnected|quiet|running|reply", "to":WORD, "ok":true, "why":TEXT, "mode":"running|holding",
 //    "quiet":bool, "connected":bool, "sizeBytes":N, "inFlight":N, "held":N, "failures":N, "failure":{...},
 //    "reads":N, "readBytes":N, "writes":N, "writtenBytes":N, "flushes":N, "zeroes":N}
@@ -36,6 +40,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/uio.h>
+#include <time.h>
 
 #include "control-socket.h"
 #include "nbd-handshake.h"
@@ -43,6 +48,8 @@
 
 enum {
   IN_FLIGHT_MAX = 64,
+  /** Of data: more at once is not faster, but whoever else the storage daemons serve waits behind it. */
+  IN_FLIGHT_BYTES_MAX = 2 << 20,
   /** How many requests the kernel may have waiting here; it makes the rest wait itself. */
   BACKGROUND_MAX = 64,
   REQUEST_BYTES_MAX = 1 << 20,
@@ -58,6 +65,10 @@ enum {
   HOLDS_MAX = 8,
   WORD_MAX = 40,
   HANDSHAKE_TIMEOUT_S = 5,
+  NS_PER_S = 1000000000,
+  NS_PER_MS = 1000000,
+  /** So much of a limit may be saved up. Below a few ms the timer's own steps would cost throughput. */
+  BURST_NS = 100 * NS_PER_MS,
   DISK_INODE = 2,
 };
 
@@ -81,6 +92,11 @@ struct request {
 struct spare {
   void *buffers[SPARE_BUFFERS_MAX];
   int count;
+};
+
+/** Of one direction. A request may be sent from `due_ns` on, and puts that off by what it costs. */
+struct pace {
+  uint64_t due_ns;
 };
 
 struct list {
@@ -110,6 +126,7 @@ static struct {
   size_t sent_bytes;
   struct request *sent[IN_FLIGHT_MAX];
   unsigned in_flight;
+  uint64_t in_flight_bytes;
   bool wants_out;
   /** What arrives from the server: replies without their data, and the data of a read that is arriving. */
   char input[32768];
@@ -121,6 +138,9 @@ static struct {
   struct spare incoming, outgoing;
   uint64_t taken_bytes;
   bool takes;
+  /** 0: none. */
+  uint64_t limit_bytes, limit_requests;
+  struct pace reading, writing;
   uint64_t reads, read_bytes, writes, written_bytes, flushes, zeroes, failures;
   struct {
     enum nbd_command command;
@@ -187,6 +207,27 @@ static void drop_client(struct client *client) {
   client->fd = -1;
 }
 
+static uint64_t data_bytes(const struct request *request) {
+  return request->command == NBD_READ || request->command == NBD_WRITE ? request->length : 0;
+}
+
+static void occupy(int slot, struct request *request) {
+  request->slot = slot;
+  disk.sent[slot] = request;
+  disk.in_flight++;
+  disk.in_flight_bytes += data_bytes(request);
+}
+
+static void vacate(struct request *request) {
+  disk.sent[request->slot] = NULL;
+  disk.in_flight--;
+  disk.in_flight_bytes -= data_bytes(request);
+}
+
+static bool may_send(void) {
+  return disk.in_flight < IN_FLIGHT_MAX && disk.in_flight_bytes < IN_FLIGHT_BYTES_MAX && !disk.holding;
+}
+
 static bool is_quiet(void) { return disk.in_flight == 0; }
 
 /** `to`: the word of the command that this answers; NULL for what is said unasked. */
@@ -249,8 +290,7 @@ static void begin_holding(void) {
   disk.holding = true;
   struct request *begun = disk.sent_bytes ? take_first(&disk.sending) : NULL, *unsent;
   while ((unsent = take_first(&disk.sending))) {
-    disk.sent[unsent->slot] = NULL;
-    disk.in_flight--;
+    vacate(unsent);
     put_back(unsent);
   }
   if (begun) append(&disk.sending, begun);
@@ -283,6 +323,7 @@ static void disconnect(void) {
     disk.sent[i] = NULL;
   }
   disk.in_flight = 0;
+  disk.in_flight_bytes = 0;
   disk.holding = true;
 }
 
@@ -321,11 +362,61 @@ static const char *reconnect(void) {
   return why;
 }
 
+static uint64_t now_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+/** NULL: of what is not limited. A flush moves no data, and programs wait for nothing as often. */
+static struct pace *pace_of(const struct request *request) {
+  if ((!disk.limit_bytes && !disk.limit_requests) || request->command == NBD_FLUSH) return NULL;
+  return request->command == NBD_READ ? &disk.reading : &disk.writing;
+}
+
+static void charge(struct pace *pace, const struct request *request, uint64_t now) {
+  uint64_t bytes = request->command == NBD_WRITE_ZEROES ? 0 : request->length;
+  uint64_t by_bytes = disk.limit_bytes ? bytes * NS_PER_S / disk.limit_bytes : 0;
+  uint64_t by_count = disk.limit_requests ? NS_PER_S / disk.limit_requests : 0;
+  uint64_t saved = now > BURST_NS ? now - BURST_NS : 0;
+  pace->due_ns = (pace->due_ns > saved ? pace->due_ns : saved) + (by_bytes > by_count ? by_bytes : by_count);
+}
+
+/** The first of those that wait whose time has come, taken from among them. */
+static struct request *take_due(void) {
+  uint64_t now = disk.limit_bytes || disk.limit_requests ? now_ns() : 0;
+  struct request *before = NULL;
+  for (struct request *request = disk.waiting.first; request; before = request, request = request->next) {
+    struct pace *pace = pace_of(request);
+    if (pace && pace->due_ns > now) continue;
+    if (pace) charge(pace, request, now);
+    if (!before) return take_first(&disk.waiting);
+    before->next = request->next;
+    if (disk.waiting.last == request) disk.waiting.last = before;
+    disk.waiting.count--;
+    return request;
+  }
+  return NULL;
+}
+
+/** In how many ms something that waits may be sent; -1: that is no question of time. */
+static int wait_ms(void) {
+  uint64_t due = UINT64_MAX;
+  for (struct request *request = disk.waiting.first; request && may_send(); request = request->next) {
+    struct pace *pace = pace_of(request);
+    if (pace && pace->due_ns < due) due = pace->due_ns;
+  }
+  if (due == UINT64_MAX) return -1;
+  uint64_t now = now_ns();
+  return due > now ? (int)((due - now) / NS_PER_MS) + 1 : 0;
+}
+
 static void fill_sending(void) {
-  for (int slot = 0; !disk.holding && disk.waiting.first && disk.in_flight < IN_FLIGHT_MAX; slot++) {
+  for (int slot = 0; disk.waiting.first && may_send(); slot++) {
     if (disk.sent[slot]) continue;
-    struct request *request = take_first(&disk.waiting);
-    request->slot = slot;
+    struct request *request = take_due();
+    if (!request) break;
+    occupy(slot, request);
     request->header = (struct nbd_request){
         .magic = htobe32(NBD_REQUEST_MAGIC),
         .flags = htobe16(request->flags),
@@ -334,8 +425,6 @@ static void fill_sending(void) {
         .offset = htobe64(request->offset),
         .length = htobe32(request->command == NBD_FLUSH ? 0 : request->length),
     };
-    disk.sent[slot] = request;
-    disk.in_flight++;
     append(&disk.sending, request);
   }
 }
@@ -399,8 +488,7 @@ static void answer(struct request *request) {
 }
 
 static void finish(struct request *request, uint32_t error) {
-  disk.sent[request->slot] = NULL;
-  disk.in_flight--;
+  vacate(request);
   if (error) fail_request(request, error);
   else answer(request);
   note_quiet();
@@ -653,9 +741,17 @@ static bool receive_fuse(void) {
 
 // --- The agent's side ---
 
+static void set_limits(uint64_t bytes, uint64_t requests) {
+  disk.limit_bytes = bytes;
+  disk.limit_requests = requests;
+  // What was owed under other limits is forgiven: a small one that is lifted must not go on.
+  disk.reading = disk.writing = (struct pace){0};
+}
+
 static void obey(struct client *client, char *line) {
   char command[16] = "", word[WORD_MAX] = "";
-  sscanf(line, "%15s %39[A-Za-z0-9._-]", command, word);
+  unsigned long long bytes = 0, requests = 0;
+  int words = sscanf(line, "%15s %39[A-Za-z0-9._-] %llu %llu", command, word, &bytes, &requests);
   const char *why = NULL;
   if (!strcmp(command, "hold")) {
     if (!disk.holding) begin_holding();
@@ -676,6 +772,9 @@ static void obey(struct client *client, char *line) {
     if (!disk.holding || !is_quiet()) why = "hold it first";
     else if (*command == 'c' && disk.nbd >= 0) why = NULL;
     else why = reconnect();
+  } else if (!strcmp(command, "limit")) {
+    if (words != 4) why = "it wants bytes and requests";
+    else set_limits(bytes, requests);
   } else if (strcmp(command, "status")) why = "there is no such command";
   if (client->fd >= 0) say(client, "reply", word, why);
 }
@@ -738,9 +837,10 @@ static void serve(void) {
   struct epoll_event events[16];
   for (;;) {
     bool keeps = disk.incoming.count + disk.outgoing.count > 0;
-    int count = epoll_wait(disk.epoll, events, 16, keeps ? IDLE_MS : -1);
+    int paced_ms = wait_ms();
+    int count = epoll_wait(disk.epoll, events, 16, paced_ms >= 0 ? paced_ms : keeps ? IDLE_MS : -1);
     if (count < 0 && errno == EINTR) continue;
-    if (count == 0) release_spare(&disk.incoming), release_spare(&disk.outgoing);
+    if (count == 0 && paced_ms < 0) release_spare(&disk.incoming), release_spare(&disk.outgoing);
     if (count < 0) die("epoll");
     for (int i = 0; i < count; i++) {
       int fd = events[i].data.fd;

@@ -80,7 +80,7 @@ export class ContainerRun implements PartsListener {
     if (parts.ok) {
       const run = new ContainerRun(options, launch, parts.value)
       building.hand(run)
-      const limited = run.#applyLimits()
+      const limited = await run.#applyLimits()
       if (limited.ok) return ok(run)
       await run.kill()
       return limited
@@ -169,11 +169,11 @@ export class ContainerRun implements PartsListener {
     const before = this.#launch
     const saved = this.#save({ ...before, ...change })
     if (!saved.ok) return saved
-    const applied = this.#applyLimits()
+    const applied = await this.#applyLimits()
     if (!applied.ok) {
       this.#save(before)
       // What was written before the one that was refused.
-      this.#applyLimits()
+      await this.#applyLimits()
       return applied
     }
     const cgroup = this.#cgroup()
@@ -285,8 +285,11 @@ export class ContainerRun implements PartsListener {
   }
 
   /** Of the container as a whole. */
-  #applyLimits(): Result<void> {
-    return this.#cgroup().set(cgroupSettings(this.limits, { device: deviceOf(this.rootFolder) }))
+  async #applyLimits(): Promise<Result<void>> {
+    const settings = cgroupSettings(this.limits, { device: deviceOf(this.rootFolder) })
+    const { ioBytesPerSecond: bytesPerSecond, ioOperationsPerSecond: operationsPerSecond } = settings
+    const grouped = this.#cgroup().set(settings)
+    return grouped.ok ? this.#eachDisk((disk) => disk.limit({ bytesPerSecond, operationsPerSecond })) : grouped
   }
 
   #cgroup(): ContainerCgroup {

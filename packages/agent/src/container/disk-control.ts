@@ -31,7 +31,7 @@ export interface DiskState {
   readonly zeroes: number
 }
 
-export type DiskCommand = 'hold' | 'go' | 'status' | 'connect' | 'resize'
+export type DiskCommand = 'hold' | 'go' | 'status' | 'connect' | 'resize' | 'limit'
 
 interface Said extends DiskState {
   readonly event: 'state' | 'failed' | 'disconnected' | 'quiet' | 'running' | 'reply'
@@ -116,7 +116,7 @@ export class DiskControl {
    * The state after the command. `hold` is answered once nothing is in flight. Fails with `conflict` and the reason when it
    * refuses, with `internal` when it does not answer in time.
    */
-  ask(command: DiskCommand, timeoutMs: number): Promise<Result<DiskState>> {
+  ask(command: DiskCommand, timeoutMs: number, amounts: readonly number[] = []): Promise<Result<DiskState>> {
     if (this.#isClosed) return Promise.resolve(fail(failure('internal', 'stead-disk does not answer')))
     const word = String(this.#nextWord++)
     return new Promise((resolve) => {
@@ -125,7 +125,7 @@ export class DiskControl {
         resolve(fail(failure('internal', `${command}: stead-disk has not answered within ${timeoutMs} ms`)))
       }, timeoutMs)
       this.#pending.set(word, { resolve, timer })
-      this.#socket.write(`${command} ${word}\n`)
+      this.#socket.write(`${[command, word, ...amounts].join(' ')}\n`)
     })
   }
 

@@ -143,6 +143,42 @@ if (process.env[OWN] === undefined) {
       assert.equal(await ct.missing('records', writer.acknowledged), 0)
     })
 
+    it('keeps to its limits whatever the way to it, and nobody who holds or ends it waits for them', async () => {
+      await ct.start({ make: {} })
+      const path = join(ct.mountFolder, 'load')
+      const mib = 1 << 20
+      const reading = () => runProgram('dd', [`if=${path}`, 'of=/dev/null', 'bs=64k', 'iflag=direct'], 20_000)
+      await writeThrough(path, randomBytes(3 * mib))
+
+      must(await ct.disk.limit({ bytesPerSecond: mib }))
+      // What is saved up passes at once, the last request is not waited for.
+      const before = performance.now()
+      await writeThrough(path, randomBytes(3 * mib))
+      const written = performance.now()
+      assert.ok(written - before > 1_500, `${written - before} ms`)
+      must(await reading())
+      assert.ok(performance.now() - written > 1_500, `${performance.now() - written} ms`)
+
+      must(await ct.disk.limit({ operationsPerSecond: 20 }))
+      const counted = performance.now()
+      must(await reading())
+      assert.ok(performance.now() - counted > 1_500, `${performance.now() - counted} ms`)
+
+      must(await ct.disk.limit({ bytesPerSecond: 64 << 10 }))
+      const content = randomBytes(8 * mib)
+      const writing = writeFile(path, content, { flush: true })
+      await until(() => ((ct.disk.state?.held ?? 0) > 0 ? true : (void ct.disk.status(), undefined)), 'what waits')
+      must(await ct.disk.hold(5_000))
+      must(await ct.disk.go())
+      must(await ct.disk.limit({}))
+      await writing
+      must(await ct.disk.limit({ bytesPerSecond: 64 << 10 }))
+      await writeFile(path, content)
+      assert.deepEqual(await ct.end(), { clean: true })
+      await ct.start()
+      assert.equal(digest(await readFile(path)), digest(content))
+    })
+
     it('is adopted by an agent that comes back, which hears what is held', async () => {
       await ct.start({ make: {} })
       const writer = ct.writer('records')

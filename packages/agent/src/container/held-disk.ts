@@ -72,6 +72,11 @@ export interface HeldDiskStart {
   readonly makeWhenBlank?: true
 }
 
+export interface DiskPace {
+  readonly bytesPerSecond?: number | undefined
+  readonly operationsPerSecond?: number | undefined
+}
+
 interface HeldDiskRecord {
   readonly version: 1
   /** Loop devices are told apart within one boot only. */
@@ -207,6 +212,12 @@ export class HeldDisk {
     return connected.ok ? ok() : connected
   }
 
+  /** From now on, reading and writing apart. What waits already waits by the new ones. Absent: unlimited. */
+  async limit({ bytesPerSecond, operationsPerSecond }: DiskPace): Promise<Result<void>> {
+    const limited = await this.#ask('limit', ANSWER_TIMEOUT_MS, [bytesPerSecond ?? 0, operationsPerSecond ?? 0])
+    return limited.ok ? ok() : limited
+  }
+
   /**
    * After the front's export has grown. It must be quiet. The file system takes the new room at its next start: Linux
    * enlarges a mounted one only where the host's kernel and the administrator's rights allow it.
@@ -235,6 +246,8 @@ export class HeldDisk {
   async close(): Promise<Result<{ readonly clean: boolean }>> {
     const before = await this.status()
     const holds = !before.ok || before.value.mode === 'holding'
+    // The last that the file system writes down keeps nobody waiting.
+    if (!holds) await this.limit({})
     const unmounted = holds ? fail(failure('conflict', 'The disk holds')) : await unmount(this.#options.mountFolder)
     const free = unmounted.ok && (!this.#loop || (await waitDetached(this.#loop, DETACH_TIMEOUT_MS)))
     const quiet = free ? await this.#ask('hold', ANSWER_TIMEOUT_MS) : undefined
@@ -277,8 +290,8 @@ export class HeldDisk {
     return fail(failure('storage', `stead-disk ended while starting: ${lastWords(this.#files.stderrLog)}`))
   }
 
-  #ask(command: Parameters<DiskControl['ask']>[0], timeoutMs: number): Promise<Result<DiskState>> {
-    if (this.#control) return this.#control.ask(command, timeoutMs)
+  #ask(...asked: Parameters<DiskControl['ask']>): Promise<Result<DiskState>> {
+    if (this.#control) return this.#control.ask(...asked)
     return Promise.resolve(fail(failure('internal', 'stead-disk does not answer')))
   }
 

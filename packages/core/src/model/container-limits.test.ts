@@ -126,21 +126,24 @@ test('the guest’s memory is a limit, so that swap may be one too; what is name
   assert.equal(limitsProblem({ swappages: { limit: 8192 } }, size), undefined)
   assert.match(limitsProblem({ vmguarpages: { barrier: 20_000 } }, size)?.message ?? '', /allow 16384/)
   assert.deepEqual(effectiveLimits({ swappages: { limit: 5 } }, size), {
+    iolimit: { limit: 64 << 20 },
     numproc: { limit: 256 },
     physpages: { limit: 16_384 },
     swappages: { limit: 5 },
   })
 })
 
-test('processes have a limit unless something else is said, and only lifting it lifts it', () => {
+test('processes and disks have a limit unless something else is said, and only lifting it lifts it', () => {
   const processes = (memoryMib: number) => effectiveLimits({}, { memoryBytes: memoryMib << 20 }).numproc?.limit
   assert.deepEqual([8, 32, 512, 1562, 2040].map(processes), [64, 128, 2048, 6248, 8160])
-  assert.deepEqual(effectiveLimits({}, {}), { numproc: { limit: 8192 } })
-  assert.deepEqual(effectiveLimits({ numproc: { limit: 20_000 } }, {}), { numproc: { limit: 20_000 } })
-  const lifted = changedLimits({ numproc: { limit: 50 }, numfile: { limit: 512 } }, { numproc: {}, numfile: {} })
-  assert.deepEqual(lifted, { numproc: {} })
-  assert.deepEqual(effectiveLimits(lifted, {}), { numproc: {} })
-  assert.deepEqual(effectiveLimits(CONTAINER_PRESETS.unlimited, {}), { numproc: {} })
+  const iolimit = { limit: 64 << 20 }
+  assert.deepEqual(effectiveLimits({}, {}), { numproc: { limit: 8192 }, iolimit })
+  assert.deepEqual(effectiveLimits({ numproc: { limit: 20_000 } }, {}), { numproc: { limit: 20_000 }, iolimit })
+  const some = { numproc: { limit: 50 }, numfile: { limit: 512 }, iolimit: { limit: 4096 } }
+  const lifted = changedLimits(some, { numproc: {}, numfile: {}, iolimit: {} })
+  assert.deepEqual(lifted, { numproc: {}, iolimit: {} })
+  assert.deepEqual(effectiveLimits(lifted, {}), lifted)
+  assert.deepEqual(effectiveLimits(CONTAINER_PRESETS.unlimited, {}), lifted)
 })
 
 test('a rate of the network is that of each card', () => {

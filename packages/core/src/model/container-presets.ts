@@ -9,7 +9,7 @@ import { pagesOf } from './container-resources.ts'
 const MIB = 2 ** 20
 
 export const CONTAINER_PRESETS = {
-  unlimited: { numproc: {} },
+  unlimited: { numproc: {}, iolimit: {} },
   'vps.light': {
     lockedpages: both(4),
     numproc: both(40),
