@@ -6,6 +6,7 @@
 import { failure, type Failure } from '@stead/core/errors.ts'
 import type { HostContext } from '@stead/core/host/host-context.ts'
 import { failedImport, finishedImport, putImport } from '@stead/core/host/import-records.ts'
+import { watchRecords } from '@stead/core/host/record-watch.ts'
 import type { ClusterState, Versioned } from '@stead/core/model/cluster.ts'
 import { IMPORT_BEGUN_MAX, importsOf, largestPoolBytes, type ImageImport } from '@stead/core/model/image-import.ts'
 import type { BlobId } from '@stead/core/model/ids.ts'
@@ -28,8 +29,6 @@ export interface ImportWorkerContext extends Pick<
   readonly copies: ImageCopies
 }
 
-/** News wakes it at once; this is for what was put off. */
-const TICK_MS = 1_000
 /** Each wants a processor, and room for a whole disk. */
 const AT_ONCE_MAX = 2
 const FETCH_LOOK_MS = 500
@@ -57,13 +56,7 @@ export class ImportWorker {
 
   /** Until aborted; what is being done then is given up, and begun again by the next agent. */
   async run(signal: AbortSignal): Promise<void> {
-    const { mirror, clock } = this.#context
-    const off = mirror.onChange((state) => this.#look(state, signal))
-    while (!signal.aborted) {
-      this.#look(mirror.state, signal)
-      await clock.sleep(TICK_MS, signal)
-    }
-    off()
+    await watchRecords(this.#context, (state) => this.#look(state, signal), signal)
     for (const { abort } of this.#running.values()) abort.abort()
     await Promise.all([...this.#running.values()].map(({ ended }) => ended))
   }

@@ -5,9 +5,7 @@ import type { ImageImport } from '../model/image-import.ts'
 import { KEYS } from '../model/keys.ts'
 import type { HostContext } from './host-context.ts'
 import { failedImport } from './import-records.ts'
-
-/** News wakes it at once; this is for what was put off. */
-const TICK_MS = 1_000
+import { watchRecords } from './record-watch.ts'
 
 type LostImportsContext = Pick<HostContext, 'store' | 'mirror' | 'events' | 'clock' | 'log'>
 
@@ -21,14 +19,8 @@ export class LostImports {
     this.#isCoordinating = isCoordinating
   }
 
-  async run(signal: AbortSignal): Promise<void> {
-    const { mirror, clock } = this.#context
-    const off = mirror.onChange((state) => this.#look(state))
-    while (!signal.aborted) {
-      this.#look(mirror.state)
-      await clock.sleep(TICK_MS, signal)
-    }
-    off()
+  run(signal: AbortSignal): Promise<void> {
+    return watchRecords(this.#context, (state) => this.#look(state), signal)
   }
 
   #look(state: ClusterState): void {

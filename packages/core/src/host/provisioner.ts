@@ -10,11 +10,11 @@ import type { Volume } from '../model/volume.ts'
 import type { HostContext } from './host-context.ts'
 import type { Write } from '../ports/store.ts'
 import { failedOperationWrites } from './failed-operations.ts'
+import { watchRecords } from './record-watch.ts'
 import { detachWrites, eraseVolumeWrites, joinWrites, leavingAtRest } from './volume-attachment.ts'
 import { makeRoom } from './volume-growth.ts'
 
-/** News wakes it at once; this is for what was put off. */
-const TICK_MS = 1_000
+const RETRY_MS = 1_000
 /** A host that cannot be reached for so long makes the create fail. */
 const PATIENCE_MS = 30_000
 /** Answers that say nothing about whether the replica can be made. */
@@ -31,14 +31,8 @@ export class Provisioner {
     this.#isCoordinating = isCoordinating
   }
 
-  async run(signal: AbortSignal): Promise<void> {
-    const { mirror, clock } = this.#context
-    const off = mirror.onChange((state) => this.#look(state))
-    while (!signal.aborted) {
-      this.#look(mirror.state)
-      await clock.sleep(TICK_MS, signal)
-    }
-    off()
+  run(signal: AbortSignal): Promise<void> {
+    return watchRecords(this.#context, (state) => this.#look(state), signal)
   }
 
   #look(state: ClusterState): void {
@@ -85,7 +79,7 @@ export class Provisioner {
       log.warn('a replica could not be made', { volume: volume.id, cause: failed.error })
       if (!isPatient)
         return volume.attachment === 'joining' ? this.#undoJoin(volume, failed.error) : this.#undo(guest, failed.error)
-      await clock.sleep(TICK_MS)
+      await clock.sleep(RETRY_MS)
       return
     }
     const known = mirror.state.volumes.get(volume.id)
@@ -110,7 +104,7 @@ export class Provisioner {
     const isPatient = clock.monotonicMs() - sinceMs < PATIENCE_MS
     const isSettled = await makeRoom(this.#context, volume, ({ code }) => isPatient && PASSING.has(code))
     if (isSettled) this.#since.delete(volume.id)
-    else await clock.sleep(TICK_MS)
+    else await clock.sleep(RETRY_MS)
   }
 
   /** The guest goes on without the disk that could not be made. */

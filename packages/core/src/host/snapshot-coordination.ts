@@ -11,12 +11,10 @@ import { KEYS } from '../model/keys.ts'
 import { isActive, volumesOf } from '../model/records.ts'
 import type { Snapshot, SnapshotId } from '../model/snapshot.ts'
 import type { HostContext } from './host-context.ts'
+import { watchRecords } from './record-watch.ts'
 import { rollBack } from './roll-back.ts'
 import { putSnapshot, replaceSnapshot, undoSnapshot } from './snapshot-records.ts'
 import { onAll, participantsOf, sealAll } from './snapshot-replicas.ts'
-
-/** News wakes it at once; this is for schedules and for what was put off. */
-const TICK_MS = 1_000
 
 export class SnapshotCoordination {
   readonly #context: HostContext
@@ -30,15 +28,9 @@ export class SnapshotCoordination {
     this.#isCoordinating = isCoordinating
   }
 
-  async run(signal: AbortSignal): Promise<void> {
-    const { mirror, clock } = this.#context
-    const off = mirror.onChange((state) => this.#look(state))
-    while (!signal.aborted) {
-      this.#look(mirror.state)
-      this.#keepSchedules(mirror.state)
-      await clock.sleep(TICK_MS, signal)
-    }
-    off()
+  run(signal: AbortSignal): Promise<void> {
+    const look = (state: ClusterState) => this.#look(state)
+    return watchRecords(this.#context, look, signal, (state) => this.#keepSchedules(state))
   }
 
   #look(state: ClusterState): void {

@@ -20,11 +20,12 @@ import type { Removal, Volume } from '../model/volume.ts'
 import { exportNameOf } from './disk-keeper.ts'
 import type { HostContext } from './host-context.ts'
 import { ok } from '../result.ts'
+import { watchRecords } from './record-watch.ts'
 import { dropOldBitmaps, resync } from './resync.ts'
 import { exportRevoked, resyncFinished } from './storage-events.ts'
 import { makeIncoming, moveOnAtRest } from './storage-mover.ts'
 
-const TICK_MS = 1_000
+const RETRY_MS = 1_000
 const RESYNC_RETRY_MS = 5_000
 
 export class StorageKeeper {
@@ -40,17 +41,12 @@ export class StorageKeeper {
     this.#context = context
   }
 
-  async run(signal: AbortSignal): Promise<void> {
-    const { mirror, clock } = this.#context
-    const off = mirror.onChange((state) => this.#look(state, signal))
-    while (!signal.aborted) {
-      if (mirror.loaded) this.#look(mirror.state, signal)
-      await clock.sleep(TICK_MS, signal)
-    }
-    off()
+  run(signal: AbortSignal): Promise<void> {
+    return watchRecords(this.#context, (state) => this.#look(state, signal), signal)
   }
 
   #look(state: ClusterState, signal: AbortSignal): void {
+    if (!this.#context.mirror.loaded) return
     const { self } = this.#context
     for (const { value: volume } of state.volumes.values()) {
       const grant = state.grants.get(volume.guest)?.value
@@ -117,7 +113,7 @@ export class StorageKeeper {
     const { self, volumesOn, store, log, clock } = this.#context
     // As the store has it: this host's copy may lag behind its own removal and a new replica that came after it.
     const [wanted, record] = await Promise.all([store.get(KEYS.removal(host, volume)), store.get(KEYS.volume(volume))])
-    if (!wanted.ok || !record.ok) return clock.sleep(TICK_MS)
+    if (!wanted.ok || !record.ok) return clock.sleep(RETRY_MS)
     const known = record.value && (JSON.parse(record.value.value) as Volume)
     const pools = otherPool === undefined ? [pool] : [pool, otherPool]
     const isReplica = known && pools.some((each) => replicaIn(known, self, each))
@@ -126,13 +122,13 @@ export class StorageKeeper {
     const removed = answers.find((answer) => !answer.ok) ?? ok()
     if (!removed.ok) {
       log.warn('a deleted replica could not be removed yet', { volume, cause: removed.error })
-      await clock.sleep(TICK_MS)
+      await clock.sleep(RETRY_MS)
       return
     }
     this.#revokedBelow.delete(volume)
     this.#revokedSpent.delete(volume)
     const done = await store.transact({ compares: [], writes: [{ kind: 'delete', key: KEYS.removal(host, volume) }] })
-    if (!done.ok) await clock.sleep(TICK_MS)
+    if (!done.ok) await clock.sleep(RETRY_MS)
   }
 
   /** Without a grant the guest has never run; its replicas were made equal. */
