@@ -1,19 +1,23 @@
-/** Files made of what is on a host's disks, on this host or on another one: disks of stopped guests, dumps of containers. */
+/** Files made of what is on a host's disks, on this host or on another one: disks of guests that do not run, dumps of containers. */
 import { join } from 'node:path'
-import type { BlobId, HostId, VolumeId } from '@stead/core/model/ids.ts'
+import type { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
+import type { BlobId, HostId } from '@stead/core/model/ids.ts'
 import type { ImageDisk } from '@stead/core/model/volume.ts'
 import type { Result } from '@stead/core/result.ts'
 import { STATE_RESERVE_BYTES } from './blobs/blob-store.ts'
 import type { AgentConfig } from './config.ts'
 import { ContainerDumps, type DumpedContainer, type DumpOrder } from './container/container-dumps.ts'
 import type { LxcGuestHost } from './container/lxc-guest-host.ts'
+import { isCopyWanted, type CaptureOrder } from './images/copy-making.ts'
 import { DiskCapture } from './images/disk-capture.ts'
+import { UNWATCHED, type MakingTask } from './images/making-task.ts'
 import type { Peers } from './peers.ts'
 import type { QsdVolumeHost } from './storage/qsd-volume-host.ts'
 import { sealedClone } from './storage/replica-clones.ts'
 
 export interface DiskCopiesOptions {
   readonly self: HostId
+  readonly mirror: ClusterMirror
   readonly config: AgentConfig
   readonly volumes: QsdVolumeHost
   readonly containers: LxcGuestHost
@@ -24,7 +28,7 @@ export interface DiskCopiesOptions {
 
 const TIMEOUT_MS = 20 * 60_000
 
-export function diskCopies({ self, config, volumes, containers, peers, keep }: DiskCopiesOptions) {
+export function diskCopies({ self, mirror, config, volumes, containers, peers, keep }: DiskCopiesOptions) {
   const shared = {
     workFolder: join(config.stateDir, 'imports'),
     keep,
@@ -46,17 +50,24 @@ export function diskCopies({ self, config, volumes, containers, peers, keep }: D
   })
   const on = async <T>(host: HostId, name: string, input: unknown, here: () => Promise<Result<T>>) =>
     host === self ? here() : ((await peers.client(host).callGuest(name, input, TIMEOUT_MS)) as Result<T>)
+  /** For the host that has the record: only the record itself can call it off. */
+  const captureForOther = async (order: CaptureOrder) => {
+    const over = new AbortController()
+    const off = mirror.onChange((state) => isCopyWanted(state, order) || over.abort())
+    try {
+      return await capturer.capture(order.volume, order.pool, { ...UNWATCHED, signal: over.signal })
+    } finally {
+      off()
+    }
+  }
   return {
-    captureDisk: (host: HostId, volume: VolumeId, pool: string) =>
-      on<ImageDisk>(host, 'capture-disk', { volume, pool }, () => capturer.capture(volume, pool)),
+    captureDisk: (host: HostId, order: CaptureOrder, task: MakingTask) =>
+      on<ImageDisk>(host, 'capture-disk', order, () => capturer.capture(order.volume, order.pool, task)),
     dumpContainer: (host: HostId, order: DumpOrder) =>
       on<DumpedContainer>(host, 'dump-container', order, () => dumps.dump(order)),
     /** What other hosts may ask of this one. */
     calls: {
-      'capture-disk': (input: unknown) => {
-        const { volume, pool } = input as { volume: VolumeId; pool: string }
-        return capturer.capture(volume, pool)
-      },
+      'capture-disk': (input: unknown) => captureForOther(input as CaptureOrder),
       'dump-container': (input: unknown) => dumps.dump(input as DumpOrder),
     },
   }

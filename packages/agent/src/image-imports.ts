@@ -1,13 +1,15 @@
-/** Images of uploads, joined to this host: who makes them, who has copies, and what other hosts may ask of this one. */
+/** Images of uploads, and disks as files, joined to this host: who makes them, who has copies, and what other hosts may ask of this one. */
 import { join } from 'node:path'
 import type { HostContext } from '@stead/core/host/host-context.ts'
 import type { BlobId, HostId } from '@stead/core/model/ids.ts'
 import { ok, type Result } from '@stead/core/result.ts'
 import type { BlobStore } from './blobs/blob-store.ts'
 import type { AgentConfig } from './config.ts'
+import { copyMaking, type CopyMakingContext } from './images/copy-making.ts'
 import { ImageCopies, namedByOthers, type ForgetOrder } from './images/image-copies.ts'
 import { ImageImporter } from './images/image-import.ts'
-import { ImportWorker } from './images/import-worker.ts'
+import { importMaking } from './images/import-making.ts'
+import { MakingWorker } from './images/making-worker.ts'
 import type { Peers } from './peers.ts'
 
 /** Images are large; small files are there at once. */
@@ -38,7 +40,15 @@ export function imageImports({ config, blobs, peers, ...context }: ImageImportsO
   return {
     /** Removes what an agent left that died in the middle. */
     clean: () => importer.clean(),
-    worker: new ImportWorker({ ...context, blobs, importer, copies }),
+    /** Does what the records ask of this host, until aborted. */
+    work: async (captureDisk: CopyMakingContext['captureDisk'], signal: AbortSignal) => {
+      const shared = { ...context, blobs, copies }
+      const isUp = (host: HostId) => host === self || peers.online().includes(host)
+      await Promise.all([
+        new MakingWorker(shared, importMaking({ ...shared, importer })).run(signal),
+        new MakingWorker(shared, copyMaking({ ...shared, captureDisk, isUp })).run(signal),
+      ])
+    },
     /** Has all hosts that are up and run guests fetch these files, so that a failover finds them. */
     spreadBlobs: async (digests: readonly BlobId[]) => {
       const others = peers.online().filter((host) => mirror.state.hosts.get(host)?.value.role === 'compute')

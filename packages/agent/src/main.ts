@@ -194,7 +194,7 @@ async function main(configPath: string | undefined): Promise<void> {
   const guests = hostGuests({ config, helper, namespacePid, mirror, events, clock, log })
   const metrics = measuring({ config, guests, mirror, events, peers, clock, log })
   const copies = diskCopies({
-    ...{ self, config, volumes, peers, containers: guests.containers },
+    ...{ self, mirror, config, volumes, peers, containers: guests.containers },
     keep: (path, blob, mode) => blobs.take(path, blob, mode),
   })
   const memory = new QemuGuestMemory({
@@ -276,7 +276,6 @@ async function main(configPath: string | undefined): Promise<void> {
     consoles,
     heldSnapshots: (host) => context.volumesOn(host).heldSnapshots(),
     checkKernel,
-    captureDisk: copies.captureDisk,
     dumpContainer: copies.dumpContainer,
     spreadBlobs: imports.spreadBlobs,
     admission: new HostAdmission({ config, store, mirror, member, events, clock, log }),
@@ -356,7 +355,7 @@ async function main(configPath: string | undefined): Promise<void> {
   work.push(runHostAgent({ context, arrivals, role: config.role, detectionMs: config.detectionMs }, signal))
   work.push(guests.keep(signal), metrics.keep(signal), auditChain.keep(signal))
   work.push(keepMetering({ self, store, mirror, clock, log }, signal))
-  work.push(imports.worker.run(signal))
+  work.push(imports.work(copies.captureDisk, signal))
   work.push(keepBlobsTidy({ directory: join(config.stateDir, 'blobs'), mirror, clock, log }, signal))
   work.push(
     keepHouse(

@@ -20,6 +20,8 @@ export const ACCESS_OBJECTS = [
   'usages',
   /** A guest that does not exist yet: its project. */
   'new-guest',
+  'new-image',
+  'import',
   /** The guest that is copied, and the project of the copy. */
   'clone',
   /** A guest, and the project that it comes to. */

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { blobIdSchema } from './blob-id-schema.ts'
 import { projectName } from './project-records.ts'
-import { bytes, hostId, wallMs, wholeNumber } from './record-values.ts'
+import { bytes, guestId, hostId, volumeId, wallMs, wholeNumber } from './record-values.ts'
 import { rootFactsSchema } from './template-records.ts'
 
 export const imageDiskSchema = z.object({
@@ -37,16 +37,34 @@ export const imageSchema = z.object({
 export const uploadFormatSchema = z.enum(['raw', 'qcow2', 'vmdk', 'vhdx', 'ova', 'iso'])
 
 const progressSchema = z.object({
-  step: z.enum(['waiting', 'fetching', 'checking', 'converting', 'unpacking', 'writing', 'digesting', 'sending']),
+  step: z.enum([
+    'waiting',
+    'fetching',
+    'checking',
+    'converting',
+    'copying',
+    'unpacking',
+    'writing',
+    'digesting',
+    'sending',
+  ]),
   doneBytes: bytes('Done of this step').exactOptional(),
   totalBytes: bytes('All of this step').exactOptional(),
   disk: z.object({ number: wholeNumber(), of: wholeNumber() }).exactOptional(),
 })
 
-export const imageImportSchema = z.object({
+const making = {
   name: z.string(),
   id: z.string(),
   host: hostId,
+  begun: wholeNumber().describe('How often an agent has begun it'),
+  progress: progressSchema,
+  files: z.array(blobIdSchema).describe('Made so far, and named by nothing else yet'),
+  createdAt: wallMs('When it was asked for'),
+}
+
+export const imageImportSchema = z.object({
+  ...making,
   source: blobIdSchema,
   target: z.discriminatedUnion('kind', [
     z.object({ kind: z.literal('disk'), format: uploadFormatSchema }),
@@ -56,8 +74,13 @@ export const imageImportSchema = z.object({
       haltSignal: z.string().exactOptional(),
     }),
   ]),
-  begun: wholeNumber().describe('How often an agent has begun it'),
-  progress: progressSchema,
-  files: z.array(blobIdSchema).describe('Made so far, and named by nothing else yet'),
-  createdAt: wallMs('When it was asked for'),
+  project: projectName.exactOptional(),
+})
+
+export const diskCopySchema = z.object({
+  ...making,
+  purpose: z.enum(['template', 'clone', 'file']),
+  guest: guestId,
+  volumes: z.array(volumeId),
+  linked: z.literal(true).exactOptional(),
 })

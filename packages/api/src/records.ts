@@ -16,6 +16,7 @@ import type { Project } from '@stead/core/model/project.ts'
 import type { Rule } from '@stead/core/model/rule.ts'
 import type { Snapshot } from '@stead/core/model/snapshot.ts'
 import type { Operation } from '@stead/core/model/operation.ts'
+import type { DiskCopy } from '@stead/core/model/disk-copy.ts'
 import type { ImageImport } from '@stead/core/model/image-import.ts'
 import type { Image, Removal, Volume } from '@stead/core/model/volume.ts'
 import { failure } from '@stead/core/errors.ts'
@@ -25,7 +26,7 @@ import { containerHostSchema, containerSchema } from './container-records.ts'
 import { z } from 'zod'
 import { blobIdSchema } from './blob-id-schema.ts'
 import { nicLimitsSchema } from './hardware-records.ts'
-import { imageDiskSchema, imageImportSchema, imageSchema } from './image-records.ts'
+import { diskCopySchema, imageDiskSchema, imageImportSchema, imageSchema } from './image-records.ts'
 import { describeIssues } from './issues.ts'
 import { lifecycleSchema } from './lifecycle-records.ts'
 import { mediaSchema } from './media-schema.ts'
@@ -243,6 +244,10 @@ export const operationSchema = z.object({
   progress: z.number().min(0).max(1).describe('0 to 1'),
   message: z.string().describe('What it is doing, or for `waiting` and `failed` why'),
   failure: failureSummarySchema.exactOptional(),
+  made: z
+    .object({ blob: blobIdSchema, sizeBytes: bytes('Size of the file') })
+    .exactOptional()
+    .describe('The file that it has made, to be fetched by its digest'),
   startedAt: wallMs('When it began'),
   finishedAt: wallMs('When it ended').exactOptional(),
 })
@@ -325,6 +330,7 @@ export type RecordsMatchModel = Checked<
     Same<SchemaOf<typeof snapshotSchema>, Snapshot>,
     Same<SchemaOf<typeof imageSchema>, Image>,
     Same<SchemaOf<typeof imageImportSchema>, ImageImport>,
+    Same<SchemaOf<typeof diskCopySchema>, DiskCopy>,
     Same<SchemaOf<typeof userSchema>, User>,
     Same<SchemaOf<typeof groupSchema>, Group>,
     Same<SchemaOf<typeof roleSchema>, Role>,
@@ -363,6 +369,7 @@ export const recordDecoder = {
   snapshot: decoderOf('snapshot', snapshotSchema),
   image: decoderOf('image', imageSchema),
   imageImport: decoderOf('image import', imageImportSchema),
+  diskCopy: decoderOf('copy of disks', diskCopySchema),
   operation: decoderOf('operation', operationSchema),
   user: decoderOf('user', userSchema),
   group: decoderOf('group', groupSchema),

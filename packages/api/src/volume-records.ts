@@ -56,6 +56,7 @@ export const volumeSchema = z.object({
     })
     .exactOptional()
     .describe('What the disk holds at first; zeros when absent'),
+  awaitsContent: z.literal(true).exactOptional().describe('That is still being copied from another disk'),
   replicas: z.array(replicaSchema),
   syncPoint: z.string().describe('The dirty bitmap kept since all in-sync replicas were equal'),
   slot: wholeNumber().exactOptional().describe('Its number, which decides its place in the machine'),

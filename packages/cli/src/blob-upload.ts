@@ -40,12 +40,12 @@ export async function checkKernel(path: string): Promise<void> {
 const UPLOAD_TRIES = 5
 const PART_BYTES = 256 * 1024
 
-/** As `sendBlob`; a terminal shows how far it is. */
-export async function uploadBlob(session: Session, client: Client, path: string): Promise<BlobId> {
+/** As `sendBlob`; a terminal shows how far it is. `project`: for an image of it. */
+export async function uploadBlob(session: Session, client: Client, path: string, project?: string): Promise<BlobId> {
   const bar = new ProgressBar(session)
   let seen = ''
   try {
-    return await sendBlob(client, path, session.signal, (message, progress) => {
+    return await sendBlob({ client, path, signal: session.signal, project }, (message, progress) => {
       // A part is a quarter of a mebibyte: nobody can see so many changes.
       const look = `${message.split(' ')[0]} ${Math.round(progress * 100)}`
       if (look === seen) return
@@ -57,21 +57,28 @@ export async function uploadBlob(session: Session, client: Client, path: string)
   }
 }
 
+export interface BlobSending {
+  readonly client: Client
+  readonly path: string
+  readonly signal: AbortSignal
+  /** For an image of this project; its members may send it. */
+  readonly project?: string | undefined
+}
+
 /** Returns the blob's id; sends nothing when the cluster has it. `tell`: a message, and how much is done, 0 to 1. */
 export async function sendBlob(
-  client: Client,
-  path: string,
-  signal: AbortSignal,
+  { client, path, signal, project }: BlobSending,
   tell: (message: string, share: number) => void = () => undefined,
 ): Promise<BlobId> {
   const digest = await digestOf(path, (share) => tell(`reading ${basename(path)}`, share))
   const params = { digest }
-  const present = await client.call(ENDPOINTS['blob.stat'], { params }, { signal })
+  const of = project === undefined ? {} : { project }
+  const present = await client.call(ENDPOINTS['blob.stat'], { params, query: of }, { signal })
   if (present.ok) return digest
   if (present.error.code !== 'not_found') throw new FailureError(present.error)
   const { size: sizeBytes } = await stat(path)
   for (let tries = 1; ; tries++) {
-    const received = await client.call(ENDPOINTS['blob.received'], { params }, { signal })
+    const received = await client.call(ENDPOINTS['blob.received'], { params, query: of }, { signal })
     const offset = received.ok && received.value.receivedBytes < sizeBytes ? received.value.receivedBytes : 0
     const open = () => {
       const content = createReadStream(path, { start: offset, highWaterMark: PART_BYTES })
@@ -80,7 +87,7 @@ export async function sendBlob(
         tell(`sending ${formatSize(offset + bytes)} of ${formatSize(sizeBytes)}${again}`, (offset + bytes) / sizeBytes),
       )
     }
-    const query = offset > 0 ? { offset } : {}
+    const query = { ...of, ...(offset > 0 ? { offset } : {}) }
     const body = { sizeBytes: sizeBytes - offset, open }
     const sent = await client.call(ENDPOINTS['blob.put'], { params, query, upload: body }, { signal })
     if (sent.ok) return digest

@@ -10,8 +10,8 @@ import { Interrupted, type Session } from './session.ts'
 /** One long poll; short enough that a host that dies meanwhile is noticed soon. */
 const POLL_MS = 2000
 
-/** An import reads and writes whole disks. */
-export const IMPORT_PATIENCE_MS = 3_600_000
+/** Imports and copies read and write whole disks. */
+export const COPY_PATIENCE_MS = 3_600_000
 
 /**
  * The finished operation; throws its failure. Returns at once what was given with `--no-wait`. `patienceMs`: of work

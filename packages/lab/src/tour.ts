@@ -123,8 +123,8 @@ export class Tour {
     const { client, image } = this.#options
     const present = await client.call(ENDPOINTS['guest.show'], { params: { guest: GUEST } })
     if (!present.ok) {
-      const kernel = await sendBlob(client, image.kernel, this.#stop.signal)
-      const initrd = await sendBlob(client, image.initrd, this.#stop.signal)
+      const kernel = await sendBlob({ client, path: image.kernel, signal: this.#stop.signal })
+      const initrd = await sendBlob({ client, path: image.initrd, signal: this.#stop.signal })
       must(
         await client.call(ENDPOINTS['guest.create'], {
           body: {

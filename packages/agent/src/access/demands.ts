@@ -46,7 +46,7 @@ export function demandsOf(endpoint: Endpoint, input: AnyInput, state: ClusterSta
 }
 
 function ofObject(endpoint: Endpoint, privilege: Privilege, input: AnyInput, state: ClusterState): Demand[] {
-  const { params = {}, body } = input
+  const { params = {}, query = {}, body } = input
   const ofCopy = () => projectNamed(body) ?? projectOf(guestOf(state, params['guest'] ?? '') ?? {})
   switch (endpoint.on) {
     case 'cluster':
@@ -55,6 +55,10 @@ function ofObject(endpoint: Endpoint, privilege: Privilege, input: AnyInput, sta
       return [{ privilege, path: ACCESS_PATH }]
     case 'new-guest':
       return [{ privilege, path: projectPath(projectNamed(body) ?? DEFAULT_PROJECT) }]
+    case 'new-image':
+      return [{ privilege, path: ofImages(projectNamed(body) ?? projectNamed(query)) }]
+    case 'import':
+      return [{ privilege, path: ofImages(state.imports.get(params['image'] ?? '')?.value.project) }]
     case 'project': {
       const { project = '' } = params
       const missing = { message: `There is no project ${project}`, hint: 'See `stead project list`' }
@@ -97,6 +101,11 @@ function ofObject(endpoint: Endpoint, privilege: Privilege, input: AnyInput, sta
     default:
       return endpoint.on satisfies never
   }
+}
+
+/** Where images are that belong to this project, or to the cluster. */
+function ofImages(project: string | undefined): string {
+  return project === undefined ? CLUSTER_PATH : projectPath(project)
 }
 
 function projectNamed(body: unknown): string | undefined {

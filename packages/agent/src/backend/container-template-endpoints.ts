@@ -42,7 +42,8 @@ export function containerTemplateEndpoints(desk: Desk): Answers {
       // Each try looks anew: another import of today may have taken the version.
       const operation = await desk.change(request, () => {
         const version = body.version ?? versionOfDay(desk.state, body.name, clock.wallMs())
-        return importChange(desk, templateImageName(body.name, version), body.blob, target)
+        const name = templateImageName(body.name, version)
+        return importChange(desk, { name, source: body.blob, target, project: body.project })
       })
       if (!operation.ok) return operation
       const template = operation.value.subject.slice(imageSubject('').length)

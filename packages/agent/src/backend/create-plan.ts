@@ -39,6 +39,12 @@ export interface CreatePlan {
   readonly warnings: readonly string[]
 }
 
+/** The variables are those of another guest, and are still being copied. */
+export interface FirmwareToCome {
+  readonly code: FirmwareFiles['code']
+  readonly variables: { readonly sizeBytes: number }
+}
+
 export interface CreateContext {
   readonly state: ClusterState
   readonly self: HostId
@@ -46,9 +52,11 @@ export interface CreateContext {
   readonly uuid: () => string
   readonly wallMs: number
   /** Of a guest with UEFI. */
-  readonly firmware?: FirmwareFiles
+  readonly firmware?: FirmwareFiles | FirmwareToCome
   /** What each disk starts with, other than an image that the request names: of a clone. */
   readonly contents?: readonly VolumeContent[]
+  /** Of a clone whose disks are still being copied: they are filled later. */
+  readonly contentsToCome?: true
   /** Of a clone of a container. */
   readonly system?: ContainerSystem
 }
@@ -254,6 +262,7 @@ export function planVolumes(
       ready: false,
       ...(content.value ? { content: content.value } : {}),
       ...(disk.content ? { content: disk.content } : {}),
+      ...(disk.awaitsContent ? { awaitsContent: true as const } : {}),
       replicas: chosen.map(({ replica }) => replica),
       syncPoint: `sp-${uuid().replaceAll('-', '').slice(0, 12)}`,
     })
@@ -270,23 +279,26 @@ interface WantedVolume extends Omit<CreateGuest['disks'][number], 'image' | 'ima
   readonly isRoot?: boolean
   readonly linked?: boolean
   readonly content?: NonNullable<Volume['content']>
+  readonly awaitsContent?: true
 }
 
 /** The disks, and after them what the machine itself keeps, which follows the guest in the same way. */
 function wantedVolumes(
-  { firmware, contents }: CreateContext,
+  { firmware, contents, contentsToCome }: CreateContext,
   { disks, platform, container }: CreateGuest,
 ): readonly WantedVolume[] {
   const replicas = disks[0]?.replicas ?? 2
   const pool = disks[0]?.pool
+  const toCome = contentsToCome ? { awaitsContent: true as const } : {}
   const own = { replicas, ...(pool === undefined ? {} : { pool }) }
   return [
     ...disks.map((disk, index) => {
       const content = contents?.[index]
-      const isRoot = container !== undefined && index === 0 && !content
+      const isRoot = container !== undefined && index === 0 && !content && !contentsToCome
       return {
         ...disk,
         name: `disk${index}`,
+        ...toCome,
         ...(content ? { content } : {}),
         ...(isRoot ? { image: container.template, isRoot } : {}),
       }
@@ -298,7 +310,10 @@ function wantedVolumes(
             name: 'firmware',
             role: 'firmware' as const,
             sizeBytes: firmware.variables.sizeBytes,
-            content: { blob: firmware.variables.blob, format: firmware.variables.format ?? ('raw' as const) },
+            ...toCome,
+            ...('blob' in firmware.variables
+              ? { content: { blob: firmware.variables.blob, format: firmware.variables.format ?? ('raw' as const) } }
+              : {}),
           },
         ]
       : []),

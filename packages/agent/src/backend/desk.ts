@@ -11,7 +11,6 @@ import type { Guest } from '@stead/core/model/guest.ts'
 import type { Host } from '@stead/core/model/host.ts'
 import type { BlobId, GuestId, HostId, VolumeId } from '@stead/core/model/ids.ts'
 import type { Operation } from '@stead/core/model/operation.ts'
-import type { ImageDisk } from '@stead/core/model/volume.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
 import { guestByName, isActive } from '@stead/core/model/records.ts'
 import type { Clock, Random } from '@stead/core/ports/clock.ts'
@@ -78,8 +77,6 @@ export interface BackendContext {
   /** What a host's pools hold of snapshots. */
   readonly heldSnapshots: AskHeldSnapshots
   readonly checkKernel: (path: string) => Promise<Result<unknown>>
-  /** The disk of a replica as a file in that host's blobs. */
-  readonly captureDisk: (host: HostId, volume: VolumeId, pool: string) => Promise<Result<ImageDisk>>
   /** A container as a file in that host's blobs. */
   readonly dumpContainer: (host: HostId, order: DumpOrder) => Promise<Result<DumpedContainer>>
   /** Has all hosts that are up and run guests fetch these files, so that a failover finds them. */

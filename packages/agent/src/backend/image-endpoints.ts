@@ -6,51 +6,37 @@ import type { ClusterState, Versioned } from '@stead/core/model/cluster.ts'
 import { imageSubject, type ImageImport } from '@stead/core/model/image-import.ts'
 import type { HostId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
+import { projectExists } from '@stead/core/model/project.ts'
 import type { Image } from '@stead/core/model/volume.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { ApiBackend } from '../http/backend.ts'
+import { callOff } from './call-off.ts'
 import type { Change } from './change.ts'
 import type { Desk } from './desk.ts'
 import { imageView } from './views.ts'
 
 type Answers = Pick<ApiBackend, 'image.list' | 'image.import' | 'image.cancel-import' | 'image.delete'>
 
-const CANCEL_TRIES = 20
-const RETRY_MS = 50
-
 export function imageEndpoints(desk: Desk): Answers {
-  const { store, mirror, clock, events } = desk.context
+  const { mirror, clock, events } = desk.context
   return {
     'image.list': async () => desk.loaded((state) => ok({ items: [...state.images.values()].map(imageView) })),
     'image.import': async ({ body }, request) => {
       const target = { kind: 'disk', format: body.format } as const
-      const operation = await desk.change(request, () => importChange(desk, body.name, body.blob, target))
+      const { name, blob: source, project } = body
+      const operation = await desk.change(request, () => importChange(desk, { name, source, target, project }))
       return operation.ok ? ok({ image: body.name, ...(await desk.started(operation.value)) }) : operation
     },
-    'image.cancel-import': async ({ params }) => {
-      // Between two looks its host may write how far it has come, which is no reason to give up.
-      for (let attempt = 0; attempt < CANCEL_TRIES; attempt++) {
-        const seen = mirror.state.imports.get(params.image)
-        if (!seen) break
-        const error = failure('conflict', 'the import was called off', { hint: 'Import it again if it is wanted' })
-        const outcome = await store.transact(failedImport({ mirror, clock, events }, seen, error))
-        if (!outcome.ok && outcome.error.code !== 'store_timeout') return outcome
-        if (outcome.ok && outcome.value.committed) return ok()
-        await mirror.until(
-          (state) => state.imports.get(params.image)?.revision !== seen.revision,
-          clock.sleep(RETRY_MS * 4),
-        )
-        await clock.sleep(RETRY_MS)
-      }
-      return desk.loaded((state) =>
-        fail(
-          state.imports.has(params.image)
-            ? failure('changed_meanwhile', `The import of ${params.image} kept changing`, { hint: 'Try again' })
-            : failure('not_found', `No image ${params.image} is being imported`, {
-                hint: 'It has ended; see `stead operation list`',
-              }),
-        ),
-      )
+    'image.cancel-import': ({ params }) => {
+      const error = failure('conflict', 'the import was called off', { hint: 'Import it again if it is wanted' })
+      return callOff(desk, {
+        find: (state) => state.imports.get(params.image),
+        end: (seen) => failedImport({ mirror, clock, events }, seen, error),
+        missing: () =>
+          failure('not_found', `No image ${params.image} is being imported`, {
+            hint: 'It has ended; see `stead operation list`',
+          }),
+      })
     },
     'image.delete': async ({ params }, request) => {
       const operation = await desk.change(request, () => deleteChange(desk, params.image))
@@ -88,29 +74,37 @@ export function imageDeletion(state: ClusterState, { value: { name, kind }, revi
 }
 
 /** The record that makes a host begin. Its key, and that of the image, make the name unique. */
-export function importChange(
-  desk: Desk,
-  name: string,
-  source: ImageImport['source'],
-  target: ImageImport['target'],
-): Result<Change> {
+export function importChange(desk: Desk, { project, ...wanted }: WantedImport): Result<Change> {
   const { random, clock } = desk.context
   return desk.loaded((state) => {
+    const { name } = wanted
     if (state.images.has(name) || state.imports.has(name)) return nameTaken(state, name)
+    if (project !== undefined && !projectExists(state, project))
+      return fail(failure('not_found', `There is no project ${project}`, { hint: 'See `stead project list`' }))
     const host = worker(desk)
     if (!host) return fail(failure('no_capacity', 'No host that runs guests is up', { hint: 'See `stead host list`' }))
+    const owned = project === undefined ? {} : { project }
     const record: ImageImport = {
-      ...{ name, id: random.uuid(), host, source, target },
+      ...{ ...wanted, ...owned, id: random.uuid(), host },
       ...{ begun: 0, progress: { step: 'waiting' }, files: [], createdAt: clock.wallMs() },
     }
     return ok({
-      kind: 'image.import',
-      subject: imageSubject(name),
-      compares: [KEYS.image(name), KEYS.imageImport(name)].map((key) => ({ key, modRevision: 0n })),
+      ...{ kind: 'image.import', subject: imageSubject(name), ...owned },
+      compares: [
+        ...[KEYS.image(name), KEYS.imageImport(name)].map((key) => ({ key, modRevision: 0n })),
+        // It is still there when the import begins; from then on the record keeps it from being deleted.
+        ...(project === undefined
+          ? []
+          : [{ key: KEYS.project(project), modRevision: state.projects.get(project)?.revision ?? 0n }]),
+      ],
       writes: [{ kind: 'put', key: KEYS.imageImport(name), value: JSON.stringify(record) }],
       events: [],
     })
   })
+}
+
+interface WantedImport extends Pick<ImageImport, 'name' | 'source' | 'target'> {
+  readonly project: string | undefined
 }
 
 /** This host, to which the file was most likely sent, unless it runs no guests: a witness has no room, and no QEMU. */

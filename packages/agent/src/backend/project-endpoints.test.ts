@@ -4,6 +4,7 @@ import { test, type TestContext } from 'node:test'
 import { ClusterFixture } from '@stead/core/ha/cluster-fixture.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
 import type { Principal } from '@stead/core/model/access.ts'
+import { realClock } from '../real-clock.ts'
 import { TestBackend } from './backend-fixture.ts'
 
 const alice: Principal = { kind: 'user', name: 'alice' }
@@ -139,6 +140,27 @@ test('an image of a project is for its members; those of the cluster for whom th
   assert.match((await backend.refused('project.delete', { params: { project: 'shop' } })).message, /the image debian/)
   await backend.must('image.assign', { params: { image: 'debian' }, body: { project: null } })
   assert.deepEqual(await listedFor(backend, 'image.list'), [])
+})
+
+test('who administers a project imports images that are its own, and calls that off', async (context) => {
+  const backend = await start(context)
+  const digest = image.blob
+  const body = { name: 'theirs', blob: digest, format: 'raw' }
+  assert.equal(await asAlice(backend, 'image.import', { body }), 'forbidden')
+  assert.equal(await asAlice(backend, 'image.import', { body: { ...body, project: 'default' } }), 'forbidden')
+  assert.equal(await asAlice(backend, 'blob.stat', { params: { digest } }), 'forbidden')
+  await asAlice(backend, 'blob.stat', { params: { digest }, query: { project: 'shop' } })
+  await asAlice(backend, 'image.import', { body: { ...body, project: 'shop' } })
+  assert.equal(backend.mirror.state.imports.get('theirs')?.value.project, 'shop')
+  assert.ok((await listedFor(backend, 'operation.list')).includes('image/theirs'))
+  assert.match((await backend.refused('project.delete', { params: { project: 'shop' } })).message, /the image theirs/)
+  await backend.must('image.import', { body: { ...body, name: 'ours' } })
+  assert.equal(await asAlice(backend, 'image.cancel-import', { params: { image: 'ours' } }), 'forbidden')
+  await asAlice(backend, 'image.cancel-import', { params: { image: 'theirs' } })
+  await backend.mirror.until(({ imports }) => !imports.has('theirs'), realClock.sleep(5_000))
+  assert.deepEqual([...backend.mirror.state.imports.keys()], ['ours'])
+  const nowhere = { body: { ...body, project: 'nowhere' } }
+  assert.equal((await backend.refused('image.import', nowhere)).code, 'not_found')
 })
 
 test('a project to which something belongs stays', async (context) => {

@@ -148,6 +148,9 @@ function objectionToDelete(state: ClusterState, name: string) {
     ...guests,
     ...volumes.map(({ value }) => `the volume ${value.id}`),
     ...imagesOf(state, name).map((image) => `the image ${image.name}`),
+    ...[...state.imports.values()]
+      .filter(({ value }) => value.project === name)
+      .map(({ value }) => `the image ${value.name}, which is being imported`),
   ]
   const [first] = held
   if (first === undefined) return undefined

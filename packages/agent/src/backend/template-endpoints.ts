@@ -1,84 +1,69 @@
-/** Templates and clones, and the disks of stopped guests as files. */
+/** Templates and clones, and the disks of guests that do not run as files. What is copied is copied by `copy-making.ts`. */
 import { failure } from '@stead/core/errors.ts'
+import { failedCopy } from '@stead/core/host/copy-records.ts'
 import type { ClusterState } from '@stead/core/model/cluster.ts'
+import { copyingHost, copySubject, objectionToReading, type DiskCopy } from '@stead/core/model/disk-copy.ts'
 import type { Guest } from '@stead/core/model/guest.ts'
 import type { VolumeId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
 import { projectOf } from '@stead/core/model/project.ts'
-import { inSync, isActive, volumesOf } from '@stead/core/model/records.ts'
-import type { GuestTemplate } from '@stead/core/model/template.ts'
+import { volumesOf } from '@stead/core/model/records.ts'
 import type { ImageDisk, Volume } from '@stead/core/model/volume.ts'
-import type { Compare } from '@stead/core/ports/store.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { ApiBackend } from '../http/backend.ts'
-import { planCreate } from './create-plan.ts'
+import { noSource } from '../images/copy-making.ts'
+import type { Change } from './change.ts'
+import { callOff } from './call-off.ts'
+import { planCreate, type CreateContext } from './create-plan.ts'
 import { containerLike } from './container-settings.ts'
 import type { Desk } from './desk.ts'
-import type { FirmwareFiles } from './firmware-files.ts'
 import { createChange } from './guest-endpoints.ts'
 import { keepSeed } from './guest-media.ts'
 
-type Answers = Pick<ApiBackend, 'guest.template' | 'guest.clone' | 'volume.capture' | 'blob.get'>
+type Answers = Pick<
+  ApiBackend,
+  'guest.template' | 'guest.clone' | 'guest.cancel-copy' | 'volume.capture' | 'volume.cancel-capture' | 'blob.get'
+>
 
 export function templateEndpoints(desk: Desk): Answers {
   const { self, clock, random, verdicts, blobs } = desk.context
 
   return {
     'guest.template': async ({ params }, request) => {
-      const known = desk.findGuest(params.guest)
-      if (!known.ok) return known
-      if (request.once?.earlier) return ok(await desk.started(request.once.earlier))
-      if (known.value.value.template)
-        return fail(failure('conflict', `${known.value.value.name} is a template already`))
-      const captured = await captureAll(desk, known.value.value)
-      if (!captured.ok) return captured
-      const { disks, firmware, compares } = captured.value
       const operation = await desk.changeGuest(params.guest, request, ({ value: guest, revision }) => {
-        if (guest.deleting) return fail(failure('conflict', `${guest.name} is being deleted`))
-        const next: Guest = {
-          ...guest,
-          desired: 'stopped',
-          ha: 'stopped',
-          template: { disks, ...(firmware ? { firmware } : {}) },
-        }
-        return ok({
-          kind: 'vm.set',
-          subject: `guest/${guest.id}`,
-          compares: [{ key: KEYS.guest(guest.id), modRevision: revision }, ...compares],
-          writes: [{ kind: 'put', key: KEYS.guest(guest.id), value: JSON.stringify(next) }],
-          events: [],
-        })
+        if (guest.template) return fail(failure('conflict', `${guest.name} is a template already`))
+        const copy = copyRecord(desk, { purpose: 'template', name: guest.id }, guest)
+        if (!copy.ok) return copy
+        const change = copyChange('vm.template', copy.value)
+        return ok({ ...change, compares: [...change.compares, { key: KEYS.guest(guest.id), modRevision: revision }] })
       })
       return operation.ok ? ok(await desk.started(operation.value)) : operation
     },
 
     'guest.clone': async ({ params, body }, request) => {
-      const known = desk.findGuest(params.guest)
-      if (!known.ok) return known
-      const source = known.value.value
-      const captured = source.template ? ok({ ...source.template, compares: [] }) : await captureAll(desk, source)
-      if (!captured.ok) return captured
-      const { disks, firmware, compares } = captured.value
-      const plan = () =>
-        desk.loaded((state) => {
-          const context = { state, self, verdicts: verdicts(), uuid: () => random.uuid(), wallMs: clock.wallMs() }
-          const contents = disks.map(({ blob, format }) => ({
-            blob,
-            format,
-            ...(body.linked ? { linked: true as const } : {}),
-          }))
-          return planCreate(
-            { ...context, ...firmwareLike(source, firmware), ...systemLike(source), contents },
-            likeness(state, source, body),
-          )
-        })
       const change = await desk.changeAdmitted(request, body.acceptBreach, async () => {
-        const planned = plan()
+        const known = desk.findGuest(params.guest)
+        if (!known.ok) return known
+        const { value: source, revision } = known.value
+        const objection = source.template ? undefined : objectionToReading(desk.state, source)
+        if (objection) return fail(objection)
+        const context = {
+          ...{ state: desk.state, self, verdicts: verdicts(), uuid: () => random.uuid(), wallMs: clock.wallMs() },
+          ...systemLike(source),
+          ...(source.template ? ofTemplate(source, body.linked) : ofCopies(desk.state, source)),
+        }
+        const planned = planCreate(context, likeness(desk.state, source, body))
         if (!planned.ok) return planned
         const kept = await keepSeed(desk, planned.value.seed)
         if (!kept.ok) return kept
         const made = createChange(planned.value)
-        return ok({ ...made, compares: [...made.compares, ...compares] })
+        const same = { key: KEYS.guest(source.id), modRevision: revision }
+        if (source.template) return ok({ ...made, compares: [...made.compares, same] })
+        const linked = body.linked ? { linked: true as const } : {}
+        const copy = copyRecord(desk, { purpose: 'clone', name: planned.value.guest.id, ...linked }, source)
+        if (!copy.ok) return copy
+        const { compares, writes } = copyChange(made.kind, copy.value)
+        return ok({ ...made, compares: [...made.compares, ...compares, same], writes: [...made.writes, ...writes] })
       })
       if (!change.ok) return change
       const { operation, warnings } = change.value
@@ -86,20 +71,31 @@ export function templateEndpoints(desk: Desk): Answers {
       return ok({ guest: { id, name: body.name }, warnings, ...(await desk.started(operation)) })
     },
 
-    'volume.capture': async ({ params }) => {
-      const volume = desk.state.volumes.get(params.volume as VolumeId)?.value
-      if (!volume)
-        return desk.loaded(() =>
-          fail(failure('not_found', `There is no volume ${params.volume}`, { hint: 'See `stead volume list`' })),
-        )
-      const guest = desk.state.guests.get(volume.guest)?.value
-      const objection = guest && objectionToCapture(desk.state, guest)
-      if (objection) return fail(objection)
-      const disk = await capture(desk, volume)
-      if (!disk.ok) return disk
-      const path = await blobs.ensure(disk.value.blob)
-      return path.ok ? ok({ blob: disk.value.blob, sizeBytes: await blobs.sizeBytes(disk.value.blob) }) : path
+    'guest.cancel-copy': ({ params }) => {
+      const guest = desk.findGuest(params.guest)
+      if (!guest.ok) return Promise.resolve(guest)
+      return cancelCopy(desk, guest.value.value.id, `No disks are being copied for ${guest.value.value.name}`)
     },
+
+    'volume.capture': async ({ params }, request) => {
+      const operation = await desk.change(request, () =>
+        desk.loaded((state) => {
+          const volume = state.volumes.get(params.volume as VolumeId)?.value
+          if (!volume)
+            return fail(
+              failure('not_found', `There is no volume ${params.volume}`, { hint: 'See `stead volume list`' }),
+            )
+          const guest = state.guests.get(volume.guest)?.value
+          const owner = guest?.volumes.includes(volume.id) ? guest : undefined
+          const copy = copyRecord(desk, { purpose: 'file', name: volume.id }, owner, [volume])
+          return copy.ok ? ok(copyChange('volume.capture', copy.value)) : copy
+        }),
+      )
+      return operation.ok ? ok(await desk.started(operation.value)) : operation
+    },
+
+    'volume.cancel-capture': ({ params }) =>
+      cancelCopy(desk, params.volume, `The volume ${params.volume} is not being copied`),
 
     'blob.get': async ({ params }) => {
       const path = await blobs.ensure(params.digest)
@@ -112,47 +108,71 @@ export function templateEndpoints(desk: Desk): Answers {
   }
 }
 
-/** Why its disks cannot be read now. */
-function objectionToCapture(state: ClusterState, guest: Guest) {
-  if (guest.deleting) return failure('conflict', `${guest.name} is being deleted`)
-  if (guest.desired === 'stopped' && !isActive(state.grants.get(guest.id)?.value)) return undefined
-  return failure('conflict', `${guest.name} must be stopped before its disks are copied`, {
-    hint: `\`stead vm stop ${guest.name}\` first`,
+/** What the record of a copy says; `guest`: whose disks are read, which must not run. */
+function copyRecord(
+  desk: Desk,
+  what: Pick<DiskCopy, 'purpose' | 'name' | 'linked'>,
+  guest: Guest | undefined,
+  wanted?: readonly Volume[],
+): Result<DiskCopy> {
+  const { state, context, isUp } = desk
+  const objection = guest && objectionToReading(state, guest)
+  if (objection) return fail(objection)
+  if (state.copies.has(what.name))
+    return fail(failure('conflict', 'Its disks are being copied already', { hint: 'See `stead operation list`' }))
+  // A TPM's secrets are the guest's own.
+  const volumes =
+    wanted ?? ((guest && volumesOf(state, guest)) ?? []).map(({ value }) => value).filter(({ role }) => role !== 'tpm')
+  const unready = volumes.find(({ ready }) => !ready)
+  if (unready) return fail(failure('conflict', `The disk ${unready.name} is still being made`, { hint: 'Wait for it' }))
+  const ids = volumes.map(({ id }) => id)
+  const lost = volumes.find(({ id }) => copyingHost(state, [id], isUp) === undefined)
+  if (lost) return fail(noSource(lost))
+  const host = copyingHost(state, ids, isUp, context.self) ?? context.self
+  const of = guest?.id ?? volumes[0]?.guest
+  if (of === undefined) return fail(failure('conflict', 'There is nothing to copy'))
+  return ok({
+    ...{ ...what, guest: of, volumes: ids, id: context.random.uuid(), host },
+    ...{ begun: 0, progress: { step: 'waiting' }, files: [], createdAt: context.clock.wallMs() },
   })
 }
 
-/** The disks as files, and what must still hold for them to be true: that the guest has not run meanwhile. */
-async function captureAll(
-  desk: Desk,
-  guest: Guest,
-): Promise<Result<GuestTemplate & { readonly compares: readonly Compare[] }>> {
-  const objection = objectionToCapture(desk.state, guest)
-  if (objection) return fail(objection)
-  const compares = [{ key: KEYS.grant(guest.id), modRevision: desk.state.grants.get(guest.id)?.revision ?? 0n }]
-  const disks: ImageDisk[] = []
-  let firmware: ImageDisk | undefined
-  for (const { value: volume } of volumesOf(desk.state, guest) ?? []) {
-    // A TPM's secrets are the guest's own.
-    if (volume.role === 'tpm') continue
-    const disk = await capture(desk, volume)
-    if (!disk.ok) return disk
-    if (volume.role === 'firmware') firmware = disk.value
-    else disks.push(disk.value)
+function copyChange(kind: string, copy: DiskCopy): Change {
+  const key = KEYS.diskCopy(copy.name)
+  return {
+    kind,
+    subject: copySubject(copy),
+    compares: [{ key, modRevision: 0n }],
+    writes: [{ kind: 'put', key, value: JSON.stringify(copy) }],
+    events: [],
   }
-  return ok({ disks, ...(firmware ? { firmware } : {}), compares })
 }
 
-async function capture(desk: Desk, volume: Volume): Promise<Result<ImageDisk>> {
-  const { self, captureDisk } = desk.context
-  const usable = inSync(volume).filter(({ host }) => desk.isUp(host))
-  const source = usable.find(({ host }) => host === self) ?? usable[0]
-  if (source) return captureDisk(source.host, volume.id, source.pool)
-  const hosts = inSync(volume).map(({ host }) => host)
-  return fail(
-    failure('waits_for_host', `No host that is up has a current copy of ${volume.name}`, {
-      hint: `Bring ${hosts.join(' or ')} back`,
-    }),
-  )
+function cancelCopy(desk: Desk, name: string, missing: string): Promise<Result<void>> {
+  const error = failure('conflict', 'the copy was called off', { hint: 'Ask again if it is wanted' })
+  return callOff(desk, {
+    find: (state) => state.copies.get(name),
+    end: (seen) => failedCopy(desk.context, seen, error),
+    missing: () => failure('not_found', missing, { hint: 'It has ended; see `stead operation list`' }),
+  })
+}
+
+/** The clone's disks start from the template's files. */
+function ofTemplate(source: Guest, isLinked: boolean): Pick<CreateContext, 'contents' | 'firmware'> {
+  const { disks = [], firmware } = source.template ?? {}
+  const linked = isLinked ? { linked: true as const } : {}
+  return {
+    contents: disks.map(({ blob, format }) => ({ blob, format, ...linked })),
+    ...firmwareLike(source, firmware),
+  }
+}
+
+/** The clone's disks are filled once the others are copied. */
+function ofCopies(state: ClusterState, source: Guest): Pick<CreateContext, 'contentsToCome' | 'firmware'> {
+  const code = source.platform?.firmware?.code
+  const variables = (volumesOf(state, source) ?? []).find(({ value }) => value.role === 'firmware')?.value
+  const firmware = code && variables && { code, variables: { sizeBytes: variables.sizeBytes } }
+  return { contentsToCome: true, ...(firmware ? { firmware } : {}) }
 }
 
 function systemLike({ container }: Guest) {
@@ -160,7 +180,7 @@ function systemLike({ container }: Guest) {
 }
 
 /** The firmware that the guest was made with, its variables as they are in the copy. */
-function firmwareLike({ platform }: Guest, variables: ImageDisk | undefined): { readonly firmware?: FirmwareFiles } {
+function firmwareLike({ platform }: Guest, variables: ImageDisk | undefined): Pick<CreateContext, 'firmware'> {
   if (!platform?.firmware || !variables) return {}
   const { blob, format, virtualSizeBytes: sizeBytes } = variables
   return { firmware: { code: platform.firmware.code, variables: { blob, format, sizeBytes } } }

@@ -69,6 +69,12 @@ export function confinedQemuImg(args: readonly string[], limits: Confinement): P
   })
 }
 
+/** As `-p` prints it: `    (12.34/100%)`. The last one of a piece. */
+export function percentIn(text: string): number | undefined {
+  const found = [...text.matchAll(/\((\d+(?:\.\d+)?)\/100%\)/g)].at(-1)?.[1]
+  return found === undefined ? undefined : Number(found)
+}
+
 function refusal(
   command: string,
   said: string,

@@ -10,15 +10,16 @@ import { chown, lstat, mkdir, open, rm, statfs, type FileHandle } from 'node:fs/
 import { join } from 'node:path'
 import { failure } from '@stead/core/errors.ts'
 import type { BlobId } from '@stead/core/model/ids.ts'
-import type { ImportProgress, UploadFormat } from '@stead/core/model/image-import.ts'
+import type { MakingProgress } from '@stead/core/model/file-making.ts'
+import type { UploadFormat } from '@stead/core/model/image-import.ts'
 import type { ImageDisk, ImageHardware } from '@stead/core/model/volume.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { STATE_RESERVE_BYTES } from '../blobs/blob-store.ts'
 import { digestOfFile } from '../blobs/file-digest.ts'
-import { confinedQemuImg, imageOptions, type Confinement, type ImageWindow } from './confined-qemu-img.ts'
+import { confinedQemuImg, imageOptions, percentIn, type Confinement, type ImageWindow } from './confined-qemu-img.ts'
 import { checkQcow2, checkVmdk } from './image-headers.ts'
 import { formatByContent, HEAD_BYTES } from './image-magic.ts'
-import { importTimeoutMs, UNWATCHED, type ImportTask } from './import-task.ts'
+import { makingTimeoutMs, UNWATCHED, type MakingTask } from './making-task.ts'
 import { parseOvf } from './ovf.ts'
 import { importRootArchive, type ImportedRoot, type RootRequest } from './root-archive.ts'
 import { tarMembers, type TarMember } from './tar-members.ts'
@@ -64,7 +65,7 @@ export class ImageImporter {
     await mkdir(this.#options.workFolder, { recursive: true, mode: 0o711 })
   }
 
-  async import(request: ImportRequest, task: ImportTask = UNWATCHED): Promise<Result<ImportedImage>> {
+  async import(request: ImportRequest, task: MakingTask = UNWATCHED): Promise<Result<ImportedImage>> {
     task.tell({ step: 'checking' })
     const { path, format } = request
     let file: FileHandle
@@ -88,7 +89,7 @@ export class ImageImporter {
   }
 
   /** An archive of a root file system; see `root-archive.ts`. */
-  importRoot(request: RootRequest, task: ImportTask = UNWATCHED): Promise<Result<ImportedRoot>> {
+  importRoot(request: RootRequest, task: MakingTask = UNWATCHED): Promise<Result<ImportedRoot>> {
     return importRootArchive({ reserveBytes: STATE_RESERVE_BYTES, ...this.#options }, request, task)
   }
 
@@ -96,7 +97,7 @@ export class ImageImporter {
     request: ImportRequest,
     fileBytes: number,
     read: (offset: number, length: number) => Promise<Buffer>,
-    task: ImportTask,
+    task: MakingTask,
   ): Promise<Result<ImportedImage>> {
     const members = await tarMembers(read, fileBytes)
     if (!members.ok) return members
@@ -120,7 +121,7 @@ export class ImageImporter {
       }
       const window = { path: request.path, format, offset: member.offset, sizeBytes: member.sizeBytes }
       const which = { number: disks.length + 1, of: machine.value.disks.length }
-      const tell = (progress: ImportProgress) => task.tell({ ...progress, disk: which })
+      const tell = (progress: MakingProgress) => task.tell({ ...progress, disk: which })
       const disk = await this.#importDisk(window, request.virtualSizeMax, inside, { ...task, tell })
       if (!disk.ok) return disk
       disks.push(disk.value)
@@ -134,7 +135,7 @@ export class ImageImporter {
     window: ImageWindow,
     virtualSizeMax: number,
     read: (offset: number, length: number) => Promise<Buffer>,
-    task: ImportTask,
+    task: MakingTask,
   ): Promise<Result<ImageDisk>> {
     const said = await sizeByHeader(window, read)
     if (!said.ok) return said
@@ -154,7 +155,7 @@ export class ImageImporter {
     window: ImageWindow,
     virtualSizeMax: number,
     target: string,
-    { signal, tell, made }: ImportTask,
+    { signal, tell, made }: MakingTask,
   ): Promise<Result<ImageDisk>> {
     const { user, workFolder, keep, reserveBytes = STATE_RESERVE_BYTES } = this.#options
     const limits = (fileBytesMax: number, timeoutMs: number): Confinement => ({
@@ -162,7 +163,7 @@ export class ImageImporter {
       ...{ timeoutMs, signal },
       ...(user ? { user } : {}),
     })
-    const timeoutMs = importTimeoutMs(window.sizeBytes)
+    const timeoutMs = makingTimeoutMs(window.sizeBytes)
     tell({ step: 'checking' })
     const source = imageOptions(window)
     const asking = limits(0, QUESTION_TIMEOUT_MS)
@@ -210,7 +211,7 @@ export class ImageImporter {
     tell({ step: 'converting', doneBytes: 0, totalBytes })
     const converted = await confinedQemuImg(['convert', '-p', '--image-opts', '-O', 'qcow2', source, target], {
       // Tables are preallocated in whole clusters.
-      ...limits(measured.value.required + 2 ** 20, importTimeoutMs(virtualSizeBytes)),
+      ...limits(measured.value.required + 2 ** 20, makingTimeoutMs(virtualSizeBytes)),
       onOutput: (text) => {
         const percent = percentIn(text)
         if (percent !== undefined)
@@ -298,12 +299,6 @@ async function json<T>(args: readonly string[], limits: Confinement): Promise<Re
   } catch (cause) {
     return fail(failure('invalid_image', `qemu-img ${args[0]} gave no answer`, { cause }))
   }
-}
-
-/** As `-p` prints it: `    (12.34/100%)`. The last one of a piece. */
-function percentIn(text: string): number | undefined {
-  const found = [...text.matchAll(/\((\d+(?:\.\d+)?)\/100%\)/g)].at(-1)?.[1]
-  return found === undefined ? undefined : Number(found)
 }
 
 async function readAt(file: FileHandle, offset: number, length: number): Promise<Buffer> {

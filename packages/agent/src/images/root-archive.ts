@@ -12,7 +12,7 @@ import type { BlobId } from '@stead/core/model/ids.ts'
 import type { ImageDisk } from '@stead/core/model/volume.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { digestOfFile } from '../blobs/file-digest.ts'
-import { UNWATCHED, type ImportTask } from './import-task.ts'
+import { UNWATCHED, type MakingTask } from './making-task.ts'
 import { applyLayers, isOciArchive, readOciImage } from './oci-layers.ts'
 import { processOf } from './image-process.ts'
 import { inspectRoot, textInside, type FoundRoot } from './root-facts.ts'
@@ -72,7 +72,7 @@ interface Recognised {
 export async function importRootArchive(
   options: RootArchiveOptions,
   request: RootRequest,
-  task: ImportTask = UNWATCHED,
+  task: MakingTask = UNWATCHED,
 ): Promise<Result<ImportedRoot>> {
   const folder = join(options.workFolder, randomUUID())
   try {
@@ -94,7 +94,7 @@ async function importInside(
   scratch: ScratchNamespace,
   options: RootArchiveOptions,
   request: RootRequest,
-  { signal, tell, made }: ImportTask,
+  { signal, tell, made }: MakingTask,
 ): Promise<Result<ImportedRoot>> {
   tell({ step: 'unpacking' })
   const { bavail, bsize } = await statfs(options.workFolder)

@@ -5,7 +5,7 @@ import { endpoint } from '../endpoint.ts'
 import { bytes, wallMs } from '../record-values.ts'
 import { rootFactsSchema } from '../template-records.ts'
 import { operationViewSchema } from '../views.ts'
-import { noContent } from './parameters.ts'
+import { newImageProject, noContent } from './parameters.ts'
 
 const WORD_LENGTH_MAX = 4096
 const WORDS_MAX = 64
@@ -66,9 +66,10 @@ export const CONTAINER_TEMPLATE_ENDPOINTS = {
     path: '/v1/templates',
     summary: 'Make a template of containers of an uploaded archive',
     permission: 'image.manage',
-    on: 'cluster',
+    on: 'new-image',
     body: z.strictObject({
       name: templateName,
+      project: newImageProject,
       version: templateVersion.optional().describe('The day of the import when absent'),
       blob: blobIdSchema.describe(
         'A tar (plain, gzip, xz or zstd) of a root file system, an image of an application (`docker save`, OCI), or the dump of a container',

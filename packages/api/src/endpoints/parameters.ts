@@ -24,4 +24,12 @@ export const queryInteger = (least: number, most: number) =>
 
 export const hostParams = z.strictObject({ host: z.string().describe("The host's name") })
 export const guestParams = z.strictObject({ guest: z.string().describe("The guest's name or id") })
+/** Of an image or a template. */
+export const newImageProject = z.string().max(63).optional().describe("Whose it is to be; the cluster's when absent")
+/** Of a file. */
+export const forProject = z
+  .string()
+  .max(63)
+  .optional()
+  .describe('For an image of this project; else for one of the cluster')
 export const noContent = z.undefined().describe('No content')

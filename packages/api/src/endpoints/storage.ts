@@ -3,7 +3,7 @@ import { endpoint } from '../endpoint.ts'
 import { blobIdSchema } from '../blob-id-schema.ts'
 import { imageSchema, uploadFormatSchema } from '../image-records.ts'
 import { operationViewSchema, volumeViewSchema } from '../views.ts'
-import { dnsLabel, noContent, queryInteger } from './parameters.ts'
+import { dnsLabel, forProject, newImageProject, noContent, queryInteger } from './parameters.ts'
 
 const blobParams = z.strictObject({ digest: blobIdSchema })
 const imageParams = z.strictObject({ image: z.string().describe("The image's name") })
@@ -38,9 +38,10 @@ export const STORAGE_ENDPOINTS = {
     path: '/v1/blobs/{digest}',
     summary: 'Upload a file under the digest of its content',
     permission: 'image.manage',
-    on: 'cluster',
+    on: 'new-image',
     params: blobParams,
     query: z.strictObject({
+      project: forProject,
       offset: queryInteger(0, Number.MAX_SAFE_INTEGER)
         .optional()
         .describe('Where the content goes on after an upload that broke off; see `blob.received`'),
@@ -56,8 +57,9 @@ export const STORAGE_ENDPOINTS = {
     path: '/v1/blobs/{digest}/received',
     summary: 'Say how much of a file has arrived at this host',
     permission: 'image.view',
-    on: 'cluster',
+    on: 'new-image',
     params: blobParams,
+    query: z.strictObject({ project: forProject }),
     response: z.object({ receivedBytes: z.number().int().describe('Bytes from the beginning; 0 when none') }),
     status: 200,
   }),
@@ -67,8 +69,9 @@ export const STORAGE_ENDPOINTS = {
     path: '/v1/blobs/{digest}',
     summary: 'Say whether a file is present',
     permission: 'image.view',
-    on: 'cluster',
+    on: 'new-image',
     params: blobParams,
+    query: z.strictObject({ project: forProject }),
     response: noContent,
     status: 204,
   }),
@@ -92,11 +95,12 @@ export const STORAGE_ENDPOINTS = {
     path: '/v1/images',
     summary: 'Make a disk image of an uploaded file',
     permission: 'image.manage',
-    on: 'cluster',
+    on: 'new-image',
     body: z.strictObject({
       name: dnsLabel.describe('A DNS label, unique among the images'),
       blob: blobIdSchema,
       format: uploadFormatSchema.describe('What the file is; never guessed. All but `iso` become qcow2'),
+      project: newImageProject,
     }),
     response: z.object({ image: z.string(), operation: operationViewSchema }),
     status: 202,
@@ -109,7 +113,7 @@ export const STORAGE_ENDPOINTS = {
     path: '/v1/imports/{image}',
     summary: 'Call the import of an image off; nothing is left of it',
     permission: 'image.manage',
-    on: 'cluster',
+    on: 'import',
     params: z.strictObject({ image: z.string().describe('What the image would be called') }),
     response: noContent,
     unrecorded: true,

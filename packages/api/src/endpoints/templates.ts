@@ -4,10 +4,10 @@ import { blobIdSchema } from '../blob-id-schema.ts'
 import { endpoint } from '../endpoint.ts'
 import { operationViewSchema } from '../views.ts'
 import { acceptBreach, started, warnings } from './answers.ts'
-import { dnsLabel, guestParams } from './parameters.ts'
+import { dnsLabel, guestParams, noContent } from './parameters.ts'
 
-/** All of a disk is read before the answer. */
-const COPY_ANSWER_MS = 1_200_000
+/** The file may have to be fetched from another host first. */
+const FETCH_ANSWER_MS = 1_200_000
 
 export const TEMPLATE_ENDPOINTS = {
   'guest.template': endpoint({
@@ -22,7 +22,6 @@ export const TEMPLATE_ENDPOINTS = {
     response: started,
     status: 202,
     long: true,
-    answerWithinMs: COPY_ANSWER_MS,
   }),
   'guest.clone': endpoint({
     id: 'guest.clone',
@@ -48,21 +47,45 @@ export const TEMPLATE_ENDPOINTS = {
     }),
     status: 202,
     long: true,
-    answerWithinMs: COPY_ANSWER_MS,
+  }),
+  'guest.cancel-copy': endpoint({
+    id: 'guest.cancel-copy',
+    whatIf: 'none',
+    method: 'DELETE',
+    path: '/v1/guests/{guest}/copy',
+    summary: 'Call off the copying of disks by which a guest becomes a template, or a clone; the clone is deleted',
+    permission: 'guest.configure',
+    on: 'guest',
+    params: guestParams,
+    response: noContent,
+    unrecorded: true,
+    status: 204,
   }),
   'volume.capture': endpoint({
     id: 'volume.capture',
-    whatIf: 'harmless',
+    whatIf: 'none',
     method: 'POST',
     path: '/v1/volumes/{volume}/capture',
-    summary: 'Copy the disk of a stopped guest into a qcow2 file, to be fetched by its digest',
+    summary: 'Copy the disk of a stopped guest into a qcow2 file, to be fetched by the digest that the operation tells',
     permission: 'image.manage',
     on: 'volume',
     params: z.strictObject({ volume: z.string().describe("The volume's id") }),
-    response: z.object({ blob: blobIdSchema, sizeBytes: z.number().int().describe('Size of the file, in bytes') }),
+    response: started,
+    status: 202,
+    long: true,
+  }),
+  'volume.cancel-capture': endpoint({
+    id: 'volume.cancel-capture',
+    whatIf: 'none',
+    method: 'DELETE',
+    path: '/v1/volumes/{volume}/capture',
+    summary: 'Call the copying of a disk off; nothing is left of it',
+    permission: 'image.manage',
+    on: 'volume',
+    params: z.strictObject({ volume: z.string().describe("The volume's id") }),
+    response: noContent,
     unrecorded: true,
-    status: 200,
-    answerWithinMs: COPY_ANSWER_MS,
+    status: 204,
   }),
   'blob.get': endpoint({
     id: 'blob.get',
@@ -75,6 +98,6 @@ export const TEMPLATE_ENDPOINTS = {
     response: z.string().describe("The file's bytes"),
     streams: 'text',
     status: 200,
-    answerWithinMs: COPY_ANSWER_MS,
+    answerWithinMs: FETCH_ANSWER_MS,
   }),
 } as const

@@ -6,7 +6,7 @@ import { formatTable } from '../output.ts'
 import { badArgument, formatSize } from '../quantities.ts'
 import { action, valueOf, type Terminal } from '../session.ts'
 import { addImageAssign } from './project.ts'
-import { finished, IMPORT_PATIENCE_MS, settle } from '../waiting.ts'
+import { finished, COPY_PATIENCE_MS, settle } from '../waiting.ts'
 import { addImageExport } from './vm-template.ts'
 
 export function addImageCommands(program: Command, terminal: Terminal): void {
@@ -17,14 +17,17 @@ export function addImageCommands(program: Command, terminal: Terminal): void {
     .argument('<name>', 'a DNS label, unique among the images')
     .argument('<file>', 'a disk image, an OVA or an ISO file')
     .option('--format <format>', 'raw, qcow2, vmdk, vhdx, ova or iso; by the name (.vmdk, .iso, ...) when absent')
+    .option('--project <name>', "whose it is to be; the cluster's when absent")
     .action(
       action(terminal, async (session, [name = '', file = ''], options) => {
         const format = formatOf(options['format'], file)
         await fileHead(file)
         const client = await session.client()
-        const blob = await uploadBlob(session, client, file)
-        const begun = valueOf(await client.call(ENDPOINTS['image.import'], { body: { name, blob, format } }))
-        const operation = await settle(session, client, begun.operation, IMPORT_PATIENCE_MS)
+        const project = typeof options['project'] === 'string' ? options['project'] : undefined
+        const blob = await uploadBlob(session, client, file, project)
+        const body = { name, blob, format, ...(project === undefined ? {} : { project }) }
+        const begun = valueOf(await client.call(ENDPOINTS['image.import'], { body }))
+        const operation = await settle(session, client, begun.operation, COPY_PATIENCE_MS)
         if (operation.state !== 'succeeded') return finished(session, operation, '')
         const { items } = valueOf(await client.call(ENDPOINTS['image.list']))
         const made = items.find((each) => each.name === name)

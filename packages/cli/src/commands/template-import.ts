@@ -5,7 +5,7 @@ import { failure, FailureError } from '@stead/core/errors.ts'
 import { digestOf, fileHead, uploadBlob } from '../blob-upload.ts'
 import { badArgument, formatSize } from '../quantities.ts'
 import { action, valueOf, type Session, type Terminal } from '../session.ts'
-import { finished, IMPORT_PATIENCE_MS, settle } from '../waiting.ts'
+import { finished, COPY_PATIENCE_MS, settle } from '../waiting.ts'
 
 /** What is sent beside the archive. */
 interface TemplateWords {
@@ -13,6 +13,7 @@ interface TemplateWords {
   readonly version?: string
   readonly init?: string[]
   readonly haltSignal?: string
+  readonly project?: string
 }
 
 export function addTemplateImport(template: Command, terminal: Terminal): void {
@@ -25,17 +26,20 @@ export function addTemplateImport(template: Command, terminal: Terminal): void {
     .option('--sha256 <digest>', 'what the file must be; nothing is sent otherwise')
     .option('--init <command>', 'the first process, words apart by blanks, where it is not /sbin/init')
     .option('--halt-signal <signal>', 'on which that shuts the system down: SIGPWR, SIGRTMIN+3')
+    .option('--project <name>', "whose it is to be; the cluster's when absent")
     .action(
       action(terminal, async (session, [file = '', name = ''], options) => {
         await fileHead(file)
         await checkDigest(file, options['sha256'])
         const text = (option: string) => (typeof options[option] === 'string' ? options[option] : undefined)
         const [version, init, haltSignal] = [text('version'), text('init'), text('haltSignal')]
+        const project = text('project')
         await importTemplate(session, file, {
           name,
           ...(version === undefined ? {} : { version }),
           ...(init === undefined ? {} : { init: init.split(' ').filter((word) => word !== '') }),
           ...(haltSignal === undefined ? {} : { haltSignal }),
+          ...(project === undefined ? {} : { project }),
         })
       }),
     )
@@ -43,9 +47,9 @@ export function addTemplateImport(template: Command, terminal: Terminal): void {
 
 export async function importTemplate(session: Session, file: string, said: TemplateWords): Promise<void> {
   const client = await session.client()
-  const blob = await uploadBlob(session, client, file)
+  const blob = await uploadBlob(session, client, file, said.project)
   const begun = valueOf(await client.call(ENDPOINTS['template.import'], { body: { ...said, blob } }))
-  const operation = await settle(session, client, begun.operation, IMPORT_PATIENCE_MS)
+  const operation = await settle(session, client, begun.operation, COPY_PATIENCE_MS)
   if (operation.state !== 'succeeded') return finished(session, operation, '')
   const params = { template: begun.template }
   const template = valueOf(await client.call(ENDPOINTS['template.show'], { params }))

@@ -11,7 +11,7 @@ import type { BlobId } from '@stead/core/model/ids.ts'
 import { digestOf } from '../blob-upload.ts'
 import { badArgument, formatSize, parseCount } from '../quantities.ts'
 import { action, valueOf, type Session, type Terminal } from '../session.ts'
-import { settle } from '../waiting.ts'
+import { COPY_PATIENCE_MS, finished, settle } from '../waiting.ts'
 import { ACCEPT_BREACH } from './host.ts'
 
 export function addVmTemplates(vm: Command, terminal: Terminal): void {
@@ -22,8 +22,8 @@ export function addVmTemplates(vm: Command, terminal: Terminal): void {
       action(terminal, async (session, [guest = '']) => {
         const client = await session.client()
         const answer = valueOf(await client.call(ENDPOINTS['guest.template'], { params: { guest } }))
-        const operation = await settle(session, client, answer.operation)
-        session.print(operation, () => `${vm.name()} ${guest} is a template\n`)
+        const operation = await settle(session, client, answer.operation, COPY_PATIENCE_MS)
+        finished(session, operation, `${vm.name()} ${guest} is a template; ${operation.message}`)
       }),
     )
   vm.command('clone')
@@ -49,8 +49,18 @@ export function addVmTemplates(vm: Command, terminal: Terminal): void {
         }
         const answer = valueOf(await client.call(ENDPOINTS['guest.clone'], { params: { guest }, body }))
         session.warn(answer.warnings)
-        const operation = await settle(session, client, answer.operation)
+        const operation = await settle(session, client, answer.operation, COPY_PATIENCE_MS)
         session.print({ guest: answer.guest, operation }, () => `${vm.name()} ${name} cloned from ${guest}\n`)
+      }),
+    )
+  vm.command('cancel-copy')
+    .description(ENDPOINTS['guest.cancel-copy'].summary)
+    .argument('<name>', 'what was to become a template, or the new guest')
+    .action(
+      action(terminal, async (session, [guest = '']) => {
+        const client = await session.client()
+        valueOf(await client.call(ENDPOINTS['guest.cancel-copy'], { params: { guest } }))
+        session.print({ cancelled: guest }, () => `the copy for ${guest} was called off\n`)
       }),
     )
 }
@@ -64,9 +74,23 @@ export function addVolumeExport(volume: Command, terminal: Terminal): void {
     .action(
       action(terminal, async (session, [id = '', file = '']) => {
         const client = await session.client()
-        const { blob } = valueOf(await client.call(ENDPOINTS['volume.capture'], { params: { volume: id } }))
-        const written = await download(session, client, blob, file)
+        const begun = valueOf(await client.call(ENDPOINTS['volume.capture'], { params: { volume: id } }))
+        const { made, ...operation } = await settle(session, client, begun.operation, COPY_PATIENCE_MS)
+        // Not waited for: whoever does fetches it by the digest that the operation tells then.
+        if (!made) return finished(session, operation, '')
+        const written = await download(session, client, made.blob, file)
         session.print(written, () => `${file} written, ${formatSize(written.bytes)}\n`)
+      }),
+    )
+  volume
+    .command('cancel-export')
+    .description(ENDPOINTS['volume.cancel-capture'].summary)
+    .argument('<volume>', "the volume's id")
+    .action(
+      action(terminal, async (session, [id = '']) => {
+        const client = await session.client()
+        valueOf(await client.call(ENDPOINTS['volume.cancel-capture'], { params: { volume: id } }))
+        session.print({ cancelled: id }, () => `the copy of ${id} was called off\n`)
       }),
     )
 }

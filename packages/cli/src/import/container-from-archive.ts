@@ -6,7 +6,7 @@ import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import { uploadBlob } from '../blob-upload.ts'
 import { badArgument } from '../quantities.ts'
 import { valueOf, type Session } from '../session.ts'
-import { IMPORT_PATIENCE_MS, settle } from '../waiting.ts'
+import { COPY_PATIENCE_MS, settle } from '../waiting.ts'
 import type { ContainerRequest } from './container-request.ts'
 
 export interface ArchiveRoot {
@@ -32,7 +32,7 @@ export async function makeFromArchive(
   const begun = await client.call(ENDPOINTS['template.import'], { body: { name, version: '1', blob, ...words } })
   const { template, operation: importing } = valueOf(begun)
   try {
-    await settle(session, client, importing, IMPORT_PATIENCE_MS)
+    await settle(session, client, importing, COPY_PATIENCE_MS)
     const params = { template }
     const { devicesLeftOut } = valueOf(await client.call(ENDPOINTS['template.show'], { params }))
     const create = { ...body, container: { ...body.container, template } } as CreateBody

@@ -51,7 +51,10 @@ export function subjectPath(records: Records, subject: string, project?: string)
   const [kind, name] = subjectParts(subject)
   if (kind === 'host') return hostPath(name)
   if (kind === 'project') return projectPath(name)
-  if (kind === 'image') return imagePath(records, name)
+  if (kind === 'image')
+    return project === undefined || records.images.has(name)
+      ? imagePath(records, name)
+      : `${projectPath(project)}/images/${name}`
   if (ACCESS_SUBJECTS.has(kind)) return ACCESS_PATH
   if (kind !== 'guest' && kind !== 'volume') return CLUSTER_PATH
   if (kind === 'volume' && records.volumes.has(name as VolumeId)) return volumePath(records, name)

@@ -10,7 +10,7 @@ import { isActive, volumesOf } from '../model/records.ts'
 import { failuresMax } from '../model/guest.ts'
 import { snapshotOutcome } from './snapshot-outcome.ts'
 import { placeGuests } from '../planning/place.ts'
-import { importOutcome } from './import-outcome.ts'
+import { copyOutcome, importOutcome, makingProgress } from './making-outcome.ts'
 import { hardwareProgress } from './hardware-operations.ts'
 import { problemOf } from './planning-problem.ts'
 import { moveProgress } from './storage-move.ts'
@@ -52,6 +52,9 @@ export function operationOutcome(operation: Operation, state: ClusterState): Ope
     }
     case 'image.import':
       return importOutcome(operation, state)
+    case 'vm.template':
+    case 'volume.capture':
+      return copyOutcome(operation, state)
     case 'vm.delete':
       return state.guests.has(id as GuestId)
         ? running(operation, 0.5, 'stopping it and removing its disks')
@@ -70,6 +73,11 @@ function createOutcome(operation: Operation, state: ClusterState, id: GuestId): 
   const guest = state.guests.get(id)?.value
   if (!guest) return failed(operation, 'the guest was deleted meanwhile')
   if (guest.deleting) return running(operation, 0.9, 'it failed; what was made is removed')
+  const copy = state.copies.get(id)?.value
+  if (copy) {
+    const { progress, message } = makingProgress(copy)
+    return running(operation, progress / 2, `the other's disks: ${message}`)
+  }
   const volumes = volumesOf(state, guest) ?? []
   const ready = volumes.filter((volume) => volume.value.ready).length
   if (ready < guest.volumes.length)

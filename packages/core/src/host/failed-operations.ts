@@ -8,11 +8,14 @@ export function failedOperationWrites(
   { mirror, clock }: Pick<HostContext, 'mirror' | 'clock'>,
   subject: string,
   error: Failure,
+  /** Those of this kind only; all when absent. */
+  kind?: string,
 ): Write[] {
   const summary = { code: error.code, message: error.message, ...(error.hint ? { hint: error.hint } : {}) }
   return [...mirror.state.operations.values()]
     .map(({ value }) => value)
-    .filter(({ subject: of, state }) => of === subject && state !== 'succeeded' && state !== 'failed')
+    .filter((operation) => operation.subject === subject && (kind === undefined || operation.kind === kind))
+    .filter(({ state }) => state !== 'succeeded' && state !== 'failed')
     .map((operation) => {
       const end = { state: 'failed', message: error.message, failure: summary, finishedAt: clock.wallMs() }
       return { kind: 'put', key: KEYS.operation(operation.id), value: JSON.stringify({ ...operation, ...end }) }

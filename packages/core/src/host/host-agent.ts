@@ -6,7 +6,7 @@ import type { HostContext } from './host-context.ts'
 import { CoordinatorLoop } from './coordinator-loop.ts'
 import { GuestRuns } from './guest-runs.ts'
 import { HeldSnapshotKeeper } from './held-snapshot-keeper.ts'
-import { LostImports } from './lost-imports.ts'
+import { LostMakings } from './lost-makings.ts'
 import { Provisioner } from './provisioner.ts'
 import { SnapshotCoordination } from './snapshot-coordination.ts'
 import { StorageKeeper } from './storage-keeper.ts'
@@ -41,7 +41,7 @@ export async function runHostAgent(
     coordinator.run(signal),
     new Provisioner(context, () => coordinator.coordinating).run(signal),
     new SnapshotCoordination(context, () => coordinator.coordinating).run(signal),
-    new LostImports(context, () => coordinator.coordinating).run(signal),
+    new LostMakings(context, () => coordinator.coordinating).run(signal),
   ]
   if (role === 'compute') {
     await untilLoaded(context, signal)

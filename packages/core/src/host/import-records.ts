@@ -23,16 +23,20 @@ export function finishedImport(
   message: string,
 ): Transaction {
   const { mirror, clock, events } = context
-  const { name } = seen.value
+  const { name, project } = seen.value
+  const owned = project === undefined ? {} : { project }
   const subject = imageSubject(name)
   const end = { state: 'succeeded', progress: 1, message, finishedAt: clock.wallMs() }
   const finished = [...mirror.state.operations.values()]
     .filter(({ value }) => value.subject === subject && value.finishedAt === undefined)
     .map(({ value }) => put(KEYS.operation(value.id), { ...value, ...end }))
-  const said: EventDraft = { kind: 'image.imported', subject, message: `${name} is an image: ${message}` }
+  const said: EventDraft = {
+    ...{ kind: 'image.imported', subject, ...owned },
+    message: `${name} is an image: ${message}`,
+  }
   return {
     compares: [unchanged(seen), { key: KEYS.image(name), modRevision: 0n }],
-    writes: [put(KEYS.image(name), image), remove(seen), ...finished, ...events.writesFor([said])],
+    writes: [put(KEYS.image(name), { ...image, ...owned }), remove(seen), ...finished, ...events.writesFor([said])],
   }
 }
 
@@ -42,7 +46,8 @@ export function failedImport(
   error: Failure,
   compares: readonly Compare[] = [],
 ): Transaction {
-  const { name } = seen.value
+  const { name, project } = seen.value
+  const owned = project === undefined ? {} : { project }
   const subject = imageSubject(name)
   const message = `${name} was not imported: ${error.message}`
   return {
@@ -50,7 +55,9 @@ export function failedImport(
     writes: [
       remove(seen),
       ...failedOperationWrites(context, subject, error),
-      ...context.events.writesFor([{ kind: 'image.import-failed', subject, message, details: { code: error.code } }]),
+      ...context.events.writesFor([
+        { kind: 'image.import-failed', subject, ...owned, message, details: { code: error.code } },
+      ]),
     ],
   }
 }

@@ -39,7 +39,7 @@ export class Provisioner {
     if (!this.#isCoordinating()) return
     for (const { value: volume } of state.volumes.values()) {
       if (volume.ready && volume.growTo !== undefined) this.#once(volume.id, () => this.#grow(volume))
-      if (volume.ready || volume.rollBackTo !== undefined) continue
+      if (volume.ready || volume.rollBackTo !== undefined || volume.awaitsContent) continue
       const guest = state.guests.get(volume.guest)?.value
       const isWanted = guest !== undefined && !guest.deleting
       if (!isWanted && volume.attachment !== 'joining') continue

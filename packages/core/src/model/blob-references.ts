@@ -26,6 +26,7 @@ export function referencedBlobs(state: ClusterState): ReadonlySet<BlobId> {
   const add = (found: readonly BlobId[]) => found.forEach((blob) => blobs.add(blob))
   for (const { value } of state.images.values()) add(blobsOfImage(value))
   for (const { value } of state.imports.values()) add([value.source, ...value.files])
+  for (const { value } of state.copies.values()) add(value.files)
   for (const { value } of state.guests.values()) add(blobsOfGuest(value))
   for (const { value } of state.volumes.values()) if (value.content) add([value.content.blob])
   return blobs

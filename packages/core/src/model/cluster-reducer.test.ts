@@ -46,6 +46,7 @@ function permissiveDecoder() {
     snapshot: take,
     image: take,
     imageImport: take,
+    diskCopy: take,
     operation: take,
   }
   return { decode, decoded: () => decoded }
@@ -90,6 +91,7 @@ test('each key of the layout lands in its map', () => {
       entry(KEYS.snapshot(g1, 's1'), {}),
       entry(KEYS.image('debian'), {}),
       entry(KEYS.imageImport('fedora'), {}),
+      entry(KEYS.diskCopy('g1'), {}),
       entry(KEYS.operation('o1' as OperationId), { id: 'o1' }),
       entry(KEYS.user('alice@campus'), {}),
       entry(KEYS.group('staff'), {}),

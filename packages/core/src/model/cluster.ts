@@ -7,6 +7,7 @@ import type { Grant } from './grant.ts'
 import type { Guest, GuestObservation } from './guest.ts'
 import type { Host, HostPolicy, HostStatus } from './host.ts'
 import type { GuestId, HostId, OperationId, VolumeId } from './ids.ts'
+import type { DiskCopy } from './disk-copy.ts'
 import type { ImageImport } from './image-import.ts'
 import type { Operation } from './operation.ts'
 import type { Project } from './project.ts'
@@ -59,6 +60,7 @@ export interface ClusterState {
   readonly snapshots: ReadonlyMap<string, Versioned<Snapshot>>
   readonly images: ReadonlyMap<string, Versioned<Image>>
   readonly imports: ReadonlyMap<string, Versioned<ImageImport>>
+  readonly copies: ReadonlyMap<string, Versioned<DiskCopy>>
   readonly operations: ReadonlyMap<OperationId, Versioned<Operation>>
   readonly users: ReadonlyMap<string, Versioned<User>>
   readonly groups: ReadonlyMap<string, Versioned<Group>>

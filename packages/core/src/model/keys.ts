@@ -65,6 +65,8 @@ export const KEYS = {
   snapshot: (guest: GuestId, name: string) => `${PREFIX}snapshots/${guest}/${name}`,
   image: (name: string) => `${PREFIX}images/${name}`,
   imageImport: (name: string) => `${PREFIX}imports/${name}`,
+  /** The name is an id: see `DiskCopy`. */
+  diskCopy: (name: string) => `${PREFIX}copies/${name}`,
   user: (name: string) => `${PREFIX}users/${name}`,
   group: (name: string) => `${PREFIX}groups/${name}`,
   role: (name: string) => `${PREFIX}roles/${name}`,

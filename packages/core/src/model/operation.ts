@@ -1,4 +1,4 @@
-import type { OperationId } from './ids.ts'
+import type { BlobId, OperationId } from './ids.ts'
 
 /** A long-running request. It survives the client and the agent that took it: its state is in the store. */
 export interface Operation {
@@ -15,6 +15,8 @@ export interface Operation {
   /** What it is doing, or for `waiting` and `failed` why. */
   readonly message: string
   readonly failure?: { readonly code: string; readonly message: string; readonly hint?: string }
+  /** The file that it has made, and its size in bytes. */
+  readonly made?: { readonly blob: BlobId; readonly sizeBytes: number }
   readonly startedAt: number
   readonly finishedAt?: number
 }

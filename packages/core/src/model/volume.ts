@@ -80,6 +80,8 @@ export interface Volume {
   readonly ready: boolean
   /** What the disk holds at first; zeros when absent. */
   readonly content?: VolumeContent
+  /** What it holds at first is still being copied from another disk; its replicas are made once that is `content`. */
+  readonly awaitsContent?: true
   readonly replicas: readonly Replica[]
   /**
    * Name of the dirty bitmap that every in-sync replica keeps since a moment at which all in-sync

@@ -7,9 +7,10 @@ import { ClusterFixture } from '@stead/core/ha/cluster-fixture.ts'
 import { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
 import { EventWriter } from '@stead/core/host/event-writer.ts'
 import { putImport } from '@stead/core/host/import-records.ts'
-import { LostImports } from '@stead/core/host/lost-imports.ts'
+import { LostMakings } from '@stead/core/host/lost-makings.ts'
 import type { ClusterState } from '@stead/core/model/cluster.ts'
-import { IMPORT_BEGUN_MAX, type ImageImport } from '@stead/core/model/image-import.ts'
+import { MAKING_BEGUN_MAX } from '@stead/core/model/file-making.ts'
+import type { ImageImport } from '@stead/core/model/image-import.ts'
 import type { BlobId, HostId, OperationId } from '@stead/core/model/ids.ts'
 import { KEYS, PREFIX } from '@stead/core/model/keys.ts'
 import type { Operation } from '@stead/core/model/operation.ts'
@@ -18,16 +19,17 @@ import { fail, ok, type Result } from '@stead/core/result.ts'
 import { MemoryStoreServer } from '@stead/sim/memory-store.ts'
 import { realClock as clock } from '../real-clock.ts'
 import { ImageCopies, type ForgetOrder } from './image-copies.ts'
-import type { ImportedImage } from './image-import.ts'
-import type { ImportTask } from './import-task.ts'
-import { ImportWorker } from './import-worker.ts'
+import type { ImageImporter, ImportedImage } from './image-import.ts'
+import type { MakingTask } from './making-task.ts'
+import { importMaking } from './import-making.ts'
+import { MakingWorker } from './making-worker.ts'
 
 const WAIT_MS_MAX = 10_000
 const UPLOAD = `sha256:${'a'.repeat(64)}` as BlobId
 const MADE = `sha256:${'b'.repeat(64)}` as BlobId
 const silent: Log = { debug() {}, info() {}, warn() {}, error() {}, with: () => silent }
 
-type Make = (task: ImportTask) => Promise<Result<ImportedImage>>
+type Make = (task: MakingTask) => Promise<Result<ImportedImage>>
 
 const soundly: Make = async ({ tell, made }) => {
   tell({ step: 'converting', doneBytes: 1, totalBytes: 4 })
@@ -88,29 +90,31 @@ class Cluster {
     const stop = new AbortController()
     const self = 'h1' as HostId
     const events = new EventWriter({ store, clock, host: self, bootId: 'boot', log: silent })
-    const worker = new ImportWorker({
-      ...{ self, store, mirror, clock, events, log: silent },
-      blobs: {
-        find: () => '/upload',
-        ensure: async () => ok('/upload'),
-        sizeBytes: async () => 4,
-        receivedBytes: async () => 4,
-        remove: async (blob) => void this.removed.push(blob),
+    const copies = new ImageCopies({
+      ...{ self, log: silent, state: () => mirror.state },
+      online: () => ['h2', 'h3', 'h4'] as HostId[],
+      fetchOn: async (host) => {
+        this.asked.push(`fetch ${host}`)
+        return this.fetches[host] ?? ok()
       },
-      importer: { import: (_request, task) => make(task!), importRoot: async () => fail(failure('internal', 'no')) },
-      copies: new ImageCopies({
-        ...{ self, log: silent, state: () => mirror.state },
-        online: () => ['h2', 'h3', 'h4'] as HostId[],
-        fetchOn: async (host) => {
-          this.asked.push(`fetch ${host}`)
-          return this.fetches[host] ?? ok()
-        },
-        forgetOn: async (host, { blobs }: ForgetOrder) => {
-          this.asked.push(`forget ${host} ${blobs.join()}`)
-          return ok()
-        },
-      }),
+      forgetOn: async (host, { blobs }: ForgetOrder) => {
+        this.asked.push(`forget ${host} ${blobs.join()}`)
+        return ok()
+      },
     })
+    const blobs = {
+      find: () => '/upload',
+      ensure: async () => ok('/upload'),
+      sizeBytes: async () => 4,
+      receivedBytes: async () => 4,
+      remove: async (blob: BlobId) => void this.removed.push(blob),
+    }
+    const importer: Pick<ImageImporter, 'import' | 'importRoot'> = {
+      import: (_request, task) => make(task!),
+      importRoot: async () => fail(failure('internal', 'no')),
+    }
+    const shared = { ...{ self, store, mirror, clock, events, log: silent }, blobs, copies }
+    const worker = new MakingWorker(shared, importMaking({ ...shared, importer }))
     const running = worker.run(stop.signal)
     const end = async () => {
       stop.abort()
@@ -226,7 +230,7 @@ test('an agent that ends leaves the record, and the next one begins again', asyn
 })
 
 test('an upload that has ended too many agents is given up', async (context) => {
-  const cluster = await Cluster.with(context, IMPORT_BEGUN_MAX)
+  const cluster = await Cluster.with(context, MAKING_BEGUN_MAX)
   cluster.agent(context, async () => assert.fail('it was begun once more'))
   await cluster.until(isOver)
   assert.match(cluster.operation.failure?.message ?? '', /ended 5 times/)
@@ -251,7 +255,7 @@ test('the import of a host that is lost ends with that as its reason, whoever co
   const events = new EventWriter({ store, clock, host: 'h2' as HostId, bootId: 'boot', log: silent })
   const stop = new AbortController()
   let coordinating = false
-  const keeping = new LostImports({ store, mirror, events, clock, log: silent }, () => coordinating).run(stop.signal)
+  const keeping = new LostMakings({ store, mirror, events, clock, log: silent }, () => coordinating).run(stop.signal)
   const lost = { state: 'lost', bootId: 'boot-h1-1', since: 0, reason: 'silent' }
   const write = { kind: 'put', key: KEYS.status('h1' as HostId), value: JSON.stringify(lost) } as const
   await store.transact({ compares: [], writes: [write] })

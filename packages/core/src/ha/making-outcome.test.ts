@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { ImageImport, ImportProgress } from '../model/image-import.ts'
+import type { MakingProgress } from '../model/file-making.ts'
+import type { ImageImport } from '../model/image-import.ts'
 import type { BlobId, HostId, OperationId } from '../model/ids.ts'
 import type { Operation } from '../model/operation.ts'
 import type { Image } from '../model/volume.ts'
@@ -15,7 +16,7 @@ const OPERATION: Operation = {
   ...{ state: 'running', progress: 0, message: 'accepted', startedAt: 0 },
 }
 
-function outcomeAt(progress: ImportProgress, begun = 1): Operation {
+function outcomeAt(progress: MakingProgress, begun = 1): Operation {
   const { state } = new ClusterFixture()
   const target = { kind: 'disk', format: 'raw' } as const
   const value: ImageImport = {
@@ -35,7 +36,7 @@ test('an import tells its step, how much of that is done, and where', () => {
 })
 
 test('its progress only grows, over the steps of a disk and over the disks of a machine', () => {
-  const steps: ImportProgress[] = [{ step: 'waiting' }, { step: 'fetching' }]
+  const steps: MakingProgress[] = [{ step: 'waiting' }, { step: 'fetching' }]
   for (const number of [1, 2, 3])
     for (const step of ['checking', 'converting', 'digesting'] as const)
       for (const doneBytes of [0, 5, 10]) steps.push({ step, doneBytes, totalBytes: 10, disk: { number, of: 3 } })
