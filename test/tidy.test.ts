@@ -68,6 +68,8 @@ const ENTRY_POINTS = new Set([
   'packages/lab/src/forwarder-main.ts',
   'packages/lab/src/tour-main.ts',
   'packages/web/src/main.tsx',
+  // Types that the compiler finds by the package's name.
+  'packages/web/src/consoles/novnc.d.ts',
 ])
 
 const BANNED_NAMES = /^(utils?|helpers?|common|misc|managers?|index)\./

@@ -11,6 +11,7 @@ import { SessionContext } from '../session/session-context.ts'
 import { beginAnewWithOtherTabs, isSignInNeeded, resumeSession, type Session } from '../session/session.ts'
 import type { Failure } from '@stead/core/errors.ts'
 import classes from './app.module.css'
+import { isConsoleWindow } from './console-address.ts'
 import { router } from './router.tsx'
 import { theme } from './theme.ts'
 
@@ -69,7 +70,7 @@ function Signed() {
   const session = who.is === 'known' ? who.session : undefined
   const free = session?.who.must === null ? session : undefined
   useEffect(() => {
-    if (!free) return
+    if (!free || isConsoleWindow(location.pathname)) return
     const source = followCluster(free.client, store)
     const unsubscribe = onRefusal(async (failure) => {
       // Another password has another cookie, which an answer may have brought in this moment.

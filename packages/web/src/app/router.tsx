@@ -1,11 +1,12 @@
 /** Which page stands at which address. */
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from '@tanstack/react-router'
 import { OverviewPage } from '../cluster/overview-page.tsx'
-import { Frame } from '../frame/frame.tsx'
+import { guestSearch } from '../guests/guest-search.ts'
 import { withTexts } from '../i18n/texts.ts'
 import { NotFoundPage } from './not-found-page.tsx'
+import { Whole } from './whole.tsx'
 
-const root = createRootRoute({ component: Frame, notFoundComponent: NotFoundPage })
+const root = createRootRoute({ component: Whole, notFoundComponent: NotFoundPage })
 const getParentRoute = () => root
 
 const routeTree = root.addChildren([
@@ -21,9 +22,18 @@ const routeTree = root.addChildren([
   createRoute({
     getParentRoute,
     path: '/guests/$guest',
+    validateSearch: guestSearch,
     component: lazyRouteComponent(
       withTexts(['guests'], () => import('../guests/guest-page.tsx')),
       'GuestPage',
+    ),
+  }),
+  createRoute({
+    getParentRoute,
+    path: '/console/$guest',
+    component: lazyRouteComponent(
+      withTexts(['consoles'], () => import('../consoles/console-window.tsx')),
+      'ConsoleWindow',
     ),
   }),
   createRoute({

@@ -1,9 +1,9 @@
 /** One guest: what it is, where its data are, what happened to it and why. */
 import { Button, Tabs } from '@mantine/core'
-import { Link, useNavigate, useParams } from '@tanstack/react-router'
-import { lazy, Suspense, useState } from 'react'
+import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router'
+import { lazy, Suspense } from 'react'
 import type { TextKey } from '../i18n/language.ts'
-import { useText } from '../i18n/texts.ts'
+import { useText, withTexts } from '../i18n/texts.ts'
 import { useGuest, useLive } from '../live/use-live.ts'
 import { LoadingRows } from '../parts/loading-rows.tsx'
 import { Empty, Page, PageHead } from '../parts/page.tsx'
@@ -11,6 +11,8 @@ import { ProtectionBadge, StateBadge } from '../parts/state-badge.tsx'
 import { GuestActionButtons } from './guest-action-buttons.tsx'
 import { GuestSummary } from './guest-summary.tsx'
 
+const loadConsole = withTexts(['consoles'], () => import('./guest-console.tsx'))
+const GuestConsole = lazy(async () => ({ default: (await loadConsole()).GuestConsole }))
 const GuestDisks = lazy(async () => ({ default: (await import('./guest-disks.tsx')).GuestDisks }))
 const GuestHardware = lazy(async () => ({ default: (await import('./guest-hardware.tsx')).GuestHardware }))
 const GuestSnapshots = lazy(async () => ({ default: (await import('./guest-snapshots.tsx')).GuestSnapshots }))
@@ -20,6 +22,7 @@ const GuestExplanation = lazy(async () => ({ default: (await import('./guest-exp
 
 const TABS = {
   summary: { text: 'tab.summary', Content: GuestSummary },
+  console: { text: 'tab.console', Content: GuestConsole },
   hardware: { text: 'tab.hardware', Content: GuestHardware },
   disks: { text: 'tab.disks', Content: GuestDisks },
   snapshots: { text: 'tab.snapshots', Content: GuestSnapshots },
@@ -35,7 +38,10 @@ export function GuestPage() {
   const navigate = useNavigate()
   const guest = useGuest(name)
   const isKnown = useLive((state) => state.cluster !== undefined)
-  const [tab, setTab] = useState<TabName>('summary')
+  const { tab: asked = 'summary' } = useSearch({ from: '/guests/$guest' })
+  const tab = asked in TABS ? asked : 'summary'
+  const show = (next: string | null) =>
+    void navigate({ to: '.', search: next === 'summary' || next === null ? {} : { tab: next }, replace: true })
   if (!guest) {
     return (
       <Page>
@@ -68,7 +74,7 @@ export function GuestPage() {
         }
         actions={<GuestActionButtons guests={[guest]} />}
       />
-      <Tabs value={tab} onChange={(value) => setTab((value ?? 'summary') as TabName)} keepMounted={false}>
+      <Tabs value={tab} onChange={show} keepMounted={false}>
         <Tabs.List mb="md">
           {(Object.keys(TABS) as TabName[]).map((one) => (
             <Tabs.Tab key={one} value={one}>

@@ -1,6 +1,7 @@
 /** The list of texts: one file an area and language, `<language>/<area>.ts`, English being what the others translate. */
 import type { texts as activity } from './en/activity.ts'
 import type { texts as foresight } from './en/foresight.ts'
+import type { texts as consoles } from './en/consoles.ts'
 import type { texts as frame } from './en/frame.ts'
 import type { texts as guests } from './en/guests.ts'
 import type { texts as hosts } from './en/hosts.ts'
@@ -14,6 +15,7 @@ export type Language = (typeof LANGUAGES)[number]
 interface Areas {
   readonly activity: typeof activity
   readonly foresight: typeof foresight
+  readonly consoles: typeof consoles
   readonly frame: typeof frame
   readonly guests: typeof guests
   readonly hosts: typeof hosts

@@ -32,6 +32,11 @@ const PATHS = {
   cpu: 'M7 7h10v10H7zM10 10h4v4h-4zM9 3v4M15 3v4M9 17v4M15 17v4M3 9h4M3 15h4M17 9h4M17 15h4',
   network: 'M9 3h6v6H9zM3 15h6v6H3zM15 15h6v6h-6zM12 9v3M6 15v-3h12v3',
   map: 'M3 6l6-3l6 3l6-3v15l-6 3l-6-3l-6 3zM9 3v15M15 6v15',
+  terminal: 'M3 4h18v16H3zM7 9l3 3l-3 3M13 15h4',
+  fullScreen: 'M4 9V4h5M20 9V4h-5M4 15v5h5M20 15v5h-5',
+  window: 'M14 4h6v6M20 4l-9 9M11 5H5v14h14v-6',
+  fit: 'M3 5h18v14H3zM8 10h8v4H8z',
+  actualSize: 'M3 5h18v14H3zM9 9v6M15 9v6M12 11h.01M12 13.500h.01',
   crown: 'M4 18h16M4 15l-1-9l5 4l4-6l4 6l5-4l-1 9z',
 } as const
 export type IconName = keyof typeof PATHS

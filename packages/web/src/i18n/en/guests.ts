@@ -145,6 +145,7 @@ export const texts = {
   'snapshots.rollbackText': 'What was written since is lost.',
   'snapshots.scheduled': 'taken by a schedule',
   'snapshots.taken': 'Taken',
+  'tab.console': 'Console',
   'tab.disks': 'Disks',
   'tab.explanation': 'Why',
   'tab.hardware': 'Hardware',

@@ -145,6 +145,7 @@ export const texts: Record<string, string> = {
   'snapshots.rollbackText': 'Ce qui a été écrit depuis est perdu.',
   'snapshots.scheduled': 'pris selon un calendrier',
   'snapshots.taken': 'Pris',
+  'tab.console': 'Console',
   'tab.disks': 'Disques',
   'tab.explanation': 'Pourquoi',
   'tab.hardware': 'Matériel',

@@ -147,6 +147,7 @@ export const texts: Record<string, string> = {
   'snapshots.rollbackText': 'To, co zapisano później, przepadnie.',
   'snapshots.scheduled': 'robione według planu',
   'snapshots.taken': 'Wykonano',
+  'tab.console': 'Konsola',
   'tab.disks': 'Dyski',
   'tab.explanation': 'Dlaczego',
   'tab.hardware': 'Sprzęt',

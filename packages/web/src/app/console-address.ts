@@ -1,0 +1,4 @@
+/** A console's own window shows nothing of the cluster but one guest. */
+export function isConsoleWindow(path: string): boolean {
+  return path.startsWith('/console/')
+}
