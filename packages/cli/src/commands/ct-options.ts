@@ -2,8 +2,8 @@
 import type { Command } from 'commander'
 import type { GuestView } from '@stead/api/views.ts'
 import { parseLimit, simpleLimits } from '@stead/core/model/container-limits.ts'
-import { CONTAINER_PRESETS, containerPreset } from '@stead/core/model/container-presets.ts'
-import { CONTAINER_RESOURCE_NAMES, PAGE_BYTES } from '@stead/core/model/container-resources.ts'
+import { CONTAINER_PRESETS, presetParts } from '@stead/core/model/container-presets.ts'
+import { CONTAINER_RESOURCE_NAMES } from '@stead/core/model/container-resources.ts'
 import { FailureError } from '@stead/core/errors.ts'
 import { badArgument, parseCount, parseSize } from '../quantities.ts'
 
@@ -80,27 +80,14 @@ function limitsFrom({ preset, processes, swap, limit = [] }: ContainerOptions): 
   return limits
 }
 
-/**
- * What a preset says of memory and of the disk are the sizes that every guest has. The number of files is none: it
- * follows from the template's file system.
- */
-export function presetOf(name: string): {
-  readonly memoryBytes?: number
-  readonly diskBytes?: number
-  readonly limits: Limits
-} {
-  const preset = containerPreset(name)
+export function presetOf(name: string) {
+  const preset = presetParts(name)
   if (!preset)
     throw badArgument(
       `--preset: there is no preset \`${name}\``,
       `Write one of ${Object.keys(CONTAINER_PRESETS).join(', ')}.`,
     )
-  const { physpages, diskspace, diskinodes: _files, ...limits } = preset
-  return {
-    ...(physpages?.limit === undefined ? {} : { memoryBytes: physpages.limit * PAGE_BYTES }),
-    ...(diskspace?.limit === undefined ? {} : { diskBytes: diskspace.limit * 1024 }),
-    limits,
-  }
+  return preset
 }
 
 /** Of a container that has others: its limits are those of the preset, and no more. */

@@ -13,7 +13,7 @@ import {
   simpleLimits,
   withLimit,
 } from './container-limits.ts'
-import { CONTAINER_PRESETS, containerPreset } from './container-presets.ts'
+import { CONTAINER_PRESETS, presetParts } from './container-presets.ts'
 import { CONTAINER_RESOURCE_NAMES, containerResource, enforcementOf } from './container-resources.ts'
 
 function valueOf<T>(result: Result<T>): T {
@@ -158,7 +158,7 @@ test('every preset is valid', () => {
   for (const [name, limits] of Object.entries(CONTAINER_PRESETS)) {
     assert.equal(limitsProblem(limits, {}), undefined, name)
   }
-  assert.equal(containerPreset('toString'), undefined)
+  assert.equal(presetParts('toString'), undefined)
 })
 
 test('what says that it refuses says by what, and what only counts has no such word', () => {

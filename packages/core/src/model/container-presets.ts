@@ -4,7 +4,7 @@
  * the others follow its VSwap samples: memory, and twice as much swap.
  */
 import type { ContainerLimits } from './container-limits.ts'
-import { pagesOf } from './container-resources.ts'
+import { PAGE_BYTES, pagesOf } from './container-resources.ts'
 
 const MIB = 2 ** 20
 
@@ -51,10 +51,21 @@ export const CONTAINER_PRESETS = {
   'vps.large': vswap(4096, 32, 1000),
 } as const satisfies Record<string, ContainerLimits>
 
-export type ContainerPresetName = keyof typeof CONTAINER_PRESETS
-
-export function containerPreset(name: string): ContainerLimits | undefined {
-  return Object.hasOwn(CONTAINER_PRESETS, name) ? CONTAINER_PRESETS[name as ContainerPresetName] : undefined
+/**
+ * What a preset says of memory and of the disk are the sizes that every guest has. The number of files is none: it
+ * follows from the template's file system. Undefined: there is no such preset.
+ */
+export function presetParts(
+  name: string,
+): { readonly memoryBytes?: number; readonly diskBytes?: number; readonly limits: ContainerLimits } | undefined {
+  if (!Object.hasOwn(CONTAINER_PRESETS, name)) return undefined
+  const preset: ContainerLimits = CONTAINER_PRESETS[name as keyof typeof CONTAINER_PRESETS]
+  const { physpages, diskspace, diskinodes: _files, ...limits } = preset
+  return {
+    ...(physpages?.limit === undefined ? {} : { memoryBytes: physpages.limit * PAGE_BYTES }),
+    ...(diskspace?.limit === undefined ? {} : { diskBytes: diskspace.limit * 1024 }),
+    limits,
+  }
 }
 
 function vswap(memoryMiB: number, diskGiB: number, cpuunits: number): ContainerLimits {

@@ -98,7 +98,7 @@ const routeTree = root.addChildren([
     getParentRoute,
     path: '/create/machine',
     component: lazyRouteComponent(
-      withTexts(['guests'], () => import('../guests/create-page.tsx')),
+      withTexts(['create', 'guests'], () => import('../guests/create-page.tsx')),
       'CreateMachinePage',
     ),
   }),
@@ -106,7 +106,7 @@ const routeTree = root.addChildren([
     getParentRoute,
     path: '/create/container',
     component: lazyRouteComponent(
-      withTexts(['guests'], () => import('../guests/create-page.tsx')),
+      withTexts(['create', 'guests'], () => import('../guests/create-page.tsx')),
       'CreateContainerPage',
     ),
   }),

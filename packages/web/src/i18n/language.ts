@@ -2,6 +2,7 @@
 import type { texts as activity } from './en/activity.ts'
 import type { texts as foresight } from './en/foresight.ts'
 import type { texts as consoles } from './en/consoles.ts'
+import type { texts as create } from './en/create.ts'
 import type { texts as frame } from './en/frame.ts'
 import type { texts as guests } from './en/guests.ts'
 import type { texts as hosts } from './en/hosts.ts'
@@ -16,6 +17,7 @@ interface Areas {
   readonly activity: typeof activity
   readonly foresight: typeof foresight
   readonly consoles: typeof consoles
+  readonly create: typeof create
   readonly frame: typeof frame
   readonly guests: typeof guests
   readonly hosts: typeof hosts
