@@ -13,6 +13,7 @@ const FLAGS = [
   ...['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--disable-quic', '--no-first-run'],
   ...['--disable-background-networking', '--disable-component-update', '--disable-sync', '--force-color-profile=srgb'],
 ]
+const OWN = /^(http:\/\/127\.0\.0\.1:|data:|blob:)/
 const ANSWER_MS_MAX = 15_000
 
 export class TestBrowser {
@@ -22,7 +23,7 @@ export class TestBrowser {
   readonly #complaints: string[] = []
   #expected: RegExp | undefined
 
-  private constructor(browser: Browser, context: BrowserContext, page: Page) {
+  private constructor(browser: Browser, context: BrowserContext, page: Page, elsewhere?: RegExp) {
     this.#browser = browser
     this.#context = context
     this.page = page
@@ -32,17 +33,21 @@ export class TestBrowser {
       if (['error', 'warning'].includes(message.type()) && !this.#expected?.test(text)) this.#complaints.push(text)
     })
     page.on('request', (request) => {
-      if (!/^(http:\/\/127\.0\.0\.1:|data:|blob:)/.test(request.url())) this.#complaints.push(`asks ${request.url()}`)
+      if (!OWN.test(request.url()) && !elsewhere?.test(request.url())) this.#complaints.push(`asks ${request.url()}`)
     })
   }
 
-  /** `url`: where the interface is; every address is below it. */
-  static async open(url: string, { token }: { readonly token?: string } = {}): Promise<TestBrowser> {
+  /** `url`: where the interface is; every address is below it. `elsewhere`: what other servers' pages may be asked for. */
+  static async open(
+    url: string,
+    { token, elsewhere }: { readonly token?: string; readonly elsewhere?: RegExp } = {},
+  ): Promise<TestBrowser> {
     const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: FLAGS })
     const context = await browser.newContext({
       baseURL: url,
       viewport: { width: 1360, height: 850 },
       locale: 'en',
+      ignoreHTTPSErrors: elsewhere !== undefined,
       timezoneId: 'UTC',
       reducedMotion: 'reduce',
     })
@@ -50,7 +55,7 @@ export class TestBrowser {
       await context.addInitScript((text) => sessionStorage.setItem('stead.token', String(text)), token)
     const page = await context.newPage()
     page.setDefaultTimeout(ANSWER_MS_MAX)
-    return new TestBrowser(browser, context, page)
+    return new TestBrowser(browser, context, page, elsewhere)
   }
 
   async close(): Promise<void> {

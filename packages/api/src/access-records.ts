@@ -23,6 +23,7 @@ export const privilegeSchema = z.enum(PRIVILEGES)
 export const userSchema = z.object({
   name: z.string().describe('`alice`, or `alice@campus` of the realm `campus`'),
   realm: z.string().describe('Who says whether a password is right; `local`: this cluster'),
+  subject: z.string().exactOptional().describe('What the realm itself knows him by, which it gives to nobody else'),
   fullName: z.string().exactOptional(),
   email: z.string().exactOptional(),
   disabled: z.literal(true).exactOptional().describe('He can neither sign in nor use a token'),

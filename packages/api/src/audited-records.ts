@@ -3,6 +3,7 @@ import { clusterPolicySchema, guestSchema, hostSchema, policySchema } from './re
 import { imageSchema } from './image-records.ts'
 import { groupSchema, permissionSchema, roleSchema, tokenSchema, userSchema } from './access-records.ts'
 import { projectSchema } from './project-records.ts'
+import { realmSchema } from './realm-records.ts'
 import { ruleSchema } from './rule-records.ts'
 import { snapshotSchema } from './snapshot-records.ts'
 import { volumeSchema } from './volume-records.ts'
@@ -19,6 +20,7 @@ export const AUDITED_SCHEMAS = {
   tokens: tokenSchema,
   users: userSchema,
   projects: projectSchema,
+  realms: realmSchema,
   rules: ruleSchema,
   snapshots: snapshotSchema,
   volumes: volumeSchema,

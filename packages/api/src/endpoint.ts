@@ -107,6 +107,7 @@ const REVISED_BY_PARAMETER = [
   'project',
   'image',
   'template',
+  'realm',
 ] as const
 export type RevisedObject = (typeof REVISED_BY_PARAMETER)[number] | 'policy'
 

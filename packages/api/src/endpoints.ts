@@ -17,6 +17,7 @@ import { HARDWARE_ENDPOINTS } from './endpoints/hardware.ts'
 import { METRIC_ENDPOINTS } from './endpoints/metrics.ts'
 import { POLICY_ENDPOINTS } from './endpoints/policy.ts'
 import { PROJECT_ENDPOINTS } from './endpoints/projects.ts'
+import { REALM_ENDPOINTS } from './endpoints/realms.ts'
 import { REPLICA_MOVE_ENDPOINTS } from './endpoints/replica-moves.ts'
 import { RULE_ENDPOINTS } from './endpoints/rules.ts'
 import { SIGN_IN_ENDPOINTS } from './endpoints/sign-in.ts'
@@ -50,6 +51,7 @@ export const ENDPOINTS = {
   ...AUDIT_ENDPOINTS,
   ...LIVE_VIEW_ENDPOINTS,
   ...SIGN_IN_ENDPOINTS,
+  ...REALM_ENDPOINTS,
 } as const
 
 export type EndpointId = keyof typeof ENDPOINTS

@@ -13,6 +13,7 @@ import type { Guest, GuestObservation } from '@stead/core/model/guest.ts'
 import { NETWORK_ROLES, type Host, type HostPolicy, type HostStatus } from '@stead/core/model/host.ts'
 import type { ClusterPolicy } from '@stead/core/model/cluster-policy.ts'
 import type { Project } from '@stead/core/model/project.ts'
+import type { Realm } from '@stead/core/model/realm.ts'
 import type { Rule } from '@stead/core/model/rule.ts'
 import type { Snapshot } from '@stead/core/model/snapshot.ts'
 import type { Operation } from '@stead/core/model/operation.ts'
@@ -44,6 +45,7 @@ import {
 } from './record-values.ts'
 import { projectName, projectSchema } from './project-records.ts'
 import { grantSchema, observationSchema } from './run-records.ts'
+import { realmSchema } from './realm-records.ts'
 import { ruleSchema } from './rule-records.ts'
 import { snapshotScheduleSchema, snapshotSchema } from './snapshot-records.ts'
 import { volumeSchema } from './volume-records.ts'
@@ -336,6 +338,7 @@ export type RecordsMatchModel = Checked<
     Same<SchemaOf<typeof roleSchema>, Role>,
     Same<SchemaOf<typeof tokenSchema>, ApiToken>,
     Same<SchemaOf<typeof projectSchema>, Project>,
+    Same<SchemaOf<typeof realmSchema>, Realm>,
     Same<SchemaOf<typeof permissionSchema>, AccessPermission>,
     Same<SchemaOf<typeof sessionSchema>, SignInSession>,
   ]
@@ -377,6 +380,7 @@ export const recordDecoder = {
   token: decoderOf('token', tokenSchema),
   project: decoderOf('project', projectSchema),
   projectTurn: decoderOf('project turn', z.string()),
+  realm: decoderOf('realm', realmSchema),
   permission: decoderOf('permission', permissionSchema),
   session: decoderOf('session', sessionSchema),
 } as const satisfies RecordDecoder

@@ -18,6 +18,7 @@ import { addProjectCommands } from './commands/project.ts'
 import { addRuleCommands } from './commands/rule.ts'
 import { addTemplateCommands } from './commands/template.ts'
 import { addTopCommand } from './commands/top.ts'
+import { addRealmCommands } from './commands/realm.ts'
 import { addUserCommands } from './commands/user.ts'
 import { addVmCommands } from './commands/vm.ts'
 import { addVolumeCommands } from './commands/volume.ts'
@@ -53,6 +54,7 @@ export function buildProgram(terminal: Terminal = processTerminal): Command {
   addWhatIfCommands(program, terminal)
   addLoginCommands(program, terminal)
   addUserCommands(program, terminal)
+  addRealmCommands(program, terminal)
   addPermissionCommands(program, terminal)
   addProjectCommands(program, terminal)
   addAuditCommands(program, terminal)

@@ -114,6 +114,12 @@ export const FAILURES = {
     title: 'A host did not answer',
     hint: 'See `stead host list`; check its power and its network',
   },
+  realm_unreachable: {
+    status: 503,
+    exit: 8,
+    title: 'Who should say who you are does not answer',
+    hint: 'Try again; users of the cluster itself can sign in meanwhile. `stead realm test` tells administrators more',
+  },
   too_many_requests: {
     status: 429,
     exit: 8,

@@ -42,6 +42,7 @@ function userEndpoints(desk: Desk): Pick<Answers, `user.${string}` & keyof Answe
       const made = await changeAccess(desk, request, ({ users }) => {
         if (users.has(name)) return taken('user', name)
         const [, realm = 'local'] = name.split('@')
+        if (realm !== 'local' && !desk.state.realms.has(realm)) return missing('realm', realm)
         const user: User = {
           ...{ name, realm, createdAt: clock.wallMs() },
           ...(fullName ? { fullName } : {}),

@@ -40,6 +40,8 @@ export function recordKeysOf(object: RevisedObject, state: ClusterState, params:
       return record(state.users, KEYS.user(name))
     case 'group':
       return record(state.groups, KEYS.group(name))
+    case 'realm':
+      return record(state.realms, KEYS.realm(name))
     case 'role':
       return record(state.roles, KEYS.role(name))
     case 'permission':

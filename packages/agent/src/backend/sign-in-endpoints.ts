@@ -7,25 +7,32 @@ import { fail, ok, type Result } from '@stead/core/result.ts'
 import { SESSION_COOKIE } from '../http/cookies.ts'
 import type { ApiBackend } from '../http/backend.ts'
 import { newOneTimePassword, oneTimePasswordEnds } from '../identity/passwords.ts'
+import { ClusterKey } from '../identity/cluster-key.ts'
+import { RealmSignIn } from '../identity/realms/realm-sign-in.ts'
 import { Sessions } from '../identity/sessions.ts'
 import { shownOnceBytes } from '../identity/shown-once.ts'
 import { SignIn } from '../identity/sign-in.ts'
 import { changeAccess, found, remove } from './access-change.ts'
 import type { Desk } from './desk.ts'
+import { realmAdmission } from './realm-admission.ts'
+import { realmEndpoints, type RealmAnswers } from './realm-endpoints.ts'
 import { factorEndpoints } from './factor-endpoints.ts'
 
-type Answers = Pick<
-  ApiBackend,
-  | `auth.${'authority' | 'sign-in' | 'second-factor' | 'sign-out' | 'password'}`
-  | `session.${'list' | 'end'}`
-  | `user.${'end-sessions' | 'reset-password' | 'remove-second-factors'}`
-  | `factor.${'list' | 'begin-totp' | 'add-totp' | 'remove'}`
->
+type Answers = RealmAnswers &
+  Pick<
+    ApiBackend,
+    | `auth.${'authority' | 'sign-in' | 'second-factor' | 'sign-out' | 'password'}`
+    | `session.${'list' | 'end'}`
+    | `user.${'end-sessions' | 'reset-password' | 'remove-second-factors'}`
+    | `factor.${'list' | 'begin-totp' | 'add-totp' | 'remove'}`
+  >
 
 export function signInEndpoints(desk: Desk): Answers {
   const { store, clock, webAuthority } = desk.context
   const sessions = new Sessions(desk.context)
-  const signIn = new SignIn({ ...desk.context, sessions })
+  const key = new ClusterKey(store)
+  const realms = new RealmSignIn({ ...desk.context, key, admit: realmAdmission(desk) })
+  const signIn = new SignIn({ ...desk.context, sessions, key, realms })
   /** Those that another host began in the moment before, which the copy of the change brings along. */
   const endTheRest = (user: string) => sessions.end(sessions.ofUser(user).map(([digest]) => digest))
   return {
@@ -33,6 +40,7 @@ export function signInEndpoints(desk: Desk): Answers {
     'auth.sign-in': async ({ body }, { visitor }) => signIn.withPassword(body, visitor),
     'auth.second-factor': async ({ body }, { visitor }) => signIn.withSecondFactor(body, visitor),
     ...factorEndpoints(desk, sessions, signIn),
+    ...realmEndpoints(desk, realms, signIn),
     'auth.sign-out': async (_input, { principal, visitor }) => {
       const own = ownSession(principal)
       if (!own.ok) return own

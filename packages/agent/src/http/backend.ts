@@ -35,6 +35,9 @@ export interface Visitor {
   /** What its cookies hold of the session and of the device; good or not. */
   readonly session?: string
   readonly device?: string
+  readonly realmSignIn?: string
+  /** As the client has called this host: `https://h1.example:8443`. */
+  readonly origin?: string
   /** A page of another site has asked; the browser sends the cookies by itself. */
   readonly isElsewhere?: boolean
   /** Absent where no browser comes. */

@@ -6,6 +6,8 @@
 export const SESSION_COOKIE = '__Host-stead-session'
 /** Shows that somebody has signed in on this device before; see `identity/device-keys.ts`. */
 export const DEVICE_COOKIE = '__Host-stead-device'
+/** A sign-in by an OpenID realm that this browser has begun; see `identity/realms/realm-sign-in.ts`. */
+export const REALM_COOKIE = '__Host-stead-realm-sign-in'
 export const DEVICE_COOKIE_LIFE_S = 365 * 86_400
 
 /** The first of that name. */

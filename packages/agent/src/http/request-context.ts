@@ -4,7 +4,7 @@ import { FORESEEN_HEADER, WHAT_IF_HEADER } from '@stead/api/foresight-view.ts'
 import { failure, FailureError } from '@stead/core/errors.ts'
 import type { Principal } from '@stead/core/model/access.ts'
 import type { RequestContext, Visitor } from './backend.ts'
-import { cookieOf, DEVICE_COOKIE, SESSION_COOKIE, setCookieHeader } from './cookies.ts'
+import { cookieOf, DEVICE_COOKIE, REALM_COOKIE, SESSION_COOKIE, setCookieHeader } from './cookies.ts'
 import { isAskedElsewhere } from './identify.ts'
 
 const KEY_LENGTH_MAX = 128
@@ -45,16 +45,20 @@ function readIfMatch(header: string): readonly string[] | '*' {
   throw new FailureError(failure('bad_request', 'The If-Match header cannot be read', { hint }))
 }
 
-function visitorOf({ headers, socket }: FastifyRequest, reply: FastifyReply, via: 'unix' | 'tcp'): Visitor {
+function visitorOf({ headers, protocol, socket }: FastifyRequest, reply: FastifyReply, via: 'unix' | 'tcp'): Visitor {
   const client = headers['user-agent'] ?? ''
   if (via === 'unix') return { address: 'local', client }
   const session = cookieOf(headers.cookie, SESSION_COOKIE)
   const device = cookieOf(headers.cookie, DEVICE_COOKIE)
+  const realmSignIn = cookieOf(headers.cookie, REALM_COOKIE)
+  const origin = `${protocol}://${headers.host ?? ''}`
   return {
     address: socket.remoteAddress ?? 'local',
     client,
     ...(session === undefined ? {} : { session }),
     ...(device === undefined ? {} : { device }),
+    ...(realmSignIn === undefined ? {} : { realmSignIn }),
+    ...(URL.canParse(origin) ? { origin: new URL(origin).origin } : {}),
     isElsewhere: isAskedElsewhere(headers),
     setCookie: (name, value, maxAgeS) => void reply.header('set-cookie', setCookieHeader(name, value, maxAgeS)),
   }

@@ -8,7 +8,8 @@ import { SignInThrottle, type Attempt } from '@stead/core/access/sign-in-throttl
 import { failure, type Failure } from '@stead/core/errors.ts'
 import type { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
 import type { Principal, SessionDuty, SignInSession } from '@stead/core/model/access.ts'
-import { KEYS } from '@stead/core/model/keys.ts'
+import { KEYS, SECRET_KEYS } from '@stead/core/model/keys.ts'
+import { realmOf } from '@stead/core/model/realm.ts'
 import type { Clock } from '@stead/core/ports/clock.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import type { Compare, Store } from '@stead/core/ports/store.ts'
@@ -16,9 +17,11 @@ import { fail, ok, type Result } from '@stead/core/result.ts'
 import { accessRecordsOf } from '../access/access-records.ts'
 import { DEVICE_COOKIE, DEVICE_COOKIE_LIFE_S, SESSION_COOKIE } from '../http/cookies.ts'
 import type { Visitor } from '../http/backend.ts'
+import type { ClusterKey } from './cluster-key.ts'
 import { DeviceKeys } from './device-keys.ts'
 import { putPending, tryPending, type PendingSignIn } from './pending-sign-ins.ts'
 import { Passwords, type RightPassword } from './passwords.ts'
+import type { RealmGuest, RealmSignIn } from './realms/realm-sign-in.ts'
 import {
   afterCode,
   afterRecoveryCode,
@@ -35,6 +38,8 @@ export interface SignInContext {
   readonly clock: Clock
   readonly log: Log
   readonly sessions: Sessions
+  readonly key: ClusterKey
+  readonly realms: Pick<RealmSignIn, 'checkPassword'>
 }
 
 export interface Credentials {
@@ -58,6 +63,12 @@ export interface OwnSession {
   readonly unended: Compare
 }
 
+/** A password that was right, and how it was shown. */
+interface Shown extends Pick<PendingSignIn, 'user' | 'form'> {
+  readonly right: RightPassword
+  readonly attempt: Attempt | undefined
+}
+
 export class SignIn {
   readonly #context: SignInContext
   readonly #throttle = new SignInThrottle()
@@ -66,27 +77,46 @@ export class SignIn {
 
   constructor(context: SignInContext) {
     this.#context = context
-    this.#devices = new DeviceKeys(context.store)
+    this.#devices = new DeviceKeys(context.key)
     this.#passwords = new Passwords(context.store)
   }
 
   async withPassword(credentials: Credentials, visitor: Visitor): Promise<Result<SignInView>> {
     const { user, form } = credentials
-    const { store, clock, log } = this.#context
     const checked = await this.#check(user, credentials.password, credentials.device ?? visitor.device, visitor)
     if (!checked.ok) return checked
     const { right, attempt } = checked.value
     const lapsed = this.#lapsed(user)
     if (!right || lapsed !== undefined) {
-      log.warn('a sign-in was refused', { user, address: visitor.address, because: lapsed ?? 'the password is wrong' })
+      this.#refused(user, visitor, lapsed ?? 'the password is wrong')
       return fail(WRONG)
     }
+    return this.#goOn({ user, form, right, attempt, asksForFactor: true }, visitor)
+  }
+
+  /** Who has shown to an OpenID realm who he is. */
+  async withRealm({ user, form, hasSecondFactor }: RealmGuest, visitor: Visitor): Promise<Result<SignInView>> {
+    const lapsed = this.#lapsed(user)
+    if (lapsed !== undefined) {
+      this.#refused(user, visitor, lapsed)
+      return fail(failure('forbidden', `${user} counts no more here: ${lapsed}`))
+    }
+    const right = noPasswordHere(user)
+    return this.#goOn({ user, form, right, attempt: undefined, asksForFactor: !hasSecondFactor }, visitor)
+  }
+
+  async #goOn(
+    { user, form, right, attempt, asksForFactor }: Shown & { readonly asksForFactor: boolean },
+    visitor: Visitor,
+  ): Promise<Result<SignInView>> {
+    const { store, clock } = this.#context
     const kept = await readFactors(store, user)
     if (!kept.ok) return kept
-    const methods = methodsOf(kept.value.factors)
+    const methods = asksForFactor ? methodsOf(kept.value.factors) : []
     if (methods.length > 0) return this.#await(methods, { user, form, right, attempt })
     if (attempt) this.#throttle.succeeded(attempt, clock.monotonicMs())
-    const must = right.oneTime ? 'change-password' : this.#dutyOf(user, kept.value.factors)
+    const duty = asksForFactor ? this.#dutyOf(user, kept.value.factors) : undefined
+    const must = right.oneTime ? 'change-password' : duty
     return this.#begin(
       {
         ...{ user, form, writes: right.writes, ...(must ? { must } : {}) },
@@ -95,13 +125,14 @@ export class SignIn {
         ...endingOld(visitor),
       },
       visitor,
-      attempt?.device !== undefined,
+      // Who comes by an OpenID realm types no password here that somebody could guess.
+      attempt === undefined ? !right.oneTime : attempt.device !== undefined,
     )
   }
 
   /** What is still to come after a password that was right. */
   async withSecondFactor(shown: ShownFactor, visitor: Visitor): Promise<Result<SignInView>> {
-    const { store, clock, log } = this.#context
+    const { store, clock } = this.#context
     const opened = await tryPending(store, shown.pending, clock.wallMs())
     if (!opened.ok) return opened
     const { pending, compares, writes } = opened.value
@@ -120,7 +151,7 @@ export class SignIn {
         : afterCode(factors, shown.code, clock.wallMs())
     const lapsed = this.#lapsed(user)
     if (!after || lapsed !== undefined) {
-      log.warn('a sign-in was refused', { user, address: visitor.address, because: lapsed ?? 'the code is wrong' })
+      this.#refused(user, visitor, lapsed ?? 'the code is wrong')
       return fail(WRONG_CODE)
     }
     if (attempt) this.#throttle.succeeded(attempt, clock.monotonicMs())
@@ -154,18 +185,7 @@ export class SignIn {
     )
   }
 
-  async #await(
-    methods: SecondFactorMethod[],
-    {
-      user,
-      form,
-      right,
-      attempt,
-    }: Omit<PendingSignIn, 'tries' | 'expiresAt' | 'passwordRevision' | 'attempt'> & {
-      readonly right: RightPassword
-      readonly attempt: Attempt | undefined
-    },
-  ): Promise<Result<SignInView>> {
+  async #await(methods: SecondFactorMethod[], { user, form, right, attempt }: Shown): Promise<Result<SignInView>> {
     const { store, clock } = this.#context
     // The code is counted as a try of its own.
     if (attempt) this.#throttle.undo(attempt, clock.monotonicMs())
@@ -207,6 +227,7 @@ export class SignIn {
     const own = this.ownSession(principal)
     if (!own.ok) return own
     const { user, session, unended } = own.value
+    if (user.includes('@')) return fail(keptElsewhere(user))
     const normal = checkPassword(next, user)
     if (!normal.ok) return normal
     let right: RightPassword | undefined
@@ -266,10 +287,28 @@ export class SignIn {
     }
     const waitMs = this.#throttle.begin(attempt, clock.monotonicMs())
     if (waitMs > 0) return fail(tooOften(waitMs))
-    const right = await this.#passwords.check(user, password, known.value !== undefined, clock.wallMs())
+    const right = await this.#rightPassword(user, password, known.value !== undefined, visitor)
     if (right.ok) return ok({ right: right.value, attempt })
     this.#throttle.undo(attempt, clock.monotonicMs())
     return right
+  }
+
+  /** By the cluster's own record of it, or by the user's realm. */
+  async #rightPassword(
+    user: string,
+    password: string,
+    first: boolean,
+    visitor: Visitor,
+  ): Promise<Result<RightPassword | undefined>> {
+    const { mirror, realms, clock } = this.#context
+    const realm = realmOf(mirror.state.realms, user)
+    if (!realm) return this.#passwords.check(user, password, first, clock.wallMs())
+    const right = await realms.checkPassword(realm, user, password, visitor)
+    return right.ok ? ok(right.value ? noPasswordHere(user) : undefined) : right
+  }
+
+  #refused(user: string, { address }: Visitor, because: string): void {
+    this.#context.log.warn('a sign-in was refused', { user, address, because })
   }
 
   #lapsed(user: string): string | undefined {
@@ -306,6 +345,16 @@ export class SignIn {
       forgeryToken: form === 'cookie' ? forgeryToken(secret) : null,
     })
   }
+}
+
+/** Of a user of a realm there is no record of a password, and none may come meanwhile. */
+function noPasswordHere(user: string): RightPassword {
+  return { oneTime: false, unchanged: { key: SECRET_KEYS.password(user), modRevision: 0n }, writes: [] }
+}
+
+function keptElsewhere(user: string): Failure {
+  const realm = user.split('@')[1] ?? ''
+  return failure('conflict', `The password of ${user} is kept by ${realm}`, { hint: 'Change it there' })
 }
 
 const AGAIN = { hint: 'Type it again; if it is lost, an administrator can give you a one-time password' }

@@ -8,7 +8,7 @@ import { noContent } from './parameters.ts'
 /** A little more than may be set, so that who types too much is told so, or that it is wrong. */
 const password = z.string().max(4 * PASSWORD_LENGTH_MAX)
 const code = z.string().regex(/^\d{6}$/, 'must be six digits')
-const form = z
+export const form = z
   .enum(['cookie', 'token'])
   .default('token')
   .describe('`cookie`: for browsers; changes then need the header `X-Stead-Forgery-Token`')

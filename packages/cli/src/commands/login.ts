@@ -20,6 +20,7 @@ export function addLoginCommands(program: Command, terminal: Terminal): void {
     .description('Sign in to a cluster')
     .argument('<url...>', 'a host, or several of them: https://192.0.2.1:8443')
     .option('--user <name>', 'who you are; asked for when absent')
+    .option('--realm <name>', 'as a user of this realm; of an OpenID realm by its own page, in a browser')
     .option('--token', 'with an API token, which is asked for')
     .option('--fingerprint <sha256>', "of the cluster's authority, as `stead auth fingerprint` shows it on a host")
     .action(
@@ -64,20 +65,44 @@ async function login(session: Session, prompts: Prompts, urls: readonly string[]
     await save(session, { ...named(hosts, known), endpoints, token, ...(authority ? { authority } : {}) })
     return session.print({ user: name }, () => `signed in as ${name}\n`)
   }
-  const user = typeof options['user'] === 'string' ? options['user'] : await prompts.ask('User: ')
+  const realm = typeof options['realm'] === 'string' ? options['realm'] : undefined
+  if (realm !== undefined && (await kindOf(client, realm)) === 'oidc') {
+    const view = await byProvider(session, prompts, client, realm)
+    return signedIn(session, prompts, client, view, { ...named(hosts, known), endpoints, authority, known })
+  }
+  const typed = typeof options['user'] === 'string' ? options['user'] : await prompts.ask('User: ')
+  const user = realm === undefined || typed.includes('@') ? typed : `${typed}@${realm}`
   const password = await prompts.secret('Password: ')
   const device = known?.devices?.[user]
   const body = { user, password, form: 'token' as const, ...(device === undefined ? {} : { device }) }
-  let view: SignInView = valueOf(await client.call(ENDPOINTS['auth.sign-in'], { body }))
+  const view = valueOf(await client.call(ENDPOINTS['auth.sign-in'], { body }))
+  await signedIn(session, prompts, client, view, { ...named(hosts, known), endpoints, authority, known })
+}
+
+interface Kept extends Pick<SteadContext, 'name' | 'endpoints'> {
+  readonly authority: string | undefined
+  readonly known: SteadContext | undefined
+}
+
+/** Whatever is still asked for, and then the session is kept. */
+async function signedIn(
+  session: Session,
+  prompts: Prompts,
+  client: Client,
+  first: SignInView,
+  { name, endpoints, authority, known }: Kept,
+): Promise<void> {
+  let view = first
+  const { user } = first
   while (view.state === 'second-factor') view = await secondFactor(session, prompts, client, view)
   if (view.must === 'change-password') {
     session.note('This password works only once. Choose your own now.')
-    const own = createClient({ targets: endpoints, transport: terminal.transport, token: view.token ?? '' })
+    const own = createClient({ targets: endpoints, transport: session.terminal.transport, token: view.token ?? '' })
     const next = await newPassword(prompts)
     view = valueOf(await own.call(ENDPOINTS['auth.password'], { body: { next } }))
   }
   await save(session, {
-    ...{ ...named(hosts, known), endpoints, ...(authority ? { authority } : {}) },
+    ...{ name, endpoints, ...(authority ? { authority } : {}) },
     ...(view.token === null ? {} : { token: view.token }),
     devices: { ...known?.devices, ...(view.device === null ? {} : { [user]: view.device }) },
   })
@@ -85,6 +110,24 @@ async function login(session: Session, prompts: Prompts, urls: readonly string[]
     const duty = view.must === 'add-second-factor' ? 'now add a second factor: `stead auth second-factor add`\n' : ''
     return `signed in as ${user} until ${view.expiresAt}\n${duty}`
   })
+}
+
+async function kindOf(client: Client, realm: string): Promise<'oidc' | 'ldap'> {
+  const { items } = valueOf(await client.call(ENDPOINTS['auth.realms']))
+  const found = items.find(({ name }) => name === realm)
+  if (found) return found.kind
+  const names = items.map(({ name }) => name).join(', ')
+  throw badArgument(`There is no realm ${realm}`, names === '' ? 'There is none at all.' : `There are ${names}.`)
+}
+
+/** In any browser, also of another machine: what its last page shows is typed here. */
+async function byProvider(session: Session, prompts: Prompts, client: Client, realm: string): Promise<SignInView> {
+  const begun = valueOf(await client.call(ENDPOINTS['auth.oidc-begin'], { body: { realm, form: 'token' } }))
+  session.note(`Open this in a browser and sign in there:\n  ${begun.url}`)
+  const shown = (await prompts.ask('The code that the last page shows: ')).trim()
+  const answer = Buffer.from(shown, 'base64url').toString()
+  const body = { answer, ...(begun.sealed === null ? {} : { sealed: begun.sealed }) }
+  return valueOf(await client.call(ENDPOINTS['auth.oidc-finish'], { body }))
 }
 
 /** Asks again while somebody is there who can answer. */

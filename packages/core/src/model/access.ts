@@ -6,6 +6,8 @@ export interface User {
   readonly name: string
   /** Who says whether a password is right; `local`: this cluster. */
   readonly realm: string
+  /** What the realm itself knows him by: who gets the same name there later is not let in as him. */
+  readonly subject?: string
   readonly fullName?: string
   readonly email?: string
   /** He can neither sign in nor use a token. */

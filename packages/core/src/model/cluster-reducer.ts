@@ -40,6 +40,7 @@ const KIND_OF = {
   tokens: 'token',
   projects: 'project',
   projectTurns: 'projectTurn',
+  realms: 'realm',
   permissions: 'permission',
   sessions: 'session',
 } as const satisfies Record<Collection, string>
@@ -85,6 +86,7 @@ export function emptyClusterState(): ClusterState {
     tokens: new Map(),
     projects: new Map(),
     projectTurns: new Map(),
+    realms: new Map(),
     permissions: new Map(),
     sessions: new Map(),
   }

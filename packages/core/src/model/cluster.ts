@@ -11,6 +11,7 @@ import type { DiskCopy } from './disk-copy.ts'
 import type { ImageImport } from './image-import.ts'
 import type { Operation } from './operation.ts'
 import type { Project } from './project.ts'
+import type { Realm } from './realm.ts'
 import type { Rule, RuleId } from './rule.ts'
 import type { Snapshot } from './snapshot.ts'
 import type { Image, Removal, Volume } from './volume.ts'
@@ -71,6 +72,7 @@ export interface ClusterState {
   readonly projects: ReadonlyMap<string, Versioned<Project>>
   /** By project: what was added to it last. The revision is what counts. */
   readonly projectTurns: ReadonlyMap<string, Versioned<string>>
+  readonly realms: ReadonlyMap<string, Versioned<Realm>>
   readonly permissions: ReadonlyMap<string, Versioned<AccessPermission>>
   /** Keyed by the SHA-256 of what the client holds. */
   readonly sessions: ReadonlyMap<string, Versioned<SignInSession>>

@@ -79,6 +79,7 @@ export const KEYS = {
   metering: `${PREFIX}metering`,
   /** What projects used in an hour that is over. */
   usageHour: (hour: string) => `${PREFIX}usage-hours/${hour}`,
+  realm: (name: string) => `${PREFIX}realms/${name}`,
   permission: (id: string) => `${PREFIX}permissions/${id}`,
   session: (digest: string) => `${PREFIX}sessions/${digest}`,
   /** Written, and compared, by every change of users, groups, roles and permissions: they take turns. */

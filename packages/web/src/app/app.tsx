@@ -7,6 +7,7 @@ import { useText, withTexts } from '../i18n/texts.ts'
 import { followCluster } from '../live/live-source.ts'
 import { LiveStore } from '../live/live-store.ts'
 import { LiveContext } from '../live/use-live.ts'
+import { realmAnswer } from '../session/realm-return.ts'
 import { SessionContext } from '../session/session-context.ts'
 import { beginAnewWithOtherTabs, isSignInNeeded, resumeSession, type Session } from '../session/session.ts'
 import type { Failure } from '@stead/core/errors.ts'
@@ -48,7 +49,8 @@ export function App({ nonce }: { nonce: string }) {
 
 function Signed() {
   const t = useText()
-  const [who, setWho] = useState<Who>({ is: 'asked' })
+  // Who comes back from a realm's page signs in, whoever he was before.
+  const [who, setWho] = useState<Who>(() => (realmAnswer() ? { is: 'stranger' } : { is: 'asked' }))
   useEffect(() => {
     if (who.is !== 'asked') return
     let ended = false

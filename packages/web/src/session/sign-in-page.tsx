@@ -1,12 +1,15 @@
 /** Before anything else: who are you? By a password and what else is asked for, or by an API token. */
 import { Button, PasswordInput, Stack, TextInput } from '@mantine/core'
-import { useState, type FormEvent } from 'react'
+import { useEffect, useState, type FormEvent } from 'react'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { SignInView } from '@stead/api/endpoints/sign-in.ts'
 import type { Failure } from '@stead/core/errors.ts'
 import type { Result } from '@stead/core/result.ts'
 import { useText } from '../i18n/texts.ts'
 import { FailureAlert } from '../parts/failure-alert.tsx'
+import { CommandLineCode } from './command-line-code.tsx'
+import { DirectoryChoice, ProviderButtons, useRealms } from './realm-choices.tsx'
+import { codeOfAnswer, realmAnswer, spendRealmAnswer } from './realm-return.ts'
 import { openSession, openSignedIn, strangersClient, type Session } from './session.ts'
 import { SignInCard } from './sign-in-card.tsx'
 
@@ -24,6 +27,8 @@ export function SignInPage({ failure: first, onSignIn }: { failure?: Failure; on
   const [secret, setSecret] = useState('')
   const [failure, setFailure] = useState(first)
   const [isBusy, setBusy] = useState(false)
+  const realms = useRealms()
+  const [realm, setRealm] = useState('')
   const go = (next: Step) => {
     setStep(next)
     setSecret('')
@@ -35,13 +40,29 @@ export function SignInPage({ failure: first, onSignIn }: { failure?: Failure; on
     open(await openSignedIn(view.value))
   }
   const open = (session: Result<Session>) => (session.ok ? onSignIn(session.value) : setFailure(session.error))
+  useEffect(() => {
+    const answer = realmAnswer()
+    if (!answer || answer.isForCommandLine) return
+    spendRealmAnswer()
+    const finish = async () => {
+      setBusy(true)
+      await signIn(await strangersClient().call(ENDPOINTS['auth.oidc-finish'], { body: { answer: answer.query } }))
+      setBusy(false)
+    }
+    void finish()
+  }, [])
   const submit = async (event: FormEvent) => {
     event.preventDefault()
     setBusy(true)
     const client = strangersClient()
     if (step.ask === 'token') open(await openSession(secret.trim()))
     else if (step.ask === 'password') {
-      const body = { user: user.trim(), password: secret, form: 'cookie' as const }
+      const name = user.trim()
+      const body = {
+        user: realm === '' || name.includes('@') ? name : `${name}@${realm}`,
+        password: secret,
+        form: 'cookie' as const,
+      }
       await signIn(await client.call(ENDPOINTS['auth.sign-in'], { body }))
     } else {
       const shown = step.ask === 'code' ? { code: secret.replaceAll(/\s/g, '') } : { recoveryCode: secret.trim() }
@@ -50,6 +71,8 @@ export function SignInPage({ failure: first, onSignIn }: { failure?: Failure; on
     }
     setBusy(false)
   }
+  const answer = realmAnswer()
+  if (answer?.isForCommandLine) return <CommandLineCode code={codeOfAnswer(answer)} />
   const change = {
     value: secret,
     onChange: (event: { currentTarget: { value: string } }) => setSecret(event.currentTarget.value),
@@ -86,6 +109,7 @@ export function SignInPage({ failure: first, onSignIn }: { failure?: Failure; on
                 required
                 withAsterisk={false}
               />
+              <DirectoryChoice realms={realms} chosen={realm} onChoose={setRealm} />
             </>
           ) : step.ask === 'token' ? (
             <PasswordInput
@@ -114,6 +138,7 @@ export function SignInPage({ failure: first, onSignIn }: { failure?: Failure; on
           >
             {t('signIn.button')}
           </Button>
+          {step.ask === 'password' ? <ProviderButtons realms={realms} onFailure={setFailure} /> : null}
           <OtherWays step={step} onChoose={go} />
         </Stack>
       </form>

@@ -19,6 +19,12 @@ export const texts = {
   'password.next': 'New password',
   'password.repeat': 'Once more',
   'password.rule': '12 characters or more; a few unrelated words are easy to remember.',
+  'realm.account': 'Account of',
+  'realm.code': 'Code for the command line',
+  'realm.codeText':
+    'Type it where you have begun to sign in. If that was not you, give it to nobody: it lets them in as you.',
+  'realm.here': 'this cluster',
+  'realm.with': 'Sign in with {{realm}}',
   'recovery.copied': 'Copied',
   'recovery.copy': 'Copy',
   'recovery.kept': 'I have kept them',

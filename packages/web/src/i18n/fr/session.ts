@@ -18,6 +18,12 @@ export const texts: Record<string, string> = {
   'password.next': 'Nouveau mot de passe',
   'password.repeat': 'Encore une fois',
   'password.rule': '12 caractères ou plus ; quelques mots sans rapport se retiennent bien.',
+  'realm.account': 'Compte de',
+  'realm.code': 'Code pour la ligne de commande',
+  'realm.codeText':
+    "À saisir là où vous avez commencé à vous connecter. Si ce n'était pas vous, ne le donnez à personne : il ouvre votre compte.",
+  'realm.here': 'ce cluster',
+  'realm.with': 'Se connecter avec {{realm}}',
   'recovery.copied': 'Copiés',
   'recovery.copy': 'Copier',
   'recovery.kept': 'Je les ai gardés',

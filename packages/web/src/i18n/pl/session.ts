@@ -18,6 +18,12 @@ export const texts: Record<string, string> = {
   'password.next': 'Nowe hasło',
   'password.repeat': 'Jeszcze raz',
   'password.rule': 'Co najmniej 12 znaków; kilka niezwiązanych słów łatwo zapamiętać.',
+  'realm.account': 'Konto w',
+  'realm.code': 'Kod dla wiersza poleceń',
+  'realm.codeText':
+    'Wpisz go tam, gdzie zaczęto logowanie. Jeśli to nie Ty, nie podawaj go nikomu: otwiera Twoje konto.',
+  'realm.here': 'tym klastrze',
+  'realm.with': 'Zaloguj przez {{realm}}',
   'recovery.copied': 'Skopiowano',
   'recovery.copy': 'Kopiuj',
   'recovery.kept': 'Zachowałem je',

@@ -1,0 +1,143 @@
+/** Signing in by a realm. What it says is believed only of its own names; what he may, the cluster says. docs/internals/realms.md. */
+import { failure, type Failure } from '@stead/core/errors.ts'
+import type { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
+import type { SignInSession } from '@stead/core/model/access.ts'
+import type { LdapService, OidcService, Realm, RealmIdentity } from '@stead/core/model/realm.ts'
+import type { Clock } from '@stead/core/ports/clock.ts'
+import type { Log } from '@stead/core/ports/log.ts'
+import { fail, ok, type Result } from '@stead/core/result.ts'
+import { REALM_COOKIE } from '../../http/cookies.ts'
+import type { Visitor } from '../../http/backend.ts'
+import type { ClusterKey } from '../cluster-key.ts'
+import { Sealed } from '../sealed.ts'
+import { lookUp, whoHasPassword } from './directory.ts'
+import { OidcProviders, type OidcBeginning } from './oidc-provider.ts'
+
+const LIFE_MS = 10 * 60_000
+/** The page of the web interface that providers send browsers back to. */
+export const RETURN_PATH = '/sign-in/realm'
+/** By it that page knows that the answer is for the command line. */
+export const COMMAND_LINE_STATE = 'cli.'
+
+export interface RealmSignInContext {
+  readonly mirror: ClusterMirror
+  readonly clock: Clock
+  readonly log: Log
+  readonly key: ClusterKey
+  /** Makes the user and his groups what the realm says. */
+  readonly admit: (realm: Realm, identity: RealmIdentity, visitor: Visitor) => Promise<Result<void>>
+}
+
+/** Who has come by an OpenID realm. */
+export interface RealmGuest {
+  readonly user: string
+  readonly form: SignInSession['form']
+  readonly hasSecondFactor: boolean
+}
+
+interface Begun extends OidcBeginning {
+  readonly form: SignInSession['form']
+}
+
+export class RealmSignIn {
+  readonly #context: RealmSignInContext
+  readonly #providers: OidcProviders
+  readonly #begun: Sealed<Begun>
+
+  constructor(context: RealmSignInContext) {
+    this.#context = context
+    this.#providers = new OidcProviders(context.clock)
+    this.#begun = new Sealed(context.key, 'sign-in by OpenID', LIFE_MS)
+  }
+
+  /** Of a directory's user; false: wrong, or nobody. */
+  async checkPassword(realm: Realm, user: string, password: string, visitor: Visitor): Promise<Result<boolean>> {
+    if (realm.disabled) return fail(disabled(realm))
+    if (!isDirectory(realm))
+      return fail(
+        failure('bad_request', `${user} signs in on the page of ${realm.name}`, {
+          hint: `\`stead login URL --realm ${realm.name}\`, or its button in the web interface`,
+        }),
+      )
+    const found = await whoHasPassword(realm, user.split('@')[0] ?? '', password)
+    if (!found.ok) return this.#told(realm.name, found.error)
+    if (!found.value) return ok(false)
+    const admitted = await this.#context.admit(realm, found.value, visitor)
+    return admitted.ok ? ok(true) : admitted
+  }
+
+  async begin(name: string, form: SignInSession['form'], visitor: Visitor) {
+    const realm = this.#provider(name)
+    if (!realm.ok) return realm
+    if (visitor.origin === undefined || (form === 'cookie' && !visitor.setCookie))
+      return fail(failure('bad_request', 'By a realm one signs in at the public port'))
+    const redirectUri = `${visitor.origin}${RETURN_PATH}`
+    const begun = await this.#providers.begin(realm.value, redirectUri, form === 'token' ? COMMAND_LINE_STATE : '')
+    if (!begun.ok) return this.#told(name, begun.error)
+    const { url, beginning } = begun.value
+    const sealed = await this.#begun.seal({ ...beginning, form }, this.#context.clock.wallMs())
+    if (!sealed.ok) return sealed
+    if (form === 'token') return ok({ url, sealed: sealed.value })
+    visitor.setCookie?.(REALM_COOKIE, sealed.value, LIFE_MS / 1_000)
+    return ok({ url, sealed: null })
+  }
+
+  /** `sealed`: what `begin` has given; of a browser it is in its cookie. */
+  async finish(answer: string, sealed: string | undefined, visitor: Visitor): Promise<Result<RealmGuest>> {
+    const opened = await this.#begun.open(sealed ?? visitor.realmSignIn ?? '', this.#context.clock.wallMs())
+    if (!opened.ok) return opened
+    const begun = opened.value
+    // What was begun in a browser ends in that browser: nobody is signed in as somebody else by a link.
+    if (!begun || (begun.form === 'cookie') !== (sealed === undefined)) return fail(NOT_BEGUN)
+    visitor.setCookie?.(REALM_COOKIE, '', 0)
+    const realm = this.#provider(begun.realm)
+    if (!realm.ok) return realm
+    const found = await this.#providers.finish(realm.value, begun, answer)
+    if (!found.ok) return this.#told(begun.realm, found.error)
+    const admitted = await this.#context.admit(realm.value, found.value, visitor)
+    if (!admitted.ok) return admitted
+    return ok({
+      user: `${found.value.name}@${realm.value.name}`,
+      form: begun.form,
+      hasSecondFactor: realm.value.service.checksSecondFactor === true,
+    })
+  }
+
+  async test(realm: Realm, name: string | undefined) {
+    if (isDirectory(realm)) return lookUp(realm, name)
+    if (!isProvider(realm)) throw new Error('there is no third kind')
+    if (name !== undefined)
+      return fail(failure('bad_request', 'An OpenID realm says who somebody is only when he signs in'))
+    const answered = await this.#providers.test(realm)
+    return answered.ok ? ok({ answered: answered.value }) : answered
+  }
+
+  #provider(name: string): Result<Realm & { readonly service: OidcService }> {
+    const realm = this.#context.mirror.state.realms.get(name)?.value
+    if (!realm || !isProvider(realm))
+      return fail(failure('not_found', `There is no OpenID realm ${name}`, { hint: 'See `stead realm list`' }))
+    return realm.disabled ? fail(disabled(realm)) : ok(realm)
+  }
+
+  /** Where a realm is, and what lies beneath, is for the log and for `realm test`, not for strangers. */
+  #told(realm: string, { cause, ...told }: Failure): Result<never> {
+    this.#context.log.warn('a sign-in by a realm has failed', { realm, because: told.message, cause })
+    return fail(told.code === 'realm_unreachable' ? failure(told.code, `${realm} does not answer`) : told)
+  }
+}
+
+function isDirectory(realm: Realm): realm is Realm & { readonly service: LdapService } {
+  return realm.service.kind === 'ldap'
+}
+
+function isProvider(realm: Realm): realm is Realm & { readonly service: OidcService } {
+  return realm.service.kind === 'oidc'
+}
+
+function disabled({ name }: Realm): Failure {
+  return failure('forbidden', `Nobody signs in by ${name} at present`, { hint: 'An administrator has disabled it' })
+}
+
+const NOT_BEGUN = failure('unauthorized', 'This sign-in was not begun here, or ten minutes ago', {
+  hint: 'Begin it anew',
+})
