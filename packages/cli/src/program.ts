@@ -5,6 +5,7 @@ import { addAuditCommands } from './commands/audit.ts'
 import { addBenchCommands } from './commands/bench.ts'
 import { addClusterCommands } from './commands/cluster.ts'
 import { addCtCommands } from './commands/ct.ts'
+import { addDeclareCommands } from './commands/declare.ts'
 import { addDecisionCommands } from './commands/decision.ts'
 import { addExplainCommands } from './commands/explain.ts'
 import { addHistoryCommands } from './commands/history.ts'
@@ -49,6 +50,7 @@ export function buildProgram(terminal: Terminal = processTerminal): Command {
   addTemplateCommands(program, terminal)
   addExplainCommands(program, terminal)
   addDecisionCommands(program, terminal)
+  addDeclareCommands(program, terminal)
   addBenchCommands(program, terminal)
   addImportCommand(program, terminal)
   addWhatIfCommands(program, terminal)

@@ -1,0 +1,238 @@
+/** Files that say how a cluster is to be, against a real back end: `packages/api/src/declared`. */
+import assert from 'node:assert/strict'
+import { test, type TestContext } from 'node:test'
+import fastCheck from 'fast-check'
+import { readDeclaredCluster, type DeclaredCluster } from '@stead/api/declared/declared-cluster.ts'
+import { planDeclared, type DeclaredPlan } from '@stead/api/declared/declared-plan.ts'
+import { exportedCluster, presentCluster } from '@stead/api/declared/present-cluster.ts'
+import { ClusterFixture } from '@stead/core/ha/cluster-fixture.ts'
+import type { BackendId } from '../http/backend.ts'
+import { TestBackend } from './backend-fixture.ts'
+
+const MIB = 2 ** 20
+const GIB = 2 ** 30
+
+async function present(backend: TestBackend) {
+  const list = async <Id extends `${string}.list` & BackendId>(id: Id) =>
+    ((await backend.must(id)) as unknown as { items: never[] }).items
+  return presentCluster({
+    policy: await backend.must('policy.show'),
+    hosts: await list('host.list'),
+    projects: await list('project.list'),
+    roles: await list('role.list'),
+    users: await list('user.list'),
+    groups: await list('group.list'),
+    permissions: await list('permission.list'),
+    guests: await list('guest.list'),
+    rules: await list('rule.list'),
+  })
+}
+
+function read(document: unknown): DeclaredCluster {
+  const declared = readDeclaredCluster(document)
+  assert.ok(declared.ok, JSON.stringify(declared))
+  return declared.value
+}
+
+async function planFor(backend: TestBackend, document: object, prune = false): Promise<DeclaredPlan> {
+  return planDeclared(read({ stead: 1, ...document }), await present(backend), { prune })
+}
+
+async function apply(backend: TestBackend, document: object, prune = false): Promise<DeclaredPlan> {
+  const plan = await planFor(backend, document, prune)
+  assert.deepEqual(plan.obstacles, [])
+  for (const { calls } of plan.steps)
+    for (const { endpoint, params, body, ifMatch } of calls) {
+      const request = ifMatch === undefined ? {} : { ifMatch: [ifMatch] }
+      const answer = await backend.call(
+        endpoint as BackendId,
+        { ...(params ? { params } : {}), ...(body ? { body } : {}) },
+        request,
+      )
+      assert.ok(answer.ok, `${endpoint}: ${JSON.stringify(answer)}`)
+    }
+  return plan
+}
+
+const words = ({ steps }: DeclaredPlan) => steps.map(({ what, kind, name }) => `${what} ${kind} ${name}`)
+
+async function empty(context: TestContext): Promise<TestBackend> {
+  return TestBackend.start(context, new ClusterFixture(3))
+}
+
+const FILE = {
+  policy: { cpuOvercommit: 4, admission: { hostFailures: 1 } },
+  hosts: [{ name: 'h1', faultDomains: { rack: 'r1' } }],
+  projects: [{ name: 'teaching', notes: 'n', quota: { guests: 5 } }],
+  roles: [{ name: 'Viewer', privileges: ['guest.view'] }],
+  users: [
+    { name: 'alice', fullName: 'Alice', expiresAt: '2030-01-01T12:00:00+01:00' },
+    { name: 'bob', disabled: true },
+  ],
+  groups: [{ name: 'pupils', members: ['alice'] }],
+  permissions: [{ subject: { kind: 'group', name: 'pupils' }, role: 'Viewer', path: '/projects/teaching' }],
+  guests: [
+    {
+      ...{ name: 'web', project: 'teaching', memoryBytes: 128 * MIB, cpus: 2, boot: { kind: 'disk' } },
+      ...{ disks: [{ sizeBytes: GIB }], tags: ['b', 'a'], notes: 'the web', priority: 7, start: true, host: 'h1' },
+    },
+    { name: 'db', memoryBytes: 128 * MIB, boot: { kind: 'disk' }, disks: [{ sizeBytes: GIB, replicas: 1 }] },
+  ],
+  rules: [
+    { kind: 'group', name: 'both', guests: ['web', 'db'] },
+    { kind: 'ban', name: 'no', guests: ['web'], hosts: ['h3'] },
+  ],
+}
+
+test('what a file says is made in an order in which each finds what it names, and is then there', async (context) => {
+  const backend = await empty(context)
+  const plan = await apply(backend, FILE)
+  assert.deepEqual(words(plan), [
+    'change policy policy',
+    'change hosts h1',
+    'create projects teaching',
+    'create roles Viewer',
+    'create users alice',
+    'create users bob',
+    'create groups pupils',
+    'create permissions group pupils as Viewer on /projects/teaching',
+    'create guests web',
+    'create guests db',
+    'create rules both',
+    'create rules both-order',
+    'create rules no',
+  ])
+  assert.deepEqual(words(await planFor(backend, FILE)), [], 'applied again, nothing is to be done')
+  const web = await backend.must('guest.show', { params: { guest: 'web' } })
+  assert.deepEqual([web.notes, web.tags.toSorted(), web.priority, web.project], ['the web', ['a', 'b'], 7, 'teaching'])
+})
+
+test('what a file does not say stays as it is; of what it says only what differs is changed', async (context) => {
+  const backend = await empty(context)
+  await apply(backend, FILE)
+  const changed = {
+    projects: [{ name: 'teaching', quota: { guests: 6 } }],
+    users: [{ name: 'bob', disabled: false }],
+    groups: [{ name: 'pupils', members: ['bob'] }],
+    guests: [
+      {
+        name: 'web',
+        memoryBytes: 256 * MIB,
+        boot: { kind: 'disk' },
+        disks: [{ sizeBytes: 2 * GIB }],
+        project: 'default',
+      },
+    ],
+    rules: [{ kind: 'ban', name: 'no', guests: ['web'], hosts: ['h2'] }],
+  }
+  const plan = await planFor(backend, changed)
+  assert.deepEqual(
+    plan.steps.map(({ kind, differences }) => [kind, differences.map(({ path }) => path.join('.')).join()]),
+    [
+      ['projects', 'quota.guests'],
+      ['users', 'disabled'],
+      ['groups', 'members'],
+      ['guests', 'memoryBytes,project,disks'],
+      ['rules', 'hosts'],
+    ],
+  )
+})
+
+test('nothing is deleted unless that is asked for, and then only of kinds of which the file tells', async (context) => {
+  const backend = await empty(context)
+  await apply(backend, FILE)
+  const less = { groups: [], permissions: [], rules: [], users: [{ name: 'alice' }] }
+  const plan = await planFor(backend, less)
+  assert.deepEqual(plan.steps, [])
+  assert.equal(plan.unlisted.length, 6)
+  const pruned = await apply(backend, less, true)
+  assert.deepEqual(words(pruned).toSorted(), [
+    'delete groups pupils',
+    'delete permissions group pupils as Viewer on /projects/teaching',
+    'delete rules both',
+    'delete rules both-order',
+    'delete rules no',
+    'delete users bob',
+  ])
+  const { guests, projects } = (await present(backend)).kinds
+  assert.deepEqual([guests.size, projects.size], [2, 2])
+})
+
+for (const [what, document, why] of [
+  ['a smaller disk', { ...guest('web'), disks: [{ sizeBytes: GIB / 2 }] }, /smaller/],
+  ['another number of disks', { ...guest('web'), disks: [] }, /1 disks, not 0/],
+  ['other replicas', { ...guest('web'), disks: [{ sizeBytes: GIB, replicas: 3 }] }, /replicas/],
+  ['another boot', { ...guest('web'), boot: { kind: 'kernel', kernel: `sha256:${'0'.repeat(64)}` } }, /boot/],
+] as const) {
+  test(`${what} is no change that a file can make, and is said before anything is done`, async (context) => {
+    const backend = await empty(context)
+    await apply(backend, FILE)
+    const { obstacles, steps } = await planFor(backend, { guests: [document] })
+    assert.deepEqual([obstacles.length, steps.length], [1, 0])
+    assert.match(obstacles[0]!.why, why)
+  })
+}
+
+function guest(name: string) {
+  return { name, memoryBytes: 128 * MIB, boot: { kind: 'disk' } }
+}
+
+for (const [document, message] of [
+  [{}, /stead/],
+  [{ stead: 2 }, /stead/],
+  [{ stead: 1, guest: [] }, /guest: unknown field/],
+  [{ stead: 1, guests: [{ name: 'web' }] }, /guests\[0\]/],
+  [{ stead: 1, users: [{ name: 'a' }, { name: 'a' }] }, /twice what user a/],
+  [null, /not valid/],
+  ['x', /not valid/],
+] as const) {
+  test(`${JSON.stringify(document)} is no such file`, () => {
+    const declared = readDeclaredCluster(document)
+    assert.ok(!declared.ok)
+    assert.match(declared.error.message, message)
+  })
+}
+
+const label = fastCheck.stringMatching(/^[a-z][a-z0-9]{0,5}$/)
+const names = (prefix: string) =>
+  fastCheck.uniqueArray(label, { maxLength: 3 }).map((all) => all.map((name) => `${prefix}${name}`))
+const document = fastCheck
+  .record({ projects: names('p'), users: names('u'), groups: names('g'), guests: names('v'), seed: fastCheck.nat(99) })
+  .map(({ projects, users, groups, guests, seed }) => ({
+    policy: { cpuOvercommit: 3 + (seed % 5) },
+    projects: projects.map((name, index) => ({
+      name,
+      ...(index % 2 ? { quota: { guests: seed + 10 } } : { notes: name }),
+    })),
+    users: users.map((name, index) => ({
+      name,
+      ...(index % 2 ? { disabled: true } : { fullName: `${name} ${seed}` }),
+    })),
+    groups: groups.map((name) => ({ name, members: users })),
+    permissions: groups.map((name) => ({
+      ...{ subject: { kind: 'group', name }, role: 'Auditor', path: '/', propagate: seed % 2 === 0 },
+    })),
+    guests: guests.map((name, index) => ({
+      ...{ name, memoryBytes: (64 + seed) * MIB, cpus: 1 + (seed % 3), boot: { kind: 'disk' } },
+      ...{ disks: [{ sizeBytes: (1 + seed) * MIB, replicas: (1 + (seed % 2)) as 1 | 2 }] },
+      ...(projects[0] === undefined ? {} : { project: projects[0] }),
+      ...(index % 2 ? { tags: ['t'], notes: `n\n${seed}` } : { priority: seed, autostart: index === 0 }),
+    })),
+    rules: guests.length < 2 ? [] : [{ kind: 'apart', name: 'r', guests, across: 'host', strict: false }],
+  }))
+
+test('whatever there is: what is exported is what is there, and makes another cluster like it', async (context) => {
+  await fastCheck.assert(
+    fastCheck.asyncProperty(document, async (file) => {
+      const first = await empty(context)
+      await apply(first, file)
+      const exported = JSON.parse(JSON.stringify(exportedCluster(await present(first)))) as object
+      const { steps, obstacles, unlisted } = planDeclared(read(exported), await present(first), { prune: true })
+      assert.deepEqual([words({ steps, obstacles, unlisted }), obstacles], [[], []])
+      const second = await empty(context)
+      await apply(second, exported)
+      assert.deepEqual(exportedCluster(await present(second)), exported)
+    }),
+    { numRuns: 15 },
+  )
+})
