@@ -310,12 +310,36 @@ suite('containers', { timeout: 600_000 }, () => {
     await whole()
   })
 
-  test('stopped in order its replicas are the same; a larger disk and another address come with its next start', async () => {
-    const size = async () => Number((await told('df -k / | tail -1')).split(/\s+/)[1])
-    const small = await size()
+  test('its disk becomes larger while it runs; its file system too, or it is said why not', async () => {
+    const small = await rootKib()
+    await goesOnUndisturbed(async () => {
+      const { code, stderr } = await lab.run('ct', 'set', NAME, '--disk', '72MiB')
+      assert.equal(code, 0, stderr)
+      const { pending } = await lab.guest(NAME)
+      if (mayGrowMounted()) assert((await rootKib()) > small + 5_000)
+      else {
+        assert.match(stderr, /file system of disk0: it takes the new size at the next start: .*CAP_SYS_RESOURCE/)
+        assert.deepEqual(
+          pending.map(({ what }) => what),
+          ['file system of disk0'],
+        )
+      }
+    })
+    await goesOnUndisturbed(() => lab.must('ct', 'disk', 'grow', NAME, 'disk0', '--size', '76MiB'))
+    const refused = await lab.run('ct', 'disk', 'grow', NAME, 'disk7', '--size', '76MiB')
+    assert.match(refused.stderr, /web has no disk disk7\n.*disk0, disk1/)
+    await lab.must('ct', 'restart', NAME)
+    assert((await rootKib()) > small + 9_000)
+    await lab.until('nothing is pending', async () => (await lab.guest(NAME)).pending.length === 0)
+    await whole()
+  })
+
+  test('stopped in order its replicas are the same; a disk enlarged meanwhile comes with its next start', async () => {
+    const small = await rootKib()
     const [root] = (await lab.guest(NAME)).volumes
-    await lab.must('volume', 'resize', root?.id ?? '', '--size', '80MiB')
+    await lab.must('volume', 'resize', root?.id ?? '', '--size', '88MiB')
     await lab.must('ct', 'set', NAME, '--address', `${OTHER_ADDRESS}/16`)
+    await lab.until('it answers at its new address, at once', () => answers(OTHER_ADDRESS))
     await whole()
     await lab.must('ct', 'stop', NAME)
     await lab.assertReplicasEqual(NAME)
@@ -323,12 +347,12 @@ suite('containers', { timeout: 600_000 }, () => {
     await lab.must('ct', 'start', NAME)
     await lab.until('it answers', () => answers(OTHER_ADDRESS))
     assert.equal(await answers(ADDRESS), false)
-    const larger = await size()
+    const larger = await rootKib()
     assert(larger > small + 10_000, `${small} KiB became ${larger}`)
     await lab.must('ct', 'stop', NAME)
-    await lab.must('volume', 'resize', root?.id ?? '', '--size', '96MiB')
+    await lab.must('volume', 'resize', root?.id ?? '', '--size', '104MiB')
     await lab.must('ct', 'start', NAME)
-    assert((await size()) > larger + 10_000)
+    assert((await rootKib()) > larger + 10_000)
     await whole()
   })
 
@@ -351,6 +375,11 @@ suite('containers', { timeout: 600_000 }, () => {
       })
     }
   })
+
+  /** Of the root's file system, as the container sees it. */
+  async function rootKib(): Promise<number> {
+    return Number((await told('df -k / | tail -1')).split(/\s+/)[1])
+  }
 
   async function remote(): Promise<string> {
     const { host, volumes } = await lab.guest(NAME)
@@ -393,6 +422,12 @@ class EnteredShell {
     this.type(`${command}\r`)
     await this.#lab.until(String(pattern), async () => pattern.test(this.text))
   }
+}
+
+/** Whether the kernel lets a process of this machine enlarge a mounted ext4: it asks for CAP_SYS_RESOURCE, number 24. */
+function mayGrowMounted(): boolean {
+  const [, effective = '0'] = /^CapEff:\s*(\w+)/m.exec(readFileSync('/proc/self/status', 'utf8')) ?? []
+  return (BigInt(`0x${effective}`) & (1n << 24n)) !== 0n
 }
 
 function commandLine(pid: number): string {

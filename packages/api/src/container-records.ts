@@ -21,6 +21,12 @@ export const mountPathSchema = z
   .regex(/^(\/[^/\0]+)+$/, 'must be an absolute path')
   .refine((path) => !path.split('/').some((part) => part === '..' || part === '.'), 'must not contain . or ..')
 
+/** Of a container's network card, as parts of a request. */
+export const cardAddressesSchema = {
+  addresses: addresses.optional().describe('Of a container: the addresses that the card is to have'),
+  gateways: gateways.optional().describe('Of a container: where its default routes lead, one for each family'),
+}
+
 export const containerLimitsSchema = z
   .partialRecord(
     z.enum(CONTAINER_RESOURCE_NAMES),

@@ -3,7 +3,7 @@ import { failure } from '@stead/core/errors.ts'
 import type { DiskLimits } from '@stead/core/model/hardware.ts'
 import type { GuestId, VolumeId } from '@stead/core/model/ids.ts'
 import { BALLOON_MIN_BYTES } from '@stead/core/model/growth.ts'
-import type { GuestHardware, GuestMemoryUse, HardwareFacts } from '@stead/core/ports/guest-hardware.ts'
+import type { GuestHardware, GuestMemoryUse, HardwareFacts, NicAddresses } from '@stead/core/ports/guest-hardware.ts'
 import type { GuestDisk, LaunchContainer, LaunchNic } from '@stead/core/ports/guest-host.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { MemoryMachine, Process } from './memory-machine.ts'
@@ -28,7 +28,10 @@ export class MemoryHardware implements GuestHardware {
             sizeBytes: disk.sizeBytes,
             limits: limits.get(disk.volume) ?? {},
           })),
-        nics: launch.nics.map((nic, position) => ({ slot: nic.slot ?? position, mac: nic.mac })),
+        nics: launch.nics.map(({ slot, mac, addresses = [], gateways = [] }, position) => ({
+          ...{ slot: slot ?? position, mac },
+          ...(launch.container ? { addresses, gateways } : {}),
+        })),
         memoryBytes: memoryBytes + memoryAddedBytes,
         memoryMinBytes: memoryBytes,
         memoryMaxBytes: memoryMaxBytes ?? memoryBytes,
@@ -109,6 +112,12 @@ export class MemoryHardware implements GuestHardware {
     })
   }
 
+  async growFileSystem(guest: GuestId, volume: VolumeId): Promise<Result<void>> {
+    return this.#with(guest, (process) =>
+      process.disks.has(volume) ? ok() : fail(failure('not_found', `The guest has no disk ${volume}`)),
+    )
+  }
+
   async limitDisk(guest: GuestId, volume: VolumeId, limits: DiskLimits): Promise<Result<void>> {
     return this.#with(guest, (process) => {
       if (!process.disks.has(volume)) return fail(failure('not_found', `The guest has no disk ${volume}`))
@@ -135,6 +144,16 @@ export class MemoryHardware implements GuestHardware {
       if (process.status !== 'running' || this.#machine.isDeaf(guest))
         return fail(failure('conflict', `The guest has not given NIC ${slot} back yet`))
       process.launch = { ...process.launch, nics: nics.filter((each) => each.slot !== slot) }
+      return ok()
+    })
+  }
+
+  async setAddresses(guest: GuestId, slot: number, wanted: NicAddresses): Promise<Result<void>> {
+    return this.#with(guest, (process) => {
+      const { container, nics } = process.launch
+      if (!container) return fail(failure('bad_request', 'The guest is a virtual machine, no container'))
+      const changed = nics.map((nic, position) => ((nic.slot ?? position) === slot ? { ...nic, ...wanted } : nic))
+      process.launch = { ...process.launch, nics: changed }
       return ok()
     })
   }

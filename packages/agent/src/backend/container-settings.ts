@@ -128,11 +128,17 @@ export function changedContainer(state: ClusterState, guest: Guest, change: Cont
   }
   if ((addresses || gateways) && guest.nics.length === 0)
     return fail(failure('conflict', `${guest.name} has no network card that could have an address`))
-  const nics = guest.nics.map((nic, index) => (index === 0 ? withAddresses(nic, addresses, gateways) : nic))
+  const nics = guest.nics.map((nic, index) => (index === 0 ? withAddresses(nic, { addresses, gateways }) : nic))
   return ok({ ...guest, nics, container: next })
 }
 
-function withAddresses(nic: Nic, addresses = nic.addresses, gateways = nic.gateways): Nic {
+export interface NicAddresses {
+  readonly addresses?: readonly string[] | undefined
+  readonly gateways?: readonly string[] | undefined
+}
+
+/** What is not said stays as it is. */
+export function withAddresses(nic: Nic, { addresses = nic.addresses, gateways = nic.gateways }: NicAddresses): Nic {
   const { addresses: _addresses, gateways: _gateways, ...rest } = nic
   return {
     ...rest,

@@ -1,6 +1,6 @@
 /** What a user's word about a guest's disks and network cards changes in the records. Pure. */
 import { createHash } from 'node:crypto'
-import type { AddDisk, AddNic, SetDisk } from '@stead/api/endpoints/hardware.ts'
+import type { AddDisk, AddNic, SetDisk, SetNic } from '@stead/api/endpoints/hardware.ts'
 import { failure, type Failure } from '@stead/core/errors.ts'
 import { eraseVolumeWrites, findDisk, joiningOf } from '@stead/core/host/volume-attachment.ts'
 import type { ClusterState, Versioned } from '@stead/core/model/cluster.ts'
@@ -14,6 +14,7 @@ import type { Volume } from '@stead/core/model/volume.ts'
 import type { Write } from '@stead/core/ports/store.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { Change } from './change.ts'
+import { withAddresses, type NicAddresses } from './container-settings.ts'
 import { planVolumes, type CreateContext } from './create-plan.ts'
 
 export function addDiskChange(
@@ -247,8 +248,10 @@ export function deleteVolumeChange(state: ClusterState, id: string): Result<Chan
   })
 }
 
-export function addNicChange(known: Versioned<Guest>, { mac, limits }: AddNic): Result<Change> {
+export function addNicChange(known: Versioned<Guest>, { mac, limits, ...given }: AddNic): Result<Change> {
   const { value: guest } = known
+  const misaddressed = addressesProblem(guest, given)
+  if (misaddressed) return fail(misaddressed)
   if (guest.deleting) return fail(failure('conflict', `${guest.name} is being deleted`))
   const nics = withSlots(guest)
   const slot = freeSlot(
@@ -264,7 +267,7 @@ export function addNicChange(known: Versioned<Guest>, { mac, limits }: AddNic): 
   const address = mac ?? macOf(guest, nics)
   if (nics.some((nic) => nic.mac === address))
     return fail(failure('conflict', `${guest.name} has a network card with the address ${address} already`))
-  const nic: Nic = { mac: address, network: 'lan', slot, ...(limits ? { limits } : {}) }
+  const nic = withAddresses({ mac: address, network: 'lan', slot, ...(limits ? { limits } : {}) }, given)
   return ok(guestChange('vm.nic-add', known, { ...guest, nics: [...nics, nic] }))
 }
 
@@ -275,15 +278,27 @@ export function removeNicChange(known: Versioned<Guest>, slot: number): Result<C
   return ok(guestChange('vm.nic-remove', known, { ...known.value, nics: left }))
 }
 
-export function setNicChange(known: Versioned<Guest>, slot: number, limits: NicLimits): Result<Change> {
+export function setNicChange(known: Versioned<Guest>, slot: number, { limits, ...given }: SetNic): Result<Change> {
   const nics = withSlots(known.value)
   if (!nics.some((nic) => nic.slot === slot)) return fail(noSuchNic(known.value, slot))
-  const changed = nics.map((nic) => {
-    if (nic.slot !== slot) return nic
-    const { limits: _old, ...rest } = nic
-    return Object.keys(limits).length === 0 ? rest : { ...rest, limits }
-  })
+  const misaddressed = addressesProblem(known.value, given)
+  if (misaddressed) return fail(misaddressed)
+  const changed = nics.map((nic) => (nic.slot === slot ? withAddresses(withLimits(nic, limits), given) : nic))
   return ok(guestChange('vm.nic-set', known, { ...known.value, nics: changed }))
+}
+
+function withLimits(nic: Nic, limits: NicLimits | undefined): Nic {
+  if (limits === undefined) return nic
+  const { limits: _old, ...rest } = nic
+  return Object.keys(limits).length === 0 ? rest : { ...rest, limits }
+}
+
+/** Whose they are already is looked at with every change that gives addresses (`address-turn.ts`). */
+function addressesProblem(guest: Guest, { addresses, gateways }: NicAddresses): Failure | undefined {
+  if (guest.container || (addresses ?? gateways) === undefined) return undefined
+  return failure('bad_request', `${guest.name} is a virtual machine, which gives its cards addresses itself`, {
+    hint: 'At its first start cloud-init can say which: `stead vm cloud-init`',
+  })
 }
 
 function noSuchNic(guest: Guest, slot: number) {

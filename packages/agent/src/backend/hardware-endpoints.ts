@@ -72,7 +72,7 @@ export function hardwareEndpoints(desk: Desk): Answers {
     },
     'guest.nic-set': async ({ params, body }, request) => {
       const operation = await desk.changeGuest(params.guest, request, (guest) =>
-        setNicChange(guest, Number(params.nic), body.limits),
+        setNicChange(guest, Number(params.nic), body),
       )
       return operation.ok ? ok(await desk.started(operation.value)) : operation
     },

@@ -8,6 +8,8 @@ import { runProgram } from '../process/run-program.ts'
 import { readSuperblock } from './ext4-superblock.ts'
 
 const MOUNT_TIMEOUT_MS = 60_000
+/** Of a mounted one: tables of new groups are only noted, so it takes seconds for terabytes. */
+const GROW_TIMEOUT_MS = 60_000
 /** A large file system that must be read whole. */
 const CHECK_TIMEOUT_MS = 30 * 60_000
 /** The kernel's writing down of what is in memory, before it is mounted no more. */
@@ -60,6 +62,20 @@ export async function checkFileSystem(device: string): Promise<Result<void>> {
   }
   const grown = await runProgram('resize2fs', [device], CHECK_TIMEOUT_MS)
   return grown.ok ? ok() : grown
+}
+
+/**
+ * Enlarges a mounted file system to its device's size. Linux asks for CAP_SYS_RESOURCE (`ext4_resize_begin`), which root has
+ * nearly everywhere, but not where the agent itself runs in a container or a narrowed service.
+ */
+export async function growMounted(device: string): Promise<Result<void>> {
+  const grown = await runProgram('resize2fs', [device], GROW_TIMEOUT_MS)
+  if (grown.ok) return ok()
+  const isDenied = /Permission denied|Operation not permitted/.test(grown.error.message)
+  const why = isDenied
+    ? 'the kernel of its host lets the agent enlarge no mounted one (CAP_SYS_RESOURCE)'
+    : `it cannot be enlarged while it is mounted (${grown.error.message})`
+  return fail(failure('conflict', `it takes the new size at the next start: ${why}`, { cause: grown.error }))
 }
 
 function damaged(cause: unknown): Result<never> {

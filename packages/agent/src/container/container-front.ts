@@ -14,6 +14,7 @@ import { keepingBuffers } from '../process/kept-buffers.ts'
 import { writeRecordFile } from '../process/record-file.ts'
 import { attachedDisk, newDiskRecord, topNode, type DiskRecord } from '../qemu/block-graph.ts'
 import { DiskLegs } from '../qemu/disk-legs.ts'
+import { addDiskNodes, removeDiskNodes } from '../qemu/disk-nodes.ts'
 import { findProcess } from '../qemu/guest-process.ts'
 import { lastWords } from '../qemu/launch-record.ts'
 import { checkLegs } from '../qemu/leg-probe.ts'
@@ -180,6 +181,53 @@ export class ContainerFront {
     this.#failing.clear()
   }
 
+  get disks(): readonly DiskRecord[] {
+    return this.#record.disks
+  }
+
+  /** One disk more, exported. Its place must be free; nothing is left of a failure. */
+  async addDisk(disk: GuestDisk, index: number): Promise<Result<void>> {
+    const monitor = this.#connected()
+    if (!monitor.ok) return monitor
+    const checked = await checkLegs([disk])
+    if (!checked.ok) return checked
+    const record = newDiskRecord(disk, index)
+    // Of an agent that died before it could write the record.
+    const cleared = await removeDiskNodes(monitor.value, record)
+    const built = cleared.ok ? await addDiskNodes(monitor.value, record) : cleared
+    if (!built.ok) {
+      await removeDiskNodes(monitor.value, record)
+      return built
+    }
+    const noted = this.#saveAll([...this.#record.disks, record])
+    const exported = noted.ok ? await this.#exportAll() : noted
+    if (!exported.ok) await this.removePlace(index)
+    return exported
+  }
+
+  /** Its `HeldDisk` must be gone. `flushed`: all that was acknowledged is on every attached leg. */
+  async removeDisk(volume: VolumeId): Promise<Result<{ readonly flushed: boolean }>> {
+    const monitor = this.#connected()
+    if (!monitor.ok) return monitor
+    const disk = this.#record.disks.find((each) => each.volume === volume)
+    if (!disk) return ok({ flushed: true })
+    const flushed = await drainAndFlushDisk(monitor.value, disk, LAST_FLUSH_TIMEOUT_MS)
+    if (!flushed.ok) this.#options.log.warn(flushed.error.message, { volume })
+    const removed = await this.removePlace(disk.index)
+    return removed.ok ? ok({ flushed: flushed.ok }) : removed
+  }
+
+  /** Whatever there is of a disk with this number: its export, its nodes, its record. */
+  async removePlace(index: number): Promise<Result<void>> {
+    const monitor = this.#connected()
+    if (!monitor.ok) return monitor
+    const disk = this.#record.disks.find((each) => each.index === index)
+    if (!disk) return ok()
+    const ended = await this.#endExport(disk)
+    const removed = ended.ok ? await removeDiskNodes(monitor.value, disk) : ended
+    return removed.ok ? this.#saveAll(this.#record.disks.filter((each) => each.index !== index)) : removed
+  }
+
   /** Flushes the disk, closes its legs and ends its export. Its `HeldDisk` must be quiet; it hears of a broken connection. */
   async holdDisk(volume: VolumeId): Promise<Result<void>> {
     const disk = this.#disk(volume)
@@ -316,7 +364,10 @@ export class ContainerFront {
   }
 
   #save(disk: DiskRecord): Result<void> {
-    const disks = this.#record.disks.map((each) => (each.index === disk.index ? disk : each))
+    return this.#saveAll(this.#record.disks.map((each) => (each.index === disk.index ? disk : each)))
+  }
+
+  #saveAll(disks: readonly DiskRecord[]): Result<void> {
     this.#record = { ...this.#record, disks }
     return writeRecordFile(this.#files.recordFile, this.#record)
   }

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { failure } from '@stead/core/errors.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { runProgram } from '../process/run-program.ts'
+import type { LxcNic } from './lxc-spec.ts'
 
 const TIMEOUT_MS = 5_000
 
@@ -22,8 +23,8 @@ interface IpLink {
 
 /** Without those of the loopback and of the link. `init` is the host's pid of the container's init. */
 export async function addressesOf(init: number): Promise<Result<readonly ContainerAddress[]>> {
-  // The host's own `ip`: nothing of the container is executed.
-  const shown = await runProgram('nsenter', [`--net=/proc/${init}/ns/net`, 'ip', '-json', 'address'], TIMEOUT_MS)
+  const [program = '', ...inside] = insideOf(init)
+  const shown = await runProgram(program, [...inside, 'ip', '-json', 'address'], TIMEOUT_MS)
   if (!shown.ok)
     return fail(
       failure('hypervisor', 'The addresses of the container cannot be read', {
@@ -56,4 +57,71 @@ export async function removeLink(hostEnd: string): Promise<Result<void>> {
   return fail(
     failure('conflict', `The network card ${hostEnd} of an earlier run cannot be removed`, { cause: removed.error }),
   )
+}
+
+/** A card of a container that runs; its host's end is on the bridge, its addresses are set. Nothing is left of a failure. */
+export async function addLink(init: number, link: LxcNic): Promise<Result<void>> {
+  const { hostEnd, name, mac, bridge, mtu } = link
+  const cleared = await removeLink(hostEnd)
+  if (!cleared.ok) return cleared
+  const pair = ['link', 'add', hostEnd, 'mtu', `${mtu}`, 'type', 'veth', 'peer', 'name', name, 'address', mac]
+  const made = await ip(
+    [],
+    [
+      [...pair, 'mtu', `${mtu}`, 'netns', `${init}`],
+      ['link', 'set', hostEnd, 'master', bridge, 'up'],
+    ],
+  )
+  const up = ['link', 'set', name, 'up']
+  const given = made.ok ? await ip(insideOf(init), [up, ...addressCommands(link), ...routeCommands(link)]) : made
+  if (!given.ok) await removeLink(hostEnd)
+  return given
+}
+
+/** From what it was given to what it is to have; what the container has given itself is left alone. */
+export async function changeAddresses(init: number, before: LxcNic, after: LxcNic): Promise<Result<void>> {
+  const inside = insideOf(init)
+  const lost = before.gateways.filter((gateway) => !after.gateways.includes(gateway))
+  const gone = before.addresses.filter((address) => !after.addresses.includes(address))
+  for (const command of [
+    ...lost.map((gateway) => [family(gateway), 'route', 'del', 'default', 'via', gateway, 'dev', after.name]),
+    ...gone.map((address) => ['address', 'del', address, 'dev', after.name]),
+  ]) {
+    const removed = await ip(inside, [command])
+    // With the first of a network go those that came after it; and the container may have taken them away itself.
+    if (!removed.ok && !/Address not found|Cannot assign|No such process/.test(removed.error.message)) return removed
+  }
+  // The kernel takes routes away with the address that they were reached by: so all are said again.
+  return ip(inside, [...addressCommands(after), ...routeCommands(after)])
+}
+
+function addressCommands({ name, addresses }: LxcNic): readonly string[][] {
+  return addresses.map((address) => {
+    const broadcast = family(address) === '-4' ? ['broadcast', '+'] : []
+    return ['address', 'replace', address, ...broadcast, 'dev', name]
+  })
+}
+
+/** `onlink`: a gateway may be outside the addresses' networks, which LXC allows too. */
+function routeCommands({ name, gateways }: LxcNic): readonly string[][] {
+  return gateways.map((to) => [family(to), 'route', 'replace', 'default', 'via', to, 'dev', name, 'onlink'])
+}
+
+function family(address: string): '-4' | '-6' {
+  return address.includes(':') ? '-6' : '-4'
+}
+
+/** The host's own `ip` in the container's network: nothing of the container is executed. */
+function insideOf(init: number): readonly string[] {
+  return ['nsenter', `--net=/proc/${init}/ns/net`]
+}
+
+/** One after the other, until one fails. */
+async function ip(before: readonly string[], commands: readonly (readonly string[])[]): Promise<Result<void>> {
+  for (const command of commands) {
+    const [program = 'ip', ...args] = [...before, 'ip', ...command]
+    const done = await runProgram(program, args, TIMEOUT_MS)
+    if (!done.ok) return done
+  }
+  return ok()
 }

@@ -10,15 +10,17 @@ import { chmodSync, existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { effectiveLimits, type ContainerLimits } from '@stead/core/model/container-limits.ts'
 import type { VolumeId } from '@stead/core/model/ids.ts'
-import type { GuestDisk, GuestLaunch, LaunchContainer } from '@stead/core/ports/guest-host.ts'
+import type { GuestDisk, GuestLaunch, LaunchContainer, LaunchNic } from '@stead/core/ports/guest-host.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import { ok, type Result } from '@stead/core/result.ts'
 import { startLines } from './cgroups/cgroup-limits.ts'
 import { cgroupMounts } from './cgroups/cgroup-tree.ts'
+import { isMounted } from './container-file-system.ts'
 import { ContainerFront, endFront } from './container-front.ts'
+import { deviceOf } from './container-mounts.ts'
 import { clearHeldDisk, HeldDisk, type HeldDiskEvent } from './held-disk.ts'
 import { adoptContainer, endFolderLeftovers, startContainer, type LxcContainer } from './lxc-container.ts'
-import { lxcPrograms, SHOWN_MOUNTS, type HaltSignal, type LxcSpec } from './lxc-spec.ts'
+import { lxcPrograms, SHOWN_MOUNTS, type HaltSignal, type LxcNic, type LxcSpec } from './lxc-spec.ts'
 
 /** Where a container is, and with what it is run. */
 export interface ContainerPlace {
@@ -44,7 +46,8 @@ export interface PartsListener {
 export interface ContainerParts {
   readonly front: ContainerFront
   readonly lxc: LxcContainer
-  readonly disks: ReadonlyMap<VolumeId, HeldDisk>
+  /** Those that come and go are put in and taken out by `ContainerDevices` alone. */
+  readonly disks: Map<VolumeId, HeldDisk>
 }
 
 /** The parts of a run, one after the other. What they tell before the run is there is told to it then. */
@@ -74,10 +77,9 @@ export class ContainerBuilding {
     // The container's root user has to be able to walk through it.
     chmodSync(mounts, 0o711)
     const opened = await Promise.all(
-      disks.map(async (disk, position) => {
-        const options = this.#diskOptions(front.value, disk, position)
-        return options.ok ? HeldDisk.start(options.value, position === 0 ? {} : { makeWhenBlank: true }) : options
-      }),
+      disks.map((disk, position) =>
+        position === 0 ? this.#openRoot(front.value, disk) : this.open(front.value, disk, disk.slot ?? position),
+      ),
     )
     for (const [position, disk] of opened.entries()) {
       if (!disk.ok) return disk
@@ -87,19 +89,32 @@ export class ContainerBuilding {
     return lxc.ok ? ok({ front: front.value, lxc: lxc.value, disks: this.#disks }) : lxc
   }
 
-  async adopt(): Promise<Result<ContainerParts | undefined>> {
+  async #openRoot(front: ContainerFront, disk: GuestDisk): Promise<Result<HeldDisk>> {
+    const options = this.#diskOptions(front, disk, { slot: disk.slot ?? 0, isRoot: true })
+    return options.ok ? HeldDisk.start(options.value) : options
+  }
+
+  /** A disk that is not the root: mounted on the host, with a new file system where it is blank. */
+  async open(front: ContainerFront, disk: GuestDisk, slot: number): Promise<Result<HeldDisk>> {
+    const options = this.#diskOptions(front, disk, { slot, isRoot: false })
+    return options.ok ? HeldDisk.start(options.value, { makeWhenBlank: true }) : options
+  }
+
+  /** `mayMiss`: disks that may be gone already. */
+  async adopt(mayMiss: readonly VolumeId[]): Promise<Result<ContainerParts | undefined>> {
     const front = await ContainerFront.adopt(this.#frontOptions())
     if (!front.ok || !front.value) return front as Result<undefined>
     const lxc = adoptContainer(lxcPrograms(this.#options.nativeDir), this.#options.folder)
     const disks = await Promise.all(
       this.#launch.disks.map(async (disk, position) => {
-        const options = this.#diskOptions(front.value!, disk, position)
+        const place = { slot: disk.slot ?? position, isRoot: position === 0 }
+        const options = this.#diskOptions(front.value!, disk, place)
         const adopted = options.ok ? await HeldDisk.adopt(options.value) : options
         if (adopted.ok && adopted.value) this.#disks.set(disk.volume, adopted.value)
-        return adopted
+        return this.#disks.has(disk.volume) || mayMiss.includes(disk.volume)
       }),
     )
-    if (lxc && disks.every((each) => each.ok && each.value)) return ok({ front: front.value, lxc, disks: this.#disks })
+    if (lxc && disks.every(Boolean)) return ok({ front: front.value, lxc, disks: this.#disks })
     front.value.dispose()
     lxc?.close()
     for (const disk of this.#disks.values()) disk.dispose()
@@ -119,13 +134,13 @@ export class ContainerBuilding {
     }
   }
 
-  #diskOptions(front: ContainerFront, { volume, slot }: GuestDisk, position: number) {
+  #diskOptions(front: ContainerFront, { volume }: GuestDisk, { slot, isRoot }: { slot: number; isRoot: boolean }) {
     const { folder, nativeDir, namespacePid, log } = this.#options
     const exported = front.exportOf(volume)
     if (!exported.ok) return exported
     return ok({
-      folder: diskFolder(folder, slot ?? position),
-      mountFolder: position === 0 ? rootFolder(folder) : mountFolder(folder, slot ?? position),
+      folder: diskFolder(folder, slot),
+      mountFolder: isRoot ? rootFolder(folder) : mountFolder(folder, slot),
       nbdSocket: front.nbdSocket,
       exportName: exported.value,
       helper: join(nativeDir, 'stead-run-guest'),
@@ -155,17 +170,7 @@ export class ContainerBuilding {
       rootPath: rootFolder(folder),
       idBase: settings.idBase ?? 'privileged',
       nesting: settings.nesting,
-      nics: nics.map(({ tap, mac, slot, addresses = [], gateways = [] }, position) => ({
-        ...{
-          hostEnd: tap,
-          name: `eth${slot ?? position}`,
-          mac,
-          bridge: bridge.name,
-          mtu: bridge.mtu,
-          addresses,
-          gateways,
-        },
-      })),
+      nics: nics.map((nic, position) => linkOf(nic, nic.slot ?? position, bridge)),
       nameservers: settings.nameservers,
       searchDomains: settings.searchDomains,
       mounts: settings.mounts.flatMap(({ volume, path }) => {
@@ -181,6 +186,15 @@ export class ContainerBuilding {
       cgroup: cgroupName(guest),
     }
   }
+}
+
+/** A network card as LXC, or the kernel, is told of it. */
+export function linkOf(
+  { tap, mac, addresses = [], gateways = [] }: LaunchNic,
+  slot: number,
+  { name: bridge, mtu }: ContainerPlace['bridge'],
+): LxcNic {
+  return { hostEnd: tap, name: `eth${slot}`, mac, bridge, mtu, addresses, gateways }
 }
 
 /** What memory and processors come to, and its own limits, which win. */
@@ -202,10 +216,22 @@ export async function clearParts(folder: string): Promise<Result<void>> {
   return [...done, await processes].find((each) => !each.ok) ?? ok()
 }
 
+/** What is left of a disk beside those of a container that runs. `hide`: out of the container, where it may be seen already. */
+export async function clearDisk(
+  folder: string,
+  slot: number,
+  hide: (device: string) => Promise<Result<void>>,
+): Promise<Result<void>> {
+  const [disk, mount] = [diskFolder(folder, slot), mountFolder(folder, slot)]
+  if (!existsSync(disk)) return ok()
+  const hidden = isMounted(mount) ? await hide(deviceOf(mount)) : ok()
+  return hidden.ok ? clearHeldDisk(disk, mount) : hidden
+}
+
 /** As many disks as any guest may have. */
 const SLOTS_MAX = 16
 
 export const cgroupName = (guest: string): string => `stead-${guest}`
 export const rootFolder = (folder: string): string => join(folder, 'rootfs')
-const mountFolder = (folder: string, slot: number): string => join(folder, 'mounts', String(slot))
+export const mountFolder = (folder: string, slot: number): string => join(folder, 'mounts', String(slot))
 const diskFolder = (folder: string, slot: number): string => join(folder, 'disks', String(slot))

@@ -2,19 +2,19 @@
  * One run of a container: the front, its disks and LXC's processes, from the start to the end. What each of them is, is in
  * docs/internals/containers.md. `<folder>/launch.json` says what was started, as it is now.
  */
-import { rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { failure } from '@stead/core/errors.ts'
 import type { ContainerLimits } from '@stead/core/model/container-limits.ts'
 import type { VolumeId } from '@stead/core/model/ids.ts'
-import type { GuestDisk, GuestEvent, GuestLaunch, RunningGuest } from '@stead/core/ports/guest-host.ts'
+import type { GuestEvent, GuestLaunch, RunningGuest } from '@stead/core/ports/guest-host.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
-import { readRecordFile, writeRecordFile } from '../process/record-file.ts'
 import type { ContainerCgroup } from './cgroups/cgroup-files.ts'
 import { containerCgroup } from './cgroups/cgroup-limits.ts'
 import { cgroupSettings } from './cgroups/cgroup-settings.ts'
 import { limitsOfProcesses, setProcessLimits } from './cgroups/process-limits.ts'
+import { ContainerDevices } from './container-devices.ts'
 import type { ContainerFront } from './container-front.ts'
+import { deviceOf } from './container-mounts.ts'
 import {
   clearParts,
   ContainerBuilding,
@@ -26,16 +26,12 @@ import {
 } from './container-parts.ts'
 import type { HeldDisk, HeldDiskEvent } from './held-disk.ts'
 import type { LxcContainer } from './lxc-container.ts'
+import { forgetRecord, RunRecord } from './run-record.ts'
 
 export interface ContainerRunOptions extends ContainerPlace {
   readonly emit: (event: GuestEvent) => void
   /** It has ended by itself, and all of it is gone. */
   readonly onGone: (run: ContainerRun) => void
-}
-
-interface LaunchRecord {
-  readonly version: 1
-  readonly launch: GuestLaunch
 }
 
 /** `stop` of a VM may take as long. */
@@ -46,20 +42,29 @@ const KILL_TO_EXIT_MS = 5_000
 export class ContainerRun implements PartsListener {
   readonly front: ContainerFront
   readonly lxc: LxcContainer
+  /** Disks and cards that come, go and grow. */
+  readonly devices: ContainerDevices
   readonly #options: ContainerRunOptions
   readonly #disks: ReadonlyMap<VolumeId, HeldDisk>
-  #launch: GuestLaunch
+  readonly #record: RunRecord
   #isPaused = false
   #isHeld = new Set<VolumeId>()
   #ending: Promise<{ readonly flushed: boolean }> | undefined
   #isGone = false
 
-  private constructor(options: ContainerRunOptions, launch: GuestLaunch, parts: ContainerParts) {
+  private constructor(
+    options: ContainerRunOptions,
+    record: RunRecord,
+    building: ContainerBuilding,
+    parts: ContainerParts,
+  ) {
     this.#options = options
-    this.#launch = launch
+    this.#record = record
     this.front = parts.front
     this.lxc = parts.lxc
     this.#disks = parts.disks
+    const standsStill = () => this.#isPaused || this.#isHeld.size > 0 || this.#ending !== undefined
+    this.devices = new ContainerDevices({ place: options, building, parts, record, standsStill })
     this.lxc.onExit(({ how }) => {
       if (how === 'halted') void this.#finish('guest-shutdown', 'the container shut down')
       else this.#collapse('its init was killed')
@@ -73,12 +78,12 @@ export class ContainerRun implements PartsListener {
   static async start(options: ContainerRunOptions, launch: GuestLaunch): Promise<Result<ContainerRun>> {
     const { container, disks } = launch
     if (!container || disks.length === 0) return fail(failure('internal', `${launch.name} has no root`))
-    const written = writeRecordFile(recordFile(options.folder), { version: 1, launch } satisfies LaunchRecord)
-    if (!written.ok) return written
+    const record = RunRecord.begin(options.folder, launch)
+    if (!record.ok) return record
     const building = new ContainerBuilding(options, launch)
     const parts = await building.build()
     if (parts.ok) {
-      const run = new ContainerRun(options, launch, parts.value)
+      const run = new ContainerRun(options, record.value, building, parts.value)
       building.hand(run)
       const limited = await run.#applyLimits()
       if (limited.ok) return ok(run)
@@ -92,22 +97,21 @@ export class ContainerRun implements PartsListener {
 
   /** The run that an earlier agent began here, when all of it lives; otherwise what is left is for `clearRun`. */
   static async adopt(options: ContainerRunOptions): Promise<Result<ContainerRun | undefined>> {
-    const record = readRecordFile<LaunchRecord>(recordFile(options.folder), ({ version, launch }) =>
-      Boolean(version === 1 && launch?.guest),
-    )
+    const record = RunRecord.read(options.folder)
     if (!record.ok) return record
     if (!record.value) return ok(undefined)
-    const { launch } = record.value
-    const building = new ContainerBuilding(options, launch)
-    const parts = await building.adopt()
+    const building = new ContainerBuilding(options, record.value.launch)
+    const parts = await building.adopt(record.value.leaving)
     if (!parts.ok || !parts.value) return parts as Result<undefined>
-    const run = new ContainerRun(options, launch, parts.value)
+    const run = new ContainerRun(options, record.value, building, parts.value)
     building.hand(run)
+    const settled = await run.devices.settle()
+    if (!settled.ok) options.log.warn(settled.error.message)
     return ok(run)
   }
 
   get launch(): GuestLaunch {
-    return this.#launch
+    return this.#record.launch
   }
 
   get rootFolder(): string {
@@ -123,8 +127,8 @@ export class ContainerRun implements PartsListener {
     const disks = await this.front.inspect()
     if (!disks.ok) return disks
     return ok({
-      guest: this.#launch.guest,
-      epoch: this.#launch.epoch,
+      guest: this.launch.guest,
+      epoch: this.launch.epoch,
       pid: this.lxc.keeperPid,
       status: this.#isHeld.size > 0 ? 'io-error' : this.#isPaused ? 'paused' : 'running',
       legs: new Map(disks.value.map((disk) => [disk.volume, disk.legs.map(({ host }) => host)])),
@@ -150,23 +154,14 @@ export class ContainerRun implements PartsListener {
     return ok()
   }
 
-  /** Of the disk that is held: more of it, from now on. Its file system takes it where the kernel lets it, else at its next start. */
-  async growDisk(disk: GuestDisk): Promise<Result<void>> {
-    const held = this.#disks.get(disk.volume)
-    if (!held) return fail(failure('not_found', `The container has no disk ${disk.volume}`))
-    const grown = await this.front.growDisk(disk)
-    if (!grown.ok) return grown
-    const taken = await held.takeNewSize()
-    if (!taken.ok) return taken
-    const disks = this.#launch.disks.map((each) =>
-      each.volume === disk.volume ? { ...each, sizeBytes: disk.sizeBytes } : each,
-    )
-    return this.#save({ ...this.#launch, disks })
+  /** Disks whose file systems have not taken their size yet. */
+  get smaller(): readonly VolumeId[] {
+    return this.#record.smaller
   }
 
   /** Memory, processors, limits: at once. What only a start can change is noted for it. */
   async change(change: Partial<Pick<GuestLaunch, 'memoryBytes' | 'cpus' | 'container'>>): Promise<Result<void>> {
-    const before = this.#launch
+    const before = this.launch
     const saved = this.#save({ ...before, ...change })
     if (!saved.ok) return saved
     const applied = await this.#applyLimits()
@@ -179,13 +174,13 @@ export class ContainerRun implements PartsListener {
     const cgroup = this.#cgroup()
     const raised = await setProcessLimits(() => cgroup.processes(), this.limits, limitsOf(before))
     // The others hold; what the processes have is told as it is, so that the wish stays pending.
-    if (!raised.ok) this.#save(withProcessLimits(this.#launch, before))
+    if (!raised.ok) this.#save(withProcessLimits(this.launch, before))
     return raised
   }
 
   /** Every limit, with memory and processors among them. */
   get limits(): ContainerLimits {
-    return limitsOf(this.#launch)
+    return limitsOf(this.launch)
   }
 
   /** All disks stand still, whole, as their file systems see them. */
@@ -209,6 +204,7 @@ export class ContainerRun implements PartsListener {
 
   async #end(): Promise<{ readonly flushed: boolean }> {
     const killed = await this.lxc.kill()
+    await this.devices.grown()
     await this.lxc.waitExit(KILL_TO_EXIT_MS)
     let clean = killed.ok && !this.#isPaused && this.#isHeld.size === 0
     // What is mounted inside another disk comes first: there is no such thing, so all at once.
@@ -272,7 +268,7 @@ export class ContainerRun implements PartsListener {
   }
 
   #named() {
-    return { guest: this.#launch.guest, epoch: this.#launch.epoch }
+    return { guest: this.launch.guest, epoch: this.launch.epoch }
   }
 
   #emit(event: EventOfRun): void {
@@ -297,13 +293,12 @@ export class ContainerRun implements PartsListener {
   }
 
   #save(launch: GuestLaunch): Result<void> {
-    this.#launch = launch
-    return writeRecordFile(recordFile(this.#options.folder), { version: 1, launch } satisfies LaunchRecord)
+    return this.#record.change({ launch })
   }
 
   #forget(): void {
     this.#isGone = true
-    rmSync(recordFile(this.#options.folder), { force: true })
+    this.#record.forget()
   }
 }
 
@@ -312,7 +307,7 @@ type EventOfRun = GuestEvent extends infer Each ? (Each extends unknown ? Omit<E
 /** Ends and forgets whatever is left of a run in this folder, known or not. */
 export async function clearRun(folder: string): Promise<Result<void>> {
   const cleared = await clearParts(folder)
-  if (cleared.ok) rmSync(recordFile(folder), { force: true })
+  if (cleared.ok) forgetRecord(folder)
   return cleared
 }
 
@@ -325,11 +320,3 @@ function withProcessLimits(launch: GuestLaunch, other: GuestLaunch): GuestLaunch
   const limits = { ...Object.fromEntries(others), ...limitsOfProcesses(other.container?.limits ?? {}) }
   return { ...launch, container: { ...container, limits } }
 }
-
-/** `major:minor` of what is mounted there, as control groups name it; the kernel's encoding of 32 bits (MKDEV of glibc). */
-function deviceOf(mount: string): string {
-  const { dev } = statSync(mount)
-  return `${(dev >> 8) & 0xfff}:${(dev & 0xff) | ((dev >> 12) & 0xfff00)}`
-}
-
-const recordFile = (folder: string): string => join(folder, 'launch.json')

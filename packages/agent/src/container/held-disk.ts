@@ -26,6 +26,7 @@ import { readRecordFile, writeRecordFile } from '../process/record-file.ts'
 import {
   checkFileSystem,
   freeze,
+  growMounted,
   isBlank,
   isMounted,
   makeFileSystem,
@@ -91,6 +92,7 @@ const ANSWER_TIMEOUT_MS = 5_000
 const RECONNECT_TIMEOUT_MS = 10_000
 const END_TIMEOUT_MS = 5_000
 const DETACH_TIMEOUT_MS = 10_000
+const LET_GO_TIMEOUT_MS = 1_000
 
 export class HeldDisk {
   readonly process: DetachedProcess
@@ -218,16 +220,18 @@ export class HeldDisk {
     return limited.ok ? ok() : limited
   }
 
-  /**
-   * After the front's export has grown. It must be quiet. The file system takes the new room at its next start: Linux
-   * enlarges a mounted one only where the host's kernel and the administrator's rights allow it.
-   */
+  /** After the front's export has grown. It must be quiet. The file system takes the new room by `growFileSystem`, or at its next start. */
   async takeNewSize(): Promise<Result<void>> {
     const resized = await this.#ask('resize', RECONNECT_TIMEOUT_MS)
     if (!resized.ok) return resized
     // The kernel asks for the size anew, which the loop device then finds.
     await stat(this.#files.disk)
     return this.#loop ? growLoop(this.#loop) : ok()
+  }
+
+  /** While it is mounted and not held. Fails with `conflict` where the kernel does not let it. */
+  growFileSystem(): Promise<Result<void>> {
+    return this.#loop ? growMounted(this.#loop.path) : Promise.resolve(ok())
   }
 
   /** For a snapshot: the file system on the disk is whole and stands still until `thaw`. The disk must not hold. */
@@ -237,6 +241,16 @@ export class HeldDisk {
 
   thaw(): Promise<Result<void>> {
     return thaw(this.#options.mountFolder)
+  }
+
+  /** False while a process holds on to the file system somewhere; it is mounted still then. True: it is mounted no more. */
+  async letGo(): Promise<Result<boolean>> {
+    const { mountFolder } = this.#options
+    const unmounted = await unmount(mountFolder)
+    if (!unmounted.ok) return unmounted
+    if (!this.#loop || (await waitDetached(this.#loop, LET_GO_TIMEOUT_MS))) return ok(true)
+    const mounted = await mountFileSystem(this.#loop.path, mountFolder)
+    return mounted.ok ? ok(false) : mounted
   }
 
   /**

@@ -195,7 +195,7 @@ export class LxcContainer {
       this.#isHalting = true
       const init = this.#initPid()
       void endOnceAlone({
-        others: () => (init !== undefined && init === this.#initPid() ? this.#processIds().length - 1 : undefined),
+        others: () => (init !== undefined && init === this.#initPid() ? this.processIds().length - 1 : undefined),
         end: () => void (init === this.#initPid() && init !== undefined && sendSignal(init, 'SIGKILL')),
       }).then(() => (this.#isHalting = false))
     }
@@ -256,10 +256,11 @@ export class LxcContainer {
   }
 
   processes(): readonly ContainerProcess[] {
-    return this.#processIds().flatMap((pid) => describeProcess(pid) ?? [])
+    return this.processIds().flatMap((pid) => describeProcess(pid) ?? [])
   }
 
-  #processIds(): readonly number[] {
+  /** Host's pids of all that runs in it. */
+  processIds(): readonly number[] {
     const folder = this.cgroups()[0]?.folder
     return folder === undefined ? [] : processesIn(folder)
   }

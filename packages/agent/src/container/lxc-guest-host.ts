@@ -7,13 +7,14 @@ import { join } from 'node:path'
 import { totalmem } from 'node:os'
 import { failure } from '@stead/core/errors.ts'
 import type { GuestId, VolumeId } from '@stead/core/model/ids.ts'
-import type { GuestMemoryUse, HardwareFacts } from '@stead/core/ports/guest-hardware.ts'
+import type { GuestMemoryUse, HardwareFacts, NicAddresses } from '@stead/core/ports/guest-hardware.ts'
 import type {
   GuestDisk,
   GuestEvent,
   GuestHost,
   GuestLaunch,
   LaunchContainer,
+  LaunchNic,
   Leg,
   RunningGuest,
 } from '@stead/core/ports/guest-host.ts'
@@ -39,7 +40,6 @@ export interface LxcGuestHostOptions {
   readonly log: Log
 }
 
-const NEXT_START = { hint: 'Stop it and start it again' }
 /** Nobody has so many; the host's own number is what counts in the end. */
 const CPUS_MAX = 4096
 
@@ -227,17 +227,25 @@ export class LxcGuestHost implements GuestHost {
   }
 
   growDisk(guest: GuestId, disk: GuestDisk): Promise<Result<void>> {
-    return this.#inTurn(guest, (run) => run.growDisk(disk))
+    return this.#inTurn(guest, (run) => run.devices.growDisk(disk))
+  }
+
+  /** Not in turn: a leg that is lost meanwhile is dropped, and only then does it end. */
+  growFileSystem(guest: GuestId, volume: VolumeId): Promise<Result<void>> {
+    return this.#with(guest, (run) => run.devices.growFileSystem(volume))
   }
 
   hardware(guest: GuestId): Promise<Result<HardwareFacts>> {
-    return this.#with(guest, async ({ launch }) =>
+    return this.#with(guest, async ({ launch, smaller }) =>
       ok({
-        hotPlug: false,
+        hotPlug: true,
         disks: launch.disks.map(({ volume, slot, sizeBytes }, position) => ({
           ...{ volume, slot: slot ?? position, sizeBytes, limits: {} },
+          ...(smaller.includes(volume) ? { fileSystemIsSmaller: true as const } : {}),
         })),
-        nics: launch.nics.map(({ slot, mac }, position) => ({ slot: slot ?? position, mac })),
+        nics: launch.nics.map(({ slot, mac, addresses = [], gateways = [] }, position) => ({
+          ...{ slot: slot ?? position, mac, addresses, gateways },
+        })),
         memoryBytes: launch.memoryBytes,
         memoryMinBytes: 1,
         memoryMaxBytes: totalmem(),
@@ -265,22 +273,24 @@ export class LxcGuestHost implements GuestHost {
     return this.#with(guest, async () => ok(undefined))
   }
 
-  // What a container gets only with its next start.
-
-  async addDisk(): Promise<Result<void>> {
-    return fail(failure('conflict', 'a container has a new disk mounted at its next start', NEXT_START))
+  addDisk(guest: GuestId, disk: GuestDisk & { readonly slot: number }): Promise<Result<void>> {
+    return this.#inTurn(guest, (run) => run.devices.addDisk(disk))
   }
 
-  async removeDisk(): Promise<Result<{ readonly flushed: boolean }>> {
-    return fail(failure('conflict', 'a container gives a disk back when it stops', NEXT_START))
+  removeDisk(guest: GuestId, volume: VolumeId): Promise<Result<{ readonly flushed: boolean }>> {
+    return this.#inTurn(guest, (run) => run.devices.removeDisk(volume))
   }
 
-  async addNic(): Promise<Result<void>> {
-    return fail(failure('conflict', 'a container has a new network card at its next start', NEXT_START))
+  addNic(guest: GuestId, nic: LaunchNic & { readonly slot: number }): Promise<Result<void>> {
+    return this.#inTurn(guest, (run) => run.devices.addNic(nic))
   }
 
-  async removeNic(): Promise<Result<void>> {
-    return fail(failure('conflict', 'a container gives a network card back when it stops', NEXT_START))
+  removeNic(guest: GuestId, slot: number): Promise<Result<void>> {
+    return this.#inTurn(guest, (run) => run.devices.removeNic(slot))
+  }
+
+  setAddresses(guest: GuestId, slot: number, wanted: NicAddresses): Promise<Result<void>> {
+    return this.#inTurn(guest, (run) => run.devices.setAddresses(slot, wanted))
   }
 
   async limitDisk(): Promise<Result<void>> {

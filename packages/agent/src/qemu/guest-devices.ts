@@ -13,13 +13,14 @@ import type { GuestDisk, LaunchNic } from '@stead/core/ports/guest-host.ts'
 import type { DiskReading } from '@stead/core/ports/host-meters.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
-import { deviceId, diskBlockdevs, newDiskRecord, nodesOf, topNode, type DiskRecord } from './block-graph.ts'
-import { diskReadings } from './disk-statistics.ts'
+import { deviceId, newDiskRecord, topNode, type DiskRecord } from './block-graph.ts'
 import { pluggedDevices, unplugDevice } from './device-unplug.ts'
+import { addDiskNodes, removeDiskNodes } from './disk-nodes.ts'
+import { diskReadings } from './disk-statistics.ts'
 import type { LaunchRecord } from './launch-record.ts'
 import { diskDevice, nicDevice, nicDeviceId, nicNetdev, netdevId } from './launch-arguments.ts'
 import { limitsFrom, throttleArguments, type BlockDeviceInfo } from './disk-throttle.ts'
-import { drainAndFlushDisk, queryGraph, yankNode } from './mirror-surgery.ts'
+import { drainAndFlushDisk } from './mirror-surgery.ts'
 import type { QmpClient } from './qmp.ts'
 
 export interface GuestDevicesOptions {
@@ -87,10 +88,8 @@ export class GuestDevices {
   }
 
   async #build(monitor: QmpClient, disk: DiskRecord): Promise<Result<void>> {
-    for (const blockdev of diskBlockdevs(disk)) {
-      const added = await monitor.execute('blockdev-add', blockdev)
-      if (!added.ok) return added
-    }
+    const built = await addDiskNodes(monitor, disk)
+    if (!built.ok) return built
     const added = await monitor.execute('device_add', diskDevice(disk))
     return added.ok ? ok() : added
   }
@@ -198,24 +197,11 @@ export class GuestDevices {
     }))
     if (!noted.ok) return noted
     for (const disk of gone) {
-      const removed = await this.#removeNodes(monitor.value, disk)
+      const removed = await removeDiskNodes(monitor.value, disk)
       if (!removed.ok) return removed
     }
     const done = this.#change((record) => ({ ...record, unfinished: [] }))
     return done.ok ? monitor : done
-  }
-
-  /** From the top down; a node that is not there is fine. */
-  async #removeNodes(monitor: QmpClient, disk: DiskRecord): Promise<Result<void>> {
-    const graph = await queryGraph(monitor)
-    if (!graph.ok) return graph
-    for (const node of nodesOf(graph.value, disk)) {
-      // A leg whose server hangs would be waited for, by all of QEMU.
-      if (disk.legs.some((leg) => leg.node === node)) await yankNode(monitor, node)
-      const removed = await monitor.execute('blockdev-del', { 'node-name': node })
-      if (!removed.ok) return removed
-    }
-    return ok()
   }
 
   async #unplug(device: string, what: string): Promise<Result<void>> {

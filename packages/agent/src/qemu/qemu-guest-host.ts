@@ -309,12 +309,20 @@ export class QemuGuestHost implements GuestHost {
     return this.#inTurn(guest, () => this.#with(guest, (running) => running.legs.grow(disk)))
   }
 
+  growFileSystem(guest: GuestId): Promise<Result<void>> {
+    return this.#with(guest, async () => ok())
+  }
+
   limitDisk(guest: GuestId, volume: VolumeId, limits: DiskLimits): Promise<Result<void>> {
     return this.#with(guest, (running) => running.devices.limitDisk(volume, limits))
   }
 
   async setContainer(): Promise<Result<void>> {
     return fail(failure('bad_request', 'The guest is a virtual machine, no container'))
+  }
+
+  setAddresses(): Promise<Result<void>> {
+    return this.setContainer()
   }
 
   addNic(guest: GuestId, nic: Parameters<GuestHost['addNic']>[1]): Promise<Result<void>> {

@@ -1,6 +1,6 @@
 /** Disks and network cards of a guest, which come and go while it runs. */
 import { z } from 'zod'
-import { mountPathSchema } from '../container-records.ts'
+import { cardAddressesSchema, mountPathSchema } from '../container-records.ts'
 import { endpoint } from '../endpoint.ts'
 import { diskLimitsSchema, nicLimitsSchema } from '../hardware-records.ts'
 import { started, warnings } from './answers.ts'
@@ -18,7 +18,7 @@ const nicParams = guestParams.extend({
 const diskLimits = z.strictObject(diskLimitsSchema.shape).describe('Replaces all limits; empty: none')
 const nicLimits = z.strictObject(nicLimitsSchema.shape).describe('Replaces all limits; empty: none')
 
-const mountPath = mountPathSchema.optional().describe('Of a container: where it is mounted, from its next start on')
+const mountPath = mountPathSchema.optional().describe('Of a container: where it is mounted')
 const existingDisk = z.strictObject({
   volume: z.string().describe('The id of a volume that a guest has given back'),
   mountPath,
@@ -37,8 +37,15 @@ export const addNicBody = z.strictObject({
     .optional()
     .describe('Its hardware address; one that follows from the guest when absent'),
   limits: nicLimits.optional(),
+  ...cardAddressesSchema,
 })
 export type AddNic = z.output<typeof addNicBody>
+
+export const setNicBody = z.strictObject({
+  limits: nicLimits.optional().describe('Replaces all limits; empty: none; absent: as they are'),
+  ...cardAddressesSchema,
+})
+export type SetNic = z.output<typeof setNicBody>
 
 const startedWithWarnings = started.extend({ warnings })
 
@@ -113,11 +120,11 @@ export const HARDWARE_ENDPOINTS = {
     id: 'guest.nic-set',
     method: 'PATCH',
     path: '/v1/guests/{guest}/nics/{nic}',
-    summary: 'Limit a network card, live',
+    summary: "Limit a network card or change a container's addresses, live",
     permission: 'guest.configure',
     on: 'guest',
     params: nicParams,
-    body: z.strictObject({ limits: nicLimits }),
+    body: setNicBody,
     response: started,
     status: 202,
     long: true,

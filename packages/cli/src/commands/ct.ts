@@ -12,6 +12,7 @@ import { addCtDump } from './ct-dump.ts'
 import { addCtEnter } from './ct-enter.ts'
 import { addCtImport } from './ct-import.ts'
 import { addCtRestore } from './ct-restore.ts'
+import { growDisk } from './disk-grow.ts'
 import { addContainerOptions, containerFrom, liftedBy, presetOf, type ContainerOptions } from './ct-options.ts'
 import { addGuestCommands } from './guest.ts'
 import { addHaOptions, haBody, setGuest, type SetBody } from './guest-settings.ts'
@@ -53,11 +54,12 @@ export function addCtCommands(program: Command, terminal: Terminal): void {
     .argument(...NAME)
     .option('--memory <size>', 'at once, also while it runs')
     .option('--cpus <n>', 'processors that it may use; at once')
+    .option('--disk <size>', 'makes its root larger; its file system too, where the host lets it')
     .option('--nesting', 'it may make containers itself, from its next start on')
     .option('--no-nesting', 'it may not')
     .option(...ACCEPT_BREACH)
   addContainerOptions(addLifecycleOptions(addHaOptions(set))).action(
-    action(terminal, (session, [guest = ''], options) => setGuest(session, guest, bodyOf(options), options)),
+    action(terminal, (session, [guest = ''], options) => setContainer(session, guest, options)),
   )
 }
 
@@ -88,7 +90,22 @@ function restartText({ expectedMs, measured }: MoveTargets['restart']): string {
     : `It will be away for about ${seconds} s, as ${measured} stops and starts in this cluster took.`
 }
 
-function bodyOf(options: Readonly<Record<string, unknown>>): SetBody {
+async function setContainer(session: Session, guest: string, options: Options): Promise<void> {
+  const { disk, ...others } = options
+  const body = bodyOf(others)
+  const isEmpty = Object.keys(body).length === 0
+  if (typeof disk !== 'string') {
+    if (isEmpty) throw badArgument('Nothing to set', 'Give at least one setting; see --help.')
+    return setGuest(session, guest, body, options)
+  }
+  const { text, result } = await growDisk(session, { guest, sizeBytes: parseSize(disk, '--disk') })
+  if (isEmpty) session.print(result, () => text)
+  else await setGuest(session, guest, body, options)
+}
+
+type Options = Readonly<Record<string, unknown>>
+
+function bodyOf(options: Options): SetBody {
   const text = (name: string) => (typeof options[name] === 'string' ? options[name] : undefined)
   const [memory, cpus, preset] = [text('memory'), text('cpus'), text('preset')]
   const { nesting } = options
@@ -100,13 +117,11 @@ function bodyOf(options: Readonly<Record<string, unknown>>): SetBody {
     ...(preset === undefined ? {} : { limits: { ...liftedBy(preset), ...named.limits } }),
     ...(typeof nesting === 'boolean' ? { nesting } : {}),
   }
-  const body = {
+  return {
     ...(memoryBytes === undefined ? {} : { memoryBytes }),
     ...(cpus === undefined ? {} : { cpus: parseCount(cpus, '--cpus') }),
     ...haBody(options),
     ...lifecycleBody(options),
     ...(Object.keys(container).length === 0 ? {} : { container }),
   }
-  if (Object.keys(body).length === 0) throw badArgument('Nothing to set', 'Give at least one setting; see --help.')
-  return body
 }

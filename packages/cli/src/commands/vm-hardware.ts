@@ -7,6 +7,7 @@ import type { Result } from '@stead/core/result.ts'
 import { badArgument, formatSize, parseCount, parseSize } from '../quantities.ts'
 import { action, valueOf, type Session, type Terminal } from '../session.ts'
 import { settle } from '../waiting.ts'
+import { growDisk } from './disk-grow.ts'
 
 const NAME = ['<name>', "the guest's name or id"] as const
 const DISK = ['<disk>', "the disk's name (disk1) or its volume's id"] as const
@@ -26,7 +27,7 @@ export function addVmHardware(vm: Command, terminal: Terminal): void {
       .option('--replicas <n>', 'copies on different hosts: 1, 2 or 3', '2')
       .option('--pool <name>', 'pool on each host')
       .option('--image <name>', 'image that fills it at first')
-      .option('--mount <path>', 'of a container: where it is mounted, from its next start on')
+      .option('--mount <path>', 'of a container: where it is mounted')
       .option('--volume <id>', 'a volume that was kept when a guest gave it back, in place of a new one'),
   ).action(
     action(terminal, (session, [guest = ''], options) =>
@@ -51,6 +52,19 @@ export function addVmHardware(vm: Command, terminal: Terminal): void {
         ),
       ),
     )
+  disk
+    .command('grow')
+    .description('Make a disk larger, also while the guest runs')
+    .argument(...NAME)
+    .argument(...DISK)
+    .requiredOption('--size <size>', 'the size that it is to have: 4GiB')
+    .action(
+      action(terminal, async (session, [guest = '', name = ''], options) => {
+        const sizeBytes = parseSize(String(options['size']), '--size')
+        const { text, result } = await growDisk(session, { guest, name, sizeBytes })
+        session.print(result, () => text)
+      }),
+    )
   limitOptions(
     disk
       .command('limit')
@@ -69,10 +83,9 @@ export function addVmHardware(vm: Command, terminal: Terminal): void {
   )
 
   const nic = vm.command('nic').description("A guest's network cards")
-  rateOptions(
-    nic
-      .command('add')
-      .description(ENDPOINTS['guest.nic-add'].summary)
+  addressOptions(
+    vm,
+    rateOptions(nic.command('add').description(ENDPOINTS['guest.nic-add'].summary))
       .argument(...NAME)
       .option('--mac <address>', 'its hardware address; one that follows from the guest when absent'),
   ).action(
@@ -82,6 +95,7 @@ export function addVmHardware(vm: Command, terminal: Terminal): void {
       const body = {
         ...(typeof mac === 'string' ? { mac } : {}),
         ...(Object.keys(limits).length > 0 ? { limits } : {}),
+        ...givenAddresses(options),
       }
       return change(session, `${vm.name()} ${guest}: network card added`, (client) =>
         client.call(ENDPOINTS['guest.nic-add'], { params: { guest }, body }),
@@ -100,6 +114,7 @@ export function addVmHardware(vm: Command, terminal: Terminal): void {
         ),
       ),
     )
+  if (vm.name() === 'ct') addNicAddress(nic, terminal)
   rateOptions(
     nic
       .command('limit')
@@ -116,6 +131,51 @@ export function addVmHardware(vm: Command, terminal: Terminal): void {
       ),
     ),
   )
+}
+
+function addNicAddress(nic: Command, terminal: Terminal): void {
+  nic
+    .command('address')
+    .description('Say which addresses a network card has, live: those given, and no others')
+    .argument(...NAME)
+    .argument(...NIC)
+    .option(
+      '--address <address>',
+      'such as 192.0.2.10/24; can be given several times; none: it has none',
+      collected,
+      [],
+    )
+    .option('--gateway <address>', 'where its default route leads; one for each family', collected, [])
+    .action(
+      action(terminal, (session, [guest = '', number = ''], options) =>
+        change(session, `ct ${guest}: addresses of network card ${number} changed`, (client) =>
+          client.call(ENDPOINTS['guest.nic-set'], {
+            params: { guest, nic: number },
+            body: { addresses: [], gateways: [], ...givenAddresses(options) },
+          }),
+        ),
+      ),
+    )
+}
+
+/** Of containers only: a virtual machine gives its cards addresses itself. */
+function addressOptions(kind: Command, command: Command): Command {
+  if (kind.name() !== 'ct') return command
+  return command
+    .option('--address <address>', 'such as 192.0.2.10/24; can be given several times', collected, [])
+    .option('--gateway <address>', 'where its default route leads; one for each family', collected, [])
+}
+
+function collected(value: string, before: readonly string[]): readonly string[] {
+  return [...before, value]
+}
+
+function givenAddresses({ address = [], gateway = [] }: Options) {
+  const [addresses, gateways] = [address, gateway].map((each) => [...(each as readonly string[])])
+  return {
+    ...(addresses!.length > 0 ? { addresses } : {}),
+    ...(gateways!.length > 0 ? { gateways } : {}),
+  }
 }
 
 function limitOptions(command: Command): Command {

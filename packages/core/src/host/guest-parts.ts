@@ -1,8 +1,10 @@
 /** What of a guest's launch is this host's own: paths of files and names of taps. */
 import type { ContainerSettings } from '../model/container.ts'
-import type { Guest } from '../model/guest.ts'
+import type { Guest, Nic } from '../model/guest.ts'
 import { nicSlot } from '../model/hardware.ts'
+import type { GuestId } from '../model/ids.ts'
 import type { GuestLaunch, LaunchContainer } from '../ports/guest-host.ts'
+import type { NetworkHost } from '../ports/network-host.ts'
 import { ok, type Result } from '../result.ts'
 import { openMedia } from './guest-media.ts'
 import type { HostContext } from './host-context.ts'
@@ -20,10 +22,9 @@ export async function guestParts(
     const nics: GuestLaunch['nics'][number][] = []
     for (const [position, nic] of guest.nics.entries()) {
       const slot = nicSlot(nic, position)
-      // Its port is made with the container, and is filtered from its first frame.
-      const isolated = await context.network.isolate(guest.id, slot, nic)
-      if (!isolated.ok) return isolated
-      nics.push({ ...nic, slot, tap: context.network.portName(guest.id, slot) })
+      const port = await containerPort(context.network, guest.id, slot, nic)
+      if (!port.ok) return port
+      nics.push({ ...nic, slot, tap: port.value })
     }
     return ok({ boot: { kind: 'container' }, container: launchContainer(guest, guest.container), nics })
   }
@@ -46,6 +47,17 @@ export async function guestParts(
     nics,
     ...platform.value,
   })
+}
+
+/** The name that a container's port will have. It is made with the card, and is filtered from its first frame. */
+export async function containerPort(
+  network: NetworkHost,
+  guest: GuestId,
+  slot: number,
+  nic: Nic,
+): Promise<Result<string>> {
+  const isolated = await network.isolate(guest, slot, nic)
+  return isolated.ok ? ok(network.portName(guest, slot)) : isolated
 }
 
 /** What of its settings a host needs, with all that was left out. */

@@ -18,7 +18,7 @@ import { failure } from '../errors.ts'
 import { exportNameOf, type DiskKeeper } from './disk-keeper.ts'
 import { openDisk } from './disk-opening.ts'
 import { atNextStart, balloonWork, hasGivenBack, releaseHolds, sizeWork, type GrowthWork } from './growth-keeper.ts'
-import { launchContainer } from './guest-parts.ts'
+import { containerPort, launchContainer } from './guest-parts.ts'
 import type { HostContext } from './host-context.ts'
 import type { RunRecords } from './run-records.ts'
 import { detachWrites, isLeaving } from './volume-attachment.ts'
@@ -165,14 +165,19 @@ export class HardwareKeeper {
       if (isLeaving(volume)) return [{ what, run: () => this.#removeDisk(guest, versioned, disk !== undefined) }]
       if (!disk) return [{ what, run: () => this.#addDisk(guest, grant, volume, slots.get(volume.id) ?? 0) }]
       const { limits = {} } = volume
+      const isBehind = disk.sizeBytes < volume.sizeBytes
       return [
-        ...(disk.sizeBytes < volume.sizeBytes ? [{ what, run: () => this.#growDisk(guest, volume) }] : []),
+        ...(isBehind ? [{ what, run: () => this.#growDisk(guest, volume) }] : []),
+        ...(isBehind || disk.fileSystemIsSmaller
+          ? [{ what: `file system of ${volume.name}`, run: () => context.guests.growFileSystem(guest.id, volume.id) }]
+          : []),
         ...(sameLimits(limits, disk.limits)
           ? []
           : [{ what, run: () => context.guests.limitDisk(guest.id, volume.id, limits) }]),
       ]
     })
-    return [...disks, ...this.#nicWork(guest, facts), ...this.#containerWork(guest, facts)]
+    // Where a new disk is to be mounted is among a container's settings.
+    return [...this.#containerWork(guest, facts), ...disks, ...this.#nicWork(guest, facts)]
   }
 
   #containerWork(guest: Guest, facts: HardwareFacts) {
@@ -282,14 +287,23 @@ export class HardwareKeeper {
           return done
         },
       }))
-    return [...leaving, ...coming, ...isolated, ...limited]
+    const addressed = facts.nics.flatMap(({ slot, addresses, gateways = [] }) => {
+      const nic = wanted.get(slot)
+      if (addresses === undefined || !nic) return []
+      const next = { addresses: nic.addresses ?? [], gateways: nic.gateways ?? [] }
+      if (JSON.stringify(next) === JSON.stringify({ addresses, gateways })) return []
+      return [{ what: `nic ${slot}`, run: () => context.guests.setAddresses(guest.id, slot, next) }]
+    })
+    return [...leaving, ...coming, ...isolated, ...addressed, ...limited]
   }
 
   async #addNic(guest: Guest, slot: number, nic: Nic): Promise<Result<void>> {
     const { network, guests } = this.#options.context
-    const tap = await network.ensureTap(guest.id, slot, nic)
-    if (!tap.ok) return tap
-    const added = await guests.addNic(guest.id, { ...nic, slot, tap: tap.value })
+    const port = guest.container
+      ? await containerPort(network, guest.id, slot, nic)
+      : await network.ensureTap(guest.id, slot, nic)
+    if (!port.ok) return port
+    const added = await guests.addNic(guest.id, { ...nic, slot, tap: port.value })
     if (added.ok) this.#changed(guest, `${guest.name} has the network card ${slot}, ${nic.mac}`)
     return added
   }
@@ -308,7 +322,7 @@ export class HardwareKeeper {
     const { memoryBytes, cpus, memoryMaxBytes, cpusMax, balloonBytes } = facts
     const hardware: HardwareObservation = {
       volumes: facts.disks.map(({ volume, sizeBytes }) => ({ id: volume, sizeBytes })),
-      nics: facts.nics,
+      nics: facts.nics.map(({ slot, mac }) => ({ slot, mac })),
       memoryBytes,
       ...(memoryBytes > facts.memoryMinBytes ? { addedMemoryBytes: memoryBytes - facts.memoryMinBytes } : {}),
       cpus,

@@ -8,6 +8,12 @@ import type { GuestId, VolumeId } from '../model/ids.ts'
 import type { Result } from '../result.ts'
 import type { GuestDisk, LaunchContainer, LaunchNic } from './guest-host.ts'
 
+/** As in `Nic`. */
+export interface NicAddresses {
+  readonly addresses: readonly string[]
+  readonly gateways: readonly string[]
+}
+
 export interface HardwareFacts {
   /** False for a guest that was started without places for hot-plug: only a new start changes it. */
   readonly hotPlug: boolean
@@ -16,8 +22,11 @@ export interface HardwareFacts {
     readonly slot: number
     readonly sizeBytes: number
     readonly limits: DiskLimits
+    /** Of a container: its file system has not taken the disk's size yet. */
+    readonly fileSystemIsSmaller?: true
   }[]
-  readonly nics: readonly { readonly slot: number; readonly mac: string }[]
+  /** With the addresses that a container has been given; a VM's are its own affair. */
+  readonly nics: readonly ({ readonly slot: number; readonly mac: string } & Partial<NicAddresses>)[]
   /** What it was started with and what it has taken since; between these two it can change. */
   readonly memoryBytes: number
   readonly memoryMinBytes: number
@@ -34,7 +43,7 @@ export interface HardwareFacts {
 
 export interface GuestHardware {
   hardware(guest: GuestId): Promise<Result<HardwareFacts>>
-  /** Opens the legs and plugs the disk in. `conflict` when its slot is taken. */
+  /** Opens the legs and plugs the disk in; a container has it mounted where `LaunchContainer.mounts` says. `conflict` when its slot is taken. */
   addDisk(guest: GuestId, disk: GuestDisk & { readonly slot: number }): Promise<Result<void>>
   /**
    * Asks the guest for the disk and, once it has given it back, closes all legs. `flushed`: nothing that was written can
@@ -48,11 +57,18 @@ export interface GuestHardware {
   holdDisk(guest: GuestId, volume: VolumeId): Promise<Result<void>>
   /** Gives a held disk these legs, the size that they have, and tells the guest. After a failure it is held still. */
   growDisk(guest: GuestId, disk: GuestDisk): Promise<Result<void>>
+  /**
+   * Of a container: the file system on the disk takes the size that the disk has. Fails with `conflict`, saying why, where it
+   * cannot while it is mounted: it does so at the next start. A VM's file systems are its own affair: nothing is done.
+   */
+  growFileSystem(guest: GuestId, volume: VolumeId): Promise<Result<void>>
   /** Live; an empty object lifts all limits. */
   limitDisk(guest: GuestId, volume: VolumeId, limits: DiskLimits): Promise<Result<void>>
   /** The tap exists. */
   addNic(guest: GuestId, nic: LaunchNic & { readonly slot: number }): Promise<Result<void>>
   removeNic(guest: GuestId, slot: number): Promise<Result<void>>
+  /** Of a container: instead of those that the card was given before, which go. A VM's are its own affair: `bad_request`. */
+  setAddresses(guest: GuestId, slot: number, wanted: NicAddresses): Promise<Result<void>>
   /** Plugs in or asks back until there are so many, within what the guest was started for. Waits some seconds. */
   setCpus(guest: GuestId, cpus: number): Promise<Result<void>>
   /** Gives the guest memory or asks for it, to the nearest step, within `memoryMinBytes` and `memoryMaxBytes`. */
