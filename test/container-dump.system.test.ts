@@ -16,13 +16,14 @@ printf 'x' > '-rf' && printf 'y' > 'ümlaut*?'
 printf 'two\\nlines' > "$(printf 'new\\nline')"
 chown 1000:65535 ./-rf && chmod 4751 ./-rf
 ln -s '../../nowhere at all' link && ln 'a name with blanks' hard
+echo extra > /var/extra/file && chown 7:8 /var/extra/file && ln /var/extra/file /var/extra/hard
 mkfifo pipe && mkdir -m 1777 sticky && dd if=/dev/zero of=holes bs=1 count=1 seek=20000000 2>/dev/null
 (while true; do date >> /srv/data/growing; sync; usleep 20000; done) </dev/null >/dev/null 2>&1 &
 `
 /** Everything of each file but its time and the ones that change. */
 const TELL = `cd /srv/data && for each in * .[!.]*; do
   [ "$each" = growing ] || [ ! -e "$each" -a ! -h "$each" ] || stat -c '%N %f %u %g %h %s' "./$each"; done
-  cat 'a name with blanks' ./-rf hard; md5sum holes; wc -c < growing`
+  cat 'a name with blanks' ./-rf hard; stat -c '%N %u %g %h' /var/extra/*; cat /var/extra/hard; md5sum holes; wc -c < growing`
 
 suite('dumps of containers', { timeout: 400_000 }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'stead-ctdump-'))
@@ -36,7 +37,7 @@ suite('dumps of containers', { timeout: 400_000 }, () => {
     lab = await LabCluster.up({ hosts: 2 })
     await lab.must('template', 'build', 'busybox')
     const limits = ['--processes', '60', '--limit', 'numfile=512:1024', '--nameserver', '192.0.2.53']
-    const size = ['--template', 'busybox', '--memory', '64MiB', '--disk', '64MiB']
+    const size = ['--template', 'busybox', '--memory', '64MiB', '--disk', '64MiB', '--mount', '16MiB:/var/extra']
     await lab.must('ct', 'create', 'c1', ...size, ...limits, '--address', '10.77.0.50/24', '--start')
     await sh('c1', FILL)
     dumped = steady(await sh('c1', TELL))
@@ -64,11 +65,13 @@ suite('dumps of containers', { timeout: 400_000 }, () => {
       const restored = await lab.run('ct', 'restore', name, file, '--start')
       assert.equal(restored.code, 0, restored.stderr)
       assert.match(restored.stderr, /addresses are left out, since c1 has one/)
+      assert.doesNotMatch(restored.stderr, /not in the dump/)
       assert.equal(steady(await sh(name, TELL)), dumped)
       const made = await lab.guest(name)
       assert.deepEqual(made.container?.limits, (await lab.guest('c1')).container?.limits)
       assert.deepEqual([made.container?.nameservers, made.memoryBytes], [['192.0.2.53'], 64 * 2 ** 20])
       assert.equal(made.nics[0]?.addresses, undefined)
+      assert.match(await sh(name, 'df -k /var/extra | tail -1'), /1[3-6]\d{3} /)
       if (mode === 'stop') await sh('c1', FILL)
       await lab.must('ct', 'stop', name, '--force')
       await lab.must('ct', 'delete', name)

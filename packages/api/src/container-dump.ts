@@ -29,7 +29,8 @@ export const containerDumpSchema = z.object({
       z.object({
         sizeBytes: bytes('Of the disk'),
         replicas: z.number().int().min(1),
-        path: mountPathSchema.exactOptional().describe('Where it is mounted, and not in the dump; absent of the root'),
+        path: mountPathSchema.exactOptional().describe('Where it is mounted; absent of the root'),
+        dumped: z.literal(true).exactOptional().describe('Of a further disk: its files are in the dump'),
       }),
     )
     .min(1),

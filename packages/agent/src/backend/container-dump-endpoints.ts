@@ -7,8 +7,9 @@ import type { Guest } from '@stead/core/model/guest.ts'
 import type { HostId, VolumeId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
 import { inSync, isActive, volumesOf } from '@stead/core/model/records.ts'
+import type { Replica, Volume } from '@stead/core/model/volume.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
-import type { DumpOrder } from '../container/container-dumps.ts'
+import type { DumpedReplica, DumpOrder } from '../container/container-dumps.ts'
 import type { ApiBackend } from '../http/backend.ts'
 import type { Desk } from './desk.ts'
 
@@ -17,7 +18,7 @@ interface Source {
   readonly mode: DumpMode
   /** Of the moment that its files show. */
   readonly wallMs: number
-  readonly replica?: NonNullable<DumpOrder['replica']>
+  readonly replicas?: readonly DumpedReplica[]
 }
 
 export function containerDumpEndpoints(desk: Desk): Pick<ApiBackend, 'guest.dump'> {
@@ -32,11 +33,12 @@ export function containerDumpEndpoints(desk: Desk): Pick<ApiBackend, 'guest.dump
       if (guest.deleting) return fail(failure('conflict', `${guest.name} is being deleted`))
       const source = sourceOf(desk, guest, body.snapshot)
       if (!source.ok) return source
-      const { host, mode, replica, wallMs } = source.value
+      const { host, mode, replicas, wallMs } = source.value
       const run = desk.state.grants.get(guest.id)?.revision ?? 0n
       const config = dumpConfig(desk.state, { ...guest, container }, mode, wallMs)
       const began = clock.monotonicMs()
-      const order: DumpOrder = { guest: guest.id, config, compress: body.compress, ...(replica ? { replica } : {}) }
+      const what = { guest: guest.id, volumes: guest.volumes, config, compress: body.compress }
+      const order: DumpOrder = { ...what, ...(replicas ? { replicas } : {}) }
       const dumped = await dumpContainer(host, order)
       if (!dumped.ok) return dumped
       if (mode === 'stop') {
@@ -54,27 +56,22 @@ export function containerDumpEndpoints(desk: Desk): Pick<ApiBackend, 'guest.dump
         message: `${guest.name} was dumped (${mode}): ${sizeBytes} bytes in ${tookMs} ms`,
         details: { mode, sizeBytes, tookMs, pausedMs },
       })
-      const leftOut = (container.mounts ?? []).map(({ path }) => path)
-      return ok({ blob, sizeBytes, mode, tookMs, pausedMs, leftOut })
+      return ok({ blob, sizeBytes, mode, tookMs, pausedMs })
     },
   }
 }
 
 function sourceOf(desk: Desk, guest: Guest, snapshotName: string | undefined): Result<Source> {
-  const { state, isUp } = desk
-  const root = guest.volumes[0] && state.volumes.get(guest.volumes[0])?.value
-  if (!root) return fail(failure('conflict', `${guest.name} has no root yet`))
+  const { state } = desk
+  const volumes = (volumesOf(state, guest) ?? []).map(({ value }) => value)
+  if (volumes.length === 0) return fail(failure('conflict', `${guest.name} has no root yet`))
   const wallMs = desk.context.clock.wallMs()
   const grant = state.grants.get(guest.id)?.value
   if (snapshotName === undefined && isActive(grant)) return ok({ host: grant.host, mode: 'suspend', wallMs })
   if (snapshotName === undefined) {
     if (guest.desired === 'running') return fail(failure('conflict', `${guest.name} is about to be started`))
-    const held = nearest(
-      desk,
-      inSync(root).filter(({ host }) => isUp(host)),
-    )
-    if (!held) return nobodyHas(root.name, root.replicas)
-    return ok({ host: held.host, mode: 'stop', wallMs, replica: { volume: root.id, pool: held.pool } })
+    const held = oneThatHasAll(desk, guest, volumes, inSync)
+    return held.ok ? ok({ ...held.value, mode: 'stop', wallMs }) : held
   }
   const snapshot = [...state.snapshots.values()].find(
     ({ value }) => value.guest === guest.id && value.name === snapshotName,
@@ -82,26 +79,45 @@ function sourceOf(desk: Desk, guest: Guest, snapshotName: string | undefined): R
   if (!snapshot) return fail(failure('not_found', `${guest.name} has no snapshot ${snapshotName}`))
   if (snapshot.state !== 'ready')
     return fail(failure('conflict', `The snapshot ${snapshotName} is ${snapshot.state}`, { hint: 'Wait for it' }))
-  const hosts = snapshot.volumes.find(({ volume }) => volume === root.id)?.hosts ?? []
-  const holders = root.replicas.filter(({ host }) => hosts.includes(host))
-  const held = nearest(
-    desk,
-    holders.filter(({ host }) => isUp(host)),
+  const hostsOf = (id: VolumeId) => snapshot.volumes.find(({ volume }) => volume === id)?.hosts ?? []
+  const held = oneThatHasAll(desk, guest, volumes, ({ id, replicas }) =>
+    replicas.filter(({ host }) => hostsOf(id).includes(host)),
   )
-  if (!held) return nobodyHas(snapshotName, holders)
-  const replica = { volume: root.id as VolumeId, pool: held.pool, snapshot: snapshot.id }
-  return ok({ host: held.host, mode: 'snapshot', wallMs: snapshot.createdAt, replica })
+  if (!held.ok) return held
+  const replicas = held.value.replicas.map((replica) => ({ ...replica, snapshot: snapshot.id }))
+  return ok({ host: held.value.host, mode: 'snapshot', wallMs: snapshot.createdAt, replicas })
 }
 
-/** This host's own, if there is one: the file is fetched here in the end. */
-function nearest<Place extends { readonly host: HostId }>(desk: Desk, places: readonly Place[]): Place | undefined {
-  return places.find(({ host }) => host === desk.context.self) ?? places[0]
-}
-
-function nobodyHas(what: string, places: readonly { readonly host: HostId }[]): Result<never> {
-  const hosts = places.map(({ host }) => host).join(' or ')
+/** Where all its disks can be read; this host, if it is one: the file is fetched here in the end. */
+function oneThatHasAll(
+  { state, isUp, context: { self } }: Desk,
+  { name }: Guest,
+  volumes: readonly Volume[],
+  copiesOf: (volume: Volume) => readonly Replica[],
+): Result<{ readonly host: HostId; readonly replicas: readonly DumpedReplica[] }> {
+  const hosts = [...state.hosts.keys()].toSorted((a, b) => Number(b === self) - Number(a === self))
+  const copyOn = (volume: Volume, host: HostId) => copiesOf(volume).find((replica) => replica.host === host)
+  const isWholeOn = (host: HostId) => volumes.every((volume) => copyOn(volume, host) !== undefined)
+  const host = hosts.find((each) => isUp(each) && isWholeOn(each))
+  if (host !== undefined)
+    return ok({ host, replicas: volumes.map((volume) => ({ volume: volume.id, pool: copyOn(volume, host)!.pool })) })
+  const down = hosts.filter(isWholeOn)
+  if (down.length > 0)
+    return fail(
+      failure('waits_for_host', `No host that is up has a current copy of ${name}`, {
+        hint: `Bring ${down.join(' or ')} back`,
+      }),
+    )
+  const places = volumes.map(
+    (volume) =>
+      `${volume.name} on ${copiesOf(volume)
+        .map((copy) => copy.host)
+        .join(' and ')}`,
+  )
   return fail(
-    failure('waits_for_host', `No host that is up has a current copy of ${what}`, { hint: `Bring ${hosts} back` }),
+    failure('conflict', `No host has a current copy of every disk of ${name}: ${places.join(', ')}`, {
+      hint: '`--mode suspend` reads it where it runs; `stead volume move` brings its disks together',
+    }),
   )
 }
 
@@ -135,7 +151,12 @@ function dumpConfig(
     })),
     disks: (volumesOf(state, guest) ?? []).map(({ value: { id, sizeBytes, replicas } }) => {
       const path = paths.get(id)
-      return { sizeBytes, replicas: replicas.length, ...(path === undefined ? {} : { path }) }
+      const isFurther = id !== guest.volumes[0]
+      return {
+        ...{ sizeBytes, replicas: replicas.length },
+        ...(path === undefined ? {} : { path }),
+        ...(isFurther ? { dumped: true as const } : {}),
+      }
     }),
     settings: Object.fromEntries(
       Object.entries(settings).filter(([, value]) => value !== undefined),

@@ -202,7 +202,8 @@ export function planVolumes(
       return fail(
         failure('bad_request', `${image.name} is a CD, not a disk image`, { hint: 'Give it with --cdrom instead' }),
       )
-    if (image?.kind === 'root' && !disk.isRoot)
+    // A dump of a container has disks after the root.
+    if (image?.kind === 'root' && !disk.isRoot && !disk.imageDisk)
       return fail(
         failure('bad_request', `${image.name} is a template of containers, not a disk image`, {
           hint: 'A VM needs a disk that it can boot from; see `stead image list`',

@@ -14,7 +14,7 @@ import type { SnapshotId } from '@stead/core/model/snapshot.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { digestOfFile } from '../blobs/file-digest.ts'
 import { confinedQemuImg } from '../images/confined-qemu-img.ts'
-import { dumpContainer, type DumpCompression } from '../images/container-dump.ts'
+import { dumpContainer, type DumpCompression, type DumpedDisk } from '../images/container-dump.ts'
 import type { ReadingExport } from '../storage/qsd-volume-host.ts'
 import { runProgram } from '../process/run-program.ts'
 import type { ContainerRun } from './container-run.ts'
@@ -24,8 +24,16 @@ export interface DumpOrder {
   /** What the dump is to say of the container. */
   readonly config: unknown
   readonly compress: DumpCompression
-  /** Where its root is read; absent: where it runs, suspended meanwhile. */
-  readonly replica?: { readonly volume: VolumeId; readonly pool: string; readonly snapshot?: SnapshotId }
+  /** Its disks, the root first. */
+  readonly volumes: readonly VolumeId[]
+  /** Where they are read, in the same order; absent: where it runs, suspended meanwhile. */
+  readonly replicas?: readonly DumpedReplica[]
+}
+
+export interface DumpedReplica {
+  readonly volume: VolumeId
+  readonly pool: string
+  readonly snapshot?: SnapshotId
 }
 
 export interface DumpedContainer {
@@ -66,13 +74,13 @@ export class ContainerDumps {
   }
 
   async dump(order: DumpOrder): Promise<Result<DumpedContainer>> {
-    const { guest, replica } = order
+    const { guest, replicas } = order
     if (this.#underWay.has(guest)) return fail(failure('conflict', 'The container is being dumped already'))
     this.#underWay.add(guest)
     const folder = join(this.#options.workFolder, randomUUID())
     try {
       await mkdir(folder, { mode: 0o700 })
-      return await (replica ? this.#ofReplica(folder, order, replica) : this.#suspended(folder, order))
+      return await (replicas ? this.#ofReplicas(folder, order, replicas) : this.#suspended(folder, order))
     } catch (cause) {
       const { code, message } = cause as NodeJS.ErrnoException
       if (code === undefined) throw cause
@@ -87,7 +95,14 @@ export class ContainerDumps {
   async #suspended(folder: string, order: DumpOrder): Promise<Result<DumpedContainer>> {
     const run = this.#options.runOf(order.guest)
     if (!run.ok) return run
-    const { lxc, rootFolder } = run.value
+    const { lxc } = run.value
+    const disks: DumpedDisk[] = []
+    for (const volume of order.volumes) {
+      const path = run.value.folderOf(volume)
+      if (path === undefined)
+        return fail(failure('conflict', 'A disk of it is just being added or taken away', { hint: 'Try again soon' }))
+      disks.push({ kind: 'folder', path })
+    }
     const began = performance.now()
     let isLate = false
     // Also where what reads it hangs, as on a disk that is held.
@@ -98,7 +113,7 @@ export class ContainerDumps {
     try {
       const frozen = await lxc.freeze()
       if (!frozen.ok) return frozen
-      const packed = await this.#pack(folder, order, rootFolder)
+      const packed = await this.#pack(folder, order, disks)
       if (!packed.ok) return packed
     } finally {
       clearTimeout(bound)
@@ -108,15 +123,27 @@ export class ContainerDumps {
     return this.#keep(folder, Math.round(performance.now() - began))
   }
 
-  async #ofReplica(
+  async #ofReplicas(
     folder: string,
     order: DumpOrder,
-    { volume, pool, snapshot }: NonNullable<DumpOrder['replica']>,
+    replicas: readonly DumpedReplica[],
   ): Promise<Result<DumpedContainer>> {
-    const { user, reading, cloneOf } = this.#options
-    // QEMU's user writes the copy.
+    const { user } = this.#options
+    // QEMU's user writes the copies.
     if (user) await chown(folder, user.uid, user.gid)
-    const image = join(folder, 'root.raw')
+    const disks: DumpedDisk[] = []
+    for (const [number, replica] of replicas.entries()) {
+      const path = join(folder, `disk${number}.raw`)
+      const copied = await this.#copyReplica(replica, path)
+      if (!copied.ok) return copied
+      disks.push({ kind: 'image', path })
+    }
+    const packed = await this.#pack(folder, order, disks)
+    return packed.ok ? this.#keep(folder, 0) : packed
+  }
+
+  async #copyReplica({ volume, pool, snapshot }: DumpedReplica, image: string): Promise<Result<void>> {
+    const { reading, cloneOf } = this.#options
     const clone = snapshot === undefined ? undefined : await cloneOf(volume, pool, snapshot)
     if (clone !== undefined) await copyFile(clone, image, constants.COPYFILE_FICLONE)
     else {
@@ -125,18 +152,14 @@ export class ContainerDumps {
     }
     // Of a copy that was taken as after a power cut the journal is replayed; of any other there is nothing to do.
     const checked = await runProgram('e2fsck', ['-p', image], COPY_TIMEOUT_MS, CHECKED)
-    if (!checked.ok) return checked
-    const root = join(folder, 'root')
-    await mkdir(root)
-    const packed = await this.#pack(folder, order, root, image)
-    return packed.ok ? this.#keep(folder, 0) : packed
+    return checked.ok ? ok() : checked
   }
 
   async #copy(from: ReadingExport, target: string): Promise<Result<void>> {
     const { user, workFolder, reserveBytes } = this.#options
     const { bavail, bsize } = await statfs(workFolder)
     if (bavail * bsize <= reserveBytes)
-      return fail(failure('no_capacity', "This host's state folder has no room for a copy of the root"))
+      return fail(failure('no_capacity', "This host's state folder has no room for a copy of the disk"))
     const server = `server.type=inet,server.host=${from.address},server.port=${from.port}`
     const source = `driver=nbd,read-only=on,${server},export=${from.exportName}`
     const copied = await confinedQemuImg(['convert', '--image-opts', '-O', 'raw', source, target], {
@@ -147,12 +170,12 @@ export class ContainerDumps {
     })
     if (copied.ok) return ok()
     return copied.error.code === 'invalid_image'
-      ? fail(failure('storage', `The root could not be read: ${copied.error.message}`, { cause: copied.error }))
+      ? fail(failure('storage', `The disk could not be read: ${copied.error.message}`, { cause: copied.error }))
       : copied
   }
 
-  async #pack(folder: string, { config, compress }: DumpOrder, root: string, image?: string): Promise<Result<void>> {
-    const from = { root, config, compress, workFolder: folder, ...(image === undefined ? {} : { image }) }
+  async #pack(folder: string, { config, compress }: DumpOrder, disks: readonly DumpedDisk[]): Promise<Result<void>> {
+    const from = { disks, config, compress, workFolder: folder }
     const { content, ended } = await dumpContainer(from)
     const written = await pipeline(content, createWriteStream(dumpFile(folder), { mode: 0o600 }), {
       signal: AbortSignal.timeout(COPY_TIMEOUT_MS),

@@ -19,6 +19,7 @@ import {
   clearParts,
   ContainerBuilding,
   limitsOf,
+  mountFolder,
   rootFolder,
   type ContainerParts,
   type ContainerPlace,
@@ -116,6 +117,14 @@ export class ContainerRun implements PartsListener {
 
   get rootFolder(): string {
     return rootFolder(this.#options.folder)
+  }
+
+  /** Where one of its disks is mounted on the host. */
+  folderOf(volume: VolumeId): string | undefined {
+    if (!this.#disks.has(volume)) return undefined
+    const position = this.launch.disks.findIndex((disk) => disk.volume === volume)
+    const slot = this.launch.disks[position]?.slot ?? position
+    return position <= 0 ? this.rootFolder : mountFolder(this.#options.folder, slot)
   }
 
   /** Where is kept what was counted of this run. */

@@ -229,5 +229,5 @@ function volumeOf(launch: GuestLaunch): VolumeId {
 
 await onBareHost(fileURLToPath(import.meta.url), () => {
   execFileSync('sh', ['-c', `ip link add ${BRIDGE} type bridge && ip link set ${BRIDGE} up`])
-  guestHostContract('LXC', () => LxcHarness.make(), { hotPlug: false, resetsInPlace: false })
+  guestHostContract('LXC', () => LxcHarness.make(), { hasMachine: false, resetsInPlace: false })
 })

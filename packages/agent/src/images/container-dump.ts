@@ -1,6 +1,6 @@
 /**
- * A container in one file: `stead/guest.json`, which is whatever its keeper wants to know again, and below `root/` its
- * files, with numeric owners, attributes, capabilities and holes. tar packed with zstd, so that it can be read without
+ * A container in one file: `stead/guest.json`, which is whatever its keeper wants to know again, below `root/` the files of its
+ * root, and below `disks/1/` and so on those of its further disks, with numeric owners, attributes, capabilities and holes. tar packed with zstd, so that it can be read without
  * Stead too. Read back like every archive of a root, by `root-archive.ts`, which knows it by its first member.
  */
 import { spawn } from 'node:child_process'
@@ -12,19 +12,20 @@ import { failure } from '@stead/core/errors.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 
 export interface DumpSource {
-  /** Where its root is mounted, with the owners as the container sees them. */
-  readonly root: string
-  /** Other file systems that are mounted in it are left out. */
+  /** The root first, then the further disks. Other file systems that are mounted in one are left out. */
+  readonly disks: readonly DumpedDisk[]
   readonly config: unknown
   /** An existing folder for the configuration while the dump is made. */
   readonly workFolder: string
-  /**
-   * A file with its file system, to be mounted at `root` first. Only the dump itself sees that, in a mount namespace of
-   * its own: with the last program that reads, mount and loop device are gone, whoever dies.
-   */
-  readonly image?: string
   readonly compress: DumpCompression
 }
+
+/** Only the dump itself sees what is mounted for it: with the last program that reads, mount and loop device are gone. */
+export type DumpedDisk =
+  /** Where it is mounted, with the owners as the container sees them. */
+  | { readonly kind: 'folder'; readonly path: string }
+  /** A file with its file system. */
+  | { readonly kind: 'image'; readonly path: string }
 
 export type DumpCompression = 'zstd' | 'none'
 
@@ -44,8 +45,6 @@ const TAR = [
   ...['--acls', '--xattrs', '--xattrs-include=user.*', '--xattrs-include=security.capability'],
   // Sockets are made anew by whoever listens on them.
   ...['--warning=no-file-ignored', '--warning=no-file-changed', '--warning=no-file-removed'],
-  // Names, and what hard links name; symbolic links say what they said.
-  ...['--transform=flags=rh;s,^\\.$,root,', '--transform=flags=rh;s,^\\./,root/,'],
 ]
 
 /** tar reads any file and does nothing else: of root's capabilities it has only that one. */
@@ -54,20 +53,28 @@ const CONFINED = [
 ]
 
 const MOUNT = `set -e
-mount -t ext4 -o loop,ro,nodev,nosuid,noexec "$1" "$2"
-shift 2
+while [ "$1" != -- ]; do
+  if [ "$1" = image ]; then mount -t ext4 -o loop,ro,nodev,nosuid,noexec "$2" "$3"; else mount --bind "$2" "$3"; fi
+  shift 3
+done
+shift
 exec "$@"`
 
+/** Where a disk's files are in the archive; 0 is the root. */
+export const dumpedFolder = (number: number): string => (number === 0 ? 'root' : `disks/${number}`)
+
 export async function dumpContainer(source: DumpSource): Promise<ContainerDump> {
-  const { root, config, workFolder, image, compress } = source
+  const { disks, config, workFolder, compress } = source
   const folder = await mkdtemp(join(workFolder, 'dump-'))
   await mkdir(join(folder, 'stead'))
   await writeFile(join(folder, 'stead/guest.json'), JSON.stringify(config))
-  const mounted =
-    image === undefined
-      ? []
-      : ['unshare', '--mount', '--propagation', 'private', '--', 'sh', '-c', MOUNT, 'sh', image, root]
-  const reading = [...mounted, ...CONFINED, 'tar', ...TAR, '-C', folder, 'stead/guest.json', '-C', root, '.']
+  const names = disks.map((_, number) => dumpedFolder(number))
+  for (const name of names) await mkdir(join(folder, name), { recursive: true })
+  const mounts = disks.flatMap(({ kind, path }, number) => [kind, path, join(folder, dumpedFolder(number))])
+  const reading = [
+    ...['unshare', '--mount', '--propagation', 'private', '--', 'sh', '-c', MOUNT, 'sh', ...mounts, '--'],
+    ...[...CONFINED, 'tar', ...TAR, '-C', folder, 'stead/guest.json', ...names],
+  ]
   const tar = spawn(reading[0] ?? '', reading.slice(1), {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C.UTF-8' },

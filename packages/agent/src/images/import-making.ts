@@ -68,10 +68,11 @@ async function makeImage(
       task,
     )
     if (!imported.ok) return imported
-    const { disk, facts, leftOut } = imported.value
+    const { disk, moreDisks, facts, leftOut } = imported.value
     const [device] = leftOut
     const left = device === undefined ? {} : { devicesLeftOut: { count: leftOut.length, first: device } }
-    image = { name, kind: 'root', ...disk, root: { ...facts, ...left }, createdAt: clock.wallMs() }
+    const more = moreDisks.length === 0 ? {} : { moreDisks }
+    image = { name, kind: 'root', ...disk, ...more, root: { ...facts, ...left }, createdAt: clock.wallMs() }
   }
   task.tell({ step: 'sending' })
   return ok({ image, message: await copies.send(name, blobsOfImage(image), task.signal) })

@@ -5,9 +5,11 @@
 import { randomUUID } from 'node:crypto'
 import { chmod, mkdir, readdir, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
+import { assert } from '@stead/core/assert.ts'
 import { failure } from '@stead/core/errors.ts'
 import type { ContainerSystem } from '@stead/core/model/container.ts'
 import type { RootFacts, RootForm } from '@stead/core/model/container-template.ts'
+import { DISK_SLOTS } from '@stead/core/model/hardware.ts'
 import type { BlobId } from '@stead/core/model/ids.ts'
 import type { ImageDisk } from '@stead/core/model/volume.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
@@ -16,7 +18,7 @@ import { UNWATCHED, type MakingTask } from './making-task.ts'
 import { applyLayers, isOciArchive, readOciImage } from './oci-layers.ts'
 import { processOf } from './image-process.ts'
 import { inspectRoot, textInside, type FoundRoot } from './root-facts.ts'
-import { hostFailure, makeRootImage, measureRoot } from './root-file-system.ts'
+import { hostFailure, makeRootImage, measureRoot, type RootContents } from './root-file-system.ts'
 import { RootJudge, type RootLimits } from './root-judge.ts'
 import { ScratchNamespace } from './scratch-namespace.ts'
 import { unpackArchive } from './unpack-archive.ts'
@@ -42,6 +44,8 @@ export interface RootRequest {
 
 export interface ImportedRoot {
   readonly disk: ImageDisk
+  /** Of a dump with further disks, in their order. */
+  readonly moreDisks: readonly ImageDisk[]
   readonly facts: RootFacts
   /** Paths of devices that were left out. */
   readonly leftOut: readonly string[]
@@ -64,6 +68,8 @@ interface Recognised {
   readonly form: RootForm
   readonly root: string
   readonly config?: string
+  /** Folders of the further disks of a dump. */
+  readonly moreDisks?: readonly string[]
   readonly process?: RootFacts['process']
   readonly init?: readonly string[]
   readonly haltSignal?: string
@@ -94,8 +100,9 @@ async function importInside(
   scratch: ScratchNamespace,
   options: RootArchiveOptions,
   request: RootRequest,
-  { signal, tell, made }: MakingTask,
+  task: MakingTask,
 ): Promise<Result<ImportedRoot>> {
+  const { tell } = task
   tell({ step: 'unpacking' })
   const { bavail, bsize } = await statfs(options.workFolder)
   const limits: RootLimits = {
@@ -115,32 +122,47 @@ async function importInside(
   const begins = process ? await processOf(root, process) : ok(undefined)
   if (!begins.ok) return begins
   const system = { ...start.value, ...(begins.value ? { process: begins.value } : {}) }
-  const contents = await measureRoot(scratch, root)
-  if (!contents.ok) return contents
-  tell({ step: 'writing' })
-  const image = await makeRootImage(scratch, {
-    root,
-    imageFolder: await scratch.folder('image'),
-    contents: contents.value,
-  })
-  if (!image.ok) return image
-  const { path, sizeBytes } = image.value
-  const onBytes = (doneBytes: number) => tell({ step: 'digesting', doneBytes, totalBytes: sizeBytes })
-  const blob = await digestOfFile(path, { signal, onBytes })
-  await made(blob)
-  const kept = await options.keep(path, blob)
-  if (!kept.ok) return kept
+  const disks: ImageDisk[] = []
+  let whole: RootContents | undefined
+  for (const [number, folder] of [root, ...(unpacked.value.moreDisks ?? [])].entries()) {
+    const contents = await measureRoot(scratch, folder)
+    if (!contents.ok) return contents
+    whole ??= contents.value
+    const disk = await makeDisk(scratch, options, { folder, number, contents: contents.value }, task)
+    if (!disk.ok) return disk
+    disks.push(disk.value)
+  }
+  const [disk, ...moreDisks] = disks
+  assert(disk && whole, 'an archive has a root')
   return ok({
-    disk: { blob, format: 'raw', virtualSizeBytes: sizeBytes },
+    ...{ disk, moreDisks },
     facts: {
       ...{ system, os: found.os, architecture: found.architecture, form },
       ...{ sourceDigest: request.source.replace('sha256:', '') },
-      ...{ files: contents.value.files, contentBytes: contents.value.bytes },
+      ...{ files: whole.files, contentBytes: whole.bytes },
       ...(process ? { process } : {}),
     },
     leftOut,
     ...(config === undefined ? {} : { config }),
   })
+}
+
+async function makeDisk(
+  scratch: ScratchNamespace,
+  { keep }: RootArchiveOptions,
+  { folder, number, contents }: { readonly folder: string; readonly number: number; readonly contents: RootContents },
+  { signal, tell, made }: MakingTask,
+): Promise<Result<ImageDisk>> {
+  tell({ step: 'writing' })
+  const imageFolder = await scratch.folder(`image${number}`)
+  const image = await makeRootImage(scratch, { root: folder, imageFolder, contents })
+  if (!image.ok) return image
+  const { path, sizeBytes } = image.value
+  const onBytes = (doneBytes: number) => tell({ step: 'digesting', doneBytes, totalBytes: sizeBytes })
+  const blob = await digestOfFile(path, { signal, onBytes })
+  await made(blob)
+  const kept = await keep(path, blob)
+  return kept.ok ? ok({ blob, format: 'raw', virtualSizeBytes: sizeBytes }) : kept
 }
 
 async function unpackRoot(
@@ -169,7 +191,10 @@ async function recognise(tree: string): Promise<Result<Recognised>> {
   for (const { form, config: path, root } of DUMPS) {
     const config = await textInside(tree, path, CONFIG_BYTES_MAX)
     if (config === undefined) continue
-    if (root === '' || (await foldersIn(tree)).includes(root)) return ok({ form, root: join(tree, root), config })
+    const folders = await foldersIn(tree)
+    if (root !== '' && !folders.includes(root)) continue
+    const moreDisks = form === 'stead-dump' && folders.includes('disks') ? await disksIn(join(tree, 'disks')) : ok([])
+    return moreDisks.ok ? ok({ form, root: join(tree, root), config, moreDisks: moreDisks.value }) : moreDisks
   }
   let [root, form] = [tree, 'root' as RootForm]
   for (let depth = 0; ; depth++) {
@@ -193,6 +218,14 @@ async function recognise(tree: string): Promise<Result<Recognised>> {
     if (/^\d+$/.test(only)) form = 'openvz'
     root = join(root, only)
   }
+}
+
+/** `disks/1`, `disks/2` and so on: which is which is their number. */
+async function disksIn(folder: string): Promise<Result<readonly string[]>> {
+  const names = await foldersIn(folder)
+  const disks = names.map((_, position) => join(folder, String(position + 1)))
+  if (names.length <= DISK_SLOTS && names.every((name) => disks.includes(join(folder, name)))) return ok(disks)
+  return fail(failure('invalid_image', 'The archive is refused: the disks in it are not numbered from 1'))
 }
 
 /** Not links: a link is no place where content lies. */

@@ -18,7 +18,7 @@ type Compression = 'zstd' | 'none'
 
 export function addCtDump(ct: Command, terminal: Terminal): void {
   ct.command('dump')
-    .description('Dump a container, its settings and its root, into a file here')
+    .description('Dump a container, its settings and its disks, into a file here')
     .argument('<name>', "the guest's name or id")
     .argument('<file>', 'made, and must not exist: a tar, packed with zstd')
     .option(
@@ -35,8 +35,6 @@ export function addCtDump(ct: Command, terminal: Terminal): void {
         if (existsSync(file)) throw exists(file)
         const client = await session.client()
         const dumped = await dumpIn(session, client, guest, modeOf(mode), compress)
-        if (dumped.leftOut.length > 0)
-          session.warn([`only the root is in the dump, not what is mounted on ${dumped.leftOut.join(', ')}`])
         await fetchWhole(session, client, dumped.blob, file)
         const { sizeBytes, tookMs } = dumped
         const text = `ct ${guest} dumped to ${file}: ${dumped.mode}, ${formatSize(sizeBytes)}, ${(tookMs / 1000).toFixed(1)} s`

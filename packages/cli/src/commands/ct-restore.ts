@@ -79,7 +79,9 @@ function restoreRequest(dump: ContainerDump, name: string, options: MakingOption
   const changed = [
     ...(dump.privileged && !privileged ? ['it was privileged, and is so only with --privileged'] : []),
     ...(dump.nesting && !nesting ? ['it might nest, and may only with --nesting'] : []),
-    ...others.map(({ path }) => `what is mounted on ${path} is not in the dump: the disk is empty`),
+    ...others
+      .filter(({ dumped }) => !dumped)
+      .map(({ path }) => `what was mounted on ${path} is not in the dump, and the disk is empty`),
     ...(otherNics.length > 0 ? [`it had ${dump.nics.length} network cards, and has one: \`stead ct nic add\``] : []),
   ]
   const place = choices.pool === undefined ? {} : { pool: choices.pool }
@@ -89,11 +91,12 @@ function restoreRequest(dump: ContainerDump, name: string, options: MakingOption
       memoryBytes: choices.memoryBytes ?? dump.memoryBytes,
       cpus: choices.cpus ?? dump.cpus,
       boot: { kind: 'container' },
-      disks: [{ ...root, sizeBytes: choices.diskBytes ?? root?.sizeBytes ?? 0 }, ...others].map(({ sizeBytes }) => ({
-        sizeBytes,
-        replicas: choices.replicas,
-        ...place,
-      })),
+      disks: [{ ...root, sizeBytes: choices.diskBytes ?? root?.sizeBytes ?? 0 }, ...others].map(
+        ({ sizeBytes, dumped }, number) => ({
+          ...{ sizeBytes, replicas: choices.replicas, ...place },
+          ...(dumped && number > 0 ? { imageDisk: number } : {}),
+        }),
+      ),
       container: {
         ...(dump.hostname === undefined ? {} : { hostname: dump.hostname }),
         nameservers: dump.nameservers,

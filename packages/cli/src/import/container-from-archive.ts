@@ -35,7 +35,9 @@ export async function makeFromArchive(
     await settle(session, client, importing, COPY_PATIENCE_MS)
     const params = { template }
     const { devicesLeftOut } = valueOf(await client.call(ENDPOINTS['template.show'], { params }))
-    const create = { ...body, container: { ...body.container, template } } as CreateBody
+    // Disks after the root that the archive holds too.
+    const disks = (body.disks ?? []).map((disk) => (disk.imageDisk === undefined ? disk : { ...disk, image: template }))
+    const create = { ...body, disks, container: { ...body.container, template } } as CreateBody
     const answer = valueOf(await client.call(ENDPOINTS['guest.create'], { body: create }))
     session.warn(answer.warnings)
     const operation = await settle(session, client, answer.operation)

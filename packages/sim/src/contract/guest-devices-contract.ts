@@ -1,4 +1,4 @@
-/** The part of the `GuestHost` contract about devices that come and go, and about those that come with the next start. */
+/** The part of the `GuestHost` contract about devices that come and go. */
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import type { VolumeId } from '@stead/core/model/ids.ts'
@@ -8,7 +8,42 @@ import { must, refused, volumeOf, type GuestHostHarness } from './guest-host-con
 
 type Subject = () => { readonly host: GuestHost; readonly harness: GuestHostHarness }
 
-export function guestDevicesContract(subject: Subject): void {
+export function machineDevicesContract(subject: Subject): void {
+  hotPlugContract(subject)
+
+  it('does not take a disk away from a guest that holds on to it', async () => {
+    const { host, harness } = subject()
+    const launch = await harness.guest('deaf')
+    must(await host.start(launch))
+    const disk = await harness.disk(1)
+    must(await host.addDisk(launch.guest, disk))
+    refused(await host.removeDisk(launch.guest, disk.volume), 'conflict')
+    refused(await host.removeDisk(launch.guest, disk.volume), 'conflict')
+    assert.equal(must(await host.hardware(launch.guest)).disks.length, 2)
+    assert.deepEqual(must(await host.removeDisk(launch.guest, 'unknown' as VolumeId)), { flushed: true })
+  })
+
+  it('limits a disk, changes the limits and lifts them', async () => {
+    const { host, harness } = subject()
+    const launch = await harness.guest('write')
+    must(await host.start(launch))
+    const inForce = async () => must(await host.hardware(launch.guest)).disks[0]?.limits
+    assert.deepEqual(await inForce(), {})
+    for (const limits of [
+      { operationsPerSecond: 500, burstOperationsPerSecond: 1000, burstSeconds: 5 },
+      { bytesPerSecond: 1 << 20 },
+      {},
+    ]) {
+      must(await host.limitDisk(launch.guest, volumeOf(launch), limits))
+      assert.deepEqual(await inForce(), limits)
+      await harness.untilWriting(launch)
+    }
+  })
+
+  guestGrowthContract(subject)
+}
+
+function hotPlugContract(subject: Subject): void {
   it('plugs a disk into a running guest, which is then like its others', async () => {
     const { host, harness } = subject()
     const launch = await harness.guest('write')
@@ -51,53 +86,41 @@ export function guestDevicesContract(subject: Subject): void {
     must(await host.addDisk(launch.guest, { ...disk, legs: [leg] }))
     assert.deepEqual(must(await host.inspect(launch.guest)).legs.get(disk.volume), ['a'])
   })
+}
 
-  it('does not take a disk away from a guest that holds on to it', async () => {
+/** A container needs nothing of its system for that, and has no limits of single disks. */
+export function containerDevicesContract(subject: Subject): void {
+  hotPlugContract(subject)
+
+  it('takes a disk away that nobody uses, and never the root', async () => {
     const { host, harness } = subject()
-    const launch = await harness.guest('deaf')
+    const launch = await harness.guest('write')
     must(await host.start(launch))
     const disk = await harness.disk(1)
     must(await host.addDisk(launch.guest, disk))
-    refused(await host.removeDisk(launch.guest, disk.volume), 'conflict')
-    refused(await host.removeDisk(launch.guest, disk.volume), 'conflict')
-    assert.equal(must(await host.hardware(launch.guest)).disks.length, 2)
-    assert.deepEqual(must(await host.removeDisk(launch.guest, 'unknown' as VolumeId)), { flushed: true })
-  })
-
-  it('limits a disk, changes the limits and lifts them', async () => {
-    const { host, harness } = subject()
-    const launch = await harness.guest('write')
-    must(await host.start(launch))
-    const inForce = async () => must(await host.hardware(launch.guest)).disks[0]?.limits
-    assert.deepEqual(await inForce(), {})
-    for (const limits of [
-      { operationsPerSecond: 500, burstOperationsPerSecond: 1000, burstSeconds: 5 },
-      { bytesPerSecond: 1 << 20 },
-      {},
-    ]) {
-      must(await host.limitDisk(launch.guest, volumeOf(launch), limits))
-      assert.deepEqual(await inForce(), limits)
-      await harness.untilWriting(launch)
-    }
-  })
-
-  guestGrowthContract(subject)
-}
-
-/** Where they come with the next start, that is said, and nothing else changes. */
-export function refusesDevices(subject: Subject): void {
-  it('plugs nothing into a running guest, and says that it needs a start', async () => {
-    const { host, harness } = subject()
-    const launch = await harness.guest('write')
-    must(await host.start(launch))
-    const facts = must(await host.hardware(launch.guest))
-    assert.equal(facts.hotPlug, false)
-    const disk = await harness.disk(1)
-    refused(await host.addDisk(launch.guest, disk), 'conflict')
+    assert.deepEqual(must(await host.removeDisk(launch.guest, disk.volume)), { flushed: true })
+    assert.deepEqual(must(await host.removeDisk(launch.guest, disk.volume)), { flushed: true })
     refused(await host.removeDisk(launch.guest, volumeOf(launch)), 'conflict')
     refused(await host.limitDisk(launch.guest, volumeOf(launch), { bytesPerSecond: 1 << 20 }), 'bad_request')
-    assert.deepEqual(must(await host.hardware(launch.guest)), facts)
+    assert.deepEqual(
+      must(await host.hardware(launch.guest)).disks.map(({ volume }) => volume),
+      [volumeOf(launch)],
+    )
+    assert.equal(must(await host.inspect(launch.guest)).legs.get(disk.volume), undefined)
+    must(await host.addDisk(launch.guest, disk))
     await harness.untilWriting(launch)
+    assert.deepEqual(must(await host.quit(launch.guest)), { flushed: true })
+  })
+
+  it('waits with a disk while the guest stands still', async () => {
+    const { host, harness } = subject()
+    const launch = await harness.guest('write')
+    must(await host.start(launch))
+    must(await host.pause(launch.guest))
+    const disk = await harness.disk(1)
+    refused(await host.addDisk(launch.guest, disk), 'conflict')
+    must(await host.resume(launch.guest))
+    must(await host.addDisk(launch.guest, disk))
   })
 
   it('changes memory and processors at once, and an agent that comes back knows', async () => {

@@ -7,7 +7,7 @@ import { inspect } from 'node:util'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import type { GuestDisk, GuestEvent, GuestHost, GuestLaunch, Leg, RunningGuest } from '@stead/core/ports/guest-host.ts'
 import type { Result } from '@stead/core/result.ts'
-import { guestDevicesContract, refusesDevices } from './guest-devices-contract.ts'
+import { containerDevicesContract, machineDevicesContract } from './guest-devices-contract.ts'
 
 /**
  * `write`: writes to its first disk without end. `shutdown`, `reset`: does so right after boot. `idle`: nothing. `deaf`:
@@ -42,18 +42,18 @@ const EVENT_WAIT_MS = 15_000
 
 /** What virtual machines can, and containers cannot. */
 export interface GuestHostAbilities {
-  /** Devices come and go while the guest runs, and its disks have limits of their own. */
-  readonly hotPlug: boolean
+  /** Its system gives devices back, its disks have limits of their own, its memory grows within what it was made for. */
+  readonly hasMachine: boolean
   /** A guest that resets itself goes on in the same run; otherwise that is the run's end. */
   readonly resetsInPlace: boolean
 }
 
-const OF_MACHINES: GuestHostAbilities = { hotPlug: true, resetsInPlace: true }
+const OF_MACHINES: GuestHostAbilities = { hasMachine: true, resetsInPlace: true }
 
 export function guestHostContract(
   name: string,
   make: () => Promise<GuestHostHarness>,
-  { hotPlug, resetsInPlace }: GuestHostAbilities = OF_MACHINES,
+  { hasMachine, resetsInPlace }: GuestHostAbilities = OF_MACHINES,
 ): void {
   describe(`GuestHost contract: ${name}`, () => {
     let harness: GuestHostHarness
@@ -377,8 +377,8 @@ export function guestHostContract(
         assert.equal(must(await third.quit(launch.guest)).flushed, true)
       })
 
-    if (hotPlug) guestDevicesContract(() => ({ host, harness }))
-    else refusesDevices(() => ({ host, harness }))
+    if (hasMachine) machineDevicesContract(() => ({ host, harness }))
+    else containerDevicesContract(() => ({ host, harness }))
 
     it('knows nothing of a guest that does not run', async () => {
       const launch = await harness.guest('idle')
