@@ -55,8 +55,8 @@ describe('network cards of a guest', () => {
 
   it('lose all limits when none are given', () => {
     const limited = guest([{ ...first, limits: { sendBytesPerSecond: 1000 } }])
-    assert.deepEqual(nicsAfter(setNicChange(limited, 0, {})), [{ ...first, slot: 0 }])
-    const unknown = setNicChange(limited, 3, {})
+    assert.deepEqual(nicsAfter(setNicChange(limited, 0, { limits: {} })), [{ ...first, slot: 0 }])
+    const unknown = setNicChange(limited, 3, { limits: {} })
     assert.equal(unknown.ok ? '' : unknown.error.code, 'not_found')
   })
 })
