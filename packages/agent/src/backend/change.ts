@@ -63,7 +63,14 @@ export async function commitChange(
     }
     if (attempt > 0 && (await isChanged(store, unchanged))) return fail(changedMeanwhile('object'))
     const change = await make()
-    if (!change.ok) return change
+    if (!change.ok) {
+      // The same request, sent to another host before, may have been committed since it was looked up: its own image is
+      // then "there already", and its own guest has the name.
+      const sent = await earlierRequest(store, once)
+      if (!sent.ok || !sent.value?.earlier) return change
+      if (request.trail) request.trail.recorded = true
+      return ok(sent.value.earlier)
+    }
     const project = change.value.project ?? subjectProject(context.mirror.state, change.value.subject)
     const operation: Operation = {
       id: random.uuid() as OperationId,

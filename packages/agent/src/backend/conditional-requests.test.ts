@@ -173,6 +173,29 @@ test("a key is its user's own, and one that asks for something else with it is t
   assert.equal(codeOf(nonsense), 'key_reused')
 })
 
+test('one whose answer is late is sent again, and does not fail for what its first sending makes meanwhile', async (context) => {
+  const { backend, other } = await start(context)
+  const input = { body: { name: 'again', version: '1', blob: BLOB } }
+  const request = { idempotencyKey: crypto.randomUUID() }
+  const get = other.store.get.bind(other.store)
+  let first: Result<unknown> | undefined
+  other.store.get = async (key) => {
+    const found = await get(key)
+    if (!key.startsWith(KEYS.idempotency('')) || first) return found
+    // The other host has looked the key up, and found nothing: now the first sending is done.
+    first = await backend.call('template.import', input, request)
+    const isKnown = other.mirror.until(
+      ({ imports }) => imports.size > 0,
+      new Promise((resolve) => setTimeout(resolve, 5_000)),
+    )
+    assert.ok(await isKnown)
+    return found
+  }
+  const again = await other.call('template.import', input, request)
+  assert.equal(codeOf(again), 'done')
+  assert.deepEqual(again, first)
+})
+
 test('of two who have seen the same revision, at two hosts, one changes it', async (context) => {
   const { backend, other } = await start(context)
   for (let round = 0; round < 5; round++) {
