@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { failure } from '@stead/core/errors.ts'
 import type { ContainerLimits } from '@stead/core/model/container-limits.ts'
 import type { VolumeId } from '@stead/core/model/ids.ts'
-import type { GuestEvent, GuestLaunch, RunningGuest } from '@stead/core/ports/guest-host.ts'
+import type { GuestDisk, GuestEvent, GuestLaunch, RunningGuest } from '@stead/core/ports/guest-host.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { ContainerCgroup } from './cgroups/cgroup-files.ts'
 import { containerCgroup } from './cgroups/cgroup-limits.ts'
@@ -161,6 +161,18 @@ export class ContainerRun implements PartsListener {
     this.#isPaused = false
     this.#isHeld.clear()
     return ok()
+  }
+
+  async addDisk(disk: GuestDisk & { readonly slot: number }): Promise<Result<void>> {
+    const added = await this.devices.addDisk(disk)
+    return added.ok ? this.#applyLimits() : added
+  }
+
+  async removeDisk(volume: VolumeId): Promise<Result<{ readonly flushed: boolean }>> {
+    const removed = await this.devices.removeDisk(volume)
+    // One that stays was let write down what it had, as fast as it could.
+    if (!removed.ok) await this.#applyLimits()
+    return removed
   }
 
   /** Disks whose file systems have not taken their size yet. */

@@ -9,7 +9,6 @@
  */
 import { mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
-import { join } from 'node:path'
 import { failure } from '@stead/core/errors.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
@@ -22,7 +21,7 @@ import {
   waitGone,
   type DetachedProcess,
 } from '../process/detached.ts'
-import { readRecordFile, writeRecordFile } from '../process/record-file.ts'
+import { writeRecordFile } from '../process/record-file.ts'
 import {
   checkFileSystem,
   freeze,
@@ -37,6 +36,7 @@ import {
   type NewFileSystem,
 } from './container-file-system.ts'
 import { DiskControl, type DiskState } from './disk-control.ts'
+import { bootId, filesIn, readRecord, type HeldDiskFiles } from './held-disk-files.ts'
 import { attachLoop, growLoop, isAttached, loopsOf, releaseLoop, waitDetached, type LoopDevice } from './loop-device.ts'
 
 export type HeldDiskEvent =
@@ -76,13 +76,6 @@ export interface HeldDiskStart {
 export interface DiskPace {
   readonly bytesPerSecond?: number | undefined
   readonly operationsPerSecond?: number | undefined
-}
-
-interface HeldDiskRecord {
-  readonly version: 1
-  /** Loop devices are told apart within one boot only. */
-  readonly bootId: string
-  readonly loop: LoopDevice
 }
 
 const START_TIMEOUT_MS = 15_000
@@ -246,6 +239,7 @@ export class HeldDisk {
   /** False while a process holds on to the file system somewhere; it is mounted still then. True: it is mounted no more. */
   async letGo(): Promise<Result<boolean>> {
     const { mountFolder } = this.#options
+    await this.limit({})
     const unmounted = await unmount(mountFolder)
     if (!unmounted.ok) return unmounted
     if (!this.#loop || (await waitDetached(this.#loop, LET_GO_TIMEOUT_MS))) return ok(true)
@@ -363,38 +357,6 @@ export async function clearHeldDisk(folder: string, mountFolder: string, known?:
   for (const path of [files.recordFile, files.pidFile, files.controlSocket]) rmSync(path, { force: true })
   return ok()
 }
-
-interface HeldDiskFiles {
-  readonly recordFile: string
-  readonly pidFile: string
-  readonly controlSocket: string
-  readonly fuseFolder: string
-  readonly disk: string
-  readonly stdoutLog: string
-  readonly stderrLog: string
-}
-
-function filesIn(folder: string): HeldDiskFiles {
-  const fuseFolder = join(folder, 'fuse')
-  return {
-    recordFile: join(folder, 'disk.json'),
-    pidFile: join(folder, 'disk.pid'),
-    controlSocket: join(folder, 'disk.sock'),
-    fuseFolder,
-    disk: join(fuseFolder, 'disk'),
-    stdoutLog: join(folder, 'stdout.log'),
-    stderrLog: join(folder, 'stderr.log'),
-  }
-}
-
-function readRecord(files: HeldDiskFiles): Result<HeldDiskRecord | undefined> {
-  return readRecordFile<HeldDiskRecord>(
-    files.recordFile,
-    ({ version, loop }) => version === 1 && Boolean(loop?.sequence),
-  )
-}
-
-const bootId = (): string => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
 
 function failureText({ connected, failure: last }: DiskState): string {
   if (!connected) return 'The connection to the front is lost'

@@ -274,11 +274,11 @@ export class LxcGuestHost implements GuestHost {
   }
 
   addDisk(guest: GuestId, disk: GuestDisk & { readonly slot: number }): Promise<Result<void>> {
-    return this.#inTurn(guest, (run) => run.devices.addDisk(disk))
+    return this.#inTurn(guest, (run) => run.addDisk(disk))
   }
 
   removeDisk(guest: GuestId, volume: VolumeId): Promise<Result<{ readonly flushed: boolean }>> {
-    return this.#inTurn(guest, (run) => run.devices.removeDisk(volume))
+    return this.#inTurn(guest, (run) => run.removeDisk(volume))
   }
 
   addNic(guest: GuestId, nic: LaunchNic & { readonly slot: number }): Promise<Result<void>> {
