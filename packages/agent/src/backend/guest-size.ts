@@ -2,7 +2,7 @@
 import { failure, type Failure } from '@stead/core/errors.ts'
 import { moveTargets } from '@stead/core/ha/move-request.ts'
 import type { ClusterState } from '@stead/core/model/cluster.ts'
-import { withSize } from '@stead/core/model/growth.ts'
+import { promisedTo, withSize } from '@stead/core/model/growth.ts'
 import type { Guest } from '@stead/core/model/guest.ts'
 import type { HostId } from '@stead/core/model/ids.ts'
 import { isActive } from '@stead/core/model/records.ts'
@@ -84,7 +84,8 @@ function givingBackProblem(guest: Guest, next: Guest): Failure | undefined {
 export function lackOfRoom(state: ClusterState, next: Guest, isUp: (host: HostId) => boolean): Failure | undefined {
   const known = state.guests.get(next.id)?.value
   const grant = state.grants.get(next.id)?.value
-  const asksForMore = !known || next.memoryBytes > known.memoryBytes || next.cpus > known.cpus
+  const [before, after] = [known && promisedTo(known, true), promisedTo(next, true)]
+  const asksForMore = !before || after.memoryBytes > before.memoryBytes || after.cpus > before.cpus
   if (!isActive(grant) || !asksForMore) return undefined
   const reason = moveTargets(state, next, isUp).find(({ host }) => host === grant.host)?.reason
   if (!reason) return undefined

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { defaultCpusMax, growthOf, promisedTo, withSize } from './growth.ts'
+import type { ContainerLimits } from './container-limits.ts'
 import type { Guest } from './guest.ts'
 
 const GIB = 2 ** 30
@@ -30,5 +31,19 @@ describe('growth', () => {
     assert.deepEqual(promisedTo(again, true), { memoryBytes: 6 * GIB, cpus: 8 })
     assert.equal(withSize(again, { memoryBytes: 7 * GIB }, true).holds, undefined)
     assert.equal(withSize(shrunk, { cpus: 1 }, false).holds, undefined, 'a stopped guest holds nothing')
+  })
+
+  it('counts of a container what its own limits let it take', () => {
+    const of = (limits: ContainerLimits) => {
+      const container = { template: 't', system: { haltSignal: 'SIGPWR' }, idBase: 1_000_000, limits }
+      return promisedTo({ name: 'ct', memoryBytes: GIB, cpus: 2, container } as unknown as Guest, true)
+    }
+    assert.deepEqual(of({}), { memoryBytes: GIB, cpus: 2 })
+    assert.deepEqual(of({ physpages: { limit: (4 * GIB) / 4096 } }), { memoryBytes: 4 * GIB, cpus: 2 })
+    assert.deepEqual(of({ physpages: { limit: GIB / 8192 } }), { memoryBytes: GIB / 2, cpus: 2 })
+    assert.deepEqual(of({ cpus: { limit: 6 } }), { memoryBytes: GIB, cpus: 6 })
+    assert.deepEqual(of({ cpulimit: { limit: 50 } }), { memoryBytes: GIB, cpus: 1 })
+    assert.deepEqual(of({ cpus: {}, cpulimit: { limit: 450 } }), { memoryBytes: GIB, cpus: 5 })
+    assert.deepEqual(of({ physpages: {}, cpus: {} }), { memoryBytes: GIB, cpus: 2 }, 'nothing bounds it: its size')
   })
 })

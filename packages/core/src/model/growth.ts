@@ -1,4 +1,6 @@
 /** How much memory and how many processors a guest can have while it runs, and what of its host is promised to it. */
+import { effectiveLimits } from './container-limits.ts'
+import { PAGE_BYTES } from './container-resources.ts'
 import type { Guest } from './guest.ts'
 
 /** What a running guest had before it was asked for less: it is the guest's until it has given it back. */
@@ -32,9 +34,27 @@ export function growthOf({ memoryBytes, cpus, memoryMaxBytes, cpusMax }: Guest) 
 }
 
 /** What a host must count for a guest: while it runs there also what it has not given back yet. */
-export function promisedTo({ memoryBytes, cpus, holds }: Guest, runsThere: boolean): Size {
+export function promisedTo(guest: Guest, runsThere: boolean): Size {
+  const { holds } = guest
+  const { memoryBytes, cpus } = sizeOf(guest)
   if (!runsThere || !holds) return { memoryBytes, cpus }
   return { memoryBytes: Math.max(memoryBytes, holds.memoryBytes), cpus: Math.max(cpus, holds.cpus) }
+}
+
+/**
+ * What the guest may take. A container's own limits win over its size, so a host, and a project's quota, must count those;
+ * whole processors, since others cannot count on the rest of one.
+ */
+function sizeOf({ memoryBytes, cpus, container }: Guest): Size {
+  if (!container) return { memoryBytes, cpus }
+  const limits = effectiveLimits(container.limits ?? {}, { memoryBytes, cpus })
+  const pages = limits.physpages?.limit
+  const time = [limits.cpus?.limit ?? Infinity, (limits.cpulimit?.limit ?? Infinity) / 100]
+  const shares = Math.ceil(Math.min(...time))
+  return {
+    memoryBytes: pages === undefined ? memoryBytes : pages * PAGE_BYTES,
+    cpus: Number.isFinite(shares) ? shares : cpus,
+  }
 }
 
 /** The guest as it is to be, with what it may keep meanwhile when it runs and is asked for less. */
@@ -43,7 +63,8 @@ export function withSize(guest: Guest, size: Partial<Size>, runs: boolean): Gues
   const next: Guest = { ...rest, ...size }
   if (!runs) return next
   const before = promisedTo(guest, true)
-  const isLess = next.memoryBytes < before.memoryBytes || next.cpus < before.cpus
+  const after = sizeOf(next)
+  const isLess = after.memoryBytes < before.memoryBytes || after.cpus < before.cpus
   return isLess ? { ...next, holds: before } : next
 }
 
