@@ -40,6 +40,8 @@ export async function serveWeb(): Promise<number> {
   const token = 'development'
   const cluster = await startSimulatedCluster({ after: (run) => void ends.push(run) }, { token })
   await addShownGuests(cluster)
+  const { measureSimulatedCluster } = await import('@stead/agent/backend/simulated-metrics-fixture.ts')
+  await measureSimulatedCluster({ after: (run) => void ends.push(run) }, cluster)
   const { alice, bob } = await addShownUsers(cluster, 'four words of development')
   const proxy = { '/v1': { target: cluster.url } }
   const server = await createServer({ configFile: join(FOLDER, 'vite.config.ts'), server: { proxy } })

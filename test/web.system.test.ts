@@ -9,6 +9,7 @@ import {
   type ShownUsers,
   type SimulatedCluster,
 } from '@stead/agent/backend/simulated-cluster-fixture.ts'
+import { measureSimulatedCluster } from '@stead/agent/backend/simulated-metrics-fixture.ts'
 import { webFiles } from '@stead/agent/http/web-files.ts'
 import { TestBrowser } from './support/browser.ts'
 
@@ -25,6 +26,7 @@ suite('the web interface', { timeout: 240_000 }, () => {
   before(async () => {
     cluster = await startSimulatedCluster({ after: (end) => void ends.push(end) }, { token: TOKEN, web: webFiles() })
     await addShownGuests(cluster)
+    await measureSimulatedCluster({ after: (end) => void ends.push(end) }, cluster)
     users = await addShownUsers(cluster, PASSWORD)
     browser = await TestBrowser.open(cluster.url)
     ends.push(() => browser.close())

@@ -14,7 +14,9 @@ hostMetersContract('in memory', async (): Promise<HostMetersHarness> => {
     ...{ host: 'a', endpoint: { kind: 'unix', path: '/a' } as const, exportName: `vol-${guest}-e1` },
   })
   return {
-    meters: new MemoryHostMeters({ guests: machine, pools: ['default'], monotonicMs: () => nowMs }),
+    meters: new MemoryHostMeters({
+      ...{ guests: machine, pools: ['default'], poolOf: () => 'default', monotonicMs: () => nowMs },
+    }),
     start: async (guest) => {
       const disk = { volume: 'v1' as VolumeId, sizeBytes: 1 << 20, width: 1, legs: [leg(guest)] }
       must(

@@ -2,7 +2,7 @@
  * `HostMeters` of a simulated machine. Each guest has a load of its own that rises and falls: its counters are the area
  * below waves, so that a look at any moment of any time needs no history.
  */
-import type { GuestId } from '@stead/core/model/ids.ts'
+import type { GuestId, VolumeId } from '@stead/core/model/ids.ts'
 import type {
   GuestReading,
   HostMeters,
@@ -14,16 +14,19 @@ import type { MemoryMachine, Process } from './memory-machine.ts'
 
 export interface MemoryHostMetersOptions {
   readonly guests: Pick<MemoryMachine, 'processes'>
-  /** By name; all of them lie on one disk. */
+  /** By name, each on a disk of its own. */
   readonly pools: readonly string[]
+  /** Where the host's replica of a volume lies. */
+  readonly poolOf: (volume: VolumeId) => string | undefined
   readonly monotonicMs: () => number
 }
 
 const PERIOD_MS = 20 * 60_000
 /** What one request of a simulated disk takes. */
-const READ_MS = 0.4
-const WRITE_MS = 0.9
+const READ_MS = 0.15
+const WRITE_MS = 0.5
 const REQUEST_BYTES = 16 * 1024
+const USED_BYTES = 200 * 2 ** 30
 const NOTHING: StorageCounters = { reads: 0, writes: 0, readBytes: 0, writtenBytes: 0, readMs: 0, writeMs: 0 }
 
 export class MemoryHostMeters implements HostMeters {
@@ -34,16 +37,18 @@ export class MemoryHostMeters implements HostMeters {
   }
 
   async read(): Promise<MeterReadings> {
-    const { guests: machine, pools, monotonicMs } = this.#options
+    const { guests: machine, pools, poolOf, monotonicMs } = this.#options
     const atMs = monotonicMs()
     const guests = new Map<GuestId, GuestReading>()
     for (const [id, process] of machine.processes) guests.set(id, readingOf(process, atMs))
     const all = [...guests.values()]
     const sum = (pick: (guest: GuestReading) => number) => all.reduce((total, guest) => total + pick(guest), 0)
-    const storage = all.flatMap(({ disks }) => disks).reduce(added, NOTHING)
-    const pool: PoolReading = {
-      ...{ device: 'disk', storage, usedBytes: sum(({ memoryBytes }) => memoryBytes) * 10 },
-      busyMs: Math.min(atMs, (storage.readMs ?? 0) + (storage.writeMs ?? 0)),
+    const disks = all.flatMap((guest) => guest.disks)
+    const poolReading = (name: string): PoolReading => {
+      const there = disks.filter(({ volume }) => volume !== undefined && poolOf(volume) === name)
+      const storage = there.reduce(added, NOTHING)
+      const busyMs = Math.min(atMs, (storage.readMs ?? 0) + (storage.writeMs ?? 0))
+      return { device: name, storage, busyMs, usedBytes: USED_BYTES + storage.writtenBytes / 100 }
     }
     return {
       atMs,
@@ -54,7 +59,7 @@ export class MemoryHostMeters implements HostMeters {
         receivedBytes: sum(({ receivedBytes }) => receivedBytes),
         sentBytes: sum(({ sentBytes }) => sentBytes),
       },
-      pools: new Map(pools.map((name) => [name, pool])),
+      pools: new Map(pools.map((name) => [name, poolReading(name)])),
       guests,
     }
   }

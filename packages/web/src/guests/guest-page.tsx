@@ -13,6 +13,9 @@ import { GuestSummary } from './guest-summary.tsx'
 
 const loadConsole = withTexts(['consoles'], () => import('./guest-console.tsx'))
 const GuestConsole = lazy(async () => ({ default: (await loadConsole()).GuestConsole }))
+const GuestCharts = lazy(
+  withTexts(['metrics'], async () => ({ default: (await import('../metrics/guest-charts.tsx')).GuestCharts })),
+)
 const GuestDisks = lazy(async () => ({ default: (await import('./guest-disks.tsx')).GuestDisks }))
 const GuestHardware = lazy(async () => ({ default: (await import('./guest-hardware.tsx')).GuestHardware }))
 const GuestSnapshots = lazy(async () => ({ default: (await import('./guest-snapshots.tsx')).GuestSnapshots }))
@@ -23,6 +26,7 @@ const GuestExplanation = lazy(async () => ({ default: (await import('./guest-exp
 const TABS = {
   summary: { text: 'tab.summary', Content: GuestSummary },
   console: { text: 'tab.console', Content: GuestConsole },
+  charts: { text: 'tab.charts', Content: GuestCharts },
   hardware: { text: 'tab.hardware', Content: GuestHardware },
   disks: { text: 'tab.disks', Content: GuestDisks },
   snapshots: { text: 'tab.snapshots', Content: GuestSnapshots },

@@ -2,11 +2,11 @@
 import { Button, Tabs } from '@mantine/core'
 import { useQuery } from '@tanstack/react-query'
 import { Link, useNavigate, useParams } from '@tanstack/react-router'
-import { useState } from 'react'
+import { lazy, Suspense, useState } from 'react'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { HostView } from '@stead/api/views.ts'
 import { EventList } from '../activity/event-list.tsx'
-import { useLanguage, useText } from '../i18n/texts.ts'
+import { useLanguage, useText, withTexts } from '../i18n/texts.ts'
 import { useGuests, useHost, useLive } from '../live/use-live.ts'
 import { FailureAlert } from '../parts/failure-alert.tsx'
 import { bytesText, momentText } from '../parts/figures.ts'
@@ -18,6 +18,10 @@ import { StateBadge } from '../parts/state-badge.tsx'
 import { useSession } from '../session/session-context.ts'
 import { HostActionDialog, type HostAction } from './host-action-dialog.tsx'
 import classes from './host-page.module.css'
+
+const HostCharts = lazy(
+  withTexts(['metrics'], async () => ({ default: (await import('../metrics/host-charts.tsx')).HostCharts })),
+)
 
 export function HostPage() {
   const { host: name } = useParams({ from: '/hosts/$host' })
@@ -64,11 +68,17 @@ export function HostPage() {
       <Tabs defaultValue="summary" keepMounted={false}>
         <Tabs.List mb="md">
           <Tabs.Tab value="summary">{t('tab.summary')}</Tabs.Tab>
+          <Tabs.Tab value="charts">{t('tab.charts')}</Tabs.Tab>
           <Tabs.Tab value="loss">{t('host.loss')}</Tabs.Tab>
           <Tabs.Tab value="history">{t('tab.history')}</Tabs.Tab>
         </Tabs.List>
         <Tabs.Panel value="summary">
           <Summary host={host} />
+        </Tabs.Panel>
+        <Tabs.Panel value="charts">
+          <Suspense fallback={<LoadingRows />}>
+            <HostCharts host={host} />
+          </Suspense>
         </Tabs.Panel>
         <Tabs.Panel value="loss">
           <Explanation host={host} />

@@ -1,9 +1,9 @@
 /** All volumes with their replicas, and the pools that they lie in. */
 import { TextInput } from '@mantine/core'
 import { Link } from '@tanstack/react-router'
-import { useMemo, useState } from 'react'
+import { lazy, Suspense, useMemo, useState } from 'react'
 import type { VolumeView } from '@stead/api/views.ts'
-import { useLanguage, useText } from '../i18n/texts.ts'
+import { useLanguage, useText, withTexts } from '../i18n/texts.ts'
 import { useHosts, useLive, useVolumes } from '../live/use-live.ts'
 import { bytesText } from '../parts/figures.ts'
 import { Icon } from '../parts/icon.tsx'
@@ -16,6 +16,10 @@ import { filtered } from '../table/row-order.ts'
 import classes from './volumes-page.module.css'
 
 const REPLICA_TONES = { 'in-sync': 'good', syncing: 'busy', stale: 'warn' } as const
+
+const StorageLoad = lazy(
+  withTexts(['metrics'], async () => ({ default: (await import('../metrics/storage-load.tsx')).StorageLoad })),
+)
 
 export function VolumesPage() {
   const t = useText()
@@ -53,6 +57,9 @@ export function VolumesPage() {
           )),
         )}
       </section>
+      <Suspense fallback={<LoadingRows />}>
+        <StorageLoad />
+      </Suspense>
       <TextInput
         className={classes.filter}
         leftSection={<Icon name="search" size={15} />}

@@ -119,6 +119,7 @@ export const texts = {
   'state.suspected': 'suspected',
   'state.unknown': 'unknown',
   'state.waiting': 'waiting',
+  'tab.charts': 'Charts',
   'tab.history': 'History',
   'tab.summary': 'Summary',
   'table.select': 'Choose {{name}}',

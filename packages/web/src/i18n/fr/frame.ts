@@ -132,6 +132,7 @@ export const texts: Record<string, string> = {
   'state.suspected': 'suspect',
   'state.unknown': 'inconnu',
   'state.waiting': 'en attente',
+  'tab.charts': 'Graphiques',
   'tab.history': 'Historique',
   'tab.summary': 'Résumé',
   'table.select': 'Choisir {{name}}',

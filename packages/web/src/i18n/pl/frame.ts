@@ -146,6 +146,7 @@ export const texts: Record<string, string> = {
   'state.suspected': 'podejrzany',
   'state.unknown': 'nieznany',
   'state.waiting': 'czeka',
+  'tab.charts': 'Wykresy',
   'tab.history': 'Historia',
   'tab.summary': 'Podsumowanie',
   'table.select': 'Wybierz {{name}}',
