@@ -81,6 +81,7 @@ export interface HostSurroundings {
   readonly guestFaults: GuestFaults
   /** Of all hosts: where hypervisors wait for guests. */
   readonly places: WaitingPlaces
+  readonly keepDecision?: NonNullable<HostContext['keepDecision']>
   /** Of all hosts; without it no guest moves live. */
   readonly qemuVersion?: string
   /** A storage host takes up to so long before it begins to open a replica. */
@@ -363,6 +364,7 @@ export class WorldHost {
       clock: ownClock,
       random,
       log: this.#log,
+      ...(this.#around.keepDecision ? { keepDecision: this.#around.keepDecision } : {}),
     }
     const arrivals: Arrivals = new Arrivals(context)
     this.#agent = { life, mirror, arrivals }

@@ -2,6 +2,7 @@
  * A cluster in one process and in virtual time: hosts that run the real core (`runHostAgent`, the guardian's round) over
  * simulated ports. All chance comes from the seed, so that a world replays exactly.
  */
+import type { HostContext } from '@stead/core/host/host-context.ts'
 import { storeVoters } from '@stead/core/ha/store-voters.ts'
 import type { ClusterEvent } from '@stead/core/model/event.ts'
 import type { Grant } from '@stead/core/model/grant.ts'
@@ -69,6 +70,8 @@ export interface WorldOptions {
   readonly openMs?: number
   /** Running guests move without a break; false when absent. */
   readonly live?: boolean
+  /** Keeps what is decided, for replays. */
+  readonly keepDecision?: NonNullable<HostContext['keepDecision']>
 }
 
 function likeMachines(hosts: number, witness: boolean, memoryGuests: number): readonly WorldMachine[] {
@@ -110,6 +113,7 @@ export class World {
     diskMs = DISK_MS,
     openMs = 0,
     live = false,
+    keepDecision,
   }: WorldOptions) {
     this.random = new SeededRandom(seed)
     this.memoryGuests = memoryGuests
@@ -163,6 +167,7 @@ export class World {
       guestFaults: this.guestFaults,
       places: new WaitingPlaces(),
       ...(live ? { qemuVersion: QEMU_VERSION } : {}),
+      ...(keepDecision ? { keepDecision } : {}),
       pace: {
         restMs: () => writeMs * 2 * random.fraction(),
         writesPerFlush: () => random.between(1, WRITES_PER_FLUSH_MAX),

@@ -53,7 +53,7 @@ const COLLECTIONS = [
   'sessions',
 ] as const
 
-const silent: Log = { debug() {}, info() {}, warn() {}, error() {}, with: () => silent }
+export const silent: Log = { debug() {}, info() {}, warn() {}, error() {}, with: () => silent }
 
 const ROOT: Principal = { kind: 'root', host: 'h1' }
 
@@ -85,6 +85,8 @@ export class TestBackend {
     latest: async () => ({ answered: [], silent: [] }),
     own: () => ({ readings: undefined, latest: { host: {}, pools: [], guests: [] } }),
   }
+  /** What was decided by hosts that are no part of this fixture. */
+  decisions: BackendContext['decisions'] = { list: async () => [], find: async () => undefined }
   readonly auditChain: ClusterAudit
   readonly audit: AuditWriter
   readonly log = silent
@@ -135,7 +137,7 @@ export class TestBackend {
       mirror,
       events,
       history,
-      decisions: { list: async () => [], find: async () => undefined },
+      decisions: { list: () => this.decisions.list(), find: (id) => this.decisions.find(id) },
       blobs: {
         ...{ ensure: async () => ok('/blob'), find: () => '/blob', put: async () => ok(), has: () => true },
         ...{ open: async () => undefined, receivedBytes: async () => 0, sizeBytes: async () => 0 },

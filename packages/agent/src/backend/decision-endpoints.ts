@@ -1,4 +1,6 @@
 /** What was decided on any host, and the same decision made again. */
+import type { ResponseOf } from '@stead/api/endpoint.ts'
+import type { EndpointOf } from '@stead/api/endpoints.ts'
 import { failure } from '@stead/core/errors.ts'
 import { replay } from '@stead/core/foresight/decision-record.ts'
 import { fail, ok } from '@stead/core/result.ts'
@@ -28,13 +30,16 @@ export function decisionEndpoints(desk: Desk): Pick<ApiBackend, 'decision.list' 
             hint: 'See `stead decision list`; each is kept on the host that decided, the newest thousand',
           }),
         )
-      const { id, decidedAt, recorded, differences } = replay(record)
+      const { id, decidedAt, recorded, differences, reasons } = replay(record)
       return ok({
         id,
         decidedAt: iso(decidedAt),
         recorded: recorded.map((one) => ({ ...one })),
         same: differences.length === 0,
         differences: differences.map((one) => ({ ...one })),
+        reasons: reasons.map(
+          (one) => structuredClone(one) as ResponseOf<EndpointOf<'decision.replay'>>['reasons'][number],
+        ),
       })
     },
   }

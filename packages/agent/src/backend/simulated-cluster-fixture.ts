@@ -11,16 +11,18 @@ import { fetchTransport } from '@stead/api/transport.ts'
 import { WALL_START_MS } from '@stead/sim/virtual-clock.ts'
 import { World } from '@stead/sim/world.ts'
 import { accessControl } from '../access/access-control.ts'
+import { DecisionHistory } from '../decision-history.ts'
 import { startApiServer } from '../http/api-server.ts'
 import type { WebFiles } from '../http/web-files.ts'
 import { realClock } from '../real-clock.ts'
-import { TestBackend, type EndsLater } from './backend-fixture.ts'
+import { silent, TestBackend, type EndsLater } from './backend-fixture.ts'
 
 const GIB = 2 ** 30
 const TICK_MS = 50
 const SEED = 7
 /** A write of each guest every so often: enough for replicas to be lost by, little to compute. */
 const WRITE_MS = 2_000
+const DECISIONS_LISTED = 200
 
 export interface SimulatedCluster {
   readonly world: World
@@ -49,7 +51,11 @@ export async function startSimulatedCluster(
     ...{ memoryBytes: 64 * GIB, cpuCount: 16, poolBytes: 2_048 * GIB },
   }))
   const witness = { id: 'witness' as HostId, role: 'witness' as const, memoryBytes: 2 * GIB, cpuCount: 2, poolBytes: 0 }
-  const world = new World({ seed: SEED, machines: [...machines, witness], guests: {}, writeMs: WRITE_MS, live: true })
+  const decisions = new DecisionHistory(':memory:', silent)
+  const world = new World({
+    ...{ seed: SEED, machines: [...machines, witness], guests: {}, writeMs: WRITE_MS, live: true },
+    keepDecision: (id, input, plan) => decisions.keep(id, input, plan),
+  })
   for (const host of world.hosts) host.clock.jumpWall(Date.now() - WALL_START_MS)
   let ended = false
   const passing = passTime(world, () => ended)
@@ -57,12 +63,14 @@ export async function startSimulatedCluster(
     ended = true
     await passing
     world.close()
+    decisions.close()
   })
   const backend = await TestBackend.over(context, 'h1', world.etcd.server, {
     get verdicts() {
       return new Map(world.hostIds.map((id) => [id, world.host(id).isOn ? ('heard' as const) : ('suspected' as const)]))
     },
   })
+  backend.decisions = { list: async () => decisions.list(DECISIONS_LISTED), find: (id) => decisions.find(id) }
   await until(() => [...backend.mirror.state.statuses.values()].length > hosts)
   const server = await startApiServer({
     listen: [{ host: '127.0.0.1', port }],

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { endpoint } from '../endpoint.ts'
+import { decisionSchema } from '../records.ts'
 
 const choice = z.object({
   subject: z.string().describe('`guest/<name>` or `host/<name>`'),
@@ -36,6 +37,7 @@ export const DECISION_ENDPOINTS = {
       recorded: z.array(choice).describe('What was decided then'),
       same: z.boolean(),
       differences: z.array(z.object({ subject: z.string(), was: z.string(), isNow: z.string() })),
+      reasons: z.array(decisionSchema).describe('Facts and candidates, where the same was decided again'),
     }),
     status: 200,
     answerWithinMs: 10_000,

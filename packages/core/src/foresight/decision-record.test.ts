@@ -43,3 +43,14 @@ test('a plan that decides nothing leaves no record', () => {
   const input = new ClusterFixture().input()
   assert.equal(recordOf('p1', input, decide(input)), undefined)
 })
+
+test('reasons are told where the same is decided again, and only there', () => {
+  const input = lossOf('h2').input()
+  const record = stored(recordOf('p1', input, decide(input)))
+  const [reason] = replay(record).reasons
+  assert.equal(reason?.guest, 'web')
+  assert.ok(reason.candidates.some(({ host, chosen }) => host === 'h3' && chosen))
+  assert.ok(reason.facts.length > 0)
+  const older = { ...record, choices: [{ subject: 'guest/web', choice: 'recover on h1' }] }
+  assert.deepEqual(replay(older).reasons, [])
+})

@@ -4,6 +4,7 @@
  */
 import { decide, type CoordinatorInput, type Verdict } from '../ha/coordinator.ts'
 import type { Action, Plan } from '../ha/plan.ts'
+import type { Decision } from '../model/decision.ts'
 import { emptyClusterState } from '../model/cluster-reducer.ts'
 import type { ClusterState, Versioned } from '../model/cluster.ts'
 import type { GuestId, HostId } from '../model/ids.ts'
@@ -46,6 +47,8 @@ export interface Replay {
   readonly recorded: readonly Choice[]
   /** Subjects on which today's code decides otherwise. */
   readonly differences: readonly { readonly subject: string; readonly was: string; readonly isNow: string }[]
+  /** What was known and who was thought of, where the same was decided again: a record keeps no reasons. */
+  readonly reasons: readonly Decision[]
 }
 
 /** Undefined for plans that decide nothing about guests: those are made again every moment. */
@@ -57,9 +60,8 @@ export function recordOf(id: string, input: CoordinatorInput, plan: Plan): Decis
 
 /** Makes the decision again with the code that runs now. */
 export function replay(record: DecisionRecord): Replay {
-  const now = new Map(
-    choicesOf(decide(decodeInput(record.id, record.input))).map(({ subject, choice }) => [subject, choice]),
-  )
+  const plan = decide(decodeInput(record.id, record.input))
+  const now = new Map(choicesOf(plan).map(({ subject, choice }) => [subject, choice]))
   const then = new Map(record.choices.map(({ subject, choice }) => [subject, choice]))
   const subjects = [...new Set([...then.keys(), ...now.keys()])]
   return {
@@ -69,6 +71,11 @@ export function replay(record: DecisionRecord): Replay {
     differences: subjects.flatMap((subject) => {
       const [before, today] = [then.get(subject) ?? NOTHING, now.get(subject) ?? NOTHING]
       return before === today ? [] : [{ subject, was: before, isNow: today }]
+    }),
+    reasons: plan.actions.flatMap(({ action }) => {
+      const choice = choiceOf(action)
+      if (!choice || !('decision' in action) || then.get(choice.subject) !== choice.choice) return []
+      return [{ ...action.decision, guest: choice.subject.replace('guest/', '') }]
     }),
   }
 }

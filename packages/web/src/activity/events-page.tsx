@@ -1,11 +1,10 @@
 /** What happened in the cluster, the newest first. */
-import { TextInput } from '@mantine/core'
 import { useMemo, useState } from 'react'
 import type { ClusterEvent } from '@stead/core/model/event.ts'
 import { useLanguage, useText } from '../i18n/texts.ts'
 import { useLive } from '../live/use-live.ts'
 import { momentText } from '../parts/figures.ts'
-import { Icon } from '../parts/icon.tsx'
+import { FilterField } from '../parts/filter-field.tsx'
 import { Empty, Page, PageHead } from '../parts/page.tsx'
 import { StateDot } from '../parts/state-badge.tsx'
 import { DataTable, type TableColumn } from '../table/data-table.tsx'
@@ -69,14 +68,7 @@ export function EventsPage() {
   return (
     <Page>
       <PageHead icon="event" title={t('nav.events')} />
-      <TextInput
-        className={classes.filter}
-        leftSection={<Icon name="search" size={15} />}
-        placeholder={t('events.filter')}
-        aria-label={t('events.filter')}
-        value={query}
-        onChange={(event) => setQuery(event.currentTarget.value)}
-      />
+      <FilterField label={t('events.filter')} value={query} onChange={setQuery} />
       <DataTable
         label={t('nav.events')}
         rows={rows}

@@ -1,5 +1,6 @@
 /** Which page stands at which address. */
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from '@tanstack/react-router'
+import { availabilityTabOf } from '../availability/availability-tabs.ts'
 import { OverviewPage } from '../cluster/overview-page.tsx'
 import { guestSearch } from '../guests/guest-search.ts'
 import { withTexts } from '../i18n/texts.ts'
@@ -68,6 +69,15 @@ const routeTree = root.addChildren([
     component: lazyRouteComponent(
       withTexts(['foresight', 'hosts'], () => import('../foresight/what-if-page.tsx')),
       'WhatIfPage',
+    ),
+  }),
+  createRoute({
+    getParentRoute,
+    path: '/availability',
+    validateSearch: availabilityTabOf,
+    component: lazyRouteComponent(
+      withTexts(['availability'], () => import('../availability/availability-page.tsx')),
+      'AvailabilityPage',
     ),
   }),
   createRoute({

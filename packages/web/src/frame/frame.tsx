@@ -121,7 +121,7 @@ function Navigation() {
           key={to}
           to={to}
           className={classes.navLink}
-          activeOptions={{ exact: true }}
+          activeOptions={{ exact: true, includeSearch: false }}
           activeProps={{ 'aria-current': 'page' }}
         >
           <Icon name={icon} size={17} />

@@ -1,11 +1,12 @@
 /** All guests: find, sort, choose several, act on them. */
-import { Button, SegmentedControl, TextInput } from '@mantine/core'
+import { Button, SegmentedControl } from '@mantine/core'
 import { Link, useNavigate } from '@tanstack/react-router'
 import { useMemo, useState } from 'react'
 import type { GuestView } from '@stead/api/views.ts'
 import { useLanguage, useText } from '../i18n/texts.ts'
 import { useGuests, useLive } from '../live/use-live.ts'
 import { bytesText } from '../parts/figures.ts'
+import { FilterField } from '../parts/filter-field.tsx'
 import { Icon } from '../parts/icon.tsx'
 import { LoadingRows } from '../parts/loading-rows.tsx'
 import { Empty, Page, PageHead } from '../parts/page.tsx'
@@ -41,14 +42,7 @@ export function GuestsPage() {
         badges={<span className={classes.count}>{t('guests.count', { count: guests.length })}</span>}
       />
       <div className={classes.tools}>
-        <TextInput
-          className={classes.filter}
-          leftSection={<Icon name="search" size={15} />}
-          placeholder={t('guests.filter')}
-          aria-label={t('guests.filter')}
-          value={query}
-          onChange={(event) => setQuery(event.currentTarget.value)}
-        />
+        <FilterField label={t('guests.filter')} value={query} onChange={setQuery} />
         <SegmentedControl
           value={kind}
           onChange={(value) => setKind(value as typeof kind)}

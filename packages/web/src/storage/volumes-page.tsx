@@ -1,12 +1,11 @@
 /** All volumes with their replicas, and the pools that they lie in. */
-import { TextInput } from '@mantine/core'
 import { Link } from '@tanstack/react-router'
 import { lazy, Suspense, useMemo, useState } from 'react'
 import type { VolumeView } from '@stead/api/views.ts'
 import { useLanguage, useText, withTexts } from '../i18n/texts.ts'
 import { useHosts, useLive, useVolumes } from '../live/use-live.ts'
 import { bytesText } from '../parts/figures.ts'
-import { Icon } from '../parts/icon.tsx'
+import { FilterField } from '../parts/filter-field.tsx'
 import { LoadingRows } from '../parts/loading-rows.tsx'
 import { Meter } from '../parts/meter.tsx'
 import { Empty, Page, PageHead } from '../parts/page.tsx'
@@ -60,14 +59,7 @@ export function VolumesPage() {
       <Suspense fallback={<LoadingRows />}>
         <StorageLoad />
       </Suspense>
-      <TextInput
-        className={classes.filter}
-        leftSection={<Icon name="search" size={15} />}
-        placeholder={t('volumes.filter')}
-        aria-label={t('volumes.filter')}
-        value={query}
-        onChange={(event) => setQuery(event.currentTarget.value)}
-      />
+      <FilterField label={t('volumes.filter')} value={query} onChange={setQuery} />
       <DataTable
         label={t('nav.volumes')}
         rows={rows}

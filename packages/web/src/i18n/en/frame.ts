@@ -2,7 +2,10 @@
 export const texts = {
   'account.title': 'Your account',
   'column.begun': 'Begun',
+  'ask.typeName': 'To confirm, type {{name}}',
   'column.cpus': 'Processors',
+  'column.host': 'Host',
+  'column.kind': 'Kind',
   'column.memory': 'Memory',
   'column.message': 'Message',
   'column.operation': 'Operation',
@@ -64,6 +67,7 @@ export const texts = {
   'log.running_one': '{{count}} running',
   'log.running_other': '{{count}} running',
   'log.title': 'Tasks',
+  'nav.availability': 'Availability',
   'nav.events': 'Events',
   'nav.guests': 'Guests',
   'nav.hosts': 'Hosts',
@@ -140,4 +144,6 @@ export const texts = {
   'word.name': 'Name',
   'word.no': 'no',
   'word.of': '{{part}} of {{whole}}',
+  'word.yes': 'yes',
+  'word.save': 'Save',
 } as const

@@ -1,7 +1,10 @@
 export const texts: Record<string, string> = {
   'account.title': 'Votre compte',
   'column.begun': 'Début',
+  'ask.typeName': 'Pour confirmer, tapez {{name}}',
   'column.cpus': 'Processeurs',
+  'column.host': 'Hôte',
+  'column.kind': 'Genre',
   'column.memory': 'Mémoire',
   'column.message': 'Message',
   'column.operation': 'Opération',
@@ -75,6 +78,7 @@ export const texts: Record<string, string> = {
   'log.running_many': '{{count}} en cours',
   'log.running_other': '{{count}} en cours',
   'log.title': 'Tâches',
+  'nav.availability': 'Disponibilité',
   'nav.events': 'Événements',
   'nav.guests': 'Invités',
   'nav.hosts': 'Hôtes',
@@ -153,4 +157,6 @@ export const texts: Record<string, string> = {
   'word.name': 'Nom',
   'word.no': 'non',
   'word.of': '{{part}} sur {{whole}}',
+  'word.yes': 'oui',
+  'word.save': 'Enregistrer',
 }

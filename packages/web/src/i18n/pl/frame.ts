@@ -1,7 +1,10 @@
 export const texts: Record<string, string> = {
   'account.title': 'Twoje konto',
   'column.begun': 'Początek',
+  'ask.typeName': 'Aby potwierdzić, wpisz {{name}}',
   'column.cpus': 'Procesory',
+  'column.host': 'Host',
+  'column.kind': 'Rodzaj',
   'column.memory': 'Pamięć',
   'column.message': 'Komunikat',
   'column.operation': 'Operacja',
@@ -87,6 +90,7 @@ export const texts: Record<string, string> = {
   'log.running_many': '{{count}} trwa',
   'log.running_other': '{{count}} trwa',
   'log.title': 'Zadania',
+  'nav.availability': 'Dostępność',
   'nav.events': 'Zdarzenia',
   'nav.guests': 'Goście',
   'nav.hosts': 'Hosty',
@@ -167,4 +171,6 @@ export const texts: Record<string, string> = {
   'word.name': 'Nazwa',
   'word.no': 'nie',
   'word.of': '{{part}} z {{whole}}',
+  'word.yes': 'tak',
+  'word.save': 'Zapisz',
 }

@@ -1,0 +1,212 @@
+/** What is demanded of the places and the order of guests. */
+import { Button, Checkbox, MultiSelect, NumberInput, Select, TextInput } from '@mantine/core'
+import { useMemo, useState } from 'react'
+import { ENDPOINTS } from '@stead/api/endpoints.ts'
+import type { RuleView } from '@stead/api/views.ts'
+import { useText } from '../i18n/texts.ts'
+import { useGuests, useHosts, useLive } from '../live/use-live.ts'
+import { Answered, useAsked } from '../parts/answered.tsx'
+import { FilterField } from '../parts/filter-field.tsx'
+import { FormDialog } from '../parts/form-dialog.tsx'
+import { Icon } from '../parts/icon.tsx'
+import { Empty } from '../parts/page.tsx'
+import { DataTable, type TableColumn } from '../table/data-table.tsx'
+import { filtered } from '../table/row-order.ts'
+import { complaintAbout, EMPTY_RULE, RULE_KINDS, ruleBodyOf, type RuleForm, type RuleKind } from './rule-form.ts'
+import classes from './rules.module.css'
+
+export function Rules() {
+  const t = useText()
+  const newestRuleEvent = useLive((state) => state.events.findLast(({ kind }) => kind.startsWith('rule.'))?.id)
+  const asked = useAsked(['rules', newestRuleEvent], (client) => client.call(ENDPOINTS['rule.list']))
+  const [query, setQuery] = useState('')
+  const [isCreating, setCreating] = useState(false)
+  const [deleted, setDeleted] = useState<RuleView>()
+  const columns = useMemo(
+    (): readonly TableColumn<RuleView>[] => [
+      {
+        id: 'name',
+        title: t('word.name'),
+        width: 'minmax(110px, .8fr)',
+        value: ({ name }) => name,
+        cell: ({ name, comment }) => <strong title={comment}>{name}</strong>,
+      },
+      {
+        id: 'kind',
+        title: t('column.kind'),
+        width: 'minmax(110px, .8fr)',
+        wideOnly: true,
+        value: ({ kind }) => kind,
+        cell: ({ kind, strict }) => `${t(`rules.kind.${kind}`)}${strict ? '' : ` (${t('rules.wish')})`}`,
+      },
+      {
+        id: 'text',
+        title: t('rules.demands'),
+        width: 'minmax(160px, 3fr)',
+        value: ({ text }) => text,
+        cell: ({ text }) => <span title={text}>{text}</span>,
+      },
+      {
+        id: 'delete',
+        title: t('rules.actions'),
+        width: '110px',
+        value: () => '',
+        cell: (rule) => (
+          <Button
+            size="compact-xs"
+            variant="default"
+            aria-label={t('rules.deleteOne', { name: rule.name })}
+            onClick={() => setDeleted(rule)}
+          >
+            {t('rules.delete')}
+          </Button>
+        ),
+      },
+    ],
+    [t],
+  )
+  return (
+    <Answered asked={asked}>
+      {({ items }) => (
+        <div className={classes.column}>
+          <div className={classes.tools}>
+            <FilterField label={t('rules.filter')} value={query} onChange={setQuery} />
+            <Button leftSection={<Icon name="plus" size={16} />} onClick={() => setCreating(true)}>
+              {t('rules.create')}
+            </Button>
+          </div>
+          <DataTable
+            label={t('rules.title')}
+            rows={filtered(items, query, ({ name, text, comment }) => `${name} ${text} ${comment}`)}
+            idOf={({ name }) => name}
+            columns={columns}
+            empty={
+              items.length === 0 ? (
+                <Empty icon="shield" title={t('rules.none')} text={t('rules.noneText')} />
+              ) : (
+                <Empty icon="search" title={t('guests.noneFound')} />
+              )
+            }
+          />
+          {isCreating ? <CreateRuleDialog onClose={() => setCreating(false)} /> : null}
+          {deleted ? (
+            <FormDialog
+              title={t('rules.askDelete', { name: deleted.name })}
+              submit={t('rules.delete')}
+              isDangerous
+              foresees={deleted.name}
+              perform={(client) => client.call(ENDPOINTS['rule.delete'], { params: { rule: deleted.name } })}
+              onClose={() => setDeleted(undefined)}
+            >
+              <p className={classes.text}>{deleted.text}</p>
+            </FormDialog>
+          ) : null}
+        </div>
+      )}
+    </Answered>
+  )
+}
+
+function CreateRuleDialog({ onClose }: { onClose: () => void }) {
+  const t = useText()
+  const guests = useGuests()
+  const hosts = useHosts().filter(({ role }) => role === 'compute')
+  const [form, setForm] = useState<RuleForm>(EMPTY_RULE)
+  const change = (part: Partial<RuleForm>) => setForm((before) => ({ ...before, ...part }))
+  const complaint = complaintAbout(form)
+  const { kind } = form
+  const domains = [...new Set(['host', ...hosts.flatMap(({ faultDomains }) => Object.keys(faultDomains))])]
+  return (
+    <FormDialog
+      title={t('rules.create')}
+      submit={t('rules.create')}
+      isReady={complaint === undefined}
+      {...(complaint === undefined ? { foresees: form } : {})}
+      perform={(client) => client.call(ENDPOINTS['rule.create'], { body: ruleBodyOf(form) })}
+      onClose={onClose}
+    >
+      <Select
+        label={t('column.kind')}
+        description={t(`rules.about.${kind}`)}
+        data={RULE_KINDS.map((value) => ({ value, label: t(`rules.kind.${value}`) }))}
+        value={kind}
+        onChange={(value) => change({ kind: value as RuleKind, strict: value !== 'hosts' })}
+        allowDeselect={false}
+      />
+      <TextInput
+        label={t('word.name')}
+        value={form.name}
+        onChange={(event) => change({ name: event.currentTarget.value })}
+        data-autofocus
+      />
+      <MultiSelect
+        label={t('nav.guests')}
+        {...(kind === 'order' || kind === 'group' ? { description: t('rules.inThisOrder') } : {})}
+        data={guests.map(({ name }) => name)}
+        value={[...form.guests]}
+        onChange={(chosen) => change({ guests: chosen })}
+        searchable
+      />
+      {kind === 'hosts' || kind === 'ban' ? (
+        <MultiSelect
+          label={t('nav.hosts')}
+          {...(kind === 'hosts' ? { description: t('rules.firstFirst') } : {})}
+          data={hosts.map(({ name }) => name)}
+          value={[...form.hosts]}
+          onChange={(chosen) => change({ hosts: chosen })}
+          searchable
+        />
+      ) : null}
+      {kind === 'apart' ? (
+        <Select
+          label={t('rules.across')}
+          data={domains}
+          value={form.across}
+          onChange={(across) => change({ across: across ?? 'host' })}
+          allowDeselect={false}
+        />
+      ) : null}
+      {kind === 'together' || kind === 'apart' || kind === 'hosts' ? (
+        <Checkbox
+          label={t('rules.strict')}
+          description={t('rules.strictText')}
+          checked={form.strict}
+          onChange={(event) => change({ strict: event.currentTarget.checked })}
+        />
+      ) : null}
+      {kind === 'order' || kind === 'group' ? (
+        <>
+          <NumberInput
+            label={t('rules.readyAfter')}
+            min={0}
+            max={3_600}
+            value={form.readyAfterSeconds}
+            onChange={(value) => change({ readyAfterSeconds: Number(value) })}
+          />
+          <Checkbox
+            label={t('rules.untilReady')}
+            checked={form.untilReady}
+            onChange={(event) => change({ untilReady: event.currentTarget.checked })}
+          />
+        </>
+      ) : null}
+      {kind === 'order' ? (
+        <Checkbox
+          label={t('rules.optional')}
+          checked={form.isOptional}
+          onChange={(event) => change({ isOptional: event.currentTarget.checked })}
+        />
+      ) : null}
+      <TextInput
+        label={t('rules.comment')}
+        value={form.comment}
+        onChange={(event) => change({ comment: event.currentTarget.value })}
+      />
+      {complaint !== undefined && form.name !== '' ? (
+        <p className={classes.complaint} role="status">
+          {complaint}
+        </p>
+      ) : null}
+    </FormDialog>
+  )
+}
