@@ -11,6 +11,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ROOT } from './run-program.ts'
 import { BenchLab, sum } from './bench-lab.ts'
+import { GUEST_APPEND } from '@stead/lab/guest-image.ts'
 
 export type DaemonKind = 'agent' | 'guardian' | 'deadman' | 'etcd' | 'qsd' | 'qemu'
 
@@ -69,7 +70,7 @@ export async function benchFootprint(options: {
           `h${(index % 3) + 1}`,
         ],
         ...['--kernel', join(ROOT, '.cache/guest/kernel/vmlinuz'), '--initrd', join(ROOT, '.cache/guest/initrd.img')],
-        ...['--append', 'console=ttyS0 quiet panic=-1 stead.run=idle', '--start'],
+        ...['--append', `${GUEST_APPEND} stead.run=idle`, '--start'],
       )
     }
     options.note(`footprint: ${GUESTS} guests run; the daemons come to rest`)

@@ -8,6 +8,7 @@ import { ConsoleConnection } from '@stead/api/console-connection.ts'
 import type { OwnConsoleKind } from '@stead/api/console-protocol.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import { openNodeSocket } from '@stead/cli/console-socket.ts'
+import { GUEST_APPEND } from '@stead/lab/guest-image.ts'
 import { LabCluster, ROOT } from './support/lab-cluster.ts'
 import { RfbViewer } from './support/rfb-viewer.ts'
 
@@ -75,7 +76,7 @@ suite('consoles', { timeout: 400_000 }, () => {
     await lab.must(
       ...['vm', 'create', NAME, '--memory', '128MiB', '--display', 'vga', '--host', 'h1', '--start'],
       ...['--kernel', join(GUEST, 'kernel', 'vmlinuz'), '--initrd', join(GUEST, 'initrd.img')],
-      ...['--append', 'console=ttyS0 quiet panic=-1 stead.run=shell'],
+      ...['--append', `${GUEST_APPEND} stead.run=shell`],
     )
   })
   after(async () => {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { after, before, suite, test } from 'node:test'
 import { join } from 'node:path'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
+import { GUEST_APPEND } from '@stead/lab/guest-image.ts'
 import { LabCluster, ROOT } from './support/lab-cluster.ts'
 
 const GUEST = join(ROOT, '.cache', 'guest')
@@ -27,7 +28,7 @@ suite('the life of a guest', { timeout: 600_000 }, () => {
     await lab.must(
       ...['vm', 'create', name, '--memory', '128MiB', '--disk', '16MiB', '--ha', 'stopped'],
       ...['--kernel', join(GUEST, 'kernel', 'vmlinuz'), '--initrd', join(GUEST, 'initrd.img')],
-      ...['--append', `console=ttyS0 quiet panic=-1 stead.ip=${ADDRESS[name]}/16 stead.run=${command}`],
+      ...['--append', `${GUEST_APPEND} stead.ip=${ADDRESS[name]}/16 stead.run=${command}`],
     )
   }
 

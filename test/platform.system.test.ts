@@ -5,7 +5,7 @@ import { resolve } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import { vcpuThreads } from '@stead/agent/devices/vcpu-pinning.ts'
 import { START_GUEST_AGENT, buildGuestAgentImage } from '@stead/lab/guest-agent-image.ts'
-import type { GuestImage } from '@stead/lab/guest-image.ts'
+import { GUEST_APPEND, type GuestImage } from '@stead/lab/guest-image.ts'
 import { EventWatch } from './support/fault-watch.ts'
 import { LabCluster } from './support/lab-cluster.ts'
 
@@ -47,7 +47,7 @@ suite("a guest's platform", { timeout: 1_500_000 }, () => {
     await lab.must(
       ...['vm', 'create', name, '--memory', '256MiB', '--disk', '16MiB', '--start', ...options],
       ...['--kernel', image.kernel, '--initrd', image.initrd],
-      ...['--append', `console=ttyS0 quiet panic=-1 stead.run=cmd:${Buffer.from(script).toString('base64')}`],
+      ...['--append', `${GUEST_APPEND} stead.run=cmd:${Buffer.from(script).toString('base64')}`],
     )
   }
   const untilPrints = (name: string, text: RegExp) =>

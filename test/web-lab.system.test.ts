@@ -5,6 +5,7 @@ import { after, before, suite, test } from 'node:test'
 import type { Page } from 'playwright-core'
 import { TestBrowser } from './support/browser.ts'
 import { LabCluster, ROOT } from './support/lab-cluster.ts'
+import { GUEST_APPEND } from '@stead/lab/guest-image.ts'
 
 const GUEST = join(ROOT, '.cache', 'guest')
 const STEP_MS_MAX = 90_000
@@ -19,7 +20,7 @@ suite('the web interface of a real cluster', { timeout: 600_000 }, () => {
     await lab.must(
       ...['vm', 'create', 'desk', '--memory', '128MiB', '--display', 'vga', '--host', 'h1', '--start'],
       ...['--kernel', join(GUEST, 'kernel', 'vmlinuz'), '--initrd', join(GUEST, 'initrd.img')],
-      ...['--append', 'console=ttyS0 quiet panic=-1 stead.run=shell'],
+      ...['--append', `${GUEST_APPEND} stead.run=shell`],
     )
     await lab.importRecorderTemplate()
     await lab.createContainer('box')

@@ -27,6 +27,7 @@ import { readContext } from '@stead/cli/context.ts'
 import { unixTransport } from '@stead/cli/unix-transport.ts'
 import type { ClusterEvent } from '@stead/core/model/event.ts'
 import type { Result } from '@stead/core/result.ts'
+import { GUEST_APPEND } from '@stead/lab/guest-image.ts'
 import { leftovers } from '@stead/lab/leftovers.ts'
 import { buildRecorderTemplate, RECORDS_FILE } from '@stead/lab/recorder-template.ts'
 
@@ -233,7 +234,7 @@ export class LabCluster {
     const created = await this.run(
       ...['vm', 'create', name, '--memory', memory, '--cpus', '1', '--disk', disk, '--replicas', String(replicas)],
       ...['--kernel', join(GUEST, 'kernel', 'vmlinuz'), '--initrd', join(GUEST, 'initrd.img')],
-      ...['--append', `console=ttyS0 quiet panic=-1 stead.run=${does}`],
+      ...['--append', `${GUEST_APPEND} stead.run=${does}`],
       ...(host === undefined ? [] : ['--host', host]),
       ...(start ? ['--start'] : []),
       ...more,
