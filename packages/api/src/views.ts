@@ -3,6 +3,7 @@ import { NETWORK_ROLES } from '@stead/core/model/host.ts'
 import { diskLimitsSchema, nicLimitsSchema, pendingChangeSchema } from './hardware-records.ts'
 import { containerHostSchema, containerViewSchema } from './container-records.ts'
 import { z } from 'zod'
+import { bootOrderSchema } from './media-schema.ts'
 import { notesSchema, probeSchema, protectedFromSchema, scheduleSchema, tagsSchema } from './lifecycle-records.ts'
 import { hostDevicesSchema, hostHugePagesSchema, platformViewSchema } from './platform-records.ts'
 import {
@@ -157,6 +158,17 @@ export const guestViewSchema = z.object({
     .nullable()
     .describe('As its agent tells them, with prefix length; null in lists and while it does not say'),
   display: displaySchema,
+  media: z
+    .object({
+      cdrom: z
+        .object({ image: z.string().nullable().describe('null: the drive is empty') })
+        .nullable()
+        .describe('null: it has no drive'),
+      bootOrder: bootOrderSchema,
+      cloudInit: z.boolean().describe('Whether cloud-init is told something'),
+    })
+    .describe('Of a virtual machine; of a container there is nothing in it'),
+  template: z.boolean().describe('Others are cloned from it, and it never starts'),
   volumes: z.array(
     z.object({
       id: z.string(),

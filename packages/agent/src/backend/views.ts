@@ -59,6 +59,8 @@ export function guestView(context: ViewContext, { value: guest, revision }: Vers
     agent: { execute: guest.agent?.execute ?? false },
     addresses: null,
     display: guest.display ?? 'none',
+    media: mediaView(guest),
+    template: guest.template !== undefined,
     volumes: volumes.map(({ value: volume }) => ({
       id: volume.id,
       name: volume.name,
@@ -86,6 +88,15 @@ function sizeView(
     balloonBytes: guest.balloonBytes ?? null,
     now: seen ? { memoryBytes: seen.memoryBytes, cpus: seen.cpus, balloonBytes: seen.balloonBytes ?? null } : null,
     memoryUse: null,
+  }
+}
+
+function mediaView({ media = {} }: Guest): GuestView['media'] {
+  const { cdrom, bootOrder = ['disk', 'cdrom'], cloudInit } = media
+  return {
+    cdrom: cdrom ? { image: cdrom.medium?.name ?? null } : null,
+    bootOrder: [...bootOrder],
+    cloudInit: cloudInit !== undefined,
   }
 }
 

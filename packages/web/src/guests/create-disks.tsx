@@ -20,7 +20,7 @@ export function CreateDisks({ form, onChange, complaint }: FieldsProps) {
       title={t('column.disks')}
       aside={
         <Button
-          size="compact-sm"
+          size="compact-xs"
           variant="default"
           leftSection={<Icon name="plus" size={14} />}
           disabled={form.disks.length >= DISKS_MAX}

@@ -1,9 +1,9 @@
 /** The actions on guests as buttons: the common ones in the open, each refused one with its reason. */
-import { Button, Tooltip } from '@mantine/core'
 import { useState } from 'react'
 import type { GuestView } from '@stead/api/views.ts'
 import { useText } from '../i18n/texts.ts'
 import { Icon } from '../parts/icon.tsx'
+import { RefusableButton } from '../parts/refusable-button.tsx'
 import { showFailure } from '../parts/toasts.tsx'
 import { useSession } from '../session/session-context.ts'
 import { ActionDialog, type AskedAction } from './action-dialog.tsx'
@@ -32,26 +32,16 @@ export function GuestActionButtons({ guests, onDone }: { guests: readonly GuestV
       {GUEST_ACTIONS.filter((action) => action !== 'move' || guests.length === 1).map((action) => {
         const obstacle = obstacleToAll(action, guests)
         return (
-          <Tooltip
+          <RefusableButton
             key={action}
-            label={obstacle ? t(obstacle) : ''}
-            disabled={obstacle === undefined}
-            multiline
-            maw={280}
+            size="xs"
+            variant={action === 'start' && obstacle === undefined ? 'filled' : 'default'}
+            leftSection={<Icon name={ACTION_ICONS[action]} size={15} />}
+            obstacle={obstacle}
+            onClick={() => void ask(action)}
           >
-            <Button
-              size="xs"
-              variant={action === 'start' && obstacle === undefined ? 'filled' : 'default'}
-              leftSection={<Icon name={ACTION_ICONS[action]} size={15} />}
-              // Not `disabled`: the reason must be reached by the keyboard as well.
-              data-disabled={obstacle !== undefined || undefined}
-              aria-disabled={obstacle !== undefined}
-              aria-description={obstacle ? t(obstacle) : undefined}
-              onClick={() => (obstacle === undefined ? void ask(action) : undefined)}
-            >
-              {t(`action.${action}`)}
-            </Button>
-          </Tooltip>
+            {t(`action.${action}`)}
+          </RefusableButton>
         )
       })}
       {asked ? (

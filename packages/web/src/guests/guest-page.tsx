@@ -9,6 +9,7 @@ import { LoadingRows } from '../parts/loading-rows.tsx'
 import { Empty, Page, PageHead } from '../parts/page.tsx'
 import { ProtectionBadge, StateBadge } from '../parts/state-badge.tsx'
 import { GuestActionButtons } from './guest-action-buttons.tsx'
+import { GuestMigration } from './guest-migration.tsx'
 import { GuestSummary } from './guest-summary.tsx'
 
 const loadConsole = withTexts(['consoles'], () => import('./guest-console.tsx'))
@@ -16,8 +17,12 @@ const GuestConsole = lazy(async () => ({ default: (await loadConsole()).GuestCon
 const GuestCharts = lazy(
   withTexts(['metrics'], async () => ({ default: (await import('../metrics/guest-charts.tsx')).GuestCharts })),
 )
-const GuestDisks = lazy(async () => ({ default: (await import('./guest-disks.tsx')).GuestDisks }))
-const GuestHardware = lazy(async () => ({ default: (await import('./guest-hardware.tsx')).GuestHardware }))
+const loadMore = withTexts(['guests', 'hardware'], () => import('./guest-more-menu.tsx'))
+const GuestMoreMenu = lazy(async () => ({ default: (await loadMore()).GuestMoreMenu }))
+const loadDisks = withTexts(['guests', 'hardware', 'create'], () => import('./guest-disks.tsx'))
+const GuestDisks = lazy(async () => ({ default: (await loadDisks()).GuestDisks }))
+const loadHardware = withTexts(['guests', 'hardware', 'create'], () => import('./guest-hardware.tsx'))
+const GuestHardware = lazy(async () => ({ default: (await loadHardware()).GuestHardware }))
 const GuestSnapshots = lazy(async () => ({ default: (await import('./guest-snapshots.tsx')).GuestSnapshots }))
 const GuestOptions = lazy(async () => ({ default: (await import('./guest-options.tsx')).GuestOptions }))
 const GuestHistory = lazy(async () => ({ default: (await import('./guest-history.tsx')).GuestHistory }))
@@ -68,6 +73,7 @@ export function GuestPage() {
         badges={
           <>
             <StateBadge state={guest.state} />
+            {guest.template ? <span>{t('guest.isTemplate')}</span> : null}
             <ProtectionBadge protection={guest.protection} />
             {guest.host === null ? null : (
               <Link to="/hosts/$host" params={{ host: guest.host }}>
@@ -76,8 +82,16 @@ export function GuestPage() {
             )}
           </>
         }
-        actions={<GuestActionButtons guests={[guest]} />}
+        actions={
+          <>
+            <GuestActionButtons guests={[guest]} />
+            <Suspense>
+              <GuestMoreMenu guest={guest} />
+            </Suspense>
+          </>
+        }
       />
+      <GuestMigration guest={guest} />
       <Tabs value={tab} onChange={show} keepMounted={false}>
         <Tabs.List mb="md">
           {(Object.keys(TABS) as TabName[]).map((one) => (

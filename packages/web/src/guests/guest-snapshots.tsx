@@ -1,28 +1,36 @@
-import { Button, Checkbox, Group, Modal, Stack, TextInput } from '@mantine/core'
+import { Alert, Button, Group } from '@mantine/core'
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
-import type { SnapshotView } from '@stead/api/endpoints/snapshots.ts'
+import type { SnapshotView, SnapshotsView } from '@stead/api/endpoints/snapshots.ts'
 import type { GuestView } from '@stead/api/views.ts'
-import type { Failure } from '@stead/core/errors.ts'
 import { useLanguage, useText } from '../i18n/texts.ts'
 import { FailureAlert } from '../parts/failure-alert.tsx'
 import { bytesText, momentText } from '../parts/figures.ts'
+import { Icon } from '../parts/icon.tsx'
 import { LoadingRows } from '../parts/loading-rows.tsx'
 import { Empty, Panel } from '../parts/page.tsx'
+import { RefusableButton } from '../parts/refusable-button.tsx'
 import { useSession } from '../session/session-context.ts'
+import { obstacleTo } from './guest-actions.ts'
 import classes from './guest-tabs.module.css'
+import {
+  DeleteSnapshotDialog,
+  RollbackDialog,
+  SnapshotScheduleDialog,
+  TakeSnapshotDialog,
+} from './snapshot-dialogs.tsx'
+import { everyOf, everyText } from './snapshot-every.ts'
 
 const LOOK_MS = 3_000
-interface Asked {
-  readonly action: 'rollback' | 'delete'
-  readonly snapshot: SnapshotView
-}
+type Asked =
+  | { readonly action: 'take' | 'schedule' }
+  | { readonly action: 'rollback' | 'delete'; readonly snapshot: SnapshotView }
 
 export function GuestSnapshots({ guest }: { guest: GuestView }) {
   const t = useText()
-  const language = useLanguage()
   const { client } = useSession()
+  const queries = useQueryClient()
   const [asked, setAsked] = useState<Asked>()
   const answer = useQuery({
     queryKey: ['snapshots', guest.id],
@@ -31,120 +39,123 @@ export function GuestSnapshots({ guest }: { guest: GuestView }) {
   })
   if (!answer.data) return <LoadingRows />
   if (!answer.data.ok) return <FailureAlert failure={answer.data.error} />
-  const { items, schedule } = answer.data.value
+  const view = answer.data.value
+  const dialog = {
+    guest,
+    onClose: () => setAsked(undefined),
+    onDone: () => void queries.invalidateQueries({ queryKey: ['snapshots', guest.id] }),
+  }
   return (
     <Panel
       title={t('tab.snapshots')}
       aside={
-        <span className={classes.dim}>{schedule === null ? t('snapshots.noSchedule') : t('snapshots.scheduled')}</span>
+        <Group gap={8}>
+          <span className={classes.dim}>
+            <ScheduleText schedule={view.schedule} />
+          </span>
+          <Button size="compact-xs" variant="default" onClick={() => setAsked({ action: 'schedule' })}>
+            {t('snapshots.schedule')}
+          </Button>
+          <RefusableButton
+            size="compact-xs"
+            leftSection={<Icon name="camera" size={14} />}
+            obstacle={obstacleTo('snapshot', guest)}
+            onClick={() => setAsked({ action: 'take' })}
+          >
+            {t('snapshots.take')}
+          </RefusableButton>
+        </Group>
       }
     >
-      {items.length === 0 ? (
+      <MergeDebt view={view} />
+      {view.items.length === 0 ? (
         <Empty icon="camera" title={t('snapshots.none')} text={t('snapshots.noneText')} />
       ) : (
-        <div className={classes.scrolls}>
-          <table className={classes.table}>
-            <thead>
-              <tr>
-                <th scope="col">{t('word.name')}</th>
-                <th scope="col">{t('snapshots.taken')}</th>
-                <th scope="col">{t('snapshots.consistent')}</th>
-                <th scope="col">{t('snapshots.changed')}</th>
-                <th scope="col">{t('snapshots.actions')}</th>
-              </tr>
-            </thead>
-            <tbody>
-              {items.map((snapshot) => (
-                <tr key={snapshot.id}>
-                  <td>{snapshot.name}</td>
-                  <td>{momentText(snapshot.createdAt, language)}</td>
-                  <td>
-                    {t(`snapshots.${snapshot.consistent}`)}
-                    {snapshot.memory ? ` + ${t('column.memory')}` : ''}
-                  </td>
-                  <td>{snapshot.changedBytes === null ? '–' : bytesText(snapshot.changedBytes, language)}</td>
-                  <td>
-                    <Group gap={6}>
-                      {(['rollback', 'delete'] as const).map((action) => (
-                        <Button
-                          key={action}
-                          size="compact-xs"
-                          variant="default"
-                          disabled={snapshot.state !== 'ready'}
-                          onClick={() => setAsked({ action, snapshot })}
-                        >
-                          {t(`snapshots.${action}`)}
-                        </Button>
-                      ))}
-                    </Group>
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <SnapshotTable items={view.items} onAsk={(action, snapshot) => setAsked({ action, snapshot })} />
       )}
-      {asked ? <SnapshotDialog guest={guest} asked={asked} onClose={() => setAsked(undefined)} /> : null}
+      {asked?.action === 'take' ? <TakeSnapshotDialog {...dialog} /> : null}
+      {asked?.action === 'schedule' ? <SnapshotScheduleDialog {...dialog} schedule={view.schedule} /> : null}
+      {asked?.action === 'rollback' ? <RollbackDialog {...dialog} snapshot={asked.snapshot} /> : null}
+      {asked?.action === 'delete' ? <DeleteSnapshotDialog {...dialog} snapshot={asked.snapshot} /> : null}
     </Panel>
   )
 }
 
-function SnapshotDialog({ guest, asked, onClose }: { guest: GuestView; asked: Asked; onClose: () => void }) {
+function ScheduleText({ schedule }: { schedule: SnapshotsView['schedule'] }) {
   const t = useText()
-  const { client } = useSession()
-  const queries = useQueryClient()
-  const [typed, setTyped] = useState('')
-  const [deleteNewer, setDeleteNewer] = useState(false)
-  const [failure, setFailure] = useState<Failure>()
-  const { action, snapshot } = asked
-  const confirm = async () => {
-    const params = { guest: guest.name, snapshot: snapshot.name }
-    const done =
-      action === 'delete'
-        ? await client.call(ENDPOINTS['snapshot.delete'], { params })
-        : await client.call(ENDPOINTS['snapshot.rollback'], { params, body: { deleteNewer } })
-    void queries.invalidateQueries({ queryKey: ['snapshots', guest.id] })
-    if (done.ok) onClose()
-    else setFailure(done.error)
-  }
+  const language = useLanguage()
+  if (schedule === null) return t('snapshots.noSchedule')
+  return t('snapshots.scheduled', { every: everyText(everyOf(schedule.everyMs), language), keep: schedule.keep })
+}
+
+/** What is still being merged, and hosts that told nothing. */
+function MergeDebt({ view: { mergeDebt, notAsked } }: { view: SnapshotsView }) {
+  const t = useText()
+  const language = useLanguage()
+  const bytes = mergeDebt.reduce((sum, debt) => sum + debt.bytes, 0)
   return (
-    <Modal
-      opened
-      onClose={onClose}
-      title={t(`snapshots.ask.${action}`, { name: snapshot.name })}
-      closeButtonProps={{ 'aria-label': t('word.close') }}
-    >
-      <Stack>
-        {action === 'rollback' ? (
-          <>
-            <p className={classes.dim}>{t('snapshots.rollbackText')}</p>
-            <Checkbox
-              label={t('snapshots.deleteNewer')}
-              checked={deleteNewer}
-              onChange={(event) => setDeleteNewer(event.currentTarget.checked)}
-            />
-            <TextInput
-              label={t('ask.typeName', { name: guest.name })}
-              value={typed}
-              onChange={(event) => setTyped(event.currentTarget.value)}
-              autoComplete="off"
-            />
-          </>
-        ) : null}
-        {failure ? <FailureAlert failure={failure} /> : null}
-        <Group justify="flex-end">
-          <Button variant="default" onClick={onClose}>
-            {t('word.cancel')}
-          </Button>
-          <Button
-            color={action === 'rollback' ? 'red.9' : undefined}
-            disabled={action === 'rollback' && typed !== guest.name}
-            onClick={() => void confirm()}
-          >
-            {t(`snapshots.${action}`)}
-          </Button>
-        </Group>
-      </Stack>
-    </Modal>
+    <>
+      {bytes === 0 ? null : (
+        <p className={classes.dim}>{t('snapshots.merging', { size: bytesText(bytes, language) })}</p>
+      )}
+      {notAsked.length === 0 ? null : (
+        <Alert color="yellow" variant="light" mb="sm">
+          {t('snapshots.notAsked', { hosts: notAsked.join(', ') })}
+        </Alert>
+      )}
+    </>
+  )
+}
+
+interface TableProps {
+  readonly items: readonly SnapshotView[]
+  readonly onAsk: (action: 'rollback' | 'delete', snapshot: SnapshotView) => void
+}
+
+function SnapshotTable({ items, onAsk }: TableProps) {
+  const t = useText()
+  const language = useLanguage()
+  return (
+    <div className={classes.scrolls}>
+      <table className={classes.table}>
+        <thead>
+          <tr>
+            <th scope="col">{t('word.name')}</th>
+            <th scope="col">{t('snapshots.taken')}</th>
+            <th scope="col">{t('snapshots.consistent')}</th>
+            <th scope="col">{t('snapshots.changed')}</th>
+            <th scope="col">{t('snapshots.actions')}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {items.map((snapshot) => (
+            <tr key={snapshot.id}>
+              <td>{snapshot.name}</td>
+              <td>{momentText(snapshot.createdAt, language)}</td>
+              <td>
+                {t(`snapshots.${snapshot.consistent}`)}
+                {snapshot.memory ? ` + ${t('column.memory')} (${bytesText(snapshot.memory.bytes, language)})` : ''}
+              </td>
+              <td>{snapshot.changedBytes === null ? '–' : bytesText(snapshot.changedBytes, language)}</td>
+              <td>
+                <Group gap={6}>
+                  {(['rollback', 'delete'] as const).map((action) => (
+                    <Button
+                      key={action}
+                      size="compact-xs"
+                      variant="default"
+                      disabled={snapshot.state !== 'ready'}
+                      onClick={() => onAsk(action, snapshot)}
+                    >
+                      {t(`snapshots.${action}`)}
+                    </Button>
+                  ))}
+                </Group>
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
   )
 }

@@ -4,9 +4,8 @@ import type { GuestView } from '@stead/api/views.ts'
 import { useLanguage, useText } from '../i18n/texts.ts'
 import { EventList } from '../activity/event-list.tsx'
 import { useLive } from '../live/use-live.ts'
-import { ageText, bytesText, durationText, momentText, percentText } from '../parts/figures.ts'
+import { ageText, bytesText, momentText } from '../parts/figures.ts'
 import { Icon } from '../parts/icon.tsx'
-import { Meter } from '../parts/meter.tsx'
 import { Facts, Panel, Panels } from '../parts/page.tsx'
 import { Tags } from '../parts/tags.tsx'
 import { useNow } from '../parts/use-now.ts'
@@ -32,7 +31,6 @@ export function GuestSummary({ guest }: { guest: GuestView }) {
           {t(`protection.${guest.protection.level}`)}: {guest.protection.reason}
         </Alert>
       )}
-      {guest.migration ? <Migration guest={guest} migration={guest.migration} /> : null}
       <Panels>
         <Panel title={t('guest.what')}>
           <Facts
@@ -87,21 +85,6 @@ export function GuestSummary({ guest }: { guest: GuestView }) {
         )}
       </Panels>
     </>
-  )
-}
-
-function Migration({ guest, migration }: { guest: GuestView; migration: NonNullable<GuestView['migration']> }) {
-  const t = useText()
-  const language = useLanguage()
-  return (
-    <div className={classes.migration}>
-      <Meter
-        label={t('guest.moving', { from: guest.host ?? '', to: migration.to })}
-        part={migration.transferredBytes}
-        whole={migration.transferredBytes + migration.remainingBytes}
-        text={`${percentText(migration.transferredBytes, migration.transferredBytes + migration.remainingBytes, language)} · ${t('guest.pause', { time: durationText(migration.expectedDowntimeMs, language) })}`}
-      />
-    </div>
   )
 }
 

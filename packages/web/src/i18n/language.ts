@@ -6,6 +6,7 @@ import type { texts as consoles } from './en/consoles.ts'
 import type { texts as create } from './en/create.ts'
 import type { texts as frame } from './en/frame.ts'
 import type { texts as guests } from './en/guests.ts'
+import type { texts as hardware } from './en/hardware.ts'
 import type { texts as hosts } from './en/hosts.ts'
 import type { texts as metrics } from './en/metrics.ts'
 import type { texts as session } from './en/session.ts'
@@ -23,6 +24,7 @@ interface Areas {
   readonly create: typeof create
   readonly frame: typeof frame
   readonly guests: typeof guests
+  readonly hardware: typeof hardware
   readonly hosts: typeof hosts
   readonly metrics: typeof metrics
   readonly session: typeof session

@@ -1,9 +1,11 @@
 /** How much of something is taken: a bar, and the figures in words. */
 import classes from './meter.module.css'
 
-export function Meter({ label, part, whole, text }: { label: string; part: number; whole: number; text: string }) {
+/** `tone`: by how full it is when absent. */
+export function Meter(props: { label: string; part: number; whole: number; text: string; tone?: 'good' }) {
+  const { label, part, whole, text } = props
   const share = whole === 0 ? 0 : Math.min(1, part / whole)
-  const tone = share > 0.9 ? 'bad' : share > 0.75 ? 'warn' : 'good'
+  const tone = props.tone ?? (share > 0.9 ? 'bad' : share > 0.75 ? 'warn' : 'good')
   return (
     <div className={classes.meter}>
       <div className={classes.line}>

@@ -1,5 +1,6 @@
 /** One volume and its replicas. */
 import { Link } from '@tanstack/react-router'
+import type { ReactNode } from 'react'
 import type { VolumeView } from '@stead/api/views.ts'
 import { useLanguage, useText } from '../i18n/texts.ts'
 import { ageText, bytesText } from '../parts/figures.ts'
@@ -8,7 +9,8 @@ import { ProtectionBadge, ReplicaBadge } from '../parts/state-badge.tsx'
 import { useNow } from '../parts/use-now.ts'
 import classes from './volume-panel.module.css'
 
-export function VolumePanel({ volume, title }: { volume: VolumeView; title: string }) {
+export function VolumePanel(props: { volume: VolumeView; title: string; actions?: ReactNode }) {
+  const { volume, title, actions } = props
   const t = useText()
   const language = useLanguage()
   const now = useNow()
@@ -42,6 +44,7 @@ export function VolumePanel({ volume, title }: { volume: VolumeView; title: stri
           </li>
         ))}
       </ul>
+      {actions}
     </Panel>
   )
 }
