@@ -27,7 +27,8 @@ export function apiReference(document: Json): ReadonlyMap<string, string> {
   ])
 }
 
-const SHARED: readonly string[] = ['limit', 'cursor', 'filter', 'fields', 'Idempotency-Key', 'If-Match']
+const LIST: readonly string[] = ['limit', 'cursor', 'filter', 'fields']
+const SHARED = [...LIST, 'Idempotency-Key', 'If-Match']
 
 const WRITTEN =
   '<!-- Written by a test from the contract: STEAD_WRITE_DOCUMENTS=1 ./dev test unit --filter api-reference -->'
@@ -70,11 +71,9 @@ function sharedParameter(nouns: readonly (readonly [string, readonly Operation[]
   const all = nouns.flatMap(([, operations]) =>
     operations.flatMap(({ operation }) => operation['parameters'] as Json[]),
   )
-  const found = all.filter((one) => one['name'] === name).toSorted((a, b) => lengthOf(b) - lengthOf(a))
+  const found = all.filter((one) => one['name'] === name)
   return found.slice(0, 1).map(parameter)
 }
-
-const lengthOf = ({ description = '' }: Json) => (description as string).length
 
 const anchor = (id: string) => id.replaceAll('.', '')
 
@@ -105,9 +104,9 @@ function section({ method, path, operation }: Operation, told: Map<string, strin
 
 /** Those that every list or change takes are told of once, on the first page. */
 function parametersOf(all: readonly Json[]): string[] {
-  // Lists that go by time have a `limit` of their own.
-  const isShared = ({ name }: Json) =>
-    SHARED.includes(name as string) && (name !== 'limit' || all.some((one) => one['name'] === 'cursor'))
+  const isList = all.some(({ name }) => name === 'cursor')
+  // Lists that go by time have a `limit` of their own, live views `fields`.
+  const isShared = ({ name }: Json) => SHARED.includes(name as string) && (isList || !LIST.includes(name as string))
   const own = all.filter((one) => !isShared(one))
   const shared = all.filter(isShared).map(({ name }) => `\`${name}\``)
   return [

@@ -75,6 +75,21 @@ export class History {
     return rows.map((row) => JSON.parse(String(row['event'])) as ClusterEvent).toReversed()
   }
 
+  /** Oldest first; of one that is not known here any more, what came after its time. */
+  after(
+    { id, time }: { readonly id: string; readonly time: string },
+    kinds: readonly string[],
+    limit: number,
+  ): ClusterEvent[] {
+    const known = this.#database.prepare('SELECT sequence FROM events WHERE id = ?').get(id)
+    const place = known ? 'sequence > ?' : 'time > ?'
+    const ofKinds = kinds.length === 0 ? '' : ` AND kind IN (${kinds.map(() => '?').join(',')})`
+    const rows = this.#database
+      .prepare(`SELECT event FROM events WHERE ${place}${ofKinds} ORDER BY sequence LIMIT ?`)
+      .all(known ? Number(known['sequence']) : time, ...kinds, limit)
+    return rows.map((row) => JSON.parse(String(row['event'])) as ClusterEvent)
+  }
+
   find(id: string): ClusterEvent | undefined {
     const row = this.#database.prepare('SELECT event FROM events WHERE id = ?').get(id)
     return row && (JSON.parse(String(row['event'])) as ClusterEvent)

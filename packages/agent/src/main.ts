@@ -55,6 +55,7 @@ import { jsonLog } from './json-log.ts'
 import { measuring } from './metrics/measuring.ts'
 import { keepMetering } from './metering/meter.ts'
 import { UsageLog } from './metering/usage-log.ts'
+import { keepWebhooksTold } from './webhooks/webhook-courier.ts'
 import { watchedNetworkHost } from './network/isolation-watch.ts'
 import { ConsoleRouter } from './console/console-router.ts'
 import { ConsoleTickets } from './console/console-tickets.ts'
@@ -354,6 +355,7 @@ async function main(configPath: string | undefined): Promise<void> {
   if (config.role === 'compute') work.push(keepRegistered(registration, signal))
   work.push(runHostAgent({ context, arrivals, role: config.role, detectionMs: config.detectionMs }, signal))
   work.push(guests.keep(signal), metrics.keep(signal), auditChain.keep(signal))
+  work.push(keepWebhooksTold({ self, store, mirror, history, clock, log }, signal))
   work.push(keepMetering({ self, store, mirror, clock, log }, signal))
   work.push(imports.work(copies.captureDisk, signal))
   work.push(keepBlobsTidy({ directory: join(config.stateDir, 'blobs'), mirror, clock, log }, signal))

@@ -6,6 +6,7 @@ import { projectSchema } from './project-records.ts'
 import { realmSchema } from './realm-records.ts'
 import { ruleSchema } from './rule-records.ts'
 import { snapshotSchema } from './snapshot-records.ts'
+import { webhookSchema } from './webhook-records.ts'
 import { volumeSchema } from './volume-records.ts'
 
 export const AUDITED_SCHEMAS = {
@@ -24,4 +25,5 @@ export const AUDITED_SCHEMAS = {
   rules: ruleSchema,
   snapshots: snapshotSchema,
   volumes: volumeSchema,
+  webhooks: webhookSchema,
 } as const

@@ -108,6 +108,7 @@ const REVISED_BY_PARAMETER = [
   'image',
   'template',
   'realm',
+  'webhook',
 ] as const
 export type RevisedObject = (typeof REVISED_BY_PARAMETER)[number] | 'policy'
 

@@ -24,6 +24,7 @@ import { SIGN_IN_ENDPOINTS } from './endpoints/sign-in.ts'
 import { SNAPSHOT_ENDPOINTS } from './endpoints/snapshots.ts'
 import { STORAGE_ENDPOINTS } from './endpoints/storage.ts'
 import { TEMPLATE_ENDPOINTS } from './endpoints/templates.ts'
+import { WEBHOOK_ENDPOINTS } from './endpoints/webhooks.ts'
 import type { Endpoint } from './endpoint.ts'
 
 export const ENDPOINTS = {
@@ -51,6 +52,7 @@ export const ENDPOINTS = {
   ...AUDIT_ENDPOINTS,
   ...LIVE_VIEW_ENDPOINTS,
   ...SIGN_IN_ENDPOINTS,
+  ...WEBHOOK_ENDPOINTS,
   ...REALM_ENDPOINTS,
 } as const
 

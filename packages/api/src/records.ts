@@ -14,6 +14,7 @@ import { NETWORK_ROLES, type Host, type HostPolicy, type HostStatus } from '@ste
 import type { ClusterPolicy } from '@stead/core/model/cluster-policy.ts'
 import type { Project } from '@stead/core/model/project.ts'
 import type { Realm } from '@stead/core/model/realm.ts'
+import type { Webhook, WebhookDelivery } from '@stead/core/model/webhook.ts'
 import type { Rule } from '@stead/core/model/rule.ts'
 import type { Snapshot } from '@stead/core/model/snapshot.ts'
 import type { Operation } from '@stead/core/model/operation.ts'
@@ -46,6 +47,7 @@ import {
 import { projectName, projectSchema } from './project-records.ts'
 import { grantSchema, observationSchema } from './run-records.ts'
 import { realmSchema } from './realm-records.ts'
+import { webhookDeliverySchema, webhookSchema } from './webhook-records.ts'
 import { ruleSchema } from './rule-records.ts'
 import { snapshotScheduleSchema, snapshotSchema } from './snapshot-records.ts'
 import { volumeSchema } from './volume-records.ts'
@@ -142,6 +144,12 @@ export const clusterPolicySchema = z.object({
     .describe('Live moves'),
   armed: z.boolean().describe('False: nothing is started, moved or recovered unless somebody asks for it'),
   whatIfRequired: z.boolean().describe('True: a change is taken only from somebody who has seen what it will do'),
+  outboundAllow: z
+    .array(z.union([z.cidrv4(), z.cidrv6()], 'must be a network such as 10.1.0.0/16'))
+    .max(100)
+    .readonly()
+    .exactOptional()
+    .describe("Networks to which hosts connect on a user's word, though they are private or special: for webhooks"),
 })
 
 export const livenessSchema = z.object({ bootId: z.string() })
@@ -339,6 +347,8 @@ export type RecordsMatchModel = Checked<
     Same<SchemaOf<typeof tokenSchema>, ApiToken>,
     Same<SchemaOf<typeof projectSchema>, Project>,
     Same<SchemaOf<typeof realmSchema>, Realm>,
+    Same<SchemaOf<typeof webhookSchema>, Webhook>,
+    Same<SchemaOf<typeof webhookDeliverySchema>, WebhookDelivery>,
     Same<SchemaOf<typeof permissionSchema>, AccessPermission>,
     Same<SchemaOf<typeof sessionSchema>, SignInSession>,
   ]
@@ -381,6 +391,8 @@ export const recordDecoder = {
   project: decoderOf('project', projectSchema),
   projectTurn: decoderOf('project turn', z.string()),
   realm: decoderOf('realm', realmSchema),
+  webhook: decoderOf('webhook', webhookSchema),
+  webhookDelivery: decoderOf('webhook delivery', webhookDeliverySchema),
   permission: decoderOf('permission', permissionSchema),
   session: decoderOf('session', sessionSchema),
 } as const satisfies RecordDecoder

@@ -23,6 +23,7 @@ import { addRealmCommands } from './commands/realm.ts'
 import { addUserCommands } from './commands/user.ts'
 import { addVmCommands } from './commands/vm.ts'
 import { addVolumeCommands } from './commands/volume.ts'
+import { addWebhookCommands } from './commands/webhook.ts'
 import { addWhatIfCommands } from './commands/what-if.ts'
 import { harmlessText } from './harmless-text.ts'
 import { processTerminal, report, type Terminal } from './session.ts'
@@ -60,6 +61,7 @@ export function buildProgram(terminal: Terminal = processTerminal): Command {
   addPermissionCommands(program, terminal)
   addProjectCommands(program, terminal)
   addAuditCommands(program, terminal)
+  addWebhookCommands(program, terminal)
   for (const leaf of leavesOf(program)) addSharedOptions(leaf)
   return program
 }

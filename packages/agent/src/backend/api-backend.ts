@@ -32,6 +32,7 @@ import { storageEndpoints } from './storage-endpoints.ts'
 import { templateEndpoints } from './template-endpoints.ts'
 import { tokenEndpoints } from './token-endpoints.ts'
 import { usageEndpoints } from './usage-endpoints.ts'
+import { webhookEndpoints } from './webhook-endpoints.ts'
 import { whatIfEndpoints } from './what-if.ts'
 
 export function createApiBackend(context: BackendContext): ApiBackend {
@@ -68,5 +69,6 @@ export function createApiBackend(context: BackendContext): ApiBackend {
     ...auditEndpoints(desk),
     ...liveViewEndpoints(desk),
     ...signInEndpoints(desk),
+    ...webhookEndpoints(desk),
   })
 }

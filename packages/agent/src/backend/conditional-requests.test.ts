@@ -42,6 +42,9 @@ const GUEST = { name: 'new', memoryBytes: 128 * MIB, boot: { kind: 'disk' }, dis
 /** Each is valid after those before it. */
 const STEPS: readonly (Step | ((backend: TestBackend) => Step))[] = [
   { id: 'policy.set', body: { cpuOvercommit: 4 } },
+  { id: 'webhook.create', body: { name: 'chat', url: 'https://chat.example/x' } },
+  { id: 'webhook.set', params: { webhook: 'chat' }, body: { kinds: ['host.lost'] } },
+  { id: 'webhook.delete', params: { webhook: 'chat' } },
   { id: 'project.create', body: { name: 'p' } },
   { id: 'project.set', params: { project: 'p' }, body: { notes: 'n' } },
   { id: 'guest.create', body: { ...GUEST, project: 'p' } },
@@ -103,7 +106,7 @@ const STEPS: readonly (Step | ((backend: TestBackend) => Step))[] = [
 /** They need what no fixture of records has: a disk on a host, a snapshot that was made, a move that goes on. */
 const NOT_HERE = [
   ...['guest.media', 'guest.migrate', 'guest.template', 'guest.clone', 'guest.disk-remove', 'volume.delete'],
-  ...['volume.move', 'volume.cancel-move', 'snapshot.rollback'],
+  ...['volume.move', 'volume.cancel-move', 'volume.capture', 'snapshot.rollback'],
 ]
 
 /** As a client would look it up. */

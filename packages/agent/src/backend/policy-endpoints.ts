@@ -110,7 +110,7 @@ function changesOf(before: ClusterPolicy, after: ClusterPolicy): EventDraft[] {
 function flat(policy: ClusterPolicy): Record<string, string> {
   return Object.fromEntries(
     Object.entries(policy).flatMap(([name, value]): [string, string][] =>
-      typeof value === 'object'
+      typeof value === 'object' && !Array.isArray(value)
         ? Object.entries(value).map(([part, inner]) => [`${name}.${part}`, String(inner)])
         : [[name, String(value)]],
     ),

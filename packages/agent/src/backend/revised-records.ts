@@ -40,6 +40,8 @@ export function recordKeysOf(object: RevisedObject, state: ClusterState, params:
       return record(state.users, KEYS.user(name))
     case 'group':
       return record(state.groups, KEYS.group(name))
+    case 'webhook':
+      return record(state.webhooks, KEYS.webhook(name))
     case 'realm':
       return record(state.realms, KEYS.realm(name))
     case 'role':

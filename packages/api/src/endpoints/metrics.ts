@@ -95,6 +95,7 @@ export const METRIC_ENDPOINTS = {
       items: z.array(storageLoadSchema),
       silent,
     }),
+    listedBy: ['host', 'pool'],
     status: 200,
   }),
   'metrics.scrape': endpoint({

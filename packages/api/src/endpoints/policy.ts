@@ -16,6 +16,7 @@ export const setPolicyBody = z.strictObject({
   migration: shape.migration.unwrap().partial().strict().optional(),
   armed: shape.armed.optional(),
   whatIfRequired: shape.whatIfRequired.optional(),
+  outboundAllow: shape.outboundAllow.unwrap().optional(),
 })
 export type SetPolicy = z.output<typeof setPolicyBody>
 

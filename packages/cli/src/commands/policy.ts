@@ -56,6 +56,10 @@ export function addPolicyCommands(program: Command, terminal: Terminal): void {
         'false',
       ]),
     )
+    .option(
+      '--outbound-allow <networks>',
+      'private networks to which webhooks may go: 10.1.0.0/16,fd00::/8; empty: none',
+    )
     .action(action(terminal, (session, _args, options) => setPolicy(session, bodyOf(options))))
   const ha = program.command('ha').description('High availability as a whole')
   for (const [verb, armed, description] of [
@@ -102,6 +106,7 @@ function bodyOf(options: Readonly<Record<string, unknown>>): PolicyBody {
     ...(Object.keys(balancing).length === 0 ? {} : { balancing }),
     ...(Object.keys(migration).length === 0 ? {} : { migration }),
     ...given('whatIfRequired', 'whatIfRequired', (text) => text === 'true'),
+    ...given('outboundAllow', 'outboundAllow', (text) => text.split(',').filter((one) => one !== '')),
   }
   if (Object.keys(body).length === 0)
     throw badArgument('Nothing to set', '`stead policy set --help` lists what there is.')
@@ -136,5 +141,6 @@ function policyText(view: PolicyView): string {
     ['live moves stop a guest', `for ${downtimeMs} ms at most, by forecast`],
     ['post-copy', postCopy ? 'when a copy does not converge' : 'never'],
     ['what-if required', view.whatIfRequired ? 'yes' : 'no'],
+    ['webhooks also go to', view.outboundAllow?.join(', ') ?? ''],
   ])
 }

@@ -38,6 +38,8 @@ export interface ClusterPolicy {
   readonly armed: boolean
   /** True: a change is taken only from somebody who has seen what it will do. */
   readonly whatIfRequired: boolean
+  /** Networks (CIDR) to which hosts also connect on a user's word, though they are private or special. */
+  readonly outboundAllow?: readonly string[]
 }
 
 export interface MigrationPolicy {

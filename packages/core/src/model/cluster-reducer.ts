@@ -41,6 +41,8 @@ const KIND_OF = {
   projects: 'project',
   projectTurns: 'projectTurn',
   realms: 'realm',
+  webhooks: 'webhook',
+  webhookDeliveries: 'webhookDelivery',
   permissions: 'permission',
   sessions: 'session',
 } as const satisfies Record<Collection, string>
@@ -87,6 +89,8 @@ export function emptyClusterState(): ClusterState {
     projects: new Map(),
     projectTurns: new Map(),
     realms: new Map(),
+    webhooks: new Map(),
+    webhookDeliveries: new Map(),
     permissions: new Map(),
     sessions: new Map(),
   }

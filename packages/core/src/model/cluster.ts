@@ -12,6 +12,7 @@ import type { ImageImport } from './image-import.ts'
 import type { Operation } from './operation.ts'
 import type { Project } from './project.ts'
 import type { Realm } from './realm.ts'
+import type { Webhook, WebhookDelivery } from './webhook.ts'
 import type { Rule, RuleId } from './rule.ts'
 import type { Snapshot } from './snapshot.ts'
 import type { Image, Removal, Volume } from './volume.ts'
@@ -73,6 +74,8 @@ export interface ClusterState {
   /** By project: what was added to it last. The revision is what counts. */
   readonly projectTurns: ReadonlyMap<string, Versioned<string>>
   readonly realms: ReadonlyMap<string, Versioned<Realm>>
+  readonly webhooks: ReadonlyMap<string, Versioned<Webhook>>
+  readonly webhookDeliveries: ReadonlyMap<string, Versioned<WebhookDelivery>>
   readonly permissions: ReadonlyMap<string, Versioned<AccessPermission>>
   /** Keyed by the SHA-256 of what the client holds. */
   readonly sessions: ReadonlyMap<string, Versioned<SignInSession>>

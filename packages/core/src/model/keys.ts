@@ -80,6 +80,8 @@ export const KEYS = {
   /** What projects used in an hour that is over. */
   usageHour: (hour: string) => `${PREFIX}usage-hours/${hour}`,
   realm: (name: string) => `${PREFIX}realms/${name}`,
+  webhook: (name: string) => `${PREFIX}webhooks/${name}`,
+  webhookDelivery: (name: string) => `${PREFIX}webhookDeliveries/${name}`,
   permission: (id: string) => `${PREFIX}permissions/${id}`,
   session: (digest: string) => `${PREFIX}sessions/${digest}`,
   /** Written, and compared, by every change of users, groups, roles and permissions: they take turns. */
