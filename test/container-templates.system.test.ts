@@ -1,7 +1,7 @@
 /** Templates of containers as a user makes them, and the smallest one as a container would run it. */
 import assert from 'node:assert/strict'
 import { execFile, execFileSync } from 'node:child_process'
-import { chmodSync, globSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
+import { chmodSync, globSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
@@ -48,6 +48,34 @@ suite('templates of containers', { timeout: 600_000 }, () => {
     // Seen by who waits for it: an init that halts its namespace ends by SIGINT, one that restarts it by SIGHUP.
     assert.equal(await endOfInit(facts.system.haltSignal.slice(3)), 'SIGINT')
     assert.equal(await endOfInit('TERM'), 'SIGHUP')
+  })
+
+  test('signatures: by a trusted key, of this very file, and none where they are demanded', async () => {
+    const key = path('key')
+    execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', key])
+    const sign = (file: string) => {
+      execFileSync('ssh-keygen', ['-q', '-Y', 'sign', '-f', key, '-n', 'stead-template', file])
+      return ['--signature', `${file}.sig`]
+    }
+    const signed = sign(archive)
+    const unknown = await lab.run('template', 'import', archive, 'signed', ...signed)
+    assert.equal(unknown.code, FAILURES.invalid_image.exit)
+    assert.match(unknown.stderr, /key that is not trusted here: ssh-ed25519/)
+    await lab.must('template', 'key', 'add', 'me', `${key}.pub`)
+    assert.match(await lab.must('template', 'key', 'list'), /^me +ssh-ed25519 AAAA/m)
+    await lab.must('policy', 'set', '--template-signatures', 'demanded')
+    const missing = await lab.run('template', 'import', archive, 'signed')
+    assert.match(missing.stderr, /takes no archive without a signature/)
+    writeFileSync(path('other'), 'another file')
+    const others = await lab.run('template', 'import', archive, 'signed', ...sign(path('other')))
+    assert.equal(others.code, FAILURES.invalid_image.exit)
+    assert.match(others.stderr, /not the one that me has signed/)
+    await lab.must('template', 'import', archive, 'signed', '--version', '1', ...signed)
+    assert.match(await lab.must('template', 'show', 'signed'), /^Signed by: +me$/m)
+    await lab.must('template', 'key', 'remove', 'me')
+    assert.equal((await lab.run('template', 'import', archive, 'signed', ...signed)).code, FAILURES.invalid_image.exit)
+    await lab.must('policy', 'set', '--template-signatures', 'optional')
+    await lab.must('template', 'delete', 'signed@1')
   })
 
   /** In namespaces of the test's own, as a container has them; the host name tells that the start script was run. */

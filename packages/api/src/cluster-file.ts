@@ -88,6 +88,8 @@ const policySchema = z.strictObject({
   migration: policy.migration,
   armed: policy.armed.exactOptional(),
   whatIfRequired: policy.whatIfRequired.exactOptional(),
+  templateKeys: policy.templateKeys,
+  templateSignatures: policy.templateSignatures,
 })
 
 export const clusterFileSchema = z.strictObject({

@@ -72,6 +72,7 @@ export const imageImportSchema = z.object({
       kind: z.literal('root'),
       init: z.array(z.string()).exactOptional(),
       haltSignal: z.string().exactOptional(),
+      signature: z.object({ by: z.string(), text: z.string() }).exactOptional(),
     }),
   ]),
   project: projectName.exactOptional(),

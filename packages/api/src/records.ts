@@ -150,6 +150,17 @@ export const clusterPolicySchema = z.object({
     .readonly()
     .exactOptional()
     .describe("Networks to which hosts connect on a user's word, though they are private or special: for webhooks"),
+  templateKeys: z
+    .record(
+      z.string().regex(/^[a-z0-9]([a-z0-9.@-]{0,61}[a-z0-9])?$/, 'must be a name of lower-case letters and digits'),
+      z.string().regex(/^ssh-ed25519 [A-Za-z0-9+/]{68}$/, 'must be an Ed25519 key: `ssh-ed25519 AAAA…`'),
+    )
+    .exactOptional()
+    .describe('Keys whose signatures of templates are trusted, by name'),
+  templateSignatures: z
+    .enum(['optional', 'demanded'])
+    .exactOptional()
+    .describe('`demanded`: templates without such a signature are refused'),
 })
 
 export const livenessSchema = z.object({ bootId: z.string() })

@@ -8,6 +8,7 @@ export const rootFactsSchema = z.object({
   os: z.string().describe('As its `/etc/os-release` names it; empty when it does not say'),
   architecture: z.string().describe('As Debian names it: `amd64`; empty when its programs do not tell'),
   sourceDigest: z.string().describe('SHA-256 of the archive that it was made from'),
+  signedBy: z.string().exactOptional().describe('The trusted key by which the archive was signed'),
   form: z
     .enum(['root', 'oci', 'stead-dump', 'openvz', 'proxmox'])
     .describe('What the archive was: of the files themselves, of layers, or a container saved by some system'),

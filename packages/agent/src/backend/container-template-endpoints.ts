@@ -1,5 +1,6 @@
 /** Templates of containers: images of kind `root`, one for each version. */
 import { failure } from '@stead/core/errors.ts'
+import { clusterPolicyOf } from '@stead/core/ha/planning-problem.ts'
 import type { ClusterState, Versioned } from '@stead/core/model/cluster.ts'
 import {
   isTemplate,
@@ -13,6 +14,7 @@ import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { ApiBackend } from '../http/backend.ts'
 import type { Desk } from './desk.ts'
 import { imageDeletion, importChange } from './image-endpoints.ts'
+import { trustedSignature } from './template-trust.ts'
 import { rootFactsView } from './views.ts'
 
 /** Of one day, without versions of their own. */
@@ -34,13 +36,16 @@ export function containerTemplateEndpoints(desk: Desk): Answers {
     },
     'template.import': async ({ body }, request) => {
       const { init, haltSignal } = body
-      const target = {
-        kind: 'root',
-        ...(init ? { init } : {}),
-        ...(haltSignal === undefined ? {} : { haltSignal }),
-      } as const
-      // Each try looks anew: another import of today may have taken the version.
+      // Each try looks anew: another import of today may have taken the version, and the policy may have changed.
       const operation = await desk.change(request, () => {
+        const signature = trustedSignature(clusterPolicyOf(desk.state), body.signature)
+        if (!signature.ok) return signature
+        const target = {
+          kind: 'root',
+          ...(init ? { init } : {}),
+          ...(haltSignal === undefined ? {} : { haltSignal }),
+          ...(signature.value ? { signature: signature.value } : {}),
+        } as const
         const version = body.version ?? versionOfDay(desk.state, body.name, clock.wallMs())
         const name = templateImageName(body.name, version)
         return importChange(desk, { name, source: body.blob, target, project: body.project })

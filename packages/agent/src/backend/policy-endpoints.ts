@@ -95,13 +95,14 @@ function changesOf(before: ClusterPolicy, after: ClusterPolicy): EventDraft[] {
             message: 'HA is disarmed: nothing is recovered or moved by itself',
           },
     )
-  const old = flat({ ...before, armed: after.armed })
-  const changes = Object.entries(flat(after)).filter(([name, value]) => old[name] !== value)
+  const [old, now] = [flat({ ...before, armed: after.armed }), flat(after)]
+  const names = Object.keys({ ...old, ...now }).filter((name) => old[name] !== now[name])
+  const changes = names.map((name) => `${name} ${old[name] ?? 'none'} -> ${now[name] ?? 'none'}`)
   if (changes.length > 0)
     events.push({
       kind: 'policy.changed',
       subject: 'cluster',
-      message: `the policy is changed: ${changes.map(([name, value]) => `${name} ${old[name]} -> ${value}`).join(', ')}`,
+      message: `the policy is changed: ${changes.join(', ')}`,
     })
   return events
 }

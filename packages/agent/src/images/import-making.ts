@@ -1,9 +1,12 @@
 /** Images of uploads: what `MakingWorker` needs to know of them. */
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { pipeline } from 'node:stream/promises'
 import { failure } from '@stead/core/errors.ts'
 import type { HostContext } from '@stead/core/host/host-context.ts'
 import { failedImport, finishedImport, putImport } from '@stead/core/host/import-records.ts'
 import { blobsOfImage } from '@stead/core/model/blob-references.ts'
-import { largestPoolBytes, type ImageImport } from '@stead/core/model/image-import.ts'
+import { largestPoolBytes, type ImageImport, type TemplateSignature } from '@stead/core/model/image-import.ts'
 import type { BlobId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
 import type { Image } from '@stead/core/model/volume.ts'
@@ -13,6 +16,7 @@ import type { ImageCopies } from './image-copies.ts'
 import type { ImageImporter } from './image-import.ts'
 import type { MakingTask } from './making-task.ts'
 import type { Making } from './making-worker.ts'
+import { parseSshSignature } from './ssh-signature.ts'
 
 export interface ImportMakingContext extends Pick<HostContext, 'mirror' | 'clock' | 'events'> {
   readonly blobs: Pick<BlobStore, 'ensure' | 'find' | 'sizeBytes' | 'receivedBytes'>
@@ -62,7 +66,9 @@ async function makeImage(
     const rest = { ...(moreDisks.length === 0 ? {} : { moreDisks }), ...(hardware ? { hardware } : {}) }
     image = { name, kind, ...first, ...rest, createdAt: clock.wallMs() }
   } else {
-    const { kind: _kind, ...said } = target
+    const { kind: _kind, signature, ...said } = target
+    const genuine = signature ? await checkSignature(signature, { path: path.value, source }, task) : ok()
+    if (!genuine.ok) return genuine
     const imported = await importer.importRoot(
       { path: path.value, source, filesMax: FILES_MAX, bytesMax, ...said },
       task,
@@ -71,11 +77,38 @@ async function makeImage(
     const { disk, moreDisks, facts, leftOut } = imported.value
     const [device] = leftOut
     const left = device === undefined ? {} : { devicesLeftOut: { count: leftOut.length, first: device } }
+    const signed = signature ? { signedBy: signature.by } : {}
     const more = moreDisks.length === 0 ? {} : { moreDisks }
-    image = { name, kind: 'root', ...disk, ...more, root: { ...facts, ...left }, createdAt: clock.wallMs() }
+    image = { name, kind: 'root', ...disk, ...more, root: { ...facts, ...left, ...signed }, createdAt: clock.wallMs() }
   }
   task.tell({ step: 'sending' })
   return ok({ image, message: await copies.send(name, blobsOfImage(image), task.signal) })
+}
+
+/** Before anything of the archive is looked at. */
+async function checkSignature(
+  { by, text }: TemplateSignature,
+  { path, source }: { readonly path: string; readonly source: BlobId },
+  { signal, tell }: MakingTask,
+): Promise<Result<void>> {
+  tell({ step: 'checking' })
+  const signature = parseSshSignature(text)
+  if (!signature.ok) return signature
+  const { hash, isOf } = signature.value
+  const digest =
+    hash === 'sha256' ? Buffer.from(source.replace('sha256:', ''), 'hex') : await hashOfFile(path, hash, signal)
+  if (isOf(digest)) return ok()
+  return fail(
+    failure('invalid_image', `The archive is not the one that ${by} has signed`, {
+      hint: 'Download it again with its signature; one of the two was changed.',
+    }),
+  )
+}
+
+async function hashOfFile(path: string, hash: string, signal: AbortSignal): Promise<Buffer> {
+  const hasher = createHash(hash)
+  await pipeline(createReadStream(path), hasher, { signal })
+  return hasher.digest()
 }
 
 async function upload(

@@ -9,6 +9,7 @@ import { newImageProject, noContent } from './parameters.ts'
 
 const WORD_LENGTH_MAX = 4096
 const WORDS_MAX = 64
+const SIGNATURE_LENGTH_MAX = 8192
 
 const templateName = z
   .string()
@@ -85,6 +86,11 @@ export const CONTAINER_TEMPLATE_ENDPOINTS = {
         .regex(/^SIG[A-Z0-9]+([+-]\d{1,2})?$/, 'must be the name of a signal, as SIGPWR or SIGRTMIN+3')
         .optional()
         .describe('On which that process shuts the system down; known for systemd, BusyBox, runit and OpenRC'),
+      signature: z
+        .string()
+        .max(SIGNATURE_LENGTH_MAX)
+        .optional()
+        .describe('Of the file, as `ssh-keygen -Y sign -n stead-template` writes it'),
     }),
     response: z.object({
       template: z.string().describe('`NAME@VERSION`, as it will be called'),

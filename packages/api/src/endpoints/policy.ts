@@ -17,6 +17,8 @@ export const setPolicyBody = z.strictObject({
   armed: shape.armed.optional(),
   whatIfRequired: shape.whatIfRequired.optional(),
   outboundAllow: shape.outboundAllow.unwrap().optional(),
+  templateKeys: shape.templateKeys.unwrap().optional().describe('Replaces all of them'),
+  templateSignatures: shape.templateSignatures.unwrap().optional(),
 })
 export type SetPolicy = z.output<typeof setPolicyBody>
 

@@ -5,7 +5,7 @@ import { failure, FailureError } from '@stead/core/errors.ts'
 import { fail, type Result } from '@stead/core/result.ts'
 import { fileHead } from '../blob-upload.ts'
 import { configInArchive } from '../import/archive-config.ts'
-import { makeFromArchive } from '../import/container-from-archive.ts'
+import { makeFromArchive, type ArchiveRoot } from '../import/container-from-archive.ts'
 import { requestOf, type ContainerRequest } from '../import/container-request.ts'
 import type { ContainerImport, ImportRemark } from '../import/container-wish.ts'
 import { importOpenVz } from '../import/openvz-container.ts'
@@ -13,6 +13,7 @@ import { importProxmoxContainer } from '../import/proxmox-container.ts'
 import { harmlessSentence } from '../harmless-text.ts'
 import { badArgument } from '../quantities.ts'
 import { action, valueOf, type Session, type Terminal } from '../session.ts'
+import { signatureIn } from './template-import.ts'
 import { addMakingOptions, choicesFrom, type MakingOptions } from './ct-making-options.ts'
 
 const CONFIG_BYTES_MAX = 2 ** 20
@@ -46,18 +47,18 @@ export function addCtImport(ct: Command, terminal: Terminal): void {
         return
       }
       session.note(reportText(report))
-      await make(session, archive, request, report)
+      await make(session, { file: archive, ...(await signatureIn(said['signature'])) }, request, report)
     }),
   )
 }
 
 async function make(
   session: Session,
-  file: string,
+  archive: ArchiveRoot,
   request: ContainerRequest,
   report: { readonly taken: unknown; readonly changed: unknown; readonly leftOut: unknown },
 ): Promise<void> {
-  const made = await makeFromArchive(session, await session.client(), { file }, request)
+  const made = await makeFromArchive(session, await session.client(), archive, request)
   const done = request.body.start ? 'imported and started' : 'imported'
   session.print({ ...made, report }, () => `ct ${request.body.name} ${done}\n`)
 }

@@ -27,6 +27,7 @@ export function addMakingOptions(command: Command): Command {
     .option('--host <host>', 'where it should run')
     .option('--nesting', 'it may make containers itself; weakens what keeps it in')
     .option('--privileged', "its root is the host's root: only for those whom you trust like the host itself")
+    .option('--signature <file>', 'of the archive, where the cluster demands one; see `template import`')
     .option('--start', 'start it once its disks exist')
   return addContainerOptions(made)
 }

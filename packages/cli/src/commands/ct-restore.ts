@@ -9,6 +9,7 @@ import { configInArchive } from '../import/archive-config.ts'
 import { makeFromArchive } from '../import/container-from-archive.ts'
 import type { ContainerRequest } from '../import/container-request.ts'
 import { action, valueOf, type Session, type Terminal } from '../session.ts'
+import { signatureIn } from './template-import.ts'
 import { addMakingOptions, choicesFrom, type MakingOptions } from './ct-making-options.ts'
 
 export function addCtRestore(ct: Command, terminal: Terminal): void {
@@ -33,7 +34,7 @@ export function addCtRestore(ct: Command, terminal: Terminal): void {
       const made = await makeFromArchive(
         session,
         client,
-        { file, ...dump.system },
+        { file, ...dump.system, ...(await signatureIn(options['signature'])) },
         { ...request, body: { ...body, container } },
       )
       const done = body.start ? 'restored and started' : 'restored'

@@ -60,6 +60,12 @@ export function addPolicyCommands(program: Command, terminal: Terminal): void {
       '--outbound-allow <networks>',
       'private networks to which webhooks may go: 10.1.0.0/16,fd00::/8; empty: none',
     )
+    .addOption(
+      choice('--template-signatures <whether>', 'whether templates must be signed by a trusted key', [
+        'optional',
+        'demanded',
+      ]),
+    )
     .action(action(terminal, (session, _args, options) => setPolicy(session, bodyOf(options))))
   const ha = program.command('ha').description('High availability as a whole')
   for (const [verb, armed, description] of [
@@ -105,6 +111,7 @@ function bodyOf(options: Readonly<Record<string, unknown>>): PolicyBody {
     ...(Object.keys(admission).length === 0 ? {} : { admission }),
     ...(Object.keys(balancing).length === 0 ? {} : { balancing }),
     ...(Object.keys(migration).length === 0 ? {} : { migration }),
+    ...given('templateSignatures', 'templateSignatures', word),
     ...given('whatIfRequired', 'whatIfRequired', (text) => text === 'true'),
     ...given('outboundAllow', 'outboundAllow', (text) => text.split(',').filter((one) => one !== '')),
   }
@@ -140,6 +147,7 @@ function policyText(view: PolicyView): string {
     ],
     ['live moves stop a guest', `for ${downtimeMs} ms at most, by forecast`],
     ['post-copy', postCopy ? 'when a copy does not converge' : 'never'],
+    ['template signatures', view.templateSignatures ?? 'optional'],
     ['what-if required', view.whatIfRequired ? 'yes' : 'no'],
     ['webhooks also go to', view.outboundAllow?.join(', ') ?? ''],
   ])

@@ -1,4 +1,5 @@
 /** `stead template import`: an archive on its way to becoming a template of containers. */
+import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import { failure, FailureError } from '@stead/core/errors.ts'
@@ -13,6 +14,7 @@ interface TemplateWords {
   readonly version?: string
   readonly init?: string[]
   readonly haltSignal?: string
+  readonly signature?: string
   readonly project?: string
 }
 
@@ -24,6 +26,7 @@ export function addTemplateImport(template: Command, terminal: Terminal): void {
     .argument('<name>', 'lower-case letters, digits, dots and dashes')
     .option('--version <version>', 'the day of the import when absent')
     .option('--sha256 <digest>', 'what the file must be; nothing is sent otherwise')
+    .option('--signature <file>', 'of the file, as `ssh-keygen -Y sign -n stead-template` writes it')
     .option('--init <command>', 'the first process, words apart by blanks, where it is not /sbin/init')
     .option('--halt-signal <signal>', 'on which that shuts the system down: SIGPWR, SIGRTMIN+3')
     .option('--project <name>', "whose it is to be; the cluster's when absent")
@@ -39,6 +42,7 @@ export function addTemplateImport(template: Command, terminal: Terminal): void {
           ...(version === undefined ? {} : { version }),
           ...(init === undefined ? {} : { init: init.split(' ').filter((word) => word !== '') }),
           ...(haltSignal === undefined ? {} : { haltSignal }),
+          ...(await signatureIn(options['signature'])),
           ...(project === undefined ? {} : { project }),
         })
       }),
@@ -57,6 +61,16 @@ export async function importTemplate(session: Session, file: string, said: Templ
   if (left) session.note(`left out, since every container has its own /dev: ${left.count} devices (${left.first}, ...)`)
   const size = formatSize(template.contentBytes)
   session.print({ template, operation }, () => `template ${begun.template} imported, ${size}; ${operation.message}\n`)
+}
+
+/** What is in the file that an option names, if it does. */
+export async function signatureIn(file: unknown): Promise<{ signature?: string }> {
+  if (typeof file !== 'string') return {}
+  try {
+    return { signature: await readFile(file, 'utf8') }
+  } catch (cause) {
+    throw new FailureError(failure('bad_request', `${file} cannot be read`, { cause }))
+  }
 }
 
 async function checkDigest(file: string, said: unknown): Promise<void> {

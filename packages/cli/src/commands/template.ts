@@ -8,6 +8,7 @@ import { action, valueOf, type Terminal } from '../session.ts'
 import { addImportCancel } from './image.ts'
 import { addTemplateBuild } from './template-build.ts'
 import { addTemplateImport } from './template-import.ts'
+import { addTemplateKeys } from './template-key.ts'
 
 type Template = ResponseOf<(typeof ENDPOINTS)['template.show']>
 
@@ -16,6 +17,7 @@ export function addTemplateCommands(program: Command, terminal: Terminal): void 
   addTemplateImport(template, terminal)
   addTemplateBuild(template, terminal)
   addImportCancel(template, terminal)
+  addTemplateKeys(template, terminal)
   template
     .command('list')
     .description(ENDPOINTS['template.list'].summary)
@@ -75,6 +77,7 @@ function templateText(found: Template): string {
     ['Environment', found.process?.environment.join(' ') ?? null],
     ['Content', `${formatSize(found.contentBytes)} in ${found.files} files`],
     ['Image', `${formatSize(found.imageBytes)}, ${found.blob}`],
+    ['Signed by', found.signedBy ?? null],
     ['Made of', `sha256:${found.sourceDigest} (${found.form})`],
     ['Created', new Date(found.createdAt).toISOString()],
   ])

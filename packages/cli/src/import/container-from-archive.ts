@@ -14,6 +14,8 @@ export interface ArchiveRoot {
   /** How its system is begun and ended, where that is known. */
   readonly init?: readonly string[]
   readonly haltSignal?: string
+  /** Of the file. */
+  readonly signature?: string
 }
 
 type CreateBody = CallInput<(typeof ENDPOINTS)['guest.create']>['body']
@@ -22,13 +24,17 @@ type CreateBody = CallInput<(typeof ENDPOINTS)['guest.create']>['body']
 export async function makeFromArchive(
   session: Session,
   client: Client,
-  { file, init, haltSignal }: ArchiveRoot,
+  { file, init, haltSignal, signature }: ArchiveRoot,
   { body, settings }: Pick<ContainerRequest, 'body' | 'settings'>,
 ) {
   mustWait(session)
   const blob = await uploadBlob(session, client, file)
   const name = `restore-${randomBytes(6).toString('hex')}`
-  const words = { ...(init ? { init: [...init] } : {}), ...(haltSignal === undefined ? {} : { haltSignal }) }
+  const words = {
+    ...(init ? { init: [...init] } : {}),
+    ...(haltSignal === undefined ? {} : { haltSignal }),
+    ...(signature === undefined ? {} : { signature }),
+  }
   const begun = await client.call(ENDPOINTS['template.import'], { body: { name, version: '1', blob, ...words } })
   const { template, operation: importing } = valueOf(begun)
   try {

@@ -12,6 +12,8 @@ export interface RootFacts {
   readonly architecture: string
   /** SHA-256 of the archive that it was made from, as it was uploaded, hexadecimal. */
   readonly sourceDigest: string
+  /** Name of the trusted key by which the archive was signed. */
+  readonly signedBy?: string
   readonly form: RootForm
   readonly files: number
   /** Of all files together. */

@@ -12,7 +12,18 @@ export type UploadFormat = 'raw' | 'qcow2' | 'vmdk' | 'vhdx' | 'ova' | 'iso'
 export type ImportTarget =
   | { readonly kind: 'disk'; readonly format: UploadFormat }
   /** A template of containers, of an archive; what the administrator says of its first process. */
-  | { readonly kind: 'root'; readonly init?: readonly string[]; readonly haltSignal?: string }
+  | {
+      readonly kind: 'root'
+      readonly init?: readonly string[]
+      readonly haltSignal?: string
+      readonly signature?: TemplateSignature
+    }
+
+/** Of the upload; `by`: the name of the trusted key. Only whoever reads the upload knows whether it is true. */
+export interface TemplateSignature {
+  readonly by: string
+  readonly text: string
+}
 
 /** `name` is what the image will be called; of a template `NAME@VERSION`. */
 export interface ImageImport extends FileMaking {
