@@ -136,6 +136,19 @@ suite('devices of a running container', { timeout: 600_000 }, () => {
     await runsOn()
   })
 
+  test('its name and its name servers change at once; that it may nest is said to wait', async () => {
+    const search = ['--nameserver', '10.66.0.53', '--search', 'example.org']
+    await lab.must('ct', 'set', NAME, '--hostname', 'shop', ...search, '--nesting')
+    await lab.until('it has its new name', async () => (await told('hostname')) === 'shop')
+    assert.equal(await told('cat /etc/hostname /etc/resolv.conf'), 'shop\nsearch example.org\nnameserver 10.66.0.53')
+    await lab.until('it is told what waits', async () =>
+      (await lab.guest(NAME)).pending.some(({ what, why }) => what === 'nesting' && /next start/.test(why)),
+    )
+    await lab.must('ct', 'set', NAME, '--no-nesting')
+    await lab.until('nothing waits any more', async () => (await lab.guest(NAME)).pending.length === 0)
+    await runsOn()
+  })
+
   test('a network card comes with its addresses, is held to them and its limits, and goes', async () => {
     await lab.must('ct', 'nic', 'add', NAME, '--address', `${OTHER_CARD}/16`, '--receive', '1MiB')
     assert.match(await told('ip address show dev eth1'), /10\.66\.210\.13\/16/)

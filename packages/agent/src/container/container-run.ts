@@ -6,13 +6,14 @@ import { join } from 'node:path'
 import { failure } from '@stead/core/errors.ts'
 import type { ContainerLimits } from '@stead/core/model/container-limits.ts'
 import type { VolumeId } from '@stead/core/model/ids.ts'
-import type { GuestDisk, GuestEvent, GuestLaunch, RunningGuest } from '@stead/core/ports/guest-host.ts'
+import type { GuestDisk, GuestEvent, GuestLaunch, LaunchContainer, RunningGuest } from '@stead/core/ports/guest-host.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { ContainerCgroup } from './cgroups/cgroup-files.ts'
 import { containerCgroup } from './cgroups/cgroup-limits.ts'
 import { cgroupSettings } from './cgroups/cgroup-settings.ts'
 import { limitsOfProcesses, setProcessLimits } from './cgroups/process-limits.ts'
 import { ContainerDevices } from './container-devices.ts'
+import { changeIdentity } from './container-files.ts'
 import type { ContainerFront } from './container-front.ts'
 import { deviceOf } from './container-mounts.ts'
 import {
@@ -192,6 +193,11 @@ export class ContainerRun implements PartsListener {
       await this.#applyLimits()
       return applied
     }
+    const named = await this.#identify(before)
+    if (!named.ok) {
+      this.#save(withIdentity(this.launch, before))
+      return named
+    }
     const cgroup = this.#cgroup()
     const raised = await setProcessLimits(() => cgroup.processes(), this.limits, limitsOf(before))
     // The others hold; what the processes have is told as it is, so that the wish stays pending.
@@ -309,6 +315,20 @@ export class ContainerRun implements PartsListener {
     return grouped.ok ? this.#eachDisk((disk) => disk.limit({ bytesPerSecond, operationsPerSecond })) : grouped
   }
 
+  /** Its name and its name servers, as its processes see them from now on. */
+  async #identify(before: GuestLaunch): Promise<Result<void>> {
+    const { container } = this.launch
+    const init = this.lxc.initPid()
+    if (!container || init === undefined || identityOf(container) === identityOf(before.container)) return ok()
+    const { hostname: name, nameservers, searchDomains } = container
+    return changeIdentity(this.#options.nativeDir, init, {
+      rootPath: this.rootFolder,
+      name,
+      nameservers,
+      searchDomains,
+    })
+  }
+
   #cgroup(): ContainerCgroup {
     return containerCgroup(this.lxc.cgroups())
   }
@@ -330,6 +350,17 @@ export async function clearRun(folder: string): Promise<Result<void>> {
   const cleared = await clearParts(folder)
   if (cleared.ok) forgetRecord(folder)
   return cleared
+}
+
+function identityOf(container: LaunchContainer | undefined): string {
+  return JSON.stringify([container?.hostname, container?.nameservers, container?.searchDomains])
+}
+
+/** The launch, but for name and name servers, which are those of the other. */
+function withIdentity(launch: GuestLaunch, { container: other }: GuestLaunch): GuestLaunch {
+  if (!launch.container || !other) return launch
+  const { hostname, nameservers, searchDomains } = other
+  return { ...launch, container: { ...launch.container, hostname, nameservers, searchDomains } }
 }
 
 /** The launch, but for the limits of processes, which are those of the other. */

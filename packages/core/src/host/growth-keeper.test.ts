@@ -53,6 +53,16 @@ describe('growth keeper', () => {
     assert.equal(later({ cpus: 3, memoryBytes: 512 * MIB, balloonBytes: 128 * MIB }, bare).length, 3)
   })
 
+  it('leaves whether a container may nest to its next start', () => {
+    const container = { nesting: false } as NonNullable<HardwareFacts['container']>
+    const { balloonBytes: _none, ...bare } = facts
+    const wish = (nesting: boolean) => ({ container: { ...(nesting ? { nesting } : {}) } }) as Partial<Guest>
+    assert.deepEqual(later(wish(false), { ...bare, container }), [])
+    assert.deepEqual(later(wish(true), { ...bare, container }), [
+      'nesting: it was started without it; the change takes effect at its next start',
+    ])
+  })
+
   it('measures the balloon against all that the guest has', async () => {
     assert.deepEqual(await asked({ balloonBytes: 128 * MIB }), ['balloon 128'])
     const grown = { ...facts, memoryBytes: 512 * MIB, balloonBytes: 384 * MIB }

@@ -67,6 +67,9 @@ export function atNextStart(guest: Guest, facts: HardwareFacts): readonly Pendin
     changes.push({ what: 'cpus', why: `it runs with ${facts.cpus}; ${later}` })
   if (guest.balloonBytes !== undefined && facts.balloonBytes === undefined)
     changes.push({ what: 'balloon', why: `it runs without one; ${later}` })
+  const mayNest = guest.container?.nesting ?? false
+  if (facts.container && facts.container.nesting !== mayNest)
+    changes.push({ what: 'nesting', why: `it was started ${mayNest ? 'without' : 'with'} it; ${later}` })
   return changes
 }
 

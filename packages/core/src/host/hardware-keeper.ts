@@ -183,7 +183,8 @@ export class HardwareKeeper {
   #containerWork(guest: Guest, facts: HardwareFacts) {
     const { guests } = this.#options.context
     if (!guest.container || !facts.container) return []
-    const wanted = launchContainer(guest, guest.container)
+    // Whether it may nest is decided at its start.
+    const wanted = { ...launchContainer(guest, guest.container), nesting: facts.container.nesting }
     if (JSON.stringify(wanted) === JSON.stringify(facts.container)) return []
     return [{ what: 'settings', run: () => guests.setContainer(guest.id, wanted) }]
   }

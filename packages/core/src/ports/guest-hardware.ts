@@ -76,8 +76,8 @@ export interface GuestHardware {
   /** Has the balloon leave the guest so much of what it has; all of it when absent. */
   setBalloon(guest: GuestId, leaveBytes: number | undefined): Promise<Result<void>>
   /**
-   * Of a container: limits, name, name servers. Live; what only a start can change (its ids, nesting, its init) is taken
-   * over then. A VM has no such settings: `bad_request`.
+   * Of a container: limits, name, name servers. Live; what only a start can change (its ids, nesting, its init) must be as
+   * it was started with. A VM has no such settings: `bad_request`.
    */
   setContainer(guest: GuestId, container: LaunchContainer): Promise<Result<void>>
   /** As the guest itself tells; undefined where it has no balloon or its driver says nothing. */
