@@ -8,6 +8,7 @@ import type { ContainerLimits } from '@stead/core/model/container-limits.ts'
 import type { VolumeId } from '@stead/core/model/ids.ts'
 import type { GuestDisk, GuestEvent, GuestLaunch, LaunchContainer, RunningGuest } from '@stead/core/ports/guest-host.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
+import { checkLegs } from '../qemu/leg-probe.ts'
 import type { ContainerCgroup } from './cgroups/cgroup-files.ts'
 import { containerCgroup } from './cgroups/cgroup-limits.ts'
 import { cgroupSettings } from './cgroups/cgroup-settings.ts'
@@ -38,6 +39,8 @@ export interface ContainerRunOptions extends ContainerPlace {
 
 /** `stop` of a VM may take as long. */
 const HOLD_TIMEOUT_MS = 3_000
+/** Of a container that ends, as a VM's last flush: a leg that hangs for longer makes the end an unclean one. */
+const LAST_ANSWER_TIMEOUT_MS = 10_000
 /** What its processes had not finished when they were killed is written to the disk. */
 const KILL_TO_EXIT_MS = 5_000
 
@@ -230,10 +233,15 @@ export class ContainerRun implements PartsListener {
   }
 
   async #end(): Promise<{ readonly flushed: boolean }> {
+    if (!(await this.#disksAnswer())) {
+      const ended = await this.kill()
+      if (!ended.ok) this.#options.log.error(ended.error.message)
+      return { flushed: false }
+    }
     const killed = await this.lxc.kill()
     await this.devices.grown()
     await this.lxc.waitExit(KILL_TO_EXIT_MS)
-    let clean = killed.ok && !this.#isPaused && this.#isHeld.size === 0
+    let clean = killed.ok
     // What is mounted inside another disk comes first: there is no such thing, so all at once.
     const closed = await Promise.all([...this.#disks.values()].map((disk) => disk.close()))
     for (const each of closed) {
@@ -243,6 +251,21 @@ export class ContainerRun implements PartsListener {
     const { flushed } = await this.front.quit()
     this.#forget()
     return { flushed: clean && flushed }
+  }
+
+  /**
+   * Of a disk that is held or hangs nothing in order can be had: processes do not die, the file system is not unmounted. Legs
+   * are asked themselves, since one that hangs shows only when something is sent to it.
+   */
+  async #disksAnswer(): Promise<boolean> {
+    if (this.#isPaused || this.#isHeld.size > 0) return false
+    const disks = await this.front.inspect()
+    const answered = disks.ok ? await checkLegs(disks.value, LAST_ANSWER_TIMEOUT_MS) : disks
+    const quiet = answered.ok ? await this.#eachDisk((disk) => disk.hold(LAST_ANSWER_TIMEOUT_MS)) : answered
+    if ([...this.#disks.values()].some(({ state }) => (state?.failures ?? 0) > 0)) return false
+    const gone = quiet.ok ? await this.#eachDisk((disk) => disk.go()) : quiet
+    if (!gone.ok) this.#options.log.warn(gone.error.message)
+    return gone.ok
   }
 
   /** At once: the front first, so that nothing of it reaches a replica any more. */

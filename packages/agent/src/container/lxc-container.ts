@@ -37,7 +37,15 @@ import {
   type ExecLimits,
   type ExecOutcome,
 } from './lxc-attach.ts'
-import { describeProcess, pidInside, programOf, readText, sendSignal, type ContainerProcess } from './lxc-processes.ts'
+import {
+  describeProcess,
+  endsWithItsInit,
+  pidInside,
+  programOf,
+  readText,
+  sendSignal,
+  type ContainerProcess,
+} from './lxc-processes.ts'
 import { readExit, whyNot, type ContainerExit } from './lxc-outcome.ts'
 import { hasBlanks, lxcConfig, monitorCgroup } from './lxc-config.ts'
 import { endOnceAlone } from './idle-init.ts'
@@ -220,7 +228,7 @@ export class LxcContainer {
     const groups = this.cgroups()
     if (groups.length > 0) await setFrozen(groups, false)
     // In order LXC removes its control groups and the network's pairs; if it hangs, the rest is done below.
-    if (!(await waitGone(this.#keeper, KILL_TIMEOUT_MS / 4))) {
+    if (!(await endsWithItsInit(this.#keeper, () => this.#initPid(), KILL_TIMEOUT_MS / 4))) {
       for (const child of childrenOf(this.#keeper.pid)) sendSignal(child, 'SIGKILL')
       const killed = await killDetached(this.#keeper, pidFile(this.folder), KILL_TIMEOUT_MS / 4)
       if (!killed.ok) return killed

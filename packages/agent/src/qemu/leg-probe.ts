@@ -39,7 +39,7 @@ export function endpointText(endpoint: Leg['endpoint']): string {
 }
 
 /** Every leg's server must answer before QEMU is started: a hung one would hang the whole start. */
-export async function checkLegs(disks: readonly GuestDisk[]): Promise<Result<void>> {
+export async function checkLegs(disks: readonly GuestDisk[], timeoutMs?: number): Promise<Result<void>> {
   for (const disk of disks) {
     if (disk.legs.length === 0 || disk.legs.length > disk.width) {
       return fail(
@@ -48,7 +48,7 @@ export async function checkLegs(disks: readonly GuestDisk[]): Promise<Result<voi
     }
   }
   const legs = disks.flatMap((disk) => disk.legs)
-  const probes = await Promise.all(legs.map((leg) => probeNbdServer(leg.endpoint)))
+  const probes = await Promise.all(legs.map((leg) => probeNbdServer(leg.endpoint, timeoutMs)))
   for (const [index, probe] of probes.entries()) {
     if (!probe.ok)
       return fail(
