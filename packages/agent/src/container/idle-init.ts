@@ -4,6 +4,8 @@
  * Once the others have ended it has nothing left to do or to write, and ending it is what its own halt does.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { waitGone, type DetachedProcess } from '../process/detached.ts'
+import { sendSignal } from './lxc-processes.ts'
 
 const LOOK_MS = 20
 /** Between two of its shutdown actions it is alone for less than a millisecond. */
@@ -31,4 +33,19 @@ export async function endOnceAlone({ others, end }: InitAlone): Promise<void> {
     if (hadOthers && aloneSinceMs !== undefined && performance.now() - aloneSinceMs >= ALONE_MS) return end()
     await sleep(LOOK_MS)
   }
+}
+
+/** Kills the init, upon which LXC ends by itself. In the middle of a reboot there is none for a moment, and then another one. */
+export async function endsWithItsInit(
+  keeper: DetachedProcess,
+  init: () => number | undefined,
+  timeoutMs: number,
+): Promise<boolean> {
+  const deadline = performance.now() + timeoutMs
+  do {
+    const pid = init()
+    if (pid !== undefined) sendSignal(pid, 'SIGKILL')
+    if (await waitGone(keeper, LOOK_MS)) return true
+  } while (performance.now() < deadline)
+  return false
 }

@@ -37,18 +37,10 @@ import {
   type ExecLimits,
   type ExecOutcome,
 } from './lxc-attach.ts'
-import {
-  describeProcess,
-  endsWithItsInit,
-  pidInside,
-  programOf,
-  readText,
-  sendSignal,
-  type ContainerProcess,
-} from './lxc-processes.ts'
+import { describeProcess, pidInside, programOf, readText, sendSignal, type ContainerProcess } from './lxc-processes.ts'
 import { readExit, whyNot, type ContainerExit } from './lxc-outcome.ts'
 import { hasBlanks, lxcConfig, monitorCgroup } from './lxc-config.ts'
-import { endOnceAlone } from './idle-init.ts'
+import { endOnceAlone, endsWithItsInit } from './idle-init.ts'
 import { HALT_SIGNALS, LXC_PATH, type HaltSignal, type LxcPrograms, type LxcSpec } from './lxc-spec.ts'
 
 const START_TIMEOUT_MS = 20_000
@@ -72,10 +64,6 @@ interface ContainerEvents {
 
 /** Starts it and returns once its init runs. Fails with what LXC said. Nothing is left of a failed start. */
 export async function startContainer(programs: LxcPrograms, spec: LxcSpec): Promise<Result<LxcContainer>> {
-  const able = await lxcAbilities(programs)
-  if (!able.ok) return able
-  const config = lxcConfig(spec, programs.nativeDir, able.value)
-  if (!config.ok) return config
   if (readPidFile(pidFile(spec.folder))) return fail(failure('conflict', `The container ${spec.name} runs already`))
   const record: RunRecord = pickRecord(spec)
   const cleared = await endLeftovers(record)
@@ -84,8 +72,12 @@ export async function startContainer(programs: LxcPrograms, spec: LxcSpec): Prom
     const removed = await removeLink(hostEnd)
     if (!removed.ok) return removed
   }
-  const named = await writeIdentity(programs.nativeDir, spec)
+  // At a time: each runs a program.
+  const [able, named] = await Promise.all([lxcAbilities(programs), writeIdentity(programs.nativeDir, spec)])
+  if (!able.ok) return able
   if (!named.ok) return named
+  const config = lxcConfig(spec, programs.nativeDir, able.value)
+  if (!config.ok) return config
   const configFolder = join(spec.folder, 'lxc', spec.id)
   mkdirSync(configFolder, { recursive: true })
   // The container's root user has to be able to walk through it.

@@ -1,6 +1,5 @@
 /** Processes of containers as their host sees them. */
 import { readFileSync, statSync } from 'node:fs'
-import { waitGone, type DetachedProcess } from '../process/detached.ts'
 
 export interface ContainerProcess {
   readonly hostPid: number
@@ -38,23 +37,6 @@ export function sendSignal(pid: number, name: NodeJS.Signals | number): void {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
   }
-}
-
-const LOOK_MS = 20
-
-/** Kills the init, and so LXC by itself ends. In the middle of a reboot there is no init for a moment, and then another one. */
-export async function endsWithItsInit(
-  keeper: DetachedProcess,
-  init: () => number | undefined,
-  timeoutMs: number,
-): Promise<boolean> {
-  const deadline = performance.now() + timeoutMs
-  do {
-    const pid = init()
-    if (pid !== undefined) sendSignal(pid, 'SIGKILL')
-    if (await waitGone(keeper, LOOK_MS)) return true
-  } while (performance.now() < deadline)
-  return false
 }
 
 export function readText(path: string): string {

@@ -65,6 +65,7 @@ export async function allocate(pool: PoolConfig, volume: VolumeId, sizeBytes: nu
 /** Fills a freshly allocated file from an image. Formats are named, never guessed. */
 export async function fill(path: string, sizeBytes: number, image: ImageFile): Promise<Result<void>> {
   try {
+    if (image.format === 'raw') return await copyRaw(image.path, path, sizeBytes)
     const described = await run('qemu-img', ['info', '--output=json', '-f', image.format, image.path], {
       timeout: 60_000,
     })
@@ -78,13 +79,7 @@ export async function fill(path: string, sizeBytes: number, image: ImageFile): P
         }),
       )
     if (info.encrypted) return fail(failure('invalid_image', 'The image is encrypted'))
-    if (info['virtual-size'] > sizeBytes) {
-      return fail(
-        failure('invalid_image', `The image holds ${info['virtual-size']} bytes, the volume only ${sizeBytes}`, {
-          hint: 'Make the volume larger',
-        }),
-      )
-    }
+    if (info['virtual-size'] > sizeBytes) return fail(tooLarge(info['virtual-size'], sizeBytes))
     await run('qemu-img', ['convert', '-n', '--target-is-zero', '-f', image.format, '-O', 'raw', image.path, path], {
       timeout: CONVERT_TIMEOUT_MS,
     })
@@ -93,6 +88,44 @@ export async function fill(path: string, sizeBytes: number, image: ImageFile): P
     const said = String((cause as { stderr?: string }).stderr ?? (cause as Error).message).trim()
     return fail(failure('invalid_image', `The image could not be copied: ${said}`, { cause }))
   }
+}
+
+/** Without a program: starting one twice takes longer than the small root of a container. Only what is not zero is written. */
+async function copyRaw(from: string, to: string, sizeBytes: number): Promise<Result<void>> {
+  await using source = await open(from, 'r')
+  await using target = await open(to, 'r+')
+  const { size } = await source.stat()
+  if (size > sizeBytes) return fail(tooLarge(size, sizeBytes))
+  const piece = Buffer.allocUnsafe(COPY_BYTES)
+  for (let at = 0; at < size;) {
+    const { bytesRead } = await source.read(piece, 0, piece.length, at)
+    if (bytesRead === 0) throw new Error(`${from} ends after ${at} of ${size} bytes`)
+    for (const { from: begin, to: end } of written(piece.subarray(0, bytesRead)))
+      for (let done = begin; done < end;) done += (await target.write(piece, done, end - done, at + done)).bytesWritten
+    at += bytesRead
+  }
+  return ok()
+}
+
+const COPY_BYTES = 4 << 20
+const ZEROES = Buffer.alloc(64 << 10)
+
+/** What of it is not zero, in as few parts as can be. */
+function written(piece: Buffer): readonly { from: number; to: number }[] {
+  const parts: { from: number; to: number }[] = []
+  for (let from = 0; from < piece.length; from += ZEROES.length) {
+    const to = Math.min(piece.length, from + ZEROES.length)
+    if (piece.compare(ZEROES, 0, to - from, from, to) === 0) continue
+    const last = parts.at(-1)
+    if (last?.to === from) last.to = to
+    else parts.push({ from, to })
+  }
+  return parts
+}
+
+function tooLarge(imageBytes: number, sizeBytes: number) {
+  const hint = 'Make the volume larger'
+  return failure('invalid_image', `The image holds ${imageBytes} bytes, the volume only ${sizeBytes}`, { hint })
 }
 
 /** A file that is complete, or only `<path>.new`, or neither. */

@@ -23,6 +23,8 @@ export async function launchGuest(
   const { mirror, guests, self } = context
   const volumes = volumesOf(mirror.state, guest)
   if (!volumes) return fail(failure('internal', 'A volume of the guest has no record'))
+  // A container's port is made by its start; of a VM a run that is refused its disks leaves no tap.
+  const early = guest.container ? guestParts(context, guest) : undefined
   const opened = await Promise.all(volumes.map((volume) => openDisk(context, grant, volume.value, records)))
   const disks: GuestDisk[] = []
   for (const [position, disk] of opened.entries()) {
@@ -30,7 +32,7 @@ export async function launchGuest(
     const { value: volume } = volumes[position]!
     disks.push(volume.role === undefined ? { ...disk.value, slot: diskSlot(volume, position) } : disk.value)
   }
-  const parts = await guestParts(context, guest)
+  const parts = await (early ?? guestParts(context, guest))
   if (!parts.ok) return parts
   const accelerator = mirror.state.hosts.get(self)?.value.accelerator === 'kvm' ? 'kvm' : 'tcg'
   const launch: GuestLaunch = {
