@@ -164,6 +164,8 @@ function buildServer(options: ApiServerOptions, address: ListenAddress, closing:
   const principals = new WeakMap<FastifyRequest, Principal>()
   const admit = admission(options, via, limits)
   server.addHook('onRequest', async (request, reply) => {
+    // Node's parser takes a line without a version as a request of HTTP 0.9, and stumbles over what follows it.
+    if (request.raw.httpVersionMajor !== 1) return sendProblem(reply, failure('bad_request', 'This is no HTTP/1.1'))
     if (options.web && isWebPath(request)) return
     const found = await admit(request)
     if (!found.ok) return sendProblem(reply, found.error)
