@@ -20,6 +20,7 @@ import { PROJECT_ENDPOINTS } from './endpoints/projects.ts'
 import { REALM_ENDPOINTS } from './endpoints/realms.ts'
 import { REPLICA_MOVE_ENDPOINTS } from './endpoints/replica-moves.ts'
 import { RULE_ENDPOINTS } from './endpoints/rules.ts'
+import { SECURITY_KEY_ENDPOINTS } from './endpoints/security-keys.ts'
 import { SIGN_IN_ENDPOINTS } from './endpoints/sign-in.ts'
 import { SNAPSHOT_ENDPOINTS } from './endpoints/snapshots.ts'
 import { STORAGE_ENDPOINTS } from './endpoints/storage.ts'
@@ -54,6 +55,7 @@ export const ENDPOINTS = {
   ...SIGN_IN_ENDPOINTS,
   ...WEBHOOK_ENDPOINTS,
   ...REALM_ENDPOINTS,
+  ...SECURITY_KEY_ENDPOINTS,
 } as const
 
 export type EndpointId = keyof typeof ENDPOINTS

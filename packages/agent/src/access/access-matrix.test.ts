@@ -146,7 +146,10 @@ test('before anybody has shown who he is, he may sign in and nothing else', asyn
   const { ask } = await cluster(context, '/')
   assert.deepEqual(
     PUBLIC.map(({ id }) => id),
-    ['auth.sign-in', 'auth.second-factor', 'auth.realms', 'auth.oidc-begin', 'auth.oidc-finish'],
+    [
+      ...['auth.sign-in', 'auth.second-factor', 'auth.realms', 'auth.oidc-begin', 'auth.oidc-finish'],
+      ...['auth.begin-key', 'auth.key'],
+    ],
   )
   for (const endpoint of PUBLIC) assert.equal(await ask(endpoint, { kind: 'nobody' }), 'permitted')
 })
@@ -176,7 +179,7 @@ const HEAD = `# Who may what: every endpoint and every role
 
 Asked of a real back end by a test, for users who have the role on \`/\`; on other paths it is good for what lies there.
 Lists show only what may be seen. Lines without a privilege are about who asks, or show what other endpoints show, each
-with the privilege of its own; auth.sign-in, auth.second-factor, auth.realms, auth.oidc-begin and auth.oidc-finish are
-open to whoever reaches the port. What roles and paths are:
+with the privilege of its own; auth.sign-in, auth.second-factor, auth.realms, auth.oidc-begin, auth.oidc-finish,
+auth.begin-key and auth.key are open to whoever reaches the port. What roles and paths are:
 [access](access.md).
 `

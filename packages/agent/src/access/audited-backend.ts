@@ -19,19 +19,26 @@ export interface AuditingContext {
 type Handler = (input: unknown, request: RequestContext) => Promise<Result<unknown>>
 
 /** These only ask, though they are sent as a change would be; or are a part of one that is told of. */
-const ONLY_ASK: ReadonlySet<string> = new Set<BackendId>(['guest.plan', 'foresight.ask', 'blob.put'])
+const ONLY_ASK: ReadonlySet<string> = new Set<BackendId>([
+  ...(['guest.plan', 'foresight.ask', 'blob.put'] as const),
+  ...(['auth.oidc-begin', 'auth.begin-key', 'factor.begin-key', 'realm.test'] as const),
+])
+/** Only signing in knows who it is, and why it is refused: see `identity/sign-in-audit.ts`. */
+const TELL_THEMSELVES: ReadonlySet<string> = new Set<BackendId>([
+  ...(['auth.sign-in', 'auth.second-factor', 'auth.oidc-finish', 'auth.key'] as const),
+])
 
 export function auditedBackend(backend: ApiBackend, { mirror, audit }: AuditingContext): ApiBackend {
   const audited = Object.entries(backend).map(([id, handler]) => {
     const endpoint: Endpoint = ENDPOINTS[id as BackendId]
-    if (isRead(endpoint) || ONLY_ASK.has(id)) return [id, handler]
+    if (isRead(endpoint) || ONLY_ASK.has(id) || TELL_THEMSELVES.has(id)) return [id, handler]
     return [
       id,
       async (input: unknown, request: RequestContext) => {
         const trail = { recorded: false }
         const answer = await (handler as unknown as Handler)(input, { ...request, trail })
         const subject = subjectOf(endpoint, input as AnyInput)
-        // A password that is not right, above all.
+        // A present password that is not right, above all.
         if (!answer.ok && answer.error.code === 'unauthorized' && !trail.recorded)
           audit.denied(request, { what: id, subject, message: answer.error.message })
         if (!answer.ok || trail.recorded || request.whatIf) return answer
@@ -45,8 +52,7 @@ export function auditedBackend(backend: ApiBackend, { mirror, audit }: AuditingC
 }
 
 /** `guest/web`, by what the request's path names. */
-export function subjectOf(endpoint: Endpoint, { params = {}, body }: AnyInput): string {
-  if (endpoint.id === 'auth.sign-in') return `user/${(body as { readonly user: string }).user}`
+export function subjectOf(endpoint: Endpoint, { params = {} }: AnyInput): string {
   const [first] = Object.entries(params)
   return first === undefined ? (endpoint.id.split('.')[0] ?? '') : `${first[0]}/${first[1]}`
 }

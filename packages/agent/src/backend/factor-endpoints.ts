@@ -10,6 +10,7 @@ import type { Sessions } from '../identity/sessions.ts'
 import type { OwnSession, SignIn } from '../identity/sign-in.ts'
 import { changeAccess, found, remove } from './access-change.ts'
 import type { Desk } from './desk.ts'
+import { keyView } from './key-endpoints.ts'
 import { endingAll } from './sign-in-endpoints.ts'
 
 type Answers = Pick<
@@ -17,17 +18,17 @@ type Answers = Pick<
   `factor.${'list' | 'begin-totp' | 'add-totp' | 'remove'}` | 'user.remove-second-factors'
 >
 
-/** Who finds a browser that somebody has left open must not take the account over. */
 const FRESH_MS = 15 * 60_000
+
+/** Who finds a browser that somebody has left open must not take the account over. */
+export function freshSession(own: Result<OwnSession>, wallMs: number): Result<OwnSession> {
+  if (!own.ok || wallMs - own.value.session.createdAt < FRESH_MS) return own
+  return fail(failure('forbidden', 'This session is older than a quarter of an hour', { hint: 'Sign in again first' }))
+}
 
 export function factorEndpoints(desk: Desk, sessions: Sessions, signIn: SignIn): Answers {
   const { store, clock } = desk.context
-  const fresh = (own: Result<OwnSession>): Result<OwnSession> => {
-    if (!own.ok || clock.wallMs() - own.value.session.createdAt < FRESH_MS) return own
-    return fail(
-      failure('forbidden', 'This session is older than a quarter of an hour', { hint: 'Sign in again first' }),
-    )
-  }
+  const fresh = (own: Result<OwnSession>) => freshSession(own, clock.wallMs())
   const changedMeanwhile = () => fail(failure('changed_meanwhile', 'Your second factors were changed meanwhile'))
   return {
     'factor.list': async (_input, { principal }) => {
@@ -35,9 +36,9 @@ export function factorEndpoints(desk: Desk, sessions: Sessions, signIn: SignIn):
       if (!own.ok) return own
       const kept = await readFactors(store, own.value.user)
       if (!kept.ok) return kept
-      const { totp, recovery } = kept.value.factors
+      const { totp, keys = [], recovery } = kept.value.factors
       const demanded = demandsSecondFactor(accessRecordsOf(desk.state), own.value.user)
-      return ok({ totp: totp !== undefined, recoveryCodes: recovery.length, demanded })
+      return ok({ totp: totp !== undefined, recoveryCodes: recovery.length, keys: keys.map(keyView), demanded })
     },
     'factor.begin-totp': async (_input, { principal }) => {
       const own = fresh(signIn.ownSession(principal))
@@ -69,7 +70,9 @@ export function factorEndpoints(desk: Desk, sessions: Sessions, signIn: SignIn):
       const usedStep = stepOf(adding.secret, body.code, clock.wallMs())
       if (usedStep === undefined) return fail(failure('bad_request', 'The code is not one of the app', CLOCK_HINT))
       const { codes, digests } = newRecoveryCodes()
-      const factors = { totp: { secret: adding.secret, usedStep }, recovery: digests }
+      const { keys } = kept.value.factors
+      const totp = { secret: adding.secret, usedStep }
+      const factors = { totp, recovery: digests, ...(keys ? { keys } : {}) }
       const writes = [putFactors(user, factors)]
       const session = await signIn.renew(own.value, visitor, { compares: [kept.value.unchanged], writes }, factors)
       return session.ok ? ok({ recoveryCodes: [...codes], session: session.value }) : session

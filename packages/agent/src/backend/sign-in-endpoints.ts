@@ -7,18 +7,22 @@ import { fail, ok, type Result } from '@stead/core/result.ts'
 import { SESSION_COOKIE } from '../http/cookies.ts'
 import type { ApiBackend } from '../http/backend.ts'
 import { newOneTimePassword, oneTimePasswordEnds } from '../identity/passwords.ts'
+import { KeySignIn } from '../identity/key-sign-in.ts'
 import { ClusterKey } from '../identity/cluster-key.ts'
 import { RealmSignIn } from '../identity/realms/realm-sign-in.ts'
+import { SignInAudit } from '../identity/sign-in-audit.ts'
 import { Sessions } from '../identity/sessions.ts'
 import { shownOnceBytes } from '../identity/shown-once.ts'
 import { SignIn } from '../identity/sign-in.ts'
 import { changeAccess, found, remove } from './access-change.ts'
 import type { Desk } from './desk.ts'
+import { keyEndpoints, type KeyAnswers } from './key-endpoints.ts'
 import { realmAdmission } from './realm-admission.ts'
 import { realmEndpoints, type RealmAnswers } from './realm-endpoints.ts'
 import { factorEndpoints } from './factor-endpoints.ts'
 
 type Answers = RealmAnswers &
+  KeyAnswers &
   Pick<
     ApiBackend,
     | `auth.${'authority' | 'sign-in' | 'second-factor' | 'sign-out' | 'password'}`
@@ -31,8 +35,10 @@ export function signInEndpoints(desk: Desk): Answers {
   const { store, clock, webAuthority } = desk.context
   const sessions = new Sessions(desk.context)
   const key = new ClusterKey(store)
-  const realms = new RealmSignIn({ ...desk.context, key, admit: realmAdmission(desk) })
-  const signIn = new SignIn({ ...desk.context, sessions, key, realms })
+  const told = new SignInAudit(desk.context)
+  const realms = new RealmSignIn({ ...desk.context, key, told, admit: realmAdmission(desk) })
+  const keys = new KeySignIn({ ...desk.context, key })
+  const signIn = new SignIn({ ...desk.context, sessions, key, realms, keys, told })
   /** Those that another host began in the moment before, which the copy of the change brings along. */
   const endTheRest = (user: string) => sessions.end(sessions.ofUser(user).map(([digest]) => digest))
   return {
@@ -40,6 +46,7 @@ export function signInEndpoints(desk: Desk): Answers {
     'auth.sign-in': async ({ body }, { visitor }) => signIn.withPassword(body, visitor),
     'auth.second-factor': async ({ body }, { visitor }) => signIn.withSecondFactor(body, visitor),
     ...factorEndpoints(desk, sessions, signIn),
+    ...keyEndpoints(desk, keys, signIn),
     ...realmEndpoints(desk, realms, signIn),
     'auth.sign-out': async (_input, { principal, visitor }) => {
       const own = ownSession(principal)

@@ -112,3 +112,8 @@ function putRecord(user: string, record: PasswordRecord): PutRecord {
 function digestOf(password: string): string {
   return createHash('sha256').update(password).digest('hex')
 }
+
+/** Of a user of a realm there is no record of a password, and none may come meanwhile. */
+export function noPasswordHere(user: string): RightPassword {
+  return { oneTime: false, unchanged: { key: SECRET_KEYS.password(user), modRevision: 0n }, writes: [] }
+}

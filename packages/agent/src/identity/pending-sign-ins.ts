@@ -50,6 +50,14 @@ export async function putPending(
   return outcome.ok ? ok(secret) : outcome
 }
 
+/** Whose sign-in it is, for what must be known before the factor is shown. */
+export async function pendingUser(store: PendingStore, secret: string, wallMs: number): Promise<Result<string>> {
+  const kept = await store.get(keyOf(secret))
+  if (!kept.ok) return kept
+  const pending = kept.value ? (JSON.parse(kept.value.value) as PendingSignIn) : undefined
+  return pending && wallMs < pending.expiresAt ? ok(pending.user) : fail(NOT_PENDING)
+}
+
 /** Each look is a try, which is counted before the factor is looked at. */
 export async function tryPending(store: PendingStore, secret: string, wallMs: number): Promise<Result<OpenPending>> {
   const key = keyOf(secret)

@@ -10,6 +10,7 @@ import { failure } from '@stead/core/errors.ts'
 import { SECRET_KEYS } from '@stead/core/model/keys.ts'
 import type { Compare, Store, Write } from '@stead/core/ports/store.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
+import type { SecurityKey } from './security-keys.ts'
 
 const PERIOD_S = 30
 /** Of periods: clocks of telephones are seldom worse. */
@@ -25,6 +26,7 @@ export interface SecondFactors {
   }
   /** Shown to the user, who has not yet answered with a code of it. */
   readonly adding?: { readonly secret: string }
+  readonly keys?: readonly SecurityKey[]
   /** SHA-256 of those that are left: they have 80 random bits. */
   readonly recovery: readonly string[]
 }
@@ -54,9 +56,13 @@ export function putFactors(user: string, factors: SecondFactors): Write {
 }
 
 /** Those that he can sign in with. Recovery codes stand in for others, and are none by themselves. */
-export function methodsOf({ totp, recovery }: SecondFactors): SecondFactorMethod[] {
-  if (!totp) return []
-  return ['totp', ...(recovery.length > 0 ? (['recovery-code'] as const) : [])]
+export function methodsOf({ totp, keys = [], recovery }: SecondFactors): SecondFactorMethod[] {
+  if (!totp && keys.length === 0) return []
+  return [
+    ...(totp ? (['totp'] as const) : []),
+    ...(keys.length > 0 ? (['security-key'] as const) : []),
+    ...(recovery.length > 0 ? (['recovery-code'] as const) : []),
+  ]
 }
 
 /** The factors once the code was used; undefined when it is wrong, or was used before. */

@@ -160,6 +160,11 @@ export function sessionDigest(secret: string): string {
   return createHash('sha256').update(secret).digest('hex')
 }
 
+/** Whatever the browser came with ends: nobody can have given it a session beforehand. */
+export function endingOld({ session }: { readonly session?: string }): Pick<NewSession, 'replaces'> {
+  return session === undefined ? {} : { replaces: [sessionDigest(session)] }
+}
+
 /**
  * What a browser's pages send with every change, and other sites' pages do not know. Of the session itself, so that
  * nothing is kept, and of no use without it.

@@ -5,13 +5,12 @@ import { lapsedBecause } from '@stead/core/access/decide.ts'
 import { checkPassword } from '@stead/core/access/password-rules.ts'
 import { demandsSecondFactor, type SecondFactorMethod } from '@stead/core/access/second-factor.ts'
 import { SignInThrottle, type Attempt } from '@stead/core/access/sign-in-throttle.ts'
-import { failure, type Failure } from '@stead/core/errors.ts'
+import { failure } from '@stead/core/errors.ts'
 import type { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
 import type { Principal, SessionDuty, SignInSession } from '@stead/core/model/access.ts'
-import { KEYS, SECRET_KEYS } from '@stead/core/model/keys.ts'
+import { KEYS } from '@stead/core/model/keys.ts'
 import { realmOf } from '@stead/core/model/realm.ts'
 import type { Clock } from '@stead/core/ports/clock.ts'
-import type { Log } from '@stead/core/ports/log.ts'
 import type { Compare, Store } from '@stead/core/ports/store.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { accessRecordsOf } from '../access/access-records.ts'
@@ -20,7 +19,8 @@ import type { Visitor } from '../http/backend.ts'
 import type { ClusterKey } from './cluster-key.ts'
 import { DeviceKeys } from './device-keys.ts'
 import { putPending, tryPending, type PendingSignIn } from './pending-sign-ins.ts'
-import { Passwords, type RightPassword } from './passwords.ts'
+import { noPasswordHere, Passwords, type RightPassword } from './passwords.ts'
+import type { KeyOwner, KeySignIn, ShownKey } from './key-sign-in.ts'
 import type { RealmGuest, RealmSignIn } from './realms/realm-sign-in.ts'
 import {
   afterCode,
@@ -28,18 +28,30 @@ import {
   methodsOf,
   putFactors,
   readFactors,
+  type KeptFactors,
   type SecondFactors,
 } from './second-factors.ts'
-import { forgeryToken, sessionDigest, type NewSession, type Sessions } from './sessions.ts'
+import type { SignInAudit } from './sign-in-audit.ts'
+import {
+  keptElsewhere,
+  ONLY_SIGNED_IN,
+  tooOften,
+  WRONG,
+  WRONG_CODE,
+  WRONG_KEY,
+  WRONG_PRESENT_PASSWORD,
+} from './sign-in-refusals.ts'
+import { endingOld, forgeryToken, type NewSession, type Sessions } from './sessions.ts'
 
 export interface SignInContext {
   readonly store: Pick<Store, 'get' | 'transact' | 'grantLease'>
   readonly mirror: ClusterMirror
   readonly clock: Clock
-  readonly log: Log
+  readonly told: SignInAudit
   readonly sessions: Sessions
   readonly key: ClusterKey
   readonly realms: Pick<RealmSignIn, 'checkPassword'>
+  readonly keys: Pick<KeySignIn, 'afterFactor'>
 }
 
 export interface Credentials {
@@ -53,6 +65,7 @@ export interface ShownFactor {
   readonly pending: string
   readonly code?: string | undefined
   readonly recoveryCode?: string | undefined
+  readonly key?: ShownKey | undefined
 }
 
 export interface OwnSession {
@@ -88,25 +101,32 @@ export class SignIn {
     const { right, attempt } = checked.value
     const lapsed = this.#lapsed(user)
     if (!right || lapsed !== undefined) {
-      this.#refused(user, visitor, lapsed ?? 'the password is wrong')
+      this.#context.told.refused(user, visitor, lapsed ?? 'the password is wrong')
       return fail(WRONG)
     }
-    return this.#goOn({ user, form, right, attempt, asksForFactor: true }, visitor)
+    const how = right.oneTime ? 'by a one-time password' : 'by the password'
+    return this.#goOn({ user, form, right, attempt, how, asksForFactor: true }, visitor)
   }
 
   /** Who has shown to an OpenID realm who he is. */
   async withRealm({ user, form, hasSecondFactor }: RealmGuest, visitor: Visitor): Promise<Result<SignInView>> {
     const lapsed = this.#lapsed(user)
-    if (lapsed !== undefined) {
-      this.#refused(user, visitor, lapsed)
-      return fail(failure('forbidden', `${user} counts no more here: ${lapsed}`))
-    }
+    if (lapsed !== undefined) this.#context.told.refused(user, visitor, lapsed)
+    if (lapsed !== undefined) return fail(failure('forbidden', `${user} counts no more here: ${lapsed}`))
     const right = noPasswordHere(user)
-    return this.#goOn({ user, form, right, attempt: undefined, asksForFactor: !hasSecondFactor }, visitor)
+    const shown = { user, form, right, attempt: undefined, how: 'by the realm' }
+    return this.#goOn({ ...shown, asksForFactor: !hasSecondFactor }, visitor)
   }
 
   async #goOn(
-    { user, form, right, attempt, asksForFactor }: Shown & { readonly asksForFactor: boolean },
+    {
+      user,
+      form,
+      right,
+      attempt,
+      how,
+      asksForFactor,
+    }: Shown & { readonly how: string; readonly asksForFactor: boolean },
     visitor: Visitor,
   ): Promise<Result<SignInView>> {
     const { store, clock } = this.#context
@@ -117,7 +137,8 @@ export class SignIn {
     if (attempt) this.#throttle.succeeded(attempt, clock.monotonicMs())
     const duty = asksForFactor ? this.#dutyOf(user, kept.value.factors) : undefined
     const must = right.oneTime ? 'change-password' : duty
-    return this.#begin(
+    return this.#enter(
+      how,
       {
         ...{ user, form, writes: right.writes, ...(must ? { must } : {}) },
         // A factor that is added in this moment is asked for.
@@ -138,25 +159,25 @@ export class SignIn {
     const { pending, compares, writes } = opened.value
     const { user, form, attempt, must: first } = pending
     const waitMs = attempt ? this.#throttle.begin(attempt, clock.monotonicMs()) : 0
-    if (waitMs > 0) return fail(tooOften(waitMs))
+    if (waitMs > 0) return this.#slowedDown(user, visitor, waitMs)
     const kept = await readFactors(store, user)
     if (!kept.ok) {
       if (attempt) this.#throttle.undo(attempt, clock.monotonicMs())
       return kept
     }
-    const { factors, unchanged } = kept.value
-    const after =
-      shown.code === undefined
-        ? afterRecoveryCode(factors, shown.recoveryCode ?? '')
-        : afterCode(factors, shown.code, clock.wallMs())
+    const { unchanged } = kept.value
+    const shownRight = await this.#afterFactor(kept.value, shown, visitor)
+    if (!shownRight.ok) return shownRight
+    const after = shownRight.value
     const lapsed = this.#lapsed(user)
     if (!after || lapsed !== undefined) {
-      this.#refused(user, visitor, lapsed ?? 'the code is wrong')
+      this.#context.told.refused(user, visitor, lapsed ?? 'the code is wrong')
       return fail(WRONG_CODE)
     }
     if (attempt) this.#throttle.succeeded(attempt, clock.monotonicMs())
     const must = first ?? this.#dutyOf(user, after)
-    return this.#begin(
+    return this.#enter(
+      `by a second factor: ${shown.key ? 'security key' : shown.code === undefined ? 'recovery code' : 'app'}`,
       {
         ...{ user, form, ...(must ? { must } : {}), ...endingOld(visitor) },
         compares: [...compares, unchanged],
@@ -165,6 +186,31 @@ export class SignIn {
       visitor,
       attempt?.device !== undefined,
     )
+  }
+
+  /** Undefined: what was shown is not right. */
+  async #afterFactor(kept: KeptFactors, { pending, code, recoveryCode, key }: ShownFactor, visitor: Visitor) {
+    if (key) return this.#context.keys.afterFactor(kept, pending, key, visitor)
+    if (code !== undefined) return ok(afterCode(kept.factors, code, this.#context.clock.wallMs()))
+    return ok(afterRecoveryCode(kept.factors, recoveryCode ?? ''))
+  }
+
+  /** By a key alone, which has asked for his PIN or finger: that is two factors. */
+  async withKey(
+    owner: KeyOwner | undefined,
+    form: SignInSession['form'],
+    visitor: Visitor,
+  ): Promise<Result<SignInView>> {
+    const { user = '' } = owner ?? {}
+    // Of a realm's users the realm must be asked.
+    const lapsed = user.includes('@') ? 'his realm was not asked' : this.#lapsed(user)
+    if (!owner || lapsed !== undefined) {
+      this.#context.told.refused(user, visitor, lapsed ?? 'the key is not known')
+      return fail(WRONG_KEY)
+    }
+    const writes = [...owner.writes, putFactors(user, owner.after)]
+    const wanted = { user, form, compares: owner.compares, writes, ...endingOld(visitor) }
+    return this.#enter('by a security key alone', wanted, visitor, true)
   }
 
   /** Instead of the session by which he comes, a new one: his rights have grown, or what proves who he is has changed. */
@@ -235,7 +281,7 @@ export class SignIn {
     if (session.must !== 'change-password') {
       const checked = await this.#check(user, current ?? '', visitor.device, visitor)
       if (!checked.ok) return checked
-      if (!checked.value.right) return fail(failure('forbidden', 'The present password is not right', AGAIN))
+      if (!checked.value.right) return fail(WRONG_PRESENT_PASSWORD)
       if (checked.value.attempt) this.#throttle.succeeded(checked.value.attempt, clock.monotonicMs())
       right = checked.value.right
       if (current === next) return fail(failure('bad_request', 'The new password is the present one'))
@@ -286,7 +332,7 @@ export class SignIn {
       ...(known.value === undefined ? {} : { device: known.value }),
     }
     const waitMs = this.#throttle.begin(attempt, clock.monotonicMs())
-    if (waitMs > 0) return fail(tooOften(waitMs))
+    if (waitMs > 0) return this.#slowedDown(user, visitor, waitMs)
     const right = await this.#rightPassword(user, password, known.value !== undefined, visitor)
     if (right.ok) return ok({ right: right.value, attempt })
     this.#throttle.undo(attempt, clock.monotonicMs())
@@ -307,8 +353,9 @@ export class SignIn {
     return right.ok ? ok(right.value ? noPasswordHere(user) : undefined) : right
   }
 
-  #refused(user: string, { address }: Visitor, because: string): void {
-    this.#context.log.warn('a sign-in was refused', { user, address, because })
+  #slowedDown(user: string, visitor: Visitor, waitMs: number): Result<never> {
+    this.#context.told.refused(user, visitor, `too many have failed: ${Math.ceil(waitMs / 1_000)} s to wait`)
+    return fail(tooOften(waitMs))
   }
 
   #lapsed(user: string): string | undefined {
@@ -316,12 +363,18 @@ export class SignIn {
     return lapsedBecause(accessRecordsOf(mirror.state), { kind: 'user', name: user }, clock.wallMs())
   }
 
+  async #enter(how: string, wanted: Omit<NewSession, 'address' | 'client'>, visitor: Visitor, deviceIsKnown: boolean) {
+    const begun = await this.#begin(wanted, visitor, deviceIsKnown)
+    if (begun.ok) this.#context.told.entered(wanted.user, visitor, how)
+    return begun
+  }
+
   async #begin(
     wanted: Omit<NewSession, 'address' | 'client'>,
     visitor: Visitor,
     deviceIsKnown: boolean,
   ): Promise<Result<SignInView>> {
-    const { sessions, clock, log } = this.#context
+    const { sessions, clock } = this.#context
     const { form, user } = wanted
     if (form === 'cookie' && !visitor.setCookie)
       return fail(failure('bad_request', 'Cookies are for the public port; here the session is a token'))
@@ -330,7 +383,6 @@ export class SignIn {
     const begun = await sessions.begin({ ...wanted, address: visitor.address, client: visitor.client })
     if (!begun.ok) return begun
     const { secret, session } = begun.value
-    log.info('somebody has signed in', { user, address: visitor.address })
     if (form === 'cookie') {
       visitor.setCookie?.(SESSION_COOKIE, secret, Math.floor((session.expiresAt - clock.wallMs()) / 1_000))
       if (device.value !== undefined) visitor.setCookie?.(DEVICE_COOKIE, device.value, DEVICE_COOKIE_LIFE_S)
@@ -345,33 +397,4 @@ export class SignIn {
       forgeryToken: form === 'cookie' ? forgeryToken(secret) : null,
     })
   }
-}
-
-/** Of a user of a realm there is no record of a password, and none may come meanwhile. */
-function noPasswordHere(user: string): RightPassword {
-  return { oneTime: false, unchanged: { key: SECRET_KEYS.password(user), modRevision: 0n }, writes: [] }
-}
-
-function keptElsewhere(user: string): Failure {
-  const realm = user.split('@')[1] ?? ''
-  return failure('conflict', `The password of ${user} is kept by ${realm}`, { hint: 'Change it there' })
-}
-
-const AGAIN = { hint: 'Type it again; if it is lost, an administrator can give you a one-time password' }
-const WRONG: Failure = failure('unauthorized', 'The user or the password is not right', AGAIN)
-const WRONG_CODE: Failure = failure('unauthorized', 'The code is not right, or was used already', {
-  hint: 'Wait for the next one; `stead login` also takes a recovery code',
-})
-const ONLY_SIGNED_IN = failure('forbidden', 'This is for people who have signed in themselves', {
-  hint: 'Sign in with `stead login`; an API token or root of a host cannot do it for somebody',
-})
-
-function tooOften(waitMs: number): Failure {
-  const hint = 'Wait; sign in on a device that you have used before; or ask an administrator for a one-time password'
-  return failure('too_many_requests', 'Too many sign-ins have failed from here', { hint, retryAfterMs: waitMs })
-}
-
-/** Whatever the browser came with ends: nobody can have given it a session beforehand. */
-function endingOld({ session }: Visitor): Pick<NewSession, 'replaces'> {
-  return session === undefined ? {} : { replaces: [sessionDigest(session)] }
 }

@@ -4,6 +4,7 @@ import { SECOND_FACTOR_METHODS } from '@stead/core/access/second-factor.ts'
 import { z } from 'zod'
 import { endpoint } from '../endpoint.ts'
 import { noContent } from './parameters.ts'
+import { keyViewSchema, shownKey } from './security-key-answers.ts'
 
 /** A little more than may be set, so that who types too much is told so, or that it is wrong. */
 const password = z.string().max(4 * PASSWORD_LENGTH_MAX)
@@ -79,10 +80,11 @@ export const SIGN_IN_ENDPOINTS = {
         pending: z.string().max(100),
         code: code.optional(),
         recoveryCode: z.string().max(40).optional(),
+        key: shownKey.optional(),
       })
       .refine(
-        (body) => (body.code === undefined) !== (body.recoveryCode === undefined),
-        'must have a code or a recovery code',
+        ({ code, recoveryCode, key }) => [code, recoveryCode, key].filter((one) => one !== undefined).length === 1,
+        'must have a code, a recovery code or the answer of a security key',
       ),
     response: signInViewSchema,
     unrecorded: true,
@@ -95,6 +97,7 @@ export const SIGN_IN_ENDPOINTS = {
     dutiful: true,
     response: z.object({
       totp: z.boolean(),
+      keys: z.array(keyViewSchema),
       recoveryCodes: z.number().int().describe('That are left'),
       demanded: z.boolean().describe('By one of the groups'),
     }),

@@ -137,8 +137,17 @@ async function secondFactor(
   client: Client,
   { pending, methods, ...view }: SignInView,
 ): Promise<SignInView> {
-  const orElse = methods.includes('recovery-code') ? ' or recovery code' : ''
-  const shown = (await prompts.ask(`Code of your app${orElse}: `)).trim()
+  const codes = [
+    ...(methods.includes('totp') ? ['Code of your app'] : []),
+    ...(methods.includes('recovery-code') ? ['Recovery code'] : []),
+  ]
+  if (codes.length === 0)
+    throw new FailureError(
+      failure('forbidden', 'Your second factor is a security key, which only a browser can ask', {
+        hint: 'Sign in to the web interface, and add an app there; programs use API tokens',
+      }),
+    )
+  const shown = (await prompts.ask(`${codes.join(' or ').replace('or R', 'or r')}: `)).trim()
   const body = { pending: pending ?? '', ...(/^\d{6}$/.test(shown) ? { code: shown } : { recoveryCode: shown }) }
   const answer = await client.call(ENDPOINTS['auth.second-factor'], { body })
   if (answer.ok) return answer.value

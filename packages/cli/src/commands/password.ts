@@ -82,6 +82,7 @@ function addFactorCommands(factor: Command, terminal: Terminal): void {
         session.print(view, () =>
           formatFields([
             ['app', view.totp ? 'yes' : 'no'],
+            ['security keys', view.keys.map(({ name, site }) => `${name} (${site})`).join(', ') || 'none'],
             ['recovery codes', view.recoveryCodes],
             ['demanded', view.demanded ? 'yes' : 'no'],
           ]),

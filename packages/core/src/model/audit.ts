@@ -26,7 +26,7 @@ export interface AuditEntry {
   readonly project?: string
   readonly operation?: string
   readonly changes?: readonly AuditChange[]
-  /** Why it was denied, or how often. */
+  /** Why it was denied, or how often; how somebody has signed in. */
   readonly message?: string
 }
 

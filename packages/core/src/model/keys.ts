@@ -22,6 +22,8 @@ export const SECRET_KEYS = {
   secondFactors: (user: string) => `${SECRETS}second-factors/${user}`,
   /** A sign-in whose second factor is still to come. */
   pendingSignIn: (digest: string) => `${SECRETS}pending-sign-ins/${digest}`,
+  /** An answer of a security key that signed somebody in by itself. */
+  usedChallenge: (digest: string) => `${SECRETS}used-challenges/${digest}`,
   /** With what devices prove that their user has signed in on them before. */
   deviceKey: `${SECRETS}device-key`,
 } as const

@@ -11,21 +11,22 @@ import { LoadingRows } from '../parts/loading-rows.tsx'
 import { Page, PageHead, Panel, Panels } from '../parts/page.tsx'
 import { showFailure } from '../parts/toasts.tsx'
 import classes from './account-page.module.css'
+import { FactorPanel } from './factor-panel.tsx'
 import { PasswordForm } from './password-form.tsx'
 import { useReplaceSession, useSession } from './session-context.ts'
 import { openSignedIn } from './session.ts'
-import { TotpForm } from './totp-form.tsx'
 
 export function AccountPage() {
   const t = useText()
   const { who } = useSession()
+  const goOn = useNewSession()
   return (
     <Page>
       <PageHead icon="user" kind={t('account.title')} title={who.name} />
       {who.kind === 'user' ? (
         <Panels>
           <PasswordPanel />
-          <FactorPanel />
+          <FactorPanel goOn={goOn} />
           <SessionsPanel />
         </Panels>
       ) : (
@@ -60,39 +61,6 @@ function PasswordPanel() {
       <p role="status" className={classes.text}>
         {isChanged ? t('password.changed') : t('password.endsSessions')}
       </p>
-    </Panel>
-  )
-}
-
-function FactorPanel() {
-  const t = useText()
-  const { client } = useSession()
-  const goOn = useNewSession()
-  const [isAdding, setAdding] = useState(false)
-  const factors = useQuery({ queryKey: ['factors'], queryFn: () => client.call(ENDPOINTS['factor.list']) })
-  const onAdded = async (view: SignInView) => {
-    await goOn(view)
-    setAdding(false)
-    await factors.refetch()
-  }
-  return (
-    <Panel title={t('account.factor')}>
-      {isAdding ? (
-        <TotpForm client={client} onAdded={onAdded} />
-      ) : !factors.data ? (
-        <LoadingRows />
-      ) : !factors.data.ok ? (
-        <FailureAlert failure={factors.data.error} />
-      ) : factors.data.value.totp ? (
-        <p className={classes.text}>{t('account.factorIs', { left: factors.data.value.recoveryCodes })}</p>
-      ) : (
-        <>
-          <p className={classes.text}>{t('account.noFactor')}</p>
-          <Button variant="default" onClick={() => setAdding(true)}>
-            {t('totp.add')}
-          </Button>
-        </>
-      )}
     </Panel>
   )
 }

@@ -5,6 +5,7 @@ import type { SignInView } from '@stead/api/endpoints/sign-in.ts'
 import type { Failure } from '@stead/core/errors.ts'
 import { useText } from '../i18n/texts.ts'
 import { FailureAlert } from '../parts/failure-alert.tsx'
+import { KeyForm } from './key-form.tsx'
 import { PasswordForm } from './password-form.tsx'
 import { endSession, openSignedIn, type Session } from './session.ts'
 import { SignInCard } from './sign-in-card.tsx'
@@ -32,7 +33,10 @@ export function DutyPage({ session, onDone }: { session: Session; onDone: (sessi
       {isPassword ? (
         <PasswordForm client={client} user={who.name} asksForCurrent={false} onChanged={goOn} />
       ) : (
-        <TotpForm client={client} onAdded={goOn} />
+        <>
+          <TotpForm client={client} onAdded={goOn} />
+          <KeyForm client={client} onAdded={goOn} />
+        </>
       )}
       {failure ? <FailureAlert failure={failure} /> : null}
       <Button variant="subtle" size="compact-sm" onClick={() => void leave()}>

@@ -11,14 +11,17 @@ import { CommandLineCode } from './command-line-code.tsx'
 import { DirectoryChoice, ProviderButtons, useRealms } from './realm-choices.tsx'
 import { codeOfAnswer, realmAnswer, spendRealmAnswer } from './realm-return.ts'
 import { openSession, openSignedIn, strangersClient, type Session } from './session.ts'
+import { signInByKey } from './security-keys.ts'
 import { SignInCard } from './sign-in-card.tsx'
+import classes from './totp-form.module.css'
 
 /** `pending`: of a sign-in whose password was right. */
 type Step =
   | { readonly ask: 'password'; readonly pending?: never }
   | { readonly ask: 'token'; readonly pending?: never }
-  | { readonly ask: 'code'; readonly pending: string }
-  | { readonly ask: 'recovery-code'; readonly pending: string }
+  | { readonly ask: 'code' | 'key' | 'recovery-code'; readonly pending: string; readonly methods: readonly Method[] }
+
+type Method = SignInView['methods'][number]
 
 export function SignInPage({ failure: first, onSignIn }: { failure?: Failure; onSignIn: (session: Session) => void }) {
   const t = useText()
@@ -36,10 +39,16 @@ export function SignInPage({ failure: first, onSignIn }: { failure?: Failure; on
   }
   const signIn = async (view: Result<SignInView>) => {
     if (!view.ok) return setFailure(view.error)
-    if (view.value.pending !== null) return go({ ask: 'code', pending: view.value.pending })
+    const { pending, methods } = view.value
+    if (pending !== null) return go({ ask: methods.includes('totp') ? 'code' : 'key', pending, methods })
     open(await openSignedIn(view.value))
   }
   const open = (session: Result<Session>) => (session.ok ? onSignIn(session.value) : setFailure(session.error))
+  const byKey = async (pending?: string) => {
+    setBusy(true)
+    await signIn(await signInByKey(strangersClient(), pending))
+    setBusy(false)
+  }
   useEffect(() => {
     const answer = realmAnswer()
     if (!answer || answer.isForCommandLine) return
@@ -55,7 +64,8 @@ export function SignInPage({ failure: first, onSignIn }: { failure?: Failure; on
     event.preventDefault()
     setBusy(true)
     const client = strangersClient()
-    if (step.ask === 'token') open(await openSession(secret.trim()))
+    if (step.ask === 'key') await byKey(step.pending)
+    else if (step.ask === 'token') open(await openSession(secret.trim()))
     else if (step.ask === 'password') {
       const name = user.trim()
       const body = {
@@ -118,6 +128,8 @@ export function SignInPage({ failure: first, onSignIn }: { failure?: Failure; on
               description={t('signIn.tokenText')}
               autoComplete="off"
             />
+          ) : step.ask === 'key' ? (
+            <p className={classes.text}>{t('key.show')}</p>
           ) : step.ask === 'code' ? (
             <TextInput
               {...asked}
@@ -133,33 +145,53 @@ export function SignInPage({ failure: first, onSignIn }: { failure?: Failure; on
           <Button
             type="submit"
             loading={isBusy}
-            disabled={secret.trim() === '' || (step.ask === 'password' && user.trim() === '')}
+            disabled={step.ask !== 'key' && (secret.trim() === '' || (step.ask === 'password' && user.trim() === ''))}
             fullWidth
           >
-            {t('signIn.button')}
+            {step.ask === 'key' ? t('key.use') : t('signIn.button')}
           </Button>
           {step.ask === 'password' ? <ProviderButtons realms={realms} onFailure={setFailure} /> : null}
-          <OtherWays step={step} onChoose={go} />
+          <OtherWays step={step} onChoose={go} onKey={() => void byKey()} />
         </Stack>
       </form>
     </SignInCard>
   )
 }
 
-function OtherWays({ step, onChoose }: { step: Step; onChoose: (step: Step) => void }) {
+const WAYS = [
+  ['code', 'totp', 'signIn.useCode'],
+  ['key', 'security-key', 'key.use'],
+  ['recovery-code', 'recovery-code', 'signIn.useRecoveryCode'],
+] as const
+
+interface Chosen {
+  readonly step: Step
+  readonly onChoose: (step: Step) => void
+  readonly onKey: () => void
+}
+
+function OtherWays({ step, onChoose, onKey }: Chosen) {
   const t = useText()
   const way = (to: Step, text: string) => (
-    <Button variant="subtle" size="compact-sm" onClick={() => onChoose(to)}>
+    <Button key={text} variant="subtle" size="compact-sm" onClick={() => onChoose(to)}>
       {text}
     </Button>
   )
-  if (step.ask === 'password') return way({ ask: 'token' }, t('signIn.useToken'))
+  if (step.ask === 'password')
+    return (
+      <>
+        <Button variant="subtle" size="compact-sm" onClick={onKey}>
+          {t('key.alone')}
+        </Button>
+        {way({ ask: 'token' }, t('signIn.useToken'))}
+      </>
+    )
   if (step.ask === 'token') return way({ ask: 'password' }, t('signIn.usePassword'))
   return (
     <>
-      {step.ask === 'code'
-        ? way({ ...step, ask: 'recovery-code' }, t('signIn.useRecoveryCode'))
-        : way({ ...step, ask: 'code' }, t('signIn.useCode'))}
+      {WAYS.filter(([ask, method]) => ask !== step.ask && step.methods.includes(method)).map(([ask, , text]) =>
+        way({ ...step, ask }, t(text)),
+      )}
       {way({ ask: 'password' }, t('signIn.again'))}
     </>
   )

@@ -1,5 +1,5 @@
 /** An app for one-time codes as second factor: its secret, one of its codes, and the recovery codes that come for it. */
-import { Button, Group, Stack, TextInput } from '@mantine/core'
+import { Button, Stack, TextInput } from '@mantine/core'
 import { useQuery } from '@tanstack/react-query'
 import { lazy, Suspense, useState, type FormEvent } from 'react'
 import type { Client } from '@stead/api/client.ts'
@@ -9,6 +9,7 @@ import type { Failure } from '@stead/core/errors.ts'
 import { useText } from '../i18n/texts.ts'
 import { FailureAlert } from '../parts/failure-alert.tsx'
 import { LoadingRows } from '../parts/loading-rows.tsx'
+import { RecoveryCodes } from './recovery-codes.tsx'
 import classes from './totp-form.module.css'
 
 const QrCode = lazy(async () => ({ default: (await import('./qr-code.tsx')).QrCode }))
@@ -74,33 +75,5 @@ export function TotpForm({ client, onAdded }: { client: Client; onAdded: (view: 
         </Button>
       </Stack>
     </form>
-  )
-}
-
-function RecoveryCodes({ codes, onKept }: { codes: readonly string[]; onKept: () => void | Promise<void> }) {
-  const t = useText()
-  const [isCopied, setCopied] = useState(false)
-  const copy = async () => {
-    await navigator.clipboard.writeText(codes.join('\n'))
-    setCopied(true)
-  }
-  return (
-    <Stack>
-      <h2 className={classes.heading}>{t('recovery.title')}</h2>
-      <p className={classes.text}>{t('recovery.text')}</p>
-      <ul className={classes.codes}>
-        {codes.map((code) => (
-          <li key={code}>
-            <code>{code}</code>
-          </li>
-        ))}
-      </ul>
-      <Group>
-        <Button variant="default" onClick={() => void copy()}>
-          {isCopied ? t('recovery.copied') : t('recovery.copy')}
-        </Button>
-        <Button onClick={() => void onKept()}>{t('recovery.kept')}</Button>
-      </Group>
-    </Stack>
   )
 }

@@ -4,12 +4,12 @@ import type { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
 import type { SignInSession } from '@stead/core/model/access.ts'
 import type { LdapService, OidcService, Realm, RealmIdentity } from '@stead/core/model/realm.ts'
 import type { Clock } from '@stead/core/ports/clock.ts'
-import type { Log } from '@stead/core/ports/log.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { REALM_COOKIE } from '../../http/cookies.ts'
 import type { Visitor } from '../../http/backend.ts'
 import type { ClusterKey } from '../cluster-key.ts'
 import { Sealed } from '../sealed.ts'
+import type { SignInAudit } from '../sign-in-audit.ts'
 import { lookUp, whoHasPassword } from './directory.ts'
 import { OidcProviders, type OidcBeginning } from './oidc-provider.ts'
 
@@ -22,7 +22,7 @@ export const COMMAND_LINE_STATE = 'cli.'
 export interface RealmSignInContext {
   readonly mirror: ClusterMirror
   readonly clock: Clock
-  readonly log: Log
+  readonly told: SignInAudit
   readonly key: ClusterKey
   /** Makes the user and his groups what the realm says. */
   readonly admit: (realm: Realm, identity: RealmIdentity, visitor: Visitor) => Promise<Result<void>>
@@ -60,10 +60,10 @@ export class RealmSignIn {
         }),
       )
     const found = await whoHasPassword(realm, user.split('@')[0] ?? '', password)
-    if (!found.ok) return this.#told(realm.name, found.error)
+    if (!found.ok) return this.#refused(realm.name, visitor, found.error)
     if (!found.value) return ok(false)
     const admitted = await this.#context.admit(realm, found.value, visitor)
-    return admitted.ok ? ok(true) : admitted
+    return admitted.ok ? ok(true) : this.#refused(realm.name, visitor, admitted.error)
   }
 
   async begin(name: string, form: SignInSession['form'], visitor: Visitor) {
@@ -73,7 +73,7 @@ export class RealmSignIn {
       return fail(failure('bad_request', 'By a realm one signs in at the public port'))
     const redirectUri = `${visitor.origin}${RETURN_PATH}`
     const begun = await this.#providers.begin(realm.value, redirectUri, form === 'token' ? COMMAND_LINE_STATE : '')
-    if (!begun.ok) return this.#told(name, begun.error)
+    if (!begun.ok) return this.#refused(name, visitor, begun.error)
     const { url, beginning } = begun.value
     const sealed = await this.#begun.seal({ ...beginning, form }, this.#context.clock.wallMs())
     if (!sealed.ok) return sealed
@@ -93,9 +93,9 @@ export class RealmSignIn {
     const realm = this.#provider(begun.realm)
     if (!realm.ok) return realm
     const found = await this.#providers.finish(realm.value, begun, answer)
-    if (!found.ok) return this.#told(begun.realm, found.error)
+    if (!found.ok) return this.#refused(begun.realm, visitor, found.error)
     const admitted = await this.#context.admit(realm.value, found.value, visitor)
-    if (!admitted.ok) return admitted
+    if (!admitted.ok) return this.#refused(begun.realm, visitor, admitted.error)
     return ok({
       user: `${found.value.name}@${realm.value.name}`,
       form: begun.form,
@@ -119,9 +119,9 @@ export class RealmSignIn {
     return realm.disabled ? fail(disabled(realm)) : ok(realm)
   }
 
-  /** Where a realm is, and what lies beneath, is for the log and for `realm test`, not for strangers. */
-  #told(realm: string, { cause, ...told }: Failure): Result<never> {
-    this.#context.log.warn('a sign-in by a realm has failed', { realm, because: told.message, cause })
+  /** Where a realm is, and what lies beneath, is for the audit and for `realm test`, not for strangers. */
+  #refused(realm: string, visitor: Visitor, { cause, ...told }: Failure): Result<never> {
+    this.#context.told.refusedByRealm(realm, visitor, told.message, cause)
     return fail(told.code === 'realm_unreachable' ? failure(told.code, `${realm} does not answer`) : told)
   }
 }
