@@ -7,10 +7,10 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { whyIn } from './criu-complaint.ts'
 
 const run = promisify(execFile)
 const TRIAL_TIMEOUT_MS = 20_000
-const REASON_LENGTH_MAX = 300
 
 export type LiveMoveTrial =
   | { readonly possible: true; readonly version: string }
@@ -53,9 +53,8 @@ export async function tryLiveMove(criu = '/usr/sbin/criu'): Promise<LiveMoveTria
   } catch (error) {
     const { stdout = '', stderr = '', killed } = error as { stdout?: string; stderr?: string; killed?: boolean }
     const step = stdout.trim().split('\n').at(-1)?.replace('step ', '') || 'start'
-    const said = killed ? 'it did not end in time' : stderr.trim().replace(/\s*\n\s*/g, '; ')
-    const reason = `CRIU ${version}, ${step}: ${said || 'no reason given'}`
-    return { possible: false, version, reason: reason.slice(0, REASON_LENGTH_MAX) }
+    const said = killed ? 'it did not end in time' : whyIn(stderr)
+    return { possible: false, version, reason: `CRIU ${version}, ${step}: ${said || 'no reason given'}` }
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
