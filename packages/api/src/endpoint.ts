@@ -149,7 +149,7 @@ type InputOf<Definition, Key extends string> =
 /** A file to send; it is opened again when another host must be tried. */
 export interface UploadSource {
   readonly sizeBytes: number
-  open(): AsyncIterable<Uint8Array>
+  open(): Blob | AsyncIterable<Uint8Array>
 }
 
 /** What a client passes: only what the endpoint takes. Query values keep their types and are sent as text. */

@@ -11,7 +11,8 @@ export interface TransportRequest {
   /** Path and query. */
   readonly path: string
   readonly headers: Readonly<Record<string, string>>
-  readonly body?: string | AsyncIterable<Uint8Array>
+  /** A `Blob` is a file of a browser, which sends it without reading it into its memory. */
+  readonly body?: string | Blob | AsyncIterable<Uint8Array>
   /** The response's head must come within this time after the request's last byte was taken, ms. */
   readonly headersTimeoutMs: number
   readonly signal?: AbortSignal
@@ -54,8 +55,8 @@ export function fetchTransport(fetchLike: typeof fetch = fetch): Transport {
   }
 }
 
-async function wholeBody(body: string | AsyncIterable<Uint8Array>): Promise<string | Blob> {
-  if (typeof body === 'string') return body
+async function wholeBody(body: string | Blob | AsyncIterable<Uint8Array>): Promise<string | Blob> {
+  if (typeof body === 'string' || body instanceof Blob) return body
   const parts: Uint8Array<ArrayBuffer>[] = []
   for await (const part of body) parts.push(new Uint8Array(part))
   return new Blob(parts)

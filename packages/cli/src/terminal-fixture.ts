@@ -32,7 +32,8 @@ export async function terminalWith(context: TestContext, answers: Record<string,
       const line = `${request.method} ${decodeURIComponent(request.path)}`
       let body = typeof request.body === 'string' ? request.body : ''
       if (request.body !== undefined && typeof request.body !== 'string') {
-        for await (const part of request.body) body += Buffer.from(part).toString('latin1')
+        const parts = request.body instanceof Blob ? request.body.stream() : request.body
+        for await (const part of parts) body += Buffer.from(part).toString('latin1')
       }
       sent.push({ line, body })
       const found = answers[line.split('?')[0] as string]

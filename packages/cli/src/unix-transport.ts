@@ -47,7 +47,7 @@ function send(target: ApiTarget, options: TransportRequest): Promise<TransportRe
     }
     // The time counts anew with each part of a file that was taken.
     pipeline(
-      notingProgress(body, () => answered || rearm()),
+      notingProgress(body instanceof Blob ? body.stream() : body, () => answered || rearm()),
       request,
     ).catch((error: unknown) => {
       // A server may answer (refuse) before it has read everything; then its answer counts.

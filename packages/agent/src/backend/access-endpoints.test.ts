@@ -207,6 +207,22 @@ test('who asks is told who he is, and an administrator why somebody may', async 
   )
 })
 
+test('everybody may ask what he may do himself; what is hidden from him looks as if it were not there', async (context) => {
+  const backend = await start(context)
+  await grant(backend, 'user:alice', 'GuestUser', '/guests/web')
+  const privilegesOf = async (path: string, principal = alice) => {
+    const answer = await backend.call('auth.privileges', { query: { path } }, { principal })
+    assert.ok(answer.ok)
+    return answer.value.privileges
+  }
+  const { items } = await backend.must('role.list')
+  const own = items.find(({ name }) => name === 'GuestUser')?.privileges
+  assert.deepEqual(new Set(await privilegesOf('/guests/web')), new Set(own))
+  assert.deepEqual(await privilegesOf('/'), [])
+  assert.deepEqual(await privilegesOf('/guests/db'), await privilegesOf('/guests/nowhere'))
+  assert.deepEqual(await privilegesOf('/guests/web', bob), [])
+})
+
 test('a container whose root is the root of its host needs more than the right to create guests', async (context) => {
   const backend = await start(context)
   await grant(backend, 'user:alice', 'ProjectAdmin', '/projects/default')

@@ -2,6 +2,7 @@
 import type { PermissionView } from '@stead/api/endpoints/access.ts'
 import { decide, roleOf } from '@stead/core/access/decide.ts'
 import { ownPath, readPath, shownPath } from '@stead/core/access/object-path.ts'
+import { PRIVILEGES, type Privilege } from '@stead/core/access/privilege.ts'
 import { failure } from '@stead/core/errors.ts'
 import { principalName, tokenKey, type AccessPermission, type Principal } from '@stead/core/model/access.ts'
 import type { ClusterState, Versioned } from '@stead/core/model/cluster.ts'
@@ -13,7 +14,10 @@ import { forgeryToken } from '../identity/sessions.ts'
 import { changeAccess, found, missing, put, remove } from './access-change.ts'
 import type { Desk } from './desk.ts'
 
-type Answers = Pick<ApiBackend, `permission.${'list' | 'grant' | 'revoke'}` | `auth.${'whoami' | 'explain'}`>
+type Answers = Pick<
+  ApiBackend,
+  `permission.${'list' | 'grant' | 'revoke'}` | `auth.${'whoami' | 'privileges' | 'explain'}`
+>
 
 export function permissionEndpoints(desk: Desk): Answers {
   return { ...grantEndpoints(desk), ...askEndpoints(desk) }
@@ -69,7 +73,7 @@ function grantEndpoints(desk: Desk): Pick<ApiBackend, `permission.${'list' | 'gr
   }
 }
 
-function askEndpoints(desk: Desk): Pick<ApiBackend, `auth.${'whoami' | 'explain'}`> {
+function askEndpoints(desk: Desk): Pick<ApiBackend, `auth.${'whoami' | 'privileges' | 'explain'}`> {
   return {
     'auth.whoami': async (_input, { principal, visitor }) => {
       if (principal.kind === 'nobody') return fail(failure('unauthorized', 'Nobody has signed in'))
@@ -88,6 +92,16 @@ function askEndpoints(desk: Desk): Pick<ApiBackend, `auth.${'whoami' | 'explain'
             : null,
       })
     },
+    'auth.privileges': async ({ query }, { principal }) =>
+      desk.loaded((state) => {
+        const path = readPath(state, query.path)
+        // What does not exist and what may not be seen look alike.
+        if (!path.ok) return ok({ path: query.path, privileges: [] })
+        const records = accessRecordsOf(state)
+        const now = desk.context.clock.wallMs()
+        const isAllowed = (privilege: Privilege) => decide(records, principal, privilege, path.value, now).allowed
+        return ok({ path: query.path, privileges: PRIVILEGES.filter(isAllowed) })
+      }),
     'auth.explain': async ({ query }) =>
       desk.loaded((state) => {
         const principal = principalNamed(query.principal)

@@ -263,6 +263,18 @@ export const ACCESS_ENDPOINTS = {
     response: whoAmISchema,
     status: 200,
   }),
+  'auth.privileges': endpoint({
+    ...{ id: 'auth.privileges', method: 'GET', path: '/v1/auth/privileges' },
+    summary: 'Say which privileges one has on an object oneself',
+    permission: 'none',
+    on: 'self',
+    query: z.strictObject({ path: z.string().max(300) }),
+    response: z.object({
+      path: z.string(),
+      privileges: z.array(privilegeSchema).describe('None where the object may not be seen or does not exist'),
+    }),
+    status: 200,
+  }),
   'auth.explain': endpoint({
     ...{ id: 'auth.explain', method: 'GET', path: '/v1/auth/explanation', ...VIEW },
     summary: 'Say whether somebody has a privilege on an object, and why',

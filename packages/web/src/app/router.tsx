@@ -1,5 +1,6 @@
 /** Which page stands at which address. */
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from '@tanstack/react-router'
+import { administrationTabOf } from '../administration/administration-tabs.ts'
 import { availabilityTabOf } from '../availability/availability-tabs.ts'
 import { OverviewPage } from '../cluster/overview-page.tsx'
 import { guestSearch } from '../guests/guest-search.ts'
@@ -78,6 +79,15 @@ const routeTree = root.addChildren([
     component: lazyRouteComponent(
       withTexts(['availability'], () => import('../availability/availability-page.tsx')),
       'AvailabilityPage',
+    ),
+  }),
+  createRoute({
+    getParentRoute,
+    path: '/administration',
+    validateSearch: administrationTabOf,
+    component: lazyRouteComponent(
+      withTexts(['administration'], () => import('../administration/administration-page.tsx')),
+      'AdministrationPage',
     ),
   }),
   createRoute({

@@ -25,12 +25,13 @@ const HEADLINE_ICONS = { good: 'shield', warn: 'warning', bad: 'warning' } as co
 
 export function OverviewPage() {
   const t = useText()
-  const cluster = useLive((state) => state.cluster)
+  const isKnown = useLive((state) => state.isKnown)
+  const seesCluster = useLive((state) => state.cluster !== undefined)
   const guests = useGuests()
   const hosts = useHosts()
   const events = useLive((state) => state.events)
   const health = useMemo(() => healthOf(guests, hosts), [guests, hosts])
-  if (!cluster) {
+  if (!isKnown) {
     return (
       <Page>
         <LoadingRows />
@@ -47,10 +48,10 @@ export function OverviewPage() {
           <h1 className={classes.headline}>{t(`overview.headline.${health.headline}`)}</h1>
           <p className={classes.sub}>
             {t('overview.counts', {
-              running: cluster.guests.running,
-              guests: cluster.guests.total,
-              online: cluster.hosts.online,
-              hosts: cluster.hosts.total,
+              running: guests.filter(({ state }) => state === 'running').length,
+              guests: guests.length,
+              online: hosts.filter(({ state }) => state === 'online').length,
+              hosts: hosts.length,
             })}
           </p>
           {health.lines.length === 0 ? null : (
@@ -70,9 +71,11 @@ export function OverviewPage() {
         </div>
       </section>
       <Panels>
-        <Panel title={t('overview.ifFails')}>
-          <SingleFailures />
-        </Panel>
+        {seesCluster ? (
+          <Panel title={t('overview.ifFails')}>
+            <SingleFailures />
+          </Panel>
+        ) : null}
         <Panel title={t('overview.lately')} aside={<Link to="/events">{t('overview.allEvents')}</Link>}>
           <EventList events={events.slice(-EVENTS_SHOWN)} />
         </Panel>

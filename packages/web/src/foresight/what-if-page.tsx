@@ -28,7 +28,7 @@ export function WhatIfPage() {
   const { what } = useSearch({ from: '/what-if' })
   const hosts = useHosts()
   const guests = useGuests()
-  const isKnown = useLive((state) => state.cluster !== undefined)
+  const isKnown = useLive((state) => state.isKnown)
   const [view, setView] = useState<(typeof VIEWS)[number]>('map')
   const thing = useMemo(() => thingAt(what), [what])
   const outcome = useOutcome(thing)

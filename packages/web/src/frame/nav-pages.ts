@@ -11,4 +11,5 @@ export const NAV_PAGES = [
   { to: '/what-if', text: 'nav.whatIf', icon: 'map' },
   { to: '/operations', text: 'nav.operations', icon: 'operation' },
   { to: '/events', text: 'nav.events', icon: 'event' },
+  { to: '/administration', text: 'nav.administration', icon: 'key' },
 ] as const satisfies readonly { readonly to: string; readonly text: TextKey; readonly icon: IconName }[]

@@ -5,9 +5,18 @@ import { useText } from '../i18n/texts.ts'
 import { Icon } from '../parts/icon.tsx'
 import { RefusableButton } from '../parts/refusable-button.tsx'
 import { showFailure } from '../parts/toasts.tsx'
+import { useRefusal } from '../session/privileges.ts'
 import { useSession } from '../session/session-context.ts'
 import { ActionDialog, type AskedAction } from './action-dialog.tsx'
-import { ACTION_ICONS, GUEST_ACTIONS, obstacleTo, obstacleToAll, perform, type GuestAction } from './guest-actions.ts'
+import {
+  ACTION_ICONS,
+  ACTION_PRIVILEGES,
+  GUEST_ACTIONS,
+  obstacleTo,
+  obstacleToAll,
+  perform,
+  type GuestAction,
+} from './guest-actions.ts'
 
 const NO_CHOICE = { force: false, to: undefined, live: false, snapshotName: '', memory: false } as const
 
@@ -15,6 +24,8 @@ export function GuestActionButtons({ guests, onDone }: { guests: readonly GuestV
   const t = useText()
   const { client } = useSession()
   const [asked, setAsked] = useState<AskedAction>()
+  // Of several guests each answers for itself.
+  const refusal = useRefusal(guests.length === 1 ? `/guests/${guests[0]?.name}` : undefined)
 
   const ask = async (action: GuestAction) => {
     const able = guests.filter((guest) => obstacleTo(action, guest) === undefined)
@@ -38,6 +49,7 @@ export function GuestActionButtons({ guests, onDone }: { guests: readonly GuestV
             variant={action === 'start' && obstacle === undefined ? 'filled' : 'default'}
             leftSection={<Icon name={ACTION_ICONS[action]} size={15} />}
             obstacle={obstacle}
+            refusal={refusal(ACTION_PRIVILEGES[action])}
             onClick={() => void ask(action)}
           >
             {t(`action.${action}`)}

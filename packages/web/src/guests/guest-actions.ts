@@ -5,6 +5,7 @@
 import type { Client } from '@stead/api/client.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { GuestView, OperationView } from '@stead/api/views.ts'
+import type { Privilege } from '@stead/core/access/privilege.ts'
 import type { Result } from '@stead/core/result.ts'
 import type { TextKey } from '../i18n/language.ts'
 import type { IconName } from '../parts/icon.tsx'
@@ -19,6 +20,16 @@ export const ACTION_ICONS: Readonly<Record<GuestAction, IconName>> = {
   move: 'move',
   snapshot: 'camera',
   delete: 'trash',
+}
+
+/** What who asks must be allowed on the guest. */
+export const ACTION_PRIVILEGES: Readonly<Record<GuestAction, Privilege>> = {
+  start: ENDPOINTS['guest.start'].permission,
+  stop: ENDPOINTS['guest.stop'].permission,
+  restart: ENDPOINTS['guest.restart'].permission,
+  move: ENDPOINTS['guest.migrate'].permission,
+  snapshot: ENDPOINTS['snapshot.create'].permission,
+  delete: ENDPOINTS['guest.delete'].permission,
 }
 
 /** Undefined: it can be done. Otherwise why not. */

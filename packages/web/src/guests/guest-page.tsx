@@ -46,7 +46,7 @@ export function GuestPage() {
   const t = useText()
   const navigate = useNavigate()
   const guest = useGuest(name)
-  const isKnown = useLive((state) => state.cluster !== undefined)
+  const isKnown = useLive((state) => state.isKnown)
   const { tab: asked = 'summary' } = useSearch({ from: '/guests/$guest' })
   const tab = asked in TABS ? asked : 'summary'
   const show = (next: string | null) =>

@@ -23,7 +23,7 @@ export function GuestsPage() {
   const t = useText()
   const navigate = useNavigate()
   const guests = useGuests()
-  const isKnown = useLive((state) => state.cluster !== undefined)
+  const isKnown = useLive((state) => state.isKnown)
   const columns = useColumns()
   const [kind, setKind] = useState<(typeof KINDS)[number]>('all')
   const [query, setQuery] = useState('')

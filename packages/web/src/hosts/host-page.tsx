@@ -28,7 +28,7 @@ export function HostPage() {
   const t = useText()
   const navigate = useNavigate()
   const host = useHost(name)
-  const isKnown = useLive((state) => state.cluster !== undefined)
+  const isKnown = useLive((state) => state.isKnown)
   const events = useLive((state) => state.events)
   const [asked, setAsked] = useState<HostAction>()
   if (!host) {

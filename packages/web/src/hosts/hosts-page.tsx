@@ -15,7 +15,7 @@ import classes from './hosts-page.module.css'
 export function HostsPage() {
   const t = useText()
   const hosts = useHosts()
-  const isKnown = useLive((state) => state.cluster !== undefined)
+  const isKnown = useLive((state) => state.isKnown)
   return (
     <Page>
       <PageHead icon="host" title={t('nav.hosts')} />

@@ -1,5 +1,6 @@
 /** The list of texts: one file an area and language, `<language>/<area>.ts`, English being what the others translate. */
 import type { texts as activity } from './en/activity.ts'
+import type { texts as administration } from './en/administration.ts'
 import type { texts as availability } from './en/availability.ts'
 import type { texts as foresight } from './en/foresight.ts'
 import type { texts as consoles } from './en/consoles.ts'
@@ -18,6 +19,7 @@ export type Language = (typeof LANGUAGES)[number]
 /** `frame` is there from the beginning, with the words of several areas; the others come with their pages. */
 interface Areas {
   readonly activity: typeof activity
+  readonly administration: typeof administration
   readonly availability: typeof availability
   readonly foresight: typeof foresight
   readonly consoles: typeof consoles

@@ -22,9 +22,11 @@ test('what arrives within one frame is applied together', () => {
   store.apply([guest('b')], { reset: false })
   store.addEvents([event('e')])
   assert.equal(store.state().guests.size, 0)
+  assert.equal(store.state().isKnown, false)
   frame()
   assert.deepEqual([...store.state().guests.keys()], ['a', 'b'])
   assert.equal(store.state().connection, 'live')
+  assert.equal(store.state().isKnown, true)
   assert.equal(told(), 1)
 })
 

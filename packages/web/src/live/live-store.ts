@@ -8,6 +8,8 @@ import type { Failure } from '@stead/core/errors.ts'
 import type { ClusterEvent } from '@stead/core/model/event.ts'
 
 export interface LiveState {
+  /** Something was told: what is not there now is not there, or not for whoever looks. */
+  readonly isKnown: boolean
   readonly cluster: ClusterView | undefined
   /** By name. */
   readonly hosts: ReadonlyMap<string, HostView>
@@ -33,6 +35,7 @@ export type Change =
 const EVENTS_KEPT = 1_000
 
 const EMPTY: LiveState = {
+  isKnown: false,
   guests: new Map(),
   hosts: new Map(),
   volumes: new Map(),
@@ -67,7 +70,7 @@ export class LiveStore {
   apply(changes: readonly (Change | LiveChange)[], { reset }: { readonly reset: boolean }): void {
     this.#change((before) => {
       const from = reset ? { ...before, ...tablesOf(EMPTY), cluster: undefined } : before
-      const next = { ...from, connection: 'live' as const, failure: undefined }
+      const next = { ...from, isKnown: true, connection: 'live' as const, failure: undefined }
       const copied = new Map<string, Map<string, unknown>>()
       for (const change of changes as readonly Change[]) {
         if (change.kind === 'cluster') {

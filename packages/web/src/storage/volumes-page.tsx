@@ -25,7 +25,7 @@ export function VolumesPage() {
   const language = useLanguage()
   const volumes = useVolumes()
   const hosts = useHosts()
-  const isKnown = useLive((state) => state.cluster !== undefined)
+  const isKnown = useLive((state) => state.isKnown)
   const columns = useColumns()
   const [query, setQuery] = useState('')
   const rows = useMemo(() => filtered(volumes, query, textOf), [volumes, query])

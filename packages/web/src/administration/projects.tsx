@@ -1,0 +1,144 @@
+/** Projects: whose guests are whose, what each may have and what it has. */
+import { NumberInput, SimpleGrid, TextInput } from '@mantine/core'
+import { useMemo, useState } from 'react'
+import type { ProjectView } from '@stead/api/endpoints/projects.ts'
+import { ENDPOINTS } from '@stead/api/endpoints.ts'
+import { useLanguage, useText } from '../i18n/texts.ts'
+import { useAsked } from '../parts/answered.tsx'
+import { bytesText } from '../parts/figures.ts'
+import { FormDialog } from '../parts/form-dialog.tsx'
+import { useRefusal } from '../session/privileges.ts'
+import type { TableColumn } from '../table/data-table.tsx'
+import { complaintOf } from './complaint.ts'
+import { Listing } from './listing.tsx'
+import classes from './listing.module.css'
+import { LIMITS, limitsOf, quotaFormOf, type Limit } from './quota-form.ts'
+
+type Asking = { readonly kind: 'create' } | { readonly kind: 'edit' | 'delete'; readonly project: ProjectView }
+
+export function Projects() {
+  const t = useText()
+  const language = useLanguage()
+  const may = useRefusal('/')('project.manage')
+  const asked = useAsked(['projects'], (client) => client.call(ENDPOINTS['project.list']))
+  const [asking, setAsking] = useState<Asking>()
+  const columns = useMemo((): readonly TableColumn<ProjectView>[] => {
+    const share = (limit: Limit): TableColumn<ProjectView> => ({
+      id: limit,
+      title: t(`projects.limit.${limit}`),
+      width: 'minmax(90px, 1fr)',
+      ...(limit === 'guests' || limit === 'memoryBytes' ? {} : { wideOnly: true as const }),
+      value: ({ usage }) => usage[limit],
+      cell: ({ usage, quota }) => {
+        const text = (value: number) => (limit.endsWith('Bytes') ? bytesText(value, language) : String(value))
+        const most = quota[limit]
+        const isFull = most !== undefined && usage[limit] >= most
+        return (
+          <span className={isFull ? classes.full : undefined}>
+            {most === undefined ? text(usage[limit]) : t('word.of', { part: text(usage[limit]), whole: text(most) })}
+          </span>
+        )
+      },
+    })
+    return [
+      {
+        id: 'name',
+        title: t('word.name'),
+        width: 'minmax(110px, 1.2fr)',
+        value: ({ name }) => name,
+        cell: ({ name, notes }) => <strong title={notes}>{name}</strong>,
+      },
+      ...(['guests', 'cpus', 'memoryBytes', 'diskBytes', 'snapshots'] as const).map(share),
+    ]
+  }, [t, language])
+  const action = (kind: 'edit' | 'delete') => ({
+    text: t(`projects.${kind}`),
+    label: ({ name }: ProjectView) => `${t(`projects.${kind}`)}: ${name}`,
+    refusal: ({ createdAt }: ProjectView) =>
+      may ?? (kind === 'delete' && createdAt === null ? t('projects.always') : undefined),
+    onClick: (project: ProjectView) => setAsking({ kind, project }),
+  })
+  const close = () => setAsking(undefined)
+  return (
+    <>
+      <Listing
+        label={t('admin.tab.projects')}
+        icon="tag"
+        asked={asked}
+        idOf={({ name }) => name}
+        textOf={({ name, notes }) => `${name} ${notes}`}
+        columns={columns}
+        actions={[action('edit'), action('delete')]}
+        create={{ text: t('projects.create'), refusal: may, onClick: () => setAsking({ kind: 'create' }) }}
+        none={t('projects.none')}
+      />
+      {asking?.kind === 'create' ? <ProjectDialog onClose={close} /> : null}
+      {asking?.kind === 'edit' ? <ProjectDialog project={asking.project} onClose={close} /> : null}
+      {asking?.kind === 'delete' ? (
+        <FormDialog
+          title={t('projects.askDelete', { name: asking.project.name })}
+          submit={t('projects.delete')}
+          typeName={asking.project.name}
+          perform={(client) => client.call(ENDPOINTS['project.delete'], { params: { project: asking.project.name } })}
+          onClose={close}
+        >
+          <p className={classes.text}>{t('projects.deleteText')}</p>
+        </FormDialog>
+      ) : null}
+    </>
+  )
+}
+
+function ProjectDialog({ project, onClose }: { project?: ProjectView; onClose: () => void }) {
+  const t = useText()
+  const [name, setName] = useState(project?.name ?? '')
+  const [notes, setNotes] = useState(project?.notes ?? '')
+  const [quota, setQuota] = useState(() => quotaFormOf(project?.quota ?? {}))
+  const created = { name: name.trim(), notes, quota: limitsOf(quota) }
+  const complaint = project ? undefined : complaintOf(ENDPOINTS['project.create'].body, created)
+  return (
+    <FormDialog
+      title={project ? t('projects.askEdit', { name: project.name }) : t('projects.create')}
+      submit={project ? t('word.save') : t('projects.create')}
+      isReady={complaint === undefined}
+      perform={(client) =>
+        project
+          ? client.call(
+              ENDPOINTS['project.set'],
+              { params: { project: project.name }, body: { notes, quota: limitsOf(quota) } },
+              { ifMatch: project.revision },
+            )
+          : client.call(ENDPOINTS['project.create'], { body: created })
+      }
+      onClose={onClose}
+    >
+      {project ? null : (
+        <TextInput
+          label={t('word.name')}
+          value={name}
+          onChange={(event) => setName(event.currentTarget.value)}
+          autoComplete="off"
+          data-autofocus
+        />
+      )}
+      <TextInput label={t('projects.notes')} value={notes} onChange={(event) => setNotes(event.currentTarget.value)} />
+      <p className={classes.dim}>{t('projects.limitsText')}</p>
+      <SimpleGrid cols={2}>
+        {LIMITS.map((limit) => (
+          <NumberInput
+            key={limit}
+            label={limit.endsWith('Bytes') ? `${t(`projects.limit.${limit}`)} (GiB)` : t(`projects.limit.${limit}`)}
+            min={0}
+            value={quota[limit]}
+            onChange={(value) => setQuota((before) => ({ ...before, [limit]: value === '' ? '' : Number(value) }))}
+          />
+        ))}
+      </SimpleGrid>
+      {complaint !== undefined && name !== '' ? (
+        <p className={classes.complaint} role="status">
+          {complaint}
+        </p>
+      ) : null}
+    </FormDialog>
+  )
+}

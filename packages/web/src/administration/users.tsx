@@ -1,0 +1,222 @@
+/** Users: who there is, who may sign in, with which one-time password. */
+import { Button, Checkbox, CopyButton, Modal, Stack, TextInput } from '@mantine/core'
+import { useMemo, useState } from 'react'
+import type { UserView } from '@stead/api/endpoints/access.ts'
+import { ENDPOINTS } from '@stead/api/endpoints.ts'
+import { useLanguage, useText } from '../i18n/texts.ts'
+import { useAsked } from '../parts/answered.tsx'
+import { momentText } from '../parts/figures.ts'
+import { FormDialog } from '../parts/form-dialog.tsx'
+import { useRefusal } from '../session/privileges.ts'
+import type { TableColumn } from '../table/data-table.tsx'
+import { complaintOf } from './complaint.ts'
+import { Listing, type RowAction } from './listing.tsx'
+import classes from './listing.module.css'
+
+type Asking = { readonly kind: 'create' } | { readonly kind: 'edit' | 'password' | 'delete'; readonly user: UserView }
+
+export function Users() {
+  const t = useText()
+  const language = useLanguage()
+  const refusal = useRefusal('/access')
+  const asked = useAsked(['users'], (client) => client.call(ENDPOINTS['user.list']))
+  const [asking, setAsking] = useState<Asking>()
+  const [password, setPassword] = useState<{ readonly user: string; readonly password: string }>()
+  const may = refusal('access.manage')
+  const columns = useMemo(
+    (): readonly TableColumn<UserView>[] => [
+      {
+        id: 'name',
+        title: t('word.name'),
+        width: 'minmax(110px, 1fr)',
+        value: ({ name }) => name,
+        cell: ({ name, fullName }) => <strong title={fullName}>{name}</strong>,
+      },
+      {
+        id: 'fullName',
+        title: t('admin.fullName'),
+        width: 'minmax(110px, 1.2fr)',
+        wideOnly: true,
+        value: ({ fullName }) => fullName,
+        cell: ({ fullName }) => fullName || '–',
+      },
+      {
+        id: 'groups',
+        title: t('admin.groups'),
+        width: 'minmax(90px, 1fr)',
+        wideOnly: true,
+        value: ({ groups }) => groups.join(' '),
+        cell: ({ groups }) => groups.join(', ') || '–',
+      },
+      {
+        id: 'state',
+        title: t('column.state'),
+        width: 'minmax(90px, .9fr)',
+        value: ({ disabled }) => (disabled ? 1 : 0),
+        cell: ({ disabled, expiresAt }) =>
+          disabled
+            ? t('admin.disabled')
+            : expiresAt === null
+              ? t('admin.active')
+              : t('admin.until', { time: momentText(expiresAt, language) }),
+      },
+    ],
+    [t, language],
+  )
+  const actions = useMemo((): readonly RowAction<UserView>[] => {
+    const action = (
+      kind: 'edit' | 'password' | 'delete',
+      ofRow: (row: UserView) => string | undefined = () => may,
+    ) => ({
+      text: t(`users.${kind}`),
+      label: ({ name }: UserView) => `${t(`users.${kind}`)}: ${name}`,
+      refusal: ofRow,
+      onClick: (user: UserView) => setAsking({ kind, user }),
+    })
+    const isLocal = ({ realm }: UserView) => may ?? (realm === 'local' ? undefined : t('users.notLocal', { realm }))
+    return [action('edit'), action('password', isLocal), action('delete')]
+  }, [t, may])
+  const close = () => setAsking(undefined)
+  return (
+    <>
+      <Listing
+        label={t('admin.tab.users')}
+        icon="user"
+        asked={asked}
+        idOf={({ name }) => name}
+        textOf={({ name, fullName, email, groups }) => [name, fullName, email, ...groups].join(' ')}
+        columns={columns}
+        actions={actions}
+        create={{ text: t('users.create'), refusal: may, onClick: () => setAsking({ kind: 'create' }) }}
+        none={t('users.none')}
+      />
+      {asking?.kind === 'create' ? <UserDialog onClose={close} /> : null}
+      {asking?.kind === 'edit' ? <UserDialog user={asking.user} onClose={close} /> : null}
+      {asking?.kind === 'password' ? (
+        <FormDialog
+          title={t('users.askPassword', { name: asking.user.name })}
+          submit={t('users.password')}
+          perform={async (client) => {
+            const made = await client.call(ENDPOINTS['user.reset-password'], { params: { user: asking.user.name } })
+            if (made.ok) setPassword(made.value)
+            return made
+          }}
+          onClose={close}
+        >
+          <p className={classes.text}>{t('users.passwordText')}</p>
+        </FormDialog>
+      ) : null}
+      {asking?.kind === 'delete' ? (
+        <FormDialog
+          title={t('users.askDelete', { name: asking.user.name })}
+          submit={t('users.delete')}
+          typeName={asking.user.name}
+          perform={(client) => client.call(ENDPOINTS['user.delete'], { params: { user: asking.user.name } })}
+          onClose={close}
+        >
+          <p className={classes.text}>{t('users.deleteText')}</p>
+        </FormDialog>
+      ) : null}
+      {password ? (
+        <SecretDialog
+          title={t('users.oneTime', { name: password.user })}
+          text={t('users.oneTimeText')}
+          secret={password.password}
+          onClose={() => setPassword(undefined)}
+        />
+      ) : null}
+    </>
+  )
+}
+
+function UserDialog({ user, onClose }: { user?: UserView; onClose: () => void }) {
+  const t = useText()
+  const [form, setForm] = useState({
+    name: user?.name ?? '',
+    fullName: user?.fullName ?? '',
+    email: user?.email ?? '',
+    disabled: user?.disabled ?? false,
+  })
+  const change = (part: Partial<typeof form>) => setForm((before) => ({ ...before, ...part }))
+  const { name, fullName, email, disabled } = form
+  const created = { name: name.trim(), fullName, ...(email === '' ? {} : { email }) }
+  const changed = { fullName, email: email === '' ? null : email, disabled }
+  const complaint = user
+    ? complaintOf(ENDPOINTS['user.set'].body, changed)
+    : complaintOf(ENDPOINTS['user.create'].body, created)
+  return (
+    <FormDialog
+      title={user ? t('users.askEdit', { name: user.name }) : t('users.create')}
+      submit={user ? t('word.save') : t('users.create')}
+      isReady={complaint === undefined}
+      perform={(client) =>
+        user
+          ? client.call(
+              ENDPOINTS['user.set'],
+              { params: { user: user.name }, body: changed },
+              { ifMatch: user.revision },
+            )
+          : client.call(ENDPOINTS['user.create'], { body: created })
+      }
+      onClose={onClose}
+    >
+      {user ? null : (
+        <TextInput
+          label={t('word.name')}
+          description={t('users.nameText')}
+          value={name}
+          onChange={(event) => change({ name: event.currentTarget.value })}
+          autoComplete="off"
+          data-autofocus
+        />
+      )}
+      <TextInput
+        label={t('admin.fullName')}
+        value={fullName}
+        onChange={(event) => change({ fullName: event.currentTarget.value })}
+        autoComplete="off"
+      />
+      <TextInput
+        label={t('users.email')}
+        value={email}
+        onChange={(event) => change({ email: event.currentTarget.value })}
+        autoComplete="off"
+      />
+      {user ? (
+        <Checkbox
+          label={t('users.disable')}
+          checked={disabled}
+          onChange={(event) => change({ disabled: event.currentTarget.checked })}
+        />
+      ) : null}
+      {complaint !== undefined && (user || name !== '') ? (
+        <p className={classes.complaint} role="status">
+          {complaint}
+        </p>
+      ) : null}
+    </FormDialog>
+  )
+}
+
+/** Shown this once: nobody can ever see it again. */
+export function SecretDialog(props: { title: string; text: string; secret: string; onClose: () => void }) {
+  const t = useText()
+  return (
+    <Modal opened onClose={props.onClose} title={props.title} closeButtonProps={{ 'aria-label': t('word.close') }}>
+      <Stack>
+        <p className={classes.text}>{props.text}</p>
+        <div className={classes.secret}>
+          <code>{props.secret}</code>
+          <CopyButton value={props.secret}>
+            {({ copied, copy }) => (
+              <Button size="compact-sm" variant="default" onClick={copy}>
+                {copied ? t('admin.copied') : t('admin.copy')}
+              </Button>
+            )}
+          </CopyButton>
+        </div>
+        <Button onClick={props.onClose}>{t('word.close')}</Button>
+      </Stack>
+    </Modal>
+  )
+}

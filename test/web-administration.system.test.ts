@@ -1,0 +1,246 @@
+/** The administration's pages in a real browser, against the real API of a simulated cluster. */
+import assert from 'node:assert/strict'
+import { after, before, suite, test } from 'node:test'
+import {
+  addShownGuests,
+  addShownUsers,
+  startSimulatedCluster,
+  type SimulatedCluster,
+} from '@stead/agent/backend/simulated-cluster-fixture.ts'
+import { webFiles } from '@stead/agent/http/web-files.ts'
+import { TestBrowser } from './support/browser.ts'
+
+const TOKEN = 'test-token'
+const PASSWORD = 'correct horse battery'
+
+suite('administration', { timeout: 240_000 }, () => {
+  const ends: (() => void | Promise<void>)[] = []
+  let cluster: SimulatedCluster
+  let browser: TestBrowser
+
+  before(async () => {
+    cluster = await startSimulatedCluster({ after: (end) => void ends.push(end) }, { token: TOKEN, web: webFiles() })
+    await addShownGuests(cluster)
+    await addShownUsers(cluster, PASSWORD)
+    browser = await TestBrowser.open(cluster.url, { token: TOKEN })
+    ends.push(() => browser.close())
+  })
+  after(async () => {
+    for (const end of ends.toReversed()) await end()
+  })
+
+  const open = async (tab: string, sees: string | RegExp) => {
+    await browser.page.goto(`/administration?tab=${tab}`)
+    await browser.page.getByRole('main').getByText(sees).first().waitFor()
+  }
+  const dialog = () => browser.page.getByRole('dialog')
+  const fill = (label: string, text: string) => dialog().getByLabel(label, { exact: true }).fill(text)
+  const confirm = (name: string) => dialog().getByRole('button', { name, exact: true }).click()
+  const choose = async (label: string, option: string) => {
+    await dialog().getByLabel(label, { exact: true }).first().click()
+    await browser.page.getByRole('option', { name: option, exact: true }).click()
+  }
+  const row = (text: string) => browser.page.getByRole('row').filter({ hasText: text })
+
+  test('every page can be used by everybody, in light and dark', async () => {
+    const tabs = [
+      ['users', 'alice'],
+      ['groups', 'careful'],
+      ['permissions', 'Administrator'],
+      ['roles', 'GuestUser'],
+      ['tokens', 'No tokens'],
+      ['projects', 'default'],
+      ['images', 'No images'],
+      ['audit', 'vm.create'],
+      ['settings', 'Room and balance'],
+    ] as const
+    for (const [tab, sees] of tabs) {
+      await open(tab, sees)
+      await browser.check(tab)
+      await browser.picture(`administration-${tab}`)
+    }
+    await browser.page.emulateMedia({ colorScheme: 'dark' })
+    await open('users', 'alice')
+    await browser.check('users, dark')
+    await browser.page.emulateMedia({ colorScheme: 'light' })
+  })
+
+  test('a user with few rights is created, signs in, and is told what he may not do', async () => {
+    await open('users', 'alice')
+    await browser.press('Create a user')
+    await fill('Name', 'Carol!')
+    await dialog().getByText('must be 1 to 63 lower-case letters').waitFor()
+    await browser.check('create a user')
+    await fill('Name', 'carol')
+    await fill('Full name', 'Carol Example')
+    await confirm('Create a user')
+    await row('carol').waitFor()
+    await browser.press('Password: carol')
+    await confirm('Password')
+    await browser.see('The one-time password of carol')
+    await browser.check('one-time password')
+    const password = await dialog().locator('code').innerText()
+    await dialog().getByRole('button', { name: 'Close' }).last().click()
+
+    await browser.page.getByRole('tab', { name: 'Permissions' }).click()
+    await browser.press('Give a role')
+    await choose('Who', 'carol')
+    await choose('Role', 'GuestUser')
+    await fill('On', '/guests/mail')
+    await browser.check('give a role')
+    await confirm('Give a role')
+    await row('/guests/mail').waitFor()
+    await browser.page.getByRole('region', { name: 'May somebody do something?' }).waitFor()
+    await browser.page.getByRole('combobox', { name: 'user', exact: true }).click()
+    await browser.page.getByRole('option', { name: 'carol' }).click()
+    await browser.press('Say why')
+    await browser.page.getByRole('status').filter({ hasText: 'no' }).waitFor()
+    await browser.check('permissions')
+    await browser.picture('administration-permissions')
+
+    const elsewhere = await browser.page.context().browser()!.newContext({ baseURL: cluster.url, locale: 'en' })
+    const page = await elsewhere.newPage()
+    await page.goto('/guests')
+    await page.getByLabel('User').fill('carol')
+    await page.getByLabel('Password', { exact: true }).fill(password)
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    await page.getByLabel('New password', { exact: true }).fill(PASSWORD)
+    await page.getByLabel('Once more', { exact: true }).fill(PASSWORD)
+    await page.getByRole('button', { name: 'Change the password' }).click()
+    await page.getByRole('row').filter({ hasText: 'mail' }).waitFor()
+    assert.equal(await page.getByRole('row').filter({ hasText: 'orders-db' }).count(), 0)
+    await page.goto('/guests/mail')
+    const remove = page.getByRole('main').getByRole('button', { name: 'Delete', exact: true })
+    await page.waitForFunction(
+      (button) => button?.getAttribute('aria-disabled') === 'true',
+      await remove.elementHandle(),
+    )
+    assert.equal(await remove.getAttribute('aria-description'), 'You may not: it needs guest.delete on /guests/mail')
+    const stop = page.getByRole('main').getByRole('button', { name: 'Stop', exact: true })
+    assert.equal(await stop.getAttribute('aria-disabled'), 'false')
+    // Refusals stand on the page in words, and what would be refused cannot be pressed.
+    await page.goto('/administration?tab=settings')
+    await page
+      .getByText(/may not|needs|lacks/)
+      .first()
+      .waitFor()
+    await page.goto('/administration?tab=projects')
+    const create = page.getByRole('button', { name: 'Create a project' })
+    await page.waitForFunction(
+      (button) => button?.getAttribute('aria-disabled') === 'true',
+      await create.elementHandle(),
+    )
+    assert.equal(await create.getAttribute('aria-description'), 'You may not: it needs project.manage on /')
+    const projects = await cluster.backend.must('project.list')
+    await create.click({ force: true })
+    assert.equal(await page.getByRole('dialog').count(), 0)
+    assert.deepEqual(await cluster.backend.must('project.list'), projects)
+    await elsewhere.close()
+  })
+
+  test('groups, roles, tokens and projects are made, changed and deleted', async () => {
+    await open('groups', 'careful')
+    await browser.press('Create a group')
+    await fill('Name', 'web-team')
+    await choose('Members', 'alice')
+    await browser.page.keyboard.press('Tab')
+    await confirm('Create a group')
+    await row('web-team').getByText('alice').waitFor()
+    await browser.press('Delete: web-team')
+    await confirm('Delete')
+    await row('web-team').waitFor({ state: 'detached' })
+
+    await browser.page.getByRole('tab', { name: 'Roles' }).click()
+    const builtIn = browser.page.getByRole('button', { name: 'Delete: Administrator' })
+    assert.equal(await builtIn.getAttribute('aria-disabled'), 'true')
+    await browser.press('Create a role')
+    await fill('Name', 'Looker')
+    await dialog().getByRole('group', { name: 'host' }).getByLabel('view').check()
+    await browser.check('create a role')
+    await confirm('Create a role')
+    await row('Looker').getByText('host.view').waitFor()
+
+    await browser.page.getByRole('tab', { name: 'Tokens' }).click()
+    await browser.press('Make a token')
+    await choose('user', 'alice')
+    await fill('Name', 'ci')
+    await confirm('Make a token')
+    await browser.see('It is shown this once')
+    assert.match(await dialog().locator('code').innerText(), /^stead-/)
+    await dialog().getByRole('button', { name: 'Close' }).last().click()
+    await browser.press('Revoke: alice!ci')
+    await confirm('Revoke')
+    await browser.see('No tokens')
+
+    await browser.page.getByRole('tab', { name: 'Projects' }).click()
+    await browser.press('Create a project')
+    await fill('Name', 'shop')
+    await fill('Guests', '4')
+    await fill('Memory (GiB)', '32')
+    await browser.check('create a project')
+    await confirm('Create a project')
+    await row('shop').getByText('0 B of 32 GiB').waitFor()
+    const { items } = await cluster.backend.must('project.list')
+    assert.deepEqual(items.find(({ name }) => name === 'shop')?.quota, { guests: 4, memoryBytes: 32 * 2 ** 30 })
+    await browser.press('Delete: shop')
+    await dialog()
+      .getByLabel(/type shop/)
+      .fill('shop')
+    await confirm('Delete')
+    await row('shop').waitFor({ state: 'detached' })
+  })
+
+  test('a file that is not what was announced is not sent', async () => {
+    await open('images', 'No images')
+    await browser.press('Upload an image')
+    await dialog()
+      .getByLabel('File')
+      .setInputFiles({ name: 'Debian 12.iso', mimeType: '', buffer: Buffer.alloc(5_000_000, 1) })
+    assert.equal(await dialog().getByLabel('Name', { exact: true }).inputValue(), 'debian-12')
+    await fill('Its SHA-256, if somebody told it', 'f'.repeat(64))
+    await browser.check('upload')
+    await confirm('Upload an image')
+    await browser.see('The file is not the one whose digest you gave')
+    await browser.check('another digest')
+    await confirm('Cancel')
+  })
+
+  test('what was done stands in the audit, whose chain is whole; the policy is changed, and HA disarmed after a look', async () => {
+    await open('audit', 'group.create')
+    await dialog().waitFor({ state: 'detached' })
+    await browser.page.getByLabel('What', { exact: true }).fill('group.delete')
+    await browser.page
+      .getByRole('button', { name: /^Show: entry/ })
+      .first()
+      .click()
+    await dialog().getByText('web-team').first().waitFor()
+    await browser.check('an entry of the audit')
+    await browser.page.keyboard.press('Escape')
+    await browser.press('Check its chain')
+    await browser.see('The chain is whole on every host.')
+    await browser.check('the chain of the audit')
+    await browser.page.keyboard.press('Escape')
+    const download = browser.page.waitForEvent('download')
+    await browser.press('Save as a file')
+    assert.equal((await download).suggestedFilename(), 'audit.jsonl')
+
+    await open('settings', 'Room and balance')
+    await browser.page.getByLabel('Hosts that may be lost at a time').fill('2')
+    await browser.press('Save')
+    await browser.see('What this would do')
+    await confirm('Save')
+    await dialog().waitFor({ state: 'detached' })
+    const policy = async () =>
+      (await cluster.backend.must('policy.show')) as { admission: { hostFailures: number }; armed: boolean }
+    assert.equal((await policy()).admission.hostFailures, 2)
+    await browser.press('Disarm HA')
+    await browser.see('What this would do')
+    await browser.check('disarm')
+    await confirm('Disarm HA')
+    await browser.page.getByRole('button', { name: 'Arm HA' }).waitFor()
+    assert.equal((await policy()).armed, false)
+    await browser.press('Arm HA')
+    await confirm('Arm HA')
+    await browser.page.getByRole('button', { name: 'Disarm HA' }).waitFor()
+  })
+})
