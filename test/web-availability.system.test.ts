@@ -89,10 +89,21 @@ suite('what can fail', { timeout: 240_000 }, () => {
     await browser.see('If host h2, h3 fails')
   })
 
+  test('on a phone the map stands above what would come of it', async () => {
+    await browser.page.setViewportSize({ width: 390, height: 800 })
+    await open('/what-if?what=host:h1', 'What happens when')
+    await browser.check('map on a phone')
+    await browser.picture('phone-what-if')
+    await browser.page.setViewportSize({ width: 1360, height: 850 })
+  })
+
   test('the overview leads to each failure', async () => {
     await open('/', 'h1 loses its power')
     await browser.page.getByRole('link', { name: 'h1 loses its power' }).click()
     await browser.see('If host h1 fails')
+    await open('/hosts/h2', 'How full it is')
+    await browser.press('What if?')
+    await browser.see('If host h2 fails')
   })
 
   const tab = (name: string) => browser.page.getByRole('tab', { name, exact: true }).click()

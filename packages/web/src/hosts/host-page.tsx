@@ -4,8 +4,10 @@ import { useQuery } from '@tanstack/react-query'
 import { Link, useNavigate, useParams } from '@tanstack/react-router'
 import { lazy, Suspense, useState } from 'react'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
+import type { FailingThing } from '@stead/api/foresight-view.ts'
 import type { HostView } from '@stead/api/views.ts'
 import { EventList } from '../activity/event-list.tsx'
+import { addressOf } from '../foresight/failing-thing.ts'
 import { useLanguage, useText, withTexts } from '../i18n/texts.ts'
 import { useGuests, useHost, useLive } from '../live/use-live.ts'
 import { FailureAlert } from '../parts/failure-alert.tsx'
@@ -44,6 +46,7 @@ export function HostPage() {
       </Page>
     )
   }
+  const loss: FailingThing = { kind: 'host-down', hosts: [host.name] }
   const drainOrBack: HostAction = host.maintenance ? 'undrain' : 'drain'
   return (
     <Page>
@@ -53,16 +56,26 @@ export function HostPage() {
         title={host.name}
         badges={<StateBadge state={host.state} />}
         actions={
-          host.role === 'witness' ? null : (
+          <>
             <Button
               size="xs"
               variant="default"
-              leftSection={<Icon name={host.maintenance ? 'check' : 'move'} size={15} />}
-              onClick={() => setAsked(drainOrBack)}
+              leftSection={<Icon name="map" size={15} />}
+              onClick={() => void navigate({ to: '/what-if', search: { what: addressOf(loss) } })}
             >
-              {t(`host.${drainOrBack}`)}
+              {t('nav.whatIf')}
             </Button>
-          )
+            {host.role === 'witness' ? null : (
+              <Button
+                size="xs"
+                variant="default"
+                leftSection={<Icon name={host.maintenance ? 'check' : 'move'} size={15} />}
+                onClick={() => setAsked(drainOrBack)}
+              >
+                {t(`host.${drainOrBack}`)}
+              </Button>
+            )}
+          </>
         }
       />
       <Tabs defaultValue="summary" keepMounted={false}>
