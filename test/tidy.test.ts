@@ -62,6 +62,7 @@ const ENTRY_POINTS = new Set([
   'dev.d/tick-listener.ts',
   'dev.d/totals-reporter.ts',
   'packages/agent/src/main.ts',
+  'packages/agent/src/storage/storage-door-rig-fixture.ts',
   'packages/agent/src/guardian/guardian-main.ts',
   // Run by a test in a mount namespace of its own.
   'packages/agent/src/images/full-disk-fixture.ts',

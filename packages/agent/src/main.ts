@@ -74,10 +74,10 @@ import { keepStorageDaemons } from './storage/daemon-keeper.ts'
 import { LegProbe } from './storage/leg-probe.ts'
 import { readEpoch } from './storage/granted-epoch.ts'
 import { QsdVolumeHost } from './storage/qsd-volume-host.ts'
+import { keepStorageDoor, NBD_PORT_FIRST } from './storage/storage-door.ts'
 import { EtcdStore } from './store/etcd-store.ts'
 import { HostCredentials } from './trust/host-credentials.ts'
 
-const NBD_PORT_FIRST = 10_809
 /** A change of etcd's leader is seen as calls that hang: giving up on them early is what makes a failover quick. */
 const STORE_CALL_TIMEOUT_MS = 400
 const DEADMAN_WAIT_MS = 5_000
@@ -173,6 +173,7 @@ async function main(configPath: string | undefined): Promise<void> {
   const blobs = new BlobStore(join(config.stateDir, 'blobs'), (blob) => peers.fetchBlob(blob))
   const imports = imageImports({ self, store, mirror, clock, events, log, config, blobs, peers })
   await imports.clean()
+  await keepStorageDoor(config, clock, log, signal)
   const volumes = new QsdVolumeHost({
     pools: config.pools.map((pool, index) => ({ ...pool, port: NBD_PORT_FIRST + index })),
     helper,
