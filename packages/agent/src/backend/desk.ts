@@ -55,7 +55,7 @@ export interface BackendContext {
   readonly random: Random
   readonly log: Log
   readonly audit: AuditWriter
-  readonly usage: Pick<UsageLog, 'list' | 'open'>
+  readonly usage: Pick<UsageLog, 'list' | 'network' | 'open'>
   readonly auditChain: Pick<ClusterAudit, 'log' | 'verify'>
   readonly verdicts: () => ReadonlyMap<HostId, Verdict>
   /** Bytes that the stale replicas of a volume lack, asked of its source; undefined when nobody can tell now. */

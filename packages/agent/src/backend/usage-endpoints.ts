@@ -1,11 +1,12 @@
 /** What projects used, by the hour. */
-import type { MeteredUsage, UsageHour } from '@stead/core/model/metering.ts'
+import type { MeteredUsage, NetworkUse, UsageHour } from '@stead/core/model/metering.ts'
 import { ok } from '@stead/core/result.ts'
 import type { ApiBackend } from '../http/backend.ts'
 import type { Desk } from './desk.ts'
 
+const HOUR_MS = 3_600_000
 /** What is listed when nothing is said of the time. */
-const LISTED_MS = 31 * 24 * 3_600_000
+const LISTED_MS = 31 * 24 * HOUR_MS
 
 export function usageEndpoints({ context: { usage, clock } }: Desk): Pick<ApiBackend, 'usage.list'> {
   return {
@@ -15,18 +16,27 @@ export function usageEndpoints({ context: { usage, clock } }: Desk): Pick<ApiBac
       const to = new Date(query.to ?? now).toISOString()
       const { open } = usage
       const isAsked = open !== undefined && open.hour >= from && open.hour < to
-      return ok({
-        items: [
-          ...usage.list(from, to).flatMap((hour) => rows(hour, true)),
-          ...(isAsked ? rows(open, false) : []),
-        ].filter(({ project }) => query.project === undefined || project === query.project),
-      })
+      const hours = [...usage.list(from, to), ...(isAsked ? [open] : [])]
+      const network = usage.network(from, to)
+      // An hour of which only hosts have told yet.
+      const more = [...network.keys()]
+        .filter((hour) => !hours.some((known) => known.hour === hour))
+        .map((hour): UsageHour => ({ hour, projects: {} }))
+      const items = [...hours, ...more]
+        .toSorted((a, b) => a.hour.localeCompare(b.hour))
+        .flatMap((hour) => rows(hour, hour !== open && Date.parse(hour.hour) + HOUR_MS <= now, network.get(hour.hour)))
+      return ok({ items: items.filter(({ project }) => query.project === undefined || project === query.project) })
     },
   }
 }
 
-function rows({ hour, projects }: UsageHour, complete: boolean) {
-  return Object.entries(projects)
-    .toSorted(([a], [b]) => a.localeCompare(b))
-    .map(([project, usage]: [string, MeteredUsage]) => ({ project, hour, complete, ...usage }))
+const NO_USAGE: MeteredUsage = { cpuHours: 0, memoryGibHours: 0, diskGibHours: 0 }
+const NO_TRAFFIC: NetworkUse = { receivedBytes: 0, sentBytes: 0 }
+
+function rows({ hour, projects }: UsageHour, complete: boolean, network: ReadonlyMap<string, NetworkUse> = new Map()) {
+  return [...new Set([...Object.keys(projects), ...network.keys()])].toSorted().map((project) => ({
+    ...{ project, hour, complete },
+    ...(projects[project] ?? NO_USAGE),
+    ...(network.get(project) ?? NO_TRAFFIC),
+  }))
 }

@@ -9,7 +9,7 @@ import type { Store, Write } from '@stead/core/ports/store.ts'
 
 const COUNT_MS = 20_000
 /** In the store; the hosts' own copies keep them for longer. */
-const HOURS_IN_STORE_MS = 14 * 24 * 3_600_000
+export const HOURS_IN_STORE_MS = 14 * 24 * 3_600_000
 
 export interface MeterContext {
   readonly self: HostId

@@ -16,6 +16,8 @@ export interface HostMetricsOptions {
   readonly meters: HostMeters
   readonly database: MetricsDatabase
   readonly mirror: Pick<ClusterMirror, 'state' | 'loaded'>
+  /** Told of each look that made figures. */
+  readonly measured?: (measure: HostMeasure) => Promise<void>
   /** Who causes the load of a pool of this host, as all hosts say. */
   readonly causes: (pool: string) => Promise<LoadCauses>
   readonly tell: (...drafts: readonly EventDraft[]) => void
@@ -80,6 +82,7 @@ export class HostMetrics {
     const wallMs = clock.wallMs() - 1
     database.append(wallMs, subjectsOf(measure))
     this.#watchLoad(measure)
+    await this.#options.measured?.(measure)
     await database.tidy(wallMs, (subject) => this.#isKnown(subject))
   }
 

@@ -5,8 +5,10 @@ import type { EventWriter } from '@stead/core/host/event-writer.ts'
 import type { HostId } from '@stead/core/model/ids.ts'
 import type { Clock } from '@stead/core/ports/clock.ts'
 import type { Log } from '@stead/core/ports/log.ts'
+import type { Store } from '@stead/core/ports/store.ts'
 import type { AgentConfig } from '../config.ts'
 import type { HostGuests } from '../guests.ts'
+import { NetworkMeter } from '../metering/network-meter.ts'
 import type { Peers } from '../peers.ts'
 import { ClusterMetrics, metricCalls } from './cluster-metrics.ts'
 import { HostMetrics } from './host-metrics.ts'
@@ -18,6 +20,7 @@ export interface MeasuringOptions {
   readonly guests: Pick<HostGuests, 'counters' | 'vms'>
   readonly mirror: ClusterMirror
   readonly events: EventWriter
+  readonly store: Store
   readonly peers: Peers
   readonly clock: Clock
   readonly log: Log
@@ -32,9 +35,10 @@ export interface Measuring {
   close(): void
 }
 
-export function measuring({ config, guests, mirror, events, peers, clock, log }: MeasuringOptions): Measuring {
+export function measuring({ config, guests, store, mirror, events, peers, clock, log }: MeasuringOptions): Measuring {
   const self = config.hostId as HostId
   const database = new MetricsDatabase(join(config.stateDir, 'metrics.sqlite'))
+  const network = new NetworkMeter({ self, store, mirror, clock })
   const own: HostMetrics = new HostMetrics({
     self,
     database,
@@ -46,6 +50,7 @@ export function measuring({ config, guests, mirror, events, peers, clock, log }:
       clock,
     }),
     mirror,
+    measured: (measure) => network.add(measure),
     causes: (pool) => cluster.causes(self, pool),
     tell: (...drafts) => events.tell(...drafts),
     clock,
@@ -57,5 +62,10 @@ export function measuring({ config, guests, mirror, events, peers, clock, log }:
     state: () => mirror.state,
     call: (host, name, input, timeoutMs) => peers.client(host).callGuest(name, input, timeoutMs),
   })
-  return { cluster, calls: metricCalls(own), keep: (signal) => own.keep(signal), close: () => database.close() }
+  return {
+    cluster,
+    calls: metricCalls(own),
+    keep: (signal) => own.keep(signal).then(() => network.write()),
+    close: () => database.close(),
+  }
 }

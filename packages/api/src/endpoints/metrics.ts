@@ -90,12 +90,12 @@ export const METRIC_ENDPOINTS = {
     summary: 'Show how busy the pools are, and which guests cause it',
     permission: 'host.view',
     on: 'cluster',
+    listedBy: ['host', 'pool'],
     response: z.object({
       lineRatio: z.number().describe('Above it guests begin to wait for each other'),
       items: z.array(storageLoadSchema),
       silent,
     }),
-    listedBy: ['host', 'pool'],
     status: 200,
   }),
   'metrics.scrape': endpoint({

@@ -43,6 +43,8 @@ export const usageViewSchema = z.object({
   cpuHours: z.number().describe('Processors of guests that ran, times hours'),
   memoryGibHours: z.number().describe('Memory of guests that ran'),
   diskGibHours: z.number().describe('Disks, each replica, whether their guests ran or not'),
+  receivedBytes: z.number().describe('What guests received from the network'),
+  sentBytes: z.number().describe('What guests sent'),
 })
 export type UsageView = z.output<typeof usageViewSchema>
 

@@ -108,7 +108,10 @@ function addUsage(project: Command, terminal: Terminal): void {
     )
 }
 
-const USAGE_FIELDS = ['project', 'hour', 'complete', 'cpuHours', 'memoryGibHours', 'diskGibHours'] as const
+const USAGE_FIELDS = [
+  ...(['project', 'hour', 'complete', 'cpuHours', 'memoryGibHours', 'diskGibHours'] as const),
+  ...(['receivedBytes', 'sentBytes'] as const),
+] as const
 
 /** Names of projects and times need no quotes. */
 function csvOf(items: readonly UsageView[]): string {
@@ -123,6 +126,8 @@ function usageTable(items: readonly UsageView[]): string {
     { title: 'CPU H', of: (row) => row.cpuHours.toFixed(3) },
     { title: 'MEMORY GIB H', of: (row) => row.memoryGibHours.toFixed(3) },
     { title: 'DISK GIB H', of: (row) => row.diskGibHours.toFixed(3) },
+    { title: 'RECEIVED', of: (row) => formatSize(row.receivedBytes) },
+    { title: 'SENT', of: (row) => formatSize(row.sentBytes) },
   ])
 }
 

@@ -81,6 +81,8 @@ export const KEYS = {
   metering: `${PREFIX}metering`,
   /** What projects used in an hour that is over. */
   usageHour: (hour: string) => `${PREFIX}usage-hours/${hour}`,
+  /** What the guests of a host sent and received in an hour. */
+  networkHour: (hour: string, host: HostId) => `${PREFIX}network-hours/${hour}/${host}`,
   realm: (name: string) => `${PREFIX}realms/${name}`,
   webhook: (name: string) => `${PREFIX}webhooks/${name}`,
   webhookDelivery: (name: string) => `${PREFIX}webhookDeliveries/${name}`,

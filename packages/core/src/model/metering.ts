@@ -34,6 +34,18 @@ export interface UsageHour {
   readonly projects: Readonly<Record<string, MeteredUsage>>
 }
 
+export interface NetworkUse {
+  readonly receivedBytes: number
+  readonly sentBytes: number
+}
+
+/** What the guests of one host sent and received, up to now where the hour is not over. */
+export interface NetworkHour {
+  readonly hour: string
+  readonly host: string
+  readonly projects: Readonly<Record<string, NetworkUse>>
+}
+
 /** The hour that is not over. */
 export interface OpenHour extends UsageHour {
   /** Wall clock, ms: up to when it was counted. */
