@@ -116,6 +116,25 @@ suite('the web interface of a real cluster', { timeout: 600_000 }, () => {
     await answers(page, 'another')
   })
 
+  test('a container shows what it holds and may have, and its limits are changed at once', async () => {
+    const { page } = browser
+    await page.goto('/guests/box?tab=counters')
+    await page.getByRole('rowheader', { name: /numproc/ }).waitFor()
+    await browser.check('counters')
+    await browser.picture('guest-counters')
+    await browser.press('Change the limits')
+    const limits = page.getByRole('textbox', { name: 'Limits' })
+    await limits.fill(`${await limits.inputValue()}\nnumproc=123`)
+    await browser.see('What this would do')
+    await browser.check('limits of a container')
+    await page.getByRole('dialog').getByRole('button', { name: 'Save' }).click()
+    await page
+      .getByRole('row', { name: /numproc/ })
+      .getByRole('cell', { name: '123' })
+      .first()
+      .waitFor()
+  })
+
   test('the console goes on when its guest moves live, also in a window of its own', async () => {
     const { page } = browser
     await open('/guests/desk?tab=console', 'Serial')
@@ -191,6 +210,8 @@ suite('the web interface of a real cluster', { timeout: 600_000 }, () => {
       ;({ host } = guest)
       return guest.state === 'running' && host !== null
     })
+    // The host that was away has its copy again, by which the guest can come back.
+    await lab.untilProtected('web1')
     await lab.must('lab', 'power-off', host ?? '')
     await page.goto('/')
     await browser.see('One host is lost')

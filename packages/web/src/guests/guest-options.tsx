@@ -9,18 +9,34 @@ import { useText } from '../i18n/texts.ts'
 import { FailureAlert } from '../parts/failure-alert.tsx'
 import { Panel } from '../parts/page.tsx'
 import { useSession } from '../session/session-context.ts'
+import classes from './guest-tabs.module.css'
+import { ProbePanel } from './probe-panel.tsx'
+import { SchedulesPanel } from './schedules-panel.tsx'
 
 const HA = ['started', 'stopped', 'ignored'] as const
 
-/** What can be set of a guest at any time. */
+/** What can be set of a guest at any time, how it is watched, and what is done to it at set times. */
 export function GuestOptions({ guest }: { guest: GuestView }) {
+  return (
+    <div className={classes.column}>
+      <Settings guest={guest} />
+      <ProbePanel guest={guest} />
+      <SchedulesPanel guest={guest} />
+    </div>
+  )
+}
+
+function Settings({ guest }: { guest: GuestView }) {
   const t = useText()
   const { client } = useSession()
   const [form, setForm] = useState(() => ({
     ha: guest.ha,
     priority: guest.priority,
+    maxRestart: guest.maxRestart,
+    maxRelocate: guest.maxRelocate,
     failback: guest.failback,
     autostart: guest.autostart,
+    agent: { execute: guest.agent.execute },
     protectedFrom: guest.protectedFrom,
     tags: guest.tags,
     notes: guest.notes,
@@ -68,6 +84,24 @@ export function GuestOptions({ guest }: { guest: GuestView }) {
           value={form.priority}
           onChange={(value) => change({ priority: Number(value) })}
         />
+        <Group grow align="start">
+          <NumberInput
+            label={t('options.maxRestart')}
+            description={t('options.maxRestartText')}
+            min={0}
+            max={100}
+            value={form.maxRestart}
+            onChange={(value) => change({ maxRestart: Number(value) })}
+          />
+          <NumberInput
+            label={t('options.maxRelocate')}
+            description={t('options.maxRelocateText')}
+            min={0}
+            max={100}
+            value={form.maxRelocate}
+            onChange={(value) => change({ maxRelocate: Number(value) })}
+          />
+        </Group>
         <Switch
           label={t('options.failback')}
           checked={form.failback}
@@ -88,6 +122,14 @@ export function GuestOptions({ guest }: { guest: GuestView }) {
           checked={form.protectedFrom.includes('stop')}
           onChange={(event) => protect('stop', event.currentTarget.checked)}
         />
+        {guest.kind === 'vm' ? (
+          <Switch
+            label={t('options.agentExecute')}
+            description={t('options.agentExecuteText')}
+            checked={form.agent.execute}
+            onChange={(event) => change({ agent: { execute: event.currentTarget.checked } })}
+          />
+        ) : null}
         <TagsInput label={t('column.tags')} value={form.tags} onChange={(tags) => change({ tags })} />
         <Textarea
           label={t('guest.notes')}

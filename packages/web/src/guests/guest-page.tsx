@@ -24,7 +24,12 @@ const GuestDisks = lazy(async () => ({ default: (await loadDisks()).GuestDisks }
 const loadHardware = withTexts(['guests', 'hardware', 'create'], () => import('./guest-hardware.tsx'))
 const GuestHardware = lazy(async () => ({ default: (await loadHardware()).GuestHardware }))
 const GuestSnapshots = lazy(async () => ({ default: (await import('./guest-snapshots.tsx')).GuestSnapshots }))
-const GuestOptions = lazy(async () => ({ default: (await import('./guest-options.tsx')).GuestOptions }))
+const loadOptions = withTexts(['guests', 'options'], () => import('./guest-options.tsx'))
+const GuestOptions = lazy(async () => ({ default: (await loadOptions()).GuestOptions }))
+const loadCounters = withTexts(['guests', 'options'], () => import('./guest-counters.tsx'))
+const GuestCounters = lazy(async () => ({ default: (await loadCounters()).GuestCounters }))
+const loadPermissions = withTexts(['guests', 'options'], () => import('./guest-permissions.tsx'))
+const GuestPermissions = lazy(async () => ({ default: (await loadPermissions()).GuestPermissions }))
 const GuestHistory = lazy(async () => ({ default: (await import('./guest-history.tsx')).GuestHistory }))
 const GuestExplanation = lazy(async () => ({ default: (await import('./guest-explanation.tsx')).GuestExplanation }))
 
@@ -35,7 +40,9 @@ const TABS = {
   hardware: { text: 'tab.hardware', Content: GuestHardware },
   disks: { text: 'tab.disks', Content: GuestDisks },
   snapshots: { text: 'tab.snapshots', Content: GuestSnapshots },
+  counters: { text: 'tab.counters', Content: GuestCounters },
   options: { text: 'tab.options', Content: GuestOptions },
+  permissions: { text: 'tab.permissions', Content: GuestPermissions },
   history: { text: 'tab.history', Content: GuestHistory },
   explanation: { text: 'tab.explanation', Content: GuestExplanation },
 } as const satisfies Record<string, { text: TextKey; Content: unknown }>
@@ -48,7 +55,9 @@ export function GuestPage() {
   const guest = useGuest(name)
   const isKnown = useLive((state) => state.isKnown)
   const { tab: asked = 'summary' } = useSearch({ from: '/guests/$guest' })
-  const tab = asked in TABS ? asked : 'summary'
+  // What is counted of containers nobody counts of machines.
+  const tabs = (Object.keys(TABS) as TabName[]).filter((one) => one !== 'counters' || guest?.kind === 'ct')
+  const tab = tabs.find((one) => one === asked) ?? 'summary'
   const show = (next: string | null) =>
     void navigate({ to: '.', search: next === 'summary' || next === null ? {} : { tab: next }, replace: true })
   if (!guest) {
@@ -94,13 +103,13 @@ export function GuestPage() {
       <GuestMigration guest={guest} />
       <Tabs value={tab} onChange={show} keepMounted={false}>
         <Tabs.List mb="md">
-          {(Object.keys(TABS) as TabName[]).map((one) => (
+          {tabs.map((one) => (
             <Tabs.Tab key={one} value={one}>
               {t(TABS[one].text)}
             </Tabs.Tab>
           ))}
         </Tabs.List>
-        {(Object.keys(TABS) as TabName[]).map((one) => {
+        {tabs.map((one) => {
           const { Content } = TABS[one]
           return (
             <Tabs.Panel key={one} value={one}>

@@ -149,9 +149,11 @@ export const texts = {
   'snapshots.withoutMemory': 'Boot from the disks',
   'snapshots.withoutMemoryText': 'Instead of going on where it was, with the memory of that moment',
   'tab.console': 'Console',
+  'tab.counters': 'Limits',
   'tab.disks': 'Disks',
   'tab.explanation': 'Why',
   'tab.hardware': 'Hardware',
   'tab.options': 'Options',
+  'tab.permissions': 'Permissions',
   'tab.snapshots': 'Snapshots',
 } as const

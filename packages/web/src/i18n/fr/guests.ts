@@ -149,9 +149,11 @@ export const texts: Record<string, string> = {
   'snapshots.withoutMemory': 'Démarrer depuis les disques',
   'snapshots.withoutMemoryText': 'Au lieu de continuer où il en était, avec la mémoire de ce moment',
   'tab.console': 'Console',
+  'tab.counters': 'Limites',
   'tab.disks': 'Disques',
   'tab.explanation': 'Pourquoi',
   'tab.hardware': 'Matériel',
   'tab.options': 'Options',
+  'tab.permissions': 'Permissions',
   'tab.snapshots': 'Instantanés',
 }

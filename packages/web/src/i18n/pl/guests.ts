@@ -151,9 +151,11 @@ export const texts: Record<string, string> = {
   'snapshots.withoutMemory': 'Uruchom z dysków',
   'snapshots.withoutMemoryText': 'Zamiast kontynuować od tamtej chwili z jej pamięcią',
   'tab.console': 'Konsola',
+  'tab.counters': 'Limity',
   'tab.disks': 'Dyski',
   'tab.explanation': 'Dlaczego',
   'tab.hardware': 'Sprzęt',
   'tab.options': 'Opcje',
+  'tab.permissions': 'Uprawnienia',
   'tab.snapshots': 'Migawki',
 }

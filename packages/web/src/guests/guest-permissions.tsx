@@ -1,0 +1,220 @@
+/** Who may do what with this guest: what was given, to whom something more is given, and whether somebody may, and why. */
+import { Button, Group, Select, Stack, TextInput } from '@mantine/core'
+import { useQuery, useQueryClient } from '@tanstack/react-query'
+import { useState } from 'react'
+import type { PermissionView } from '@stead/api/endpoints/access.ts'
+import { ENDPOINTS } from '@stead/api/endpoints.ts'
+import type { GuestView } from '@stead/api/views.ts'
+import { PRIVILEGES, type Privilege } from '@stead/core/access/privilege.ts'
+import { useText } from '../i18n/texts.ts'
+import { ChangeDialog } from '../parts/change-dialog.tsx'
+import { FailureAlert } from '../parts/failure-alert.tsx'
+import { LoadingRows } from '../parts/loading-rows.tsx'
+import { Empty, Panel } from '../parts/page.tsx'
+import { useSession } from '../session/session-context.ts'
+import { permissionsOn } from './guest-permission-paths.ts'
+import classes from './guest-tabs.module.css'
+
+const OF_GUESTS = PRIVILEGES.filter((privilege) => privilege.startsWith('guest.') && privilege !== 'guest.create')
+
+export function GuestPermissions({ guest }: { guest: GuestView }) {
+  return (
+    <div className={classes.column}>
+      <Given guest={guest} />
+      <MayThey guest={guest} />
+    </div>
+  )
+}
+
+function Given({ guest }: { guest: GuestView }) {
+  const t = useText()
+  const { client } = useSession()
+  const queries = useQueryClient()
+  const [asked, setAsked] = useState<'grant' | PermissionView>()
+  const answer = useQuery({
+    queryKey: ['permissions'],
+    queryFn: () => client.call(ENDPOINTS['permission.list'], { query: {} }),
+  })
+  if (!answer.data) return <LoadingRows />
+  if (!answer.data.ok) return <FailureAlert failure={answer.data.error} />
+  const given = permissionsOn(guest, answer.data.value.items)
+  const dialog = {
+    guest,
+    onClose: () => setAsked(undefined),
+    onDone: () => void queries.invalidateQueries({ queryKey: ['permissions'] }),
+  }
+  return (
+    <Panel
+      title={t('access.given')}
+      aside={
+        <Button size="compact-xs" variant="default" onClick={() => setAsked('grant')}>
+          {t('access.give')}
+        </Button>
+      }
+    >
+      {given.length === 0 ? <Empty icon="key" title={t('access.none')} text={t('access.noneText')} /> : null}
+      <div className={classes.scrolls}>
+        <table className={classes.table} hidden={given.length === 0}>
+          <thead>
+            <tr>
+              <th scope="col">{t('access.who')}</th>
+              <th scope="col">{t('access.role')}</th>
+              <th scope="col">{t('access.where')}</th>
+              <th scope="col">{t('access.actions')}</th>
+            </tr>
+          </thead>
+          <tbody>
+            {given.map((permission) => (
+              <tr key={permission.id}>
+                <td>
+                  {permission.subject.name}{' '}
+                  <span className={classes.dim}>{t(`access.kind.${permission.subject.kind}`)}</span>
+                </td>
+                <td>{permission.role}</td>
+                <td>
+                  <code>{permission.path}</code>
+                </td>
+                <td>
+                  {permission.path === `/guests/${guest.name}` ? (
+                    <Button size="compact-xs" variant="default" onClick={() => setAsked(permission)}>
+                      {t('access.take')}
+                    </Button>
+                  ) : (
+                    <span className={classes.dim}>{t('access.inherited')}</span>
+                  )}
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {asked === 'grant' ? <GrantDialog {...dialog} /> : null}
+      {asked !== undefined && asked !== 'grant' ? <RevokeDialog {...dialog} permission={asked} /> : null}
+    </Panel>
+  )
+}
+
+interface DialogProps {
+  readonly guest: GuestView
+  readonly onClose: () => void
+  readonly onDone: () => void
+}
+
+function GrantDialog({ guest, onClose, onDone }: DialogProps) {
+  const t = useText()
+  const { client: asking } = useSession()
+  const users = useQuery({ queryKey: ['users'], queryFn: () => asking.call(ENDPOINTS['user.list'], { query: {} }) })
+  const groups = useQuery({ queryKey: ['groups'], queryFn: () => asking.call(ENDPOINTS['group.list'], { query: {} }) })
+  const roles = useQuery({ queryKey: ['roles'], queryFn: () => asking.call(ENDPOINTS['role.list'], { query: {} }) })
+  const [who, setWho] = useState<string | null>(null)
+  const [role, setRole] = useState<string | null>('GuestUser')
+  const subjects = [
+    ...(users.data?.ok ? users.data.value.items.map(({ name }) => ({ kind: 'user' as const, name })) : []),
+    ...(groups.data?.ok ? groups.data.value.items.map(({ name }) => ({ kind: 'group' as const, name })) : []),
+  ]
+  const subject = subjects.find(({ kind, name }) => `${kind} ${name}` === who)
+  return (
+    <ChangeDialog
+      title={t('access.giveTitle', { name: guest.name })}
+      confirm={t('access.give')}
+      complaint={subject && role !== null ? undefined : ''}
+      call={(client) =>
+        client.call(ENDPOINTS['permission.grant'], {
+          body: { subject: subject ?? { kind: 'user', name: '' }, role: role ?? '', path: `/guests/${guest.name}` },
+        })
+      }
+      onClose={onClose}
+      onDone={onDone}
+    >
+      <Select
+        label={t('access.who')}
+        data={subjects.map(({ kind, name }) => ({
+          value: `${kind} ${name}`,
+          label: `${name} (${t(`access.kind.${kind}`)})`,
+        }))}
+        value={who}
+        onChange={setWho}
+        searchable
+      />
+      <Select
+        label={t('access.role')}
+        data={(roles.data?.ok ? roles.data.value.items : []).map(({ name }) => name)}
+        value={role}
+        onChange={setRole}
+        allowDeselect={false}
+      />
+    </ChangeDialog>
+  )
+}
+
+function RevokeDialog({ guest, permission, onClose, onDone }: DialogProps & { readonly permission: PermissionView }) {
+  const t = useText()
+  return (
+    <ChangeDialog
+      title={t('access.takeTitle', { role: permission.role, who: permission.subject.name, name: guest.name })}
+      confirm={t('access.take')}
+      call={(client) => client.call(ENDPOINTS['permission.revoke'], { params: { permission: permission.id } })}
+      onClose={onClose}
+      onDone={onDone}
+    />
+  )
+}
+
+/** Whether somebody may do something with it, and what decides that. */
+function MayThey({ guest }: { guest: GuestView }) {
+  const t = useText()
+  const { client } = useSession()
+  const [who, setWho] = useState('')
+  const [privilege, setPrivilege] = useState<Privilege>('guest.operate')
+  const [asked, setAsked] = useState<{ readonly principal: string; readonly privilege: Privilege }>()
+  const answer = useQuery({
+    queryKey: ['may', guest.id, asked],
+    enabled: asked !== undefined,
+    queryFn: () =>
+      client.call(ENDPOINTS['auth.explain'], {
+        query: {
+          principal: asked?.principal ?? '',
+          privilege: asked?.privilege ?? privilege,
+          path: `/guests/${guest.name}`,
+        },
+      }),
+  })
+  const explained = answer.data?.ok ? answer.data.value : undefined
+  return (
+    <Panel title={t('access.may')}>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault()
+          setAsked({ principal: who.trim(), privilege })
+        }}
+      >
+        <Group align="end">
+          <TextInput
+            label={t('access.principal')}
+            placeholder="alice"
+            value={who}
+            onChange={(event) => setWho(event.currentTarget.value)}
+          />
+          <Select
+            label={t('access.privilege')}
+            data={OF_GUESTS.map((value) => ({ value, label: value }))}
+            value={privilege}
+            allowDeselect={false}
+            onChange={(value) => setPrivilege(value as Privilege)}
+          />
+          <Button type="submit" variant="default" disabled={who.trim() === ''}>
+            {t('access.ask')}
+          </Button>
+        </Group>
+      </form>
+      <Stack mt="md" role="status">
+        {answer.data?.ok === false ? <FailureAlert failure={answer.data.error} /> : null}
+        {explained ? (
+          <p className={classes.outcome}>
+            {t(explained.allowed ? 'access.yes' : 'access.no', { who: explained.principal })} {explained.because}
+          </p>
+        ) : null}
+      </Stack>
+    </Panel>
+  )
+}
