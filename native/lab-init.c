@@ -95,6 +95,12 @@ static void give_tun(void) {
   if (mknod("/run/dev/tun", S_IFCHR | 0666, makedev(10, 200))) die("make /run/dev/tun");
   if (chmod("/run/dev/tun", 0666)) die("chmod /run/dev/tun");
   if (mount("/run/dev/tun", "/dev/net/tun", NULL, MS_BIND, NULL)) die("bind /dev/net/tun");
+  /* The host's agent gives it to its guests; the machine's own stays as it is. */
+  struct stat faults;
+  if (stat("/dev/userfaultfd", &faults) == 0 && S_ISCHR(faults.st_mode)) {
+    if (mknod("/run/dev/userfaultfd", S_IFCHR | 0600, faults.st_rdev)) die("make /run/dev/userfaultfd");
+    if (mount("/run/dev/userfaultfd", "/dev/userfaultfd", NULL, MS_BIND, NULL)) die("bind /dev/userfaultfd");
+  }
 }
 
 /*

@@ -31,7 +31,7 @@ const LINES_MAX = 400
 const TEST_LINES_MAX = 500
 /** Longer ones, with the length that they must not exceed and the reason. */
 const LONG_FILES: Readonly<Record<string, readonly [lines: number, reason: string]>> = {
-  'packages/core/src/host/guest-run.ts': [600, 'one actor; its steps share its state and are read together'],
+  'packages/core/src/host/guest-run.ts': [630, 'one actor; its steps share its state and are read together'],
   'packages/core/src/host/disk-keeper.ts': [530, 'one actor: every change of the disks of a run has its turn in it'],
   'packages/agent/src/nbd/nbd-client.ts': [430, 'one protocol state machine'],
   'packages/agent/src/qemu/qemu-guest-host.ts': [450, 'the whole port GuestHost, one method after the other'],

@@ -193,8 +193,20 @@ export class LabCluster {
   }
 
   /** A guest that appends numbered, synced records to its disk for ever, one each `intervalMs`. */
-  createRecorder(name: string, { intervalMs = 50, ...options }: CreateOptions & { readonly intervalMs?: number } = {}) {
-    return this.#create(name, `record:${intervalMs}`, options)
+  createRecorder(
+    name: string,
+    {
+      intervalMs = 50,
+      changingMiB = 0,
+      ...options
+    }: CreateOptions & {
+      readonly intervalMs?: number
+      /** So much of its memory changes all the time. */
+      readonly changingMiB?: number
+    } = {},
+  ) {
+    const script = Buffer.from(`recorder dirty ${changingMiB * 2} ${changingMiB}`).toString('base64')
+    return this.#create(name, `record:${intervalMs}${changingMiB > 0 ? `,cmd:${script}` : ''}`, options)
   }
 
   /** The template of containers that append numbered, synced records to a file of their root, and tell them on their console. */

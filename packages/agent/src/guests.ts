@@ -13,6 +13,7 @@ import { LxcGuestHost } from './container/lxc-guest-host.ts'
 import { HostCounters } from './counters/host-counters.ts'
 import { keepGuestFolders } from './guest-folders.ts'
 import { guestsByKind } from './guests-by-kind.ts'
+import { giveUserfaultfd } from './qemu/userfaultfd.ts'
 import { QemuGuestHost } from './qemu/qemu-guest-host.ts'
 
 /** The bridge of the role that carries guests. */
@@ -44,7 +45,10 @@ export function hostGuests(options: HostGuestsOptions): HostGuests {
   const { config, helper, namespacePid, mirror, events, clock, log } = options
   const user = config.guestUser ? { user: config.guestUser } : {}
   const folders = { vm: join(config.stateDir, 'guests'), ct: join(config.stateDir, 'containers') }
-  const vms = new QemuGuestHost({ guestsFolder: folders.vm, helper, ...user, namespacePid, log })
+  const vms = new QemuGuestHost({
+    ...{ guestsFolder: folders.vm, helper, ...user, namespacePid, log },
+    preparePostCopy: async () => config.guestUser && giveUserfaultfd(config.guestUser, log),
+  })
   const containers = new LxcGuestHost({
     containersFolder: folders.ct,
     nativeDir: config.nativeDir,

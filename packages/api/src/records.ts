@@ -241,7 +241,7 @@ export const guestSchema = z.object({
   acceptDataLoss: z.object({ host: hostId, atEpoch: epoch }).exactOptional(),
   moveTo: hostId.exactOptional().describe('Asked to be moved there'),
   lifecycle: lifecycleSchema.exactOptional(),
-  moveHow: z.enum(['live', 'restart']).exactOptional().describe('How; by a stop and a start when absent'),
+  moveHow: z.enum(['live', 'post-copy', 'restart']).exactOptional().describe('How; by a stop and a start when absent'),
   restartEpoch: epoch.exactOptional().describe('The run that a user has asked to be stopped and started again'),
   cancelledHandover: epoch.exactOptional().describe('The hand-over that a user has called off'),
   resumeFrom: z.string().exactOptional().describe('The snapshot whose memory belongs to the disks as they are'),

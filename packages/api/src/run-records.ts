@@ -40,12 +40,19 @@ export const grantSchema = z.object({
   movesTo: hostId.exactOptional().describe('Where it is meant to run next'),
   returns: z.boolean().exactOptional().describe('Ended because the host reboots, to which the guest returns'),
   handover: z
-    .object({ to: hostId, epoch, reason: z.string(), since: wallMs('When it was begun') })
+    .object({
+      to: hostId,
+      epoch,
+      reason: z.string(),
+      since: wallMs('When it was begun'),
+      postCopy: z.literal(true).exactOptional().describe('It may go on there before all of its memory has come'),
+    })
     .exactOptional()
     .describe("The guest's memory is on its way to another host"),
   processorLevel: processorLevelSchema.exactOptional().describe('The processor that the guest sees: x86-64-v1 to v4'),
   spentEpoch: epoch.exactOptional().describe('Promised to a hand-over that came to nothing'),
   cameFrom: hostId.exactOptional().describe('The host from which it came over without a boot'),
+  memoryOn: hostId.exactOptional().describe('Where the rest of its memory still is, after a switch to post-copy'),
   failedHandover: z
     .object({ to: hostId, reason: z.string(), at: wallMs('When it failed'), times: wholeNumber() })
     .exactOptional()

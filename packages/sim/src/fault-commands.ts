@@ -61,6 +61,10 @@ export const COMMANDS = {
   undrain: { args: ['host'], does: 'the host takes guests again' },
   move: { args: ['guest', 'host'], does: 'the guest is to run there' },
   'move-live': { args: ['guest', 'host'], does: 'the guest is to move there without a break' },
+  'move-post-copy': {
+    args: ['guest', 'host'],
+    does: 'the guest is to move there without a break, and may go on before all of its memory is there',
+  },
   'cancel-move': { args: ['guest'], does: 'its move is called off' },
   'move-replica': {
     args: ['guest', 'host', 'host'],

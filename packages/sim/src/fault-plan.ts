@@ -338,7 +338,8 @@ class Planner {
     const random = this.#random
     const guest = random.pick(this.#names)
     const movedMs = atMs - random.fraction() * random.pick([200, 1_500])
-    this.#add(movedMs, 'move-live', guest, random.pick(this.#compute))
+    const how = random.pick(['move-live', 'move-live', 'move-post-copy'] as const)
+    this.#add(movedMs, how, guest, random.pick(this.#compute))
     // A replica is brought up to date meanwhile: that begins about a second after its loss.
     const [store] = this.#guests[guest] ?? []
     if (store !== undefined && random.fraction() < 0.2)

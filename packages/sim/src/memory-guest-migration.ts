@@ -7,6 +7,7 @@ import type {
   GuestMigration,
   MigrationLimits,
   MigrationProgress,
+  RestEndpoint,
 } from '@stead/core/ports/guest-migration.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { breakConnection } from './leg-servers.ts'
@@ -55,7 +56,8 @@ export class MemoryGuestMigration implements GuestMigration {
     const spawned = machine.spawn(launch, 'arriving')
     if (!spawned.ok) return spawned
     const process = spawned.value
-    process.waiting = places.add({ host, machine, process, secret: at.secret })
+    const postCopy = at.postCopy === true
+    process.waiting = places.add({ host, machine, process, secret: at.secret, postCopy })
     const endpoint = { address: at.address, port: process.waiting.port, secret: at.secret }
     return ok(at.postCopy ? endpoint : { ...endpoint, postCopyRefusal: 'it was not asked to' })
   }
@@ -106,7 +108,7 @@ export class MemoryGuestMigration implements GuestMigration {
   }
 
   async startPostCopy(guest: GuestId): Promise<Result<void>> {
-    return this.#with(guest, () => fail(failure('conflict', 'Simulated guests know no post-copy')))
+    return this.#withTransfer(guest, async (transfer) => transfer.startPostCopy())
   }
 
   async relinquishDisks(guest: GuestId): Promise<Result<void>> {
@@ -120,6 +122,37 @@ export class MemoryGuestMigration implements GuestMigration {
 
   async complete(guest: GuestId): ReturnType<GuestMigration['complete']> {
     return this.#withTransfer(guest, (transfer) => transfer.complete())
+  }
+
+  async awaitSent(guest: GuestId): ReturnType<GuestMigration['awaitSent']> {
+    return this.#withTransfer(guest, (transfer) => transfer.awaitSent())
+  }
+
+  async receiveRest(guest: GuestId, address: string): ReturnType<GuestMigration['receiveRest']> {
+    const { host, machine, places } = this.#options
+    return this.#with(guest, (process) => {
+      if (!process.memory || process.memory.state === 'here')
+        return fail(failure('hypervisor', 'All of the guest is here'))
+      process.memory.set('interrupted')
+      process.waiting = places.add({ host, machine, process, secret: process.waiting?.secret ?? '', postCopy: true })
+      return ok({ address, port: process.waiting.port })
+    })
+  }
+
+  async resume(guest: GuestId, to: RestEndpoint): Promise<Result<void>> {
+    return this.#withTransfer(guest, async (transfer) => transfer.resume(this.#options.places.at(to.port)))
+  }
+
+  async awaitMemory(...[guest, known, signal]: Parameters<GuestMigration['awaitMemory']>) {
+    const { machine } = this.#options
+    const process = machine.processes.get(guest)
+    if (!process) return this.#notHere(guest)
+    const gone = new AbortController()
+    const off = machine.onEvent(() => machine.processes.get(guest) !== process && gone.abort())
+    const state = (await process.memory?.otherThan(known, AbortSignal.any([signal, gone.signal]))) ?? 'here'
+    off()
+    if (gone.signal.aborted) return fail(failure('hypervisor', 'QEMU has ended'))
+    return signal.aborted ? fail(failure('timeout', 'Nobody waits for the memory any more')) : ok(state)
   }
 
   async cancel(guest: GuestId): Promise<Result<void>> {

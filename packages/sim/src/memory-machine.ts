@@ -3,6 +3,7 @@
  * disks, one request at a time; a write is done when all attached legs have it, and a flush when all have flushed. A
  * request that fails on a leg stops the guest, as `werror=stop` does, and is tried again when it goes on.
  */
+import type { ArrivingMemory } from './memory-arriving.ts'
 import { failure } from '@stead/core/errors.ts'
 import type { GuestId, VolumeId } from '@stead/core/model/ids.ts'
 import type { DiskLimits } from '@stead/core/model/hardware.ts'
@@ -47,6 +48,8 @@ export interface Process {
   balloonBytes?: number
   /** Of one that began by waiting for its guest from another machine. */
   waiting?: WaitingPlace
+  /** Its guest came before all of its memory: without the rest it stands still sooner or later. */
+  memory?: ArrivingMemory
   /** The last time that its guest's memory was sent to another machine. */
   transfer?: MemoryTransfer
   /** Its guest's memory is being written into an image. */
@@ -304,6 +307,7 @@ export class MemoryMachine {
 
   #next(process: Process, disk: Disk): void {
     const { pace } = this.#options
+    if (process.memory?.state === 'interrupted') return
     if (process.status !== 'running' || process.isFrozen || disk.pending || (pace && !pace.isRunning())) return
     disk.cancelNext()
     // What failed is tried again before anything else.

@@ -55,6 +55,7 @@ export async function memoryMigrationHarness(): Promise<MemoryMigrationHarness> 
   return {
     hosts,
     machines,
+    knowsPostCopy: true,
     guest: async () => {
       const guest = `g${++guests}` as GuestId
       const disk = { volume: `v${guests}` as VolumeId, sizeBytes: 1 << 20, width: 2, legs: [] }

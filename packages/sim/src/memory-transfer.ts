@@ -3,8 +3,9 @@
  * need, it breaks with either process or with the link at any moment, and it knows no more than the two could know.
  */
 import { failure } from '@stead/core/errors.ts'
-import type { MigrationLimits, MigrationProgress } from '@stead/core/ports/guest-migration.ts'
+import type { MigrationLimits, MigrationProgress, SentGuest } from '@stead/core/ports/guest-migration.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
+import { ArrivingMemory } from './memory-arriving.ts'
 import { breakConnection } from './leg-servers.ts'
 import type { MemoryMachine, Process } from './memory-machine.ts'
 
@@ -20,6 +21,8 @@ export interface Place {
 export interface WaitingPlace extends Place {
   readonly port: number
   readonly secret: string
+  /** It can take a guest in before all of its memory. */
+  readonly postCopy: boolean
 }
 
 /** What lies between machines: time, the link, and who waits where. */
@@ -37,6 +40,7 @@ const SETUP_MS = 5
 const LINK_BYTES_PER_SECOND = 1e9
 /** Of a guest that runs; less when its processors are slowed down. */
 const DIRTY_BYTES_PER_SECOND = 1e6
+const OUTRUN = 1.1
 const THROTTLE = { initial: 20, increment: 15, max: 95, afterMs: 500 } as const
 /** The devices' state, and the last of the memory. */
 const SWITCH_MS = 8
@@ -61,6 +65,7 @@ export class MemoryTransfer {
   #stoodStillMs = 0
   #relinquished = false
   #isLetGo = false
+  #postCopy = false
   #hasArrived = false
   /** How the guest was when it came to stand still. */
   #before: Process['status'] | undefined
@@ -113,6 +118,30 @@ export class MemoryTransfer {
     }
   }
 
+  /** What is missing follows the guest; it stands still for that as soon as it can. */
+  startPostCopy(): Result<void> {
+    if (!this.#limits.postCopy || this.#destination?.postCopy !== true)
+      return fail(failure('conflict', 'Post-copy cannot be done: it was not asked for when the copy began'))
+    if (this.#phase !== 'copying') return fail(failure('hypervisor', 'Nothing is being copied'))
+    this.#postCopy = true
+    void this.#standStill()
+    return ok()
+  }
+
+  /** The rest goes on to where the guest is; who waits there is the same process at another port. */
+  resume(place: WaitingPlace | undefined): Result<void> {
+    const { host } = this.#source
+    if (this.#phase !== 'interrupted') return fail(failure('conflict', 'Nothing of the guest is left to be sent'))
+    if (!place || place.process !== this.#destination?.process || !this.#routes.linked(host, place.host))
+      return fail(failure('hypervisor', 'Nobody waits for the rest there'))
+    this.#silentMs = 0
+    this.#phase = 'post-copy'
+    place.process.memory?.set('coming')
+    place.machine.runGuests()
+    this.#tickLater()
+    return ok()
+  }
+
   relinquish(): Result<void> {
     const { process } = this.#source
     if (this.#before === undefined && process.status === 'running')
@@ -122,12 +151,16 @@ export class MemoryTransfer {
     return ok()
   }
 
-  async complete(): Promise<Result<MigrationProgress & { readonly downtimeMs: number }>> {
+  async complete(): Promise<Result<SentGuest>> {
     if (this.#phase !== 'standing-still' || this.#isLetGo)
       return fail(failure('hypervisor', 'The guest does not stand still for the switch'))
     this.#isLetGo = true
     this.#routes.after(SWITCH_MS, () => this.#hand())
-    while (this.#error === undefined && !this.#is('completed')) await this.#changed()
+    return this.awaitSent()
+  }
+
+  async awaitSent(): Promise<Result<SentGuest>> {
+    while (this.#error === undefined && !this.#is('completed') && !this.#is('interrupted')) await this.#changed()
     if (this.#error !== undefined) return fail(failure('hypervisor', `The guest did not get across: ${this.#error}`))
     return ok({ ...this.progress(), downtimeMs: this.#stoodStillMs + SWITCH_MS + ANSWER_MS })
   }
@@ -150,7 +183,9 @@ export class MemoryTransfer {
 
   get #dirtyBytesPerSecond(): number {
     const isRunning = this.#source.process.status === 'running'
-    return isRunning ? DIRTY_BYTES_PER_SECOND * (1 - this.#throttlePercent / 100) : 0
+    // Who may be sent by post-copy is a guest that it was made for: the link alone never catches up with it.
+    const ofMemory = this.#limits.postCopy ? OUTRUN * this.#bandwidth : DIRTY_BYTES_PER_SECOND
+    return isRunning ? ofMemory * (1 - this.#throttlePercent / 100) : 0
   }
 
   /** The compiler believes that a phase cannot change while somebody waits. */
@@ -176,7 +211,8 @@ export class MemoryTransfer {
   }
 
   #tick(): void {
-    if (!this.isUnderWay || this.#hasArrived) return
+    if (!this.isUnderWay) return
+    if (this.#hasArrived) return this.#sendRest()
     const broken = this.#look()
     if (broken === 'over') return
     if (broken !== undefined) {
@@ -187,6 +223,33 @@ export class MemoryTransfer {
       if (this.#phase === 'standing-still') this.#stoodStillMs += TICK_MS
     }
     this.#tickLater()
+  }
+
+  /** After the switch to post-copy: nothing ends the guest but the end of one of the two. */
+  #sendRest(): void {
+    const destination = this.#destination as WaitingPlace
+    if (this.#phase !== 'post-copy') return
+    const isLinked = this.#routes.linked(this.#source.host, destination.host)
+    if (!isLinked) this.#silentMs += TICK_MS
+    const isClosed =
+      !isAlive(this.#source) || !isAlive(destination) || destination.process.memory?.state === 'interrupted'
+    const isLost = isLinked ? isClosed : this.#silentMs > TCP_GIVES_UP_MS
+    if (isLost) {
+      this.#phase = 'interrupted'
+      destination.process.memory?.set('interrupted')
+      return this.#notify()
+    }
+    if (isLinked && this.#bothRun()) {
+      this.#silentMs = 0
+      const sent = Math.min((this.#bandwidth * TICK_MS) / 1000, this.#remainingBytes)
+      this.#transferredBytes += sent
+      this.#remainingBytes -= sent
+    }
+    if (this.#remainingBytes > 0) return this.#tickLater()
+    this.#phase = 'completed'
+    this.#source.process.status = 'departed'
+    destination.process.memory?.set('here')
+    this.#notify()
   }
 
   /** Why the connection is broken, as the source can know it; `over` when there is no source any more. */
@@ -245,9 +308,14 @@ export class MemoryTransfer {
     if (!this.#routes.linked(host, destination.host) || !this.#bothRun())
       return void this.#routes.after(TICK_MS, () => this.#hand())
     this.#hasArrived = true
+    if (this.#postCopy) destination.process.memory = new ArrivingMemory()
     if (process.balloonBytes !== undefined) destination.process.balloonBytes = process.balloonBytes
     destination.machine.arrive(destination.process, process.disks, this.#before ?? process.status)
-    this.#routes.after(ANSWER_MS, () => this.#answer())
+    if (!this.#postCopy) return void this.#routes.after(ANSWER_MS, () => this.#answer())
+    // The source waits for nobody's word before it sends the rest.
+    this.#phase = 'post-copy'
+    this.#notify()
+    this.#tickLater()
   }
 
   #answer(): void {

@@ -54,7 +54,7 @@ export function setHaMode(world: World, name: string, mode: string): Refusal {
 }
 
 /** A guest that runs is asked to move; one that does not starts there next. */
-export function askForMove(world: World, name: string, to: HostId, moveHow?: 'live'): Refusal {
+export function askForMove(world: World, name: string, to: HostId, moveHow?: 'live' | 'post-copy'): Refusal {
   const guest = world.guest(name)
   if (!guest) return `there is no guest ${name}`
   const state = beliefOf(world)

@@ -105,6 +105,7 @@ const ACTS: Readonly<Record<CommandVerb, Act>> = {
 
   move: (world, [name = '', to]) => askForMove(world, name, to as HostId),
   'move-live': (world, [name = '', to]) => askForMove(world, name, to as HostId, 'live'),
+  'move-post-copy': (world, [name = '', to]) => askForMove(world, name, to as HostId, 'post-copy'),
   'cancel-move': (world, [name = '']) => cancelMove(world, name),
   'move-replica': (world, [name = '', from, to]) => moveReplica(world, name, from as HostId, to as HostId),
   'add-replica': (world, [name = '', to]) => moveReplica(world, name, undefined, to as HostId),

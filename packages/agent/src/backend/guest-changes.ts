@@ -162,14 +162,22 @@ export function migrateChange(
   known: Versioned<Guest>,
   to: HostId | undefined,
   isUp: (host: HostId) => boolean,
+  postCopy: boolean,
 ): Result<Change> {
   const { value: guest } = known
+  if (postCopy && guest.kind === 'ct')
+    return fail(failure('bad_request', `${guest.name} is a container, whose memory moves while it stands still`))
   const target = to === undefined ? bestTarget(state, guest, isUp) : ok(to)
   if (!target.ok) return target
   const objection = objectionToLiveMoveOf(state, guest, target.value, isUp)
   if (objection) return fail(objection)
   const { cancelledHandover: _earlier, ...rest } = guest
-  const next: Guest = { ...rest, moveTo: target.value, moveHow: 'live', preferredHost: target.value }
+  const next: Guest = {
+    ...rest,
+    moveTo: target.value,
+    moveHow: postCopy ? 'post-copy' : 'live',
+    preferredHost: target.value,
+  }
   return ok(change('vm.migrate', known, [put(next)]))
 }
 

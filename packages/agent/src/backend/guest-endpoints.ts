@@ -189,7 +189,7 @@ export function guestEndpoints(desk: Desk): Answers {
       const operation = await desk.changeGuest(params.guest, request, (guest) => {
         const host = body.to === undefined ? undefined : desk.findHost(body.to)
         if (host && !host.ok) return host
-        return migrateChange(desk.state, guest, host?.value.value.id, desk.isUp)
+        return migrateChange(desk.state, guest, host?.value.value.id, desk.isUp, body.postCopy)
       })
       return operation.ok ? ok(await desk.started(operation.value)) : operation
     },

@@ -1,6 +1,7 @@
 /** What another host does for guests that come to it live, over its internal server. */
 import type { ArrivalHost, ArrivalRequest, Arrivals, PreparedArrival } from '@stead/core/host/arrivals.ts'
 import type { GuestId, HostId } from '@stead/core/model/ids.ts'
+import type { RestEndpoint } from '@stead/core/ports/guest-migration.ts'
 import type { Result } from '@stead/core/result.ts'
 import type { HostClient } from './host-client.ts'
 
@@ -12,6 +13,7 @@ export function remoteArrivals(client: HostClient): ArrivalHost {
     prepare: async (request) =>
       (await client.callGuest('prepare-arrival', request, PREPARE_MS_MAX)) as Result<PreparedArrival>,
     carryConsole: async (guest, from) => (await client.callGuest('carry-console', { guest, from })) as Result<void>,
+    receiveRest: async (guest, epoch) => (await client.callGuest('receive-rest', { guest, epoch })) as Result<RestEndpoint>,
     abandon: async (guest, epoch) => (await client.callGuest('abandon-arrival', { guest, epoch })) as Result<void>,
   }
 }
@@ -22,6 +24,10 @@ export function arrivalCalls(arrivals: Arrivals) {
     'carry-console': (input: unknown) => {
       const { guest, from } = input as { readonly guest: GuestId; readonly from: HostId }
       return arrivals.carryConsole(guest, from)
+    },
+    'receive-rest': (input: unknown) => {
+      const { guest, epoch } = input as { readonly guest: GuestId; readonly epoch: number }
+      return arrivals.receiveRest(guest, epoch)
     },
     'abandon-arrival': (input: unknown) => {
       const { guest, epoch } = input as { readonly guest: GuestId; readonly epoch: number }

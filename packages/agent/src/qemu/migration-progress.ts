@@ -34,6 +34,9 @@ const PHASES: Readonly<Record<string, MigrationProgress['phase']>> = {
   'pre-switchover': 'standing-still',
   device: 'standing-still',
   'postcopy-active': 'post-copy',
+  'postcopy-recover-setup': 'post-copy',
+  'postcopy-recover': 'post-copy',
+  'postcopy-paused': 'interrupted',
   completed: 'completed',
 }
 

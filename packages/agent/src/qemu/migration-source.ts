@@ -3,7 +3,13 @@
  * one of them fails, is in docs/internals/migration.md.
  */
 import { failure } from '@stead/core/errors.ts'
-import type { ArrivalEndpoint, MigrationLimits, MigrationProgress } from '@stead/core/ports/guest-migration.ts'
+import type {
+  ArrivalEndpoint,
+  MigrationLimits,
+  MigrationProgress,
+  RestEndpoint,
+  SentGuest,
+} from '@stead/core/ports/guest-migration.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { DiskRecord } from './block-graph.ts'
 import { useKey, type KeyOptions } from './migration-key.ts'
@@ -128,11 +134,17 @@ export class MigrationSource {
     return alive ? fail(failure('hypervisor', `The leg ${alive.name} could not be given up`)) : ok()
   }
 
-  async complete(): Promise<Result<MigrationProgress & { readonly downtimeMs: number }>> {
+  async complete(): Promise<Result<SentGuest>> {
     const monitor = this.#options.monitor()
     if (!monitor.ok) return monitor
     const goOn = await monitor.value.execute('migrate-continue', { state: 'pre-switchover' })
-    if (!goOn.ok) return goOn
+    return goOn.ok ? this.awaitSent() : goOn
+  }
+
+  /** Also of a guest that an earlier agent let go. */
+  async awaitSent(): Promise<Result<SentGuest>> {
+    const monitor = this.#options.monitor()
+    if (!monitor.ok) return monitor
     let last = ''
     return awaitMigration(
       monitor.value,
@@ -140,16 +152,26 @@ export class MigrationSource {
         const found = await query(monitor.value)
         if (!found.ok) return found
         const progress = progressOf(found.value)
-        if (progress.phase === 'completed') return ok({ ...progress, downtimeMs: found.value.downtime ?? 0 })
+        if (progress.phase === 'completed' || progress.phase === 'interrupted')
+          return ok({ ...progress, downtimeMs: found.value.downtime ?? 0 })
         if (progress.phase === 'failed' || progress.phase === 'none')
           return fail(failure('hypervisor', `The guest did not get across: ${progress.error ?? 'nothing was sent'}`))
         const now = `${progress.phase} ${progress.transferredBytes}`
         const moved = now !== last
         last = now
-        return moved ? 'moved' : 'waiting'
+        // The guest is there already; how long the rest takes is the link's business, and a broken one is noticed.
+        return moved || progress.phase === 'post-copy' ? 'moved' : 'waiting'
       },
       STALL_TIMEOUT_MS,
     )
+  }
+
+  /** With the key that this QEMU has had from the beginning. */
+  async resume({ address, port }: RestEndpoint): Promise<Result<void>> {
+    const monitor = this.#options.monitor()
+    if (!monitor.ok) return monitor
+    const asked = await monitor.value.execute('migrate', { uri: migrationUri(address, port), resume: true })
+    return asked.ok ? ok() : asked
   }
 
   async cancel(): Promise<Result<void>> {

@@ -42,18 +42,4 @@ describe('QEMU that waits for a guest', () => {
     must(await there.migration.awaitArrival(launch.guest, BOUND_MS))
     assert.ok(!existsSync(keyFile))
   })
-
-  it('refuses post-copy where the kernel does not allow it, and says why', async () => {
-    const launch = await harness.guest()
-    const { here, there } = harness.qemu
-    must(await here.start(launch))
-    const at = { address: '127.0.0.1', secret: 'c3'.repeat(32), postCopy: true }
-    const endpoint = must(await there.migration.receive(await harness.open(launch, 2), at))
-    const limits = { bandwidthBytesPerSecond: 0, downtimeMs: 300, postCopy: true }
-    must(await here.migration.send(launch.guest, endpoint, limits))
-    while (must(await here.migration.progress(launch.guest)).phase === 'setup') await sleep(5)
-    const begun = await here.migration.startPostCopy(launch.guest)
-    assert.equal(begun.ok, endpoint.postCopyRefusal === undefined)
-    if (!begun.ok) assert.match(begun.error.message, /userfaultfd/)
-  })
 })

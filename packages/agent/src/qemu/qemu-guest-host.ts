@@ -50,6 +50,8 @@ export interface QemuGuestHostOptions {
   readonly user?: { readonly uid: number; readonly gid: number }
   /** Pid of the init of the guests' pid namespace, so that the deadman reaches every QEMU; undefined: none. */
   readonly namespacePid?: () => Promise<number | undefined>
+  /** Done before a guest is awaited that may come before all of its memory. */
+  readonly preparePostCopy?: () => Promise<void>
   readonly log: Log
 }
 
@@ -84,7 +86,7 @@ export class QemuGuestHost implements GuestHost {
         return work().finally(() => this.#quiet.delete(guest))
       },
     }
-    this.migration = new QemuGuestMigration(this.processes)
+    this.migration = new QemuGuestMigration(this.processes, options.preparePostCopy)
   }
 
   /** Of each guest that runs here, its QEMU. */

@@ -1,7 +1,12 @@
 /** `GuestMigration` on QEMU: finds the guest's process; what is said to it is in `migration-source.ts` and `migration-destination.ts`. */
 import type { GuestId } from '@stead/core/model/ids.ts'
 import type { GuestLaunch, RunningGuest } from '@stead/core/ports/guest-host.ts'
-import type { ArrivalEndpoint, GuestMigration, MigrationLimits } from '@stead/core/ports/guest-migration.ts'
+import type {
+  ArrivalEndpoint,
+  GuestMigration,
+  MigrationLimits,
+  RestEndpoint,
+} from '@stead/core/ports/guest-migration.ts'
 import type { Result } from '@stead/core/result.ts'
 import { INCOMING_ARGUMENTS, type ListenAt } from './migration-destination.ts'
 import type { QemuGuest } from './running-guest.ts'
@@ -20,14 +25,17 @@ export interface GuestProcesses {
 
 export class QemuGuestMigration implements GuestMigration {
   readonly #processes: GuestProcesses
+  readonly #preparePostCopy: () => Promise<void>
 
-  constructor(processes: GuestProcesses) {
+  constructor(processes: GuestProcesses, preparePostCopy: () => Promise<void> = async () => undefined) {
     this.#processes = processes
+    this.#preparePostCopy = preparePostCopy
   }
 
   receive(launch: GuestLaunch, at: ListenAt): Promise<Result<ArrivalEndpoint>> {
     const { guest } = launch
     return this.#processes.inTurn(guest, async () => {
+      if (at.postCopy) await this.#preparePostCopy()
       const waiting = await this.#processes.await(launch, INCOMING_ARGUMENTS)
       if (!waiting.ok) return waiting
       const listening = await this.#processes.with(guest, (running) => running.arrival.listen(at))
@@ -70,6 +78,22 @@ export class QemuGuestMigration implements GuestMigration {
 
   complete(guest: GuestId): ReturnType<GuestMigration['complete']> {
     return this.#processes.with(guest, (running) => running.departure.complete())
+  }
+
+  awaitSent(guest: GuestId): ReturnType<GuestMigration['awaitSent']> {
+    return this.#processes.with(guest, (running) => running.departure.awaitSent())
+  }
+
+  receiveRest(guest: GuestId, address: string): ReturnType<GuestMigration['receiveRest']> {
+    return this.#processes.with(guest, (running) => running.arrival.listenAgain(address))
+  }
+
+  resume(guest: GuestId, to: RestEndpoint): Promise<Result<void>> {
+    return this.#processes.with(guest, (running) => running.departure.resume(to))
+  }
+
+  awaitMemory(...[guest, known, signal]: Parameters<GuestMigration['awaitMemory']>) {
+    return this.#processes.with(guest, (running) => running.arrival.awaitMemory(known, signal))
   }
 
   cancel(guest: GuestId): Promise<Result<void>> {

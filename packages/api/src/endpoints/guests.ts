@@ -284,6 +284,7 @@ export const GUEST_ENDPOINTS = {
     params: guestParams,
     body: z.strictObject({
       to: z.string().exactOptional().describe('The host; the one that suits it best when absent'),
+      postCopy: z.boolean().default(false).describe('Let it go on there before all of its memory has come; a VM only'),
     }),
     response: started,
     status: 202,

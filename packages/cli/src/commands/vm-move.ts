@@ -47,11 +47,13 @@ export function addVmMigrate(vm: Command, terminal: Terminal): void {
     .argument(...NAME)
     .option('--to <host>', 'the host; the one that suits it best when absent')
     .option('--with-storage', 'first its disks that have one replica only move there; needs --to')
+    .option('--post-copy', 'let it go on there before all of its memory has come')
     .option('--cancel', 'call off the move that is under way')
     .action(
       action(terminal, async (session, [guest = ''], options) => {
         const client = await session.client()
-        const { to, cancel, withStorage } = options
+        const { to, cancel, withStorage, postCopy } = options
+        if (postCopy === true && cancel === true) throw badArgument('--cancel and --post-copy exclude each other')
         if (withStorage === true && (to === undefined || cancel === true))
           throw badArgument('--with-storage needs --to, and nothing else')
         if (cancel === true && to !== undefined) throw badArgument('--cancel and --to exclude each other')
@@ -61,7 +63,7 @@ export function addVmMigrate(vm: Command, terminal: Terminal): void {
             ? await client.call(ENDPOINTS['guest.cancel-migration'], { params: { guest } })
             : await client.call(ENDPOINTS['guest.migrate'], {
                 params: { guest },
-                body: to === undefined ? {} : { to: String(to) },
+                body: { postCopy: postCopy === true, ...(to === undefined ? {} : { to: String(to) }) },
               })
         const operation = await settle(session, client, valueOf(answer).operation)
         finished(

@@ -60,7 +60,7 @@ export class Departures {
     this.#running = grants.flatMap((grant): Running[] => {
       const guest = state.guests.get(grant.guest)?.value
       const isMovable =
-        guest && grant.state === 'held' && !grant.handover && guest.desired === 'running' && !guest.deleting
+        guest && grant.state === 'held' && !grant.handover && !grant.memoryOn && guest.desired === 'running' && !guest.deleting
       return isMovable && isUp(grant.host) ? [{ guest, grant }] : []
     })
   }
@@ -94,18 +94,19 @@ export class Departures {
 
   /** Live, where nothing speaks against it and the user did not ask for a restart. */
   #move(guest: Guest, grant: Grant, reason: string, to: HostId): Leave {
-    if (this.#isAskedToMove(guest, grant) && guest.moveHow !== 'live') return recall(guest, grant, reason, to)
+    if (this.#isAskedToMove(guest, grant) && !movesLive(guest)) return recall(guest, grant, reason, to)
     if (!this.#canMoveLive(guest, grant, to)) return recall(guest, grant, reason, to)
     const { failedHandover: _earlier, ...rest } = grant
     const kept = guest.moveTo === undefined && grant.failedHandover ? { failedHandover: grant.failedHandover } : {}
-    const handover = { to, epoch: newestEpoch(grant) + 1, reason, since: this.#wallMs }
+    const asked = this.#isAskedToMove(guest, grant) && guest.moveHow === 'post-copy' ? { postCopy: true as const } : {}
+    const handover = { to, epoch: newestEpoch(grant) + 1, reason, since: this.#wallMs, ...asked }
     return { kind: 'hand-over', guest, grant: { ...rest, ...kept, handover } }
   }
 
   /** It stands still for a moment, or is just starting: soon it can move live, and a restart now would be a needless break. */
   #isBetweenStates(guest: Guest, to: HostId): boolean {
     const { grant } = this.#running.find((one) => one.guest.id === guest.id)!
-    if (this.#isAskedToMove(guest, grant) && guest.moveHow !== 'live') return false
+    if (this.#isAskedToMove(guest, grant) && !movesLive(guest)) return false
     const { hosts, observations } = this.#state
     const [from, target] = [hosts.get(grant.host)?.value, hosts.get(to)?.value]
     const phase = observations.get(guest.id)?.value.phase
@@ -251,6 +252,10 @@ export class Departures {
     if (wish?.maintenance) return true
     return wish?.shutdown !== undefined && clusterPolicyOf(this.#state).shutdown === 'migrate'
   }
+}
+
+function movesLive({ moveHow }: Guest): boolean {
+  return moveHow === 'live' || moveHow === 'post-copy'
 }
 
 /** A nearer disk alone is no reason to interrupt a guest; a wish of a rule is. */

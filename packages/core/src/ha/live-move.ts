@@ -26,6 +26,7 @@ const RETRY_AFTER_MS = [5_000, 15_000, 60_000, 300_000] as const
 export function objectionToLiveMove(state: ClusterState, guest: Guest, grant: Grant): string {
   const seen = state.observations.get(guest.id)?.value
   if (seen?.epoch !== grant.epoch || seen.phase !== 'running') return 'it does not run just now'
+  if (grant.memoryOn !== undefined) return `the rest of its memory is still on ${grant.memoryOn}`
   if (guest.kind === 'ct') return whyContainersRestart(state.hosts.get(grant.host)?.value)
   const held = whyNotMigratable(guest.platform ?? {})
   if (held !== '') return held

@@ -112,7 +112,7 @@ function stopOutcome(operation: Operation, state: ClusterState, id: GuestId): Op
 function drainOutcome(operation: Operation, state: ClusterState, host: HostId): Operation {
   if (!state.policies.get(host)?.value.maintenance) return failed(operation, 'the drain was undone meanwhile')
   const left = [...state.grants.values()].filter(({ value }) => isActive(value) && value.host === host)
-  if (left.length === 0) return done(operation, 'no guest runs there')
+  if (left.length === 0) return memoryLeft(operation, state, host) ?? done(operation, 'no guest runs there')
   if (left.some(({ value }) => value.state === 'recalled'))
     return running(operation, 0.5, `${left.length} guests to move`)
   // The coordinator recalls a guest as soon as it has seen the drain, if there is a place for it.
@@ -122,11 +122,18 @@ function drainOutcome(operation: Operation, state: ClusterState, host: HostId): 
   return { ...operation, state: 'waiting', progress: 0.5, message: `no other host can take ${names.join(', ')}` }
 }
 
+/** Who is gone from a host may still need it, for as long as the rest of its memory is there. */
+function memoryLeft(operation: Operation, state: ClusterState, host: HostId): Operation | undefined {
+  const left = [...state.grants.values()].filter(({ value }) => isActive(value) && value.memoryOn === host)
+  return left.length === 0 ? undefined : running(operation, 0.9, `the rest of the memory of ${left.length} guests follows`)
+}
+
 /** Stopped with its guests where they must go, as the policy says; then the machine may be switched off. */
 function shutdownOutcome(operation: Operation, state: ClusterState, host: HostId): Operation {
   if (!state.policies.get(host)?.value.shutdown) return failed(operation, 'the shutdown was called off')
   const left = [...state.grants.values()].filter(({ value }) => isActive(value) && value.host === host)
-  if (left.length === 0) return done(operation, 'no guest runs there; it may be switched off')
+  if (left.length === 0)
+    return memoryLeft(operation, state, host) ?? done(operation, 'no guest runs there; it may be switched off')
   return running(operation, 0.5, `${left.length} guests to stop or to move`)
 }
 
@@ -154,6 +161,8 @@ function migrationOutcome(operation: Operation, state: ClusterState, id: GuestId
   const { handover, failedHandover } = grant ?? {}
   if (failedHandover && !handover && failedHandover.at >= operation.startedAt)
     return failed(operation, `it goes on on ${grant?.host}: ${failedHandover.reason}`)
+  if (grant?.memoryOn !== undefined && isActive(grant))
+    return running(operation, 0.95, `it runs on ${grant.host}; the rest of its memory follows from ${grant.memoryOn}`)
   if (handover) {
     const seen = state.observations.get(id)?.value.migration
     const copied = seen && seen.totalBytes > 0 ? 1 - seen.remainingBytes / seen.totalBytes : 0

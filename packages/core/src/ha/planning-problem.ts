@@ -180,7 +180,7 @@ function hostsWithout(state: ClusterState, kind: GuestKind): Record<HostId, stri
 function impossibleHosts(state: ClusterState, guest: Guest): Record<HostId, string> {
   const at = state.grants.get(guest.id)?.value.host
   if (guest.moveTo === undefined) return {}
-  if (guest.moveHow === 'live' && at !== undefined) {
+  if ((guest.moveHow === 'live' || guest.moveHow === 'post-copy') && at !== undefined) {
     const unfit = unfitForLiveMove(state, at, state.grants.get(guest.id)?.value)
     if (unfit[guest.moveTo] !== undefined) return unfit
   }

@@ -8,14 +8,14 @@ import type { ClusterState } from '../model/cluster.ts'
 import type { Grant } from '../model/grant.ts'
 import type { Guest } from '../model/guest.ts'
 import type { GuestId, HostId, VolumeId } from '../model/ids.ts'
-import { migrationPolicyOf } from '../ha/planning-problem.ts'
 import { KEYS } from '../model/keys.ts'
 import { inSync } from '../model/records.ts'
 import type { Volume } from '../model/volume.ts'
 import type { GuestDisk, GuestLaunch } from '../ports/guest-host.ts'
-import type { ArrivalEndpoint } from '../ports/guest-migration.ts'
+import type { ArrivalEndpoint, RestEndpoint } from '../ports/guest-migration.ts'
 import { fail, ok, type Result } from '../result.ts'
 import { widthOf } from './disk-opening.ts'
+import { mayPostCopy } from './memory-rest.ts'
 import { guestParts } from './guest-parts.ts'
 import { addressOf, type HostContext } from './host-context.ts'
 import { legEndpoint } from './leg-paths.ts'
@@ -47,6 +47,8 @@ export interface ArrivalHost {
   prepare(request: ArrivalRequest): Promise<Result<PreparedArrival>>
   /** Fetches what the guest's console has said on the host that it is about to leave, where it stands still. */
   carryConsole(guest: GuestId, from: HostId): Promise<Result<void>>
+  /** Listens once more for the rest of a guest that runs there at this epoch. */
+  receiveRest(guest: GuestId, epoch: number): Promise<Result<RestEndpoint>>
   /** The move came to nothing. Harmless when nothing waits. */
   abandon(guest: GuestId, epoch: number): Promise<Result<void>>
 }
@@ -80,6 +82,14 @@ export class Arrivals implements ArrivalHost {
   async carryConsole(guest: GuestId, from: HostId): Promise<Result<void>> {
     await this.#context.carryConsole?.(guest, from)
     return ok()
+  }
+
+  async receiveRest(guest: GuestId, epoch: number): Promise<Result<RestEndpoint>> {
+    const { mirror, migration, self } = this.#context
+    const grant = mirror.state.grants.get(guest)?.value
+    if (!this.#isOurs(grant, epoch) || grant?.memoryOn === undefined)
+      return fail(failure('stale_epoch', `Nothing of the guest is awaited here at epoch ${epoch}`))
+    return migration.receiveRest(guest, migrationAddress(mirror.state, self))
   }
 
   /** The disks of what waits here, once the grant says that the guest is ours at this epoch. */
@@ -133,13 +143,13 @@ export class Arrivals implements ArrivalHost {
     if (!opened.ok) return opened
     if (!parts.ok) return parts
     const { disks, volumes } = opened.value
-    const address = addressOf(mirror.state, self, ['ran', 'san', 'lan'])
+    const address = migrationAddress(mirror.state, self)
     const arrival = await migration.receive(
       { ...launch, ...parts.value, epoch, disks },
       {
         address,
         secret,
-        postCopy: migrationPolicyOf(mirror.state).postCopy,
+        postCopy: mayPostCopy(mirror.state, grant.value.value.handover),
       },
     )
     if (!arrival.ok) {
@@ -212,4 +222,8 @@ export class Arrivals implements ArrivalHost {
     if (!entry.value) return fail(failure('not_found', `There is no record ${key}`))
     return ok({ value: JSON.parse(entry.value.value) as T, revision: String(entry.value.modRevision) })
   }
+}
+
+function migrationAddress(state: ClusterState, host: HostId): string {
+  return addressOf(state, host, ['ran', 'san', 'lan'])
 }

@@ -18,6 +18,8 @@ import type { PreparedArrival } from './arrivals.ts'
 import type { DiskKeeper } from './disk-keeper.ts'
 import { guestAfterMove, takeBackHandover, versioned } from './handover-records.ts'
 import type { HostContext } from './host-context.ts'
+import { hasGoneThrough, isOutrun, isStuck, reportOf, whyStuck } from './copy-convergence.ts'
+import { mayPostCopy, sendRest } from './memory-rest.ts'
 import { exportRevoked } from './storage-events.ts'
 
 export type DepartureOutcome =
@@ -43,9 +45,6 @@ const RETRY_MS = 50
 const PROGRESS_MS = 250
 const REPORT_MS = 1_000
 const CONSOLE_MS_MAX = 200
-/** A copy that takes longer than this and than twenty times its memory over the link is given up. */
-const GIVE_UP_AFTER_MS = 120_000
-const GIVE_UP_AFTER_COPIES = 20
 
 type Transfer =
   | { readonly kind: 'committed' }
@@ -59,6 +58,10 @@ export class Departure {
   /** The transaction is under way or done: nobody can call it off any more. */
   #isDeciding = false
   #dropped = false
+  /** Why it cannot be. */
+  #postCopyRefused = ''
+  /** When the guest goes on there, the rest of its memory is still here. */
+  #isPostCopy = false
   #ended: () => void = () => undefined
   readonly #over = new Promise<void>((resolve) => (this.#ended = resolve))
 
@@ -119,7 +122,8 @@ export class Departure {
     if (signal.aborted) return this.#wasCalledOff()
     const different = this.#differentLegs(prepared.value)
     if (different !== undefined) return fail(failure('conflict', different))
-    const sent = await migration.send(guest.id, prepared.value.endpoint, migrationPolicyOf(mirror.state))
+    const limits = { ...migrationPolicyOf(mirror.state), postCopy: mayPostCopy(mirror.state, handover) }
+    const sent = await migration.send(guest.id, prepared.value.endpoint, limits)
     if (!sent.ok) return sent
     const watching = new AbortController()
     const watch = this.#watch(watching.signal)
@@ -147,7 +151,6 @@ export class Departure {
     const { migration, clock, mirror } = context
     const startedMs = clock.monotonicMs()
     let reportedMs = -Infinity
-    let isPostCopy = false
     while (!signal.aborted && !this.#calledOff.signal.aborted) {
       const progress = await migration.progress(guest.id)
       if (signal.aborted) return
@@ -157,16 +160,31 @@ export class Departure {
         onProgress(reportOf(handover, progress.value))
       }
       if (mirror.state.statuses.get(handover.to)?.value.state === 'lost') void this.callOff(`${handover.to} is lost`)
-      if (progress.ok && isStuck(progress.value, nowMs - startedMs)) {
-        if (!migrationPolicyOf(mirror.state).postCopy) void this.callOff(whyStuck(progress.value))
-        else if (!isPostCopy) {
-          isPostCopy = true
-          const begun = await migration.startPostCopy(guest.id)
-          if (!begun.ok) void this.callOff(begun.error.message)
-        }
-      }
+      if (progress.ok && !this.#isPostCopy) await this.#help(progress.value, nowMs - startedMs)
       await clock.sleep(PROGRESS_MS, signal)
     }
+  }
+
+  /** What does not converge goes over by post-copy, where that is allowed, or is given up. */
+  async #help(progress: MigrationProgress, forMs: number): Promise<void> {
+    const { context, guest, handover } = this.#options
+    const stuck = isStuck(progress, forMs)
+    const isWanted = handover.postCopy ? hasGoneThrough(progress, 1) : stuck || isOutrun(progress)
+    if (!mayPostCopy(context.mirror.state, handover)) {
+      if (stuck) void this.callOff(whyStuck(progress))
+      return
+    }
+    if (!isWanted || this.#postCopyRefused !== '') {
+      if (stuck) void this.callOff(this.#postCopyRefused)
+      return
+    }
+    this.#isPostCopy = true
+    const begun = await context.migration.startPostCopy(guest.id)
+    if (begun.ok) return
+    this.#isPostCopy = false
+    this.#postCopyRefused = begun.error.message
+    // Who asked for it gets an answer; what only may, goes on as it is.
+    if (handover.postCopy) void this.callOff(begun.error.message)
   }
 
   /** The destination must hold exactly the legs that this run holds, which are those that the record calls current. */
@@ -246,6 +264,7 @@ export class Departure {
       host: handover.to,
       epoch: handover.epoch,
       cameFrom: context.self,
+      ...(this.#isPostCopy ? { memoryOn: context.self } : {}),
       grantedAt: context.clock.wallMs(),
       reason: handover.reason,
     }
@@ -301,7 +320,7 @@ export class Departure {
     }
     // What the guest says there must stand behind it. A log that is long in coming keeps nobody waiting.
     await Promise.race([carried, clock.sleep(CONSOLE_MS_MAX)])
-    const completed = await migration.complete(guest.id)
+    const completed = await sendRest(context, guest.id, handover.epoch, await migration.complete(guest.id))
     if (!completed.ok) {
       log.warn('the last of a guest could not be handed over', { guest: guest.id, cause: completed.error })
       return
@@ -340,33 +359,6 @@ export class Departure {
 
 const STATUS_CHANGED = 'its host was held to be lost meanwhile'
 const CALLED_OFF = 'the move was called off'
-
-function reportOf({ to, since }: Handover, progress: MigrationProgress): MigrationReport {
-  const { totalBytes, transferredBytes, remainingBytes, throttlePercent, expectedDowntimeMs } = progress
-  const { dirtyBytesPerSecond, bandwidthBytesPerSecond } = progress
-  return {
-    to,
-    since,
-    totalBytes,
-    transferredBytes,
-    remainingBytes,
-    dirtyBytesPerSecond,
-    bandwidthBytesPerSecond,
-    throttlePercent,
-    expectedDowntimeMs,
-  }
-}
-
-function isStuck({ phase, totalBytes, bandwidthBytesPerSecond }: MigrationProgress, forMs: number): boolean {
-  if (phase !== 'copying') return false
-  const copyMs = bandwidthBytesPerSecond > 0 ? (totalBytes / bandwidthBytesPerSecond) * 1_000 : 0
-  return forMs > Math.max(GIVE_UP_AFTER_MS, GIVE_UP_AFTER_COPIES * copyMs)
-}
-
-function whyStuck({ dirtyBytesPerSecond, bandwidthBytesPerSecond }: MigrationProgress): string {
-  const megabytes = (bytes: number) => Math.round(bytes / 1e6)
-  return `it changes ${megabytes(dirtyBytesPerSecond)} MB of its memory a second, and the link takes ${megabytes(bandwidthBytesPerSecond)}; post-copy would get it over (cluster policy migration-post-copy)`
-}
 
 function statusChanged(
   known: { readonly revision: bigint } | undefined,

@@ -26,6 +26,8 @@ import { MediumKeeper } from './guest-media.ts'
 import { GuestReport } from './guest-report.ts'
 import { HardwareKeeper, startingKey } from './hardware-keeper.ts'
 import { bootOf, RunRecords } from './run-records.ts'
+import { healLegs } from './leg-healing.ts'
+import { awaitRest, isRestOn, sendRest } from './memory-rest.ts'
 import { isGuarded } from '../ha/self-fencing.ts'
 import { watchdogEvent } from './watchdog-event.ts'
 import { RunSnapshots } from './run-snapshots.ts'
@@ -42,6 +44,10 @@ const GUARDIAN_LOOK_MS = 50
 /** From the grant to a guest that runs here, of one that came over live: its last state is sent in that time. */
 const ARRIVAL_MS_MAX = 20_000
 
+type Move = Pick<Departure, 'callOff' | 'drop'>
+/** Of one that was let go long ago. */
+const NO_WAY_BACK: Move = { callOff: async () => undefined, drop: () => undefined }
+
 interface Run {
   readonly epoch: number
   readonly records: RunRecords
@@ -54,7 +60,9 @@ interface Run {
   /** The grant is ours, and the guest is not here yet: its hypervisor waits for it and must not be touched. */
   isArriving?: boolean
   /** Its move to another host; the outcome once that is over. */
-  departure?: { readonly move: Departure; readonly epoch: number; outcome?: DepartureOutcome }
+  departure?: { readonly move: Move; readonly epoch: number; outcome?: DepartureOutcome }
+  /** The rest of its memory is on its way here, and is waited for until aborted. */
+  rest?: AbortController
   exit?: Extract<GuestEvent, { kind: 'exited' }>
   end?: { readonly reason: string; readonly deposed: boolean }
   /** Its probe has failed, and it is to be restarted for that. */
@@ -92,11 +100,15 @@ export class GuestRun {
     const run = (this.#run = this.#newRun(found.epoch, found.disks))
     const grant = this.#context.mirror.state.grants.get(this.#guest)?.value
     // A guest that was handed over, or lost to a newer grant, must not be let go on here; the look ends it.
-    if (grant && grant.epoch > found.epoch) return this.look()
+    if (grant && grant.epoch > found.epoch) {
+      if (isRestOn(grant, this.#context.self, grant.epoch)) this.#goOnSending(run, grant.epoch)
+      return this.look()
+    }
     if (found.status === 'arriving') this.#expect(run)
     else {
       await this.#endMoveOfEarlierAgent(run, grant)
       await this.#heal(found)
+      this.#expectRest(run)
     }
     this.look()
   }
@@ -186,9 +198,12 @@ export class GuestRun {
       if (!guest || grant.epoch < run.epoch) return
       if (run.exit) return this.#ended(run, run.exit)
       if (run.end) return this.#giveUp(run, run.end.reason)
-      if (run.isArriving) return this.#whileArriving(run, grant)
+      if (run.isArriving) return this.#whileComing(run, grant.cameFrom)
+      if (grant.memoryOn !== undefined) this.#whileComing(run, grant.memoryOn)
       if (wantsStop(guest, grant)) return this.#stop(run, guest, grant)
       if (run.unready !== undefined) return this.#restartUnready(run, run.unready)
+      // Nothing that stops it, or changes its memory, before all of that is here.
+      if (grant.memoryOn !== undefined) return
       // One after the other: both stop the guest, and a snapshot lets it go on.
       if (grant.handover && !run.snapshots.busy) this.#depart(run, guest, grant, grant.handover)
       if (grant.handover) return
@@ -328,11 +343,23 @@ export class GuestRun {
     if (run.departure && run.departure.epoch >= handover.epoch) return
     const onProgress = (report: MigrationReport | undefined) => this.#sayMoving(run, report)
     const move = new Departure({ context: this.#context, guest, grant, handover, disks: run.disks, onProgress })
-    const departure: NonNullable<Run['departure']> = { move, epoch: handover.epoch }
+    this.#leaveBy(run, move, handover.epoch, () => move.run())
+  }
+
+  /** Its guest runs elsewhere and needs what is here, whatever has become of the agent that let it go. */
+  #goOnSending(run: Run, epoch: number): void {
+    this.#leaveBy(run, NO_WAY_BACK, epoch, async () => {
+      await sendRest(this.#context, this.#guest, epoch, await this.#context.migration.awaitSent(this.#guest))
+      return { kind: 'gone' }
+    })
+  }
+
+  #leaveBy(run: Run, move: Move, epoch: number, work: () => Promise<DepartureOutcome>): void {
+    const departure: NonNullable<Run['departure']> = { move, epoch }
     run.departure = departure
     void (async () => {
       try {
-        departure.outcome = await move.run()
+        departure.outcome = await work()
       } catch (error) {
         this.#context.log.error('a move failed in an unexpected way', { guest: this.#guest, error })
         departure.outcome = { kind: 'broken', reason: 'its move failed in an unexpected way' }
@@ -344,7 +371,7 @@ export class GuestRun {
     })()
   }
 
-  #whileLeaving(run: Run, move: Departure, guest: Guest | undefined, grant: Grant | undefined): void {
+  #whileLeaving(run: Run, move: Move, guest: Guest | undefined, grant: Grant | undefined): void {
     if (run.exit) void move.callOff('the guest ended')
     else if (run.end) void move.callOff(run.end.reason)
     else if (!guest || !grant) return
@@ -371,10 +398,29 @@ export class GuestRun {
   }
 
   /** Of a host that is lost nothing comes any more, and its connection may stay open for long. */
-  #whileArriving(run: Run, { cameFrom }: Grant): void {
-    if (!cameFrom || this.#context.mirror.state.statuses.get(cameFrom)?.value.state !== 'lost') return
-    run.end = { reason: `${cameFrom} was lost before all of it had come over`, deposed: false }
+  #whileComing(run: Run, from: HostId | undefined): void {
+    if (from === undefined || this.#context.mirror.state.statuses.get(from)?.value.state !== 'lost') return
+    run.end = { reason: `${from} was lost before all of it had come over`, deposed: false }
     this.#lookAgain = true
+  }
+
+  /** After post-copy: it runs here, and is whole only once the rest of its memory has come. */
+  #expectRest(run: Run): void {
+    const from = this.#context.mirror.state.grants.get(this.#guest)?.value.memoryOn
+    if (from === undefined || run.end) return
+    const { signal } = (run.rest = new AbortController())
+    const onChange = (now: 'coming' | 'interrupted') =>
+      now === 'interrupted'
+        ? this.#say('paused', `the rest of its memory is on ${from}, which cannot be reached`, run.epoch)
+        : this.#say('running', `the rest of its memory follows from ${from}`, run.epoch)
+    onChange('coming')
+    void awaitRest(this.#context, this.#guest, onChange, signal).then(async (why) => {
+      if (signal.aborted) return
+      if (why === undefined) await run.records.hasAllMemory()
+      if (why === undefined && this.#run === run) this.#say('running', '', run.epoch)
+      if (why !== undefined) run.end ??= { reason: why, deposed: false }
+      this.look()
+    })
   }
 
   /** The grant is ours; the last of the guest's state is on its way, or already here. */
@@ -389,6 +435,7 @@ export class GuestRun {
     }
     run.disks.release()
     await this.#heal(arrived.value)
+    this.#expectRest(run)
     this.look()
   }
 
@@ -397,35 +444,8 @@ export class GuestRun {
     const { mirror, guests } = this.#context
     const run = this.#run
     if (!run) return
-    for (const [volumeId, legs] of found.legs) {
-      const volume = mirror.state.volumes.get(volumeId)?.value
-      if (!volume) continue
-      // Only a disk that an earlier agent was about to open anew has no legs at all; it needs them before anything else.
-      // As the store has it: this host's copy may not know yet that another file has taken a replica's place.
-      const held = legs.length === 0 ? await run.records.changeVolume(volumeId, (record) => record) : undefined
-      const grown = held?.kind === 'recorded' ? await run.disks.grow(held.value) : ok()
-      if (!grown.ok) run.end ??= { reason: `its disk could not be opened anew: ${grown.error.message}`, deposed: false }
-      if (legs.length === 0) continue
-      const current = new Set<string>(inSync(volume).map((replica) => replica.host))
-      for (const host of legs)
-        // Twice: an agent died while it put one connection in another one's place.
-        if (!current.has(host) || legs.indexOf(host) !== legs.lastIndexOf(host))
-          await run.disks.dropUnrecorded(
-            volumeId,
-            host as HostId,
-            'it was not recorded as current when the agent restarted',
-          )
-      for (const host of current) {
-        if (legs.includes(host)) continue
-        // A leg is only ever dropped after it was recorded stale; this can only be a record that was rolled back.
-        await run.records.markStale(volumeId, host as HostId, {
-          sinceEpoch: run.epoch,
-          since: this.#context.clock.wallMs(),
-          reason: 'the guest ran without it',
-          cause: 'unknown',
-        })
-      }
-    }
+    const broken = await healLegs(this.#context, run, run.epoch, found)
+    if (broken !== undefined) run.end ??= { reason: broken, deposed: false }
     if (run.end) return
     if (found.status === 'paused') {
       // Its agent may have ended after it had brought the guest's memory back, and before it let the guest go on.
@@ -456,8 +476,7 @@ export class GuestRun {
       }
       await clock.sleep(50)
     }
-    run.disks.end()
-    run.probing.end()
+    endKeepers(run)
     const clean = await this.#switchOff(run)
     this.#endedEpoch = run.epoch
     this.#run = undefined
@@ -537,8 +556,7 @@ export class GuestRun {
   }
 
   async #leave(run: Run | undefined, epoch: number, clean: boolean, reason: string, failures: number): Promise<void> {
-    run?.disks.end()
-    run?.probing.end()
+    if (run) endKeepers(run)
     const killed = await this.#context.guests.kill(this.#guest)
     if (!killed.ok) throw new Error(killed.error.message, { cause: killed.error })
     this.#endedEpoch = epoch
@@ -551,8 +569,7 @@ export class GuestRun {
   /** Another host was granted the guest: whatever is left here ends, and nothing is written. */
   async #abandon(run: Run): Promise<void> {
     const { guests, network, log } = this.#context
-    run.disks.end()
-    run.probing.end()
+    endKeepers(run)
     const killed = await guests.kill(this.#guest)
     if (!killed.ok) throw new Error(killed.error.message, { cause: killed.error })
     await network.removeTaps(this.#guest)
@@ -590,6 +607,13 @@ export class GuestRun {
   #say(phase: GuestObservation['phase'], reason: string, epoch: number, migration?: MigrationReport): void {
     this.#report.say({ phase, reason, epoch, ...(migration ? { migration } : {}) })
   }
+}
+
+/** Nothing is done for it any more. */
+function endKeepers({ disks, probing, rest }: Run): void {
+  disks.end()
+  probing.end()
+  rest?.abort()
 }
 
 function wantsStop(guest: Guest, grant: Grant): boolean {

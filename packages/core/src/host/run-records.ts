@@ -106,6 +106,22 @@ export class RunRecords {
     }
   }
 
+  /** All of the guest's memory is here: it needs the host no more that it came from. */
+  async hasAllMemory(): Promise<Recorded> {
+    for (;;) {
+      const read = await this.#read<Guest>(KEYS.guest(this.#guest))
+      if (read.kind === 'deposed') return read
+      const { memoryOn, ...whole } = read.grant.value
+      if (memoryOn === undefined) return { kind: 'recorded', value: undefined }
+      const outcome = await this.#context.store.transact({
+        compares: [{ key: KEYS.grant(this.#guest), modRevision: read.grant.revision }],
+        writes: [{ kind: 'put', key: KEYS.grant(this.#guest), value: JSON.stringify(whole) }],
+      })
+      if (outcome.ok && outcome.value.committed) return { kind: 'recorded', value: undefined }
+      await this.#context.clock.sleep(outcome.ok ? 1 : RETRY_MS)
+    }
+  }
+
   /** From here on the guest changes its disks: the memory that belonged to them as they were is not used again. */
   async spendMemory(): Promise<Recorded> {
     for (;;) {
@@ -129,7 +145,8 @@ export class RunRecords {
     for (;;) {
       const read = await this.#read<GuestObservation>(KEYS.observation(this.#guest))
       if (read.kind === 'deposed') return read
-      const released: Grant = { ...withoutHandover(read.grant.value), state: 'released', clean, reason }
+      const { memoryOn: _rest, ...ended } = withoutHandover(read.grant.value)
+      const released: Grant = { ...ended, state: 'released', clean, reason }
       const observation = this.#observation({ phase: 'stopped', reason }, failures)
       const outcome = await this.#context.store.transact({
         compares: [{ key: KEYS.grant(this.#guest), modRevision: read.grant.revision }],

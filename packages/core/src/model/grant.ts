@@ -28,6 +28,11 @@ export interface Grant {
   readonly processorLevel?: ProcessorLevel
   /** This run did not begin with a boot: the guest came over from that host. */
   readonly cameFrom?: HostId
+  /**
+   * Post-copy: it runs here, and the rest of its memory is still on that host, where it can never run again. Without
+   * both of them there is no such guest any more.
+   */
+  readonly memoryOn?: HostId
   /** The last try to move it away live, when that failed. */
   readonly failedHandover?: FailedHandover
   readonly grantedAt: number
@@ -40,6 +45,8 @@ export interface Handover {
   readonly epoch: number
   readonly reason: string
   readonly since: number
+  /** It was asked for that the guest goes on there before all of its memory has come. */
+  readonly postCopy?: true
 }
 
 export interface FailedHandover {

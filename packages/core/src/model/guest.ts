@@ -100,7 +100,7 @@ export interface Guest {
   /** Asked to be moved there; gone once it has arrived, or once a live move has failed. */
   readonly moveTo?: HostId
   /** `live`: without a break, or not at all. `restart`, also when absent: stopped, and started there. */
-  readonly moveHow?: 'live' | 'restart'
+  readonly moveHow?: 'live' | 'post-copy' | 'restart'
   /** The run of this epoch is to be stopped in order and started again, on the same host where that can take it. */
   readonly restartEpoch?: number
   /** The epoch of a hand-over that a user has called off. */

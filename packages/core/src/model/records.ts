@@ -79,13 +79,13 @@ export function withCurrent(volume: Volume, host: HostId, syncPoint: string): Vo
   return isWhole(next) ? { ...next, syncPoint } : next
 }
 
-/** Memory that the guests granted to a host take, and those on their way to it, in bytes, without `except`. */
+/** Memory that the guests granted to a host take, and those on their way to it or not all gone from it, in bytes, without `except`. */
 export function grantedMemoryBytes(state: ClusterState, host: HostId, except?: GuestId): number {
   let bytes = 0
   for (const { value: grant } of state.grants.values()) {
     if (!isActive(grant) || grant.guest === except) continue
     const isOnItsWay = grant.handover?.to === host && state.statuses.get(grant.host)?.value.state !== 'lost'
-    if (grant.host !== host && !isOnItsWay) continue
+    if (grant.host !== host && grant.memoryOn !== host && !isOnItsWay) continue
     const guest = state.guests.get(grant.guest)?.value
     if (guest) bytes += promisedTo(guest, true).memoryBytes
   }

@@ -29,7 +29,8 @@ export interface MigrationLimits {
 }
 
 export interface MigrationProgress {
-  readonly phase: 'setup' | 'copying' | 'standing-still' | 'post-copy' | 'completed' | 'failed' | 'none'
+  /** `interrupted`: in post-copy the two have lost each other; the source holds the rest and waits. */
+  readonly phase: 'setup' | 'copying' | 'standing-still' | 'post-copy' | 'interrupted' | 'completed' | 'failed' | 'none'
   readonly totalBytes: number
   readonly transferredBytes: number
   readonly remainingBytes: number
@@ -44,6 +45,11 @@ export interface MigrationProgress {
   readonly passes: number
   readonly error?: string
 }
+
+export type SentGuest = MigrationProgress & { readonly downtimeMs: number }
+/** Of a guest that runs while its memory follows it; `interrupted`: nothing comes, since the two have lost each other. */
+export type MemoryState = 'here' | 'coming' | 'interrupted'
+export type RestEndpoint = Pick<ArrivalEndpoint, 'address' | 'port'>
 
 export interface GuestMigration {
   /**
@@ -71,14 +77,26 @@ export interface GuestMigration {
   /** Source. `none` when no migration was begun since the start of QEMU. */
   progress(guest: GuestId): Promise<Result<MigrationProgress>>
   /**
-   * Source: from here on the memory that is still missing follows the guest. After it a failure ends the guest. Refused,
-   * with the reason, where the destination's kernel does not allow it; the copy then goes on as before.
+   * Source: the guest comes to stand still for the switch as soon as it can, and after `complete` the memory that is
+   * still missing follows it. Until then it can be called back. Refused, with the reason, where the destination's kernel
+   * does not allow it; the copy then goes on as before.
    */
   startPostCopy(guest: GuestId): Promise<Result<void>>
   /** Source: breaks the connection of every leg for good, so that this QEMU can never write again. The guest must stand still. */
   relinquishDisks(guest: GuestId): Promise<Result<void>>
-  /** Source: lets the guest go. Resolves when the destination has all of it, with the figures; then QEMU is to be killed. */
-  complete(guest: GuestId): Promise<Result<MigrationProgress & { readonly downtimeMs: number }>>
+  /**
+   * Source: lets the guest go. Resolves when the destination has all of it, with the figures; then QEMU is to be killed.
+   * After a switch to post-copy it resolves too when the two have lost each other: `phase` is `interrupted` then.
+   */
+  complete(guest: GuestId): Promise<Result<SentGuest>>
+  /** Source: `complete` without letting go: of a guest that was let go before, by an earlier agent too. */
+  awaitSent(guest: GuestId): Promise<Result<SentGuest>>
+  /** Destination, interrupted or not: listens for the source once more, at a free port of `address`, with the same key. */
+  receiveRest(guest: GuestId, address: string): Promise<Result<RestEndpoint>>
+  /** Source, interrupted: goes on sending to where `receiveRest` listens. */
+  resume(guest: GuestId, to: RestEndpoint): Promise<Result<void>>
+  /** Destination, of a guest that runs here: how it is with its memory, once that is another word than `known`. */
+  awaitMemory(guest: GuestId, known: 'coming' | 'interrupted', signal: AbortSignal): Promise<Result<MemoryState>>
   /** Source: stops copying; the guest runs on here. Harmless when nothing is under way; impossible after `complete`. */
   cancel(guest: GuestId): Promise<Result<void>>
 }

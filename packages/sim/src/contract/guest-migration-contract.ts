@@ -3,7 +3,7 @@
  * are on the same storage, and guests that write a growing number which they keep in their memory.
  */
 import assert from 'node:assert/strict'
-import { afterEach, beforeEach, describe, it } from 'node:test'
+import { afterEach, beforeEach, describe, it, type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { GuestHost, GuestLaunch, RunningGuest } from '@stead/core/ports/guest-host.ts'
 import type {
@@ -24,6 +24,8 @@ export interface MigrationHost {
 
 export interface GuestMigrationHarness {
   readonly hosts: Readonly<Record<HostName, MigrationHost>>
+  /** False where the kernel keeps from the hypervisor what it needs for it. */
+  readonly knowsPostCopy: boolean
   /** Storage for a new guest, and a launch that uses it at epoch 1. */
   guest(): Promise<GuestLaunch>
   /** The same guest at a newer epoch, whose disks are served beside those of the older ones. */
@@ -48,6 +50,8 @@ const SECRET = 'a0'.repeat(32)
 const FULL_SPEED: MigrationLimits = { bandwidthBytesPerSecond: 0, downtimeMs: 300, postCopy: false }
 /** So slow, and with so short a standstill, that the copying does not end by itself. */
 const SLOWLY: MigrationLimits = { bandwidthBytesPerSecond: 50_000, downtimeMs: 1, postCopy: false }
+/** Slow enough that a part of the memory is missing when the guest has gone. */
+const POST_COPY: MigrationLimits = { bandwidthBytesPerSecond: 400_000, downtimeMs: 1, postCopy: true }
 const BOUND_MS = 20_000
 const POLL_MS = 5
 
@@ -74,6 +78,7 @@ export function guestMigrationContract(name: string, make: () => Promise<GuestMi
       launch: GuestLaunch,
       epoch = 2,
       from: HostName = 'here',
+      postCopy = false,
     ): Promise<{ readonly next: GuestLaunch; readonly endpoint: ArrivalEndpoint }> {
       const seen = must(await at(from).migration.launchOf(launch.guest))
       assert.equal(seen.memoryBytes, launch.memoryBytes)
@@ -81,7 +86,9 @@ export function guestMigrationContract(name: string, make: () => Promise<GuestMi
       const { disks } = await harness.open(launch, epoch)
       const next = { ...seen, disks, epoch }
       const endpoint = must(
-        await at(from === 'here' ? 'there' : 'here').migration.receive(next, { address: ADDRESS, secret: SECRET }),
+        await at(from === 'here' ? 'there' : 'here').migration.receive(next, {
+          ...{ address: ADDRESS, secret: SECRET, postCopy },
+        }),
       )
       return { next, endpoint }
     }
@@ -293,6 +300,113 @@ export function guestMigrationContract(name: string, make: () => Promise<GuestMi
         await at('there').migration.receive({ ...next, epoch: 1 }, { address: ADDRESS, secret: SECRET }),
         'stale_epoch',
       )
+    })
+
+    describe('post-copy', () => {
+      /** The guest runs there; a part of its memory is still here. */
+      async function halfThere(context: TestContext): Promise<GuestLaunch | undefined> {
+        if (!harness.knowsPostCopy) return void context.skip('the kernel does not allow it')
+        const launch = await running()
+        const { next, endpoint } = await awaited(launch, 2, 'here', true)
+        assert.equal(endpoint.postCopyRefusal, undefined)
+        must(await at('here').migration.send(launch.guest, endpoint, POST_COPY))
+        await until('here', launch, 'copying')
+        must(await at('here').migration.startPostCopy(launch.guest))
+        must(await at('here').migration.awaitStandstill(launch.guest, inTime()))
+        must(await at('here').migration.relinquishDisks(launch.guest))
+        await harness.closeBelow(launch, 2)
+        return next
+      }
+      const letGo = (launch: GuestLaunch) => {
+        const sent = at('here').migration.complete(launch.guest)
+        return { sent, arrived: at('there').migration.awaitArrival(launch.guest, BOUND_MS) }
+      }
+      const memory = (launch: GuestLaunch, known: 'coming' | 'interrupted' = 'coming') =>
+        at('there').migration.awaitMemory(launch.guest, known, inTime())
+
+      it('lets the guest go on before all of its memory is there, which follows', async (context) => {
+        const launch = await halfThere(context)
+        if (!launch) return
+        const before = harness.written(launch)
+        const { sent, arrived } = letGo(launch)
+        assert.equal(must(await arrived).status, 'running')
+        refused(await at('here').migration.cancel(launch.guest), 'conflict')
+        assert.equal(must(await memory(launch)), 'here')
+        assert.equal(must(await sent).phase, 'completed')
+        await harness.untilWriting('there', launch)
+        assert.ok(harness.written(launch) > before)
+        assert.equal(harness.boots('there', launch), 0)
+        must(await at('here').guests.kill(launch.guest))
+      })
+
+      it('is refused where the destination was not asked for it, and the copy goes on', async () => {
+        const launch = await running()
+        const { endpoint } = await awaited(launch)
+        must(await at('here').migration.send(launch.guest, endpoint, { ...SLOWLY, postCopy: true }))
+        await until('here', launch, 'copying')
+        refused(await at('here').migration.startPostCopy(launch.guest), 'conflict')
+        assert.equal((await until('here', launch, 'copying')).error, undefined)
+        must(await at('here').migration.cancel(launch.guest))
+      })
+
+      it('can be called back until the guest is let go', async (context) => {
+        if (!harness.knowsPostCopy) return context.skip('the kernel does not allow it')
+        const launch = await running()
+        const { endpoint } = await awaited(launch, 2, 'here', true)
+        must(await at('here').migration.send(launch.guest, endpoint, POST_COPY))
+        await until('here', launch, 'copying')
+        must(await at('here').migration.startPostCopy(launch.guest))
+        must(await at('here').migration.awaitStandstill(launch.guest, inTime()))
+        must(await at('here').migration.cancel(launch.guest))
+        await harness.untilWriting('here', launch)
+        await untilGone('there', launch)
+      })
+
+      it('goes on when the two have lost each other and find each other again, with other agents too', async (context) => {
+        const launch = await halfThere(context)
+        if (!launch) return
+        const { sent, arrived } = letGo(launch)
+        must(await arrived)
+        await until('here', launch, 'post-copy')
+        await harness.restartAgent('here')
+        await harness.restartAgent('there')
+        void sent.catch(() => undefined)
+        assert.equal((await at('here').guests.adopt())[0]?.sending, 'post-copy')
+        assert.equal((await at('there').guests.adopt())[0]?.status, 'running')
+        const interrupted = at('here').migration.awaitSent(launch.guest)
+        const rest = must(await at('there').migration.receiveRest(launch.guest, ADDRESS))
+        assert.equal(must(await interrupted).phase, 'interrupted')
+        refused(await at('here').migration.cancel(launch.guest), 'conflict')
+        must(await at('here').migration.resume(launch.guest, rest))
+        assert.equal(must(await at('here').migration.awaitSent(launch.guest)).phase, 'completed')
+        assert.equal(must(await memory(launch, 'interrupted')), 'here')
+        await harness.untilWriting('there', launch)
+        assert.equal(harness.boots('there', launch), 0)
+      })
+
+      it('tells the destination that the source has died: nothing more will come', async (context) => {
+        const launch = await halfThere(context)
+        if (!launch) return
+        const { sent, arrived } = letGo(launch)
+        must(await arrived)
+        await harness.crash('here', must(await at('here').guests.inspect(launch.guest)))
+        assert.equal(must(await memory(launch)), 'interrupted')
+        assert.ok(!(await sent).ok || must(await sent).phase === 'interrupted')
+        must(await at('there').guests.kill(launch.guest))
+        await untilGone('there', launch)
+      })
+
+      it('tells the source that the destination has died, and it never runs here again', async (context) => {
+        const launch = await halfThere(context)
+        if (!launch) return
+        const { sent, arrived } = letGo(launch)
+        const there = must(await arrived)
+        await harness.crash('there', there)
+        assert.equal(must(await sent).phase, 'interrupted')
+        assert.notEqual(must(await at('here').guests.inspect(launch.guest)).status, 'running')
+        refused(await at('here').migration.cancel(launch.guest), 'conflict')
+        must(await at('here').guests.kill(launch.guest))
+      })
     })
 
     it('knows nothing of a guest that is not there', async () => {
