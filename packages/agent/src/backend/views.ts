@@ -5,6 +5,7 @@ import { operationOutcome } from '@stead/core/ha/operations.ts'
 import type { ClusterState, Versioned } from '@stead/core/model/cluster.ts'
 import type { RootFacts } from '@stead/core/model/container-template.ts'
 import type { Decision } from '@stead/core/model/decision.ts'
+import type { Grant } from '@stead/core/model/grant.ts'
 import { failuresMax, haPolicyOf, type Guest, type GuestObservation, type GuestState } from '@stead/core/model/guest.ts'
 import type { Host, HostPolicy } from '@stead/core/model/host.ts'
 import type { HostId, VolumeId } from '@stead/core/model/ids.ts'
@@ -158,7 +159,7 @@ export function guestState(
     if (seen.phase === 'running')
       return {
         state: 'running',
-        reason: grant.handover ? `it moves to ${grant.handover.to}` : whyNotReady(guest, seen),
+        reason: onItsWay(grant) ?? whyNotReady(guest, seen),
       }
     if (seen.phase === 'paused') return { state: 'paused', reason: seen.reason }
     return { state: 'stopping', reason: grant.state === 'recalled' ? grant.reason : '' }
@@ -171,6 +172,11 @@ export function guestState(
 }
 
 /** Empty for a guest that is ready, or has no probe. */
+function onItsWay({ handover, memoryOn }: Grant): string | undefined {
+  if (handover) return `it moves to ${handover.to}`
+  return memoryOn && `the rest of its memory follows from ${memoryOn}`
+}
+
 function whyNotReady({ lifecycle }: Guest, { readiness }: GuestObservation): string {
   return lifecycle?.probe && readiness?.ready === false ? `not ready: ${readiness.reason}` : ''
 }

@@ -60,7 +60,10 @@ export class Departure {
   #dropped = false
   /** Why it cannot be. */
   #postCopyRefused = ''
-  /** When the guest goes on there, the rest of its memory is still here. */
+  /**
+   * When the guest goes on there, the rest of its memory may still be here. Said wrongly (QEMU has refused, or was done
+   * already) it does no harm: the destination finds that it has all.
+   */
   #isPostCopy = false
   #ended: () => void = () => undefined
   readonly #over = new Promise<void>((resolve) => (this.#ended = resolve))
@@ -160,7 +163,8 @@ export class Departure {
         onProgress(reportOf(handover, progress.value))
       }
       if (mirror.state.statuses.get(handover.to)?.value.state === 'lost') void this.callOff(`${handover.to} is lost`)
-      if (progress.ok && !this.#isPostCopy) await this.#help(progress.value, nowMs - startedMs)
+      const isHelped = this.#isPostCopy && this.#postCopyRefused === ''
+      if (progress.ok && !isHelped) await this.#help(progress.value, nowMs - startedMs)
       await clock.sleep(PROGRESS_MS, signal)
     }
   }
@@ -170,18 +174,14 @@ export class Departure {
     const { context, guest, handover } = this.#options
     const stuck = isStuck(progress, forMs)
     const isWanted = handover.postCopy ? hasGoneThrough(progress, 1) : stuck || isOutrun(progress)
-    if (!mayPostCopy(context.mirror.state, handover)) {
-      if (stuck) void this.callOff(whyStuck(progress))
-      return
-    }
-    if (!isWanted || this.#postCopyRefused !== '') {
-      if (stuck) void this.callOff(this.#postCopyRefused)
+    const isPossible = mayPostCopy(context.mirror.state, handover) && this.#postCopyRefused === ''
+    if (!isPossible || !isWanted) {
+      if (stuck) void this.callOff(this.#postCopyRefused || whyStuck(progress))
       return
     }
     this.#isPostCopy = true
     const begun = await context.migration.startPostCopy(guest.id)
     if (begun.ok) return
-    this.#isPostCopy = false
     this.#postCopyRefused = begun.error.message
     // Who asked for it gets an answer; what only may, goes on as it is.
     if (handover.postCopy) void this.callOff(begun.error.message)

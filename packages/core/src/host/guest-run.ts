@@ -412,13 +412,11 @@ export class GuestRun {
     const onChange = (now: 'coming' | 'interrupted') =>
       now === 'interrupted'
         ? this.#say('paused', `the rest of its memory is on ${from}, which cannot be reached`, run.epoch)
-        : this.#say('running', `the rest of its memory follows from ${from}`, run.epoch)
-    onChange('coming')
+        : this.#say('running', '', run.epoch)
     void awaitRest(this.#context, this.#guest, onChange, signal).then(async (why) => {
       if (signal.aborted) return
       if (why === undefined) await run.records.hasAllMemory()
-      if (why === undefined && this.#run === run) this.#say('running', '', run.epoch)
-      if (why !== undefined) run.end ??= { reason: why, deposed: false }
+      else run.end ??= { reason: why, deposed: false }
       this.look()
     })
   }
