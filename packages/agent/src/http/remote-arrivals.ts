@@ -13,7 +13,8 @@ export function remoteArrivals(client: HostClient): ArrivalHost {
     prepare: async (request) =>
       (await client.callGuest('prepare-arrival', request, PREPARE_MS_MAX)) as Result<PreparedArrival>,
     carryConsole: async (guest, from) => (await client.callGuest('carry-console', { guest, from })) as Result<void>,
-    receiveRest: async (guest, epoch) => (await client.callGuest('receive-rest', { guest, epoch })) as Result<RestEndpoint>,
+    receiveRest: async (guest, epoch) =>
+      (await client.callGuest('receive-rest', { guest, epoch })) as Result<RestEndpoint>,
     abandon: async (guest, epoch) => (await client.callGuest('abandon-arrival', { guest, epoch })) as Result<void>,
   }
 }

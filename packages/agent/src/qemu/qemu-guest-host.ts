@@ -1,6 +1,5 @@
 /**
- * `GuestHost` on QEMU. Each guest has a folder (`launch-record.ts`) and at most one QEMU process; the process
- * outlives the agent and is adopted by the next one.
+ * `GuestHost` on QEMU. Each guest has a folder (`launch-record.ts`) and at most one QEMU, which the next agent adopts.
  */
 import { readdirSync, rmSync } from 'node:fs'
 import { failure } from '@stead/core/errors.ts'
@@ -50,7 +49,7 @@ export interface QemuGuestHostOptions {
   readonly user?: { readonly uid: number; readonly gid: number }
   /** Pid of the init of the guests' pid namespace, so that the deadman reaches every QEMU; undefined: none. */
   readonly namespacePid?: () => Promise<number | undefined>
-  /** Done before a guest is awaited that may come before all of its memory. */
+  /** Before a guest is awaited that may come before all of its memory. */
   readonly preparePostCopy?: () => Promise<void>
   readonly log: Log
 }

@@ -60,7 +60,12 @@ export class Departures {
     this.#running = grants.flatMap((grant): Running[] => {
       const guest = state.guests.get(grant.guest)?.value
       const isMovable =
-        guest && grant.state === 'held' && !grant.handover && !grant.memoryOn && guest.desired === 'running' && !guest.deleting
+        guest &&
+        grant.state === 'held' &&
+        !grant.handover &&
+        !grant.memoryOn &&
+        guest.desired === 'running' &&
+        !guest.deleting
       return isMovable && isUp(grant.host) ? [{ guest, grant }] : []
     })
   }

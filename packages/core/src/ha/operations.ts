@@ -125,7 +125,9 @@ function drainOutcome(operation: Operation, state: ClusterState, host: HostId): 
 /** Who is gone from a host may still need it, for as long as the rest of its memory is there. */
 function memoryLeft(operation: Operation, state: ClusterState, host: HostId): Operation | undefined {
   const left = [...state.grants.values()].filter(({ value }) => isActive(value) && value.memoryOn === host)
-  return left.length === 0 ? undefined : running(operation, 0.9, `the rest of the memory of ${left.length} guests follows`)
+  return left.length === 0
+    ? undefined
+    : running(operation, 0.9, `the rest of the memory of ${left.length} guests follows`)
 }
 
 /** Stopped with its guests where they must go, as the policy says; then the machine may be switched off. */

@@ -12,8 +12,6 @@ import {
   type MigrationReport,
 } from '../model/guest.ts'
 import type { GuestId, HostId } from '../model/ids.ts'
-import { inSync } from '../model/records.ts'
-import { ok } from '../result.ts'
 import type { GuestDisk, GuestEvent, RunningGuest } from '../ports/guest-host.ts'
 import type { Arrivals } from './arrivals.ts'
 import { Departure, type DepartureOutcome } from './departure.ts'
