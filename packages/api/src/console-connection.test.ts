@@ -137,6 +137,31 @@ test('a guest that does not run is a failure at first, and is waited for later',
   assert.equal(ended.error.message, 'web1 does not run')
 })
 
+const OVER = failure('unauthorized', 'Your session is over')
+
+test('a host that does not know of the session yet is asked again', async (context) => {
+  const { socket } = consoleWith(context, 1, OVER, OVER, 2)
+  const first = await socket(0)
+  first.open()
+  first.ends(1006, '')
+  assert.equal((await socket(1)).path, '/c?ticket=t4&alive=true')
+})
+
+test('a session that is over ends it, though the guest has been seen', async (context) => {
+  const { running, socket } = consoleWith(context, 1, OVER)
+  const first = await socket(0)
+  first.open()
+  first.ends(1006, '')
+  let ended: Awaited<typeof running> | undefined
+  void running.then((result) => (ended = result))
+  for (let look = 0; look < 2_000 && !ended; look++) {
+    await turn()
+    context.mock.timers.tick(10)
+  }
+  assert.ok(ended && !ended.ok)
+  assert.deepEqual([ended.error.code, ended.error.message], [OVER.code, OVER.message])
+})
+
 test('once seen, a guest that stops is waited for, and said so once', async (context) => {
   const stopped = failure('conflict', 'web1 does not run')
   const { socket, told } = consoleWith(context, 1, stopped, stopped, stopped, 2)

@@ -43,6 +43,8 @@ export interface ConsoleConnectionOptions {
 /** The server says each second that it lives. */
 const SILENCE_MS_MAX = 5_000
 const RETRY_PAUSE_MS = 250
+/** A host that has just come back may not know of a session yet; one that all refuse for ten seconds is over. */
+const DENIALS_MAX = 40
 /** What passes by itself once the guest has been seen: it restarts, it moves, a host is being replaced. */
 const PASSING: ReadonlySet<FailureCode> = new Set(['conflict', 'hypervisor', 'unauthorized'])
 const PASSING_ALWAYS: ReadonlySet<FailureCode> = new Set(['no_quorum', 'store_timeout', 'host_unreachable', 'timeout'])
@@ -52,6 +54,8 @@ export class ConsoleConnection {
   #socket: ConsoleSocket | undefined
   #epoch: number | undefined
   #waitsFor = ''
+  /** Times in a row that nobody knew who asks. */
+  #denials = 0
 
   constructor(options: ConsoleConnectionOptions) {
     this.#options = options
@@ -85,6 +89,8 @@ export class ConsoleConnection {
   }
 
   #passes(error: Failure): boolean {
+    this.#denials = error.code === 'unauthorized' ? this.#denials + 1 : 0
+    if (this.#denials > DENIALS_MAX) return false
     return PASSING_ALWAYS.has(error.code) || (this.#epoch !== undefined && PASSING.has(error.code))
   }
 
@@ -134,6 +140,7 @@ export class ConsoleConnection {
         this.#socket = socket
         this.#epoch = ticket.epoch
         this.#waitsFor = ''
+        this.#denials = 0
         this.#options.onConnected(ticket)
       }
       socket.onmessage = ({ data }) => {

@@ -3,13 +3,14 @@ import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { after, describe, it } from 'node:test'
+import { after, before, describe, it } from 'node:test'
 import { readSuperblock } from './ext4-superblock.ts'
 
 const MIB = 2 ** 20
 
 describe('the superblock of ext4', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'stead-ext4-'))
+  let folder = ''
+  before(() => void (folder = mkdtempSync(join(tmpdir(), 'stead-ext4-'))))
   after(() => rmSync(folder, { recursive: true }))
 
   function made(name: string, ...changes: readonly string[]): string {
