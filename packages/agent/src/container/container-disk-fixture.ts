@@ -226,6 +226,8 @@ export class Writer {
 
   /** Nothing is acknowledged for a while: whoever waits for the disk waits on. */
   async standsStill(): Promise<void> {
+    // What was done before may still be on its way to us: the writer has to be woken up to say so.
+    await sleep(200)
     const before = this.acknowledged
     await sleep(300)
     assert.equal(this.acknowledged, before)
