@@ -233,6 +233,21 @@ test('what does not exist has no revision that could be right', async (context) 
   assert.equal(codeOf(any), 'done')
 })
 
+test('what was asked for cannot be found out from what is kept of it', async (context) => {
+  const { backend } = await start(context)
+  const prefix = KEYS.idempotency('')
+  const fingerprints = async () => {
+    const kept = await backend.store.range(prefix)
+    assert.ok(kept.ok)
+    return kept.value.entries.map(({ value }) => (JSON.parse(value) as { fingerprint: string }).fingerprint)
+  }
+  // The same request by two keys: one that is guessed cannot be compared with what was kept.
+  const input = { params: web, body: {} }
+  for (let time = 0; time < 2; time++) await backend.call('guest.stop', input, { idempotencyKey: crypto.randomUUID() })
+  const kept = await fingerprints()
+  assert.deepEqual([kept.length, new Set(kept).size], [2, 2])
+})
+
 test('a secret that is shown once is shown again to who sends the request again, and to nobody else', async (context) => {
   const { backend, other } = await start(context)
   await backend.must('user.create', { body: { name: 'alice' } })

@@ -3,7 +3,7 @@
  * and that it is made once, however often it is sent (`Idempotency-Key`). `commitChange` makes both part of the change's
  * own transaction. docs/internals/api.md.
  */
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash, createHmac, randomBytes } from 'node:crypto'
 import { isRead, isRecorded, revisedObjectOf, type Endpoint } from '@stead/api/endpoint.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import { failure, type Failure } from '@stead/core/errors.ts'
@@ -27,7 +27,10 @@ export interface Unchanged {
 /** Of a change that a client may send again. */
 export interface Once {
   readonly recordKey: string
-  /** The SHA-256 of what is asked for: the same key is no good for something else. */
+  /**
+   * Of what is asked for: the same key is no good for something else. Keyed by the client's key, of which the store has a
+   * digest alone: who reads the store cannot try passwords that requests have set.
+   */
   readonly fingerprint: string
   /** 256 random bits, those of the first of these requests: see `shown-once.ts`. */
   readonly salt: string
@@ -112,7 +115,7 @@ async function onceOf(
 ): Promise<Result<Once | undefined>> {
   if (idempotencyKey === undefined || whatIf || !isRecorded(endpoint)) return ok(undefined)
   const recordKey = KEYS.idempotency(digestOf([whose(principal), idempotencyKey]))
-  const once = newOnce(recordKey, digestOf([endpoint.id, params, query, body]))
+  const once = newOnce(recordKey, fingerprintOf(idempotencyKey, [endpoint.id, params, query, body]))
   const earlier = await earlierRequest(store, once)
   return earlier.ok ? ok(earlier.value ?? once) : earlier
 }
@@ -124,6 +127,10 @@ function whose(principal: Principal): string {
 
 function digestOf(value: unknown): string {
   return createHash('sha256').update(JSON.stringify(value)).digest('base64url')
+}
+
+function fingerprintOf(idempotencyKey: string, request: readonly unknown[]): string {
+  return createHmac('sha256', idempotencyKey).update(JSON.stringify(request)).digest('base64url')
 }
 
 /** The earlier one with this key; a failure when it asked for something else. */
