@@ -30,6 +30,7 @@ test('--since takes a time, how long ago, or an id', () => {
   assert.equal(parseSince('2026-01-31T11:00:00Z', now), '2026-01-31T11:00:00.000Z')
   assert.equal(parseSince('h1-000042', now), 'h1-000042')
   assert.throws(() => parseSince('2026-99-99', now), /not a time/)
+  assert.throws(() => parseSince('99999999999999d', now), /no time so long ago/)
 })
 
 test('sizes are shown with the unit that fits', () => {

@@ -37,11 +37,18 @@ export function parseDuration(text: string, what: string): number {
 
 /** `10m` (that long ago), an ISO 8601 time, or an event's id, which is passed on as it is. */
 export function parseSince(text: string, now: number): string {
-  if (/^\d+(\.\d+)?(ms|s|m|h|d)$/.test(text)) return new Date(now - parseDuration(text, '--since')).toISOString()
+  if (/^\d+(\.\d+)?(ms|s|m|h|d)$/.test(text)) return momentAgo(parseDuration(text, '--since'), now, '--since')
   if (!/^\d{4}-\d\d-\d\d/.test(text)) return text
   const time = Date.parse(text)
   if (Number.isFinite(time)) return new Date(time).toISOString()
   throw badArgument(`--since: \`${text}\` is not a time`, "Write 2026-01-31T12:00:00Z, 10m, or an event's id.")
+}
+
+/** An ISO 8601 time. */
+export function momentAgo(agoMs: number, now: number, what: string): string {
+  const time = new Date(now - agoMs)
+  if (Number.isFinite(time.getTime())) return time.toISOString()
+  throw badArgument(`${what}: there was no time so long ago`, 'Write 30m, 6h or 7d.')
 }
 
 export function formatSize(bytes: number): string {

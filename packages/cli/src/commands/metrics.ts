@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { MetricsView, StorageLoadView } from '@stead/api/endpoints/metrics.ts'
 import { formatTable } from '../output.ts'
-import { badArgument, formatSize, parseDuration } from '../quantities.ts'
+import { badArgument, formatSize, momentAgo, parseDuration } from '../quantities.ts'
 import { action, valueOf, type Session, type Terminal } from '../session.ts'
 
 const BARS = '▁▂▃▄▅▆▇█'
@@ -63,7 +63,7 @@ function queryOf({ since, step }: Record<string, unknown>) {
   const sinceMs = parseDuration(String(since), '--since')
   if (sinceMs <= 0) throw badArgument('--since: how far back is not said', 'Write 30m, 6h or 7d.')
   return {
-    from: new Date(Date.now() - sinceMs).toISOString(),
+    from: momentAgo(sinceMs, Date.now(), '--since'),
     ...(step === undefined ? {} : { stepMs: parseDuration(String(step), '--step') }),
   }
 }
