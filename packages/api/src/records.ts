@@ -315,7 +315,6 @@ export const removalSchema = z.object({
   host: hostId,
   volume: volumeId,
   pool: z.string(),
-  otherPool: z.string().exactOptional().describe('It has a file there too'),
 })
 
 /** A schema's output as the model writes its types: read-only all the way down. */

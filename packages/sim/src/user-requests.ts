@@ -81,7 +81,7 @@ export function moveReplica(world: World, name: string, from: HostId | undefined
   const state = beliefOf(world)
   if (!state) return 'no agent answers'
   const volume = world.volume(name)
-  if (to !== undefined && world.record(KEYS.removal(to, volume.id))) return `${to} still removes an earlier replica`
+  if (world.removals(volume.id).some(({ host }) => host === to)) return `${to} still removes an earlier replica`
   const request = { ...(from ? { from: { host: from } } : {}), ...(to ? { to: { host: to } } : {}) }
   const isUp = (host: HostId) => state.statuses.get(host)?.value.state === 'online'
   const planned = plannedMove(state, volume, request, isUp, world.clock.wallMs())

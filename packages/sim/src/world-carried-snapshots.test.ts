@@ -50,7 +50,7 @@ async function snapshotted(seed: number): Promise<World> {
 
 const isOver = (world: World) => {
   const { id, move, replicas } = world.volume('web')
-  const isRemoving = world.hostIds.some((host) => world.record(KEYS.removal(host, id)) !== undefined)
+  const isRemoving = world.removals(id).length > 0
   return move === undefined && !isRemoving && inSync(world.volume('web')).length === replicas.length
 }
 

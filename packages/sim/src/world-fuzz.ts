@@ -94,7 +94,7 @@ function hasMoved(world: World, { name }: Guest): boolean {
   const { id: volume, move } = world.volume(name)
   const grant = world.grant(name)
   const waitsForRun = grant?.state === 'released' && !grant.clean
-  const isRemoving = world.hostIds.some((host) => world.record(KEYS.removal(host, volume)) !== undefined)
+  const isRemoving = world.removals(volume).length > 0
   return (move === undefined || waitsForRun) && !isRemoving
 }
 

@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { HostId } from '@stead/core/model/ids.ts'
-import { KEYS } from '@stead/core/model/keys.ts'
 import { inSync, isActive, replicaOn } from '@stead/core/model/records.ts'
 import type { CommandVerb } from './fault-commands.ts'
 import { OTHER_POOL, POOL } from './world-storage.ts'
@@ -35,7 +34,7 @@ const hasFile = (world: World, pool: string) =>
   world.host(H1).volumes.contentOf(world.volume('web').id, pool) !== undefined
 const isOver = (world: World) => {
   const { id, move, replicas } = world.volume('web')
-  const isRemoving = world.record(KEYS.removal(H1, id)) !== undefined
+  const isRemoving = world.removals(id).length > 0
   return move === undefined && !isRemoving && inSync(world.volume('web')).length === replicas.length
 }
 
@@ -78,6 +77,24 @@ test('is called off: the new file goes away and nothing else changes', async () 
   await until(world, () => hasFile(world, OTHER_POOL))
   act(world, 'cancel-replica-move web')
   await assertIn(world, POOL)
+})
+
+test('is called off, and then the replica is given up, before its host can remove anything: both files go', async () => {
+  const world = await running(4)
+  const { id } = world.volume('web')
+  act(world, 'stop web')
+  await until(world, () => !isActive(world.grant('web')))
+  act(world, 'move-replica web h1 h1')
+  await until(world, () => hasFile(world, OTHER_POOL))
+  act(world, 'power-off h1')
+  act(world, 'cancel-replica-move web')
+  act(world, 'remove-replica web h1')
+  await until(world, () => world.removals(id).length === 2)
+  act(world, 'heal')
+  await until(world, () => world.removals(id).length === 0)
+  assert.deepEqual([hasFile(world, POOL), hasFile(world, OTHER_POOL)], [false, false])
+  assert.deepEqual(world.checks.violations, [])
+  world.close()
 })
 
 const FAULTS = [

@@ -8,10 +8,10 @@ import type { ClusterEvent } from '@stead/core/model/event.ts'
 import type { Grant } from '@stead/core/model/grant.ts'
 import type { Guest, GuestObservation } from '@stead/core/model/guest.ts'
 import type { HostPolicy, HostRole } from '@stead/core/model/host.ts'
-import type { GuestId, HostId } from '@stead/core/model/ids.ts'
+import type { GuestId, HostId, VolumeId } from '@stead/core/model/ids.ts'
 import { KEYS, PREFIX } from '@stead/core/model/keys.ts'
 import { replicaOn } from '@stead/core/model/records.ts'
-import type { Volume } from '@stead/core/model/volume.ts'
+import type { Removal, Volume } from '@stead/core/model/volume.ts'
 import type { StoreEntry, Write } from '@stead/core/ports/store.ts'
 import { WorldChecks } from './checks/world-checks.ts'
 import type { FaultCommand } from './fault-commands.ts'
@@ -136,7 +136,10 @@ export class World {
       volumesOf: (host) => this.host(host).volumes,
       poolOf: (host, volume) => {
         const record = this.record<Volume>(KEYS.volume(volume))
-        return (record && replicaOn(record, host)?.pool) ?? POOL
+        // One that goes is written to until it is taken out of the quorum.
+        const { leaving } = record?.move ?? {}
+        const going = leaving?.host === host ? leaving.pool : undefined
+        return (record && replicaOn(record, host)?.pool) ?? going ?? POOL
       },
       onWritten: (written) => this.checks.writers.written(written),
     })
@@ -225,6 +228,12 @@ export class World {
     const volume = this.record<Volume>(KEYS.volume(this.guest(name)?.volumes[0] as Volume['id']))
     if (!volume) throw new Error(`there is no volume of ${name}`)
     return volume
+  }
+
+  /** Files of the volume that hosts still have to remove. */
+  removals(volume: VolumeId): readonly Removal[] {
+    const all = this.etcd.server.range(`${PREFIX}removals/`).map((entry) => JSON.parse(entry.value) as Removal)
+    return all.filter((removal) => removal.volume === volume)
   }
 
   policy(id: HostId): HostPolicy | undefined {

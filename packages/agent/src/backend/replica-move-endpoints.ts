@@ -6,6 +6,7 @@ import { removalWrite } from '@stead/core/host/storage-mover.ts'
 import type { ClusterState, Versioned } from '@stead/core/model/cluster.ts'
 import type { HostId, VolumeId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
+import { filesOf } from '@stead/core/model/records.ts'
 import type { Volume } from '@stead/core/model/volume.ts'
 import type { Compare, Write } from '@stead/core/ports/store.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
@@ -50,7 +51,8 @@ export function moveChange(
   const { move } = planned.value
   const compares: Compare[] = [{ key: KEYS.volume(planned.value.id), modRevision: known.value.revision }]
   // Where an earlier replica is still to be removed, a new one would be taken for it.
-  if (move?.to) compares.push({ key: KEYS.removal(move.to, planned.value.id), modRevision: 0n })
+  for (const { host, pool } of filesOf(planned.value))
+    if (host === move?.to) compares.push({ key: KEYS.removal(host, planned.value.id, pool), modRevision: 0n })
   const what = [move?.to && `to ${move.to}`, move?.from && `from ${move.from}`].filter(Boolean).join(' ')
   return ok({
     kind: 'volume.move',

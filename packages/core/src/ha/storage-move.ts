@@ -285,6 +285,10 @@ function whyNotWithout(volume: Volume, host: HostId, isUp: (host: HostId) => boo
   )
 }
 
+function isRemovedFrom({ removals }: ClusterState, { id }: Volume, host: HostId): boolean {
+  return [...removals.values()].some(({ value }) => value.volume === id && value.host === host)
+}
+
 /** The pool that takes the new replica. */
 function roomFor(
   state: ClusterState,
@@ -307,7 +311,7 @@ function roomFor(
     )
   if (presentPool !== undefined && to.pool === presentPool)
     return fail(refuse(`The replica on ${to.host} is in ${presentPool} already`, 'Name another pool'))
-  if (state.removals.has(`${to.host}/${volume.id}`))
+  if (isRemovedFrom(state, volume, to.host))
     return fail(refuse(`An earlier replica is still being removed from ${to.host}`, 'Try again in a moment'))
   const free = ({ name, capacityBytes }: { name: string; capacityBytes: number }) =>
     capacityBytes - promisedPoolBytes(state, to.host, name)

@@ -115,7 +115,7 @@ function eraseWrites({ guest, volumes }: Extract<Action, { kind: 'erase' }>): Wr
   const removals = volumes.flatMap((volume) =>
     removalsOf(volume).map((removal): Write => ({
       kind: 'put',
-      key: KEYS.removal(removal.host, volume.id),
+      key: KEYS.removal(removal.host, volume.id, removal.pool),
       value: JSON.stringify(removal),
     })),
   )

@@ -109,17 +109,16 @@ export class StorageKeeper {
     this.#revokedSpent.set(volume.id, spent)
   }
 
-  async #remove({ volume, pool, otherPool, host }: Removal): Promise<void> {
+  async #remove({ volume, pool, host }: Removal): Promise<void> {
     const { self, volumesOn, store, log, clock } = this.#context
     // As the store has it: this host's copy may lag behind its own removal and a new replica that came after it.
-    const [wanted, record] = await Promise.all([store.get(KEYS.removal(host, volume)), store.get(KEYS.volume(volume))])
+    const key = KEYS.removal(host, volume, pool)
+    const [wanted, record] = await Promise.all([store.get(key), store.get(KEYS.volume(volume))])
     if (!wanted.ok || !record.ok) return clock.sleep(RETRY_MS)
     const known = record.value && (JSON.parse(record.value.value) as Volume)
-    const pools = otherPool === undefined ? [pool] : [pool, otherPool]
-    const isReplica = known && pools.some((each) => replicaIn(known, self, each))
+    const isReplica = known && replicaIn(known, self, pool)
     if (!wanted.value || isReplica) return clock.sleep(200)
-    const answers = await Promise.all(pools.map((each) => volumesOn(self).removeReplica(volume, each)))
-    const removed = answers.find((answer) => !answer.ok) ?? ok()
+    const removed = await volumesOn(self).removeReplica(volume, pool)
     if (!removed.ok) {
       log.warn('a deleted replica could not be removed yet', { volume, cause: removed.error })
       await clock.sleep(RETRY_MS)
@@ -127,7 +126,7 @@ export class StorageKeeper {
     }
     this.#revokedBelow.delete(volume)
     this.#revokedSpent.delete(volume)
-    const done = await store.transact({ compares: [], writes: [{ kind: 'delete', key: KEYS.removal(host, volume) }] })
+    const done = await store.transact({ compares: [], writes: [{ kind: 'delete', key }] })
     if (!done.ok) await clock.sleep(RETRY_MS)
   }
 

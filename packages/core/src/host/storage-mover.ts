@@ -40,7 +40,9 @@ export function movedChanges(state: ClusterState, before: Volume): ReturnType<ty
 
 export function removalWrite(removal: Removal | undefined): readonly Write[] {
   if (!removal) return []
-  return [{ kind: 'put', key: KEYS.removal(removal.host, removal.volume), value: JSON.stringify(removal) }]
+  return [
+    { kind: 'put', key: KEYS.removal(removal.host, removal.volume, removal.pool), value: JSON.stringify(removal) },
+  ]
 }
 
 /** Of this host's own replica that is to be made. One for which there is no room goes away again, and the move with it. */

@@ -88,7 +88,7 @@ test('each key of the layout lands in its map', () => {
       entry(KEYS.volume('v1' as VolumeId), { id: 'v1' }),
       entry(KEYS.observation(g1), { guest: g1 }),
       entry(KEYS.decision(g1), { guest: g1 }),
-      entry(KEYS.removal(h1, 'v1' as VolumeId), {}),
+      entry(KEYS.removal(h1, 'v1' as VolumeId, 'default'), {}),
       entry(KEYS.rule('apart' as RuleId), {}),
       entry(KEYS.clusterPolicy, {}),
       entry(KEYS.snapshot(g1, 's1'), {}),
@@ -116,7 +116,7 @@ test('each key of the layout lands in its map', () => {
   assert.deepEqual(problems, [])
   assert.deepEqual(state.settings, { value: { name: 'c' }, revision: 7n })
   assert.equal(state.coordinator?.value.host, h1)
-  assert.deepEqual([...state.removals.keys()], ['h1/v1'])
+  assert.deepEqual([...state.removals.keys()], ['h1/v1/default'])
   for (const [name, value] of Object.entries(state)) if (value instanceof Map) assert.equal(value.size, 1, name)
 })
 

@@ -55,7 +55,7 @@ export const KEYS = {
   /** Up to where that outbox has been emptied. */
   auditBase: `${PREFIX}audit-base`,
   /** A replica's file that its host must still remove, however long it was away. */
-  removal: (host: HostId, volume: VolumeId) => `${PREFIX}removals/${host}/${volume}`,
+  removal: (host: HostId, volume: VolumeId, pool: string) => `${PREFIX}removals/${host}/${volume}/${pool}`,
   rule: (id: RuleId) => `${PREFIX}rules/${id}`,
   /** Written, and compared, by every change that could bring rules into contradiction: two such changes take turns. */
   rulesTurn: `${PREFIX}rules-turn`,

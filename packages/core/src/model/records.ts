@@ -55,14 +55,9 @@ export function filesOf({ replicas, move }: Volume): readonly { readonly host: H
   return [...replicas, ...[incoming, leaving].filter((file) => file !== undefined)]
 }
 
-/** What is left to do when the volume is deleted: one for each host. */
+/** What is left to do when the volume is deleted: one for each file. */
 export function removalsOf(volume: Volume): readonly Removal[] {
-  const removals = new Map<HostId, Removal>()
-  for (const { host, pool } of filesOf(volume)) {
-    const first = removals.get(host)
-    removals.set(host, first ? { ...first, otherPool: pool } : { host, volume: volume.id, pool })
-  }
-  return [...removals.values()]
+  return filesOf(volume).map(({ host, pool }) => ({ host, volume: volume.id, pool }))
 }
 
 /** True when every replica is in-sync. */

@@ -107,8 +107,6 @@ export interface Removal {
   readonly host: HostId
   readonly volume: VolumeId
   readonly pool: string
-  /** There is a file in this one too: the volume was changing from one to the other. */
-  readonly otherPool?: string
 }
 
 /** A disk image that new volumes can start from, a CD, or the root file system of containers. */
