@@ -25,11 +25,8 @@ export interface GuestImage {
   readonly initrd: string
 }
 
-/**
- * What must be on the kernel's command line, besides the `stead.` words. On a busy machine an emulated processor sees so
- * few interrupts of the timer that the kernel takes it to be broken, and panics: that it does not look for.
- */
-export const GUEST_APPEND = 'console=ttyS0 quiet panic=-1 no_timer_check'
+/** What must be on the kernel's command line, besides the `stead.` words. */
+export const GUEST_APPEND = 'console=ttyS0 quiet panic=-1'
 
 /** In this order; one that is built into the kernel has no file. `virtio_ring` must come before `virtio`. */
 const MODULES = [
