@@ -103,7 +103,7 @@ suite('administration', { timeout: 240_000 }, () => {
     await page.goto('/guests')
     await page.getByLabel('User').fill('carol')
     await page.getByLabel('Password', { exact: true }).fill(password)
-    await page.getByRole('button', { name: 'Sign in' }).click()
+    await page.getByRole('button', { name: 'Sign in', exact: true }).click()
     await page.getByLabel('New password', { exact: true }).fill(PASSWORD)
     await page.getByLabel('Once more', { exact: true }).fill(PASSWORD)
     await page.getByRole('button', { name: 'Change the password' }).click()

@@ -128,7 +128,7 @@ suite('the web interface', { timeout: 240_000 }, () => {
     await other.goto('/')
     await other.getByLabel('User').fill(users.alice.user)
     await other.getByLabel('Password', { exact: true }).fill(PASSWORD)
-    await other.getByRole('button', { name: 'Sign in' }).click()
+    await other.getByRole('button', { name: 'Sign in', exact: true }).click()
     await other.getByText('Everything runs').waitFor()
     const tab = await browser.page.context().newPage()
     await tab.goto('/account')
