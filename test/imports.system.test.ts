@@ -180,7 +180,7 @@ suite('imports', { timeout: 900_000 }, () => {
       assert.match(failure?.hint ?? '', /^Free space/)
       assert.equal(await lab.must('lab', 'exec', 'h1', '--', 'ls', work), '')
     } finally {
-      await lab.must('lab', 'exec', 'h1', '--', 'umount', work)
+      await lab.must('lab', 'exec', 'h1', '--', 'umount', '--lazy', work)
     }
     await lab.must('image', 'import', 'large', source)
     await lab.must('image', 'delete', 'large')
@@ -195,7 +195,7 @@ suite('imports', { timeout: 900_000 }, () => {
       assert.match(refused.stderr, /no room on this host for the file\nhint: Free space/)
       assert.equal(await lab.must('lab', 'exec', 'h1', '--', 'ls', held), '')
     } finally {
-      await lab.must('lab', 'exec', 'h1', '--', 'umount', held)
+      await lab.must('lab', 'exec', 'h1', '--', 'umount', '--lazy', held)
     }
   })
 
