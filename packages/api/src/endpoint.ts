@@ -91,6 +91,8 @@ export interface Endpoint {
    * there is nothing with which an `Idempotency-Key` could be kept, and no revision that `If-Match` could compare.
    */
   readonly unrecorded?: true
+  /** It is asked for when the store does not answer, to bring it back. */
+  readonly worksWithoutStore?: true
 }
 
 /** The objects whose records' revision clients see. */

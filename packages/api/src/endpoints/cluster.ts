@@ -42,6 +42,7 @@ export const CLUSTER_ENDPOINTS = {
     whatIf: 'none',
     // The store may have to be started anew, with one member.
     answerWithinMs: 30_000,
+    worksWithoutStore: true,
   }),
   'host.list': endpoint({
     id: 'host.list',
