@@ -1,8 +1,7 @@
 /** Who there is and what they may, projects, images, the audit, the cluster's settings. */
-import { Tabs } from '@mantine/core'
 import { useNavigate, useSearch } from '@tanstack/react-router'
 import { useText } from '../i18n/texts.ts'
-import { Page, PageHead } from '../parts/page.tsx'
+import { TabbedPage } from '../parts/tabbed-page.tsx'
 import { ADMINISTRATION_TABS, type AdministrationTab } from './administration-tabs.ts'
 import { Audit } from './audit.tsx'
 import { Groups } from './groups.tsx'
@@ -29,28 +28,15 @@ export function AdministrationPage() {
   const t = useText()
   const navigate = useNavigate()
   const { tab = 'users' } = useSearch({ from: '/administration' })
-  const choose = (next: string | null) =>
-    void navigate({ to: '/administration', search: { tab: next as AdministrationTab }, replace: true })
   return (
-    <Page>
-      <PageHead icon="key" title={t('nav.administration')} />
-      <Tabs value={tab} onChange={choose} keepMounted={false}>
-        <Tabs.List mb="md">
-          {ADMINISTRATION_TABS.map((one) => (
-            <Tabs.Tab key={one} value={one}>
-              {t(`admin.tab.${one}`)}
-            </Tabs.Tab>
-          ))}
-        </Tabs.List>
-        {ADMINISTRATION_TABS.map((one) => {
-          const Content = CONTENTS[one]
-          return (
-            <Tabs.Panel key={one} value={one}>
-              <Content />
-            </Tabs.Panel>
-          )
-        })}
-      </Tabs>
-    </Page>
+    <TabbedPage<AdministrationTab>
+      icon="key"
+      title={t('nav.administration')}
+      tabs={ADMINISTRATION_TABS}
+      titleOf={(one) => t(`admin.tab.${one}`)}
+      contents={CONTENTS}
+      chosen={tab}
+      onChoose={(next) => void navigate({ to: '/administration', search: { tab: next }, replace: true })}
+    />
   )
 }

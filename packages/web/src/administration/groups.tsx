@@ -5,10 +5,11 @@ import type { GroupView } from '@stead/api/endpoints/access.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import { useText } from '../i18n/texts.ts'
 import { useAsked } from '../parts/answered.tsx'
+import { Complaint } from '../parts/complaint.tsx'
 import { FormDialog } from '../parts/form-dialog.tsx'
+import { complaintOf } from '../parts/schema-complaint.ts'
 import { useRefusal } from '../session/privileges.ts'
 import type { TableColumn } from '../table/data-table.tsx'
-import { complaintOf } from './complaint.ts'
 import { Listing } from './listing.tsx'
 import classes from './listing.module.css'
 
@@ -136,11 +137,7 @@ function GroupDialog({ group, onClose }: { group?: GroupView; onClose: () => voi
         checked={demandsSecondFactor}
         onChange={(event) => setDemands(event.currentTarget.checked)}
       />
-      {complaint !== undefined && name !== '' ? (
-        <p className={classes.complaint} role="status">
-          {complaint}
-        </p>
-      ) : null}
+      <Complaint text={name !== '' ? complaint : undefined} />
     </FormDialog>
   )
 }

@@ -10,11 +10,12 @@ import { fail } from '@stead/core/result.ts'
 import { useLanguage, useText } from '../i18n/texts.ts'
 import { useLive } from '../live/use-live.ts'
 import { useAsked } from '../parts/answered.tsx'
+import { Complaint } from '../parts/complaint.tsx'
 import { bytesText, momentText, percentText } from '../parts/figures.ts'
 import { FormDialog } from '../parts/form-dialog.tsx'
+import { complaintOf } from '../parts/schema-complaint.ts'
 import { useRefusal } from '../session/privileges.ts'
 import type { TableColumn } from '../table/data-table.tsx'
-import { complaintOf } from './complaint.ts'
 import { formatOf, IMAGE_FORMATS, imageNameOf, type ImageFormat } from './image-format.ts'
 import { uploadFile, type UploadProgress } from './image-upload.ts'
 import { Listing } from './listing.tsx'
@@ -200,11 +201,7 @@ function UploadDialog({ onClose }: { onClose: () => void }) {
           <Progress value={progress.share * 100} aria-label={t('images.upload')} />
         </div>
       ) : null}
-      {complaint !== undefined && name !== '' ? (
-        <p className={classes.complaint} role="status">
-          {complaint}
-        </p>
-      ) : null}
+      <Complaint text={name !== '' ? complaint : undefined} />
     </FormDialog>
   )
 }

@@ -5,11 +5,12 @@ import type { ProjectView } from '@stead/api/endpoints/projects.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import { useLanguage, useText } from '../i18n/texts.ts'
 import { useAsked } from '../parts/answered.tsx'
+import { Complaint } from '../parts/complaint.tsx'
 import { bytesText } from '../parts/figures.ts'
 import { FormDialog } from '../parts/form-dialog.tsx'
+import { complaintOf } from '../parts/schema-complaint.ts'
 import { useRefusal } from '../session/privileges.ts'
 import type { TableColumn } from '../table/data-table.tsx'
-import { complaintOf } from './complaint.ts'
 import { Listing } from './listing.tsx'
 import classes from './listing.module.css'
 import { LIMITS, limitsOf, quotaFormOf, type Limit } from './quota-form.ts'
@@ -134,11 +135,7 @@ function ProjectDialog({ project, onClose }: { project?: ProjectView; onClose: (
           />
         ))}
       </SimpleGrid>
-      {complaint !== undefined && name !== '' ? (
-        <p className={classes.complaint} role="status">
-          {complaint}
-        </p>
-      ) : null}
+      <Complaint text={name !== '' ? complaint : undefined} />
     </FormDialog>
   )
 }

@@ -5,13 +5,13 @@ import type { TokenView } from '@stead/api/endpoints/access.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import { useLanguage, useText } from '../i18n/texts.ts'
 import { useAsked } from '../parts/answered.tsx'
+import { Complaint } from '../parts/complaint.tsx'
 import { momentText } from '../parts/figures.ts'
 import { FormDialog } from '../parts/form-dialog.tsx'
+import { complaintOf } from '../parts/schema-complaint.ts'
 import { useRefusal } from '../session/privileges.ts'
 import type { TableColumn } from '../table/data-table.tsx'
-import { complaintOf } from './complaint.ts'
 import { Listing } from './listing.tsx'
-import classes from './listing.module.css'
 import { SecretDialog } from './users.tsx'
 
 const DAY_MS = 86_400_000
@@ -158,11 +158,7 @@ function TokenDialog(props: { onClose: () => void; onMade: (made: { name: string
         checked={separated}
         onChange={(event) => setSeparated(event.currentTarget.checked)}
       />
-      {complaint !== undefined && name !== '' ? (
-        <p className={classes.complaint} role="status">
-          {complaint}
-        </p>
-      ) : null}
+      <Complaint text={name !== '' ? complaint : undefined} />
     </FormDialog>
   )
 }

@@ -5,11 +5,12 @@ import type { UserView } from '@stead/api/endpoints/access.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import { useLanguage, useText } from '../i18n/texts.ts'
 import { useAsked } from '../parts/answered.tsx'
+import { Complaint } from '../parts/complaint.tsx'
 import { momentText } from '../parts/figures.ts'
 import { FormDialog } from '../parts/form-dialog.tsx'
+import { complaintOf } from '../parts/schema-complaint.ts'
 import { useRefusal } from '../session/privileges.ts'
 import type { TableColumn } from '../table/data-table.tsx'
-import { complaintOf } from './complaint.ts'
 import { Listing, type RowAction } from './listing.tsx'
 import classes from './listing.module.css'
 
@@ -189,11 +190,7 @@ function UserDialog({ user, onClose }: { user?: UserView; onClose: () => void })
           onChange={(event) => change({ disabled: event.currentTarget.checked })}
         />
       ) : null}
-      {complaint !== undefined && (user || name !== '') ? (
-        <p className={classes.complaint} role="status">
-          {complaint}
-        </p>
-      ) : null}
+      <Complaint text={user || name !== '' ? complaint : undefined} />
     </FormDialog>
   )
 }

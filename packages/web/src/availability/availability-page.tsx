@@ -1,8 +1,7 @@
 /** High availability: how it stands, what is demanded, what was decided and why, how failovers went. */
-import { Tabs } from '@mantine/core'
 import { useNavigate, useSearch } from '@tanstack/react-router'
 import { useText } from '../i18n/texts.ts'
-import { Page, PageHead } from '../parts/page.tsx'
+import { TabbedPage } from '../parts/tabbed-page.tsx'
 import { AVAILABILITY_TABS, type AvailabilityTab } from './availability-tabs.ts'
 import { Decisions } from './decisions.tsx'
 import { FailoverTimelines } from './failover-timelines.tsx'
@@ -15,28 +14,15 @@ export function AvailabilityPage() {
   const t = useText()
   const navigate = useNavigate()
   const { tab = 'state' } = useSearch({ from: '/availability' })
-  const choose = (next: string | null) =>
-    void navigate({ to: '/availability', search: { tab: next as AvailabilityTab }, replace: true })
   return (
-    <Page>
-      <PageHead icon="shield" title={t('nav.availability')} />
-      <Tabs value={tab} onChange={choose} keepMounted={false}>
-        <Tabs.List mb="md">
-          {AVAILABILITY_TABS.map((one) => (
-            <Tabs.Tab key={one} value={one}>
-              {t(`avail.tab.${one}`)}
-            </Tabs.Tab>
-          ))}
-        </Tabs.List>
-        {AVAILABILITY_TABS.map((one) => {
-          const Content = CONTENTS[one]
-          return (
-            <Tabs.Panel key={one} value={one}>
-              <Content />
-            </Tabs.Panel>
-          )
-        })}
-      </Tabs>
-    </Page>
+    <TabbedPage<AvailabilityTab>
+      icon="shield"
+      title={t('nav.availability')}
+      tabs={AVAILABILITY_TABS}
+      titleOf={(one) => t(`avail.tab.${one}`)}
+      contents={CONTENTS}
+      chosen={tab}
+      onChoose={(next) => void navigate({ to: '/availability', search: { tab: next }, replace: true })}
+    />
   )
 }

@@ -6,6 +6,7 @@ import type { RuleView } from '@stead/api/views.ts'
 import { useText } from '../i18n/texts.ts'
 import { useGuests, useHosts, useLive } from '../live/use-live.ts'
 import { Answered, useAsked } from '../parts/answered.tsx'
+import { Complaint } from '../parts/complaint.tsx'
 import { FilterField } from '../parts/filter-field.tsx'
 import { FormDialog } from '../parts/form-dialog.tsx'
 import { Icon } from '../parts/icon.tsx'
@@ -202,11 +203,7 @@ function CreateRuleDialog({ onClose }: { onClose: () => void }) {
         value={form.comment}
         onChange={(event) => change({ comment: event.currentTarget.value })}
       />
-      {complaint !== undefined && form.name !== '' ? (
-        <p className={classes.complaint} role="status">
-          {complaint}
-        </p>
-      ) : null}
+      <Complaint text={form.name !== '' ? complaint : undefined} />
     </FormDialog>
   )
 }
