@@ -26,7 +26,7 @@ import type { GuestView, HostView, VolumeView } from '@stead/api/views.ts'
 import { readContext } from '@stead/cli/context.ts'
 import { unixTransport } from '@stead/cli/unix-transport.ts'
 import type { ClusterEvent } from '@stead/core/model/event.ts'
-import type { Result } from '@stead/core/result.ts'
+import { ok, type Result } from '@stead/core/result.ts'
 import { GUEST_APPEND } from '@stead/lab/guest-image.ts'
 import { leftovers } from '@stead/lab/leftovers.ts'
 import { buildRecorderTemplate, RECORDS_FILE } from '@stead/lab/recorder-template.ts'
@@ -178,13 +178,18 @@ export class LabCluster {
   }
   /** The console of the guest's present boot, as `stead vm log` prints it; empty when it cannot be had now. */
   async console(name: string): Promise<string> {
+    const log = await this.#consoleLog(name)
+    return log.ok ? log.value : ''
+  }
+
+  async #consoleLog(name: string): Promise<Result<string>> {
     const opened = await (
       await this.#client()
     ).stream(ENDPOINTS['guest.log'], { params: { guest: name }, query: { follow: false, offset: 0 } })
-    if (!opened.ok) return ''
+    if (!opened.ok) return opened
     const parts: Uint8Array[] = []
     for await (const part of opened.value.body) parts.push(part)
-    return Buffer.concat(parts).toString('latin1')
+    return ok(Buffer.concat(parts).toString('latin1'))
   }
 
   async #client(): Promise<Client> {
@@ -347,10 +352,20 @@ export class LabCluster {
     }
     const told = await this.run('vm', 'list')
     const events = await this.run('event', 'list')
-    throw new Error(
-      `not within ${timeoutMs} ms: ${what}\n${told.stdout}\n${events.stdout.split('\n').slice(-25).join('\n')}`,
-      { cause: last },
-    )
+    const parts = [told.stdout, lastLines(events.stdout, 25), await this.#consolesOf(what)]
+    throw new Error(`not within ${timeoutMs} ms: ${what}\n${parts.join('\n')}`, { cause: last })
+  }
+
+  /** How the consoles end of the guests that a text names. */
+  async #consolesOf(what: string): Promise<string> {
+    const words = new Set(what.split(/[^\w-]+/))
+    const listed = await (await this.#client()).call(ENDPOINTS['guest.list'])
+    const guests = listed.ok ? listed.value.items.filter(({ name }) => words.has(name)) : []
+    const ends = guests.map(async ({ name }) => {
+      const log = await this.#consoleLog(name)
+      return `console of ${name}:\n${log.ok ? lastLines(log.value, 25) : log.error.message}`
+    })
+    return (await Promise.all(ends)).join('\n')
   }
 
   /** Pids of the QEMU processes of a guest on all hosts, read from the lab's cgroup: never more than one may serve. */
@@ -404,6 +419,10 @@ export class LabCluster {
 function valueOf<T>(result: Result<T>): T {
   if (result.ok) return result.value
   throw new Error(`${result.error.code}: ${result.error.message}`, { cause: result.error })
+}
+
+function lastLines(text: string, count: number): string {
+  return text.trimEnd().split('\n').slice(-count).join('\n')
 }
 
 /** What the recorder can read of a replica: the whole, or, of a container's root, the file that its recorder writes. */
