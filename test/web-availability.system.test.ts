@@ -6,6 +6,7 @@ import {
   startSimulatedCluster,
   type SimulatedCluster,
 } from '@stead/agent/backend/simulated-cluster-fixture.ts'
+import type { HostId } from '@stead/core/model/ids.ts'
 import { webFiles } from '@stead/agent/http/web-files.ts'
 import { TestBrowser } from './support/browser.ts'
 
@@ -104,6 +105,31 @@ suite('what can fail', { timeout: 240_000 }, () => {
     await open('/hosts/h2', 'How full it is')
     await browser.press('What if?')
     await browser.see('If host h2 fails')
+  })
+
+  test('networks: which carries what, by which ports; a cable that is pulled is named, and leads to the map', async () => {
+    await open('/networks', 'LAN: guests and people')
+    const san = browser.page.getByRole('region', { name: 'SAN: guests to storage' }).first()
+    await san.getByText('Every link is up, and every host hears every other one.').waitFor()
+    const h2 = san.getByRole('row').filter({ has: browser.page.getByRole('rowheader', { name: 'h2' }) })
+    assert.match(
+      await h2.innerText(),
+      /10\.77\.0\.\d\s+bond0 bond over ens1f0, ens1f1\s+up, 25 Gbit\/s\s+9000\s+every other host/,
+    )
+    await browser.check('networks')
+    await browser.picture('networks')
+    await browser.page.getByLabel('Filter by guest, MAC or address').fill('nobody')
+    await browser.see('Nothing matches')
+
+    cluster.world.network.cut('h2' as HostId, ['san'])
+    await san.getByText('bond0 of h2 has no link.').waitFor()
+    await san.getByText('not h2').first().waitFor()
+    await browser.check('a network that is cut')
+    await browser.picture('networks-cut')
+    cluster.world.network.mend('h2' as HostId)
+    await san.getByText('Every link is up').waitFor()
+    await san.getByRole('link', { name: 'What if the SAN cable of h2 fails?' }).click()
+    await browser.see('If SAN cable of h2 fails')
   })
 
   const tab = (name: string) => browser.page.getByRole('tab', { name, exact: true }).click()

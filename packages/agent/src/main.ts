@@ -194,7 +194,7 @@ async function main(configPath: string | undefined): Promise<void> {
   })
   const namespacePid = () => guestNamespace(fence, deadman)
   const guests = hostGuests({ config, helper, namespacePid, mirror, events, clock, log })
-  const metrics = measuring({ config, guests, store, mirror, events, peers, clock, log })
+  const metrics = measuring({ config, guests, store, mirror, events, peers, fence, clock, log })
   const copies = diskCopies({
     ...{ self, mirror, config, volumes, peers, containers: guests.containers },
     keep: (path, blob, mode) => blobs.take(path, blob, mode),
@@ -274,7 +274,7 @@ async function main(configPath: string | undefined): Promise<void> {
     guestAgentOf: askGuestAgent(context, peers),
     memoryUseOf: askMemoryUse(context, peers),
     counters: askCounters(self, guests.counters, peers),
-    metrics: metrics.cluster,
+    ...{ metrics: metrics.cluster, networks: metrics.networks },
     consoles,
     heldSnapshots: (host) => context.volumesOn(host).heldSnapshots(),
     checkKernel,

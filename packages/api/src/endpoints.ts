@@ -15,6 +15,7 @@ import { LIVE_VIEW_ENDPOINTS } from './endpoints/live-views.ts'
 import { MEDIA_ENDPOINTS } from './endpoints/media.ts'
 import { HARDWARE_ENDPOINTS } from './endpoints/hardware.ts'
 import { METRIC_ENDPOINTS } from './endpoints/metrics.ts'
+import { NETWORK_ENDPOINTS } from './endpoints/networks.ts'
 import { POLICY_ENDPOINTS } from './endpoints/policy.ts'
 import { PROJECT_ENDPOINTS } from './endpoints/projects.ts'
 import { REALM_ENDPOINTS } from './endpoints/realms.ts'
@@ -39,6 +40,7 @@ export const ENDPOINTS = {
   ...LIFECYCLE_ENDPOINTS,
   ...MEDIA_ENDPOINTS,
   ...METRIC_ENDPOINTS,
+  ...NETWORK_ENDPOINTS,
   ...SNAPSHOT_ENDPOINTS,
   ...HARDWARE_ENDPOINTS,
   ...STORAGE_ENDPOINTS,

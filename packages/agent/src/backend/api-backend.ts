@@ -19,6 +19,7 @@ import { historyEndpoints } from './history-endpoints.ts'
 import { hostEndpoints } from './host-endpoints.ts'
 import { lifecycleEndpoints } from './lifecycle-endpoints.ts'
 import { metricsEndpoints } from './metrics-endpoints.ts'
+import { networkEndpoints } from './network-endpoints.ts'
 import { permissionEndpoints } from './permission-endpoints.ts'
 import { policyEndpoints } from './policy-endpoints.ts'
 import { projectEndpoints } from './project-endpoints.ts'
@@ -46,6 +47,7 @@ export function createApiBackend(context: BackendContext): ApiBackend {
     ...counterEndpoints(desk),
     ...mediaEndpoints(desk),
     ...metricsEndpoints(desk),
+    ...networkEndpoints(desk),
     ...scrapeEndpoint(desk),
     ...snapshotEndpoints(desk),
     ...hardwareEndpoints(desk),

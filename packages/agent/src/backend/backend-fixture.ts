@@ -85,6 +85,8 @@ export class TestBackend {
     latest: async () => ({ answered: [], silent: [] }),
     own: () => ({ readings: undefined, latest: { host: {}, pools: [], guests: [] } }),
   }
+  /** What the hosts say of their ports. */
+  networks: BackendContext['networks'] = { of: async () => ({ answered: [], silent: [] }) }
   /** What was decided by hosts that are no part of this fixture. */
   decisions: BackendContext['decisions'] = { list: async () => [], find: async () => undefined }
   readonly auditChain: ClusterAudit
@@ -155,6 +157,7 @@ export class TestBackend {
         latest: (hosts) => this.metrics.latest(hosts),
         own: () => this.metrics.own(),
       },
+      networks: { of: (hosts) => this.networks.of(hosts) },
       heldSnapshots: async () => ok([]),
       clock,
       random: realRandom,

@@ -26,6 +26,7 @@ import type { DumpedContainer, DumpOrder } from '../container/container-dumps.ts
 import type { History } from '../history.ts'
 import type { ClusterMetrics } from '../metrics/cluster-metrics.ts'
 import type { UsageLog } from '../metering/usage-log.ts'
+import type { ClusterNetworks } from '../network/host-networks.ts'
 import type { HostAdmission } from '../membership/host-admission.ts'
 import type { RequestContext } from '../http/backend.ts'
 import { admitChange, isJudged } from './admission-check.ts'
@@ -72,6 +73,7 @@ export interface BackendContext {
   readonly memoryUseOf: AskMemoryUse
   readonly counters: AskCounters
   readonly metrics: Pick<ClusterMetrics, 'series' | 'latest' | 'own'>
+  readonly networks: Pick<ClusterNetworks, 'of'>
   /** Screens, keyboards and serial ports of all guests. */
   readonly consoles: Pick<ConsoleRouter, 'ticket' | 'paste' | 'screenshot'>
   /** What a host's pools hold of snapshots. */

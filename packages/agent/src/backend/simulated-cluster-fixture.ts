@@ -15,6 +15,7 @@ import { DecisionHistory } from '../decision-history.ts'
 import { startApiServer } from '../http/api-server.ts'
 import type { WebFiles } from '../http/web-files.ts'
 import { realClock } from '../real-clock.ts'
+import { simulatedNetworks } from './simulated-networks-fixture.ts'
 import { silent, TestBackend, type EndsLater } from './backend-fixture.ts'
 
 const GIB = 2 ** 30
@@ -71,6 +72,7 @@ export async function startSimulatedCluster(
     },
   })
   backend.decisions = { list: async () => decisions.list(DECISIONS_LISTED), find: (id) => decisions.find(id) }
+  backend.networks = simulatedNetworks(world, backend)
   await until(() => [...backend.mirror.state.statuses.values()].length > hosts)
   const server = await startApiServer({
     listen: [{ host: '127.0.0.1', port }],

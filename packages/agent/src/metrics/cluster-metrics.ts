@@ -6,21 +6,12 @@ import type { ClusterState } from '@stead/core/model/cluster.ts'
 import type { HostId } from '@stead/core/model/ids.ts'
 import type { MeterReadings } from '@stead/core/ports/host-meters.ts'
 import { ok, type Result } from '@stead/core/result.ts'
+import { gather, type AskedHostsOptions, type Gathered } from '../asked-hosts.ts'
 import type { HostMetrics, LatestFigures } from './host-metrics.ts'
 import type { Series } from './metrics-database.ts'
 
-export interface ClusterMetricsOptions {
-  readonly self: HostId
+export interface ClusterMetricsOptions extends AskedHostsOptions {
   readonly own: Pick<HostMetrics, 'series' | 'latest' | 'readings'>
-  readonly state: () => ClusterState
-  /** Asks another host; what does not answer within the time fails. */
-  readonly call: (host: HostId, name: string, input: unknown, timeoutMs: number) => Promise<Result<unknown>>
-}
-
-export interface Gathered<T> {
-  readonly answered: readonly (readonly [HostId, T])[]
-  /** They are down, or did not answer in time: what they measured is missing. */
-  readonly silent: readonly HostId[]
 }
 
 export interface OwnMetrics {
@@ -33,8 +24,6 @@ interface SeriesQuestion {
   readonly span: Span
 }
 
-const CALL_MS = 1_500
-
 export class ClusterMetrics {
   readonly #options: ClusterMetricsOptions
 
@@ -44,7 +33,8 @@ export class ClusterMetrics {
 
   series(hosts: readonly HostId[], subject: MetricSubject, span: Span): Promise<Gathered<Series>> {
     const { own } = this.#options
-    return this.#gather(hosts, 'metric-series', { subject, span }, () => own.series(subject, span))
+    const input = { subject, span }
+    return gather(this.#options, hosts, { name: 'metric-series', input, own: () => own.series(subject, span) })
   }
 
   /** Of this host alone. */
@@ -55,28 +45,12 @@ export class ClusterMetrics {
 
   /** How all hosts, and what runs on them, are now. */
   latest(hosts: readonly HostId[]): Promise<Gathered<LatestFigures>> {
-    return this.#gather(hosts, 'metric-latest', {}, () => this.#options.own.latest())
+    return gather(this.#options, hosts, { name: 'metric-latest', input: {}, own: () => this.#options.own.latest() })
   }
 
   async causes(host: HostId, pool: string): Promise<LoadCauses> {
     const { answered } = await this.latest([...this.#options.state().hosts.keys()])
     return causesOf(this.#options.state(), answered, host, pool)
-  }
-
-  async #gather<T>(hosts: readonly HostId[], name: string, input: unknown, own: () => T): Promise<Gathered<T>> {
-    const { self, call, state } = this.#options
-    const asked = await Promise.all(
-      hosts.map(async (host) => {
-        if (host === self) return [host, ok(own())] as const
-        // Nobody waits for a host that is known to be down.
-        const isUp = state().statuses.get(host)?.value.state === 'online'
-        return [host, isUp ? ((await call(host, name, input, CALL_MS)) as Result<T>) : undefined] as const
-      }),
-    )
-    return {
-      answered: asked.flatMap(([host, answer]) => (answer?.ok ? [[host, answer.value] as const] : [])),
-      silent: asked.flatMap(([host, answer]) => (answer?.ok ? [] : [host])),
-    }
   }
 }
 

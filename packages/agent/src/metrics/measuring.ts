@@ -1,14 +1,17 @@
-/** What measures this host, joined: the meters, the database of figures, and the way to other hosts' figures. */
+/** What measures this host, joined: the meters, the database of figures, its networks, and the way to what other hosts know of theirs. */
 import { join } from 'node:path'
 import type { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
 import type { EventWriter } from '@stead/core/host/event-writer.ts'
 import type { HostId } from '@stead/core/model/ids.ts'
+import type { Fence } from '@stead/core/ports/fence.ts'
 import type { Clock } from '@stead/core/ports/clock.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import type { Store } from '@stead/core/ports/store.ts'
+import type { AskedHostsOptions } from '../asked-hosts.ts'
 import type { AgentConfig } from '../config.ts'
 import type { HostGuests } from '../guests.ts'
 import { NetworkMeter } from '../metering/network-meter.ts'
+import { ClusterNetworks, HostNetworks, networkCalls } from '../network/host-networks.ts'
 import type { Peers } from '../peers.ts'
 import { ClusterMetrics, metricCalls } from './cluster-metrics.ts'
 import { HostMetrics } from './host-metrics.ts'
@@ -22,20 +25,23 @@ export interface MeasuringOptions {
   readonly events: EventWriter
   readonly store: Store
   readonly peers: Peers
+  readonly fence: Pick<Fence, 'view'>
   readonly clock: Clock
   readonly log: Log
 }
 
 export interface Measuring {
   readonly cluster: ClusterMetrics
+  readonly networks: ClusterNetworks
   /** What other hosts may ask. */
-  readonly calls: ReturnType<typeof metricCalls>
+  readonly calls: ReturnType<typeof metricCalls> & ReturnType<typeof networkCalls>
   /** For as long as the agent lives. */
   keep(signal: AbortSignal): Promise<void>
   close(): void
 }
 
-export function measuring({ config, guests, store, mirror, events, peers, clock, log }: MeasuringOptions): Measuring {
+export function measuring(options: MeasuringOptions): Measuring {
+  const { config, guests, store, mirror, events, peers, fence, clock, log } = options
   const self = config.hostId as HostId
   const database = new MetricsDatabase(join(config.stateDir, 'metrics.sqlite'))
   const network = new NetworkMeter({ self, store, mirror, clock })
@@ -56,15 +62,17 @@ export function measuring({ config, guests, store, mirror, events, peers, clock,
     clock,
     log,
   })
-  const cluster = new ClusterMetrics({
-    self,
-    own,
-    state: () => mirror.state,
+  const state = () => mirror.state
+  const asked: AskedHostsOptions = {
+    ...{ self, state },
     call: (host, name, input, timeoutMs) => peers.client(host).callGuest(name, input, timeoutMs),
-  })
+  }
+  const cluster = new ClusterMetrics({ ...asked, own })
+  const networks = new HostNetworks({ self, state, heartbeats: () => fence.view() })
   return {
     cluster,
-    calls: metricCalls(own),
+    networks: new ClusterNetworks(asked, networks),
+    calls: { ...metricCalls(own), ...networkCalls(networks) },
     keep: (signal) => own.keep(signal).then(() => network.write()),
     close: () => database.close(),
   }

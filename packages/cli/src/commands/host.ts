@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { HostView } from '@stead/api/views.ts'
 import { addHostOvercommit } from './host-overcommit.ts'
+import { addHostNetworks } from './host-networks.ts'
 import { addHostMetrics } from './metrics.ts'
 import { formatFields, formatTable } from '../output.ts'
 import { badArgument, formatSize } from '../quantities.ts'
@@ -69,6 +70,7 @@ export function addHostCommands(program: Command, terminal: Terminal): void {
   addMembership(host, terminal)
   addHostOvercommit(host, terminal)
   addHostMetrics(host, terminal)
+  addHostNetworks(host, terminal)
 }
 
 function addMembership(host: Command, terminal: Terminal): void {

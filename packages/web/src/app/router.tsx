@@ -64,6 +64,14 @@ const routeTree = root.addChildren([
   }),
   createRoute({
     getParentRoute,
+    path: '/networks',
+    component: lazyRouteComponent(
+      withTexts(['networks'], () => import('../networks/networks-page.tsx')),
+      'NetworksPage',
+    ),
+  }),
+  createRoute({
+    getParentRoute,
     path: '/what-if',
     validateSearch: ({ what }: Record<string, unknown>): { what?: string } =>
       typeof what === 'string' ? { what } : {},

@@ -7,6 +7,7 @@ export const NAV_PAGES = [
   { to: '/guests', text: 'nav.guests', icon: 'vm' },
   { to: '/hosts', text: 'nav.hosts', icon: 'host' },
   { to: '/volumes', text: 'nav.volumes', icon: 'volume' },
+  { to: '/networks', text: 'nav.networks', icon: 'network' },
   { to: '/availability', text: 'nav.availability', icon: 'shield' },
   { to: '/what-if', text: 'nav.whatIf', icon: 'map' },
   { to: '/operations', text: 'nav.operations', icon: 'operation' },

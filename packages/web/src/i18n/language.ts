@@ -10,6 +10,7 @@ import type { texts as guests } from './en/guests.ts'
 import type { texts as hardware } from './en/hardware.ts'
 import type { texts as hosts } from './en/hosts.ts'
 import type { texts as metrics } from './en/metrics.ts'
+import type { texts as networks } from './en/networks.ts'
 import type { texts as options } from './en/options.ts'
 import type { texts as session } from './en/session.ts'
 import type { texts as storage } from './en/storage.ts'
@@ -30,6 +31,7 @@ interface Areas {
   readonly hardware: typeof hardware
   readonly hosts: typeof hosts
   readonly metrics: typeof metrics
+  readonly networks: typeof networks
   readonly options: typeof options
   readonly session: typeof session
   readonly storage: typeof storage

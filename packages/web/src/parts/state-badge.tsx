@@ -54,7 +54,7 @@ export function ReplicaBadge({ state }: { state: keyof typeof REPLICA_TONES }) {
   return <ToneBadge tone={REPLICA_TONES[state]} text={t(`replica.${state}`)} />
 }
 
-function ToneBadge({ tone, text, title }: { tone: Tone; text: string; title?: string }) {
+export function ToneBadge({ tone, text, title }: { tone: Tone; text: string; title?: string }) {
   return (
     <span className={classes.badge} data-tone={tone} title={title === '' ? undefined : title}>
       <StateDot tone={tone} />

@@ -148,4 +148,5 @@ export const texts = {
   'word.of': '{{part}} of {{whole}}',
   'word.yes': 'yes',
   'word.save': 'Save',
+  'nav.networks': 'Networks',
 } as const

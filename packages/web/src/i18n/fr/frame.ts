@@ -161,4 +161,5 @@ export const texts: Record<string, string> = {
   'word.of': '{{part}} sur {{whole}}',
   'word.yes': 'oui',
   'word.save': 'Enregistrer',
+  'nav.networks': 'Réseaux',
 }

@@ -175,4 +175,5 @@ export const texts: Record<string, string> = {
   'word.of': '{{part}} z {{whole}}',
   'word.yes': 'tak',
   'word.save': 'Zapisz',
+  'nav.networks': 'Sieci',
 }

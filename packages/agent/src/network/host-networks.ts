@@ -1,0 +1,107 @@
+/**
+ * This host's networks by role: the port with the address, and for how long it has heard nothing of each other host there.
+ * The heartbeats take turns on the networks while all is well (docs/internals/failover.md), so that each shows within a
+ * few rounds whether it works.
+ */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { ClusterState } from '@stead/core/model/cluster.ts'
+import { NETWORK_ROLES, type NetworkRole } from '@stead/core/model/host.ts'
+import type { HostId } from '@stead/core/model/ids.ts'
+import type { HeartbeatView } from '@stead/core/ports/fence.ts'
+import { ok, type Result } from '@stead/core/result.ts'
+import { gather, type AskedHostsOptions, type Gathered } from '../asked-hosts.ts'
+import { runProgram } from '../process/run-program.ts'
+import { portsByAddress, type HostPort } from './host-ports.ts'
+
+export interface HostNetwork {
+  readonly network: NetworkRole
+  readonly address: string
+  /** Undefined: no port of the host has the address. */
+  readonly port?: HostPort
+  readonly peers: readonly HeardPeer[]
+}
+
+export interface HeardPeer {
+  readonly host: HostId
+  /** Since its last heartbeat on this network, ms; undefined: none ever came. */
+  readonly silentMs?: number
+}
+
+const IP_MS = 1_000
+
+export interface HostNetworksOptions {
+  readonly self: HostId
+  readonly state: () => ClusterState
+  readonly heartbeats: () => HeartbeatView | undefined
+  /** What `ip` says. */
+  readonly ports?: () => Promise<ReadonlyMap<string, HostPort>>
+}
+
+export class HostNetworks {
+  readonly #options: HostNetworksOptions
+
+  constructor(options: HostNetworksOptions) {
+    this.#options = options
+  }
+
+  async look(): Promise<readonly HostNetwork[]> {
+    const { self, state, heartbeats, ports = linuxPorts } = this.#options
+    const found = await ports()
+    const { hosts } = state()
+    const view = heartbeats()
+    return NETWORK_ROLES.flatMap((network) => {
+      const address = hosts.get(self)?.value.addresses[network]
+      if (address === undefined) return []
+      const port = found.get(address)
+      const others = [...hosts.values()].flatMap(({ value }) =>
+        value.id !== self && value.addresses[network] !== undefined ? [value.id] : [],
+      )
+      return {
+        ...{ network, address },
+        ...(port ? { port } : {}),
+        peers: others.toSorted().map((host) => {
+          const silentMs = view?.peers[host]?.ageMs[network]
+          return { host, ...(silentMs === undefined ? {} : { silentMs }) }
+        }),
+      }
+    })
+  }
+}
+
+async function linuxPorts(): Promise<ReadonlyMap<string, HostPort>> {
+  const told = await runProgram('ip', ['-json', '-details', '-statistics', 'address', 'show'], IP_MS)
+  return told.ok ? portsByAddress(told.value.output, speedOf) : new Map()
+}
+
+/** Reading it fails for a port that is down, and says -1 for one that does not know. */
+function speedOf(port: string): number | undefined {
+  try {
+    const megabits = Number(readFileSync(join('/sys/class/net', port, 'speed'), 'utf8'))
+    return megabits > 0 ? megabits * 1e6 : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Of all hosts, each asked for its own. */
+export class ClusterNetworks {
+  readonly #asked: AskedHostsOptions
+  readonly #own: HostNetworks
+
+  constructor(asked: AskedHostsOptions, own: HostNetworks) {
+    this.#asked = asked
+    this.#own = own
+  }
+
+  of(hosts: readonly HostId[]): Promise<Gathered<readonly HostNetwork[]>> {
+    return gather(this.#asked, hosts, { name: 'host-networks', input: {}, own: () => this.#own.look() })
+  }
+}
+
+/** What other hosts may ask of this one. */
+export function networkCalls(
+  own: HostNetworks,
+): Readonly<Record<string, (input: unknown) => Promise<Result<unknown>>>> {
+  return { 'host-networks': async () => ok(await own.look()) }
+}

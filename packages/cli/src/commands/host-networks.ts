@@ -1,0 +1,45 @@
+/** `host networks`: the ports of all hosts on the networks between them, and who hears whom. */
+import type { Command } from 'commander'
+import { ENDPOINTS } from '@stead/api/endpoints.ts'
+import type { HostNetworkView } from '@stead/api/endpoints/networks.ts'
+import { formatTable } from '../output.ts'
+import { action, valueOf, type Terminal } from '../session.ts'
+
+export function addHostNetworks(hosts: Command, terminal: Terminal): void {
+  hosts
+    .command('networks')
+    .description(ENDPOINTS['network.list'].summary)
+    .action(
+      action(terminal, async (session) => {
+        const client = await session.client()
+        const answer = valueOf(await client.call(ENDPOINTS['network.list']))
+        session.warn(answer.silent.map((host) => `${host} did not answer: its side is missing`))
+        session.print(answer, () =>
+          formatTable(answer.items, [
+            { title: 'HOST', of: ({ host }) => host },
+            { title: 'NETWORK', of: ({ network }) => network },
+            { title: 'ADDRESS', of: ({ address }) => address },
+            { title: 'PORT', of: ({ port }) => port && `${port.name} (${portKind(port)})` },
+            { title: 'LINK', of: ({ port }) => port?.state ?? 'no port' },
+            { title: 'SPEED', of: ({ port }) => speedText(port?.speedBitsPerSecond ?? null) },
+            { title: 'MTU', of: ({ port }) => port && String(port.mtuBytes) },
+            { title: 'DOES NOT HEAR', of: ({ peers }) => unheard(peers) },
+          ]),
+        )
+      }),
+    )
+}
+
+function portKind({ kind, vlan, members }: NonNullable<HostNetworkView['port']>): string {
+  const name = vlan === null ? kind : `VLAN ${vlan}`
+  return members.length === 0 ? name : `${name} over ${members.map((member) => member.name).join(', ')}`
+}
+
+function speedText(bitsPerSecond: number | null): string | null {
+  return bitsPerSecond === null ? null : `${bitsPerSecond / 1e9} Gbit/s`
+}
+
+function unheard(peers: HostNetworkView['peers']): string | null {
+  const missing = peers.filter(({ state }) => state !== 'heard')
+  return missing.map(({ host, state }) => (state === 'down' ? `${host} (down)` : host)).join(', ') || null
+}

@@ -1,0 +1,22 @@
+import { useLanguage, useText } from '../i18n/texts.ts'
+import { speedText, type Finding } from './network-judgement.ts'
+
+export function useFindingText(): (finding: Finding) => string {
+  const t = useText()
+  const language = useLanguage()
+  return (finding) => {
+    switch (finding.kind) {
+      case 'mtu':
+        return t('networks.finding.mtu', {
+          sizes: finding.sizes.map(([bytes, hosts]) => `${bytes}: ${hosts.join(', ')}`).join('; '),
+        })
+      case 'slow':
+        return t('networks.finding.slow', {
+          host: finding.host,
+          speed: speedText(finding.speedBitsPerSecond, language),
+        })
+      default:
+        return t(`networks.finding.${finding.kind}`, { host: finding.host, name: finding.name })
+    }
+  }
+}
