@@ -12,7 +12,8 @@ import fastify, {
   type FastifyServerOptions,
 } from 'fastify'
 import { FORESIGHT_MEDIA_TYPE } from '@stead/api/foresight-view.ts'
-import { ENDPOINTS } from '@stead/api/endpoints.ts'
+import { ALL_ENDPOINTS } from '@stead/api/endpoints.ts'
+import type { SETUP_ENDPOINTS } from '@stead/api/endpoints/set-up.ts'
 import type { Endpoint } from '@stead/api/endpoint.ts'
 import { describeIssues } from '@stead/api/issues.ts'
 import { listQuerySchema, type ListQuery } from '@stead/api/list-query.ts'
@@ -23,7 +24,7 @@ import { principalName, type Principal } from '@stead/core/model/access.ts'
 import { clientAddress } from '@stead/core/access/client-address.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { z } from 'zod'
-import type { ApiBackend, RequestContext } from './backend.ts'
+import type { ApiBackend, BackendOf, RequestContext } from './backend.ts'
 import { CLIENT_LIMITS, limitConnections, TokenBuckets, type ClientLimits } from './client-limits.ts'
 import { CLIENT_GONE, digestCheck } from './digest-check.ts'
 import { foreignOrigin, identify, isKnown, type Identification } from './identify.ts'
@@ -46,10 +47,15 @@ export type ListenAddress =
   | { readonly unix: string }
   | { readonly host: string; readonly port: number; readonly tls?: ServerCertificate }
 
+/** Of a host that is of no cluster yet. */
+export type SetupBackend = BackendOf<typeof SETUP_ENDPOINTS>
+
 export interface ApiServerOptions extends Identification {
   /** A unix socket is guarded by its file's mode 0600; over TCP who asks must show who he is. Port 0: any free one. */
   readonly listen: readonly ListenAddress[]
-  readonly backend: ApiBackend
+  readonly backend: ApiBackend | SetupBackend
+  /** What is served; the cluster's API when absent. */
+  readonly endpoints?: readonly Endpoint[]
   readonly log: Log
   /** Over TCP. */
   readonly limits?: ClientLimits
@@ -199,7 +205,7 @@ function buildServer(options: ApiServerOptions, address: ListenAddress, closing:
   }
   const { connectConsole } = options
   if (connectConsole) serveWebSockets(server.server, connectConsole, closing, options.log)
-  for (const endpoint of Object.values(ENDPOINTS) as Endpoint[]) {
+  for (const endpoint of options.endpoints ?? ALL_ENDPOINTS) {
     server.route({
       method: endpoint.method,
       url: urlOf(endpoint),
@@ -265,7 +271,7 @@ function boundBody(request: FastifyRequest, { bodyTimeoutMs, uploadSilenceMs }: 
 const urlOf = ({ path }: Endpoint) => path.replace(/\{(\w+)\}/g, ':$1')
 const routeOf = ({ method, routeOptions }: FastifyRequest) => `${method} ${routeOptions.url ?? ''}`
 const routesOf = (is: (endpoint: Endpoint) => unknown) =>
-  new Set((Object.values(ENDPOINTS) as Endpoint[]).filter(is).map((one) => `${one.method} ${urlOf(one)}`))
+  new Set(ALL_ENDPOINTS.filter(is).map((one) => `${one.method} ${urlOf(one)}`))
 const UPLOADS = routesOf((endpoint) => endpoint.upload)
 const PUBLIC = routesOf((endpoint) => endpoint.public)
 

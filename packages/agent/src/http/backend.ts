@@ -1,6 +1,6 @@
 /** What the API server needs of the agent behind it: one function an endpoint. */
 import type { Readable } from 'node:stream'
-import type { EndpointId, EndpointOf } from '@stead/api/endpoints.ts'
+import type { EndpointId, ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { Endpoint, ItemOf, ParsedInput, ResponseOf } from '@stead/api/endpoint.ts'
 import type { Principal } from '@stead/core/model/access.ts'
 import type { Result } from '@stead/core/result.ts'
@@ -66,9 +66,11 @@ type InputOf<E extends Endpoint> = E extends { readonly upload: true } ? ParsedI
 /** `openapi.show` is answered by the server itself, WebSockets by `websocket-server.ts`. */
 export type BackendId = Exclude<EndpointId, 'openapi.show' | 'console.connect'>
 
-export type ApiBackend = {
-  readonly [Id in BackendId]: (
-    input: InputOf<EndpointOf<Id>>,
+export type ApiBackend = BackendOf<Pick<typeof ENDPOINTS, BackendId>>
+
+export type BackendOf<Endpoints extends Readonly<Record<string, Endpoint>>> = {
+  readonly [Id in keyof Endpoints]: (
+    input: InputOf<Endpoints[Id]>,
     context: RequestContext,
-  ) => Promise<Result<ReplyOf<EndpointOf<Id>>>>
+  ) => Promise<Result<ReplyOf<Endpoints[Id]>>>
 }

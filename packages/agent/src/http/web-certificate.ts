@@ -81,7 +81,8 @@ function isGood({ certificate: pem }: ServerCertificate, names: readonly string[
   }
 }
 
-async function makePair(wanted: WantedWebCertificate): Promise<ServerCertificate> {
+/** Without `authority`: of one whose key is thrown away. Nothing is kept. */
+export async function makePair(wanted: WantedWebCertificate): Promise<ServerCertificate> {
   const worker = new Worker(new URL('web-certificate-maker.ts', import.meta.url), { workerData: wanted })
   return new Promise((resolve, reject) => {
     worker.once('message', resolve)

@@ -1,10 +1,12 @@
 /**
  * Makes an empty host the first one of a cluster, or one more of a cluster that exists. First a plan with everything
- * that was looked at; nothing is changed when anything of it failed, or when only the plan was asked for.
+ * that was looked at; then, one after the other, the steps. docs/internals/set-up.md.
  */
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
+import { cpus, totalmem } from 'node:os'
 import { join } from 'node:path'
+import type { InitAnswers, JoinAnswers, SetupAnswers, SetupPlan } from '@stead/api/endpoints/set-up.ts'
 import { failure } from '@stead/core/errors.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { AgentConfig } from '../config.ts'
@@ -14,142 +16,180 @@ import { createSigningRequest } from '../trust/certificates.ts'
 import { trustEachOther } from '../trust/host-trust.ts'
 import { writeTrust } from '../trust/trust-files.ts'
 import { JoinClient } from './join-client.ts'
-import { jointChecks, ownChecks, type Addresses, type Check } from './setup-checks.ts'
+import { jointChecks } from './joint-checks.ts'
+import { ownChecks } from './own-checks.ts'
 
-/** What a person, or a wizard, is asked about the host itself. */
-export interface HostAnswers {
-  readonly hostId: string
-  readonly addresses: Addresses
-  readonly pools: AgentConfig['pools']
-  readonly capacity: AgentConfig['capacity']
+/** Where this host keeps its state, and where the compiled helpers are. */
+export interface Place {
   readonly stateDir: string
   readonly nativeDir: string
-  readonly guestUser?: { readonly uid: number; readonly gid: number }
 }
 
-export interface InitAnswers extends HostAnswers {
-  readonly clusterName: string
-  readonly detectionMs: number
-}
-
-export interface SetupPlan {
-  readonly kind: 'init' | 'join'
-  readonly cluster: string
-  readonly host: string
-  readonly role: AgentConfig['role']
-  readonly checks: readonly Check[]
-  /** What will be done, in words. */
-  readonly steps: readonly string[]
+export interface SetupStep {
+  readonly text: string
+  readonly run: () => Promise<Result<void>>
 }
 
 /** A plan, and what carries it out. */
 export interface Setup {
   readonly plan: SetupPlan
-  readonly carryOut: () => Promise<Result<void>>
+  readonly steps: readonly SetupStep[]
 }
 
 const PORTS = { agentPort: 8444, heartbeatPort: 8445, etcdClientPort: 2379, etcdPeerPort: 2380 }
 const TCP_PORTS = [PORTS.agentPort, PORTS.etcdClientPort, PORTS.etcdPeerPort, JOIN_PORT]
 
-export function refusalOf({ checks }: SetupPlan): Result<void> {
-  const failed = checks.filter(({ state }) => state === 'failed')
-  if (failed.length === 0) return ok()
-  const texts = failed.map(({ name, text }) => `${name}: ${text}`)
-  return fail(
-    failure('conflict', `Nothing was changed, since ${texts.join('; ')}`, { hint: 'Mend it, then try again' }),
-  )
+/** Changes nothing. `later`: what is done once the agent is up. */
+export async function prepareSetup(
+  answers: SetupAnswers,
+  place: Place,
+  later: readonly SetupStep[] = [],
+): Promise<Result<Setup>> {
+  const prepared = await (answers.kind === 'init' ? prepareInit(answers, place) : prepareJoin(answers, place))
+  if (!prepared.ok) return prepared
+  const { plan } = prepared.value
+  const steps = [...prepared.value.steps, ...later]
+  return ok({ plan: { ...plan, steps: steps.map(({ text }) => text) }, steps })
 }
 
-export async function setUpFirst(answers: InitAnswers): Promise<Result<Setup>> {
-  const { hostId, clusterName, addresses, stateDir, detectionMs } = answers
-  const plan: SetupPlan = {
-    ...{ kind: 'init', cluster: clusterName, host: hostId, role: 'compute' },
-    checks: await ownChecks({ ...answers, ports: TCP_PORTS }),
-    steps: [
-      `make the cluster ${clusterName} with ${hostId} as its first host`,
-      `make its authority and the certificate of ${hostId} in ${join(stateDir, 'trust')}`,
-      ...answers.pools.map(({ name, path }) => `make the pool ${name} in ${path}`),
-      `write ${join(stateDir, 'agent.json')}; the agent starts by it`,
-    ],
-  }
+interface Prepared {
+  readonly plan: Omit<SetupPlan, 'steps'>
+  readonly steps: readonly SetupStep[]
+}
+
+async function prepareInit(answers: InitAnswers, place: Place): Promise<Result<Prepared>> {
+  const { host, cluster, addresses, detectionMs } = answers
+  const checks = await ownChecks({ ...answers, role: 'compute', tcpPorts: TCP_PORTS, stateDir: place.stateDir })
   const secret = () => randomBytes(32).toString('hex')
-  const member = { hostId, role: 'compute' as const, order: 1, addresses }
-  const carryOut = async () => {
-    await trustEachOther(clusterName, [{ id: hostId, role: 'compute', addresses, stateDir }], Date.now())
-    return writeConfig({
-      ...configOf(answers),
-      ...{ role: 'compute', order: 1, clusterName, clusterKey: secret(), apiToken: secret() },
-      ...PORTS,
-      ...{ members: [member], etcdMembers: [hostId] },
-      ...{ detectionMs, heartbeatIntervalMs: Math.round(detectionMs / 5), leaseTtlMs: detectionMs * 3 },
-    })
+  const member = { hostId: host, role: 'compute' as const, order: 1, addresses: withoutUndefined(addresses) }
+  const config = (): AgentConfig => ({
+    ...configOf(answers, place),
+    ...{ role: 'compute', order: 1, clusterName: cluster, clusterKey: secret(), apiToken: secret() },
+    ...PORTS,
+    ...{ members: [member], etcdMembers: [host] },
+    ...{ detectionMs, heartbeatIntervalMs: Math.round(detectionMs / 5), leaseTtlMs: detectionMs * 3 },
+  })
+  const makeTrust = async () => {
+    const { hostId: id, role, addresses: named } = member
+    await trustEachOther(cluster, [{ id, role, addresses: named, stateDir: place.stateDir }], Date.now())
+    return ok()
   }
-  return ok({ plan, carryOut })
+  return ok({
+    plan: { kind: 'init', cluster, host, role: 'compute', checks: [...checks] },
+    steps: [
+      {
+        text: `make the cluster ${cluster}: its authority, and the certificate of ${host}, in ${join(place.stateDir, 'trust')}`,
+        run: makeTrust,
+      },
+      ...poolSteps(answers.pools),
+      configStep(place, config),
+    ],
+  })
 }
 
-export async function setUpMember(answers: HostAnswers, tokenText: string): Promise<Result<Setup>> {
-  const token = readToken(tokenText)
+async function prepareJoin(given: JoinAnswers, place: Place): Promise<Result<Prepared>> {
+  const token = readToken(given.token)
   if (!token.ok) return token
   const client = await JoinClient.find(token.value)
   if (!client.ok) return client
   const startedMs = Date.now()
   const told = await client.value.ask('/facts', {})
   if (!told.ok) return told
+  const endedMs = Date.now()
   const facts = factsSchema.parse(told.value)
-  const isWitness = facts.role === 'witness'
-  const pools = isWitness ? [] : answers.pools
-  const own = { ...answers, pools }
-  const plan: SetupPlan = {
-    ...{ kind: 'join', cluster: facts.clusterName, host: answers.hostId, role: facts.role },
-    checks: [
-      ...(await ownChecks({ ...own, ports: TCP_PORTS })),
-      ...(await jointChecks(client.value, facts, own, { startedMs, endedMs: Date.now() })),
-    ],
+  const { role } = facts
+  const answers = role === 'witness' ? { ...given, pools: [] } : given
+  const checks = [
+    ...(await ownChecks({ ...answers, role, tcpPorts: TCP_PORTS, stateDir: place.stateDir })),
+    ...(await jointChecks(client.value, facts, answers, { startedMs, endedMs })),
+  ]
+  let joined: JoinAnswer | undefined
+  const others = facts.members.map(({ hostId }) => hostId).join(', ')
+  return ok({
+    plan: { kind: 'join', cluster: facts.clusterName, host: answers.host, role, checks },
     steps: [
-      `join the cluster ${facts.clusterName} (${facts.members.map(({ hostId }) => hostId).join(', ')}) as ${isWitness ? 'its witness, which runs no guests' : 'a host that runs guests'}`,
-      `keep the key and certificate of ${answers.hostId} in ${join(answers.stateDir, 'trust')}`,
-      ...pools.map(({ name, path }) => `make the pool ${name} in ${path}`),
-      `write ${join(answers.stateDir, 'agent.json')}; the agent starts by it`,
+      {
+        text: `join the cluster ${facts.clusterName} (${others}) as ${role === 'witness' ? 'its witness, which runs no guests' : 'a host that runs guests'}; the key of ${answers.host} stays in ${join(place.stateDir, 'trust')}`,
+        run: async () => {
+          const answered = await joinBy(client.value, answers, place)
+          if (!answered.ok) return answered
+          joined = answered.value
+          return ok()
+        },
+      },
+      ...poolSteps(answers.pools),
+      configStep(place, () => joinedConfig(joined as JoinAnswer, answers, place)),
     ],
-  }
-  return ok({ plan, carryOut: () => joinBy(client.value, own) })
+  })
 }
 
-async function joinBy(client: JoinClient, answers: HostAnswers): Promise<Result<void>> {
-  const { hostId, addresses, stateDir } = answers
+async function joinBy(client: JoinClient, answers: JoinAnswers, { stateDir }: Place): Promise<Result<JoinAnswer>> {
+  const { host: hostId, addresses } = answers
   const { keyPem, requestPem } = await createSigningRequest(hostId)
   const answered = await client.ask('/join', { hostId, addresses, requestPem })
   if (!answered.ok) return answered
-  const joined: JoinAnswer = joinAnswerSchema.parse(answered.value)
+  const joined = joinAnswerSchema.parse(answered.value)
   writeTrust(stateDir, {
     authoritiesPem: joined.authoritiesPem,
     own: { keyPem, certificatePem: joined.certificatePem },
     revokedPem: joined.revokedPem,
     ...(joined.authorityKeyPem === undefined ? {} : { authorityKeyPem: joined.authorityKeyPem }),
   })
+  return ok(joined)
+}
+
+function joinedConfig(joined: JoinAnswer, answers: JoinAnswers, place: Place): AgentConfig {
   const { clusterName, clusterKey, apiToken, members, etcdMembers, self } = joined
-  return writeConfig({
-    ...configOf(answers),
+  return {
+    ...configOf(answers, place),
     joined: true,
     ...{ role: self.role, order: self.order, clusterName, clusterKey, apiToken, members, etcdMembers },
     ...joined.ports,
     ...joined.times,
-  })
+  }
 }
 
-function configOf({ hostId, addresses, pools, capacity, stateDir, nativeDir, guestUser }: HostAnswers) {
-  return { hostId, addresses, pools, capacity, stateDir, nativeDir, ...(guestUser ? { guestUser } : {}) }
+function configOf(answers: SetupAnswers, { stateDir, nativeDir }: Place) {
+  const { host, addresses, pools, guestUser } = answers
+  const capacity = {
+    cpuCount: answers.cpuCount ?? cpus().length,
+    memoryBytes: answers.memoryBytes ?? totalmem(),
+  }
+  return {
+    ...{ hostId: host, addresses: withoutUndefined(addresses), pools, capacity, stateDir, nativeDir },
+    ...(guestUser ? { guestUser } : {}),
+  }
 }
 
-/** Last of all: from here on the agent takes this host for one of the cluster. */
-function writeConfig(config: AgentConfig): Result<void> {
-  const file = join(config.stateDir, 'agent.json')
+function withoutUndefined(addresses: SetupAnswers['addresses']): AgentConfig['addresses'] {
+  return Object.fromEntries(Object.entries(addresses).filter(([, address]) => address !== undefined))
+}
+
+function poolSteps(pools: SetupAnswers['pools']): SetupStep[] {
+  return pools.map(({ name, path }) => ({
+    text: `make the pool ${name} in ${path}`,
+    run: async () => written(() => mkdirSync(path, { recursive: true, mode: 0o700 })),
+  }))
+}
+
+/** From here on the agent takes this host for one of the cluster. */
+function configStep({ stateDir }: Place, config: () => AgentConfig): SetupStep {
+  const file = join(stateDir, 'agent.json')
+  return {
+    text: `write ${file}; the agent starts by it`,
+    run: async () =>
+      written(() => {
+        writeFileSync(`${file}.new`, `${JSON.stringify(config(), null, 2)}\n`, { mode: 0o600 })
+        renameSync(`${file}.new`, file)
+      }),
+  }
+}
+
+function written(write: () => void): Result<void> {
   try {
-    for (const { path } of config.pools) mkdirSync(path, { recursive: true, mode: 0o700 })
-    writeFileSync(`${file}.new`, `${JSON.stringify(config, null, 2)}\n`, { mode: 0o600 })
-    renameSync(`${file}.new`, file)
+    write()
     return ok()
   } catch (cause) {
-    return fail(failure('internal', `The configuration cannot be written: ${(cause as Error).message}`, { cause }))
+    return fail(failure('internal', `It cannot be written: ${(cause as Error).message}`, { cause }))
   }
 }

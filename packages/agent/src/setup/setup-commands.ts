@@ -1,13 +1,15 @@
 /**
- * `stead init`, `stead join`, `stead witness`: run on the host itself, which is of no cluster yet and so has nobody to
- * ask. What they need besides flags is loaded when they run.
+ * `stead init`, `stead join`, `stead witness`, `stead setup`: run on the host itself, which is of no cluster yet and so has
+ * nobody to ask. What they need besides flags is loaded when they run.
  */
-import { cpus, hostname, totalmem } from 'node:os'
+import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import { Command } from 'commander'
+import type { SetupAnswers } from '@stead/api/endpoints/set-up.ts'
+import type { Transport } from '@stead/api/transport.ts'
 import { FAILURES, failure, hintOf, type Failure } from '@stead/core/errors.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
-import type { HostAnswers, Setup } from './set-up-host.ts'
+import { ownName } from './host-facts.ts'
 
 const NATIVE_DIR = join(import.meta.dirname, '..', '..', '..', '..', '.native', 'bin')
 const UNITS: Readonly<Record<string, number>> = { MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 }
@@ -17,79 +19,171 @@ interface Options {
   readonly lan?: string
   readonly san?: string
   readonly ran?: string
-  readonly pool: readonly string[]
+  readonly pool?: readonly string[]
   readonly state: string
   readonly guestUser?: string
   readonly cpus?: string
   readonly memory?: string
   readonly detection: string
+  readonly administrator?: string
+  readonly invite: readonly string[]
+  readonly despite: readonly string[]
+  readonly check?: true
   readonly whatIf?: true
   readonly json?: true
 }
 
-export function setupCommands(): Command[] {
-  const init = command('init', 'Make this empty host the first one of a new cluster')
+/** `transport`: how the agent that starts is reached. */
+export function setupCommands(transport: Transport): Command[] {
+  const init = hostCommand('init', 'Make this empty host the first one of a new cluster')
     .argument('<cluster>', "the cluster's name")
     .option('--detection <ms>', 'silence after which a host is held dead', '3000')
-    .action(async (cluster: string, options: Options) => {
-      await run(options, async (answers) => {
-        const { setUpFirst } = await import('./set-up-host.ts')
-        return setUpFirst({ ...answers, clusterName: cluster, detectionMs: Number(options.detection) })
+    .option('--administrator <user>', 'make a first user who may everything; his one-time password is printed')
+    .option(
+      '--invite <role>',
+      'make a token for a host that joins next: compute or witness; may be repeated',
+      collect,
+      [],
+    )
+    .action((cluster: string, options: Options) => {
+      const { administrator, invite, detection } = options
+      return run(options, transport, {
+        ...{ kind: 'init', cluster, detectionMs: Number(detection), invite },
+        ...(administrator === undefined ? {} : { administrator }),
       })
     })
-  const joined = (options: Options, token: string) =>
-    run(options, async (answers) => {
-      const { setUpMember } = await import('./set-up-host.ts')
-      return setUpMember(answers, token)
-    })
-  const member = command('join', 'Make this empty host one of a cluster, by a token of `stead host invite`')
+  const member = hostCommand('join', 'Make this empty host one of a cluster, by a token of `stead host invite`')
     .argument('<token>')
-    .action((token: string, options: Options) => joined(options, token))
-  const witness = command('witness', 'The same for a witness: it votes and runs no guests')
+    .action((token: string, options: Options) => run(options, transport, { kind: 'join', token }))
+  const witness = hostCommand('witness', 'The same for a witness: it votes and runs no guests')
     .argument('<token>', 'of `stead host invite --role witness`')
-    .action((token: string, options: Options) => joined({ ...options, pool: [] }, token))
-  return [init, member, witness]
+    .action((token: string, options: Options) => run(options, transport, { kind: 'join', token }))
+  return [init, member, witness, doorCommand(transport)]
 }
 
-function command(name: string, description: string): Command {
-  const made = new Command(name)
+function bare(name: string, description: string): Command {
+  return new Command(name)
     .description(description)
-    .option('--host <name>', 'what this host is called in the cluster, a DNS label', hostname().split('.')[0])
-    .option('--lan <address>', "of this host: guests' and users' traffic")
-    .option('--san <address>', 'of this host: from guests to storage')
-    .option('--ran <address>', 'of this host: between replicas')
     .option('--state <folder>', 'where the host keeps its state', '/var/lib/stead')
+    .exitOverride((stop) => process.exit(stop.exitCode === 0 ? 0 : FAILURES.bad_request.exit))
+}
+
+function hostCommand(name: string, description: string): Command {
+  const made = bare(name, description)
+    .option('--host <name>', 'what this host is called in the cluster, a DNS label', ownName())
+    .option('--lan <address>', "of this host, or the port that has it: guests' and users' traffic")
+    .option('--san <address>', 'the same: from guests to storage')
+    .option('--ran <address>', 'the same: between replicas')
     .option('--guest-user <uid:gid>', 'whom guests run as')
     .option('--cpus <n>', 'what guests may have of its processors; all when absent')
     .option('--memory <size>', 'what guests may have of its memory; all when absent')
-    .option('--what-if', 'look at everything, show the plan, and change nothing')
-    .option('--json', 'the plan as JSON')
+    .option('--despite <check>', 'go on though this check fails; may be repeated', collect, [])
+    .option('--check', 'look at everything, and change nothing')
+    .option('--what-if', 'the same, with what would be done')
+    .option('--json', 'checks and steps as JSON')
   if (name !== 'witness')
     made.option('--pool <name=size:folder>', 'a pool, such as default=500GiB:/srv/stead; may be repeated', collect, [])
-  return made.exitOverride((stop) => process.exit(stop.exitCode === 0 ? 0 : FAILURES.bad_request.exit))
+  return made
 }
 
-async function run(options: Options, prepare: (answers: HostAnswers) => Promise<Result<Setup>>): Promise<void> {
-  const answers = answersOf(options)
-  const setup = answers.ok ? await prepare(answers.value) : answers
-  if (!setup.ok) return complain(setup.error, options)
-  const { plan, carryOut } = setup.value
-  if (!options.json) {
-    for (const { name, state, text } of plan.checks) process.stdout.write(`${state.padEnd(8)} ${name}: ${text}\n`)
-    for (const step of plan.steps) process.stdout.write(`${options.whatIf ? 'would ' : ''}${step}\n`)
+function doorCommand(transport: Transport): Command {
+  return bare('setup', 'Let this empty host be set up with a browser: prints where, and a code')
+    .option(
+      '--address <address>',
+      'where to listen; all addresses of this host when absent; may be repeated',
+      collect,
+      [],
+    )
+    .option('--port <port>', 'TCP port', '8447')
+    .option('--json', 'where, and the code, as JSON')
+    .action(async ({ address, port, state, json }: Options & { address: string[]; port: string }) => {
+      const [{ openSetupDoor }, { SetupWork }, { realClock }, { jsonLog }] = await Promise.all([
+        import('./setup-door.ts'),
+        import('./setup-work.ts'),
+        import('../real-clock.ts'),
+        import('../json-log.ts'),
+      ])
+      const place = { stateDir: state, nativeDir: NATIVE_DIR }
+      const work = new SetupWork(place, { ...place, transport, clock: realClock })
+      const addresses = address.length > 0 ? address : ownAddresses()
+      const log = jsonLog('warn', (line) => process.stderr.write(line))
+      const door = await openSetupDoor({ addresses, port: Number(port), work, clock: realClock, log })
+      const { pages, code, fingerprint } = door
+      if (json) process.stdout.write(`${JSON.stringify({ pages, code, fingerprint })}\n`)
+      else {
+        for (const page of pages) process.stdout.write(`${page}\n`)
+        process.stdout.write(`code         ${code}\ncertificate  SHA256:${fingerprint}\n`)
+        process.stdout.write('Whoever has the code can set this host up. Ctrl-C ends it; so does an hour.\n')
+      }
+      const stopping = new AbortController()
+      for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stopping.abort())
+      await door.serve(stopping.signal)
+      const end = work.view
+      if (end?.state === 'done' && !json) process.stdout.write('This host is set up.\n')
+    })
+}
+
+function ownAddresses(): string[] {
+  const all = Object.values(networkInterfaces()).flatMap((list) => list ?? [])
+  return all.filter(({ family, internal }) => family === 'IPv4' && !internal).map(({ address }) => address)
+}
+
+/** What the command itself says, joined with the flags that all share. */
+async function run(options: Options, transport: Transport, own: Readonly<Record<string, unknown>>): Promise<void> {
+  const [{ prepareSetup }, { refusalOf }, { FirstSteps }, { realClock }, { setupAnswersSchema }, { describeIssues }] =
+    await Promise.all([
+      import('./set-up-host.ts'),
+      import('./check.ts'),
+      import('./first-steps.ts'),
+      import('../real-clock.ts'),
+      import('@stead/api/endpoints/set-up.ts'),
+      import('@stead/api/issues.ts'),
+    ])
+  const given = flagsOf(options)
+  if (!given.ok) return complain(given.error, options)
+  const parsed = setupAnswersSchema.safeParse({ ...given.value, ...own })
+  if (!parsed.success)
+    return complain(failure('bad_request', describeIssues(parsed.error.issues, setupAnswersSchema).message), options)
+  const answers: SetupAnswers = parsed.data
+  const place = { stateDir: options.state, nativeDir: NATIVE_DIR }
+  const first = new FirstSteps(answers, { ...place, transport, clock: realClock })
+  // Who asks for nothing of the cluster need not wait for its agent, which may not even be installed yet.
+  const later = first.wanted.length === 0 ? [] : [first.waiting, ...first.wanted]
+  const prepared = await prepareSetup(answers, place, later)
+  if (!prepared.ok) return complain(prepared.error, options)
+  const { plan, steps } = prepared.value
+  const isOnlyLooking = options.check === true || options.whatIf === true
+  const say = (text: string) => void (options.json ? undefined : process.stdout.write(text))
+  for (const { id, state, text, hint } of plan.checks)
+    say(`${state.padEnd(8)} ${id}: ${text}\n${state === 'ok' || hint === null ? '' : `${' '.repeat(9)}${hint}\n`}`)
+  if (options.whatIf) for (const { text } of steps) say(`would ${text}\n`)
+  let done = refusalOf(plan.checks, options.despite)
+  if (!isOnlyLooking)
+    for (const { text, run: carryOut } of steps) {
+      if (!done.ok) break
+      say(`${text}\n`)
+      done = await carryOut()
+    }
+  const isDone = done.ok && !isOnlyLooking
+  const { administrator, invitations } = first.outcome
+  if (options.json) {
+    process.stdout.write(
+      `${JSON.stringify({ ...plan, done: isDone, ...(isDone ? { outcome: first.outcome } : {}) })}\n`,
+    )
+  } else {
+    if (administrator) say(`one-time password of ${administrator.user}: ${administrator.password}\n`)
+    for (const { role, token } of invitations) say(`token for a ${role} host: ${token}\n`)
   }
-  const { refusalOf } = await import('./set-up-host.ts')
-  const refused = refusalOf(plan)
-  const done = options.whatIf ? refused : refused.ok ? await carryOut() : refused
-  if (options.json) process.stdout.write(`${JSON.stringify({ ...plan, done: done.ok && !options.whatIf })}\n`)
   if (!done.ok) complain(done.error, options)
 }
 
-function answersOf(options: Options): Result<HostAnswers> {
-  const { lan, san, ran } = options
-  const addresses = { ...(lan ? { lan } : {}), ...(san ? { san } : {}), ...(ran ? { ran } : {}) }
-  if (Object.keys(addresses).length === 0)
-    return wrong('A host needs an address', 'Give --lan, and --san and --ran where there are such networks')
+function flagsOf(options: Options): Result<Readonly<Record<string, unknown>>> {
+  const { lan, san, ran, host, cpus } = options
+  const addresses = Object.fromEntries(
+    Object.entries({ lan, san, ran }).flatMap(([role, given]) =>
+      given === undefined ? [] : [[role, addressOfPort(given) ?? given]],
+    ),
+  )
   const pools: { readonly name: string; readonly path: string; readonly capacityBytes: number }[] = []
   for (const text of options.pool ?? []) {
     const [, name, size = '', path] = /^([a-z][a-z0-9-]*)=([^:]+):(\/.*)$/.exec(text) ?? []
@@ -98,14 +192,21 @@ function answersOf(options: Options): Result<HostAnswers> {
       return wrong(`'${text}' is no pool`, 'Such as default=500GiB:/srv/stead')
     pools.push({ name, path, capacityBytes })
   }
-  const memoryBytes = options.memory === undefined ? totalmem() : bytesOf(options.memory)
-  if (memoryBytes === undefined) return wrong(`'${options.memory}' is no size`, 'Such as 64GiB')
+  const memoryBytes = options.memory === undefined ? undefined : bytesOf(options.memory)
+  if (options.memory !== undefined && memoryBytes === undefined)
+    return wrong(`'${options.memory}' is no size`, 'Such as 64GiB')
   const [uid, gid] = (options.guestUser ?? '').split(':').map(Number)
   return ok({
-    ...{ hostId: options.host, addresses, pools, stateDir: options.state, nativeDir: NATIVE_DIR },
-    capacity: { cpuCount: options.cpus === undefined ? cpus().length : Number(options.cpus), memoryBytes },
+    ...{ host, addresses, pools },
+    ...(cpus === undefined ? {} : { cpuCount: Number(cpus) }),
+    ...(memoryBytes === undefined ? {} : { memoryBytes }),
     ...(uid !== undefined && gid !== undefined ? { guestUser: { uid, gid } } : {}),
   })
+}
+
+/** A port may be named instead of its address. */
+function addressOfPort(name: string): string | undefined {
+  return networkInterfaces()[name]?.find(({ family }) => family === 'IPv4')?.address
 }
 
 function bytesOf(text: string): number | undefined {
