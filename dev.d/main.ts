@@ -4,12 +4,14 @@ import { runChecks, runFixes } from './checks.ts'
 import { runLab } from './lab.ts'
 import { DevFailure } from './run-program.ts'
 import { setup } from './setup.ts'
-import { runTests } from './tests.ts'
+import { LANES, runTests } from './tests.ts'
 
 const USAGE = `Usage: ./dev COMMAND
   setup                                  install and build what is missing
   lab [--no-tour | --with-container]     start a cluster of three lab hosts on this machine and show it
-  test [unit|system] [--filter TEXT]     run the tests (TEXT: part of a file's path, or of a test's name)
+  test [unit|system] [--filter TEXT] [--jobs J]
+                                         run the tests (TEXT: part of a file's path, or of a test's name;
+                                         J: files beside each other, two unless it is said)
   bench [PART|all] [--quick] [--rounds N] [--json] [--write]
                                          measure (PART: failover, replica, mirror, footprint, times, planner, create, container)
   sim fuzz [--seeds N] [--minutes M] [--first SEED|random] [--jobs J] [--out FOLDER]
@@ -42,11 +44,14 @@ async function main(args: readonly string[]): Promise<number> {
       return runLab({ tour: values['no-tour'] !== true, withContainer: values['with-container'] === true })
     }
     case 'test': {
-      const parsed = parseArgs({ args: rest, options: { filter: { type: 'string' } }, allowPositionals: true })
-      const [kind = 'all', ...more] = parsed.positionals
+      const options = { filter: { type: 'string' }, jobs: { type: 'string' } } as const
+      const { values, positionals } = parseArgs({ args: rest, options, allowPositionals: true })
+      const [kind = 'all', ...more] = positionals
       if (more.length > 0 || !isTestKind(kind)) throw new DevFailure(`test what? One of: unit, system`)
+      const lanes = values.jobs === undefined ? LANES : Number(values.jobs)
+      if (!(Number.isInteger(lanes) && lanes > 0)) throw new DevFailure('--jobs takes a whole number above 0')
       await setup()
-      return runTests(kind, parsed.values.filter)
+      return runTests(kind, values.filter, lanes)
     }
     case 'bench': {
       const options = {

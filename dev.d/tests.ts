@@ -1,68 +1,64 @@
-/** `./dev test`: pure tests in one process, then system tests one file at a time. */
-import { globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { ROOT, runProgram } from './run-program.ts'
+/** `./dev test`: all pure tests in one process, and each system test file in one of its own; two run beside each other. */
+import { globSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { ROOT } from './run-program.ts'
+import type { TestJob } from './test-job.ts'
+import { runTestJobs } from './test-lanes.ts'
 
-export interface TestTotals {
-  readonly passed: number
-  readonly failed: number
-}
+export type TestKind = 'unit' | 'system'
 
-const UNIT = { name: 'unit', flags: ['--test-isolation=none'] }
-/** Daemons, namespaces and guests: one file at a time, each in a process of its own. */
-const SYSTEM = { name: 'system', flags: ['--test-concurrency=1'] }
+/**
+ * A lab waits for half of its time: for a lease to end, for a guest to boot on one processor. A third one on two processors
+ * would make hosts miss their heartbeats, which tests are not about.
+ */
+export const LANES = Math.min(2, availableParallelism())
 
-/** Ends with `N passed, N failed` on a line of its own; the value is the exit code. */
-export async function runTests(kind: 'all' | 'unit' | 'system', filter: string | undefined): Promise<number> {
-  const runs = [UNIT, SYSTEM].filter((run) => kind === 'all' || kind === run.name)
-  const chosen = runs
-    .map((run) => ({ ...run, all: testFiles(run.name) }))
-    .map((run) => ({
-      ...run,
-      files: run.all.filter((file) => filter === undefined || file.includes(filter)),
-    }))
-  // A filter that is part of no file's path is looked for in the tests' names.
-  const byName = filter !== undefined && chosen.every((run) => run.files.length === 0)
-  let passed = 0
-  let failed = 0
-  for (const run of chosen) {
-    const files = byName ? run.all : run.files
-    if (files.length === 0) continue
-    const totals = await runFiles(files, [...run.flags, ...(byName ? [`--test-name-pattern=${filter}`] : [])])
-    passed += totals.passed
-    failed += totals.failed
-  }
+/** Begun first, the longest before all others: if the last one to begin were long, nothing would run beside it. */
+export const LONG = [
+  ...['test/images', 'test/migration-post-copy', 'test/containers', 'test/memory-snapshots', 'test/replica-loss'],
+  ...['test/topologies', 'test/platform', 'test/bad-input', 'test/lifecycle', 'test/migration', 'test/volume-resize'],
+  ...['test/random-faults', 'test/process-faults', 'test/container-devices', 'test/projects', 'test/first-cluster'],
+].map((path) => `${path}.system.test.ts`)
+
+/** What they measure is wrong when others take the processor at that moment. */
+export const ALONE = [
+  // A process that is to die within so many milliseconds, and not before.
+  'packages/agent/src/guardian/deadman.system.test.ts',
+]
+
+/**
+ * The filter is a part of a file's path, or of a test's name. Ends with `N passed, N failed` on a line of its own; the
+ * value is the exit code.
+ */
+export async function runTests(kind: 'all' | TestKind, filter: string | undefined, lanes: number): Promise<number> {
+  const { passed, failed } = await runTestJobs(chooseJobs(kind, filter), lanes, process.stdout)
   process.stdout.write(`${passed} passed, ${failed} failed\n`)
   return failed === 0 && passed > 0 ? 0 : 1
 }
 
-function testFiles(kind: string): string[] {
-  const files = globSync(['packages/*/src/**/*.test.ts', 'test/**/*.test.ts', 'dev.d/*.test.ts'], {
-    cwd: ROOT,
-  }).toSorted()
-  return files.filter((file) => file.endsWith('.system.test.ts') === (kind === 'system'))
+/** In the order in which they are to begin. */
+export function chooseJobs(kind: 'all' | TestKind, filter: string | undefined): readonly TestJob[] {
+  const kinds = (['unit', 'system'] as const).filter((each) => kind === 'all' || kind === each)
+  const all = kinds.map((each) => ({ kind: each, files: testFiles(each) }))
+  const named = all.map(({ kind: each, files }) => ({
+    kind: each,
+    files: files.filter((file) => filter === undefined || file.includes(filter)),
+  }))
+  // A filter that is part of no file's path is looked for in the tests' names.
+  const byName = filter !== undefined && named.every(({ files }) => files.length === 0)
+  const flags = byName ? [`--test-name-pattern=${filter}`] : []
+  return (byName ? all : named).flatMap(({ kind: each, files }): readonly TestJob[] => {
+    if (files.length === 0) return []
+    if (each === 'unit') return [{ name: 'unit', files, flags: ['--test-isolation=none', ...flags], alone: false }]
+    return files.map((file) => ({ name: file, files: [file], flags, alone: ALONE.includes(file) }))
+  })
 }
 
-async function runFiles(files: readonly string[], flags: readonly string[]): Promise<TestTotals> {
-  const folder = mkdtempSync(join(tmpdir(), 'stead-test-'))
-  const note = join(folder, 'totals.json')
-  try {
-    const code = await runProgram(process.execPath, [
-      ...['--test', ...flags],
-      ...['--test-reporter=spec', '--test-reporter-destination=stdout'],
-      ...[`--test-reporter=${join(ROOT, 'dev.d', 'totals-reporter.ts')}`, `--test-reporter-destination=${note}`],
-      ...files,
-    ])
-    const totals = readTotals(note)
-    // A run that ended badly without a failed test (a crash, an early exit) has failed all the same.
-    return code !== 0 && totals.failed === 0 ? { ...totals, failed: 1 } : totals
-  } finally {
-    rmSync(folder, { recursive: true, force: true })
-  }
-}
-
-function readTotals(file: string): TestTotals {
-  const text = readFileSync(file, { encoding: 'utf8', flag: 'a+' })
-  return text === '' ? { passed: 0, failed: 1 } : (JSON.parse(text) as TestTotals)
+/** Paths below the repository's top folder. */
+export function testFiles(kind: TestKind): readonly string[] {
+  const patterns = ['packages/*/src/**/*.test.ts', 'test/**/*.test.ts', 'dev.d/*.test.ts']
+  const rank = (file: string) => (LONG.includes(file) ? LONG.indexOf(file) : LONG.length)
+  return globSync(patterns, { cwd: ROOT })
+    .filter((file) => file.endsWith('.system.test.ts') === (kind === 'system'))
+    .toSorted((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1))
 }

@@ -1,5 +1,5 @@
 import type { TestEvent } from 'node:test/reporters'
-import type { TestTotals } from './tests.ts'
+import type { TestTotals } from './test-job.ts'
 
 /** A reporter for Node's test runner that writes only the totals of the whole run, as JSON. */
 export async function* totalsOf(events: AsyncIterable<TestEvent>): AsyncGenerator<string> {

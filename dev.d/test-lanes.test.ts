@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test, type TestContext } from 'node:test'
+import { ROOT } from './run-program.ts'
+import { runTestJobs } from './test-lanes.ts'
+import { ALONE, LONG, chooseJobs, testFiles } from './tests.ts'
+
+/** Test files of these contents, as jobs; and what is written while they run. */
+function jobsOf(context: TestContext, contents: Readonly<Record<string, string>>, alone: readonly string[] = []) {
+  const folder = mkdtempSync(join(tmpdir(), 'stead-lanes-'))
+  context.after(() => rmSync(folder, { recursive: true }))
+  const jobs = Object.entries(contents).map(([name, content]) => {
+    const file = join(folder, `${name}.test.mjs`)
+    writeFileSync(file, `${IMPORTS}\nconst folder = ${JSON.stringify(folder)}\n${content}\n`)
+    return { name, files: [file], flags: [], alone: alone.includes(name) }
+  })
+  const written: string[] = []
+  const run = (lanes: number) => runTestJobs(jobs, lanes, { write: (text) => written.push(text) })
+  return { folder, run, written }
+}
+
+const IMPORTS = `
+import assert from 'node:assert/strict'
+import { existsSync, writeFileSync } from 'node:fs'
+import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+async function meets(file) {
+  for (let tries = 0; !existsSync(file); tries++) {
+    assert.ok(tries < 600, 'nothing ran beside it')
+    await sleep(50)
+  }
+}`
+
+/** Passes only beside another one of its kind. */
+const meeting = (own: string, other: string) => `
+test('meets ${other}', async () => {
+  console.log('${own} begins')
+  writeFileSync(folder + '/${own}', '')
+  await meets(folder + '/${other}')
+  console.log('${own} ends')
+})`
+
+/** Passes only when nothing else runs: who begins leaves a mark that he takes away at his end. */
+const exclusive = `
+import { rmSync } from 'node:fs'
+test('has the place for itself', async () => {
+  writeFileSync(folder + '/taken', '', { flag: 'wx' })
+  await sleep(300)
+  rmSync(folder + '/taken')
+})`
+
+test('two lanes run two files beside each other, and their reports are not mixed', async (context) => {
+  const { run, written } = jobsOf(context, { one: meeting('one', 'two'), two: meeting('two', 'one') })
+  assert.deepEqual(await run(2), { passed: 2, failed: 0 })
+  assert.equal(written.length, 2)
+  for (const name of ['one', 'two']) {
+    const report = written.find((text) => text.includes(`${name} begins`)) ?? ''
+    assert.match(report, new RegExp(`${name} begins[^]*${name} ends[^]*✔ ${name} \\(\\d+\\.\\d s\\)\\n$`))
+    assert.equal(report.includes(name === 'one' ? 'two begins' : 'one begins'), false)
+  }
+})
+
+test('one lane runs one file at a time', async (context) => {
+  const { run } = jobsOf(context, { one: exclusive, two: exclusive, three: exclusive })
+  assert.deepEqual(await run(1), { passed: 3, failed: 0 })
+})
+
+test('what wants to be alone begins when all others have ended, also before others of its kind', async (context) => {
+  const contents = { alone: exclusive, lonely: exclusive, beside: exclusive }
+  const { run, written } = jobsOf(context, contents, ['alone', 'lonely'])
+  assert.deepEqual(await run(3), { passed: 3, failed: 0 })
+  assert.deepEqual(
+    written.map((text) => /✔ (\w+) \(\d+\.\d s\)\n$/.exec(text)?.[1]),
+    ['beside', 'alone', 'lonely'],
+  )
+})
+
+test('what failed is told once more at the end, without what passed; a crash has failed too', async (context) => {
+  const { run, written } = jobsOf(context, {
+    broken: `test('adds', () => assert.equal(1 + 1, 3, 'the sum is wrong'))\ntest('breathes', () => undefined)`,
+    crash: `test('never ends', () => sleep(60_000))\nsetTimeout(() => process.exit(7), 100)`,
+    fine: `test('is fine', () => undefined)`,
+  })
+  const { passed, failed } = await run(2)
+  assert.equal(passed, 2)
+  assert.equal(failed >= 2, true, `${failed} failed`)
+  const [broken = '', crash = '', ...more] = written.slice(3)
+  const parts = [broken, crash].toSorted((a, b) => Number(a.includes('crash')) - Number(b.includes('crash')))
+  assert.match(parts[0] ?? '', /^\n✖ broken \(\d+\.\d s\)\n✖ failing tests:\n[^]*the sum is wrong/)
+  assert.equal(parts[0]?.includes('breathes'), false)
+  assert.match(parts[1] ?? '', /^\n✖ crash /)
+  assert.deepEqual(more, [])
+})
+
+test('the lists of files to begin first, and of those to be alone, name files that there are', () => {
+  for (const file of [...LONG, ...ALONE]) assert.ok(existsSync(join(ROOT, file)), file)
+})
+
+test('all kinds together, one kind, a part of a path, a part of the name of a test', () => {
+  const [unit, first, ...others] = chooseJobs('all', undefined)
+  assert.equal(unit?.name, 'unit')
+  assert.deepEqual(unit.files, testFiles('unit'))
+  assert.equal(first?.name, LONG[0])
+  assert.equal(others.length, testFiles('system').length - 1)
+  assert.deepEqual(
+    chooseJobs('system', undefined).flatMap(({ files }) => files),
+    testFiles('system'),
+  )
+  assert.deepEqual(
+    chooseJobs('all', 'test-lanes').map(({ name, files }) => [name, files]),
+    [['unit', ['dev.d/test-lanes.test.ts']]],
+  )
+  const byName = chooseJobs('unit', 'the name of no file')
+  assert.deepEqual(byName[0]?.flags, ['--test-isolation=none', '--test-name-pattern=the name of no file'])
+  assert.deepEqual(byName[0]?.files, testFiles('unit'))
+})
