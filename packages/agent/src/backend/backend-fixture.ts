@@ -235,7 +235,9 @@ export class TestBackend {
       chain.close()
       usage.close()
     })
-    await mirror.until(() => true, realClock.sleep(5_000))
+    const waiting = new AbortController()
+    await mirror.until(() => true, realClock.sleep(5_000, waiting.signal))
+    waiting.abort()
     return new TestBackend(self, cluster, server, store, mirror, history, clock, chain, usage)
   }
 
@@ -277,19 +279,17 @@ export class TestBackend {
 
   async put(key: string, value: unknown): Promise<void> {
     const revision = await put(this.store, key, value)
-    // The copy follows the store a moment later.
-    await this.mirror.until(() => this.#hasSeen(key, revision), realClock.sleep(5_000))
+    // The copy follows the store a moment later, also of what it keeps elsewhere than in its state, as events.
+    const waiting = new AbortController()
+    const limit = realClock.sleep(20_000, waiting.signal)
+    const isThere = await this.mirror.until(() => this.mirror.revision >= revision, limit)
+    waiting.abort()
+    if (!isThere) throw new Error(`the copy does not follow the store to ${key}`)
   }
 
   /** The events that were told so far, newest last. */
   events(): readonly ClusterEvent[] {
     return this.#history.list({ limit: 1_000 })
-  }
-
-  #hasSeen(key: string, revision: bigint): boolean {
-    const [collection = '', id = ''] = key.slice(PREFIX.length).split('/')
-    const state = this.mirror.state as unknown as Record<string, ReadonlyMap<string, { revision: bigint }>>
-    return (state[collection]?.get(id)?.revision ?? 0n) >= revision
   }
 }
 
