@@ -15,7 +15,7 @@ import { labDown } from './lab.ts'
 import { leftovers } from './leftovers.ts'
 import { labPlaces } from './topology.ts'
 
-const STEAD = fileURLToPath(new URL('../../../bin/stead.ts', import.meta.url))
+const STEAD = fileURLToPath(new URL('../../../bin/stead', import.meta.url))
 const STAND_IN = `
 import { createServer } from 'node:http'
 import { readFileSync, rmSync } from 'node:fs'
@@ -55,7 +55,7 @@ after(async () => {
 
 function stead(lab: string, ...args: string[]) {
   const [command = '', ...rest] = args
-  const done = spawnSync(process.execPath, [STEAD, 'lab', command, '--lab', lab, ...rest], {
+  const done = spawnSync(STEAD, ['lab', command, '--lab', lab, ...rest], {
     env,
     encoding: 'utf8',
     timeout: 60_000,
@@ -286,7 +286,7 @@ describe('a lab whose start was interrupted', () => {
   const labFolder = join(folder, 'labs', lab)
 
   async function killWhileStarting(moment: () => boolean): Promise<void> {
-    const up = spawn(process.execPath, [STEAD, 'lab', 'up', '--lab', lab, '--hosts', '3'], { env, stdio: 'ignore' })
+    const up = spawn(STEAD, ['lab', 'up', '--lab', lab, '--hosts', '3'], { env, stdio: 'ignore' })
     const ended = new Promise((resolve) => up.on('exit', resolve))
     await eventually('the moment to kill the tool', () => moment() || up.exitCode !== null || undefined)
     up.kill('SIGKILL')

@@ -94,7 +94,7 @@ test('what no change can bring about is said before anything is changed', async 
 test('export prints a file that apply finds nothing to do for', async (context) => {
   const { run, seen } = await terminalWith(context, CLUSTER)
   await run('export')
-  const document = yamlFile(seen.stdout, 'export')
+  const document = await yamlFile(seen.stdout, 'export')
   assert.ok(document.ok)
   assert.deepEqual((document.value as { projects: unknown }).projects, [{ name: 'old' }, { name: 'kept' }])
   const path = join(seen.folder, 'exported.yaml')

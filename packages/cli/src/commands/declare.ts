@@ -81,10 +81,10 @@ async function planned(session: Session, options: Record<string, unknown>) {
 }
 
 async function documentOf(session: Session, path: string): Promise<unknown> {
-  if (path !== '-') return valueOf(yamlFile(await readFile(path, 'utf8').catch(unreadable), path))
+  if (path !== '-') return valueOf(await yamlFile(await readFile(path, 'utf8').catch(unreadable), path))
   let text = ''
   for await (const part of session.terminal.stdin ?? []) text += String(part)
-  return valueOf(yamlFile(text, 'standard input'))
+  return valueOf(await yamlFile(text, 'standard input'))
 }
 
 function unreadable(cause: Error): never {
