@@ -470,6 +470,7 @@ export class WorldHost {
 const NO_DEVICES: HostDevices = {
   claim: async () => ok([]),
   claimCpus: async (_, count) => ok(Array.from({ length: count }, (_cpu, index) => index)),
+  settle: () => undefined,
   memoryNodes: async () => [0],
 }
 const NO_TAPS: NetworkHost = {

@@ -70,10 +70,18 @@ test('processors are given to one guest only, and never more than the host may u
   assert.deepEqual(must(await host.devices().claimCpus(a!, 3)), [0, 1, 2], 'a guest that starts again may have its own')
 })
 
-test('a claim holds until its guest has begun to run', async (context) => {
-  const devices = hostWith(context).devices()
-  must(await devices.claim(a!, { [CLASS]: 1 }))
+test('a claim holds until the start of its guest has ended; then what runs holds, and nothing else', async (context) => {
+  const host = hostWith(context)
+  const devices = host.devices()
+  const [share] = must(await devices.claim(a!, { [CLASS]: 1 }))
+  const cpus = must(await devices.claimCpus(a!, 3))
   assert.equal(must(await devices.claim(b!, { [CLASS]: 1 }))[0]?.path, 'bus/pci/devices/0000:3b:00.5')
+  host.run('a', { devices: [share], cpus })
+  devices.settle(a!)
+  assert.equal((await devices.claimCpus(c!, 2)).ok, false)
+  host.end('a')
+  assert.equal(must(await devices.claim(c!, { [CLASS]: 1 }))[0]?.path, share?.path)
+  assert.deepEqual(must(await devices.claimCpus(c!, 2)), [0, 1])
 })
 
 test("the kernel's lists of processors", () => {

@@ -15,9 +15,6 @@ import type { LaunchRecord } from '../qemu/launch-record.ts'
 import { cpuList } from './host-inventory.ts'
 import { readDevices } from './sysfs-devices.ts'
 
-/** A claim whose guest has not begun to run after this long is void. */
-const CLAIM_MS = 60_000
-
 export interface SysfsHostDevicesOptions {
   /** `/`, or a tree of a test. */
   readonly root: string
@@ -37,7 +34,7 @@ const NOTHING: Holding = { paths: [], cpus: [] }
 export class SysfsHostDevices implements HostDevices {
   readonly #options: SysfsHostDevicesOptions
   /** Claims of guests that are about to start. */
-  readonly #claims = new Map<GuestId, Holding & { readonly atMs: number }>()
+  readonly #claims = new Map<GuestId, Holding>()
 
   constructor(options: SysfsHostDevicesOptions) {
     this.#options = options
@@ -69,6 +66,10 @@ export class SysfsHostDevices implements HostDevices {
     const cpus = free.slice(0, count)
     this.#note(guest, { cpus })
     return ok(cpus)
+  }
+
+  settle(guest: GuestId): void {
+    this.#claims.delete(guest)
   }
 
   async memoryNodes(): Promise<readonly number[]> {
@@ -126,7 +127,7 @@ export class SysfsHostDevices implements HostDevices {
 
   #note(guest: GuestId, part: Partial<Holding>): void {
     const earlier = this.#claims.get(guest) ?? NOTHING
-    this.#claims.set(guest, { ...earlier, ...part, atMs: performance.now() })
+    this.#claims.set(guest, { ...earlier, ...part })
   }
 
   /** What all other guests hold. */
@@ -134,9 +135,7 @@ export class SysfsHostDevices implements HostDevices {
     const running = list(this.#options.guestsFolder)
       .filter((guest) => guest !== except)
       .map((guest) => holdingIn(join(this.#options.guestsFolder, guest, 'launch.json')))
-    const claimed = [...this.#claims].filter(
-      ([guest, { atMs }]) => guest !== except && performance.now() - atMs < CLAIM_MS,
-    )
+    const claimed = [...this.#claims].filter(([guest]) => guest !== except)
     return [...running, ...claimed.map(([, holding]) => holding)]
   }
 

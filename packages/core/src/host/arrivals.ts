@@ -128,7 +128,7 @@ export class Arrivals implements ArrivalHost {
   }
 
   async #prepare({ guest: id, epoch, launch, secret }: ArrivalRequest): Promise<Result<PreparedArrival>> {
-    const { migration, network, mirror, self } = this.#context
+    const { migration, network, hostDevices, mirror, self } = this.#context
     const [guest, grant] = await Promise.all([this.#read<Guest>(KEYS.guest(id)), this.#read<Grant>(KEYS.grant(id))])
     if (!guest.ok) return guest
     if (!grant.ok) return grant
@@ -139,7 +139,10 @@ export class Arrivals implements ArrivalHost {
       this.#openDisks(launch, epoch),
       guestParts(this.#context, guest.value.value, { arriving: true }),
     ])
-    if (!opened.ok || !parts.ok) await network.removeTaps(id)
+    if (!opened.ok || !parts.ok) {
+      hostDevices.settle(id)
+      await network.removeTaps(id)
+    }
     if (!opened.ok) return opened
     if (!parts.ok) return parts
     const { disks, volumes } = opened.value
@@ -152,6 +155,7 @@ export class Arrivals implements ArrivalHost {
         postCopy: mayPostCopy(mirror.state, grant.value.value.handover),
       },
     )
+    hostDevices.settle(id)
     if (!arrival.ok) {
       await network.removeTaps(id)
       return arrival

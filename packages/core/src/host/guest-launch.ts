@@ -14,12 +14,24 @@ import { resumeGuest } from './memory-resume.ts'
 import type { RunRecords } from './run-records.ts'
 
 /** `ran`: the hypervisor may have touched the disks before it failed. */
+export type Launched = Result<{ readonly running: RunningGuest; readonly disks: readonly GuestDisk[] }> & {
+  readonly ran?: boolean
+}
+
 export async function launchGuest(
   context: HostContext,
   guest: Guest,
   grant: Grant,
   records: RunRecords,
-): Promise<Result<{ running: RunningGuest; disks: readonly GuestDisk[] }> & { readonly ran?: boolean }> {
+): Promise<Launched> {
+  try {
+    return await launch(context, guest, grant, records)
+  } finally {
+    context.hostDevices.settle(guest.id)
+  }
+}
+
+async function launch(context: HostContext, guest: Guest, grant: Grant, records: RunRecords): Promise<Launched> {
   const { mirror, guests, self } = context
   const volumes = volumesOf(mirror.state, guest)
   if (!volumes) return fail(failure('internal', 'A volume of the guest has no record'))

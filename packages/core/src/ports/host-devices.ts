@@ -19,6 +19,8 @@ export interface HostDevices {
   claim(guest: GuestId, classes: Readonly<Record<string, number>>): Promise<Result<readonly ClaimedDevice[]>>
   /** Processors of this host, one for each of so many virtual ones, which no other guest here has for itself. */
   claimCpus(guest: GuestId, count: number): Promise<Result<readonly number[]>>
+  /** The start that was claimed for has ended: from now on the guest holds what it runs with, and nothing if it does not. */
+  settle(guest: GuestId): void
   /** Numbers of the host's memory nodes; one of a host without NUMA. */
   memoryNodes(): Promise<readonly number[]>
 }
