@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { open, stat } from 'node:fs/promises'
 import { basename } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client } from '@stead/api/client.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import { KERNEL_HEAD_BYTES, kernelFormat } from '@stead/api/kernel-format.ts'
@@ -38,6 +39,8 @@ export async function checkKernel(path: string): Promise<void> {
 
 /** What broke off goes on where it was. */
 const UPLOAD_TRIES = 5
+/** Times the number of the try: somebody else may be sending the same, or the host has not yet seen that it broke off. */
+const PAUSE_MS = 300
 const PART_BYTES = 256 * 1024
 
 /** As `sendBlob`; a terminal shows how far it is. `project`: for an image of it. */
@@ -73,11 +76,11 @@ export async function sendBlob(
   const digest = await digestOf(path, (share) => tell(`reading ${basename(path)}`, share))
   const params = { digest }
   const of = project === undefined ? {} : { project }
-  const present = await client.call(ENDPOINTS['blob.stat'], { params, query: of }, { signal })
-  if (present.ok) return digest
-  if (present.error.code !== 'not_found') throw new FailureError(present.error)
   const { size: sizeBytes } = await stat(path)
   for (let tries = 1; ; tries++) {
+    const present = await client.call(ENDPOINTS['blob.stat'], { params, query: of }, { signal })
+    if (present.ok) return digest
+    if (present.error.code !== 'not_found') throw new FailureError(present.error)
     const received = await client.call(ENDPOINTS['blob.received'], { params, query: of }, { signal })
     const offset = received.ok && received.value.receivedBytes < sizeBytes ? received.value.receivedBytes : 0
     const open = () => {
@@ -94,6 +97,7 @@ export async function sendBlob(
     // Broken off, or another host has answered, which has less of it.
     const goesOn = sent.error.code === 'conflict' || sent.error.code === 'host_unreachable'
     if (!goesOn || tries >= UPLOAD_TRIES || signal.aborted) throw new FailureError(sent.error)
+    await sleep(PAUSE_MS * tries)
   }
 }
 

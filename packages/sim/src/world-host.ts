@@ -19,11 +19,10 @@ import { replicaGrantOf, type ReplicaGrant } from '@stead/core/ha/export-gate.ts
 import type { Leg } from '@stead/core/ports/guest-host.ts'
 import type { GuestProbe } from '@stead/core/ports/guest-probe.ts'
 import type { Log } from '@stead/core/ports/log.ts'
-import type { HostDevices } from '@stead/core/ports/host-devices.ts'
-import type { NetworkHost } from '@stead/core/ports/network-host.ts'
 import type { Store } from '@stead/core/ports/store.ts'
 import type { VolumeHost } from '@stead/core/ports/volume-host.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
+import { NO_DEVICES, NO_TAPS } from './bare-host.ts'
 import { EtcdClient } from './etcd-client.ts'
 import type { GuestFaults } from './guest-faults.ts'
 import { HostClock } from './host-clock.ts'
@@ -465,21 +464,6 @@ export class WorldHost {
     const order = orderAt(endpoint)
     return order === undefined ? this.id : (this.#around.hostIds[order - 1] ?? this.id)
   }
-}
-
-const NO_DEVICES: HostDevices = {
-  claim: async () => ok([]),
-  claimCpus: async (_, count) => ok(Array.from({ length: count }, (_cpu, index) => index)),
-  settle: () => undefined,
-  memoryNodes: async () => [0],
-}
-const NO_TAPS: NetworkHost = {
-  portName: (_guest, index) => `tap${index}`,
-  ensureTap: async () => ok('tap0'),
-  removeTap: async () => ok(),
-  limitTap: async () => ok(),
-  isolate: async () => ok(),
-  removeTaps: async () => ok(),
 }
 
 /** The world writes only records of its own: they need no check. */

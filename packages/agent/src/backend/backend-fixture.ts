@@ -142,7 +142,12 @@ export class TestBackend {
       decisions: { list: () => this.decisions.list(), find: (id) => this.decisions.find(id) },
       blobs: {
         ...{ ensure: async () => ok('/blob'), find: () => '/blob', put: async () => ok(), has: () => true },
-        ...{ open: async () => undefined, receivedBytes: async () => 0, sizeBytes: async () => 0 },
+        ...{
+          keep: async () => ok(),
+          open: async () => undefined,
+          receivedBytes: async () => 0,
+          sizeBytes: async () => 0,
+        },
       } as never,
       guestAgentOf: () => ({
         ...{ ping: noAgent, system: noAgent, interfaces: noAgent, freezeStatus: noAgent, execute: noAgent },

@@ -4,8 +4,8 @@
  * keeps the firmware it was made with.
  */
 import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
 import { readFile } from 'node:fs/promises'
+import { Readable } from 'node:stream'
 import { failure } from '@stead/core/errors.ts'
 import type { BlobId } from '@stead/core/model/ids.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
@@ -25,7 +25,7 @@ const FILES = {
 } as const
 export type UefiKind = keyof typeof FILES
 
-export async function firmwareFiles(blobs: Pick<BlobStore, 'put'>, kind: UefiKind): Promise<Result<FirmwareFiles>> {
+export async function firmwareFiles(blobs: Pick<BlobStore, 'keep'>, kind: UefiKind): Promise<Result<FirmwareFiles>> {
   const code = await blobOf(blobs, `${FOLDER}/${FILES[kind].code}`)
   if (!code.ok) return code
   const variables = await blobOf(blobs, `${FOLDER}/${FILES[kind].variables}`)
@@ -34,7 +34,7 @@ export async function firmwareFiles(blobs: Pick<BlobStore, 'put'>, kind: UefiKin
 }
 
 async function blobOf(
-  blobs: Pick<BlobStore, 'put'>,
+  blobs: Pick<BlobStore, 'keep'>,
   path: string,
 ): Promise<Result<{ readonly blob: BlobId; readonly sizeBytes: number }>> {
   let content: Buffer
@@ -49,6 +49,6 @@ async function blobOf(
     )
   }
   const blob = `sha256:${createHash('sha256').update(content).digest('hex')}` as BlobId
-  const put = await blobs.put(blob, createReadStream(path))
-  return put.ok ? ok({ blob, sizeBytes: content.length }) : put
+  const kept = await blobs.keep(blob, () => Readable.from([content]))
+  return kept.ok ? ok({ blob, sizeBytes: content.length }) : kept
 }

@@ -56,7 +56,8 @@ function driveWith(state: ClusterState, name: string | null): Result<{ readonly 
 /** Puts a seed where every host finds it. */
 export async function keepSeed(desk: Desk, seed: Seed | undefined): Promise<Result<void>> {
   if (!seed) return ok()
-  const kept = await desk.context.blobs.put(seed.blob, Readable.from([seed.content]))
+  const { blob, content } = seed
+  const kept = await desk.context.blobs.keep(blob, () => Readable.from([content]))
   if (!kept.ok) return kept
   await spreadFiles(desk, [seed.blob])
   return ok()

@@ -43,6 +43,22 @@ describe('files by the digest of their content', () => {
     assert.equal(await store.receivedBytes(blob), content.length)
   })
 
+  it('waits for whoever brings the same content, and brings it itself when that breaks off', async () => {
+    const { content, blob } = made()
+    let opened = 0
+    const open = () => (opened++, Readable.from([content]))
+    const kept = await Promise.all([store.keep(blob, open), store.keep(blob, open), store.keep(blob, open)])
+    assert.ok(kept.every(({ ok }) => ok))
+    assert.equal(opened, 1)
+    const next = made()
+    const breaks = store.put(next.blob, broken(next.content.subarray(0, 80_000)))
+    const twice = await store.put(next.blob, Readable.from([next.content]))
+    assert.equal(!twice.ok && twice.error.code, 'conflict', 'who uploads is not kept waiting')
+    assert.ok((await store.keep(next.blob, () => Readable.from([next.content]))).ok)
+    assert.ok(!(await breaks).ok)
+    assert.deepEqual(readFileSync(store.find(next.blob) ?? ''), next.content)
+  })
+
   it('lets nobody list what there is, and only its owner read what is for nobody else', async () => {
     assert.equal(statSync(folder).mode & 0o777, 0o711)
     for (const mode of [0o600, undefined] as const) {

@@ -24,7 +24,7 @@ export class BlobStore {
   readonly #fetch: (blob: BlobId) => Promise<Readable | undefined>
   readonly #reserveBytes: number
   readonly #fetching = new Map<BlobId, Promise<Result<string>>>()
-  readonly #receiving = new Set<BlobId>()
+  readonly #receiving = new Map<BlobId, Promise<Result<string>>>()
 
   constructor(
     directory: string,
@@ -70,11 +70,21 @@ export class BlobStore {
     if (this.#receiving.has(blob))
       return fail(failure('conflict', `${blob} is being uploaded already`, { hint: 'Wait until that has ended' }))
     if (sizeBytes > 0 && (await this.#roomBytes()) < sizeBytes) return fail(noRoom())
-    this.#receiving.add(blob)
-    try {
-      return await this.#receive(blob, content, offset)
-    } finally {
-      this.#receiving.delete(blob)
+    // Somebody else may have begun while the room was looked at.
+    if (this.#receiving.has(blob)) return this.put(blob, content, offset, sizeBytes)
+    const received = this.#receive(blob, content, offset).finally(() => this.#receiving.delete(blob))
+    this.#receiving.set(blob, received)
+    return received
+  }
+
+  /** As `put`, of content that is at hand: whoever brings the same at the same time is waited for, not refused. */
+  async keep(blob: BlobId, open: () => Readable): Promise<Result<string>> {
+    for (;;) {
+      const path = this.find(blob)
+      if (path !== undefined) return ok(path)
+      const other = this.#receiving.get(blob)
+      if (!other) return this.put(blob, open())
+      await other
     }
   }
 
@@ -152,7 +162,7 @@ export class BlobStore {
           hint: 'Upload it again with `stead vm create` or `stead image import`',
         }),
       )
-    return this.put(blob, stream)
+    return this.keep(blob, () => stream)
   }
 
   /** What has arrived before the content breaks off is in the file. */

@@ -43,6 +43,7 @@ async function startWith(event: Pick<GuestEvent, 'kind'> & Record<string, unknow
     }),
     legWatch: { watch: () => () => undefined },
     fence: { view: () => ({ guards: true }) },
+    hostDevices: { settle: () => undefined },
     network: { removeTaps: async () => ok() },
     probe: { forget: () => undefined },
     guests: {
