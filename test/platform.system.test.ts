@@ -43,11 +43,14 @@ suite("a guest's platform", { timeout: 1_500_000 }, () => {
   })
   after(() => lab?.down())
 
-  async function create(name: string, script: string, ...options: readonly string[]): Promise<void> {
+  const create = (name: string, script: string, ...options: readonly string[]) =>
+    createWith(name, GUEST_APPEND, script, ...options)
+
+  async function createWith(name: string, words: string, script: string, ...options: readonly string[]): Promise<void> {
     await lab.must(
       ...['vm', 'create', name, '--memory', '256MiB', '--disk', '16MiB', '--start', ...options],
       ...['--kernel', image.kernel, '--initrd', image.initrd],
-      ...['--append', `${GUEST_APPEND} stead.run=cmd:${Buffer.from(script).toString('base64')}`],
+      ...['--append', `${words} stead.run=cmd:${Buffer.from(script).toString('base64')}`],
     )
   }
   const untilPrints = (name: string, text: RegExp) =>
@@ -88,8 +91,10 @@ suite("a guest's platform", { timeout: 1_500_000 }, () => {
   })
 
   test('processors of its own are bound, and its memory is divided into nodes', async () => {
-    await create(
+    // What is shown is the host's doing: an emulated second processor that is started hangs the kernel once in a while.
+    await createWith(
       'numa',
+      `${GUEST_APPEND} maxcpus=1`,
       'echo NODES $(ls -d /sys/devices/system/node/node?)',
       '--cpus',
       '2',
