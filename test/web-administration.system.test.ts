@@ -1,32 +1,19 @@
 /** The administration's pages in a real browser, against the real API of a simulated cluster. */
 import assert from 'node:assert/strict'
-import { after, before, suite, test } from 'node:test'
-import {
-  addShownGuests,
-  addShownUsers,
-  startSimulatedCluster,
-  type SimulatedCluster,
-} from '@stead/agent/backend/simulated-cluster-fixture.ts'
-import { webFiles } from '@stead/agent/http/web-files.ts'
-import { TestBrowser } from './support/browser.ts'
+import { suite, test } from 'node:test'
+import { addShownUsers, type SimulatedCluster } from '@stead/agent/backend/simulated-cluster-fixture.ts'
+import type { TestBrowser } from './support/browser.ts'
+import { simulatedPages } from './support/simulated-pages.ts'
 
-const TOKEN = 'test-token'
 const PASSWORD = 'correct horse battery'
 
 suite('administration', { timeout: 240_000 }, () => {
-  const ends: (() => void | Promise<void>)[] = []
   let cluster: SimulatedCluster
   let browser: TestBrowser
 
-  before(async () => {
-    cluster = await startSimulatedCluster({ after: (end) => void ends.push(end) }, { token: TOKEN, web: webFiles() })
-    await addShownGuests(cluster)
+  simulatedPages({ isSignedIn: true }, async (pages) => {
+    ;({ cluster, browser } = pages)
     await addShownUsers(cluster, PASSWORD)
-    browser = await TestBrowser.open(cluster.url, { token: TOKEN })
-    ends.push(() => browser.close())
-  })
-  after(async () => {
-    for (const end of ends.toReversed()) await end()
   })
 
   const open = async (tab: string, sees: string | RegExp) => {

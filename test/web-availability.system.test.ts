@@ -1,32 +1,19 @@
 /** The pages about what can fail, in a real browser, against the real API of a simulated cluster. */
 import assert from 'node:assert/strict'
-import { after, before, suite, test } from 'node:test'
-import {
-  addShownGuests,
-  startSimulatedCluster,
-  type SimulatedCluster,
-} from '@stead/agent/backend/simulated-cluster-fixture.ts'
+import { suite, test } from 'node:test'
+import type { SimulatedCluster } from '@stead/agent/backend/simulated-cluster-fixture.ts'
 import type { HostId } from '@stead/core/model/ids.ts'
-import { webFiles } from '@stead/agent/http/web-files.ts'
-import { TestBrowser } from './support/browser.ts'
-
-const TOKEN = 'test-token'
+import type { TestBrowser } from './support/browser.ts'
+import { simulatedPages } from './support/simulated-pages.ts'
 
 suite('what can fail', { timeout: 240_000 }, () => {
-  const ends: (() => void | Promise<void>)[] = []
   let cluster: SimulatedCluster
   let browser: TestBrowser
 
-  before(async () => {
-    cluster = await startSimulatedCluster({ after: (end) => void ends.push(end) }, { token: TOKEN, web: webFiles() })
-    await addShownGuests(cluster)
+  simulatedPages({ isSignedIn: true }, async (pages) => {
+    ;({ cluster, browser } = pages)
     for (const host of ['h1', 'h2'])
       await cluster.backend.must('host.set', { params: { host }, body: { faultDomains: { rack: 'r1' } } })
-    browser = await TestBrowser.open(cluster.url, { token: TOKEN })
-    ends.push(() => browser.close())
-  })
-  after(async () => {
-    for (const end of ends.toReversed()) await end()
   })
 
   const open = async (path: string, sees: string | RegExp) => {

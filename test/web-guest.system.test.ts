@@ -1,30 +1,15 @@
 /** A guest's page in a real browser, against the real API of a simulated cluster: all that can be changed of a guest. */
 import assert from 'node:assert/strict'
-import { after, before, suite, test } from 'node:test'
-import {
-  addShownGuests,
-  startSimulatedCluster,
-  type SimulatedCluster,
-} from '@stead/agent/backend/simulated-cluster-fixture.ts'
-import { webFiles } from '@stead/agent/http/web-files.ts'
-import { TestBrowser } from './support/browser.ts'
-
-const TOKEN = 'test-token'
+import { suite, test } from 'node:test'
+import type { SimulatedCluster } from '@stead/agent/backend/simulated-cluster-fixture.ts'
+import type { TestBrowser } from './support/browser.ts'
+import { simulatedPages } from './support/simulated-pages.ts'
 
 suite("a guest's page", { timeout: 300_000 }, () => {
-  const ends: (() => void | Promise<void>)[] = []
   let cluster: SimulatedCluster
   let browser: TestBrowser
 
-  before(async () => {
-    cluster = await startSimulatedCluster({ after: (end) => void ends.push(end) }, { token: TOKEN, web: webFiles() })
-    await addShownGuests(cluster)
-    browser = await TestBrowser.open(cluster.url, { token: TOKEN })
-    ends.push(() => browser.close())
-  })
-  after(async () => {
-    for (const end of ends.toReversed()) await end()
-  })
+  simulatedPages({ isSignedIn: true }, (pages) => void ({ cluster, browser } = pages))
 
   const dialog = () => browser.page.getByRole('dialog')
   const main = () => browser.page.getByRole('main')

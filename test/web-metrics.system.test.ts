@@ -1,34 +1,20 @@
 /** The charts in a real browser: what was measured of guests, hosts and pools, and what is missing of it. */
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
-import { after, before, suite, test } from 'node:test'
-import {
-  addShownGuests,
-  startSimulatedCluster,
-  type SimulatedCluster,
-} from '@stead/agent/backend/simulated-cluster-fixture.ts'
+import { suite, test } from 'node:test'
+import type { SimulatedCluster } from '@stead/agent/backend/simulated-cluster-fixture.ts'
 import { measureSimulatedCluster } from '@stead/agent/backend/simulated-metrics-fixture.ts'
-import { webFiles } from '@stead/agent/http/web-files.ts'
 import type { HostId } from '@stead/core/model/ids.ts'
-import { TestBrowser } from './support/browser.ts'
-
-const TOKEN = 'test-token'
+import type { TestBrowser } from './support/browser.ts'
+import { simulatedPages } from './support/simulated-pages.ts'
 
 suite('charts in the web interface', { timeout: 240_000 }, () => {
-  const ends: (() => void | Promise<void>)[] = []
-  const later = { after: (end: () => void | Promise<void>) => void ends.push(end) }
   let cluster: SimulatedCluster
   let browser: TestBrowser
 
-  before(async () => {
-    cluster = await startSimulatedCluster(later, { token: TOKEN, web: webFiles() })
-    await addShownGuests(cluster)
-    await measureSimulatedCluster(later, cluster)
-    browser = await TestBrowser.open(cluster.url, { token: TOKEN })
-    ends.push(() => browser.close())
-  })
-  after(async () => {
-    for (const end of ends.toReversed()) await end()
+  simulatedPages({ isSignedIn: true }, async (pages) => {
+    ;({ cluster, browser } = pages)
+    await measureSimulatedCluster(pages.context, cluster)
   })
 
   const charts = async (path: string) => {

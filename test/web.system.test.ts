@@ -1,38 +1,28 @@
 /** The web interface in a real browser, against the real API of a simulated cluster. */
 import assert from 'node:assert/strict'
-import { after, before, suite, test } from 'node:test'
+import { suite, test } from 'node:test'
 import {
-  addShownGuests,
   addShownUsers,
   codeOf,
-  startSimulatedCluster,
   type ShownUsers,
   type SimulatedCluster,
 } from '@stead/agent/backend/simulated-cluster-fixture.ts'
 import { measureSimulatedCluster } from '@stead/agent/backend/simulated-metrics-fixture.ts'
-import { webFiles } from '@stead/agent/http/web-files.ts'
-import { TestBrowser } from './support/browser.ts'
+import type { TestBrowser } from './support/browser.ts'
+import { simulatedPages, TOKEN } from './support/simulated-pages.ts'
 
-const TOKEN = 'test-token'
 const PASSWORD = 'correct horse battery'
 const OTHER_PASSWORD = 'staple in another stable'
 
 suite('the web interface', { timeout: 240_000 }, () => {
-  const ends: (() => void | Promise<void>)[] = []
   let cluster: SimulatedCluster
   let users: ShownUsers
   let browser: TestBrowser
 
-  before(async () => {
-    cluster = await startSimulatedCluster({ after: (end) => void ends.push(end) }, { token: TOKEN, web: webFiles() })
-    await addShownGuests(cluster)
-    await measureSimulatedCluster({ after: (end) => void ends.push(end) }, cluster)
+  simulatedPages({ isSignedIn: false }, async (pages) => {
+    ;({ cluster, browser } = pages)
+    await measureSimulatedCluster(pages.context, cluster)
     users = await addShownUsers(cluster, PASSWORD)
-    browser = await TestBrowser.open(cluster.url)
-    ends.push(() => browser.close())
-  })
-  after(async () => {
-    for (const end of ends.toReversed()) await end()
   })
 
   const { open, row } = {

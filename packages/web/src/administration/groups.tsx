@@ -1,17 +1,16 @@
 /** Groups of users, and whether their members need a second factor. */
-import { Checkbox, MultiSelect, TextInput } from '@mantine/core'
+import { Checkbox, MultiSelect } from '@mantine/core'
 import { useMemo, useState } from 'react'
 import type { GroupView } from '@stead/api/endpoints/access.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import { useText } from '../i18n/texts.ts'
-import { useAsked } from '../parts/answered.tsx'
-import { Complaint } from '../parts/complaint.tsx'
-import { FormDialog } from '../parts/form-dialog.tsx'
+import { useAsked, useItems } from '../parts/answered.tsx'
+import { ChangeDialog } from '../parts/change-dialog.tsx'
 import { complaintOf } from '../parts/schema-complaint.ts'
+import { NameField } from '../parts/text-field.tsx'
 import { useRefusal } from '../session/privileges.ts'
 import type { TableColumn } from '../table/data-table.tsx'
-import { Listing } from './listing.tsx'
-import classes from './listing.module.css'
+import { Listing, nameColumn } from './listing.tsx'
 
 type Asking = { readonly kind: 'create' } | { readonly kind: 'edit' | 'delete'; readonly group: GroupView }
 
@@ -22,13 +21,7 @@ export function Groups() {
   const [asking, setAsking] = useState<Asking>()
   const columns = useMemo(
     (): readonly TableColumn<GroupView>[] => [
-      {
-        id: 'name',
-        title: t('word.name'),
-        width: 'minmax(110px, 1fr)',
-        value: ({ name }) => name,
-        cell: ({ name, notes }) => <strong title={notes}>{name}</strong>,
-      },
+      nameColumn(t('word.name'), 'minmax(110px, 1fr)', ({ notes }) => notes),
       {
         id: 'members',
         title: t('groups.members'),
@@ -49,7 +42,6 @@ export function Groups() {
   )
   const action = (kind: 'edit' | 'delete') => ({
     text: t(`groups.${kind}`),
-    label: ({ name }: GroupView) => `${t(`groups.${kind}`)}: ${name}`,
     refusal: () => may,
     onClick: (group: GroupView) => setAsking({ kind, group }),
   })
@@ -70,15 +62,13 @@ export function Groups() {
       {asking?.kind === 'create' ? <GroupDialog onClose={close} /> : null}
       {asking?.kind === 'edit' ? <GroupDialog group={asking.group} onClose={close} /> : null}
       {asking?.kind === 'delete' ? (
-        <FormDialog
+        <ChangeDialog
           title={t('groups.askDelete', { name: asking.group.name })}
-          submit={t('groups.delete')}
-          isDangerous
-          perform={(client) => client.call(ENDPOINTS['group.delete'], { params: { group: asking.group.name } })}
+          confirm={t('groups.delete')}
+          danger={{ text: t('groups.deleteText') }}
+          call={(client) => client.call(ENDPOINTS['group.delete'], { params: { group: asking.group.name } })}
           onClose={close}
-        >
-          <p className={classes.text}>{t('groups.deleteText')}</p>
-        </FormDialog>
+        />
       ) : null}
     </>
   )
@@ -86,11 +76,11 @@ export function Groups() {
 
 function GroupDialog({ group, onClose }: { group?: GroupView; onClose: () => void }) {
   const t = useText()
-  const users = useAsked(['users'], (client) => client.call(ENDPOINTS['user.list']))
+  const users = useItems(['users'], (client) => client.call(ENDPOINTS['user.list']))
   const [name, setName] = useState(group?.name ?? '')
   const [members, setMembers] = useState<string[]>(group?.members ?? [])
   const [demandsSecondFactor, setDemands] = useState(group?.demandsSecondFactor ?? false)
-  const known = users.data?.ok ? users.data.value.items.map((user) => user.name) : []
+  const known = users.map((user) => user.name)
   const before = group?.members ?? []
   const created = { name: name.trim(), members, demandsSecondFactor }
   const changed = {
@@ -98,13 +88,13 @@ function GroupDialog({ group, onClose }: { group?: GroupView; onClose: () => voi
     remove: before.filter((member) => !members.includes(member)),
     demandsSecondFactor,
   }
-  const complaint = group ? undefined : complaintOf(ENDPOINTS['group.create'].body, created)
+  const complaint = group ? undefined : name === '' ? '' : complaintOf(ENDPOINTS['group.create'].body, created)
   return (
-    <FormDialog
+    <ChangeDialog
       title={group ? t('groups.askEdit', { name: group.name }) : t('groups.create')}
-      submit={group ? t('word.save') : t('groups.create')}
-      isReady={complaint === undefined}
-      perform={(client) =>
+      confirm={group ? t('word.save') : t('groups.create')}
+      complaint={complaint}
+      call={(client) =>
         group
           ? client.call(
               ENDPOINTS['group.set'],
@@ -115,15 +105,7 @@ function GroupDialog({ group, onClose }: { group?: GroupView; onClose: () => voi
       }
       onClose={onClose}
     >
-      {group ? null : (
-        <TextInput
-          label={t('word.name')}
-          value={name}
-          onChange={(event) => setName(event.currentTarget.value)}
-          autoComplete="off"
-          data-autofocus
-        />
-      )}
+      {group ? null : <NameField value={name} onChange={setName} />}
       <MultiSelect
         label={t('groups.members')}
         data={[...new Set([...known, ...members])]}
@@ -137,7 +119,6 @@ function GroupDialog({ group, onClose }: { group?: GroupView; onClose: () => voi
         checked={demandsSecondFactor}
         onChange={(event) => setDemands(event.currentTarget.checked)}
       />
-      <Complaint text={name !== '' ? complaint : undefined} />
-    </FormDialog>
+    </ChangeDialog>
   )
 }

@@ -1,5 +1,5 @@
 /** Images of disks, CDs and templates of containers: brought in from this computer, deleted. */
-import { Progress, Select, TextInput } from '@mantine/core'
+import { Progress, Select } from '@mantine/core'
 import { useEffect, useId, useMemo, useRef, useState } from 'react'
 import type { Client } from '@stead/api/client.ts'
 import type { ResponseOf } from '@stead/api/endpoint.ts'
@@ -10,15 +10,15 @@ import { fail } from '@stead/core/result.ts'
 import { useLanguage, useText } from '../i18n/texts.ts'
 import { useLive } from '../live/use-live.ts'
 import { useAsked } from '../parts/answered.tsx'
-import { Complaint } from '../parts/complaint.tsx'
 import { bytesText, momentText, percentText } from '../parts/figures.ts'
-import { FormDialog } from '../parts/form-dialog.tsx'
+import { ChangeDialog } from '../parts/change-dialog.tsx'
 import { complaintOf } from '../parts/schema-complaint.ts'
+import { NameField, TextField } from '../parts/text-field.tsx'
 import { useRefusal } from '../session/privileges.ts'
 import type { TableColumn } from '../table/data-table.tsx'
 import { formatOf, IMAGE_FORMATS, imageNameOf, type ImageFormat } from './image-format.ts'
 import { uploadFile, type UploadProgress } from './image-upload.ts'
-import { Listing } from './listing.tsx'
+import { Listing, nameColumn } from './listing.tsx'
 import classes from './listing.module.css'
 
 type Image = ResponseOf<(typeof ENDPOINTS)['image.list']>['items'][number]
@@ -33,13 +33,7 @@ export function Images() {
   const [deleted, setDeleted] = useState<Image>()
   const columns = useMemo(
     (): readonly TableColumn<Image>[] => [
-      {
-        id: 'name',
-        title: t('word.name'),
-        width: 'minmax(120px, 1.4fr)',
-        value: ({ name }) => name,
-        cell: ({ name, blob }) => <strong title={blob}>{name}</strong>,
-      },
+      nameColumn(t('word.name'), 'minmax(120px, 1.4fr)', ({ blob }) => blob),
       {
         id: 'kind',
         title: t('column.kind'),
@@ -86,7 +80,6 @@ export function Images() {
         actions={[
           {
             text: t('images.delete'),
-            label: ({ name }) => `${t('images.delete')}: ${name}`,
             refusal: () => may,
             onClick: setDeleted,
           },
@@ -96,15 +89,13 @@ export function Images() {
       />
       {isUploading ? <UploadDialog onClose={() => setUploading(false)} /> : null}
       {deleted ? (
-        <FormDialog
+        <ChangeDialog
           title={t('images.askDelete', { name: deleted.name })}
-          submit={t('images.delete')}
-          typeName={deleted.name}
-          perform={(client) => remove(client, deleted)}
+          confirm={t('images.delete')}
+          danger={{ text: t('images.deleteText'), name: deleted.name }}
+          call={(client) => remove(client, deleted)}
           onClose={() => setDeleted(undefined)}
-        >
-          <p className={classes.text}>{t('images.deleteText')}</p>
-        </FormDialog>
+        />
       ) : null}
     </>
   )
@@ -140,7 +131,7 @@ function UploadDialog({ onClose }: { onClose: () => void }) {
     setName(imageNameOf(chosen.name))
     setFormat(formatOf(chosen.name))
   }
-  const perform = async (client: Client) => {
+  const bringIn = async (client: Client) => {
     if (!file) return fail(failure('bad_request', t('images.noFile')))
     const sent = await uploadFile({ client, file, expected, signal: ending.current.signal, tell: setProgress })
     setProgress(undefined)
@@ -151,11 +142,11 @@ function UploadDialog({ onClose }: { onClose: () => void }) {
       : client.call(ENDPOINTS['template.import'], { body })
   }
   return (
-    <FormDialog
+    <ChangeDialog
       title={t('images.upload')}
-      submit={t('images.upload')}
-      isReady={file !== undefined && complaint === undefined}
-      perform={perform}
+      confirm={t('images.upload')}
+      complaint={file === undefined || name === '' ? '' : complaint}
+      call={bringIn}
       onClose={onClose}
     >
       <div>
@@ -169,12 +160,7 @@ function UploadDialog({ onClose }: { onClose: () => void }) {
           onChange={(event) => take(event.currentTarget.files?.[0])}
         />
       </div>
-      <TextInput
-        label={t('word.name')}
-        value={name}
-        onChange={(event) => setName(event.currentTarget.value)}
-        autoComplete="off"
-      />
+      <NameField value={name} onChange={setName} />
       <Select
         label={t('images.format')}
         description={t('images.formatText')}
@@ -183,12 +169,11 @@ function UploadDialog({ onClose }: { onClose: () => void }) {
         onChange={(value) => setFormat((value ?? format) as ImageFormat)}
         allowDeselect={false}
       />
-      <TextInput
+      <TextField
         label={t('images.expected')}
         description={t('images.expectedText')}
         value={expected}
-        onChange={(event) => setExpected(event.currentTarget.value)}
-        autoComplete="off"
+        onChange={setExpected}
       />
       {progress && file ? (
         <div role="status">
@@ -201,7 +186,6 @@ function UploadDialog({ onClose }: { onClose: () => void }) {
           <Progress value={progress.share * 100} aria-label={t('images.upload')} />
         </div>
       ) : null}
-      <Complaint text={name !== '' ? complaint : undefined} />
-    </FormDialog>
+    </ChangeDialog>
   )
 }

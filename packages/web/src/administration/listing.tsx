@@ -13,8 +13,6 @@ import classes from './listing.module.css'
 
 export interface RowAction<Row> {
   readonly text: string
-  /** For those who only hear it: with the row's name. */
-  readonly label: (row: Row) => string
   readonly refusal: (row: Row) => string | undefined
   readonly onClick: (row: Row) => void
 }
@@ -24,6 +22,8 @@ export interface ListingProps<Row> {
   readonly icon: IconName
   readonly asked: Asked<{ readonly items: readonly Row[] }>
   readonly idOf: (row: Row) => string
+  /** What a row is called; absent: as its id. */
+  readonly nameOf?: (row: Row) => string
   readonly textOf: (row: Row) => string
   readonly columns: readonly TableColumn<Row>[]
   readonly actions: readonly RowAction<Row>[]
@@ -37,11 +37,11 @@ export interface ListingProps<Row> {
 const ACTION_PX = 104
 
 export function Listing<Row>(props: ListingProps<Row>) {
-  const { label, icon, asked, idOf, textOf, columns, actions, create } = props
+  const { label, icon, asked, idOf, textOf, columns, actions, create, nameOf = idOf } = props
   const t = useText()
   const [query, setQuery] = useState('')
   const all = useMemo(
-    () => (actions.length === 0 ? columns : [...columns, actionColumn(t('admin.actions'), actions)]),
+    () => (actions.length === 0 ? columns : [...columns, actionColumn(t('admin.actions'), actions, nameOf)]),
     [columns, actions, t],
   )
   return (
@@ -75,7 +75,24 @@ export function Listing<Row>(props: ListingProps<Row>) {
   )
 }
 
-function actionColumn<Row>(title: string, actions: readonly RowAction<Row>[]): TableColumn<Row> {
+/** The first column of most lists; what more is known of a row is told when one points at its name. */
+export function nameColumn<Row extends { readonly name: string }>(
+  title: string,
+  width: string,
+  aboutOf: (row: Row) => string,
+): TableColumn<Row> {
+  return {
+    ...{ id: 'name', title, width },
+    value: ({ name }) => name,
+    cell: (row) => <strong title={aboutOf(row)}>{row.name}</strong>,
+  }
+}
+
+function actionColumn<Row>(
+  title: string,
+  actions: readonly RowAction<Row>[],
+  nameOf: (row: Row) => string,
+): TableColumn<Row> {
   return {
     id: 'actions',
     title,
@@ -89,7 +106,8 @@ function actionColumn<Row>(title: string, actions: readonly RowAction<Row>[]): T
             size="compact-xs"
             variant="default"
             refusal={action.refusal(row)}
-            aria-label={action.label(row)}
+            // For those who only hear it: which row's.
+            aria-label={`${action.text}: ${nameOf(row)}`}
             onClick={() => action.onClick(row)}
           >
             {action.text}

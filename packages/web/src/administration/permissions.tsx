@@ -1,14 +1,15 @@
 /** Who has which role on what; the roles; and whether somebody may do something, and why. */
-import { Button, Checkbox, Group, Select, TextInput } from '@mantine/core'
+import { Button, Checkbox, Group, Select } from '@mantine/core'
 import { useMemo, useState } from 'react'
 import type { PermissionView, RoleView } from '@stead/api/endpoints/access.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import { PRIVILEGES, type Privilege } from '@stead/core/access/privilege.ts'
 import { useText } from '../i18n/texts.ts'
-import { Answered, useAsked } from '../parts/answered.tsx'
-import { FormDialog } from '../parts/form-dialog.tsx'
+import { Answered, useAsked, useItems } from '../parts/answered.tsx'
+import { ChangeDialog } from '../parts/change-dialog.tsx'
 import { Icon } from '../parts/icon.tsx'
 import { Panel } from '../parts/page.tsx'
+import { NameField, TextField } from '../parts/text-field.tsx'
 import { useRefusal } from '../session/privileges.ts'
 import type { TableColumn } from '../table/data-table.tsx'
 import { Listing } from './listing.tsx'
@@ -64,12 +65,12 @@ export function Permissions() {
         icon="key"
         asked={asked}
         idOf={({ id }) => id}
+        nameOf={({ subject, role, path }) => `${subject.name}, ${role}, ${path}`}
         textOf={({ subject, role, path }) => `${subject.kind} ${subject.name} ${role} ${path}`}
         columns={columns}
         actions={[
           {
             text: t('permissions.revoke'),
-            label: ({ subject, role, path }) => `${t('permissions.revoke')}: ${subject.name}, ${role}, ${path}`,
             refusal: () => may,
             onClick: setRevoked,
           },
@@ -81,11 +82,11 @@ export function Permissions() {
       <Explain />
       {isGranting ? <GrantDialog onClose={() => setGranting(false)} /> : null}
       {revoked ? (
-        <FormDialog
+        <ChangeDialog
           title={t('permissions.askRevoke', { name: revoked.subject.name, role: revoked.role, path: revoked.path })}
-          submit={t('permissions.revoke')}
-          isDangerous
-          perform={(client) => client.call(ENDPOINTS['permission.revoke'], { params: { permission: revoked.id } })}
+          confirm={t('permissions.revoke')}
+          danger={{}}
+          call={(client) => client.call(ENDPOINTS['permission.revoke'], { params: { permission: revoked.id } })}
           onClose={() => setRevoked(undefined)}
         />
       ) : null}
@@ -95,26 +96,26 @@ export function Permissions() {
 
 function GrantDialog({ onClose }: { onClose: () => void }) {
   const t = useText()
-  const roles = useAsked(['roles'], (client) => client.call(ENDPOINTS['role.list']))
-  const users = useAsked(['users'], (client) => client.call(ENDPOINTS['user.list']))
-  const groups = useAsked(['groups'], (client) => client.call(ENDPOINTS['group.list']))
-  const tokens = useAsked(['tokens'], (client) => client.call(ENDPOINTS['token.list']))
+  const roles = useItems(['roles'], (client) => client.call(ENDPOINTS['role.list']))
+  const users = useItems(['users'], (client) => client.call(ENDPOINTS['user.list']))
+  const groups = useItems(['groups'], (client) => client.call(ENDPOINTS['group.list']))
+  const tokens = useItems(['tokens'], (client) => client.call(ENDPOINTS['token.list']))
   const [kind, setKind] = useState<(typeof SUBJECTS)[number]>('user')
   const [name, setName] = useState<string | null>(null)
   const [role, setRole] = useState<string | null>(null)
   const [path, setPath] = useState('/')
   const [propagate, setPropagate] = useState(true)
   const names = {
-    user: users.data?.ok ? users.data.value.items.map((user) => user.name) : [],
-    group: groups.data?.ok ? groups.data.value.items.map((group) => group.name) : [],
-    token: tokens.data?.ok ? tokens.data.value.items.map((token) => `${token.user}!${token.name}`) : [],
+    user: users.map((user) => user.name),
+    group: groups.map((group) => group.name),
+    token: tokens.map((token) => `${token.user}!${token.name}`),
   }
   return (
-    <FormDialog
+    <ChangeDialog
       title={t('permissions.grant')}
-      submit={t('permissions.grant')}
-      isReady={name !== null && role !== null && path.startsWith('/')}
-      perform={(client) =>
+      confirm={t('permissions.grant')}
+      complaint={name !== null && role !== null && path.startsWith('/') ? undefined : ''}
+      call={(client) =>
         client.call(ENDPOINTS['permission.grant'], {
           body: { subject: { kind, name: name ?? '' }, role: role ?? '', path: path.trim(), propagate },
         })
@@ -136,31 +137,30 @@ function GrantDialog({ onClose }: { onClose: () => void }) {
       </Group>
       <Select
         label={t('permissions.role')}
-        data={roles.data?.ok ? roles.data.value.items.map((one) => one.name) : []}
+        data={roles.map((one) => one.name)}
         value={role}
         onChange={setRole}
         searchable
       />
-      <TextInput
+      <TextField
         label={t('permissions.path')}
         description={t('permissions.pathText')}
         value={path}
-        onChange={(event) => setPath(event.currentTarget.value)}
-        autoComplete="off"
+        onChange={setPath}
       />
       <Checkbox
         label={t('permissions.below')}
         checked={propagate}
         onChange={(event) => setPropagate(event.currentTarget.checked)}
       />
-    </FormDialog>
+    </ChangeDialog>
   )
 }
 
 /** Whether somebody may do something, and which permission decides. */
 function Explain() {
   const t = useText()
-  const users = useAsked(['users'], (client) => client.call(ENDPOINTS['user.list']))
+  const users = useItems(['users'], (client) => client.call(ENDPOINTS['user.list']))
   const [principal, setPrincipal] = useState<string | null>(null)
   const [privilege, setPrivilege] = useState<Privilege>('guest.view')
   const [path, setPath] = useState('/')
@@ -170,7 +170,7 @@ function Explain() {
       <Group align="end">
         <Select
           label={t('permissions.subject.user')}
-          data={users.data?.ok ? users.data.value.items.map(({ name }) => name) : []}
+          data={users.map(({ name }) => name)}
           value={principal}
           onChange={setPrincipal}
           searchable
@@ -183,11 +183,7 @@ function Explain() {
           searchable
           allowDeselect={false}
         />
-        <TextInput
-          label={t('permissions.path')}
-          value={path}
-          onChange={(event) => setPath(event.currentTarget.value)}
-        />
+        <TextField label={t('permissions.path')} value={path} onChange={setPath} />
         <Button
           variant="default"
           disabled={principal === null}
@@ -257,7 +253,6 @@ export function Roles() {
         actions={[
           {
             text: t('roles.delete'),
-            label: ({ name }) => `${t('roles.delete')}: ${name}`,
             refusal: ({ builtIn }) => may ?? (builtIn ? t('roles.builtIn') : undefined),
             onClick: setDeleted,
           },
@@ -267,11 +262,11 @@ export function Roles() {
       />
       {isCreating ? <RoleDialog onClose={() => setCreating(false)} /> : null}
       {deleted ? (
-        <FormDialog
+        <ChangeDialog
           title={t('roles.askDelete', { name: deleted.name })}
-          submit={t('roles.delete')}
-          isDangerous
-          perform={(client) => client.call(ENDPOINTS['role.delete'], { params: { role: deleted.name } })}
+          confirm={t('roles.delete')}
+          danger={{}}
+          call={(client) => client.call(ENDPOINTS['role.delete'], { params: { role: deleted.name } })}
           onClose={() => setDeleted(undefined)}
         />
       ) : null}
@@ -285,22 +280,16 @@ function RoleDialog({ onClose }: { onClose: () => void }) {
   const [privileges, setPrivileges] = useState<readonly Privilege[]>([])
   const nouns = [...new Set(PRIVILEGES.map((one) => one.split('.')[0] ?? ''))]
   return (
-    <FormDialog
+    <ChangeDialog
       title={t('roles.create')}
-      submit={t('roles.create')}
-      isReady={name.trim() !== '' && privileges.length > 0}
-      perform={(client) =>
+      confirm={t('roles.create')}
+      complaint={name.trim() !== '' && privileges.length > 0 ? undefined : ''}
+      call={(client) =>
         client.call(ENDPOINTS['role.create'], { body: { name: name.trim(), privileges: [...privileges] } })
       }
       onClose={onClose}
     >
-      <TextInput
-        label={t('word.name')}
-        value={name}
-        onChange={(event) => setName(event.currentTarget.value)}
-        autoComplete="off"
-        data-autofocus
-      />
+      <NameField value={name} onChange={setName} />
       {nouns.map((noun) => (
         <Checkbox.Group
           key={noun}
@@ -315,6 +304,6 @@ function RoleDialog({ onClose }: { onClose: () => void }) {
           </Group>
         </Checkbox.Group>
       ))}
-    </FormDialog>
+    </ChangeDialog>
   )
 }

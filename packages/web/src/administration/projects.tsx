@@ -1,17 +1,17 @@
 /** Projects: whose guests are whose, what each may have and what it has. */
-import { NumberInput, SimpleGrid, TextInput } from '@mantine/core'
+import { NumberInput, SimpleGrid } from '@mantine/core'
 import { useMemo, useState } from 'react'
 import type { ProjectView } from '@stead/api/endpoints/projects.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import { useLanguage, useText } from '../i18n/texts.ts'
 import { useAsked } from '../parts/answered.tsx'
-import { Complaint } from '../parts/complaint.tsx'
 import { bytesText } from '../parts/figures.ts'
-import { FormDialog } from '../parts/form-dialog.tsx'
+import { ChangeDialog } from '../parts/change-dialog.tsx'
 import { complaintOf } from '../parts/schema-complaint.ts'
+import { NameField, TextField } from '../parts/text-field.tsx'
 import { useRefusal } from '../session/privileges.ts'
 import type { TableColumn } from '../table/data-table.tsx'
-import { Listing } from './listing.tsx'
+import { Listing, nameColumn } from './listing.tsx'
 import classes from './listing.module.css'
 import { LIMITS, limitsOf, quotaFormOf, type Limit } from './quota-form.ts'
 
@@ -42,19 +42,12 @@ export function Projects() {
       },
     })
     return [
-      {
-        id: 'name',
-        title: t('word.name'),
-        width: 'minmax(110px, 1.2fr)',
-        value: ({ name }) => name,
-        cell: ({ name, notes }) => <strong title={notes}>{name}</strong>,
-      },
+      nameColumn(t('word.name'), 'minmax(110px, 1.2fr)', ({ notes }) => notes),
       ...(['guests', 'cpus', 'memoryBytes', 'diskBytes', 'snapshots'] as const).map(share),
     ]
   }, [t, language])
   const action = (kind: 'edit' | 'delete') => ({
     text: t(`projects.${kind}`),
-    label: ({ name }: ProjectView) => `${t(`projects.${kind}`)}: ${name}`,
     refusal: ({ createdAt }: ProjectView) =>
       may ?? (kind === 'delete' && createdAt === null ? t('projects.always') : undefined),
     onClick: (project: ProjectView) => setAsking({ kind, project }),
@@ -76,15 +69,13 @@ export function Projects() {
       {asking?.kind === 'create' ? <ProjectDialog onClose={close} /> : null}
       {asking?.kind === 'edit' ? <ProjectDialog project={asking.project} onClose={close} /> : null}
       {asking?.kind === 'delete' ? (
-        <FormDialog
+        <ChangeDialog
           title={t('projects.askDelete', { name: asking.project.name })}
-          submit={t('projects.delete')}
-          typeName={asking.project.name}
-          perform={(client) => client.call(ENDPOINTS['project.delete'], { params: { project: asking.project.name } })}
+          confirm={t('projects.delete')}
+          danger={{ text: t('projects.deleteText'), name: asking.project.name }}
+          call={(client) => client.call(ENDPOINTS['project.delete'], { params: { project: asking.project.name } })}
           onClose={close}
-        >
-          <p className={classes.text}>{t('projects.deleteText')}</p>
-        </FormDialog>
+        />
       ) : null}
     </>
   )
@@ -96,13 +87,13 @@ function ProjectDialog({ project, onClose }: { project?: ProjectView; onClose: (
   const [notes, setNotes] = useState(project?.notes ?? '')
   const [quota, setQuota] = useState(() => quotaFormOf(project?.quota ?? {}))
   const created = { name: name.trim(), notes, quota: limitsOf(quota) }
-  const complaint = project ? undefined : complaintOf(ENDPOINTS['project.create'].body, created)
+  const complaint = project ? undefined : name === '' ? '' : complaintOf(ENDPOINTS['project.create'].body, created)
   return (
-    <FormDialog
+    <ChangeDialog
       title={project ? t('projects.askEdit', { name: project.name }) : t('projects.create')}
-      submit={project ? t('word.save') : t('projects.create')}
-      isReady={complaint === undefined}
-      perform={(client) =>
+      confirm={project ? t('word.save') : t('projects.create')}
+      complaint={complaint}
+      call={(client) =>
         project
           ? client.call(
               ENDPOINTS['project.set'],
@@ -113,16 +104,8 @@ function ProjectDialog({ project, onClose }: { project?: ProjectView; onClose: (
       }
       onClose={onClose}
     >
-      {project ? null : (
-        <TextInput
-          label={t('word.name')}
-          value={name}
-          onChange={(event) => setName(event.currentTarget.value)}
-          autoComplete="off"
-          data-autofocus
-        />
-      )}
-      <TextInput label={t('projects.notes')} value={notes} onChange={(event) => setNotes(event.currentTarget.value)} />
+      {project ? null : <NameField value={name} onChange={setName} />}
+      <TextField label={t('projects.notes')} value={notes} onChange={setNotes} />
       <p className={classes.dim}>{t('projects.limitsText')}</p>
       <SimpleGrid cols={2}>
         {LIMITS.map((limit) => (
@@ -135,7 +118,6 @@ function ProjectDialog({ project, onClose }: { project?: ProjectView; onClose: (
           />
         ))}
       </SimpleGrid>
-      <Complaint text={name !== '' ? complaint : undefined} />
-    </FormDialog>
+    </ChangeDialog>
   )
 }

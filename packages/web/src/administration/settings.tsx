@@ -6,7 +6,7 @@ import type { PolicyView } from '@stead/api/views.ts'
 import { DEFAULT_MIGRATION } from '@stead/core/model/cluster-policy.ts'
 import { useText } from '../i18n/texts.ts'
 import { Answered, useAsked } from '../parts/answered.tsx'
-import { FormDialog } from '../parts/form-dialog.tsx'
+import { ChangeDialog } from '../parts/change-dialog.tsx'
 import { Panel, Panels } from '../parts/page.tsx'
 import { RefusableButton } from '../parts/refusable-button.tsx'
 import { useRefusal } from '../session/privileges.ts'
@@ -152,25 +152,25 @@ function PolicyForm({ policy }: { policy: PolicyView }) {
         </RefusableButton>
       </Group>
       {asking === 'save' ? (
-        <FormDialog
+        <ChangeDialog
           title={t('settings.askSave')}
-          submit={t('word.save')}
-          foresees={body}
-          perform={(client) => client.call(ENDPOINTS['policy.set'], { body }, { ifMatch: revision })}
+          confirm={t('word.save')}
+          foreseen={[body]}
+          call={(client) => client.call(ENDPOINTS['policy.set'], { body }, { ifMatch: revision })}
           onClose={close}
         />
       ) : null}
       {asking === 'arm' ? (
-        <FormDialog
+        <ChangeDialog
           title={armed ? t('settings.askDisarm') : t('settings.askArm')}
-          submit={armed ? t('settings.disarm') : t('settings.arm')}
-          isDangerous={armed}
-          foresees={armed}
-          perform={(client) => client.call(ENDPOINTS['policy.set'], { body: { armed: !armed } }, { ifMatch: revision })}
+          confirm={armed ? t('settings.disarm') : t('settings.arm')}
+          {...(armed ? { danger: { text: t('settings.disarmText') } } : {})}
+          foreseen={[armed]}
+          call={(client) => client.call(ENDPOINTS['policy.set'], { body: { armed: !armed } }, { ifMatch: revision })}
           onClose={close}
         >
-          <p className={classes.text}>{armed ? t('settings.disarmText') : t('settings.armText')}</p>
-        </FormDialog>
+          {armed ? null : <p className={classes.text}>{t('settings.armText')}</p>}
+        </ChangeDialog>
       ) : null}
     </div>
   )

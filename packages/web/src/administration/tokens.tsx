@@ -1,14 +1,14 @@
 /** API tokens of users: for programs, with at most their users' rights. */
-import { Checkbox, Select, TextInput } from '@mantine/core'
+import { Checkbox, Select } from '@mantine/core'
 import { useMemo, useState } from 'react'
 import type { TokenView } from '@stead/api/endpoints/access.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import { useLanguage, useText } from '../i18n/texts.ts'
-import { useAsked } from '../parts/answered.tsx'
-import { Complaint } from '../parts/complaint.tsx'
+import { useAsked, useItems } from '../parts/answered.tsx'
 import { momentText } from '../parts/figures.ts'
-import { FormDialog } from '../parts/form-dialog.tsx'
+import { ChangeDialog } from '../parts/change-dialog.tsx'
 import { complaintOf } from '../parts/schema-complaint.ts'
+import { NameField } from '../parts/text-field.tsx'
 import { useRefusal } from '../session/privileges.ts'
 import type { TableColumn } from '../table/data-table.tsx'
 import { Listing } from './listing.tsx'
@@ -72,7 +72,6 @@ export function Tokens() {
         actions={[
           {
             text: t('tokens.revoke'),
-            label: ({ user, name }) => `${t('tokens.revoke')}: ${user}!${name}`,
             refusal: () => may,
             onClick: setRevoked,
           },
@@ -90,11 +89,11 @@ export function Tokens() {
         />
       ) : null}
       {revoked ? (
-        <FormDialog
+        <ChangeDialog
           title={t('tokens.askRevoke', { name: `${revoked.user}!${revoked.name}` })}
-          submit={t('tokens.revoke')}
-          isDangerous
-          perform={(client) =>
+          confirm={t('tokens.revoke')}
+          danger={{}}
+          call={(client) =>
             client.call(ENDPOINTS['token.revoke'], { params: { user: revoked.user, token: revoked.name } })
           }
           onClose={() => setRevoked(undefined)}
@@ -106,7 +105,7 @@ export function Tokens() {
 
 function TokenDialog(props: { onClose: () => void; onMade: (made: { name: string; token: string }) => void }) {
   const t = useText()
-  const users = useAsked(['users'], (client) => client.call(ENDPOINTS['user.list']))
+  const users = useItems(['users'], (client) => client.call(ENDPOINTS['user.list']))
   const [user, setUser] = useState<string | null>(null)
   const [name, setName] = useState('')
   const [separated, setSeparated] = useState(false)
@@ -116,13 +115,12 @@ function TokenDialog(props: { onClose: () => void; onMade: (made: { name: string
     separated,
     ...(days === '' ? {} : { expiresAt: new Date(Date.now() + Number(days) * DAY_MS).toISOString() }),
   })
-  const complaint = complaintOf(ENDPOINTS['token.create'].body, body())
   return (
-    <FormDialog
+    <ChangeDialog
       title={t('tokens.create')}
-      submit={t('tokens.create')}
-      isReady={user !== null && complaint === undefined}
-      perform={async (client) => {
+      confirm={t('tokens.create')}
+      complaint={user === null || name === '' ? '' : complaintOf(ENDPOINTS['token.create'].body, body())}
+      call={async (client) => {
         const made = await client.call(ENDPOINTS['token.create'], { params: { user: user ?? '' }, body: body() })
         if (made.ok) props.onMade({ name: `${made.value.user}!${made.value.name}`, token: made.value.token })
         return made
@@ -131,17 +129,12 @@ function TokenDialog(props: { onClose: () => void; onMade: (made: { name: string
     >
       <Select
         label={t('permissions.subject.user')}
-        data={users.data?.ok ? users.data.value.items.map((one) => one.name) : []}
+        data={users.map((one) => one.name)}
         value={user}
         onChange={setUser}
         searchable
       />
-      <TextInput
-        label={t('word.name')}
-        value={name}
-        onChange={(event) => setName(event.currentTarget.value)}
-        autoComplete="off"
-      />
+      <NameField value={name} onChange={setName} />
       <Select
         label={t('tokens.expires')}
         data={LIFETIMES_DAYS.map((value) => ({
@@ -158,7 +151,6 @@ function TokenDialog(props: { onClose: () => void; onMade: (made: { name: string
         checked={separated}
         onChange={(event) => setSeparated(event.currentTarget.checked)}
       />
-      <Complaint text={name !== '' ? complaint : undefined} />
-    </FormDialog>
+    </ChangeDialog>
   )
 }

@@ -1,17 +1,17 @@
 /** Users: who there is, who may sign in, with which one-time password. */
-import { Button, Checkbox, CopyButton, Modal, Stack, TextInput } from '@mantine/core'
+import { Button, Checkbox, CopyButton, Modal, Stack } from '@mantine/core'
 import { useMemo, useState } from 'react'
 import type { UserView } from '@stead/api/endpoints/access.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import { useLanguage, useText } from '../i18n/texts.ts'
 import { useAsked } from '../parts/answered.tsx'
-import { Complaint } from '../parts/complaint.tsx'
 import { momentText } from '../parts/figures.ts'
-import { FormDialog } from '../parts/form-dialog.tsx'
+import { ChangeDialog } from '../parts/change-dialog.tsx'
 import { complaintOf } from '../parts/schema-complaint.ts'
+import { NameField, TextField } from '../parts/text-field.tsx'
 import { useRefusal } from '../session/privileges.ts'
 import type { TableColumn } from '../table/data-table.tsx'
-import { Listing, type RowAction } from './listing.tsx'
+import { Listing, nameColumn, type RowAction } from './listing.tsx'
 import classes from './listing.module.css'
 
 type Asking = { readonly kind: 'create' } | { readonly kind: 'edit' | 'password' | 'delete'; readonly user: UserView }
@@ -26,13 +26,7 @@ export function Users() {
   const may = refusal('access.manage')
   const columns = useMemo(
     (): readonly TableColumn<UserView>[] => [
-      {
-        id: 'name',
-        title: t('word.name'),
-        width: 'minmax(110px, 1fr)',
-        value: ({ name }) => name,
-        cell: ({ name, fullName }) => <strong title={fullName}>{name}</strong>,
-      },
+      nameColumn(t('word.name'), 'minmax(110px, 1fr)', ({ fullName }) => fullName),
       {
         id: 'fullName',
         title: t('admin.fullName'),
@@ -70,7 +64,6 @@ export function Users() {
       ofRow: (row: UserView) => string | undefined = () => may,
     ) => ({
       text: t(`users.${kind}`),
-      label: ({ name }: UserView) => `${t(`users.${kind}`)}: ${name}`,
       refusal: ofRow,
       onClick: (user: UserView) => setAsking({ kind, user }),
     })
@@ -94,10 +87,10 @@ export function Users() {
       {asking?.kind === 'create' ? <UserDialog onClose={close} /> : null}
       {asking?.kind === 'edit' ? <UserDialog user={asking.user} onClose={close} /> : null}
       {asking?.kind === 'password' ? (
-        <FormDialog
+        <ChangeDialog
           title={t('users.askPassword', { name: asking.user.name })}
-          submit={t('users.password')}
-          perform={async (client) => {
+          confirm={t('users.password')}
+          call={async (client) => {
             const made = await client.call(ENDPOINTS['user.reset-password'], { params: { user: asking.user.name } })
             if (made.ok) setPassword(made.value)
             return made
@@ -105,18 +98,16 @@ export function Users() {
           onClose={close}
         >
           <p className={classes.text}>{t('users.passwordText')}</p>
-        </FormDialog>
+        </ChangeDialog>
       ) : null}
       {asking?.kind === 'delete' ? (
-        <FormDialog
+        <ChangeDialog
           title={t('users.askDelete', { name: asking.user.name })}
-          submit={t('users.delete')}
-          typeName={asking.user.name}
-          perform={(client) => client.call(ENDPOINTS['user.delete'], { params: { user: asking.user.name } })}
+          confirm={t('users.delete')}
+          danger={{ text: t('users.deleteText'), name: asking.user.name }}
+          call={(client) => client.call(ENDPOINTS['user.delete'], { params: { user: asking.user.name } })}
           onClose={close}
-        >
-          <p className={classes.text}>{t('users.deleteText')}</p>
-        </FormDialog>
+        />
       ) : null}
       {password ? (
         <SecretDialog
@@ -144,13 +135,15 @@ function UserDialog({ user, onClose }: { user?: UserView; onClose: () => void })
   const changed = { fullName, email: email === '' ? null : email, disabled }
   const complaint = user
     ? complaintOf(ENDPOINTS['user.set'].body, changed)
-    : complaintOf(ENDPOINTS['user.create'].body, created)
+    : name === ''
+      ? ''
+      : complaintOf(ENDPOINTS['user.create'].body, created)
   return (
-    <FormDialog
+    <ChangeDialog
       title={user ? t('users.askEdit', { name: user.name }) : t('users.create')}
-      submit={user ? t('word.save') : t('users.create')}
-      isReady={complaint === undefined}
-      perform={(client) =>
+      confirm={user ? t('word.save') : t('users.create')}
+      complaint={complaint}
+      call={(client) =>
         user
           ? client.call(
               ENDPOINTS['user.set'],
@@ -162,27 +155,10 @@ function UserDialog({ user, onClose }: { user?: UserView; onClose: () => void })
       onClose={onClose}
     >
       {user ? null : (
-        <TextInput
-          label={t('word.name')}
-          description={t('users.nameText')}
-          value={name}
-          onChange={(event) => change({ name: event.currentTarget.value })}
-          autoComplete="off"
-          data-autofocus
-        />
+        <NameField description={t('users.nameText')} value={name} onChange={(text) => change({ name: text })} />
       )}
-      <TextInput
-        label={t('admin.fullName')}
-        value={fullName}
-        onChange={(event) => change({ fullName: event.currentTarget.value })}
-        autoComplete="off"
-      />
-      <TextInput
-        label={t('users.email')}
-        value={email}
-        onChange={(event) => change({ email: event.currentTarget.value })}
-        autoComplete="off"
-      />
+      <TextField label={t('admin.fullName')} value={fullName} onChange={(text) => change({ fullName: text })} />
+      <TextField label={t('users.email')} value={email} onChange={(text) => change({ email: text })} />
       {user ? (
         <Checkbox
           label={t('users.disable')}
@@ -190,8 +166,7 @@ function UserDialog({ user, onClose }: { user?: UserView; onClose: () => void })
           onChange={(event) => change({ disabled: event.currentTarget.checked })}
         />
       ) : null}
-      <Complaint text={user || name !== '' ? complaint : undefined} />
-    </FormDialog>
+    </ChangeDialog>
   )
 }
 

@@ -1,16 +1,16 @@
 /** What is demanded of the places and the order of guests. */
-import { Button, Checkbox, MultiSelect, NumberInput, Select, TextInput } from '@mantine/core'
+import { Button, Checkbox, MultiSelect, NumberInput, Select } from '@mantine/core'
 import { useMemo, useState } from 'react'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { RuleView } from '@stead/api/views.ts'
 import { useText } from '../i18n/texts.ts'
 import { useGuests, useHosts, useLive } from '../live/use-live.ts'
 import { Answered, useAsked } from '../parts/answered.tsx'
-import { Complaint } from '../parts/complaint.tsx'
 import { FilterField } from '../parts/filter-field.tsx'
-import { FormDialog } from '../parts/form-dialog.tsx'
+import { ChangeDialog } from '../parts/change-dialog.tsx'
 import { Icon } from '../parts/icon.tsx'
 import { Empty } from '../parts/page.tsx'
+import { NameField, TextField } from '../parts/text-field.tsx'
 import { DataTable, type TableColumn } from '../table/data-table.tsx'
 import { filtered } from '../table/row-order.ts'
 import { complaintAbout, EMPTY_RULE, RULE_KINDS, ruleBodyOf, type RuleForm, type RuleKind } from './rule-form.ts'
@@ -91,16 +91,14 @@ export function Rules() {
           />
           {isCreating ? <CreateRuleDialog onClose={() => setCreating(false)} /> : null}
           {deleted ? (
-            <FormDialog
+            <ChangeDialog
               title={t('rules.askDelete', { name: deleted.name })}
-              submit={t('rules.delete')}
-              isDangerous
-              foresees={deleted.name}
-              perform={(client) => client.call(ENDPOINTS['rule.delete'], { params: { rule: deleted.name } })}
+              confirm={t('rules.delete')}
+              danger={{ text: deleted.text }}
+              foreseen={[deleted.name]}
+              call={(client) => client.call(ENDPOINTS['rule.delete'], { params: { rule: deleted.name } })}
               onClose={() => setDeleted(undefined)}
-            >
-              <p className={classes.text}>{deleted.text}</p>
-            </FormDialog>
+            />
           ) : null}
         </div>
       )}
@@ -118,12 +116,12 @@ function CreateRuleDialog({ onClose }: { onClose: () => void }) {
   const { kind } = form
   const domains = [...new Set(['host', ...hosts.flatMap(({ faultDomains }) => Object.keys(faultDomains))])]
   return (
-    <FormDialog
+    <ChangeDialog
       title={t('rules.create')}
-      submit={t('rules.create')}
-      isReady={complaint === undefined}
-      {...(complaint === undefined ? { foresees: form } : {})}
-      perform={(client) => client.call(ENDPOINTS['rule.create'], { body: ruleBodyOf(form) })}
+      confirm={t('rules.create')}
+      complaint={form.name === '' && complaint !== undefined ? '' : complaint}
+      foreseen={[form]}
+      call={(client) => client.call(ENDPOINTS['rule.create'], { body: ruleBodyOf(form) })}
       onClose={onClose}
     >
       <Select
@@ -134,12 +132,7 @@ function CreateRuleDialog({ onClose }: { onClose: () => void }) {
         onChange={(value) => change({ kind: value as RuleKind, strict: value !== 'hosts' })}
         allowDeselect={false}
       />
-      <TextInput
-        label={t('word.name')}
-        value={form.name}
-        onChange={(event) => change({ name: event.currentTarget.value })}
-        data-autofocus
-      />
+      <NameField value={form.name} onChange={(name) => change({ name })} />
       <MultiSelect
         label={t('nav.guests')}
         {...(kind === 'order' || kind === 'group' ? { description: t('rules.inThisOrder') } : {})}
@@ -198,12 +191,7 @@ function CreateRuleDialog({ onClose }: { onClose: () => void }) {
           onChange={(event) => change({ isOptional: event.currentTarget.checked })}
         />
       ) : null}
-      <TextInput
-        label={t('rules.comment')}
-        value={form.comment}
-        onChange={(event) => change({ comment: event.currentTarget.value })}
-      />
-      <Complaint text={form.name !== '' ? complaint : undefined} />
-    </FormDialog>
+      <TextField label={t('rules.comment')} value={form.comment} onChange={(comment) => change({ comment })} />
+    </ChangeDialog>
   )
 }

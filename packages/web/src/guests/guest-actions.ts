@@ -67,6 +67,12 @@ export interface ActionChoice {
   readonly memory: boolean
 }
 
+/** What a snapshot is called unless somebody says otherwise. */
+export function snapshotNameNow(): string {
+  const [day = '', time = ''] = new Date().toISOString().split('T')
+  return `s-${day}-${time.slice(0, 5).replace(':', '')}`
+}
+
 export async function perform(
   client: Client,
   action: GuestAction,

@@ -1,17 +1,17 @@
 /** What is done to a guest more rarely: it stands behind one button. */
-import { Button, Checkbox, Menu, Select, TextInput } from '@mantine/core'
+import { Button, Checkbox, Menu, Select } from '@mantine/core'
 import { useNavigate } from '@tanstack/react-router'
 import { useState } from 'react'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { GuestView } from '@stead/api/views.ts'
-import { useQuery } from '@tanstack/react-query'
 import type { TextKey } from '../i18n/language.ts'
 import { useText } from '../i18n/texts.ts'
 import { useHosts } from '../live/use-live.ts'
+import { useItems } from '../parts/answered.tsx'
 import { ChangeDialog } from '../parts/change-dialog.tsx'
 import { Icon } from '../parts/icon.tsx'
 import { complaintOf } from '../parts/schema-complaint.ts'
-import { useSession } from '../session/session-context.ts'
+import { NameField } from '../parts/text-field.tsx'
 import type { Obstacle } from './guest-actions.ts'
 import { obstacleToChange } from './guest-change.ts'
 
@@ -86,13 +86,7 @@ function CloneDialog({ guest, onClose }: DialogProps) {
       onDone={() => void navigate({ to: '/guests/$guest', params: { guest: body.name } })}
       onClose={onClose}
     >
-      <TextInput
-        label={t('more.cloneName')}
-        value={name}
-        onChange={(event) => setName(event.currentTarget.value)}
-        autoComplete="off"
-        data-autofocus
-      />
+      <NameField label={t('more.cloneName')} value={name} onChange={setName} />
       <Select
         label={t('more.cloneHost')}
         placeholder={t('more.anyHost')}
@@ -131,10 +125,8 @@ function TemplateDialog({ guest, onClose }: DialogProps) {
 
 function AssignDialog({ guest, onClose }: DialogProps) {
   const t = useText()
-  const { client: asking } = useSession()
-  const projects = useQuery({ queryKey: ['projects'], queryFn: () => asking.call(ENDPOINTS['project.list']) })
+  const projects = useItems(['projects'], (client) => client.call(ENDPOINTS['project.list']))
   const [project, setProject] = useState<string | null>(null)
-  const names = (projects.data?.ok ? projects.data.value.items : []).map(({ name }) => name)
   return (
     <ChangeDialog
       title={t('more.assignTitle', { name: guest.name })}
@@ -148,7 +140,7 @@ function AssignDialog({ guest, onClose }: DialogProps) {
       <Select
         label={t('more.project')}
         description={t('more.projectText', { project: guest.project })}
-        data={names.filter((name) => name !== guest.project)}
+        data={projects.map(({ name }) => name).filter((name) => name !== guest.project)}
         value={project}
         onChange={setProject}
       />

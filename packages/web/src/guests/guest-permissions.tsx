@@ -1,12 +1,13 @@
 /** Who may do what with this guest: what was given, to whom something more is given, and whether somebody may, and why. */
 import { Button, Group, Select, Stack, TextInput } from '@mantine/core'
-import { useQuery, useQueryClient } from '@tanstack/react-query'
+import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import type { PermissionView } from '@stead/api/endpoints/access.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { GuestView } from '@stead/api/views.ts'
 import { PRIVILEGES, type Privilege } from '@stead/core/access/privilege.ts'
 import { useText } from '../i18n/texts.ts'
+import { useItems } from '../parts/answered.tsx'
 import { ChangeDialog } from '../parts/change-dialog.tsx'
 import { FailureAlert } from '../parts/failure-alert.tsx'
 import { LoadingRows } from '../parts/loading-rows.tsx'
@@ -29,7 +30,6 @@ export function GuestPermissions({ guest }: { guest: GuestView }) {
 function Given({ guest }: { guest: GuestView }) {
   const t = useText()
   const { client } = useSession()
-  const queries = useQueryClient()
   const [asked, setAsked] = useState<'grant' | PermissionView>()
   const answer = useQuery({
     queryKey: ['permissions'],
@@ -41,7 +41,6 @@ function Given({ guest }: { guest: GuestView }) {
   const dialog = {
     guest,
     onClose: () => setAsked(undefined),
-    onDone: () => void queries.invalidateQueries({ queryKey: ['permissions'] }),
   }
   return (
     <Panel
@@ -97,20 +96,18 @@ function Given({ guest }: { guest: GuestView }) {
 interface DialogProps {
   readonly guest: GuestView
   readonly onClose: () => void
-  readonly onDone: () => void
 }
 
-function GrantDialog({ guest, onClose, onDone }: DialogProps) {
+function GrantDialog({ guest, onClose }: DialogProps) {
   const t = useText()
-  const { client: asking } = useSession()
-  const users = useQuery({ queryKey: ['users'], queryFn: () => asking.call(ENDPOINTS['user.list'], { query: {} }) })
-  const groups = useQuery({ queryKey: ['groups'], queryFn: () => asking.call(ENDPOINTS['group.list'], { query: {} }) })
-  const roles = useQuery({ queryKey: ['roles'], queryFn: () => asking.call(ENDPOINTS['role.list'], { query: {} }) })
+  const users = useItems(['users'], (client) => client.call(ENDPOINTS['user.list']))
+  const groups = useItems(['groups'], (client) => client.call(ENDPOINTS['group.list']))
+  const roles = useItems(['roles'], (client) => client.call(ENDPOINTS['role.list']))
   const [who, setWho] = useState<string | null>(null)
   const [role, setRole] = useState<string | null>('GuestUser')
   const subjects = [
-    ...(users.data?.ok ? users.data.value.items.map(({ name }) => ({ kind: 'user' as const, name })) : []),
-    ...(groups.data?.ok ? groups.data.value.items.map(({ name }) => ({ kind: 'group' as const, name })) : []),
+    ...users.map(({ name }) => ({ kind: 'user' as const, name })),
+    ...groups.map(({ name }) => ({ kind: 'group' as const, name })),
   ]
   const subject = subjects.find(({ kind, name }) => `${kind} ${name}` === who)
   return (
@@ -124,7 +121,6 @@ function GrantDialog({ guest, onClose, onDone }: DialogProps) {
         })
       }
       onClose={onClose}
-      onDone={onDone}
     >
       <Select
         label={t('access.who')}
@@ -138,7 +134,7 @@ function GrantDialog({ guest, onClose, onDone }: DialogProps) {
       />
       <Select
         label={t('access.role')}
-        data={(roles.data?.ok ? roles.data.value.items : []).map(({ name }) => name)}
+        data={roles.map(({ name }) => name)}
         value={role}
         onChange={setRole}
         allowDeselect={false}
@@ -147,7 +143,7 @@ function GrantDialog({ guest, onClose, onDone }: DialogProps) {
   )
 }
 
-function RevokeDialog({ guest, permission, onClose, onDone }: DialogProps & { readonly permission: PermissionView }) {
+function RevokeDialog({ guest, permission, onClose }: DialogProps & { readonly permission: PermissionView }) {
   const t = useText()
   return (
     <ChangeDialog
@@ -155,7 +151,6 @@ function RevokeDialog({ guest, permission, onClose, onDone }: DialogProps & { re
       confirm={t('access.take')}
       call={(client) => client.call(ENDPOINTS['permission.revoke'], { params: { permission: permission.id } })}
       onClose={onClose}
-      onDone={onDone}
     />
   )
 }

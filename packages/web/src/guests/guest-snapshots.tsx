@@ -1,5 +1,5 @@
 import { Alert, Button, Group } from '@mantine/core'
-import { useQuery, useQueryClient } from '@tanstack/react-query'
+import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { SnapshotView, SnapshotsView } from '@stead/api/endpoints/snapshots.ts'
@@ -30,7 +30,6 @@ type Asked =
 export function GuestSnapshots({ guest }: { guest: GuestView }) {
   const t = useText()
   const { client } = useSession()
-  const queries = useQueryClient()
   const [asked, setAsked] = useState<Asked>()
   const answer = useQuery({
     queryKey: ['snapshots', guest.id],
@@ -43,7 +42,6 @@ export function GuestSnapshots({ guest }: { guest: GuestView }) {
   const dialog = {
     guest,
     onClose: () => setAsked(undefined),
-    onDone: () => void queries.invalidateQueries({ queryKey: ['snapshots', guest.id] }),
   }
   return (
     <Panel

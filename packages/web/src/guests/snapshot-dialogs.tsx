@@ -1,5 +1,5 @@
 /** Going back to a snapshot, deleting one, and having them taken by themselves. */
-import { Checkbox, Group, NumberInput, Select, TextInput } from '@mantine/core'
+import { Checkbox, Group, NumberInput, Select } from '@mantine/core'
 import { useState } from 'react'
 import type { SnapshotView, SnapshotsView } from '@stead/api/endpoints/snapshots.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
@@ -7,18 +7,19 @@ import type { GuestView } from '@stead/api/views.ts'
 import { useText } from '../i18n/texts.ts'
 import { ChangeDialog } from '../parts/change-dialog.tsx'
 import { complaintOf } from '../parts/schema-complaint.ts'
+import { NameField } from '../parts/text-field.tsx'
+import { snapshotNameNow } from './guest-actions.ts'
 import { everyMs, everyOf, SNAPSHOT_UNITS, type SnapshotUnit } from './snapshot-every.ts'
 
 interface DialogProps {
   readonly guest: GuestView
   readonly onClose: () => void
-  readonly onDone: () => void
 }
 interface OneProps extends DialogProps {
   readonly snapshot: SnapshotView
 }
 
-export function TakeSnapshotDialog({ guest, onClose, onDone }: DialogProps) {
+export function TakeSnapshotDialog({ guest, onClose }: DialogProps) {
   const t = useText()
   const [name, setName] = useState(snapshotNameNow)
   const [isFrozen, setFrozen] = useState(true)
@@ -32,14 +33,8 @@ export function TakeSnapshotDialog({ guest, onClose, onDone }: DialogProps) {
       complaint={complaintOf(ENDPOINTS['snapshot.create'].body, body)}
       call={(client) => client.call(ENDPOINTS['snapshot.create'], { params: { guest: guest.name }, body })}
       onClose={onClose}
-      onDone={onDone}
     >
-      <TextInput
-        label={t('word.name')}
-        value={name}
-        onChange={(event) => setName(event.currentTarget.value)}
-        data-autofocus
-      />
+      <NameField value={name} onChange={setName} />
       <Checkbox
         label={t('ask.memory')}
         description={t(isUp ? 'ask.memoryText' : 'obstacle.stopped')}
@@ -58,7 +53,7 @@ export function TakeSnapshotDialog({ guest, onClose, onDone }: DialogProps) {
   )
 }
 
-export function RollbackDialog({ guest, snapshot, onClose, onDone }: OneProps) {
+export function RollbackDialog({ guest, snapshot, onClose }: OneProps) {
   const t = useText()
   const [deleteNewer, setDeleteNewer] = useState(false)
   const [start, setStart] = useState(guest.state === 'running')
@@ -74,7 +69,6 @@ export function RollbackDialog({ guest, snapshot, onClose, onDone }: OneProps) {
         client.call(ENDPOINTS['snapshot.rollback'], { params: { guest: guest.name, snapshot: snapshot.name }, body })
       }
       onClose={onClose}
-      onDone={onDone}
     >
       <Checkbox
         label={t('snapshots.deleteNewer')}
@@ -98,7 +92,7 @@ export function RollbackDialog({ guest, snapshot, onClose, onDone }: OneProps) {
   )
 }
 
-export function DeleteSnapshotDialog({ guest, snapshot, onClose, onDone }: OneProps) {
+export function DeleteSnapshotDialog({ guest, snapshot, onClose }: OneProps) {
   const t = useText()
   return (
     <ChangeDialog
@@ -108,7 +102,6 @@ export function DeleteSnapshotDialog({ guest, snapshot, onClose, onDone }: OnePr
         client.call(ENDPOINTS['snapshot.delete'], { params: { guest: guest.name, snapshot: snapshot.name } })
       }
       onClose={onClose}
-      onDone={onDone}
     >
       <p>{t('snapshots.deleteText')}</p>
     </ChangeDialog>
@@ -116,7 +109,7 @@ export function DeleteSnapshotDialog({ guest, snapshot, onClose, onDone }: OnePr
 }
 
 export function SnapshotScheduleDialog(props: DialogProps & { readonly schedule: SnapshotsView['schedule'] }) {
-  const { guest, schedule, onClose, onDone } = props
+  const { guest, schedule, onClose } = props
   const t = useText()
   const [isOn, setOn] = useState(true)
   const [every, setEvery] = useState(() => everyOf(schedule?.everyMs ?? 3_600_000))
@@ -132,7 +125,6 @@ export function SnapshotScheduleDialog(props: DialogProps & { readonly schedule:
       complaint={complaintOf(ENDPOINTS['snapshot.schedule'].body, body)}
       call={(client) => client.call(ENDPOINTS['snapshot.schedule'], { params: { guest: guest.name }, body })}
       onClose={onClose}
-      onDone={onDone}
     >
       <Checkbox
         label={t('snapshots.scheduleOn')}
@@ -172,9 +164,4 @@ export function SnapshotScheduleDialog(props: DialogProps & { readonly schedule:
       ) : null}
     </ChangeDialog>
   )
-}
-
-function snapshotNameNow(): string {
-  const [day = '', time = ''] = new Date().toISOString().split('T')
-  return `s-${day}-${time.slice(0, 5).replace(':', '')}`
 }

@@ -1,6 +1,5 @@
 /** What is changed of the machine as a whole: its size, what it shows and watches, its CD, what cloud-init tells it. */
 import { Group, NumberInput, Select, Stack } from '@mantine/core'
-import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { setGuestBody } from '@stead/api/endpoints/guests.ts'
 import { mediaRequestSchema } from '@stead/api/endpoints/media.ts'
@@ -10,9 +9,9 @@ import { cloudInitOf, emptyCloudInit } from '../guests/create-cloud-init.ts'
 import { CloudInitFields } from '../guests/cloud-init-fields.tsx'
 import { GIB, memoryBytesOf } from '../guests/create-form.ts'
 import { useText } from '../i18n/texts.ts'
+import { useItems } from '../parts/answered.tsx'
 import { ChangeDialog } from '../parts/change-dialog.tsx'
 import { complaintOf } from '../parts/schema-complaint.ts'
-import { useSession } from '../session/session-context.ts'
 import { amountOf, type Amount } from './limits-form.ts'
 
 export interface GuestDialogProps {
@@ -121,9 +120,9 @@ export function MachineDialog({ guest, onClose }: GuestDialogProps) {
 
 export function MediumDialog({ guest, onClose }: GuestDialogProps) {
   const t = useText()
-  const { client: asking } = useSession()
-  const images = useQuery({ queryKey: ['images'], queryFn: () => asking.call(ENDPOINTS['image.list']) })
-  const isos = (images.data?.ok ? images.data.value.items : []).filter(({ kind }) => kind === 'iso')
+  const isos = useItems(['images'], (client) => client.call(ENDPOINTS['image.list'])).filter(
+    ({ kind }) => kind === 'iso',
+  )
   const [cdrom, setCdrom] = useState(guest.media.cdrom?.image ?? null)
   const [first, setFirst] = useState<string>(guest.media.bootOrder[0] ?? 'disk')
   const body = { cdrom, bootOrder: first === 'disk' ? (['disk', 'cdrom'] as const) : (['cdrom', 'disk'] as const) }

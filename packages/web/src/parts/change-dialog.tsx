@@ -1,18 +1,20 @@
 /**
  * Asks for what a change needs to know, shows what it would do where the cluster can say, demands the name before what
- * cannot be undone, and makes the change.
+ * cannot be undone, makes the change, and says why it was refused.
  */
 import { Alert, Button, Group, Modal, Stack, Text as Words, TextInput } from '@mantine/core'
-import { useQuery } from '@tanstack/react-query'
+import { useQueryClient } from '@tanstack/react-query'
 import { useState, type FormEvent, type ReactNode } from 'react'
 import type { Client } from '@stead/api/client.ts'
-import type { ForeseenView } from '@stead/api/foresight-view.ts'
 import type { Failure } from '@stead/core/errors.ts'
 import type { Result } from '@stead/core/result.ts'
 import { useText } from '../i18n/texts.ts'
 import { useSession } from '../session/session-context.ts'
 import { FailureAlert } from './failure-alert.tsx'
 import { ForesightSummary } from './foresight-summary.tsx'
+import { FORESIGHT, useForesight } from './use-foresight.ts'
+
+type Call = (client: Client) => Promise<Result<unknown>>
 
 export interface ChangeDialogProps {
   readonly title: string
@@ -20,14 +22,14 @@ export interface ChangeDialogProps {
   readonly confirm: string
   /** The fields. */
   readonly children?: ReactNode
-  /** With a client that only foresees, and with the real one. */
-  readonly call: (client: Client) => Promise<Result<unknown>>
+  /** With a client that only foresees, and with the real one; several are made one after the other, up to a failure. */
+  readonly call: Call | readonly Call[]
   /** What tells one change from another, for what it would do; absent: the cluster cannot say that of this one. */
   readonly foreseen?: readonly unknown[]
   /** Why it cannot be asked for yet; empty: something is missing, and it is seen what. */
   readonly complaint?: string | undefined
-  /** What is lost, and the name that must be typed in before. */
-  readonly danger?: { readonly text: string; readonly name: string }
+  /** Of what takes something away: what is lost, and the name that must be typed in before what cannot be undone. */
+  readonly danger?: { readonly text?: string; readonly name?: string }
   readonly onClose: () => void
   readonly onDone?: () => void
 }
@@ -35,36 +37,31 @@ export interface ChangeDialogProps {
 export function ChangeDialog(props: ChangeDialogProps) {
   const { title, confirm, children, call, foreseen, complaint, danger, onClose, onDone } = props
   const t = useText()
-  const { client, foreseeing, foreseen: clientThatHasSeen } = useSession()
+  const { client, foreseen: clientThatHasSeen } = useSession()
+  const queries = useQueryClient()
   const [typed, setTyped] = useState('')
   const [isBusy, setBusy] = useState(false)
   const [failure, setFailure] = useState<Failure>()
+  const calls = typeof call === 'function' ? [call] : call
   const isWhole = complaint === undefined
-  const isForeseen = foreseen !== undefined && isWhole
-  const outlook = useQuery({
-    queryKey: ['change', title, ...(foreseen ?? [])],
-    enabled: isForeseen,
-    staleTime: 0,
-    gcTime: 0,
-    queryFn: async () => {
-      const answer = await call(foreseeing)
-      if (answer.ok) return { failure: undefined, view: undefined }
-      if (answer.error.code !== 'foreseen') return { failure: answer.error, view: undefined }
-      return { failure: undefined, view: answer.error.cause as ForeseenView }
-    },
-  })
-  const view = isForeseen ? outlook.data?.view : undefined
-  const obstacle = isForeseen ? outlook.data?.failure : undefined
+  const outlook = useForesight(foreseen && isWhole ? [title, ...foreseen] : undefined, calls)
+  const isNamed = danger?.name === undefined || typed === danger.name
+  const canDo = isWhole && isNamed && !outlook.isPending && outlook.failure === undefined
 
   const submit = async (event: FormEvent) => {
     event.preventDefault()
+    if (!canDo || isBusy) return
     setBusy(true)
     setFailure(undefined)
-    const done = await call(view ? clientThatHasSeen(view.token) : client)
+    // What the second would do is another thing once the first is done: only of a single one the outcome was seen.
+    const [view] = calls.length === 1 ? (outlook.views ?? []) : []
+    const refused = await firstFailure(calls, view ? clientThatHasSeen(view.token) : client)
     setBusy(false)
-    if (!done.ok) return setFailure(done.error)
+    if (refused) return setFailure(refused)
     onDone?.()
     onClose()
+    // Whatever is shown may be another now; what this change would do is asked no more.
+    void queries.invalidateQueries({ predicate: ({ queryKey }) => queryKey[0] !== FORESIGHT })
   }
 
   return (
@@ -72,24 +69,10 @@ export function ChangeDialog(props: ChangeDialogProps) {
       <form onSubmit={(event) => void submit(event)} noValidate>
         <Stack gap="md">
           {children}
-          {isForeseen ? (
-            <ForesightSummary views={view && [view]} failure={obstacle} isPending={outlook.isPending} />
-          ) : null}
-          {danger ? (
-            <Alert color="red" variant="light">
-              <Words size="sm" mb="xs">
-                {danger.text}
-              </Words>
-              <TextInput
-                label={t('ask.typeName', { name: danger.name })}
-                value={typed}
-                onChange={(event) => setTyped(event.currentTarget.value)}
-                autoComplete="off"
-              />
-            </Alert>
-          ) : null}
+          <ForesightSummary {...outlook} />
+          {danger ? <Danger {...danger} typed={typed} onType={setTyped} /> : null}
           {complaint === undefined || complaint === '' ? null : (
-            <Words size="sm" c="var(--mantine-color-error)" role="alert">
+            <Words size="sm" c="var(--mantine-color-error)" role="status">
               {complaint}
             </Words>
           )}
@@ -98,17 +81,48 @@ export function ChangeDialog(props: ChangeDialogProps) {
             <Button variant="default" onClick={onClose}>
               {t('word.cancel')}
             </Button>
-            <Button
-              type="submit"
-              color={danger ? 'red.9' : undefined}
-              loading={isBusy}
-              disabled={!isWhole || obstacle !== undefined || (danger !== undefined && typed !== danger.name)}
-            >
+            <Button type="submit" color={danger ? 'red.9' : undefined} loading={isBusy} disabled={!canDo}>
               {confirm}
             </Button>
           </Group>
         </Stack>
       </form>
     </Modal>
+  )
+}
+
+async function firstFailure(calls: readonly Call[], client: Client): Promise<Failure | undefined> {
+  for (const call of calls) {
+    const done = await call(client)
+    if (!done.ok) return done.error
+  }
+  return undefined
+}
+
+interface DangerProps {
+  readonly text?: string
+  readonly name?: string
+  readonly typed: string
+  readonly onType: (typed: string) => void
+}
+
+/** What is lost, and the name that says that one means it. */
+function Danger({ text, name, typed, onType }: DangerProps) {
+  const t = useText()
+  if (text === undefined && name === undefined) return null
+  return (
+    <Alert color="red" variant="light">
+      {text === undefined ? null : <Words size="sm">{text}</Words>}
+      {name === undefined ? null : (
+        <TextInput
+          mt="xs"
+          label={t('ask.typeName', { name })}
+          value={typed}
+          onChange={(event) => onType(event.currentTarget.value)}
+          autoComplete="off"
+          data-autofocus
+        />
+      )}
+    </Alert>
   )
 }
