@@ -397,8 +397,11 @@ export class LabCluster {
     return processesBelow(folder)
   }
 
-  /** All replicas of a stopped guest hold the same bytes. */
+  /** All replicas of a stopped guest hold the same bytes, once one that was lost before its end is brought up to date. */
   async assertReplicasEqual(name: string): Promise<void> {
+    await this.until(`the replicas of ${name} are in sync`, async () =>
+      (await this.guest(name)).volumes.every(({ replicas }) => replicas.every(({ state }) => state === 'in-sync')),
+    )
     for (const volume of (await this.guest(name)).volumes) {
       const digests = volume.replicas.map(({ host, pool }) => {
         const path = join(this.hostFolder(host), 'pools', pool, `${volume.id}.raw`)
