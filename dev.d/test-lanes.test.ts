@@ -54,12 +54,13 @@ test('has the place for itself', async () => {
 test('two lanes run two files beside each other, and their reports are not mixed', async (context) => {
   const { run, written } = jobsOf(context, { one: meeting('one', 'two'), two: meeting('two', 'one') })
   assert.deepEqual(await run(2), { passed: 2, failed: 0 })
-  assert.equal(written.length, 2)
   for (const name of ['one', 'two']) {
     const report = written.find((text) => text.includes(`${name} begins`)) ?? ''
     assert.match(report, new RegExp(`${name} begins[^]*${name} ends[^]*✔ ${name} \\(\\d+\\.\\d s\\)\\n$`))
     assert.equal(report.includes(name === 'one' ? 'two begins' : 'one begins'), false)
   }
+  assert.match(written[2] ?? '', /^\n2 reports in \d+ s, the longest:\n✔ \w+ \(\d+\.\d s\)\n✔ \w+ \(\d+\.\d s\)\n$/)
+  assert.equal(written.length, 3)
 })
 
 test('one lane runs one file at a time', async (context) => {
@@ -72,7 +73,7 @@ test('what wants to be alone begins when all others have ended, also before othe
   const { run, written } = jobsOf(context, contents, ['alone', 'lonely'])
   assert.deepEqual(await run(3), { passed: 3, failed: 0 })
   assert.deepEqual(
-    written.map((text) => /✔ (\w+) \(\d+\.\d s\)\n$/.exec(text)?.[1]),
+    written.slice(0, 3).map((text) => /✔ (\w+) \(\d+\.\d s\)\n$/.exec(text)?.[1]),
     ['beside', 'alone', 'lonely'],
   )
 })
@@ -86,12 +87,14 @@ test('what failed is told once more at the end, without what passed; a crash has
   const { passed, failed } = await run(2)
   assert.equal(passed, 2)
   assert.equal(failed >= 2, true, `${failed} failed`)
-  const [broken = '', crash = '', ...more] = written.slice(3)
-  const parts = [broken, crash].toSorted((a, b) => Number(a.includes('crash')) - Number(b.includes('crash')))
-  assert.match(parts[0] ?? '', /^\n✖ broken \(\d+\.\d s\)\n✖ failing tests:\n[^]*the sum is wrong/)
-  assert.equal(parts[0]?.includes('breathes'), false)
-  assert.match(parts[1] ?? '', /^\n✖ crash /)
-  assert.deepEqual(more, [])
+  const [summary = ''] = written.slice(3)
+  const [times = '', ...told] = summary.split(/\n\n(?=✖)/)
+  assert.match(times, /^\n3 reports in \d+ s, the longest:\n(?:[✔✖] \w+ \(\d+\.\d s\)\n?){3}$/)
+  assert.equal(told.length, 2)
+  const [broken = '', crash = ''] = told.toSorted((a, b) => Number(a.includes('crash')) - Number(b.includes('crash')))
+  assert.match(broken, /^✖ broken \(\d+\.\d s\)\n✖ failing tests:\n[^]*the sum is wrong/)
+  assert.equal(broken.includes('breathes'), false)
+  assert.match(crash, /^✖ crash /)
 })
 
 test('the lists of files to begin first, and of those to be alone, name files that there are', () => {

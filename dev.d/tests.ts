@@ -8,8 +8,8 @@ import { runTestJobs } from './test-lanes.ts'
 export type TestKind = 'unit' | 'system'
 
 /**
- * A lab waits for half of its time: for a lease to end, for a guest to boot on one processor. A third one on two processors
- * would make hosts miss their heartbeats, which tests are not about.
+ * A lab uses 14 to 75 % of two processors, most of them 40; the rest it waits. Not more than two: with fifteen processes waiting
+ * for a processor a host loses its replicas and is suspected, which tests are not about.
  */
 export const LANES = Math.min(2, availableParallelism())
 
