@@ -15,6 +15,8 @@ export interface TestJob {
   readonly files: readonly string[]
   /** For the test runner. */
   readonly flags: readonly string[]
+  /** Only tests that are called so, in part; a job that has none of them is not reported. */
+  readonly testName?: string
   /** Nothing else runs meanwhile: it measures what others would disturb. */
   readonly alone: boolean
 }
@@ -35,6 +37,7 @@ export async function runTestJob(job: TestJob, output: 'at the end' | 'at once')
     const { code, text } = await runNode(
       [
         ...['--test', ...job.flags],
+        ...(job.testName === undefined ? [] : [`--test-name-pattern=${job.testName}`]),
         ...['--test-reporter=spec', '--test-reporter-destination=stdout'],
         ...[`--test-reporter=${join(ROOT, 'dev.d', 'totals-reporter.ts')}`, `--test-reporter-destination=${note}`],
         ...job.files,

@@ -8,13 +8,23 @@ import { runTestJobs } from './test-lanes.ts'
 import { ALONE, LONG, chooseJobs, testFiles } from './tests.ts'
 
 /** Test files of these contents, as jobs; and what is written while they run. */
-function jobsOf(context: TestContext, contents: Readonly<Record<string, string>>, alone: readonly string[] = []) {
+function jobsOf(
+  context: TestContext,
+  contents: Readonly<Record<string, string>>,
+  { alone = [], testName }: { readonly alone?: readonly string[]; readonly testName?: string } = {},
+) {
   const folder = mkdtempSync(join(tmpdir(), 'stead-lanes-'))
   context.after(() => rmSync(folder, { recursive: true }))
   const jobs = Object.entries(contents).map(([name, content]) => {
     const file = join(folder, `${name}.test.mjs`)
     writeFileSync(file, `${IMPORTS}\nconst folder = ${JSON.stringify(folder)}\n${content}\n`)
-    return { name, files: [file], flags: [], alone: alone.includes(name) }
+    return {
+      name,
+      files: [file],
+      flags: [],
+      alone: alone.includes(name),
+      ...(testName === undefined ? {} : { testName }),
+    }
   })
   const written: string[] = []
   const run = (lanes: number) => runTestJobs(jobs, lanes, { write: (text) => written.push(text) })
@@ -70,12 +80,24 @@ test('one lane runs one file at a time', async (context) => {
 
 test('what wants to be alone begins when all others have ended, also before others of its kind', async (context) => {
   const contents = { alone: exclusive, lonely: exclusive, beside: exclusive }
-  const { run, written } = jobsOf(context, contents, ['alone', 'lonely'])
+  const { run, written } = jobsOf(context, contents, { alone: ['alone', 'lonely'] })
   assert.deepEqual(await run(3), { passed: 3, failed: 0 })
   assert.deepEqual(
     written.slice(0, 3).map((text) => /✔ (\w+) \(\d+\.\d s\)\n$/.exec(text)?.[1]),
     ['beside', 'alone', 'lonely'],
   )
+})
+
+test('of tests of a name only the files that have them are told', async (context) => {
+  const contents = {
+    one: `test('adds', () => undefined)\ntest('breathes', () => undefined)`,
+    two: `test('walks', () => undefined)`,
+  }
+  const { run, written } = jobsOf(context, contents, { testName: 'adds' })
+  assert.deepEqual(await run(2), { passed: 1, failed: 0 })
+  assert.equal(written.length, 2)
+  assert.match(written[0] ?? '', /✔ adds[^]*✔ one/)
+  assert.doesNotMatch(written.join(''), /breathes|walks|two/)
 })
 
 test('what failed is told once more at the end, without what passed; a crash has failed too', async (context) => {
@@ -116,6 +138,6 @@ test('all kinds together, one kind, a part of a path, a part of the name of a te
     [['unit', ['dev.d/test-lanes.test.ts']]],
   )
   const byName = chooseJobs('unit', 'the name of no file')
-  assert.deepEqual(byName[0]?.flags, ['--test-isolation=none', '--test-name-pattern=the name of no file'])
+  assert.equal(byName[0]?.testName, 'the name of no file')
   assert.deepEqual(byName[0]?.files, testFiles('unit'))
 })

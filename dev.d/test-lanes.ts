@@ -19,6 +19,7 @@ export async function runTestJobs(jobs: readonly TestJob[], lanes: number, outpu
   const runFrom = async (queue: TestJob[]) => {
     for (let job = queue.shift(); job !== undefined && !isInterrupted; job = queue.shift()) {
       const report = await runTestJob(job, jobs.length === 1 ? 'at once' : 'at the end')
+      if (job.testName !== undefined && report.passed + report.failed === 0) continue
       reports.push(report)
       output.write(`${report.text}${lineOf(report)}\n`)
     }

@@ -40,17 +40,17 @@ export async function runTests(kind: 'all' | TestKind, filter: string | undefine
 export function chooseJobs(kind: 'all' | TestKind, filter: string | undefined): readonly TestJob[] {
   const kinds = (['unit', 'system'] as const).filter((each) => kind === 'all' || kind === each)
   const all = kinds.map((each) => ({ kind: each, files: testFiles(each) }))
-  const named = all.map(({ kind: each, files }) => ({
+  const ofPath = all.map(({ kind: each, files }) => ({
     kind: each,
     files: files.filter((file) => filter === undefined || file.includes(filter)),
   }))
   // A filter that is part of no file's path is looked for in the tests' names.
-  const byName = filter !== undefined && named.every(({ files }) => files.length === 0)
-  const flags = byName ? [`--test-name-pattern=${filter}`] : []
-  return (byName ? all : named).flatMap(({ kind: each, files }): readonly TestJob[] => {
+  const byName = filter !== undefined && ofPath.every(({ files }) => files.length === 0)
+  const named = byName ? { testName: filter } : {}
+  return (byName ? all : ofPath).flatMap(({ kind: each, files }): readonly TestJob[] => {
     if (files.length === 0) return []
-    if (each === 'unit') return [{ name: 'unit', files, flags: ['--test-isolation=none', ...flags], alone: false }]
-    return files.map((file) => ({ name: file, files: [file], flags, alone: ALONE.includes(file) }))
+    if (each === 'unit') return [{ name: 'unit', files, flags: ['--test-isolation=none'], alone: false, ...named }]
+    return files.map((file) => ({ name: file, files: [file], flags: [], alone: ALONE.includes(file), ...named }))
   })
 }
 
