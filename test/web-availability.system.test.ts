@@ -149,6 +149,19 @@ suite('what can fail', { timeout: 240_000 }, () => {
       [['web-apart', ['web-1', 'web-2']]],
     )
 
+    await browser.press('Change the rule web-apart')
+    await dialog.getByLabel('Why it is there').fill('so that one of them stays')
+    await dialog.getByLabel('Guests').first().click()
+    await browser.page.getByRole('option', { name: 'git' }).click()
+    await browser.page.keyboard.press('Tab')
+    await dialog.getByText('What this would do').waitFor()
+    await browser.check('change a rule')
+    await browser.picture('rule-change')
+    await dialog.getByRole('button', { name: 'Save' }).click()
+    await browser.see('web-1, web-2 and git each run on another host')
+    const rule = await cluster.backend.must('rule.show', { params: { rule: 'web-apart' } })
+    assert.deepEqual([rule.guests, rule.comment], [['web-1', 'web-2', 'git'], 'so that one of them stays'])
+
     browser.expect(/409/)
     await browser.press('Create a rule')
     await dialog.getByLabel('Name').fill('web-together')

@@ -69,6 +69,7 @@ const STEPS: readonly (Step | ((backend: TestBackend) => Step))[] = [
   { id: 'group.delete', params: { group: 'admins' } },
   { id: 'user.delete', params: { user: 'alice' } },
   { id: 'rule.create', body: { kind: 'ban', name: 'r', guests: ['web'], hosts: ['h3'] } },
+  { id: 'rule.set', params: { rule: 'r' }, body: { kind: 'ban', guests: ['web'], hosts: ['h2'] } },
   { id: 'rule.delete', params: { rule: 'r' } },
   { id: 'image.assign', params: { image: 'debian' }, body: { project: 'default' } },
   { id: 'image.delete', params: { image: 'debian' } },

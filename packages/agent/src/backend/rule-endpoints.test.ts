@@ -5,6 +5,7 @@ import { KEYS } from '@stead/core/model/keys.ts'
 import { DEFAULT_POLICY } from '@stead/core/model/cluster-policy.ts'
 import type { GuestId } from '@stead/core/model/ids.ts'
 import type { RuleId } from '@stead/core/model/rule.ts'
+import { setRuleBody } from '@stead/api/endpoints/rules.ts'
 import { TestBackend } from './backend-fixture.ts'
 
 const GIB = 2 ** 30
@@ -87,6 +88,55 @@ test('a request that is repeated sets its rule once and gets the same answer', a
     [['pair'], ['pair']],
   )
   assert.equal((await backend.refused('rule.create', { body: together })).code, 'name_taken')
+})
+
+test('a rule demands something else, another kind as well, and keeps its name', async (context) => {
+  const backend = await threeGuests(context)
+  await backend.must('rule.create', { body: { ...together, comment: 'why' } })
+  const set = await backend.must('rule.set', {
+    params: { rule: 'pair' },
+    body: { kind: 'apart', guests: ['a', 'c'], strict: false },
+  })
+  assert.deepEqual(
+    [set.name, set.kind, set.guests, set.strict, set.across, set.comment],
+    ['pair', 'apart', ['a', 'c'], false, 'host', ''],
+  )
+  assert.equal(backend.mirror.state.rules.size, 1)
+  assert.ok(
+    backend
+      .events()
+      .some(({ kind, message }) => kind === 'rule.changed' && message.startsWith('rule pair is changed: a and c')),
+  )
+})
+
+test('guests that run against a changed rule are named', async (context) => {
+  const backend = await threeGuests(context)
+  await backend.must('rule.create', { body: apart })
+  const { warnings } = await backend.must('rule.set', {
+    params: { rule: 'spread' },
+    body: { kind: 'apart', guests: ['a', 'c'] },
+  })
+  assert.ok(warnings.includes('a runs on h1, but rule spread keeps a apart from c, which is there'), warnings.join())
+})
+
+test('a rule is judged without what it demanded before; against the others it stays as it was', async (context) => {
+  const backend = await threeGuests(context)
+  await backend.must('rule.create', { body: together })
+  await backend.must('rule.set', { params: { rule: 'pair' }, body: { kind: 'apart', guests: ['a', 'b'] } })
+  await backend.must('rule.create', { body: { ...together, name: 'other', guests: ['b', 'c'] } })
+  const body = { kind: 'apart', guests: ['a', 'b', 'c'] }
+  const refused = await backend.refused('rule.set', { params: { rule: 'pair' }, body })
+  assert.equal(refused.code, 'conflict')
+  assert.match(refused.message, /^Rule pair cannot be kept: .*together \(rule other\) and apart \(rule pair\)/)
+  assert.deepEqual((await backend.must('rule.show', { params: { rule: 'pair' } })).guests, ['a', 'b'])
+})
+
+test('a rule that is not there cannot be changed, and becomes no group', async (context) => {
+  const backend = await threeGuests(context)
+  const body = { kind: 'apart', guests: ['a', 'b'] }
+  assert.equal((await backend.refused('rule.set', { params: { rule: 'none' }, body })).code, 'not_found')
+  assert.equal(setRuleBody.safeParse({ kind: 'group', guests: ['a', 'b'] }).success, false)
+  assert.equal(setRuleBody.safeParse({ ...body, name: 'other' }).success, false)
 })
 
 test('a group is together and in order, both or none', async (context) => {

@@ -11,10 +11,17 @@ import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { ApiBackend } from '../http/backend.ts'
 import type { Change } from './change.ts'
 import type { Desk } from './desk.ts'
-import { contradiction, newContradictions, readRuleBook, rulesOfRequest } from './rule-plan.ts'
+import {
+  contradiction,
+  newContradictions,
+  readRuleBook,
+  rulesOfRequest,
+  type RequestedRules,
+  type RuleBook,
+} from './rule-plan.ts'
 import { ruleView } from './rule-views.ts'
 
-type Answers = Pick<ApiBackend, 'rule.list' | 'rule.show' | 'rule.create' | 'rule.delete'>
+type Answers = Pick<ApiBackend, 'rule.list' | 'rule.show' | 'rule.create' | 'rule.set' | 'rule.delete'>
 
 export function ruleEndpoints(desk: Desk): Answers {
   return {
@@ -41,6 +48,16 @@ export function ruleEndpoints(desk: Desk): Answers {
         warnings: [...created.value.warnings, ...brokenNow(desk, rules)],
       })
     },
+    'rule.set': async ({ params, body }, request) => {
+      const wanted = { ...body, name: params.rule }
+      const set = await desk.changeAdmitted(request, body.acceptBreach, () => setChange(desk, wanted))
+      if (!set.ok) return set
+      await desk.started(set.value.operation)
+      const rule = findRule(desk, params.rule)
+      if (!rule.ok) return rule
+      const warnings = [...set.value.warnings, ...brokenNow(desk, [rule.value])]
+      return ok({ ...ruleView(desk.state, rule.value), warnings })
+    },
     'rule.delete': async ({ params }, request) => {
       const operation = await desk.change(request, () => {
         const rule = findRule(desk, params.rule)
@@ -65,7 +82,7 @@ async function createChange(desk: Desk, body: CreateRule): Promise<Result<Change
   if (!book.ok) return book
   const made = desk.loaded((state) => rulesOfRequest(state, body))
   if (!made.ok) return made
-  const { rules, guests } = made.value
+  const { rules } = made.value
   const taken = rules.find(({ id }) => book.value.rules.some((rule) => rule.id === id))
   if (taken)
     return fail(
@@ -73,26 +90,56 @@ async function createChange(desk: Desk, body: CreateRule): Promise<Result<Change
         hint: `Choose another name, or delete it first: \`stead rule delete ${taken.id}\``,
       }),
     )
-  const after = { rules: [...book.value.rules, ...rules], policies: book.value.policies }
-  const proofs = newContradictions(desk.state, book.value, after)
-  if (proofs.length > 0) return fail(contradiction(`Rule ${body.name} cannot be kept`, proofs))
+  return ruleChange(desk, { kind: 'rule.create', event: 'rule.created', name: body.name }, book.value, made.value)
+}
+
+async function setChange(desk: Desk, body: CreateRule): Promise<Result<Change>> {
+  const book = await readRuleBook(desk.context.store)
+  if (!book.ok) return book
+  const present = findRule(desk, body.name)
+  if (!present.ok) return present
+  const made = desk.loaded((state) => rulesOfRequest(state, body))
+  if (!made.ok) return made
+  const { id } = present.value.value
+  const others = { ...book.value, rules: book.value.rules.filter((rule) => rule.id !== id) }
+  const what = { kind: 'rule.set', event: 'rule.changed', name: body.name, replaces: present.value } as const
+  return ruleChange(desk, what, others, made.value)
+}
+
+interface RuleChange {
+  readonly kind: 'rule.create' | 'rule.set'
+  readonly event: 'rule.created' | 'rule.changed'
+  readonly name: string
+  readonly replaces?: Versioned<Rule>
+}
+
+/** `others`: the rules beside which the new ones must be kept. */
+function ruleChange(
+  desk: Desk,
+  { kind, event, name, replaces }: RuleChange,
+  others: RuleBook,
+  { rules, guests }: RequestedRules,
+): Result<Change> {
+  const before = replaces ? { ...others, rules: [...others.rules, replaces.value] } : others
+  const after = { ...others, rules: [...others.rules, ...rules] }
+  const proofs = newContradictions(desk.state, before, after)
+  if (proofs.length > 0) return fail(contradiction(`Rule ${name} cannot be kept`, proofs))
   return ok({
-    kind: 'rule.create',
-    subject: `rule/${body.name}`,
+    ...{ kind, subject: `rule/${name}` },
     compares: [
-      book.value.unchanged,
-      ...rules.map(({ id }) => ({ key: KEYS.rule(id), modRevision: 0n })),
+      others.unchanged,
+      ...rules.map(({ id }) => ({ key: KEYS.rule(id), modRevision: replaces?.revision ?? 0n })),
       // A guest that is deleted meanwhile must not stay in the rule: see `transactionFor`.
       ...guests.map(({ value, revision }) => ({ key: KEYS.guest(value.id), modRevision: revision })),
     ],
     writes: [
-      { kind: 'put', key: KEYS.rulesTurn, value: body.name },
+      { kind: 'put', key: KEYS.rulesTurn, value: name },
       ...rules.map((rule): Write => ({ kind: 'put', key: KEYS.rule(rule.id), value: JSON.stringify(rule) })),
     ],
     events: rules.map((rule) => ({
-      kind: 'rule.created',
+      kind: event,
       subject: `rule/${rule.id}`,
-      message: `rule ${rule.id} is set: ${ruleView(desk.state, { value: rule, revision: 0n }).text}`,
+      message: `rule ${rule.id} is ${replaces ? 'changed' : 'set'}: ${ruleView(desk.state, { value: rule, revision: 0n }).text}`,
     })),
   })
 }

@@ -45,11 +45,14 @@ export async function readRuleBook(store: Store): Promise<Result<RuleBook>> {
   })
 }
 
-/** The records of the rules, and the guests that they name; nothing is said yet of whether they can be kept. */
-export function rulesOfRequest(
-  state: ClusterState,
-  body: CreateRule,
-): Result<{ readonly rules: readonly Rule[]; readonly guests: readonly Versioned<Guest>[] }> {
+/** The records of the rules, and the guests that they name. */
+export interface RequestedRules {
+  readonly rules: readonly Rule[]
+  readonly guests: readonly Versioned<Guest>[]
+}
+
+/** Nothing is said yet of whether they can be kept. */
+export function rulesOfRequest(state: ClusterState, body: CreateRule): Result<RequestedRules> {
   const guests: Versioned<Guest>[] = []
   for (const name of body.guests) {
     const guest = state.guests.get(name as GuestId) ?? guestByName(state, name)

@@ -144,8 +144,7 @@ function changeOf(kind: DeclaredKind, wanted: Fields, known: Present): Outcome {
       return { calls: [{ endpoint: 'group.set', params: { group: name }, body, ifMatch }] }
     }
     case 'rules':
-      // A rule has no other state than what it says.
-      return { calls: [DELETIONS.rules(known), { endpoint: 'rule.create', body: wanted }] }
+      return { calls: [{ endpoint: 'rule.set', params: { rule: name }, body: without(wanted, ['name']), ifMatch }] }
     case 'roles':
       return { why: `the privileges of a role cannot be changed while it is there: ${wordsOf(differences)}` }
     case 'permissions':

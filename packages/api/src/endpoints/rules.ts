@@ -78,6 +78,17 @@ export const createRuleBody = z.discriminatedUnion('kind', [
 ])
 export type CreateRule = z.output<typeof createRuleBody>
 
+const [together, apart, hosts, ban, order] = createRuleBody.options
+const unnamed = { name: true } as const
+/** What takes the place of a rule: another kind as well, under the same name. */
+export const setRuleBody = z.discriminatedUnion('kind', [
+  together.omit(unnamed),
+  apart.omit(unnamed),
+  hosts.omit(unnamed),
+  ban.omit(unnamed),
+  order.omit(unnamed),
+])
+
 const ruleParams = z.strictObject({ rule: z.string().describe("The rule's name") })
 
 export const RULE_ENDPOINTS = {
@@ -113,6 +124,18 @@ export const RULE_ENDPOINTS = {
     body: createRuleBody,
     response: z.object({ rules: z.array(ruleViewSchema), warnings }),
     status: 201,
+  }),
+  'rule.set': endpoint({
+    id: 'rule.set',
+    method: 'PUT',
+    path: '/v1/rules/{rule}',
+    summary: 'Have a rule demand something else',
+    permission: 'rule.manage',
+    on: 'cluster',
+    params: ruleParams,
+    body: setRuleBody,
+    response: ruleViewSchema.extend({ warnings }),
+    status: 200,
   }),
   'rule.delete': endpoint({
     id: 'rule.delete',

@@ -41,6 +41,19 @@ for (const [argv, body] of [
   })
 }
 
+test('rule set has the rule demand what was said, by its name in the address', async (context) => {
+  const answer = { name: 'r', text: 'as it is', warnings: ['b runs on h1'] }
+  const { run } = await terminalWith(context, { 'PUT /v1/rules/r': answer })
+  const seen = await run('rule', 'set', 'ban', 'r', '--guests', 'a', '--hosts', 'h1')
+  assert.deepEqual(JSON.parse(seen.sent[0]?.body ?? ''), {
+    ...{ kind: 'ban', guests: ['a'], hosts: ['h1'], acceptBreach: false },
+  })
+  assert.equal(seen.stdout, 'rule r changed: as it is\n')
+  assert.equal(seen.stderr, 'warning: b runs on h1\n')
+  const { run: again } = await terminalWith(context, {})
+  assert.equal((await again('rule', 'set', 'group', 'r', '--guests', 'a,b')).exitCode, 2)
+})
+
 for (const argv of [
   ['hosts', 'r', '--guests', 'a', '--hosts', 'h1:x'],
   ['hosts', 'r', '--guests', 'a', '--hosts', ':1'],

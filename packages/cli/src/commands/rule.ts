@@ -54,12 +54,17 @@ export function addRuleCommands(program: Command, terminal: Terminal): void {
         session.print({ deleted: name }, () => `rule ${name} deleted\n`)
       }),
     )
-  addCreateCommands(rule.command('create').description(ENDPOINTS['rule.create'].summary), terminal)
+  addKindCommands(rule.command('create').description(ENDPOINTS['rule.create'].summary), terminal, createRule)
+  addKindCommands(rule.command('set').description(ENDPOINTS['rule.set'].summary), terminal, setRule)
 }
 
-function addCreateCommands(create: Command, terminal: Terminal): void {
+function addKindCommands(
+  parent: Command,
+  terminal: Terminal,
+  send: (session: Session, body: RuleBody) => Promise<void>,
+): void {
   const kind = (name: RuleBody['kind'], description: string, make: (options: Options) => object) =>
-    create
+    parent
       .command(name)
       .description(description)
       .argument('<name>', 'a DNS label, unique among the rules')
@@ -69,7 +74,7 @@ function addCreateCommands(create: Command, terminal: Terminal): void {
       .action(
         action(terminal, async (session, [ruleName = ''], options) => {
           const { guests, comment } = options
-          await createRule(session, {
+          await send(session, {
             kind: name,
             name: ruleName,
             guests: words(guests),
@@ -117,6 +122,7 @@ function addCreateCommands(create: Command, terminal: Terminal): void {
     .option(...readyAfter)
     .option(...untilOption)
     .option('--optional', 'wait only for guests that are to run as well')
+  if (send === setRule) return
   kind('group', 'Together on one host and started in this order: two rules, NAME and NAME-order', (options) => ({
     readyAfterMs: readyAfterMs(options),
     until: untilOf(options),
@@ -136,6 +142,15 @@ async function createRule(session: Session, body: RuleBody): Promise<void> {
   const { rules, warnings } = valueOf(await client.call(ENDPOINTS['rule.create'], { body }))
   session.warn(warnings)
   session.print({ rules, warnings }, () => rules.map(({ name, text }) => `rule ${name} set: ${text}\n`).join(''))
+}
+
+/** All of it anew: what is not said is as at its creation. */
+async function setRule(session: Session, { name, ...body }: RuleBody): Promise<void> {
+  const client = await session.client()
+  if (body.kind === 'group') throw badArgument('a group is two rules', 'Change one of them.')
+  const { warnings, ...rule } = valueOf(await client.call(ENDPOINTS['rule.set'], { params: { rule: name }, body }))
+  session.warn(warnings)
+  session.print({ rule, warnings }, () => `rule ${name} changed: ${rule.text}\n`)
 }
 
 function words(text: unknown): string[] {

@@ -54,6 +54,7 @@ export const EVENT_KINDS = [
   'schedule.run',
   'schedule.skipped',
   'rule.created',
+  'rule.changed',
   'rule.deleted',
   'policy.changed',
   'ha.disarmed',

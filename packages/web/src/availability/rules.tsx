@@ -1,5 +1,5 @@
 /** What is demanded of the places and the order of guests. */
-import { Button, Checkbox, MultiSelect, NumberInput, Select } from '@mantine/core'
+import { Checkbox, MultiSelect, NumberInput, Select } from '@mantine/core'
 import { useMemo, useState } from 'react'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { RuleView } from '@stead/api/views.ts'
@@ -10,10 +10,21 @@ import { FilterField } from '../parts/filter-field.tsx'
 import { ChangeDialog } from '../parts/change-dialog.tsx'
 import { Icon } from '../parts/icon.tsx'
 import { Empty } from '../parts/page.tsx'
+import { RefusableButton } from '../parts/refusable-button.tsx'
 import { NameField, TextField } from '../parts/text-field.tsx'
+import { useRefusal } from '../session/privileges.ts'
 import { DataTable, type TableColumn } from '../table/data-table.tsx'
 import { filtered } from '../table/row-order.ts'
-import { complaintAbout, EMPTY_RULE, RULE_KINDS, ruleBodyOf, type RuleForm, type RuleKind } from './rule-form.ts'
+import {
+  complaintAbout,
+  EMPTY_RULE,
+  formOfRule,
+  RULE_KINDS,
+  ruleBodyOf,
+  ruleChangeOf,
+  type RuleForm,
+  type RuleKind,
+} from './rule-form.ts'
 import classes from './rules.module.css'
 
 export function Rules() {
@@ -22,7 +33,9 @@ export function Rules() {
   const asked = useAsked(['rules', newestRuleEvent], (client) => client.call(ENDPOINTS['rule.list']))
   const [query, setQuery] = useState('')
   const [isCreating, setCreating] = useState(false)
+  const [changed, setChanged] = useState<RuleView>()
   const [deleted, setDeleted] = useState<RuleView>()
+  const refusal = useRefusal('/')('rule.manage')
   const columns = useMemo(
     (): readonly TableColumn<RuleView>[] => [
       {
@@ -48,23 +61,35 @@ export function Rules() {
         cell: ({ text }) => <span title={text}>{text}</span>,
       },
       {
-        id: 'delete',
+        id: 'actions',
         title: t('rules.actions'),
-        width: '110px',
+        width: '190px',
         value: () => '',
         cell: (rule) => (
-          <Button
-            size="compact-xs"
-            variant="default"
-            aria-label={t('rules.deleteOne', { name: rule.name })}
-            onClick={() => setDeleted(rule)}
-          >
-            {t('rules.delete')}
-          </Button>
+          <span className={classes.actions}>
+            <RefusableButton
+              size="compact-xs"
+              variant="default"
+              refusal={refusal}
+              aria-label={t('rules.changeOne', { name: rule.name })}
+              onClick={() => setChanged(rule)}
+            >
+              {t('rules.change')}
+            </RefusableButton>
+            <RefusableButton
+              size="compact-xs"
+              variant="default"
+              refusal={refusal}
+              aria-label={t('rules.deleteOne', { name: rule.name })}
+              onClick={() => setDeleted(rule)}
+            >
+              {t('rules.delete')}
+            </RefusableButton>
+          </span>
         ),
       },
     ],
-    [t],
+    [t, refusal],
   )
   return (
     <Answered asked={asked}>
@@ -72,9 +97,13 @@ export function Rules() {
         <div className={classes.column}>
           <div className={classes.tools}>
             <FilterField label={t('rules.filter')} value={query} onChange={setQuery} />
-            <Button leftSection={<Icon name="plus" size={16} />} onClick={() => setCreating(true)}>
+            <RefusableButton
+              leftSection={<Icon name="plus" size={16} />}
+              refusal={refusal}
+              onClick={() => setCreating(true)}
+            >
               {t('rules.create')}
-            </Button>
+            </RefusableButton>
           </div>
           <DataTable
             label={t('rules.title')}
@@ -89,7 +118,8 @@ export function Rules() {
               )
             }
           />
-          {isCreating ? <CreateRuleDialog onClose={() => setCreating(false)} /> : null}
+          {isCreating ? <RuleDialog onClose={() => setCreating(false)} /> : null}
+          {changed ? <RuleDialog rule={changed} onClose={() => setChanged(undefined)} /> : null}
           {deleted ? (
             <ChangeDialog
               title={t('rules.askDelete', { name: deleted.name })}
@@ -106,33 +136,45 @@ export function Rules() {
   )
 }
 
-function CreateRuleDialog({ onClose }: { onClose: () => void }) {
+/** `rule`: the one that is changed; absent: one is made. */
+function RuleDialog({ rule, onClose }: { rule?: RuleView; onClose: () => void }) {
   const t = useText()
   const guests = useGuests()
   const hosts = useHosts().filter(({ role }) => role === 'compute')
-  const [form, setForm] = useState<RuleForm>(EMPTY_RULE)
+  const [form, setForm] = useState<RuleForm>(rule ? formOfRule(rule) : EMPTY_RULE)
   const change = (part: Partial<RuleForm>) => setForm((before) => ({ ...before, ...part }))
-  const complaint = complaintAbout(form)
+  const complaint = complaintAbout(form, rule !== undefined)
   const { kind } = form
   const domains = [...new Set(['host', ...hosts.flatMap(({ faultDomains }) => Object.keys(faultDomains))])]
   return (
     <ChangeDialog
-      title={t('rules.create')}
-      confirm={t('rules.create')}
+      title={rule ? t('rules.askChange', { name: rule.name }) : t('rules.create')}
+      confirm={rule ? t('word.save') : t('rules.create')}
       complaint={form.name === '' && complaint !== undefined ? '' : complaint}
       foreseen={[form]}
-      call={(client) => client.call(ENDPOINTS['rule.create'], { body: ruleBodyOf(form) })}
+      call={(client) =>
+        rule
+          ? client.call(
+              ENDPOINTS['rule.set'],
+              { params: { rule: rule.name }, body: ruleChangeOf(form) },
+              { ifMatch: rule.revision },
+            )
+          : client.call(ENDPOINTS['rule.create'], { body: ruleBodyOf(form) })
+      }
       onClose={onClose}
     >
       <Select
         label={t('column.kind')}
         description={t(`rules.about.${kind}`)}
-        data={RULE_KINDS.map((value) => ({ value, label: t(`rules.kind.${value}`) }))}
+        data={RULE_KINDS.filter((value) => !rule || value !== 'group').map((value) => ({
+          value,
+          label: t(`rules.kind.${value}`),
+        }))}
         value={kind}
         onChange={(value) => change({ kind: value as RuleKind, strict: value !== 'hosts' })}
         allowDeselect={false}
       />
-      <NameField value={form.name} onChange={(name) => change({ name })} />
+      {rule ? null : <NameField value={form.name} onChange={(name) => change({ name })} />}
       <MultiSelect
         label={t('nav.guests')}
         {...(kind === 'order' || kind === 'group' ? { description: t('rules.inThisOrder') } : {})}

@@ -80,4 +80,7 @@ export const texts = {
   'rules.title': 'Rules for the places and the order of guests',
   'rules.untilReady': 'Wait until its probe finds it ready',
   'rules.wish': 'wish',
+  'rules.askChange': 'Change the rule {{name}}',
+  'rules.change': 'Change',
+  'rules.changeOne': 'Change the rule {{name}}',
 } as const

@@ -81,4 +81,7 @@ export const texts: Record<string, string> = {
   'rules.title': "Règles pour la place et l'ordre des invités",
   'rules.untilReady': 'Attendre que sa sonde le trouve prêt',
   'rules.wish': 'souhait',
+  'rules.askChange': 'Modifier la règle {{name}}',
+  'rules.change': 'Modifier',
+  'rules.changeOne': 'Modifier la règle {{name}}',
 }

@@ -83,4 +83,7 @@ export const texts: Record<string, string> = {
   'rules.title': 'Reguły miejsc i kolejności gości',
   'rules.untilReady': 'Czekaj, aż sonda uzna go za gotowego',
   'rules.wish': 'życzenie',
+  'rules.askChange': 'Zmień regułę {{name}}',
+  'rules.change': 'Zmień',
+  'rules.changeOne': 'Zmień regułę {{name}}',
 }
