@@ -1,18 +1,22 @@
 /** The administration's pages in a real browser, against the real API of a simulated cluster. */
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { suite, test } from 'node:test'
 import { addShownUsers, type SimulatedCluster } from '@stead/agent/backend/simulated-cluster-fixture.ts'
 import type { TestBrowser } from './support/browser.ts'
-import { simulatedPages } from './support/simulated-pages.ts'
+import { simulatedPages, type SimulatedPages } from './support/simulated-pages.ts'
 
 const PASSWORD = 'correct horse battery'
 
 suite('administration', { timeout: 240_000 }, () => {
   let cluster: SimulatedCluster
   let browser: TestBrowser
+  let context: SimulatedPages['context']
 
   simulatedPages({ isSignedIn: true }, async (pages) => {
-    ;({ cluster, browser } = pages)
+    ;({ cluster, browser, context } = pages)
     await addShownUsers(cluster, PASSWORD)
   })
 
@@ -36,15 +40,17 @@ suite('administration', { timeout: 240_000 }, () => {
       ['permissions', 'Administrator'],
       ['roles', 'GuestUser'],
       ['tokens', 'No tokens'],
+      ['realms', 'No realms'],
       ['projects', 'default'],
       ['images', 'No images'],
+      ['webhooks', 'No webhooks'],
       ['audit', 'vm.create'],
       ['settings', 'Room and balance'],
     ] as const
     for (const [tab, sees] of tabs) {
       await open(tab, sees)
       await browser.check(tab)
-      await browser.picture(`administration-${tab}`)
+      if (tab !== 'realms' && tab !== 'webhooks') await browser.picture(`administration-${tab}`)
     }
     await browser.page.emulateMedia({ colorScheme: 'dark' })
     await open('users', 'alice')
@@ -175,6 +181,75 @@ suite('administration', { timeout: 240_000 }, () => {
       .fill('shop')
     await confirm('Delete')
     await row('shop').waitFor({ state: 'detached' })
+  })
+
+  test('a webhook is made, greeted and deleted; what takes nothing says why', async () => {
+    const heard: string[] = []
+    const hook = createServer((request, answer) => {
+      heard.push(`${request.method} ${request.url} ${String(request.headers['stead-signature']).slice(0, 2)}`)
+      answer.writeHead(204).end()
+    }).listen(0, '127.0.0.1')
+    await once(hook, 'listening')
+    context.after(() => new Promise((resolve) => hook.close(resolve)))
+    const url = `http://127.0.0.1:${(hook.address() as AddressInfo).port}/stead`
+    await open('settings', 'Room and balance')
+    await browser.page.getByLabel('Private networks that webhooks may reach').fill('127.0.0.1/32')
+    await browser.press('Save')
+    await browser.see('What this would do')
+    await confirm('Save')
+    await dialog().waitFor({ state: 'detached' })
+
+    await open('webhooks', 'No webhooks')
+    await browser.press('Make a webhook')
+    await fill('Name', 'chat')
+    await fill('Address', 'ftp://elsewhere')
+    await dialog().getByText('must be an https:// address').waitFor()
+    await fill('Address', url)
+    await choose('Events', 'host.lost')
+    await browser.page.keyboard.press('Tab')
+    await browser.check('make a webhook')
+    await confirm('Make a webhook')
+    await browser.see('The secret of chat')
+    assert.ok((await dialog().locator('code').innerText()).length > 20)
+    await dialog().getByRole('button', { name: 'Close' }).last().click()
+    await row('chat').getByText('nothing taken yet').waitFor()
+    await browser.check('webhooks')
+    await browser.picture('administration-webhooks')
+    await browser.press('Test: chat')
+    await confirm('Send a greeting')
+    await dialog().getByText('It answered 204').waitFor()
+    assert.deepEqual(heard, ['POST /stead t='])
+    await browser.check('a webhook that answers')
+    await dialog().getByRole('button', { name: 'Close' }).last().click()
+
+    await browser.press('Change: chat')
+    await fill('Address', url.replace('127.0.0.1', '127.0.0.2'))
+    await confirm('Save')
+    await dialog().waitFor({ state: 'detached' })
+    browser.expect(/40\d|50\d/)
+    await browser.press('Test: chat')
+    await confirm('Send a greeting')
+    await dialog().getByRole('alert').waitFor()
+    await browser.check('a webhook that may not be reached')
+    browser.expect(undefined)
+    await dialog().getByRole('button', { name: 'Close' }).last().click()
+    await browser.press('Delete: chat')
+    await confirm('Delete')
+    await browser.see('No webhooks')
+  })
+
+  test('keys that sign templates are trusted, and trusted no more', async () => {
+    await open('settings', 'Room and balance')
+    await browser.press('Trust a key')
+    await fill('Name', 'releases')
+    await fill('Public key', 'ssh-rsa AAAA')
+    await dialog().getByText('must be an Ed25519 key').waitFor()
+    await fill('Public key', `ssh-ed25519 ${'A'.repeat(68)} releases@example.org`)
+    await browser.check('trust a key')
+    await confirm('Trust a key')
+    await browser.press('Remove the key releases')
+    await confirm('Remove')
+    await browser.see('No key is trusted yet.')
   })
 
   test('a file that is not what was announced is not sent', async () => {

@@ -19,6 +19,8 @@ suite('signing in by realms in the web interface', { timeout: 180_000 }, () => {
   const context = { after: (end: () => void | Promise<void>) => void ends.push(end) }
   let cluster: SimulatedCluster
   let provider: OpenIdProvider
+  let directory: TestDirectory
+  let authority: string
   let browser: TestBrowser
 
   before(async () => {
@@ -27,10 +29,9 @@ suite('signing in by realms in the web interface', { timeout: 180_000 }, () => {
     context.after(() => rm(stateDir, { recursive: true, force: true }))
     const pair = await webCertificate({ hostId: 'r', clusterName: 'r', addresses: {}, stateDir }, Date.now())
     assert.ok(pair.ok)
-    const [authority = ''] =
-      pair.value.certificate.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g)?.slice(-1) ?? []
+    authority = pair.value.certificate.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g)?.at(-1) ?? ''
     provider = await OpenIdProvider.start(context, pair.value, [`${cluster.url}/sign-in/realm`])
-    const directory = await TestDirectory.start(context, pair.value)
+    directory = await TestDirectory.start(context, pair.value)
     provider.accounts.set('olga', { sub: '1001', preferred_username: 'olga', name: 'Olga O', groups: ['ops'] })
     const { backend } = cluster
     await backend.must('group.create', { body: { name: 'staff' } })
@@ -102,5 +103,64 @@ suite('signing in by realms in the web interface', { timeout: 180_000 }, () => {
     await browser.page.getByRole('banner').waitFor()
     await browser.page.goto('/account')
     await browser.see('dora@campus')
+  })
+
+  test('an administrator adds a directory, asks it about somebody, changes it and removes it', async () => {
+    const { page } = browser
+    const dialog = page.getByRole('dialog')
+    const fill = (label: string, text: string) => dialog.getByLabel(label, { exact: true }).fill(text)
+    const row = (name: string) => page.getByRole('row').filter({ hasText: name })
+    await page.evaluate(() => sessionStorage.setItem('stead.token', 'test-token'))
+    await page.goto('/administration?tab=realms')
+    await row('campus').getByText('as an account of Campus').waitFor()
+    await row('sso').getByText('button: with the university').waitFor()
+    const keeps = page.getByRole('button', { name: 'Remove: campus' })
+    assert.equal(await keeps.getAttribute('aria-description'), 'It has users; delete them first')
+    await browser.check('realms')
+    await browser.picture('administration-realms')
+
+    await browser.press('Add a realm')
+    await browser.check('add a realm')
+    await dialog.getByLabel('Kind').first().click()
+    await page.getByRole('option', { name: 'Directory (LDAP)' }).click()
+    await fill('Name', 'labs')
+    await fill('Addresses', directory.ldaps)
+    await fill('Users are below', 'nowhere')
+    await dialog.getByText('must be a distinguished name').waitFor()
+    await fill('Users are below', BASE)
+    await fill('Look for users as (empty: as nobody)', READER.dn)
+    await fill('Password for that', READER.password)
+    await fill('Certificate of its authority', authority)
+    await dialog.getByRole('button', { name: 'Map one more group' }).click()
+    await fill('Group there', 'ops')
+    await dialog.getByLabel('Group here', { exact: true }).first().click()
+    await page.getByRole('option', { name: 'staff', exact: true }).click()
+    await browser.check('a directory')
+    await browser.picture('realm')
+    await dialog.getByRole('button', { name: 'Add a realm' }).click()
+    await row('labs').getByText('as an account of labs').waitFor()
+
+    await browser.press('Test: labs')
+    await fill('A user of it, to ask for', 'dora')
+    await dialog.getByRole('button', { name: 'Test', exact: true }).click()
+    await dialog.getByText('not known here yet').waitFor()
+    await browser.check('test of a realm')
+    await browser.picture('realm-test')
+    await fill('A user of it, to ask for', 'nobody-at-all')
+    await dialog.getByRole('button', { name: 'Test', exact: true }).click()
+    await dialog.getByRole('alert').waitFor()
+    await dialog.getByRole('button', { name: 'Close' }).last().click()
+
+    await browser.press('Change: labs')
+    await fill('Name for people', 'The labs')
+    await dialog.getByLabel('Not shown at sign-in').check()
+    await dialog.getByRole('button', { name: 'Save' }).click()
+    await row('labs').getByText('no: disabled').waitFor()
+    const realm = await cluster.backend.must('realm.show', { params: { realm: 'labs' } })
+    assert.deepEqual([realm.title, realm.groups], ['The labs', [{ theirs: 'ops', ours: 'staff' }]])
+    assert.equal(realm.service.kind === 'ldap' && realm.service.bindPassword, '(secret)', 'it was not lost')
+    await browser.press('Remove: labs')
+    await dialog.getByRole('button', { name: 'Remove', exact: true }).click()
+    await row('labs').waitFor({ state: 'detached' })
   })
 })

@@ -8,9 +8,11 @@ import { Groups } from './groups.tsx'
 import { Images } from './images.tsx'
 import { Permissions, Roles } from './permissions.tsx'
 import { Projects } from './projects.tsx'
+import { Realms } from './realms.tsx'
 import { Settings } from './settings.tsx'
 import { Tokens } from './tokens.tsx'
 import { Users } from './users.tsx'
+import { Webhooks } from './webhooks.tsx'
 
 const CONTENTS = {
   users: Users,
@@ -18,8 +20,10 @@ const CONTENTS = {
   permissions: Permissions,
   roles: Roles,
   tokens: Tokens,
+  realms: Realms,
   projects: Projects,
   images: Images,
+  webhooks: Webhooks,
   audit: Audit,
   settings: Settings,
 } as const

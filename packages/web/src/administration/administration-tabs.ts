@@ -4,8 +4,10 @@ export const ADMINISTRATION_TABS = [
   'permissions',
   'roles',
   'tokens',
+  'realms',
   'projects',
   'images',
+  'webhooks',
   'audit',
   'settings',
 ] as const

@@ -1,5 +1,6 @@
-/** The cluster's policy: what it must bear, how it balances, whether it acts by itself, whether a look is demanded first. */
-import { Button, Group, NumberInput, Select, Stack, Switch } from '@mantine/core'
+/** The cluster's policy: what it must bear, how it balances, whether it acts by itself, whether a look is demanded first,
+ * whose templates it trusts. */
+import { Button, Group, NumberInput, Select, Stack, Switch, Textarea } from '@mantine/core'
 import { useState } from 'react'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { PolicyView } from '@stead/api/views.ts'
@@ -11,6 +12,7 @@ import { Panel, Panels } from '../parts/page.tsx'
 import { RefusableButton } from '../parts/refusable-button.tsx'
 import { useRefusal } from '../session/privileges.ts'
 import classes from './listing.module.css'
+import { TemplateKeys } from './template-keys.tsx'
 
 const ON_BREACH = ['ignore', 'warn', 'refuse'] as const
 const BALANCING = ['off', 'recommend', 'automatic'] as const
@@ -30,7 +32,10 @@ function PolicyForm({ policy }: { policy: PolicyView }) {
   const [asking, setAsking] = useState<'save' | 'arm'>()
   const change = (part: Partial<PolicyView>) => setForm((before) => ({ ...before, ...part }))
   const { admission, balancing, migration = DEFAULT_MIGRATION } = form
-  const { revision, armed, ...body } = form
+  // Keys have dialogs of their own.
+  const { revision, armed, templateKeys: _, ...rest } = form
+  const outboundAllow = (form.outboundAllow ?? []).map((line) => line.trim()).filter(Boolean)
+  const body = { ...rest, outboundAllow }
   const close = () => setAsking(undefined)
   const choice = <Value extends string>(
     label: string,
@@ -138,6 +143,22 @@ function PolicyForm({ policy }: { policy: PolicyView }) {
               onChange={(event) => change({ migration: { ...migration, postCopy: event.currentTarget.checked } })}
             />
           </Stack>
+        </Panel>
+        <TemplateKeys
+          policy={policy}
+          refusal={refusal}
+          demand={form.templateSignatures ?? 'optional'}
+          onDemand={(templateSignatures) => change({ templateSignatures })}
+        />
+        <Panel title={t('settings.outbound')}>
+          <Textarea
+            label={t('settings.outboundAllow')}
+            description={t('settings.outboundText')}
+            value={(form.outboundAllow ?? []).join('\n')}
+            onChange={(event) => change({ outboundAllow: event.currentTarget.value.split('\n') })}
+            rows={3}
+            spellCheck={false}
+          />
         </Panel>
       </Panels>
       <Group>
