@@ -190,7 +190,7 @@ suite('administration', { timeout: 240_000 }, () => {
       answer.writeHead(204).end()
     }).listen(0, '127.0.0.1')
     await once(hook, 'listening')
-    context.after(() => new Promise((resolve) => hook.close(resolve)))
+    context.after(() => void hook.close())
     const url = `http://127.0.0.1:${(hook.address() as AddressInfo).port}/stead`
     await open('settings', 'Room and balance')
     await browser.page.getByLabel('Private networks that webhooks may reach').fill('127.0.0.1/32')

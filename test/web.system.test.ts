@@ -8,8 +8,11 @@ import {
   type SimulatedCluster,
 } from '@stead/agent/backend/simulated-cluster-fixture.ts'
 import { measureSimulatedCluster } from '@stead/agent/backend/simulated-metrics-fixture.ts'
+import { webFiles } from '@stead/agent/http/web-files.ts'
+import { startSimulatedSetup } from '@stead/agent/setup/simulated-setup-fixture.ts'
+import type { Log } from '@stead/core/ports/log.ts'
 import type { TestBrowser } from './support/browser.ts'
-import { simulatedPages, TOKEN } from './support/simulated-pages.ts'
+import { simulatedPages, TOKEN, type SimulatedPages } from './support/simulated-pages.ts'
 
 const PASSWORD = 'correct horse battery'
 const OTHER_PASSWORD = 'staple in another stable'
@@ -18,9 +21,10 @@ suite('the web interface', { timeout: 240_000 }, () => {
   let cluster: SimulatedCluster
   let users: ShownUsers
   let browser: TestBrowser
+  let context: SimulatedPages['context']
 
   simulatedPages({ isSignedIn: false }, async (pages) => {
-    ;({ cluster, browser } = pages)
+    ;({ cluster, browser, context } = pages)
     await measureSimulatedCluster(pages.context, cluster)
     users = await addShownUsers(cluster, PASSWORD)
   })
@@ -301,5 +305,91 @@ suite('the web interface', { timeout: 240_000 }, () => {
     await browser.picture('failover')
     cluster.world.host(lost).powerOn()
     await browser.page.getByText('One host is lost').waitFor({ state: 'detached' })
+  })
+
+  test('a host of no cluster asks what it is to be, and nothing is begun before the summary is confirmed', async () => {
+    const { page } = browser
+    const silent: Log = { debug() {}, info() {}, warn() {}, error() {}, with: () => silent }
+    const setup = await startSimulatedSetup(context, { code: 'abcd-efgh-jkmn', web: webFiles(), log: silent })
+    const step = (name: string) => page.getByRole('region', { name })
+    const next = () => page.getByRole('button', { name: 'Next' }).click()
+    browser.expect(/401/)
+    await page.goto(`${setup.url}#code=wrong`)
+    await browser.see('This is not the code')
+    await browser.check('the code of a set-up')
+    await fill('Code', 'abcd-efgh-jkmn')
+    await page.getByRole('button', { name: 'Go on' }).click()
+    await browser.see('What is this host to be?')
+    assert.equal(new URL(page.url()).hash, '')
+    browser.expect(undefined)
+    await browser.check('what a host is to be')
+    await browser.picture('setup-what')
+    await next()
+
+    await page.getByRole('combobox', { name: 'SAN' }).click()
+    await page.getByRole('option', { name: /10.0.1.1/ }).click()
+    await page.getByRole('combobox', { name: 'RAN' }).click()
+    await page.getByRole('option', { name: /10.0.2.1/ }).click()
+    await browser.see('ens1f1 has 100 Mbit/s; disks want 1 Gbit/s or more.')
+    await browser.check('networks of a set-up')
+    await browser.picture('setup-networks')
+    await next()
+    await browser.see('Not in use: nvme1n1')
+    await browser.check('disks of a set-up')
+    await browser.picture('setup-disks')
+    await next()
+    await next()
+    await step('Cluster').getByRole('status').getByText('cluster').waitFor()
+    await fill('Name of the new cluster', 'demo')
+    await fill('First administrator', 'ada')
+    await browser.check('cluster of a set-up')
+    await next()
+
+    await browser.see('h1 will be the first host of the new cluster demo.')
+    const begin = page.getByRole('button', { name: 'Set this host up' })
+    assert.equal(await begin.isDisabled(), true, 'a check has failed')
+    await step('Networks').getByText('ens1f1 has 100 Mbit/s').waitFor()
+    await browser.check('summary of a set-up')
+    await browser.picture('setup-summary')
+    assert.equal(setup.begun.length, 0, 'nothing was changed by looking')
+    await page.getByLabel('Go on in spite of this (ran link)').check()
+    await begin.click()
+    await browser.see('One-time password of ada')
+    await browser.see('only-once-7Q')
+    await browser.see('Token of the witness')
+    await browser.check('a host that is set up')
+    await browser.picture('setup-done')
+    assert.deepEqual(
+      setup.begun.map((answers) => answers.kind === 'init' && [answers.cluster, answers.addresses, answers.invite]),
+      [['demo', { lan: '192.0.2.1', san: '10.0.1.1', ran: '10.0.2.1' }, ['compute', 'witness']]],
+    )
+  })
+
+  test('a host joins by a token; what is no token is said, and the answers can be changed', async () => {
+    const { page } = browser
+    const silent: Log = { debug() {}, info() {}, warn() {}, error() {}, with: () => silent }
+    const setup = await startSimulatedSetup(context, { code: 'abcd-efgh-jkmn', web: webFiles(), log: silent })
+    const next = () => page.getByRole('button', { name: 'Next' }).click()
+    browser.expect(/400/)
+    await page.goto(`${setup.url}#code=abcd-efgh-jkmn`)
+    await page.getByLabel('One more of a cluster').check()
+    await fill('Token', 'something else')
+    for (const _ of ['what', 'networks', 'disks']) await next()
+    await browser.see('This is no token')
+    await browser.check('no token')
+    browser.expect(undefined)
+    await page.getByRole('button', { name: '1. What it is to be' }).click()
+    await fill('Token', 'stead-join-abc')
+    for (const _ of ['what', 'networks', 'disks']) await next()
+    await browser.see('h1 will be one more host of the cluster demo.')
+    await browser.see('0.21 ms, jitter 0.05 ms')
+    await browser.check('summary of a host that joins')
+    await browser.picture('setup-join')
+    await page.getByRole('button', { name: 'Set this host up' }).click()
+    await browser.see('This host is set up')
+    assert.deepEqual(
+      setup.begun.map(({ kind }) => kind),
+      ['join'],
+    )
   })
 })

@@ -28,6 +28,12 @@ const DutyPage = lazy(
   withTexts(['session'], async () => ({ default: (await import('../session/duty-page.tsx')).DutyPage })),
 )
 
+/** Of a host that is of no cluster: nobody signs in there. */
+const SETUP_PATH = '/setup'
+const SetupPage = lazy(
+  withTexts(['setup'], async () => ({ default: (await import('../setup/setup-page.tsx')).SetupPage })),
+)
+
 const RETRY_MS = 2_000
 
 beginAnewWithOtherTabs()
@@ -41,7 +47,13 @@ export function App({ nonce }: { nonce: string }) {
   return (
     <MantineProvider theme={theme} defaultColorScheme="auto" getStyleNonce={() => nonce}>
       <QueryClientProvider client={queries}>
-        <Signed />
+        {location.pathname === SETUP_PATH ? (
+          <Suspense>
+            <SetupPage />
+          </Suspense>
+        ) : (
+          <Signed />
+        )}
       </QueryClientProvider>
     </MantineProvider>
   )

@@ -13,6 +13,7 @@ import type { texts as metrics } from './en/metrics.ts'
 import type { texts as networks } from './en/networks.ts'
 import type { texts as options } from './en/options.ts'
 import type { texts as session } from './en/session.ts'
+import type { texts as setup } from './en/setup.ts'
 import type { texts as storage } from './en/storage.ts'
 
 export const LANGUAGES = ['en', 'fr', 'pl'] as const
@@ -34,6 +35,7 @@ interface Areas {
   readonly networks: typeof networks
   readonly options: typeof options
   readonly session: typeof session
+  readonly setup: typeof setup
   readonly storage: typeof storage
 }
 

@@ -1,5 +1,6 @@
 import { useLanguage, useText } from '../i18n/texts.ts'
-import { speedText, type Finding } from './network-judgement.ts'
+import { speedText } from '../parts/figures.ts'
+import type { Finding } from './network-judgement.ts'
 
 export function useFindingText(): (finding: Finding) => string {
   const t = useText()

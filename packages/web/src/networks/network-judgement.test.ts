@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { HostNetworkView } from '@stead/api/endpoints/networks.ts'
-import { findingsOf, speedText, standInFor } from './network-judgement.ts'
+import { findingsOf, standInFor } from './network-judgement.ts'
 
 type Port = NonNullable<HostNetworkView['port']>
 
@@ -63,9 +63,4 @@ test('where a network is missing another one carries what it would', () => {
   assert.equal(standInFor('ran', ['lan', 'san']), 'san')
   assert.equal(standInFor('san', ['lan']), 'lan')
   assert.equal(standInFor('lan', ['san']), undefined)
-})
-
-test('speeds are told as they are printed on switches', () => {
-  assert.equal(speedText(2.5e9, 'en'), '2.5 Gbit/s')
-  assert.equal(speedText(100e6, 'fr'), '100 Mbit/s')
 })

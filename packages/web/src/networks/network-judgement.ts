@@ -70,11 +70,3 @@ const STAND_IN: Readonly<Record<NetworkRole, readonly NetworkRole[]>> = {
 export function standInFor(missing: NetworkRole, present: readonly NetworkRole[]): NetworkRole | undefined {
   return STAND_IN[missing].find((network) => present.includes(network))
 }
-
-/** `10 Gbit/s`. */
-export function speedText(bitsPerSecond: number, language: string): string {
-  const number = new Intl.NumberFormat(language, { maximumFractionDigits: 1 })
-  return bitsPerSecond >= 1e9
-    ? `${number.format(bitsPerSecond / 1e9)} Gbit/s`
-    : `${number.format(bitsPerSecond / 1e6)} Mbit/s`
-}

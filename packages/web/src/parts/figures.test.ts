@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ageText, bytesText, durationText, percentText } from './figures.ts'
+import { ageText, bytesText, durationText, percentText, speedText } from './figures.ts'
 
 test('bytes have three digits at most and the unit of the language', () => {
   assert.equal(bytesText(0, 'en'), '0 B')
@@ -23,4 +23,9 @@ test('durations and shares are short', () => {
   assert.equal(durationText(180_000, 'en'), '3 min')
   assert.equal(percentText(1, 3, 'en'), '33%')
   assert.equal(percentText(1, 0, 'en'), '0%')
+})
+
+test('speeds are told as they are printed on switches', () => {
+  assert.equal(speedText(2.5e9, 'en'), '2.5 Gbit/s')
+  assert.equal(speedText(100e6, 'fr'), '100 Mbit/s')
 })

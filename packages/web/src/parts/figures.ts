@@ -60,3 +60,11 @@ export function momentText(time: string | number, language: string): string {
 export function clockText(time: string | number, language: string): string {
   return new Intl.DateTimeFormat(language, { timeStyle: 'medium' }).format(new Date(time))
 }
+
+/** `10 Gbit/s`. */
+export function speedText(bitsPerSecond: number, language: string): string {
+  const number = new Intl.NumberFormat(language, { maximumFractionDigits: 1 })
+  return bitsPerSecond >= 1e9
+    ? `${number.format(bitsPerSecond / 1e9)} Gbit/s`
+    : `${number.format(bitsPerSecond / 1e6)} Mbit/s`
+}

@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { setupAnswersSchema, type SetupPort, type SetupView } from '@stead/api/endpoints/set-up.ts'
+import { answersOf, complaintsAbout, portFindings, proposedForm, stepsOf, type SetupForm } from './setup-form.ts'
+
+const GIB = 2 ** 30
+const port = (name: string, address: string, more: Partial<SetupPort> = {}): SetupPort => ({
+  ...{ name, kind: 'ethernet', up: true, speedMbits: 10_000, mtu: 1500, mac: '', members: [] },
+  ...{ addresses: address === '' ? [] : [`${address}/24`], ...more },
+})
+const fileSystem = (path: string, free: number) => ({
+  ...{ path, device: '/dev/sda1', type: 'ext4', sizeBytes: 2 * free * GIB, freeBytes: free * GIB },
+})
+const VIEW: SetupView = {
+  ...{ host: 'h1', cpuCount: 4, memoryBytes: 8 * GIB, disks: [], work: null },
+  ports: [port('eno1', '10.0.0.1', { up: false }), port('eno2', '10.0.1.1'), port('eno3', '')],
+  fileSystems: [fileSystem('/', 20), fileSystem('/srv', 1000)],
+}
+const WHOLE: SetupForm = { ...proposedForm(VIEW), cluster: 'demo' }
+
+test('what is proposed is of what the host has: an address with a link, the file system with the most room', () => {
+  const form = proposedForm(VIEW)
+  assert.deepEqual(form.addresses, { lan: '10.0.1.1', san: '', ran: '' })
+  assert.deepEqual(form.pools, [{ name: 'default', path: '/srv/stead', sizeGib: 900 }])
+  assert.deepEqual(complaintsAbout(form), { cluster: complaintsAbout(form).cluster })
+  assert.match(complaintsAbout(form).cluster ?? '', /cluster/)
+})
+
+test('a pair invites one more host and a witness; a single host invites nobody; who joins brings a token alone', () => {
+  const pair = setupAnswersSchema.parse(answersOf(WHOLE))
+  assert.ok(pair.kind === 'init')
+  assert.deepEqual([pair.invite, pair.administrator], [['compute', 'witness'], 'admin'])
+  assert.deepEqual(pair.addresses, { lan: '10.0.1.1' })
+  assert.deepEqual(pair.pools, [{ name: 'default', path: '/srv/stead', capacityBytes: 900 * GIB }])
+  const single = setupAnswersSchema.parse(answersOf({ ...WHOLE, scenario: 'single', administrator: '' }))
+  assert.ok(single.kind === 'init')
+  assert.deepEqual([single.invite, single.administrator], [[], undefined])
+  const join = { ...WHOLE, scenario: 'join' as const, token: ' stead-join-x ' }
+  assert.deepEqual(answersOf(join), {
+    ...{ kind: 'join', host: 'h1', addresses: { lan: '10.0.1.1' }, pools: pair.pools, token: 'stead-join-x' },
+  })
+  assert.equal(stepsOf(join).includes('cluster'), false)
+})
+
+test('a complaint stands at the step whose field it is about', () => {
+  const bad = { ...WHOLE, host: 'Not a label', addresses: { lan: '', san: '', ran: '' }, guestUser: 'root' }
+  const { networks = '', disks, cluster } = complaintsAbout(bad)
+  assert.match(networks, /host/)
+  assert.match(networks, /addresses/)
+  assert.match(networks, /guestUser/)
+  assert.deepEqual([disks, cluster], [undefined, undefined])
+  assert.match(complaintsAbout({ ...WHOLE, pools: [{ name: 'X', path: 'here', sizeGib: 1 }] }).disks ?? '', /pools/)
+  assert.deepEqual(complaintsAbout({ ...WHOLE, guestUser: '64990:64990' }), {})
+})
+
+test('a port is judged as soon as it is chosen: its link, its speed, and what else it is to carry', () => {
+  const ports = [port('eno1', '10.0.0.1'), port('eno2', '10.0.1.1', { up: false, speedMbits: 100 })]
+  const addresses = { lan: '10.0.0.1', san: '10.0.1.1', ran: '10.0.1.1' }
+  assert.deepEqual(portFindings('lan', { addresses }, ports), [])
+  assert.deepEqual(portFindings('san', { addresses }, ports), [
+    { kind: 'no-link', port: 'eno2' },
+    { kind: 'slow', port: 'eno2', speedMbits: 100 },
+  ])
+  assert.deepEqual(portFindings('ran', { addresses }, ports).at(-1), { kind: 'shared', port: 'eno2', with: 'san' })
+  assert.deepEqual(portFindings('ran', { addresses: { ...addresses, ran: '' } }, ports), [])
+})

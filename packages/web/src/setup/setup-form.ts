@@ -1,0 +1,130 @@
+/** What the wizard asks for, step by step, and the answers that come of it. The API's own schema judges them. Pure. */
+import { setupAnswersSchema, type SetupPort, type SetupView } from '@stead/api/endpoints/set-up.ts'
+import { describeIssues } from '@stead/api/issues.ts'
+import { NETWORK_ROLES, type NetworkRole } from '@stead/core/model/host.ts'
+import type { z } from 'zod'
+
+export const SCENARIOS = ['single', 'pair', 'join'] as const
+export type Scenario = (typeof SCENARIOS)[number]
+
+export type SetupStepName = 'what' | 'networks' | 'disks' | 'cluster' | 'summary'
+
+export interface SetupPool {
+  readonly name: string
+  readonly path: string
+  readonly sizeGib: number
+}
+
+export interface SetupForm {
+  readonly scenario: Scenario
+  readonly token: string
+  readonly host: string
+  /** Empty: none of its own. */
+  readonly addresses: Readonly<Record<NetworkRole, string>>
+  readonly pools: readonly SetupPool[]
+  /** `UID:GID`; empty: root. */
+  readonly guestUser: string
+  readonly cluster: string
+  readonly administrator: string
+}
+
+export type SetupAnswersInput = z.input<typeof setupAnswersSchema>
+
+const GIB = 2 ** 30
+/** What is left to the file system itself, and to whatever else lies on it. */
+const POOL_SHARE = 0.9
+
+/** The first network that the host has for all roles, and the file system with the most room for disks. */
+export function proposedForm({ host, ports, fileSystems }: SetupView): SetupForm {
+  const [largest] = fileSystems.toSorted((a, b) => b.freeBytes - a.freeBytes)
+  return {
+    ...{ scenario: 'pair', token: '', host, guestUser: '', cluster: '', administrator: 'admin' },
+    addresses: { lan: addressesOf(ports)[0]?.address ?? '', san: '', ran: '' },
+    pools: largest ? [proposedPool(largest)] : [],
+  }
+}
+
+export function proposedPool({ path, freeBytes }: Pick<SetupView['fileSystems'][number], 'path' | 'freeBytes'>) {
+  const sizeGib = Math.max(1, Math.floor((freeBytes * POOL_SHARE) / GIB))
+  return { name: 'default', path: path === '/' ? '/srv/stead' : `${path}/stead`, sizeGib }
+}
+
+export interface PortAddress {
+  readonly address: string
+  readonly port: SetupPort
+}
+
+/** Those with a link first. */
+export function addressesOf(ports: readonly SetupPort[]): readonly PortAddress[] {
+  return ports
+    .flatMap((port) => port.addresses.map((one) => ({ address: one.split('/')[0] ?? '', port })))
+    .toSorted((a, b) => Number(b.port.up) - Number(a.port.up))
+}
+
+/** Steps that there are; a host that joins is told the cluster's own settings. */
+export function stepsOf({ scenario }: SetupForm): readonly SetupStepName[] {
+  return scenario === 'join'
+    ? ['what', 'networks', 'disks', 'summary']
+    : ['what', 'networks', 'disks', 'cluster', 'summary']
+}
+
+export function answersOf(form: SetupForm): SetupAnswersInput {
+  const addresses = Object.fromEntries(
+    NETWORK_ROLES.flatMap((role) => (form.addresses[role] === '' ? [] : [[role, form.addresses[role]]])),
+  )
+  const [uid, gid] = form.guestUser.trim().split(':').map(Number)
+  const onHost = {
+    ...{ host: form.host.trim(), addresses },
+    pools: form.pools.map(({ name, path, sizeGib }) => ({
+      ...{ name: name.trim(), path: path.trim(), capacityBytes: Math.round(sizeGib * GIB) },
+    })),
+    ...(form.guestUser.trim() === '' ? {} : { guestUser: { uid: uid ?? NaN, gid: gid ?? NaN } }),
+  }
+  if (form.scenario === 'join') return { kind: 'join', ...onHost, token: form.token.trim() }
+  return {
+    ...{ kind: 'init', ...onHost, cluster: form.cluster.trim() },
+    ...(form.administrator.trim() === '' ? {} : { administrator: form.administrator.trim() }),
+    ...(form.scenario === 'pair' ? { invite: ['compute', 'witness'] } : {}),
+  }
+}
+
+const STEP_OF_FIELD: Readonly<Record<string, SetupStepName>> = {
+  ...{ token: 'what', host: 'networks', addresses: 'networks', guestUser: 'networks', pools: 'disks' },
+  ...{ cluster: 'cluster', administrator: 'cluster' },
+}
+
+/** By step, what the schema says against it. */
+export function complaintsAbout(form: SetupForm): Readonly<Partial<Record<SetupStepName, string>>> {
+  const checked = setupAnswersSchema.safeParse(answersOf(form))
+  if (checked.success) return {}
+  const issues = Map.groupBy(checked.error.issues, ({ path }) => STEP_OF_FIELD[String(path[0])] ?? 'summary')
+  return Object.fromEntries([...issues].map(([step, of]) => [step, describeIssues(of, setupAnswersSchema).message]))
+}
+
+export type PortFinding =
+  | { readonly kind: 'no-link'; readonly port: string }
+  | { readonly kind: 'slow'; readonly port: string; readonly speedMbits: number }
+  | { readonly kind: 'shared'; readonly port: string; readonly with: NetworkRole }
+
+const STORAGE_MBITS_MIN = 1_000
+
+/** What a choice of port means, before anything is measured. */
+export function portFindings(
+  role: NetworkRole,
+  { addresses }: Pick<SetupForm, 'addresses'>,
+  ports: readonly SetupPort[],
+): readonly PortFinding[] {
+  const known = addressesOf(ports)
+  const portOf = (one: NetworkRole) => known.find(({ address }) => address === addresses[one])?.port
+  const port = portOf(role)
+  if (!port) return []
+  const { name, up, speedMbits } = port
+  const sharing = NETWORK_ROLES.slice(0, NETWORK_ROLES.indexOf(role)).find((other) => portOf(other)?.name === name)
+  return [
+    ...(up ? [] : [{ kind: 'no-link', port: name } as const]),
+    ...(role !== 'lan' && speedMbits !== null && speedMbits < STORAGE_MBITS_MIN
+      ? [{ kind: 'slow', port: name, speedMbits } as const]
+      : []),
+    ...(sharing ? [{ kind: 'shared', port: name, with: sharing } as const] : []),
+  ]
+}
