@@ -63,6 +63,7 @@ import { Peers } from './peers.ts'
 import { lagBytes } from './replica-lag.ts'
 import { HostGuestProbe } from './probe/host-guest-probe.ts'
 import { Companion } from './process/companion.ts'
+import { startProgramsBy } from './process/run-program.ts'
 import { guardianCompanions } from './process/guardian-companions.ts'
 import { detectAccelerator, detectQemuVersion, processorFor } from './qemu/accelerator.ts'
 import { newestMachineType } from './qemu/machine-type.ts'
@@ -107,6 +108,7 @@ async function main(configPath: string | undefined): Promise<void> {
     chmodSync(folder, 0o711)
   }
 
+  startProgramsBy(join(config.nativeDir, 'stead-runner'))
   const helper = join(config.nativeDir, 'stead-run-guest')
   const credentials = HostCredentials.load(config.stateDir)
   const member = new EtcdMemberHost(config, credentials, clock, log)
@@ -239,7 +241,6 @@ async function main(configPath: string | undefined): Promise<void> {
   }
 
   const arrivals: Arrivals = new Arrivals(context)
-
   const consoles = new ConsoleRouter({
     self,
     mirror,

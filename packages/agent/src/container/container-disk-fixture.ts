@@ -175,7 +175,7 @@ export class ContainerDisk {
   async missing(name: string, acknowledged: number): Promise<number> {
     const from = String(Math.max(1, acknowledged - 2000))
     const args = ['verify', join(this.mountFolder, name), from, String(acknowledged)]
-    const { output } = must(await runProgram(join(BIN, 'recorder'), args, BOUND_MS, [0, 1]))
+    const { output } = must(await runProgram(join(BIN, 'recorder'), args, BOUND_MS, { accepted: [0, 1] }))
     return (JSON.parse(output) as { readonly missing: readonly unknown[] }).missing.length
   }
 

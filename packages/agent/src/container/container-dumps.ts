@@ -151,7 +151,7 @@ export class ContainerDumps {
       if (!copied.ok) return copied
     }
     // Of a copy that was taken as after a power cut the journal is replayed; of any other there is nothing to do.
-    const checked = await runProgram('e2fsck', ['-p', image], COPY_TIMEOUT_MS, CHECKED)
+    const checked = await runProgram('e2fsck', ['-p', image], COPY_TIMEOUT_MS, { accepted: CHECKED })
     return checked.ok ? ok() : checked
   }
 

@@ -29,7 +29,7 @@ export interface NewFileSystem {
 
 /** Nothing that any known file system or partition table leaves is on the device. */
 export async function isBlank(device: string): Promise<boolean> {
-  const found = await runProgram('blkid', ['--probe', device], MOUNT_TIMEOUT_MS, [BLKID_NOTHING])
+  const found = await runProgram('blkid', ['--probe', device], MOUNT_TIMEOUT_MS, { accepted: [BLKID_NOTHING] })
   return found.ok
 }
 
@@ -49,7 +49,7 @@ export async function makeFileSystem(device: string, { inodes }: NewFileSystem):
 export async function checkFileSystem(device: string): Promise<Result<void>> {
   let found = await readSuperblock(device)
   if (!found?.isClean) {
-    const checked = await runProgram('e2fsck', ['-p', device], CHECK_TIMEOUT_MS, CHECKED)
+    const checked = await runProgram('e2fsck', ['-p', device], CHECK_TIMEOUT_MS, { accepted: CHECKED })
     if (!checked.ok) return damaged(checked.error)
     found = await readSuperblock(device)
   }
@@ -57,7 +57,7 @@ export async function checkFileSystem(device: string): Promise<Result<void>> {
   // What is less than a block more cannot be used.
   if (found && found.sizeBytes + found.blockBytes > size) return ok()
   if (!found || found.wasUsed) {
-    const whole = await runProgram('e2fsck', ['-f', '-p', device], CHECK_TIMEOUT_MS, CHECKED)
+    const whole = await runProgram('e2fsck', ['-f', '-p', device], CHECK_TIMEOUT_MS, { accepted: CHECKED })
     if (!whole.ok) return damaged(whole.error)
   }
   const grown = await runProgram('resize2fs', [device], CHECK_TIMEOUT_MS)

@@ -1,5 +1,4 @@
 /** Files that the host writes into a container's root before its init runs. What lies in the root is the container's: hostile. */
-import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { failure } from '@stead/core/errors.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
@@ -31,30 +30,18 @@ export async function writeIdentity(nativeDir: string, spec: ContainerIdentity):
 }
 
 /** Makes or replaces /etc/NAME of the root; a symbolic link of that name is replaced, and none is followed on the way. */
-export function writeInEtc(nativeDir: string, rootPath: string, name: string, content: string): Promise<Result<void>> {
-  return new Promise((resolve) => {
-    const child = spawn(join(nativeDir, 'stead-container'), ['write', rootPath, name], {
-      stdio: ['pipe', 'ignore', 'pipe'],
-      timeout: WRITE_TIMEOUT_MS,
-      killSignal: 'SIGKILL',
-    })
-    let complaint = ''
-    child.stderr.on('data', (piece: Buffer) => (complaint += piece.toString()))
-    child.once('error', (cause) =>
-      resolve(fail(failure('internal', 'Cannot run stead-container', { cause, hint: 'Run ./dev setup' }))),
-    )
-    child.once('close', (code) => {
-      if (code === 0) return resolve(ok())
-      resolve(
-        fail(
-          failure('conflict', `Cannot write /etc/${name} of the container: ${complaint.trim() || 'it took too long'}`, {
-            hint: 'Its /etc must be a folder, no link; mount its volume on this host to look',
-          }),
-        ),
-      )
-    })
-    // It may end without reading: that is told by its exit.
-    child.stdin.on('error', () => undefined)
-    child.stdin.end(content)
-  })
+export async function writeInEtc(
+  nativeDir: string,
+  rootPath: string,
+  name: string,
+  input: string,
+): Promise<Result<void>> {
+  const helper = join(nativeDir, 'stead-container')
+  const written = await runProgram(helper, ['write', rootPath, name], WRITE_TIMEOUT_MS, { input })
+  if (written.ok) return ok()
+  return fail(
+    failure('conflict', `Cannot write /etc/${name} of the container: ${written.error.message}`, {
+      hint: 'Its /etc must be a folder, no link; mount its volume on this host to look',
+    }),
+  )
 }

@@ -32,7 +32,7 @@ export async function hideMount(
   }: { readonly device: string; readonly keeper: number; readonly processes: Iterable<number> },
 ): Promise<Result<void>> {
   const args = ['hide', device, String(keeper), ...onePerNamespace(processes).map(String)]
-  const hidden = await runProgram(join(nativeDir, 'stead-mount'), args, TIMEOUT_MS, [0, BUSY])
+  const hidden = await runProgram(join(nativeDir, 'stead-mount'), args, TIMEOUT_MS, { accepted: [0, BUSY] })
   if (!hidden.ok) return hidden
   return hidden.value.status === 0 ? ok() : fail(inUse())
 }

@@ -1,15 +1,14 @@
 /** What this host's LXC and kernel can do; a container is refused where something it needs is missing. */
-import { execFile } from 'node:child_process'
-import { access, readFile } from 'node:fs/promises'
-import { promisify } from 'node:util'
+import { access, readFile, stat } from 'node:fs/promises'
 import { failure } from '@stead/core/errors.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
+import { runProgram } from '../process/run-program.ts'
 import { SECCOMP_PROFILE, type HostAbilities } from './lxc-config.ts'
 import type { LxcPrograms } from './lxc-spec.ts'
 
-const run = promisify(execFile)
 /** The first with idmapped root file systems. */
 const LXC_MAJOR_MIN = 5
+const VERSION_TIMEOUT_MS = 5_000
 /** mount_setattr(MOUNT_ATTR_IDMAP) on ext4; cgroup.kill. */
 const KERNEL_MIN = [5, 14] as const
 
@@ -19,14 +18,9 @@ export interface LxcAbilities extends HostAbilities {
 
 /** Fails with `hypervisor`; the hint says what to install. */
 export async function lxcAbilities(programs: LxcPrograms): Promise<Result<LxcAbilities>> {
-  let version: string
-  try {
-    version = (await run(programs.lxcStart, ['--version'], { timeout: 5_000 })).stdout.trim()
-  } catch (cause) {
-    return fail(
-      failure('hypervisor', 'This host cannot run containers: LXC is missing', { cause, hint: 'apt-get install lxc' }),
-    )
-  }
+  const found = await versionOf(programs.lxcStart)
+  if (!found.ok) return found
+  const version = found.value
   if (Number(version.split('.')[0]) < LXC_MAJOR_MIN) {
     return fail(
       failure('hypervisor', `LXC ${version} is too old: ${LXC_MAJOR_MIN}.0 and newer map the ids of a root`, {
@@ -54,6 +48,24 @@ export async function lxcAbilities(programs: LxcPrograms): Promise<Result<LxcAbi
   const enabled = await readFile('/sys/module/apparmor/parameters/enabled', 'utf8').catch(() => 'N')
   const apparmor = enabled.startsWith('Y') && (await exists('/sbin/apparmor_parser'))
   return ok({ version, apparmor })
+}
+
+/** Of each program once: the key changes when it is installed anew. */
+const versions = new Map<string, string>()
+
+async function versionOf(program: string): Promise<Result<string>> {
+  const file = await stat(program).catch(() => undefined)
+  const key = JSON.stringify([program, file?.ino, file?.mtimeMs, file?.size])
+  const known = versions.get(key)
+  if (known !== undefined) return ok(known)
+  const asked = await runProgram(program, ['--version'], VERSION_TIMEOUT_MS)
+  if (!asked.ok) {
+    const why = { cause: asked.error, hint: 'apt-get install lxc' }
+    return fail(failure('hypervisor', 'This host cannot run containers: LXC is missing', why))
+  }
+  const version = asked.value.output.trim()
+  if (file) versions.set(key, version)
+  return ok(version)
 }
 
 function exists(path: string): Promise<boolean> {

@@ -2,13 +2,13 @@
  * `NetworkHost` on Linux: one port a NIC on the bridge of its role, by `ip`, `bridge` and `tc` (iproute2), and what
  * it may send by `nft`. docs/internals/guest-isolation.md.
  */
-import { execFile } from 'node:child_process'
 import { failure } from '@stead/core/errors.ts'
 import type { GuestId } from '@stead/core/model/ids.ts'
 import type { NicLimits } from '@stead/core/model/hardware.ts'
 import type { Nic } from '@stead/core/model/guest.ts'
 import type { NetworkHost, NicIdentity } from '@stead/core/ports/network-host.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
+import { runProgram } from '../process/run-program.ts'
 import { GuestIsolation } from './guest-isolation.ts'
 import { detourOf, limitCommands } from './tap-limits.ts'
 
@@ -169,29 +169,11 @@ export class LinuxNetworkHost implements NetworkHost {
     return shown.ok ? ok(JSON.parse(shown.value) as readonly Link[]) : shown
   }
 
-  #run(args: readonly string[], program: Program = 'ip', input = ''): Promise<Result<string>> {
+  async #run(args: readonly string[], program: Program = 'ip', input = ''): Promise<Result<string>> {
     const [command = 'ip', ...prefix] = this.#ip.with(-1, program)
-    return new Promise((resolve) => {
-      const child = execFile(
-        command,
-        [...prefix, ...args],
-        { timeout: COMMAND_TIMEOUT_MS, maxBuffer: 64 << 20, killSignal: 'SIGKILL' },
-        (error, stdout, stderr) => {
-          if (!error) resolve(ok(stdout))
-          else
-            resolve(
-              fail(
-                failure('internal', `${program} ${args.join(' ')}: ${stderr.trim() || error.message}`, {
-                  cause: error,
-                }),
-              ),
-            )
-        },
-      )
-      // A program that ends before it has read everything says why by its status.
-      child.stdin?.on('error', () => undefined)
-      child.stdin?.end(input)
-    })
+    const done = await runProgram(command, [...prefix, ...args], COMMAND_TIMEOUT_MS, { input })
+    if (done.ok) return ok(done.value.output)
+    return fail(failure('internal', `${program} ${args.join(' ')}: ${done.error.message}`))
   }
 }
 

@@ -3,11 +3,11 @@
  * `stead-run-guest` helper (native/), which leaves the agent's session, optionally enters the guests' pid
  * namespace, drops privileges and writes a pid file with the process's start time. A later agent adopts it.
  */
-import { spawn } from 'node:child_process'
 import { readFileSync, rmSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { failure } from '@stead/core/errors.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
+import { startProgram, wordsOf } from './run-program.ts'
 
 export interface DetachedSpec {
   readonly command: string
@@ -31,7 +31,7 @@ export interface DetachedProcess {
 }
 
 /** Starts the process and returns once its exec succeeded. `helper` is the path of `stead-run-guest`. */
-export function startDetached(helper: string, spec: DetachedSpec): Promise<Result<DetachedProcess>> {
+export async function startDetached(helper: string, spec: DetachedSpec): Promise<Result<DetachedProcess>> {
   const args = [
     '--ns-pid',
     String(spec.namespacePid ?? 0),
@@ -45,25 +45,13 @@ export function startDetached(helper: string, spec: DetachedSpec): Promise<Resul
   if (spec.user) args.push('--uid', String(spec.user.uid), '--gid', String(spec.user.gid))
   if (spec.nice !== undefined) args.push('--nice', String(spec.nice))
   if (spec.timerSlackMs !== undefined) args.push('--timer-slack', String(spec.timerSlackMs))
-  return new Promise((resolve) => {
-    const child = spawn(helper, [...args, '--', spec.command, ...spec.args], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-      ...(spec.env ? { env: spec.env } : {}),
-    })
-    let complaint = ''
-    child.stderr.on('data', (chunk: Buffer) => (complaint += chunk.toString()))
-    child.once('error', (cause) =>
-      resolve(fail(failure('internal', `Cannot run ${helper}`, { cause, hint: 'Run ./dev setup' }))),
-    )
-    child.once('exit', (code) => {
-      const started = code === 0 ? readPidFile(spec.pidFile) : undefined
-      if (started) resolve(ok(started))
-      else
-        resolve(
-          fail(failure('internal', `${spec.command} did not start: ${complaint.trim() || `helper exit ${code}`}`)),
-        )
-    })
-  })
+  const { command, env } = spec
+  const running = startProgram({ command: helper, args: [...args, '--', command, ...spec.args], env })
+  const end = await running.ended
+  if (end.how === 'not-started')
+    return fail(failure('internal', `Cannot run ${helper}: ${wordsOf(end)}`, { hint: 'Run ./dev setup' }))
+  const started = end.how === 'exited' && end.number === 0 ? readPidFile(spec.pidFile) : undefined
+  return started ? ok(started) : fail(failure('internal', `${command} did not start: ${wordsOf(end)}`))
 }
 
 /** The process that the pid file names, if that very process still lives. */

@@ -3,20 +3,18 @@
  * them in order (absent: the raw file alone). The order is written, durably, before a layer is ever written to. Names
  * in an image's own header are never followed.
  */
-import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { chown, open, readdir, readFile, rename, rm, stat, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { failure } from '@stead/core/errors.ts'
 import type { VolumeId } from '@stead/core/model/ids.ts'
 import type { SnapshotId } from '@stead/core/model/snapshot.ts'
+import { runProgram } from '../process/run-program.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { topOf, type Layer, type LayerStack } from './layer-stack.ts'
 import { diskFull, isAbsent, noCapacity, roomIn, secure, syncFolder } from './replica-files.ts'
 import type { PoolConfig } from './storage-daemon.ts'
 
-const run = promisify(execFile)
 const CREATE_TIMEOUT_MS = 60_000
 /** What qcow2 needs beside the data: measured below 0.3 % with 128 KiB clusters. */
 const METADATA_SHARE = 1 / 128
@@ -92,22 +90,24 @@ export async function createLayer(
     if (wanted > room) return fail(noCapacity(pool, wanted, room))
     // Subclusters of 4 KiB: the first small write to a cluster copies no more than that from below.
     const options = 'cluster_size=128k,extended_l2=on'
-    await run('qemu-img', ['create', '-q', '-f', 'qcow2', '-o', options, path, String(sizeBytes)], {
-      timeout: CREATE_TIMEOUT_MS,
-    })
-    await run('fallocate', ['--keep-size', '--length', String(wanted), path], { timeout: CREATE_TIMEOUT_MS })
+    await run('qemu-img', ['create', '-q', '-f', 'qcow2', '-o', options, path, String(sizeBytes)])
+    await run('fallocate', ['--keep-size', '--length', String(wanted), path])
     if (user) await chown(path, user.uid, user.gid)
     await secure(path, 0o600)
     await syncFolder(pool.path)
     return ok(layer)
   } catch (cause) {
     await rm(path, { force: true })
-    if (/No space left|ENOSPC/.test(String((cause as { stderr?: string }).stderr ?? cause)))
-      return fail(diskFull(pool, cause))
+    if (/No space left|ENOSPC/.test(String(cause))) return fail(diskFull(pool, cause))
     return fail(
       failure('storage', `No layer could be made in pool ${pool.name}: ${(cause as Error).message}`, { cause }),
     )
   }
+}
+
+async function run(command: string, args: readonly string[]): Promise<void> {
+  const done = await runProgram(command, args, CREATE_TIMEOUT_MS)
+  if (!done.ok) throw new Error(done.error.message)
 }
 
 export function newLayerName(): string {
@@ -127,7 +127,7 @@ export async function allocateWhole(pool: PoolConfig, layer: Layer): Promise<Res
   if (blocks * 512 >= size) return ok()
   try {
     // The merged layer has just freed more than that; others may have filled the pool meanwhile.
-    await run('fallocate', ['--length', String(size), path], { timeout: CREATE_TIMEOUT_MS })
+    await run('fallocate', ['--length', String(size), path])
     return ok()
   } catch (cause) {
     return fail(failure('storage', `${path} is not allocated whole: ${(cause as Error).message}`, { cause }))

@@ -79,6 +79,7 @@ export class QsdVolumeHost implements VolumeHost {
   readonly #lock = new KeyedLock()
   /** Of the memories of snapshotted guests. */
   readonly images: MemoryImages
+  readonly #fresh = new Set<VolumeId>()
   readonly #cleaned = new WeakSet<StorageDaemon>()
   readonly #snapshots: LocalReplicaSnapshots
 
@@ -176,7 +177,9 @@ export class QsdVolumeHost implements VolumeHost {
           return filled
         }
       }
-      return publish(allocated.value, pool, spec.volume, this.#options.user)
+      const published = await publish(allocated.value, pool, spec.volume, this.#options.user)
+      if (published.ok) this.#fresh.add(spec.volume)
+      return published
     })
   }
 
@@ -240,7 +243,7 @@ export class QsdVolumeHost implements VolumeHost {
       const added = isServed ? ok() : await node.addExport(exportName, { writable: true })
       if (!added.ok) return added
       // The run's own flushes say nothing of what earlier ones have left.
-      const flushed = isServed ? ok() : await flushReplica(daemon, volume, exportName)
+      const flushed = isServed || place.isFresh ? ok() : await flushReplica(daemon, volume, exportName)
       if (!flushed.ok) return flushed
       return ok({ ...addressOf(daemon, exportName), bitmapIsNew: bitmapIsNew.value, revoked: revoked.value })
     })
@@ -629,8 +632,10 @@ export class QsdVolumeHost implements VolumeHost {
     if (!/^[A-Za-z0-9][A-Za-z0-9_]*$/.test(volume)) return fail(failure('bad_request', `${volume} is no volume id`))
     const daemon = this.daemon(poolName)
     if (!daemon.ok) return daemon
-    const path = replicaPath(daemon.value.pool, volume)
-    return ok({ daemon: daemon.value, pool: daemon.value.pool, path, node: new VolumeNode(daemon.value, volume, path) })
+    const { value } = daemon
+    const path = replicaPath(value.pool, volume)
+    const isFresh = this.#fresh.delete(volume)
+    return ok({ daemon: value, pool: value.pool, path, node: new VolumeNode(value, volume, path), isFresh })
   }
 
   async #sizeOf(pool: PoolConfig, volume: VolumeId): Promise<Result<number>> {
@@ -658,6 +663,8 @@ export interface ReadingExport {
 }
 
 interface Place {
+  /** Published, and with that synchronized, just before: nobody has opened it since. */
+  readonly isFresh: boolean
   readonly daemon: StorageDaemon
   readonly pool: PoolConfig
   readonly path: string

@@ -9,6 +9,7 @@ import { promisify } from 'node:util'
 import { failure } from '@stead/core/errors.ts'
 import type { VolumeId } from '@stead/core/model/ids.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
+import { runProgram } from '../process/run-program.ts'
 import type { PoolConfig } from './storage-daemon.ts'
 
 export interface ImageFile {
@@ -47,15 +48,16 @@ export async function allocate(pool: PoolConfig, volume: VolumeId, sizeBytes: nu
     const room = await roomIn(pool)
     if (sizeBytes > room) return fail(noCapacity(pool, sizeBytes, room))
     // `--posix` writes zeros where the file system cannot allocate.
-    await run('fallocate', ['--posix', '--length', String(sizeBytes), path], { timeout: ALLOCATE_TIMEOUT_MS })
+    const args = ['--posix', '--length', String(sizeBytes), path]
+    const allocated = await runProgram('fallocate', args, ALLOCATE_TIMEOUT_MS)
+    if (!allocated.ok) throw new Error(allocated.error.message)
     // util-linux 2.38 says nothing and exits with 0 when `posix_fallocate` fails; the file is then shorter or empty.
     if ((await stat(path)).size === sizeBytes) return ok(path)
     await rm(path, { force: true })
     return fail(diskFull(pool))
   } catch (cause) {
     await rm(path, { force: true })
-    if (/No space left|ENOSPC/.test(String((cause as { stderr?: string }).stderr ?? cause)))
-      return fail(diskFull(pool, cause))
+    if (/No space left|ENOSPC/.test(String(cause))) return fail(diskFull(pool, cause))
     return fail(
       failure('storage', `No replica could be allocated in pool ${pool.name}: ${(cause as Error).message}`, { cause }),
     )

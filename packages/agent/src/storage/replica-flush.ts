@@ -3,11 +3,11 @@
  * sent. What one that was killed had been sent may still be in the kernel or in the disk's cache, and QEMU skips the
  * flush of what it has not written itself: that is what the files are synchronized for.
  */
-import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { failure } from '@stead/core/errors.ts'
 import type { VolumeId } from '@stead/core/model/ids.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
+import { runProgram } from '../process/run-program.ts'
 import { readStack } from './layer-files.ts'
 import type { PoolConfig, StorageDaemon } from './storage-daemon.ts'
 
@@ -29,14 +29,10 @@ export async function syncLayers(pool: PoolConfig, volume: VolumeId): Promise<Re
   const stack = await readStack(pool, volume)
   if (!stack.ok) return stack
   const paths = stack.value.map(({ file }) => join(pool.path, file))
-  return new Promise((resolve) => {
-    const refuse = (why: string) =>
-      resolve(fail(failure('storage', `Volume ${volume} cannot be flushed in pool ${pool.name}: ${why}`)))
-    const timer = setTimeout(() => refuse(`its disk does not answer within ${SYNC_TIMEOUT_MS} ms`), SYNC_TIMEOUT_MS)
-    execFile('sync', ['--data', ...paths], (error) => {
-      clearTimeout(timer)
-      if (error) refuse(error.message.trim())
-      else resolve(ok())
-    })
-  })
+  const synced = await runProgram('sync', ['--data', ...paths], SYNC_TIMEOUT_MS)
+  if (synced.ok) return ok()
+  const cause = synced.error
+  return fail(
+    failure('storage', `Volume ${volume} cannot be flushed in pool ${pool.name}: ${cause.message}`, { cause }),
+  )
 }

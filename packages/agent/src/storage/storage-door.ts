@@ -58,7 +58,7 @@ export async function shutDoor(door: StorageDoor): Promise<Result<string>> {
 
 async function listed(): Promise<Result<string>> {
   // Without a table it fails, and the text is another one.
-  const found = await runProgram('nft', ['list', 'table', ...TABLE.split(' ')], NFT_TIMEOUT_MS, [0, 1])
+  const found = await runProgram('nft', ['list', 'table', ...TABLE.split(' ')], NFT_TIMEOUT_MS, { accepted: [0, 1] })
   return found.ok ? ok(found.value.output) : found
 }
 
