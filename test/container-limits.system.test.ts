@@ -1,5 +1,6 @@
 /** Limits and counters of real containers: against the kernel's own files, against those who break them, and changed live. */
 import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
 import { after, before, suite, test } from 'node:test'
 import type { ContainerCounterView, GuestUseView, OvercommitView } from '@stead/api/endpoints/counters.ts'
 import type { ContainerResourceName } from '@stead/core/model/container-resources.ts'
@@ -93,6 +94,47 @@ suite('limits and counters of containers', { timeout: 300_000 }, () => {
     assert.match(told[0]?.message ?? '', /^hog was refused .* by numproc \(processes and threads\), limit 40$/)
     assert.match(await lab.must('ct', 'list'), /REFUSED[^]*numproc \d+/)
   })
+
+  const isV2 = !existsSync('/sys/fs/cgroup/pids') && 'the files of v2 have tests of their own'
+  test(
+    'each refusal that it shows is one that the kernel has counted, and the other way round',
+    { skip: isV2 },
+    async () => {
+      const { id, host } = await lab.guest('hog')
+      /** The sum over the container's groups of one hierarchy: a number alone, or the one after the key. */
+      const counted = async (controller: string, file: string, key: string) => {
+        const script = `find /sys/fs/cgroup/${controller}/stead-${id} -name ${file} -exec sed -n 's/^${key}//p' {} +`
+        const found = (await lab.must('lab', 'exec', host ?? '', '--', 'sh', '-c', script)).trim().split('\n')
+        assert.ok(
+          found.every((line) => /^\d+$/.test(line)),
+          `${file} says ${found.join()}`,
+        )
+        return found.reduce((sum, line) => sum + Number(line), 0)
+      }
+      const places = {
+        numproc: ['pids', 'pids.events', 'max '],
+        physpages: ['memory', 'memory.oom_control', 'oom_kill '],
+        oomguarpages: ['memory', 'memory.oom_control', 'oom_kill '],
+        swappages: ['memory', 'memory.memsw.failcnt', ''],
+        cpulimit: ['cpu', 'cpu.stat', 'nr_throttled '],
+      } as const
+      const ofKernel = async () => {
+        const counts = new Map<string, number>()
+        for (const [name, [controller, file, key]] of Object.entries(places))
+          counts.set(name, await counted(controller, file, key))
+        return counts
+      }
+      // They only grow, and may while they are read.
+      const before = await ofKernel()
+      const of = await counters('hog')
+      const after = await ofKernel()
+      for (const name of Object.keys(places) as (keyof typeof places)[]) {
+        const [shown, least, most] = [of(name).failures ?? -1, before.get(name)!, after.get(name)!]
+        assert.ok(least <= shown && shown <= most, `${name}: ${shown} shown, the kernel had ${least} and then ${most}`)
+      }
+      assert.ok(before.get('numproc')! > 0 && before.get('physpages')! > 0, 'something was refused at all')
+    },
+  )
 
   test('limits change at once in the running container, and are the same after the agent', async () => {
     const before = await counters('hog')

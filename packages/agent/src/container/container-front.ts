@@ -11,6 +11,7 @@ import type { Log } from '@stead/core/ports/log.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { isAlive, killDetached, startDetached, waitGone, type DetachedProcess } from '../process/detached.ts'
 import { keepingBuffers } from '../process/kept-buffers.ts'
+import { NotedEnd } from '../process/noted-end.ts'
 import { writeRecordFile } from '../process/record-file.ts'
 import { attachedDisk, newDiskRecord, topNode, type DiskRecord } from '../qemu/block-graph.ts'
 import { DiskLegs } from '../qemu/disk-legs.ts'
@@ -68,6 +69,7 @@ export class ContainerFront {
   readonly #options: FrontOptions
   readonly #files: FrontFiles
   readonly #failing = new Set<string>()
+  readonly #end: NotedEnd
   #record: FrontRecord
   #monitor: QmpClient | undefined
   #isOver = false
@@ -78,6 +80,7 @@ export class ContainerFront {
     this.#record = record
     this.launch = record.launch
     this.process = process
+    this.#end = new NotedEnd(process.pid, options.namespacePid)
     this.legs = new DiskLegs({
       disks: () => this.#record.disks,
       save: (disk) => this.#save(disk),
@@ -313,8 +316,9 @@ export class ContainerFront {
         if (this.#isOver) return
         this.#isOver = true
         const said = lastWords(this.#files) || 'it said nothing'
+        const how = (await this.#end.told()) ?? 'nobody knows how'
         this.#forget()
-        return this.#options.onGone(`The front (pid ${this.process.pid}) ended by itself: ${said}`)
+        return this.#options.onGone(`The front (pid ${this.process.pid}) ended by itself (${how}): ${said}`)
       }
       if (this.#monitor && !this.#monitor.closed) return
       const connected = await this.#connect(1_000)

@@ -287,7 +287,7 @@ export class ContainerRun implements PartsListener {
   }
 
   onDisk(volume: VolumeId, event: HeldDiskEvent): void {
-    if (event.kind === 'gone') return this.#collapse('what serves its disk ended by itself')
+    if (event.kind === 'gone') return this.#collapse(event.reason)
     this.#isHeld.add(volume)
     this.#emit({ kind: 'io-error', volume, reason: event.reason, hosts: this.front.failingHosts })
   }

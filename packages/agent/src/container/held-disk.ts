@@ -21,6 +21,7 @@ import {
   waitGone,
   type DetachedProcess,
 } from '../process/detached.ts'
+import { NotedEnd } from '../process/noted-end.ts'
 import { writeRecordFile } from '../process/record-file.ts'
 import {
   checkFileSystem,
@@ -47,7 +48,7 @@ export type HeldDiskEvent =
    */
   | { readonly kind: 'held'; readonly reason: string; readonly disconnected: boolean }
   /** `stead-disk` is gone without having been asked: every request from now on fails. Only `kill` is left to do. */
-  | { readonly kind: 'gone' }
+  | { readonly kind: 'gone'; readonly reason: string }
 
 export interface HeldDiskOptions {
   /** The disk's own folder. */
@@ -95,12 +96,14 @@ export class HeldDisk {
   #control: DiskControl | undefined
   #state: DiskState | undefined
   #told: 'failed' | 'disconnected' | undefined
+  readonly #end: NotedEnd
   #isOver = false
 
   private constructor(options: HeldDiskOptions, process: DetachedProcess, loop?: LoopDevice) {
     this.#options = options
     this.#files = filesIn(options.folder)
     this.process = process
+    this.#end = new NotedEnd(process.pid, options.namespacePid)
     this.#loop = loop
   }
 
@@ -320,7 +323,9 @@ export class HeldDisk {
   async #onClosed(): Promise<void> {
     while (!this.#isOver) {
       if (await waitGone(this.process, 500)) {
-        if (!this.#isOver) this.#options.onEvent({ kind: 'gone' })
+        const how = (await this.#end.told()) ?? 'nobody knows how'
+        const reason = `What serves its disk (stead-disk, pid ${this.process.pid}) ended by itself (${how}): ${lastWords(this.#files.stderrLog)}`
+        if (!this.#isOver) this.#options.onEvent({ kind: 'gone', reason })
         return
       }
       const connected = await this.#connect(1_000)

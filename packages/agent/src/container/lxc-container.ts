@@ -37,8 +37,9 @@ import {
   type ExecLimits,
   type ExecOutcome,
 } from './lxc-attach.ts'
-import { describeProcess, pidInside, programOf, readText, sendSignal, type ContainerProcess } from './lxc-processes.ts'
+import { describeProcess, programOf, readText, sendSignal, type ContainerProcess } from './lxc-processes.ts'
 import { readExit, whyNot, type ContainerExit } from './lxc-outcome.ts'
+import { pidInside } from '../process/noted-end.ts'
 import { hasBlanks, lxcConfig, monitorCgroup } from './lxc-config.ts'
 import { endOnceAlone, endsWithItsInit } from './idle-init.ts'
 import { HALT_SIGNALS, LXC_PATH, type HaltSignal, type LxcPrograms, type LxcSpec } from './lxc-spec.ts'

@@ -1,5 +1,6 @@
 /** Processes of containers as their host sees them. */
 import { readFileSync, statSync } from 'node:fs'
+import { pidInside } from '../process/noted-end.ts'
 
 export interface ContainerProcess {
   readonly hostPid: number
@@ -13,11 +14,6 @@ export function describeProcess(hostPid: number): ContainerProcess | undefined {
   if (pid === undefined) return undefined
   const line = readText(`/proc/${hostPid}/cmdline`).replaceAll('\0', ' ').trim()
   return { hostPid, pid, command: line || readText(`/proc/${hostPid}/comm`).trim() }
-}
-
-export function pidInside(hostPid: number): number | undefined {
-  const ids = /^NSpid:\t(.+)$/m.exec(readText(`/proc/${hostPid}/status`))?.[1]?.split('\t')
-  return ids && ids.length > 1 ? Number(ids.at(-1)) : undefined
 }
 
 /** The file that it executes, whatever its path is called in its mount namespace. */

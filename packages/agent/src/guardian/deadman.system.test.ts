@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { after, before, beforeEach, afterEach, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isAlive, killDetached, readPidFile, startDetached, type DetachedProcess } from '../process/detached.ts'
+import { NotedEnd } from '../process/noted-end.ts'
 import { DeadmanClient } from './deadman-client.ts'
 import { GuardianFence } from './guardian-fence.ts'
 import { lineLog } from './line-log.ts'
@@ -154,6 +155,25 @@ describe('deadman and guests', () => {
     await exit
     assert.equal(deadman.exitCode, 3)
     await until('guest dead', () => !isAlive(guest))
+  })
+
+  test('how a guest ended is known afterwards, also when many others have ended since', async () => {
+    const polite = await startGuest('polite', ['sh', '-c', "trap 'exit 7' TERM; while :; do sleep 0.1; done"])
+    const killed = await startGuest('killed', ['sleep', '600'])
+    const lives = await startGuest('lives', ['sleep', '600'])
+    const ends = [polite, killed, lives].map(({ pid }) => new NotedEnd(pid, init.pid))
+    process.kill(polite.pid, 'SIGTERM')
+    process.kill(killed.pid, 'SIGKILL')
+    await until('both are dead', () => !isAlive(polite) && !isAlive(killed))
+    assert.deepEqual(await Promise.all(ends.map((end) => end.told())), ['exit status 7', 'SIGKILL', undefined])
+
+    // Orphans are the init's as well: more than it keeps.
+    const crowd = await startGuest('crowd', ['sh', '-c', 'for i in $(seq 400); do (true &); done; exec sleep 600'])
+    await until('the crowd has gone', () => readFileSync(`/proc/${crowd.pid}/comm`, 'utf8') === 'sleep\n')
+    const last = new NotedEnd(crowd.pid, init.pid)
+    process.kill(crowd.pid, 'SIGSEGV')
+    await until('dead', () => !isAlive(crowd))
+    assert.equal(await last.told(), 'SIGSEGV')
   })
 
   test('the fence finds the namespace only while it lives', async () => {
