@@ -46,6 +46,7 @@ const PACKAGES: readonly DebianPackage[] = [
   { name: 'gcc', reason: 'compiles the small C helpers' },
   { name: 'libc6-dev', reason: 'compiles the small C helpers' },
   { name: 'libfuse3-dev', reason: 'the library that stead-disk is linked with' },
+  { name: 'libssl-dev', reason: 'the library that stead-storage-gate is linked with' },
 ]
 
 export function missingDebianPackages(): readonly DebianPackage[] {

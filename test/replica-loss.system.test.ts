@@ -1,6 +1,8 @@
 /** A replica is killed, frozen, cut off, or all of them at once: the guest goes on or waits, and nothing is lost. */
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
+import { GATE_PORT_FIRST, NBD_PORT_FIRST } from '@stead/agent/storage/storage-door.ts'
 import type { ClusterView } from '@stead/api/views.ts'
 import { acknowledgedOn, assertSameFiles, EventWatch, resumedAt, signal } from './support/fault-watch.ts'
 import { LabCluster } from './support/lab-cluster.ts'
@@ -9,6 +11,10 @@ import { MirroredGuest, testReplicaLoss } from './support/mirrored-guest.ts'
 const MIRRORED = 'demo'
 const SINGLE = 'solo'
 const IDLE = 'idle'
+const FRAME_PORT = join(import.meta.dirname, '../.native/bin/frame-port')
+
+/** Where a frame with IPv4 and TCP goes to, as `frame-port` writes it. */
+const tcpPortOf = (frame: string) => Number.parseInt(frame.slice(72, 76), 16)
 
 suite('loss of replicas', { timeout: 600_000 }, () => {
   let lab: LabCluster
@@ -27,6 +33,20 @@ suite('loss of replicas', { timeout: 600_000 }, () => {
     await lab.createRecorder(SINGLE, { replicas: 1, host: bystander })
   })
   after(() => lab?.down())
+
+  test('what goes to the other replica cannot be read on the network between the two', async () => {
+    const before = await lab.acknowledged(MIRRORED)
+    // Ends with its input.
+    const heard = await lab.must('lab', 'exec', remote, '--', 'sh', '-c', `sleep 3 | ${FRAME_PORT} san0`)
+    const written = (await lab.acknowledged(MIRRORED)) - before
+    const frames = heard.split('\n')
+    const bytesTo = (port: number) => frames.filter((frame) => tcpPortOf(frame) === port).join('').length / 2
+    assert(written > 0)
+    // Of each frame two kilobytes at most are heard.
+    assert(bytesTo(GATE_PORT_FIRST) > written * 1_024, `${bytesTo(GATE_PORT_FIRST)} bytes for ${written} records`)
+    assert.equal(bytesTo(NBD_PORT_FIRST), 0)
+    assert(!heard.includes(Buffer.from('STEADREC').toString('hex')), 'a record was heard')
+  })
 
   testReplicaLoss(() => mirrored)
 

@@ -34,8 +34,8 @@ const LONG_FILES: Readonly<Record<string, readonly [lines: number, reason: strin
   'packages/core/src/host/guest-run.ts': [630, 'one actor; its steps share its state and are read together'],
   'packages/core/src/host/disk-keeper.ts': [530, 'one actor: every change of the disks of a run has its turn in it'],
   'packages/agent/src/nbd/nbd-client.ts': [430, 'one protocol state machine'],
-  'packages/agent/src/qemu/qemu-guest-host.ts': [450, 'the whole port GuestHost, one method after the other'],
-  'packages/agent/src/qemu/running-guest.ts': [445, 'one QEMU process and all that it tells of itself'],
+  'packages/agent/src/qemu/qemu-guest-host.ts': [455, 'the whole port GuestHost, one method after the other'],
+  'packages/agent/src/qemu/running-guest.ts': [450, 'one QEMU process and all that it tells of itself'],
   'packages/agent/src/storage/replica-snapshots.ts': [
     410,
     'one state machine: cutting, merging and rolling back layers',

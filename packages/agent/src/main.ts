@@ -4,7 +4,6 @@ import { flushCompileCache } from 'node:module'
 import { dirname, join } from 'node:path'
 import { recordDecoder } from '@stead/api/records.ts'
 import { hostVerdicts } from '@stead/core/ha/detection.ts'
-import { namesReplica } from '@stead/core/ha/export-gate.ts'
 import { clusterPolicyOf } from '@stead/core/ha/planning-problem.ts'
 import { Arrivals } from '@stead/core/host/arrivals.ts'
 import { subjectProject } from '@stead/core/access/object-path.ts'
@@ -13,8 +12,6 @@ import { EventWriter } from '@stead/core/host/event-writer.ts'
 import { runHostAgent } from '@stead/core/host/host-agent.ts'
 import type { HostContext } from '@stead/core/host/host-context.ts'
 import type { GuestId, HostId } from '@stead/core/model/ids.ts'
-import { KEYS } from '@stead/core/model/keys.ts'
-import type { Volume } from '@stead/core/model/volume.ts'
 import { ok } from '@stead/core/result.ts'
 import { accessControl } from './access/access-control.ts'
 import { mayUseConsole } from './access/console-permission.ts'
@@ -29,6 +26,7 @@ import { BlobStore } from './blobs/blob-store.ts'
 import { keepBlobsTidy } from './blobs/blob-sweeper.ts'
 import { loadConfig, untilConfigured } from './config.ts'
 import { hostGuests } from './guests.ts'
+import { hostStorage } from './host-storage.ts'
 import { carryConsoleLog } from './console/carried-log.ts'
 import { readConsole } from './console-log.ts'
 import { EtcdMemberHost } from './etcd/etcd-member.ts'
@@ -73,9 +71,6 @@ import { realClock, realRandom } from './real-clock.ts'
 import { keepRegistered, register, type Registration } from './registration.ts'
 import { keepStorageDaemons } from './storage/daemon-keeper.ts'
 import { LegProbe } from './storage/leg-probe.ts'
-import { readEpoch } from './storage/granted-epoch.ts'
-import { QsdVolumeHost } from './storage/qsd-volume-host.ts'
-import { keepStorageDoor, NBD_PORT_FIRST } from './storage/storage-door.ts'
 import { EtcdStore } from './store/etcd-store.ts'
 import { HostCredentials } from './trust/host-credentials.ts'
 
@@ -175,25 +170,12 @@ async function main(configPath: string | undefined): Promise<void> {
   const blobs = new BlobStore(join(config.stateDir, 'blobs'), (blob) => peers.fetchBlob(blob))
   const imports = imageImports({ self, store, mirror, clock, events, log, config, blobs, peers })
   await imports.clean()
-  await keepStorageDoor(config, clock, log, signal)
-  const volumes = new QsdVolumeHost({
-    pools: config.pools.map((pool, index) => ({ ...pool, port: NBD_PORT_FIRST + index })),
-    helper,
-    ...(config.guestUser ? { user: config.guestUser } : {}),
-    bootId,
-    readEpoch: (volume, pool) => readEpoch(store, self, volume, pool),
-    isWanted: async (volume, pool) => {
-      const record = await store.get(KEYS.volume(volume))
-      return record.ok ? ok(namesReplica(record.value?.value, self, pool)) : record
-    },
-    readRollBack: async (volume) => {
-      const record = await store.get(KEYS.volume(volume))
-      if (!record.ok) return record
-      return ok(record.value ? (JSON.parse(record.value.value) as Volume).rollBackTo : undefined)
-    },
-    blobPath: (blob) => blobs.ensure(blob),
-    remoteDigests: (host, volume, pool, range) => peers.volumes(host as HostId).digests(volume, pool, range),
-  })
+  const { volumes, gate } = await hostStorage(
+    { ...{ config, helper, bootId, store, mirror, peers, blobs, clock, log }, onRestart: restarted },
+    signal,
+  )
+  work.push(gate.keep(signal))
+  const ownVolumes = gate.openTo(self, volumes)
   const namespacePid = () => guestNamespace(fence, deadman)
   const guests = hostGuests({ config, helper, namespacePid, mirror, events, clock, log })
   const metrics = measuring({ config, guests, store, mirror, events, peers, fence, clock, log })
@@ -222,7 +204,7 @@ async function main(configPath: string | undefined): Promise<void> {
     migration: guests.vms.migration,
     memory,
     arrivalsOn: (host) => (host === self ? arrivals : remoteArrivals(peers.client(host))),
-    volumesOn: (host, via) => (host === self ? volumes : peers.volumes(host, via)),
+    volumesOn: (host, via) => (host === self ? ownVolumes : peers.volumes(host, via)),
     network: watchedNetworkHost(config.guestUser ? { user: config.guestUser } : {}, clock, log, signal),
     legWatch: new LegProbe(),
     probe: new HostGuestProbe({
@@ -300,7 +282,7 @@ async function main(configPath: string | undefined): Promise<void> {
     hosts: Object.values(config.addresses).filter((address) => address !== undefined),
     port: config.agentPort,
     credentials,
-    volumes,
+    volumesFor: (caller) => gate.openTo(caller, volumes),
     blobs,
     guestCalls: {
       ...decisionCalls(decisions),

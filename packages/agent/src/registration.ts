@@ -86,7 +86,7 @@ function hostRecord(registration: Registration): Host {
     bootId,
     certificateSerial,
     accelerator: config.role === 'witness' ? 'none' : accelerator,
-    ...(config.role === 'compute' ? readInventory('/') : {}),
+    ...(config.role === 'compute' ? { ...readInventory('/'), storageGate: true } : {}),
     ...(containers.record ? { containers: containers.record } : {}),
     ...(qemuVersion === undefined ? {} : { qemuVersion }),
     ...(processor ? { processor } : {}),

@@ -91,6 +91,7 @@ export const hostSchema = z.object({
     .exactOptional()
     .describe('What its processor can offer to guests: x86-64-v1 to v4'),
   containers: containerHostSchema.exactOptional().describe('Absent: it runs no containers'),
+  storageGate: z.literal(true).exactOptional().describe('It reaches the storage of others in TLS, and they its own'),
   qemuVersion: z.string().exactOptional().describe('Decides between which hosts guests move live'),
 })
 

@@ -17,6 +17,7 @@ import { attachedDisk, newDiskRecord, topNode, type DiskRecord } from '../qemu/b
 import { DiskLegs } from '../qemu/disk-legs.ts'
 import { addDiskNodes, removeDiskNodes } from '../qemu/disk-nodes.ts'
 import { findProcess } from '../qemu/guest-process.ts'
+import { LegKeys } from '../qemu/leg-keys.ts'
 import { lastWords } from '../qemu/launch-record.ts'
 import { checkLegs } from '../qemu/leg-probe.ts'
 import { drainAndFlushDisk, queryGraph } from '../qemu/mirror-surgery.ts'
@@ -68,6 +69,7 @@ export class ContainerFront {
   readonly legs: DiskLegs
   readonly #options: FrontOptions
   readonly #files: FrontFiles
+  readonly #keys: LegKeys
   readonly #failing = new Set<string>()
   readonly #end: NotedEnd
   #record: FrontRecord
@@ -77,6 +79,7 @@ export class ContainerFront {
   private constructor(options: FrontOptions, record: FrontRecord, process: DetachedProcess) {
     this.#options = options
     this.#files = frontFiles(options.folder)
+    this.#keys = new LegKeys(this.#files.legKeysFolder, options.user)
     this.#record = record
     this.launch = record.launch
     this.process = process
@@ -86,6 +89,7 @@ export class ContainerFront {
       save: (disk) => this.#save(disk),
       monitor: () => this.#connected(),
       requirePaused: options.requireQuiet,
+      keys: this.#keys,
       runFolder: this.#files.runFolder,
       ...(options.user ? { user: options.user } : {}),
       log: options.log,
@@ -108,9 +112,11 @@ export class ContainerFront {
     const record: FrontRecord = { version: 1, launch, disks, startedAt: Date.now() }
     const written = writeRecordFile(files.recordFile, record)
     if (!written.ok) return written
+    const keyed = new LegKeys(files.legKeysFolder, options.user).argumentsFor(disks)
+    if (!keyed.ok) return keyed
     const started = await startDetached(options.helper, {
       command: options.qemu ?? 'qemu-system-x86_64',
-      args: frontArguments(record, files.qmpSocket),
+      args: [...keyed.value, ...frontArguments(record, files.qmpSocket)],
       pidFile: files.pidFile,
       stdoutPath: files.stdoutLog,
       stderrPath: files.stderrLog,
@@ -197,7 +203,7 @@ export class ContainerFront {
     const record = newDiskRecord(disk, index)
     // Of an agent that died before it could write the record.
     const cleared = await removeDiskNodes(monitor.value, record)
-    const built = cleared.ok ? await addDiskNodes(monitor.value, record) : cleared
+    const built = cleared.ok ? await addDiskNodes(monitor.value, this.#keys, record) : cleared
     if (!built.ok) {
       await removeDiskNodes(monitor.value, record)
       return built
@@ -296,6 +302,7 @@ export class ContainerFront {
       const said = lastWords(this.#files) || 'it said nothing'
       return fail(failure('hypervisor', `The front ended while starting: ${said}`, { cause: connected.error }))
     }
+    this.#keys.remove()
     this.#monitor = connected.value
     connected.value.onEvent((event) => this.#onEvent(event))
     connected.value.onClose(() => void this.#onMonitorClosed())

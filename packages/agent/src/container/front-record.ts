@@ -36,6 +36,7 @@ export interface FrontFiles {
   readonly recordFile: string
   readonly pidFile: string
   readonly runFolder: string
+  readonly legKeysFolder: string
   readonly qmpSocket: string
   readonly nbdSocket: string
   readonly stdoutLog: string
@@ -49,6 +50,7 @@ export function frontFiles(path: string): FrontFiles {
     recordFile: join(path, 'front.json'),
     pidFile: join(path, 'front.pid'),
     runFolder,
+    legKeysFolder: join(path, 'leg-keys'),
     qmpSocket: join(runFolder, 'qmp.sock'),
     nbdSocket: join(runFolder, 'nbd.sock'),
     stdoutLog: join(path, 'stdout.log'),

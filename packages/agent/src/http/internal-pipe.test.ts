@@ -22,7 +22,7 @@ async function hosts(context: TestContext) {
     hosts: ['127.0.0.1'],
     port: 0,
     credentials: trust.h2,
-    volumes: {} as never,
+    volumesFor: () => ({}) as never,
     blobs: { open: async () => undefined },
     guestCalls: {},
     pipes: {

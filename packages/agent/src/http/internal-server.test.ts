@@ -50,7 +50,7 @@ async function start(
     hosts: ['127.0.0.1'],
     port: 0,
     credentials,
-    volumes: change(local),
+    volumesFor: () => change(local),
     blobs: { open: async (digest) => (digest === 'sha256:aa' ? Readable.from([Buffer.from('content')]) : undefined) },
     guestCalls: {
       echo: async (input) => ok(input),

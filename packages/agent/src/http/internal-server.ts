@@ -23,7 +23,8 @@ export interface InternalServerOptions {
   /** 0: any free port (one address only). */
   readonly port: number
   readonly credentials: HostCredentials
-  readonly volumes: VolumeHost
+  /** As the host that asks has them: it is given keys for what is opened for it. */
+  readonly volumesFor: (caller: string) => VolumeHost
   readonly blobs: { open(digest: string): Promise<Readable | undefined> }
   /** `caller`: the host that asks, as its certificate says. */
   readonly guestCalls: Readonly<Record<string, (input: unknown, caller: string) => Promise<Result<unknown>>>>
@@ -105,9 +106,10 @@ async function handle(
   if (root !== 'internal' || request.method !== 'POST') return sendResult(response, noSuchCall(request))
   const input = await readJson(request)
   if (!input.ok) return sendResult(response, input)
-  if (area === 'volume' && name === 'copy') return sendCopy(options.volumes, input.value, response)
+  if (area === 'volume' && name === 'copy')
+    return sendCopy(options.volumesFor(callerOf(request)), input.value, response)
   if (area === 'volume' && (VOLUME_METHODS as readonly string[]).includes(name)) {
-    return sendResult(response, await callVolume(options.volumes, name, input.value))
+    return sendResult(response, await callVolume(options.volumesFor(callerOf(request)), name, input.value))
   }
   const call = area === 'call' && Object.hasOwn(options.guestCalls, name) ? options.guestCalls[name] : undefined
   if (call) return sendResult(response, await call(input.value, callerOf(request)))

@@ -3,10 +3,10 @@
  * It never waits without a bound: a request that is not answered in time ends the connection, since the
  * server may still act on it later, and with it every other request in flight.
  */
-import { connect as connectSocket, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { failure, type Failure } from '@stead/core/errors.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
-import { negotiate, type NegotiatedExport } from './nbd-handshake.ts'
+import { askForTls, greet, negotiate, type NegotiatedExport } from './nbd-handshake.ts'
 import {
   CHUNK_FLAG_DONE,
   COMMAND_BLOCK_STATUS,
@@ -27,10 +27,7 @@ import {
   STRUCTURED_REPLY_SIZE,
 } from './nbd-protocol.ts'
 import { PayloadSink, type NbdExtent, type ReplyTarget } from './nbd-reply.ts'
-
-export type NbdEndpoint =
-  | { readonly kind: 'unix'; readonly path: string }
-  | { readonly kind: 'tcp'; readonly address: string; readonly port: number }
+import { continueInTls, openSocket, type NbdEndpoint } from './nbd-socket.ts'
 
 export interface NbdConnectOptions {
   readonly endpoint: NbdEndpoint
@@ -59,14 +56,13 @@ interface HandshakeInput {
 }
 
 const DEFAULT_TIMEOUT_MS = 10_000
-const RECEIVE_BUFFER_BYTES = 256 * 1024
 /** One block status request covers at most this, well inside the protocol's 32 bits. */
 const STATUS_BYTES = 1024 * 1024 * 1024
 
 export class NbdClient {
   readonly endpoint: NbdEndpoint
   readonly exportName: string
-  readonly #socket: Socket
+  #socket: Socket
   readonly #timeoutMs: number
   readonly #requests = new Map<bigint, Request>()
   readonly #closeListeners = new Set<(cause: Failure) => void>()
@@ -87,18 +83,7 @@ export class NbdClient {
     this.endpoint = options.endpoint
     this.exportName = options.exportName
     this.#timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS
-    const onread = {
-      buffer: Buffer.allocUnsafe(RECEIVE_BUFFER_BYTES),
-      callback: (length: number, buffer: Uint8Array): boolean => {
-        this.#receive(Buffer.from(buffer.buffer, buffer.byteOffset, length))
-        return true
-      },
-    }
-    const { endpoint } = options
-    this.#socket =
-      endpoint.kind === 'unix'
-        ? connectSocket({ path: endpoint.path, onread })
-        : connectSocket({ host: endpoint.address, port: endpoint.port, noDelay: true, onread })
+    this.#socket = openSocket(options.endpoint, (bytes) => this.#receive(bytes))
   }
 
   /** Failures: `not_found` when the server has no such export or context, else `storage` with an errno in the cause. */
@@ -112,11 +97,16 @@ export class NbdClient {
     options.signal?.addEventListener('abort', onAbort, { once: true })
     try {
       if (options.signal?.aborted) onAbort()
-      client.#socket.on('error', (error) => client.#close(error))
-      client.#socket.on('close', () => client.#close(errnoError('ECONNRESET', 'the server closed the connection')))
+      client.#heedEnd()
       const stream = {
         read: (length: number) => client.#readHandshake(length),
         write: (bytes: Buffer) => void client.#socket.write(bytes),
+      }
+      await greet(stream)
+      if (options.endpoint.kind === 'tcp' && options.endpoint.key) {
+        await askForTls(stream)
+        client.#socket = await continueInTls(client.#socket, options.endpoint.key, (bytes) => client.#receive(bytes))
+        client.#heedEnd()
       }
       client.#export = await negotiate(stream, options.exportName, options.metaContexts ?? [])
       client.#transmitting = true
@@ -129,6 +119,11 @@ export class NbdClient {
       clearTimeout(timer)
       options.signal?.removeEventListener('abort', onAbort)
     }
+  }
+
+  #heedEnd(): void {
+    this.#socket.on('error', (error) => this.#close(error))
+    this.#socket.on('close', () => this.#close(errnoError('ECONNRESET', 'the server closed the connection')))
   }
 
   get sizeBytes(): number {

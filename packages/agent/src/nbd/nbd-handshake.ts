@@ -14,6 +14,7 @@ import {
   OPTION_MAGIC,
   OPTION_REPLY_MAGIC,
   OPTION_SET_META_CONTEXT,
+  OPTION_STARTTLS,
   OPTION_STRUCTURED_REPLY,
   optionErrorName,
   REPLY_ACK,
@@ -39,12 +40,8 @@ export interface NegotiatedExport {
   readonly contexts: ReadonlyMap<string, number>
 }
 
-/** Rejects with an error that has a `code`: ENOENT for an unknown export, EPROTO for a server that is none. */
-export async function negotiate(
-  stream: HandshakeStream,
-  exportName: string,
-  metaContexts: readonly string[],
-): Promise<NegotiatedExport> {
+/** Where each handshake begins. Rejects with an error whose `code` is EPROTO for a server that is none. */
+export async function greet(stream: HandshakeStream): Promise<void> {
   const greeting = await stream.read(18)
   if (greeting.readBigUInt64BE(0) !== NBD_MAGIC || greeting.readBigUInt64BE(8) !== OPTION_MAGIC) {
     throw errnoError('EPROTO', 'the server does not speak newstyle NBD')
@@ -53,7 +50,20 @@ export async function negotiate(
   const clientFlags = Buffer.alloc(4)
   clientFlags.writeUInt32BE(FLAG_FIXED_NEWSTYLE | FLAG_NO_ZEROES)
   stream.write(clientFlags)
+}
 
+/** After it both sides begin with TLS. Rejects when the server speaks none. */
+export async function askForTls(stream: HandshakeStream): Promise<void> {
+  stream.write(encodeOption(OPTION_STARTTLS, Buffer.alloc(0)))
+  await expectAck(stream, OPTION_STARTTLS, 'encryption')
+}
+
+/** After the greeting. Rejects with an error that has a `code`: ENOENT for an unknown export. */
+export async function negotiate(
+  stream: HandshakeStream,
+  exportName: string,
+  metaContexts: readonly string[],
+): Promise<NegotiatedExport> {
   stream.write(encodeOption(OPTION_STRUCTURED_REPLY, Buffer.alloc(0)))
   await expectAck(stream, OPTION_STRUCTURED_REPLY, 'structured replies')
 

@@ -15,6 +15,7 @@ export const FLAG_FIXED_NEWSTYLE = 1
 export const FLAG_NO_ZEROES = 2
 
 export const OPTION_ABORT = 2
+export const OPTION_STARTTLS = 5
 export const OPTION_GO = 7
 export const OPTION_STRUCTURED_REPLY = 8
 export const OPTION_SET_META_CONTEXT = 10

@@ -59,6 +59,13 @@ describe('the graph of a disk', () => {
     assert.ok(Number(legBlockdev('n', leg('a'))['open-timeout']) > 0)
   })
 
+  it('is spoken in TLS with the key that it was given, and with none in clear', () => {
+    const key = { identity: 'h1/vol-v-e1', secret: '00'.repeat(32) }
+    const endpoint = { kind: 'tcp', address: '10.0.0.1', port: 11809, key } as const
+    assert.equal(legBlockdev('n', { ...leg('a'), endpoint })['tls-creds'], 'key-n')
+    assert.equal(legBlockdev('n', leg('a'))['tls-creds'], undefined)
+  })
+
   it('refuses more legs than the disk has places', () => {
     assert.throws(() => disk(1, 'a', 'b'))
   })

@@ -85,17 +85,22 @@ export function newDiskRecord(disk: GuestDisk, number: number): DiskRecord {
   }
 }
 
+/** The object in QEMU that holds the key of a leg's node, where it has one: see `leg-keys.ts`. */
+export const keyObject = (node: string): string => `key-${node}`
+
 /** `blockdev-add` arguments of a leg. */
 export function legBlockdev(node: string, leg: Leg): Record<string, unknown> {
+  const { endpoint } = leg
   const server =
-    leg.endpoint.kind === 'unix'
-      ? { type: 'unix', path: leg.endpoint.path }
-      : { type: 'inet', host: leg.endpoint.address, port: String(leg.endpoint.port) }
+    endpoint.kind === 'unix'
+      ? { type: 'unix', path: endpoint.path }
+      : { type: 'inet', host: endpoint.address, port: String(endpoint.port) }
   return {
     driver: 'nbd',
     'node-name': node,
     server,
     export: leg.exportName,
+    ...(endpoint.kind === 'tcp' && endpoint.key ? { 'tls-creds': keyObject(node) } : {}),
     'open-timeout': BLOCK_OPTIONS.openTimeoutSeconds,
     'reconnect-delay': BLOCK_OPTIONS.reconnectDelaySeconds,
   }

@@ -24,6 +24,7 @@ import {
   type DiskRecord,
   type QemuBlockGraph,
 } from './block-graph.ts'
+import type { LegKeys } from './leg-keys.ts'
 import { closeNode, openNode, queryGraph, yankNode, type Monitor } from './mirror-surgery.ts'
 
 /** The disk is being flushed first, as `drainAndFlushDisk` does it. */
@@ -33,6 +34,7 @@ export interface Growing {
   readonly monitor: Monitor
   /** Puts the disk into the launch record. */
   readonly save: (disk: DiskRecord) => Result<void>
+  readonly keys: LegKeys
   /** Where the gate's file may lie: QEMU's own folder. */
   readonly runFolder: string
   readonly user?: { readonly uid: number; readonly gid: number }
@@ -74,7 +76,7 @@ export async function growDisk(growing: Growing, disk: DiskRecord, grown: GuestD
   const saved = save(next)
   if (!saved.ok) return saved
   for (const { node, leg } of legs) {
-    const opened = await openNode(monitor, next, node, leg)
+    const opened = await openNode(monitor, growing.keys, next, { node, leg })
     if (!opened.ok) return opened
   }
   const told = await monitor.execute('block_resize', { 'node-name': topNode(disk.index), size: grown.sizeBytes })

@@ -10,6 +10,7 @@ import type { Log } from '@stead/core/ports/log.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { childrenOf, legNode, type DiskRecord, type OpenLeg } from './block-graph.ts'
 import { growDisk, holdDisk, settleHold, type Growing } from './disk-growth.ts'
+import type { LegKeys } from './leg-keys.ts'
 import { probeNbdServer } from './leg-probe.ts'
 import {
   attachNode,
@@ -32,6 +33,7 @@ export interface DiskLegsOptions {
   readonly monitor: () => Result<Monitor>
   /** Fails with `conflict` while the guest may write. Absent: QEMU itself runs the guest and is asked. */
   readonly requirePaused?: () => Promise<Result<void>>
+  readonly keys: LegKeys
   /** QEMU's own folder, and whom it runs as, when not as the agent. */
   readonly runFolder: string
   readonly user?: { readonly uid: number; readonly gid: number }
@@ -88,7 +90,7 @@ export class DiskLegs {
       const planned = { ...discarded.value, legs: [...discarded.value.legs, { node, leg }], nextLeg: disk.nextLeg + 1 }
       const saved = this.#options.save(planned)
       if (!saved.ok) return saved
-      const opened = await openNode(monitor, planned, node, leg)
+      const opened = await openNode(monitor, this.#options.keys, planned, { node, leg })
       if (opened.ok) return ok()
       this.#options.save({ ...planned, legs: discarded.value.legs })
       return opened
@@ -121,7 +123,7 @@ export class DiskLegs {
       const planned = { ...disk, legs: [...disk.legs, { node, leg }], nextLeg: disk.nextLeg + 1 }
       const saved = this.#options.save(planned)
       if (!saved.ok) return saved
-      const opened = await openNode(monitor, planned, node, leg)
+      const opened = await openNode(monitor, this.#options.keys, planned, { node, leg })
       if (!opened.ok) {
         this.#options.save({ ...planned, legs: disk.legs })
         return opened
@@ -165,8 +167,8 @@ export class DiskLegs {
   }
 
   #growing(monitor: Monitor): Growing {
-    const { save, runFolder, user } = this.#options
-    return { monitor, save, runFolder, ...(user ? { user } : {}) }
+    const { save, keys, runFolder, user } = this.#options
+    return { monitor, save, keys, runFolder, ...(user ? { user } : {}) }
   }
 
   async discard(volume: VolumeId, host: string): Promise<Result<void>> {

@@ -1,15 +1,18 @@
 /** The block nodes of one disk, made and removed in a QEMU that runs. */
 import { ok, type Result } from '@stead/core/result.ts'
 import { diskBlockdevs, nodesOf, type DiskRecord } from './block-graph.ts'
+import type { LegKeys } from './leg-keys.ts'
 import { queryGraph, yankNode } from './mirror-surgery.ts'
 import type { QmpClient } from './qmp.ts'
 
-export async function addDiskNodes(monitor: QmpClient, disk: DiskRecord): Promise<Result<void>> {
-  for (const blockdev of diskBlockdevs(disk)) {
-    const added = await monitor.execute('blockdev-add', blockdev)
-    if (!added.ok) return added
-  }
-  return ok()
+export function addDiskNodes(monitor: QmpClient, keys: LegKeys, disk: DiskRecord): Promise<Result<void>> {
+  return keys.whileThere(monitor, disk.legs, async () => {
+    for (const blockdev of diskBlockdevs(disk)) {
+      const added = await monitor.execute('blockdev-add', blockdev)
+      if (!added.ok) return added
+    }
+    return ok()
+  })
 }
 
 /** From the top down; a node that is not there is fine. */

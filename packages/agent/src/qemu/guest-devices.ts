@@ -18,6 +18,7 @@ import { pluggedDevices, unplugDevice } from './device-unplug.ts'
 import { addDiskNodes, removeDiskNodes } from './disk-nodes.ts'
 import { diskReadings } from './disk-statistics.ts'
 import type { LaunchRecord } from './launch-record.ts'
+import type { LegKeys } from './leg-keys.ts'
 import { diskDevice, nicDevice, nicDeviceId, nicNetdev, netdevId } from './launch-arguments.ts'
 import { limitsFrom, throttleArguments, type BlockDeviceInfo } from './disk-throttle.ts'
 import { drainAndFlushDisk } from './mirror-surgery.ts'
@@ -27,6 +28,7 @@ export interface GuestDevicesOptions {
   readonly record: () => LaunchRecord
   /** Puts a changed record on disk. */
   readonly save: (record: LaunchRecord) => Result<void>
+  readonly keys: LegKeys
   /** Fails while QEMU does not answer. */
   readonly monitor: () => Result<QmpClient>
   readonly log: Log
@@ -88,7 +90,7 @@ export class GuestDevices {
   }
 
   async #build(monitor: QmpClient, disk: DiskRecord): Promise<Result<void>> {
-    const built = await addDiskNodes(monitor, disk)
+    const built = await addDiskNodes(monitor, this.#options.keys, disk)
     if (!built.ok) return built
     const added = await monitor.execute('device_add', diskDevice(disk))
     return added.ok ? ok() : added

@@ -50,6 +50,8 @@ export interface GuestFolder {
   readonly tpmSocket: string
   readonly tpmSlot: string
   readonly migrationFolder: string
+  /** See `leg-keys.ts`. */
+  readonly legKeysFolder: string
   /** Through which a guest's memory goes into an image, or comes out of one. */
   readonly imageSocket: string
   readonly serialSocket: string
@@ -78,6 +80,7 @@ export function guestFolder(guestsFolder: string, guest: string): GuestFolder {
     tpmSocket: join(runFolder, 'tpm.sock'),
     tpmSlot: join(runFolder, 'tpm.slot'),
     migrationFolder: join(path, 'migration'),
+    legKeysFolder: join(path, 'leg-keys'),
     imageSocket: join(runFolder, 'image.sock'),
     serialSocket: join(runFolder, 'tty.sock'),
     vncSocket: join(runFolder, 'vnc.sock'),
@@ -147,7 +150,8 @@ export function readLaunchRecord(folder: GuestFolder): Result<LaunchRecord | und
 }
 
 export function removeLaunchRecord(folder: GuestFolder): void {
-  for (const path of [folder.launchFile, folder.pidFile, folder.frozenNote, folder.migrationFolder])
+  const { launchFile, pidFile, frozenNote, migrationFolder, legKeysFolder } = folder
+  for (const path of [launchFile, pidFile, frozenNote, migrationFolder, legKeysFolder])
     rmSync(path, { force: true, recursive: true })
 }
 

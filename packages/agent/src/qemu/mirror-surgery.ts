@@ -4,7 +4,6 @@
  * the graph and do only what is still missing, so that an agent that crashed half-way is healed by doing it again.
  */
 import { failure } from '@stead/core/errors.ts'
-import type { Leg } from '@stead/core/ports/guest-host.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import {
   childrenOf,
@@ -16,9 +15,11 @@ import {
   spareFillers,
   topBlockdev,
   type DiskRecord,
+  type OpenLeg,
   type QemuBlockGraph,
   type QuorumChild,
 } from './block-graph.ts'
+import type { LegKeys } from './leg-keys.ts'
 
 /** What surgery needs of a monitor; `QmpClient` has it. */
 export interface Monitor {
@@ -67,8 +68,16 @@ export async function dropNode(monitor: Monitor, disk: DiskRecord, node: string)
 }
 
 /** Opens a leg beside the graph. The caller has probed the server. Its size must be the disk's. */
-export async function openNode(monitor: Monitor, disk: DiskRecord, node: string, leg: Leg): Promise<Result<void>> {
-  const added = await monitor.execute('blockdev-add', legBlockdev(node, leg))
+export async function openNode(
+  monitor: Monitor,
+  keys: LegKeys,
+  disk: DiskRecord,
+  { node, leg }: OpenLeg,
+): Promise<Result<void>> {
+  const added = await keys.whileThere(monitor, [{ node, leg }], async () => {
+    const reply = await monitor.execute('blockdev-add', legBlockdev(node, leg))
+    return reply.ok ? ok() : reply
+  })
   if (!added.ok) return added
   const nodes = await monitor.execute<readonly NamedNode[]>('query-named-block-nodes', { flat: true })
   if (!nodes.ok) return nodes

@@ -36,6 +36,7 @@ import { newestMachineType } from './machine-type.ts'
 import { startTpm } from './guest-tpm.ts'
 import { QemuGuestAgent } from './qemu-guest-agent.ts'
 import { QemuGuestMigration, type GuestProcesses } from './qemu-guest-migration.ts'
+import { LegKeys } from './leg-keys.ts'
 import { checkLegs } from './leg-probe.ts'
 import { QemuGuest, type RunningConsole } from './running-guest.ts'
 
@@ -131,9 +132,11 @@ export class QemuGuestHost implements GuestHost {
     const namespacePid = await this.#options.namespacePid?.()
     const tpm = await this.#startTpm(launch, folder, namespacePid, moreArguments.length > 0)
     if (!tpm.ok) return tpm
+    const keyed = new LegKeys(folder.legKeysFolder, this.#options.user).argumentsFor(record.disks)
+    if (!keyed.ok) return keyed
     const started = await startDetached(this.#options.helper, {
       command: this.#options.qemu ?? 'qemu-system-x86_64',
-      args: [...launchArguments(record, folder), ...moreArguments],
+      args: [...keyed.value, ...launchArguments(record, folder), ...moreArguments],
       pidFile: folder.pidFile,
       stdoutPath: folder.stdoutLog,
       stderrPath: folder.stderrLog,

@@ -20,6 +20,7 @@ import {
   type GuestFolder,
   type LaunchRecord,
 } from './launch-record.ts'
+import { LegKeys } from './leg-keys.ts'
 import { AGENT_CHARDEV } from './launch-arguments.ts'
 import { GuestTpm } from './guest-tpm.ts'
 import { IoErrors } from './io-errors.ts'
@@ -75,6 +76,7 @@ export class QemuGuest {
   #flushed = false
   readonly #ioErrors = new IoErrors()
   readonly #tpm: GuestTpm | undefined
+  readonly #legKeys: LegKeys
 
   constructor(options: {
     readonly record: LaunchRecord
@@ -97,14 +99,15 @@ export class QemuGuest {
     const user = options.user ? { user: options.user } : {}
     const keys = { folder: this.folder, ...user }
     const { runFolder } = this.folder
-    this.legs = new DiskLegs({
-      ...{ disks, save: (disk) => this.#saveDisk(disk), monitor, runFolder, ...user, log: options.log },
-    })
+    this.#legKeys = new LegKeys(this.folder.legKeysFolder, options.user)
+    const save = (disk: DiskRecord) => this.#saveDisk(disk)
+    this.legs = new DiskLegs({ disks, save, monitor, keys: this.#legKeys, runFolder, ...user, log: options.log })
     this.departure = new MigrationSource({ ...keys, monitor, disks })
     this.arrival = new MigrationDestination({ ...keys, monitor, memoryBytes: this.#record.launch.memoryBytes })
     const tpmDisk = this.#record.disks.find(({ role }) => role === 'tpm')
     if (tpmDisk) this.#tpm = new GuestTpm({ folder: this.folder, disk: tpmDisk, monitor, log: options.log })
-    const machine = { record: () => this.#record, save: (record: LaunchRecord) => this.#save(record), monitor }
+    const saveAll = (record: LaunchRecord) => this.#save(record)
+    const machine = { record: () => this.#record, save: saveAll, monitor, keys: this.#legKeys }
     this.devices = new GuestDevices({ ...machine, log: options.log })
     this.growth = new GuestGrowth({ ...machine, log: options.log })
   }
@@ -129,6 +132,7 @@ export class QemuGuest {
         }),
       )
     }
+    this.#legKeys.remove()
     this.#monitor = connected.value
     connected.value.onEvent((event) => this.#onEvent(event))
     connected.value.onClose(() => void this.#onMonitorClosed())

@@ -5,7 +5,8 @@
 import type { Failure } from '@stead/core/errors.ts'
 import type { LegHealth, LegWatch } from '@stead/core/ports/leg-watch.ts'
 import type { Result } from '@stead/core/result.ts'
-import { NbdClient, type NbdEndpoint } from '../nbd/nbd-client.ts'
+import { NbdClient } from '../nbd/nbd-client.ts'
+import type { NbdEndpoint } from '../nbd/nbd-socket.ts'
 import { PROBE_EXPORT } from './storage-daemon.ts'
 
 export interface LegProbeOptions {

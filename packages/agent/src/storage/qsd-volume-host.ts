@@ -419,7 +419,7 @@ export class QsdVolumeHost implements VolumeHost {
     signal: AbortSignal,
   ): Promise<Result<CopyProgress>> {
     const copyFrom = async (source: BlockSource): Promise<Result<CopyProgress>> => {
-      const endpoint = { kind: 'tcp', address: target.address, port: target.port } as const
+      const endpoint = targetEndpoint(target)
       const writer = await NbdClient.connect({ endpoint, exportName: target.exportName, ...NBD_TIMEOUTS, signal })
       if (!writer.ok) return writer
       const targetDigests = (range: ByteRange) => this.#options.remoteDigests(target.host, volume, target.pool, range)
@@ -445,7 +445,7 @@ export class QsdVolumeHost implements VolumeHost {
     if (!frozen.ok) return frozen
     const grown = request.sizeBytes === undefined ? ok() : await this.#growIdle(volume, pool, request.sizeBytes)
     if (!grown.ok) return grown
-    const endpoint = { kind: 'tcp', address: target.address, port: target.port } as const
+    const endpoint = targetEndpoint(target)
     const connecting = NbdClient.connect({ endpoint, exportName: target.exportName, ...NBD_TIMEOUTS, signal })
     try {
       return await this.#reading(volume, pool, { bitmap }, async (source, context) => {
@@ -689,4 +689,8 @@ function epochsOf(exports: readonly { readonly epoch?: number | undefined }[]): 
 
 function addressOf(daemon: StorageDaemon, exportName: string): ExportAddress {
   return { exportName, loopback: daemon.loopback, port: daemon.pool.port }
+}
+
+function targetEndpoint({ address, port, key }: CopyRequest['target']) {
+  return { kind: 'tcp', address, port, ...(key ? { key } : {}) } as const
 }

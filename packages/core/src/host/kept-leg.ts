@@ -49,7 +49,7 @@ export class KeptLeg {
   paths() {
     const { host, endpoint } = this.leg
     if (this.network === undefined || endpoint.kind === 'unix') return []
-    return pathsTo(this.#context.mirror.state, host as HostId, endpoint.port)
+    return pathsTo(this.#context.mirror.state, host as HostId, endpoint)
   }
 
   /** Set while it does not take the preferred network. */

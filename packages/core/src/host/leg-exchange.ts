@@ -8,7 +8,7 @@ import { replicaOn } from '../model/records.ts'
 import type { Leg } from '../ports/guest-host.ts'
 import { fail, type Result } from '../result.ts'
 import type { HostContext } from './host-context.ts'
-import { answeringPaths, type LegPath } from './leg-paths.ts'
+import { answeringPaths, serverOf, type LegPath } from './leg-paths.ts'
 
 /** How long the replica's host may take to renew its export. The guest stands still for it. */
 const SERVE_MS_MAX = 3_000
@@ -46,7 +46,9 @@ export async function exchangeLeg(context: HostContext, exchange: LegExchange): 
   if (!served.ok) return { kind: 'broken', error: served.error }
   let error = failure('host_unreachable', `No way to ${host} was tried`)
   for (const path of paths) {
-    const leg: Leg = { host, endpoint: path.endpoint, exportName, local: false }
+    const { endpoint } = path
+    // Of what serves it now: it may have got a gate since the leg was opened.
+    const leg: Leg = { host, endpoint: { ...endpoint, ...serverOf(served.value) }, exportName, local: false }
     const replaced = await context.guests.replaceLeg(guest, volume, leg)
     if (replaced.ok) return { kind: 'exchanged', leg, path }
     error = replaced.error

@@ -5,12 +5,15 @@
 import type { ClusterState } from '../model/cluster.ts'
 import type { NetworkRole } from '../model/host.ts'
 import type { HostId } from '../model/ids.ts'
+import type { Replica } from '../model/volume.ts'
 import type { Leg } from '../ports/guest-host.ts'
-import type { ExportAddress } from '../ports/volume-host.ts'
-import type { HostContext } from './host-context.ts'
+import type { CopyRequest, ExportAddress, ExportKey } from '../ports/volume-host.ts'
+import { addressOf, type HostContext } from './host-context.ts'
 
 /** In this order legs take them. */
 const LEG_NETWORKS: readonly NetworkRole[] = ['san', 'ran', 'lan']
+/** In this order copies take them. */
+const COPY_NETWORKS: readonly NetworkRole[] = ['ran', 'san', 'lan']
 /** Heartbeats come many times a second: a network that has brought none for so long need not be tried. */
 const HEARTBEAT_MS_MAX = 600
 /** On such networks a daemon answers within a millisecond; a guest may be standing still meanwhile. */
@@ -22,19 +25,31 @@ export interface LegPath {
   readonly endpoint: Leg['endpoint']
 }
 
+/** What a host's storage is reached at, on all of its networks alike. */
+export interface StorageServer {
+  readonly port: number
+  readonly key?: ExportKey
+}
+
+/** Where other hosts than its own reach an export. */
+export function serverOf({ port, gate }: ExportAddress): StorageServer {
+  return gate ?? { port }
+}
+
 /** All ways to the host, the preferred one first. */
-export function pathsTo(state: ClusterState, host: HostId, port: number): readonly LegPath[] {
+export function pathsTo(state: ClusterState, host: HostId, { port, key }: StorageServer): readonly LegPath[] {
   const addresses = state.hosts.get(host)?.value.addresses ?? {}
   return LEG_NETWORKS.flatMap((network) => {
     const address = addresses[network]
-    return address === undefined ? [] : [{ network, endpoint: { kind: 'tcp', address, port } as const }]
+    if (address === undefined) return []
+    return [{ network, endpoint: { kind: 'tcp', address, port, ...(key ? { key } : {}) } as const }]
   })
 }
 
 /** The network that an existing leg takes; undefined for one that never leaves its host. */
 export function networkOf(state: ClusterState, { host, endpoint }: Leg): NetworkRole | undefined {
   if (endpoint.kind === 'unix') return undefined
-  return pathsTo(state, host as HostId, endpoint.port).find((path) => addressIn(path) === endpoint.address)?.network
+  return pathsTo(state, host as HostId, endpoint).find((path) => addressIn(path) === endpoint.address)?.network
 }
 
 /** Those of the paths on which the storage daemon answers now, in their order. */
@@ -53,11 +68,24 @@ export async function legEndpoint(
   host: HostId,
   address: ExportAddress,
 ): Promise<Leg['endpoint']> {
-  const { port } = address
-  if (host === context.self) return { kind: 'tcp', address: address.loopback, port }
-  const paths = pathsTo(context.mirror.state, host, port)
+  const { loopback, port } = address
+  if (host === context.self) return { kind: 'tcp', address: loopback, port }
+  const paths = pathsTo(context.mirror.state, host, serverOf(address))
   const path = (await answeringPaths(context, host, paths))[0] ?? paths[0]
   return path?.endpoint ?? { kind: 'tcp', address: '127.0.0.1', port }
+}
+
+/** Where a copy that runs on `from` finds its target. */
+export function copyTarget(
+  state: ClusterState,
+  from: HostId,
+  { host, pool }: Pick<Replica, 'host' | 'pool'>,
+  address: ExportAddress,
+): CopyRequest['target'] {
+  const { exportName, loopback, port } = address
+  const target = { host, pool, exportName }
+  if (from === host) return { ...target, address: loopback, port }
+  return { ...target, address: addressOf(state, host, COPY_NETWORKS), ...serverOf(address) }
 }
 
 function addressIn({ endpoint }: LegPath): string | undefined {

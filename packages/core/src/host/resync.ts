@@ -8,10 +8,10 @@ import type { GuestId } from '../model/ids.ts'
 import { inSync } from '../model/records.ts'
 import type { Replica, Volume } from '../model/volume.ts'
 import type { Leg } from '../ports/guest-host.ts'
-import type { ByteRange, CopyRequest, ReplicaInfo, VolumeHost } from '../ports/volume-host.ts'
+import type { ByteRange, CopyRequest, ExportAddress, ReplicaInfo, VolumeHost } from '../ports/volume-host.ts'
 import { fail, ok, type Result } from '../result.ts'
-import { addressOf, type HostContext } from './host-context.ts'
-import { legEndpoint } from './leg-paths.ts'
+import type { HostContext } from './host-context.ts'
+import { copyTarget, legEndpoint } from './leg-paths.ts'
 
 /** Passes with the guest running stop when one moved less than this, or after `PASSES_MAX`. */
 const SMALL_PASS_BYTES = 1 << 20
@@ -150,7 +150,7 @@ class Resync {
     info: ReplicaInfo,
     extra: readonly ByteRange[],
     full: boolean,
-    address: { port: number; exportName: string },
+    address: ExportAddress,
   ): Promise<Result<string>> {
     const { volume, source, signal, epoch } = this.#job
     let recording = info.bitmaps.find((bitmap) => bitmap.recording)?.name
@@ -178,11 +178,7 @@ class Resync {
     }
   }
 
-  async #copy(
-    select: CopyRequest['select'],
-    compare: boolean,
-    address: { readonly port: number; readonly exportName: string },
-  ): Promise<Result<number>> {
+  async #copy(select: CopyRequest['select'], compare: boolean, address: ExportAddress): Promise<Result<number>> {
     const { volume, source, target, epoch, signal, context } = this.#job
     const copied = await this.#source.copy(
       {
@@ -192,13 +188,7 @@ class Resync {
         select,
         compare,
         sizeBytes: volume.sizeBytes,
-        target: {
-          host: target.host,
-          pool: target.pool,
-          address: addressOf(context.mirror.state, target.host, ['ran', 'san', 'lan']),
-          port: address.port,
-          exportName: address.exportName,
-        },
+        target: copyTarget(context.mirror.state, source.host, target, address),
       },
       () => undefined,
       AbortSignal.any([signal, this.#late.signal]),
@@ -274,7 +264,7 @@ class Resync {
     run: NonNullable<ResyncJob['run']>,
     takePlace: NonNullable<NonNullable<ResyncJob['run']>['takePlace']>,
     dirty: string,
-    exported: { readonly port: number; readonly exportName: string },
+    exported: ExportAddress,
   ): Promise<Result<number>> {
     return run.exclusively(async () => {
       void this.#job.context.clock.sleep(JOIN_MS_MAX).then(() => this.#late.abort())
@@ -283,10 +273,7 @@ class Resync {
     })
   }
 
-  async #lastPass(
-    dirty: string,
-    address: { readonly port: number; readonly exportName: string },
-  ): Promise<Result<void>> {
+  async #lastPass(dirty: string, address: ExportAddress): Promise<Result<void>> {
     const { volume, source, epoch } = this.#job
     const turned = await this.#source.addBitmap(volume.id, source.pool, this.#nextPoint, dirty, epoch)
     if (!turned.ok) return turned

@@ -7,7 +7,8 @@ import { failure } from '../errors.ts'
 import type { SnapshotId } from '../model/snapshot.ts'
 import type { Replica, Volume } from '../model/volume.ts'
 import { fail, ok, type Result } from '../result.ts'
-import { addressOf, type HostContext } from './host-context.ts'
+import type { HostContext } from './host-context.ts'
+import { copyTarget } from './leg-paths.ts'
 
 /** `own`: the new replica, on this host. After a failure it is of no use, and made anew. */
 export async function carrySnapshots(
@@ -49,14 +50,13 @@ async function copyContent(
     if (signal.aborted) return fail(failure('conflict', 'The move was called off'))
     const exported = await here.exportAsTarget(target)
     if (!exported.ok) return exported
-    const { port, exportName } = exported.value
-    const address = addressOf(mirror.state, self, ['ran', 'san', 'lan'])
+    const { exportName } = exported.value
     const copied = await volumesOn(source.host).copy(
       {
         ...{ volume: volume.id, pool: source.pool, epoch, snapshot: snapshot.id },
         // Most of it is what the one before holds too, which the file has already.
         ...{ select: 'all', compare: true },
-        target: { host: self, pool: own.pool, address, port, exportName },
+        target: copyTarget(mirror.state, source.host, { host: self, pool: own.pool }, exported.value),
       },
       () => undefined,
       signal,

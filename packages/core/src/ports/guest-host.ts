@@ -12,6 +12,7 @@ import type { ClaimedDevice } from './host-devices.ts'
 import type { Result } from '../result.ts'
 import type { GuestHardware } from './guest-hardware.ts'
 import type { MigrationProgress } from './guest-migration.ts'
+import type { ExportKey } from './volume-host.ts'
 
 /** One leg of a mirrored disk: a replica's export as this guest sees it. */
 export interface Leg {
@@ -19,7 +20,13 @@ export interface Leg {
   readonly host: string
   readonly endpoint:
     | { readonly kind: 'unix'; readonly path: string }
-    | { readonly kind: 'tcp'; readonly address: string; readonly port: number }
+    | {
+        readonly kind: 'tcp'
+        readonly address: string
+        readonly port: number
+        /** Spoken in TLS with it; in clear when absent: a server of this very host. */
+        readonly key?: ExportKey
+      }
   readonly exportName: string
   /** Served by the guest's own host: it is read first. A unix socket is local without saying so. */
   readonly local?: boolean

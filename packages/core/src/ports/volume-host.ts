@@ -15,14 +15,25 @@ export interface ReplicaSpec {
   readonly sizeBytes: number
 }
 
+/** What opens one export from another host: who asks with it is known by it, and all that is said is encrypted with it. */
+export interface ExportKey {
+  /** `HOST/EXPORT`: whom it was given to, and for what. */
+  readonly identity: string
+  /** 32 bytes in hexadecimal. */
+  readonly secret: string
+}
+
 /**
- * Where a client finds an export: a client on the same host at `loopback`, every other one at an address of
- * the host's own record, both on `port`. (QEMU has one NBD server per process, so there is no unix socket too.)
+ * Where a client finds an export: a client on the same host at `loopback` on `port`, in clear; every other one at an
+ * address of the host's own record, on the gate's port, with its key. (QEMU has one NBD server per process, so there is
+ * no unix socket too.)
  */
 export interface ExportAddress {
   readonly exportName: string
   readonly loopback: string
   readonly port: number
+  /** Absent: the host's version has no gate, and serves on `port` in clear. */
+  readonly gate?: { readonly port: number; readonly key: ExportKey }
 }
 
 export interface BitmapInfo {
@@ -71,6 +82,8 @@ export interface CopyRequest {
     readonly address: string
     readonly port: number
     readonly exportName: string
+    /** In clear when absent: on the source's own host. */
+    readonly key?: ExportKey
   }
 }
 
