@@ -98,6 +98,15 @@ export type ForeseenView = z.output<typeof foreseenSchema>
 
 const singleFailureViewSchema = foresightSchema.extend({
   suppose: failingThingSchema.describe('What fails, as `POST /v1/what-if` takes it'),
+  sums: z
+    .object({
+      down: z.number().describe('Guests that are interrupted'),
+      stayDown: z.number().describe('Guests that stay down'),
+      longestDownMs: z.number().describe('The longest that a guest is down which comes back'),
+      lastCopies: z.number().describe('Volumes that have one current copy left'),
+      outOfReach: z.number().describe('Volumes of which no current copy can be reached'),
+    })
+    .describe('All of it in numbers'),
 })
 export type SingleFailureView = z.output<typeof singleFailureViewSchema>
 
@@ -143,6 +152,20 @@ export interface ForeseenFailure extends Foresight {
   readonly suppose: SingleFailure
 }
 
-export function singleFailureView(failure: ForeseenFailure, state: ClusterState): SingleFailureView {
-  return { ...foresightView(failure, state), suppose: failure.suppose as FailingThing }
+/** `brief`: the sums stand for the guests, data and breaches, of which thousands may be. */
+export function singleFailureView(
+  failure: ForeseenFailure,
+  state: ClusterState,
+  { brief }: { readonly brief: boolean } = { brief: false },
+): SingleFailureView {
+  const { guests, data } = failure
+  const sums = {
+    down: guests.filter(({ interruptions }) => interruptions > 0).length,
+    stayDown: guests.filter(({ downMs }) => downMs === undefined).length,
+    longestDownMs: Math.round(guests.reduce((longest, { downMs = 0 }) => Math.max(longest, downMs), 0)),
+    lastCopies: data.filter(({ risk }) => risk === 'last-copy').length,
+    outOfReach: data.filter(({ risk }) => risk === 'out-of-reach').length,
+  }
+  const shown = brief ? { ...failure, guests: [], data: [], breaches: [], timeline: [] } : failure
+  return { ...foresightView(shown, state), suppose: failure.suppose as FailingThing, sums }
 }

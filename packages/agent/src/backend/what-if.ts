@@ -2,20 +2,16 @@
 import { createHash } from 'node:crypto'
 import {
   foresightView,
-  singleFailureView,
-  type ForeseenFailure,
   type ForeseenView,
   type ForesightView,
-  type SingleFailureView,
   type SuppositionRequest,
 } from '@stead/api/foresight-view.ts'
 import type { ResponseOf } from '@stead/api/endpoint.ts'
 import type { EndpointOf } from '@stead/api/endpoints.ts'
 import { failure } from '@stead/core/errors.ts'
 import { measuredFigures, type Figures } from '@stead/core/foresight/figures.ts'
-import { foresee, worstFirst } from '@stead/core/foresight/foresee.ts'
+import { foresee } from '@stead/core/foresight/foresee.ts'
 import { suppositionOf } from '@stead/core/foresight/request.ts'
-import { singleFailures } from '@stead/core/foresight/supposition.ts'
 import { fileOf } from '@stead/core/model/cluster-file-state.ts'
 import type { ClusterState } from '@stead/core/model/cluster.ts'
 import type { Guest } from '@stead/core/model/guest.ts'
@@ -26,6 +22,7 @@ import type { History } from '../history.ts'
 import type { ApiBackend } from '../http/backend.ts'
 import type { Change } from './change.ts'
 import type { Desk } from './desk.ts'
+import { everyFailureView, SingleFailures } from './every-single-failure.ts'
 
 /** Enough of the past for medians, not so much that an old cluster's answer would be of its first year. */
 const EVENTS_READ = 2_000
@@ -34,6 +31,7 @@ export function whatIfEndpoints(
   desk: Desk,
 ): Pick<ApiBackend, 'cluster.export' | 'foresight.ask' | 'foresight.single-failures'> {
   const { history, clock } = desk.context
+  const failures = new SingleFailures(clock)
   return {
     'cluster.export': async () =>
       desk.loaded((state) => ok(structuredClone(fileOf(state)) as ResponseOf<EndpointOf<'cluster.export'>>)),
@@ -41,9 +39,15 @@ export function whatIfEndpoints(
     'foresight.ask': async ({ body }) =>
       desk.loaded((state) => askForesight(state, figuresOf(state, history), clock.wallMs(), body.suppose)),
 
-    'foresight.single-failures': async () => {
+    'foresight.single-failures': async ({ query }, { signal }) => {
       const loaded = desk.loaded(() => ok())
-      return loaded.ok ? ok(await everySingleFailure(desk)) : loaded
+      if (!loaded.ok) return loaded
+      const answer = await failures.ask(signal, () => ({
+        state: desk.state,
+        options: { figures: figuresOf(desk.state, history), wallMs: clock.wallMs() },
+      }))
+      if (!answer) return fail(failure('timeout', 'Nobody waits for the answer any more'))
+      return ok(everyFailureView(answer, desk.state, { brief: query.brief === true }))
     },
   }
 }
@@ -109,18 +113,4 @@ function askForesight(
   const supposition = suppositionOf(state, suppose)
   if (!supposition.ok) return supposition
   return ok(foresightView(foresee(state, supposition.value, { figures, wallMs }), state))
-}
-
-/** With a rest after each, in which the agent does its other work: with a thousand guests one takes some 50 ms. */
-async function everySingleFailure(desk: Desk): Promise<{ items: SingleFailureView[]; skipped: number }> {
-  const { state } = desk
-  const { history, clock } = desk.context
-  const options = { figures: figuresOf(state, history), wallMs: clock.wallMs() }
-  const all: ForeseenFailure[] = []
-  for (const suppose of singleFailures(state)) {
-    all.push({ ...foresee(state, suppose, options), suppose })
-    await clock.sleep(0)
-  }
-  const items = worstFirst(all).map((one) => singleFailureView(one, state))
-  return { items, skipped: all.length - items.length }
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { clusterFileSchema } from '../cluster-file.ts'
 import { endpoint } from '../endpoint.ts'
+import { queryBoolean } from './parameters.ts'
 import { foresightSchema, foresightsSchema, suppositionSchema } from '../foresight-view.ts'
 
 export const FORESIGHT_ENDPOINTS = {
@@ -35,6 +36,9 @@ export const FORESIGHT_ENDPOINTS = {
     summary: 'Say what each single failure would do',
     permission: 'cluster.view',
     on: 'cluster',
+    query: z.strictObject({
+      brief: queryBoolean.optional().describe('Without guests, data, breaches and times: only how many there are'),
+    }),
     response: foresightsSchema,
     status: 200,
     answerWithinMs: 60_000,

@@ -139,9 +139,8 @@ function SingleFailures() {
 function FailureLine({ view }: { view: SingleFailureView }) {
   const t = useText()
   const language = useLanguage()
-  const stays = view.guests.filter(({ downMs }) => downMs === null).length
-  const longest = Math.max(0, ...view.guests.map(({ downMs }) => downMs ?? 0))
-  const tone = !view.canDecide || stays > 0 || view.data.some(({ risk }) => risk === 'out-of-reach') ? 'bad' : 'good'
+  const { stayDown, longestDownMs, outOfReach } = view.sums
+  const tone = !view.canDecide || stayDown > 0 || outOfReach > 0 ? 'bad' : 'good'
   return (
     <li className={classes.failure}>
       <StateDot tone={tone} />
@@ -152,10 +151,10 @@ function FailureLine({ view }: { view: SingleFailureView }) {
         <div className={classes.outcome}>{view.summary}</div>
       </div>
       <span className={classes.longest}>
-        {stays > 0
-          ? t('overview.stay', { count: stays })
-          : longest > 0
-            ? t('overview.longest', { time: durationText(longest, language) })
+        {stayDown > 0
+          ? t('overview.stay', { count: stayDown })
+          : longestDownMs > 0
+            ? t('overview.longest', { time: durationText(longestDownMs, language) })
             : t('foresight.noBreak')}
       </span>
     </li>

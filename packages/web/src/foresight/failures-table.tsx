@@ -58,10 +58,10 @@ function useColumns(chosen: FailingThing | undefined, onChoose: (thing: FailingT
   const t = useText()
   const language = useLanguage()
   const nameOf = useThingName()
-  const down = ({ view }: Row) => view?.guests.filter(({ interruptions }) => interruptions > 0).length ?? 0
-  const longest = ({ view }: Row) => Math.max(0, ...(view?.guests.map(({ downMs }) => downMs ?? 0) ?? []))
-  const stay = ({ view }: Row) => view?.guests.filter(({ downMs }) => downMs === null).length ?? 0
-  const oneCopy = ({ view }: Row) => view?.data.length ?? 0
+  const down = ({ view }: Row) => view?.sums.down ?? 0
+  const longest = ({ view }: Row) => view?.sums.longestDownMs ?? 0
+  const stay = ({ view }: Row) => view?.sums.stayDown ?? 0
+  const oneCopy = ({ view }: Row) => (view ? view.sums.lastCopies + view.sums.outOfReach : 0)
   const number = (id: string, title: string, value: (row: Row) => number): TableColumn<Row> => ({
     ...{ id, title, width: '92px', align: 'end', value },
     cell: (row) => (value(row) === 0 ? '–' : value(row)),

@@ -10,12 +10,12 @@ export function useStage(): string {
     .join(' ')
 }
 
-/** What each single failure would do today. */
+/** What each single failure would do today, in numbers: who it is in each is another question. */
 export function useSingleFailures() {
   const { client } = useSession()
   return useQuery({
     queryKey: ['single-failures', useStage()],
-    queryFn: () => client.call(ENDPOINTS['foresight.single-failures']),
+    queryFn: () => client.call(ENDPOINTS['foresight.single-failures'], { query: { brief: true } }),
     placeholderData: (before) => before,
     staleTime: 60_000,
   })
