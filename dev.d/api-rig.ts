@@ -11,6 +11,7 @@ import { accessRecordsOf } from '@stead/agent/access/access-records.ts'
 import { TokenOwners } from '@stead/agent/access/token-owners.ts'
 import { TestBackend } from '@stead/agent/backend/backend-fixture.ts'
 import { startApiServer } from '@stead/agent/http/api-server.ts'
+import { webFiles } from '@stead/agent/http/web-files.ts'
 import { realClock } from '@stead/agent/real-clock.ts'
 
 export type RigOrder =
@@ -65,6 +66,7 @@ async function main(guests: number): Promise<void> {
     backend: backend.guarded,
     log: silent,
     host: 'h1',
+    web: webFiles(),
     ownerOfToken: (shown) => owners.ownerOf(shown),
     isKnownSecret: (shown) => owners.isKnown(shown),
     limits: {

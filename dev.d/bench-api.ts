@@ -1,13 +1,9 @@
 /** How fast the API answers: lists of many guests, small requests, and those who follow. */
-import { fork, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
-import { Agent, request } from 'node:http'
 import { availableParallelism, loadavg } from 'node:os'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseServerSentEvents } from '@stead/api/server-sent-events.ts'
 import type { LiveBatch } from '@stead/api/endpoints/live-views.ts'
-import type { RigAnswer, RigOrder } from './api-rig.ts'
+import { Rig } from './api-rig-process.ts'
 import { spread, type Spread } from './bench-lab.ts'
 
 export interface ApiReport {
@@ -37,66 +33,6 @@ export interface ApiReport {
 const TARGET = { list1000Ms: 20, list10000Ms: 15, requestsPerSecond: 1_000, permissionMicroseconds: 5, followMs: 150 }
 
 const PARTS = ['limit=100', 'limit=100&fields=name,state', 'filter=name~1234', 'fields=name,state']
-
-class Rig {
-  readonly #process: ChildProcess
-  readonly #keepAlive = new Agent({ keepAlive: true, maxSockets: 4 })
-  #port = 0
-  #token = ''
-
-  private constructor(process: ChildProcess) {
-    this.#process = process
-  }
-
-  static async start(guests: number): Promise<Rig> {
-    const rig = new Rig(fork(join(import.meta.dirname, 'api-rig.ts'), [String(guests)]))
-    const [answer] = (await once(rig.#process, 'message', { signal: AbortSignal.timeout(60_000) })) as [RigAnswer]
-    if ('port' in answer) [rig.#port, rig.#token] = [answer.port, answer.token]
-    return rig
-  }
-
-  async order(order: RigOrder): Promise<RigAnswer> {
-    const answered = once(this.#process, 'message', { signal: AbortSignal.timeout(60_000) })
-    this.#process.send(order)
-    return ((await answered) as [RigAnswer])[0]
-  }
-
-  /** Processor time of the server since it was asked before, ms. */
-  async used(): Promise<number> {
-    const answer = await this.order({ do: 'use' })
-    return 'processorMs' in answer ? answer.processorMs : 0
-  }
-
-  /** The length of the answer, bytes. */
-  async get(path: string): Promise<number> {
-    const response = await this.open(path, this.#keepAlive)
-    let bytes = 0
-    for await (const chunk of response) bytes += (chunk as Buffer).length
-    if (response.statusCode !== 200) throw new Error(`${path}: HTTP ${response.statusCode}, ${bytes} bytes`)
-    return bytes
-  }
-
-  async open(path: string, agent?: Agent) {
-    const headers = { authorization: `Bearer ${this.#token}` }
-    const sent = request({
-      port: this.#port,
-      host: '127.0.0.1',
-      path,
-      headers,
-      ...(agent ? { agent } : { agent: false }),
-    })
-    sent.end()
-    const [response] = (await once(sent, 'response')) as [import('node:http').IncomingMessage]
-    return response
-  }
-
-  async stop(): Promise<void> {
-    const gone = once(this.#process, 'exit')
-    this.#process.kill('SIGKILL')
-    await gone
-    this.#keepAlive.destroy()
-  }
-}
 
 export async function benchApi({ quick, note }: { quick: boolean; note: (text: string) => void }): Promise<ApiReport> {
   const rounds = quick ? 10 : 50
@@ -194,7 +130,7 @@ async function follow(rig: Rig, count: number, changes: number): Promise<ApiRepo
   return { count, changes, p50Ms: at(0.5), p99Ms: at(0.99), processorMs }
 }
 
-function busy(loadAverage: number): string[] {
+export function busy(loadAverage: number): string[] {
   if (loadAverage < availableParallelism()) return []
   const text = `its load average was ${loadAverage.toFixed(1)} before anything was begun, so times by the clock are long; processor times are not.`
   return [`**The machine was busy**: ${text}`, '']

@@ -25,6 +25,7 @@ import { plannerSection } from './bench-planner-report.ts'
 import { benchSimulator, simulatorSection } from './bench-simulator.ts'
 import { benchSnapshot, snapshotSection } from './bench-snapshot.ts'
 import { benchTimes } from './bench-times.ts'
+import { benchWeb, webSection } from './bench-web.ts'
 import { ROOT } from './run-program.ts'
 
 export const BENCH_PARTS = [
@@ -39,6 +40,7 @@ export const BENCH_PARTS = [
   'create',
   'snapshot',
   'api',
+  'web',
   'container',
 ] as const
 export type BenchPart = (typeof BENCH_PARTS)[number]
@@ -59,8 +61,8 @@ const PAGE = join(ROOT, 'docs', 'benchmarks.md')
 const HEAD = `# Benchmarks
 
 Written by \`./dev bench --write\`; every figure below was measured, none is copied from elsewhere. Run it yourself:
-\`./dev bench [failover|replica|mirror|footprint|times|planner|simulator|migration|create|snapshot|container|api|all] [--quick] [--rounds N] [--json] [--write]\`.
-Each part but the planner's, the simulator's and the API's starts a lab of its own and removes it. All hosts of a lab share one machine, so its few processors do
+\`./dev bench [failover|replica|mirror|footprint|times|planner|simulator|migration|create|snapshot|container|api|web|all] [--quick] [--rounds N] [--json] [--write]\`.
+Each part but the planner's, the simulator's, the API's and the web interface's starts a lab of its own and removes it. All hosts of a lab share one machine, so its few processors do
 the work of three hosts and of their emulated guests: on real hosts the times are shorter, the ratios similar.
 A target that was missed is marked **missed**.
 `
@@ -120,6 +122,11 @@ export async function runBench({ parts, json, quick, write, rounds }: BenchChoic
       case 'api': {
         const report = await benchApi({ quick, note })
         ;[results[part], sections[part]] = [report, apiSection(report)]
+        break
+      }
+      case 'web': {
+        const report = await benchWeb({ quick, note })
+        ;[results[part], sections[part]] = [report, webSection(report)]
         break
       }
       case 'container': {

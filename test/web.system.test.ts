@@ -257,6 +257,23 @@ suite('the web interface', { timeout: 240_000 }, () => {
     await browser.see('There is no guest wiki')
   })
 
+  test('a table scrolls by itself and draws the rows that are seen: ten thousand cost what ten do', async () => {
+    await browser.page.setViewportSize({ width: 1360, height: 480 })
+    await open('/guests', 'ci-runner-1')
+    const table = browser.page.getByRole('table')
+    const { seenPx, wholePx } = await table.evaluate((one) => ({ seenPx: one.clientHeight, wholePx: one.scrollHeight }))
+    assert.ok(seenPx < wholePx, `${seenPx} of ${wholePx} pixels are seen`)
+    await table.evaluate((one) => one.scrollTo(0, one.scrollHeight))
+    await row('web-2').waitFor()
+    await browser.page.getByLabel('Filter by name, host, state or tag').fill('ci-runner-2')
+    await row('ci-runner-2').waitFor()
+    await browser.check('filtered while it is scrolled down')
+    await browser.page.getByLabel('Filter by name, host, state or tag').fill('no such guest')
+    await browser.press('Show all')
+    await row('ci-runner-1').waitFor()
+    await browser.page.setViewportSize({ width: 1360, height: 850 })
+  })
+
   test('acts on several guests that were chosen from the sorted and filtered table', async () => {
     await open('/guests', 'ci-runner-2')
     await browser.page.getByRole('columnheader', { name: 'Memory' }).getByRole('button').click()

@@ -66,7 +66,7 @@ export function EventsPage() {
     [t, language],
   )
   return (
-    <Page>
+    <Page fills>
       <PageHead icon="event" title={t('nav.events')} />
       <FilterField label={t('events.filter')} value={query} onChange={setQuery} />
       <DataTable

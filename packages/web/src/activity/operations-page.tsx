@@ -67,7 +67,7 @@ export function OperationsPage() {
     [t, language],
   )
   return (
-    <Page>
+    <Page fills>
       <PageHead icon="operation" title={t('nav.operations')} />
       <DataTable
         label={t('nav.operations')}

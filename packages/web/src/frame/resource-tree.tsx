@@ -2,7 +2,8 @@
 import { SegmentedControl } from '@mantine/core'
 import { Link, useNavigate, useParams } from '@tanstack/react-router'
 import { useVirtualizer } from '@tanstack/react-virtual'
-import { useMemo, useRef, useState, type KeyboardEvent } from 'react'
+import { memo, useMemo, useRef, useState, type KeyboardEvent, type RefObject } from 'react'
+import type { GuestView, HostView } from '@stead/api/views.ts'
 import type { TextKey } from '../i18n/language.ts'
 import { useText } from '../i18n/texts.ts'
 import { useGuests, useHosts } from '../live/use-live.ts'
@@ -35,17 +36,23 @@ export function ResourceTree() {
     count: rows.length,
     getScrollElement: () => scroll.current,
     estimateSize: () => ROW_PX,
-    overscan: 12,
+    overscan: 6,
   })
   const at = rows.findIndex(({ id }) => id === cursor)
 
   const setOpen = (row: TreeRow, isOpen: boolean) => {
-    if (row.kind !== 'group' || row.isOpen === isOpen) return
-    const next = new Set(closed)
-    if (isOpen) next.delete(row.id)
-    else next.add(row.id)
-    setClosed(next)
+    if (row.kind === 'group' && row.isOpen !== isOpen) pressed.current.group(row.id, isOpen)
   }
+  const pressed = useRef<Pressed>({
+    leaf: setCursor,
+    group: (id, isOpen) =>
+      setClosed((before) => {
+        const next = new Set(before)
+        if (isOpen) next.delete(id)
+        else next.add(id)
+        return next
+      }),
+  })
   const goTo = (index: number) => {
     const row = rows[Math.max(0, Math.min(rows.length - 1, index))]
     if (!row) return
@@ -86,46 +93,28 @@ export function ResourceTree() {
         role="tree"
         tabIndex={0}
         aria-label={t('tree.title')}
-        aria-activedescendant={at < 0 ? undefined : rowId(rows[at] as TreeRow)}
+        aria-activedescendant={at < 0 ? undefined : rowId((rows[at] as TreeRow).id)}
         onKeyDown={onKeyDown}
       >
         <div className={classes.rows} role="none" style={{ height: virtual.getTotalSize() }}>
           {virtual.getVirtualItems().map((item) => {
-            const row = rows[item.index] as TreeRow
+            const row = rows[item.index]
+            // Just closed while it was scrolled far down: where it is now is known after this.
+            if (!row) return null
             const isHere =
               row.kind === 'leaf' ? row.guest.name === params.guest : row.host !== undefined && row.name === params.host
             return (
-              <div
+              <Row
                 key={row.id}
-                id={rowId(row)}
-                className={classes.row}
-                role="treeitem"
-                aria-level={row.kind === 'group' ? 1 : 2}
-                aria-expanded={row.kind === 'group' ? row.isOpen : undefined}
-                aria-selected={isHere}
-                data-cursor={row.id === cursor || undefined}
-                style={{ transform: `translateY(${item.start}px)` }}
-              >
-                {row.kind === 'group' ? (
-                  <Group row={row} onToggle={() => setOpen(row, !row.isOpen)} />
-                ) : (
-                  <Link
-                    className={classes.leaf}
-                    to="/guests/$guest"
-                    params={{ guest: row.guest.name }}
-                    tabIndex={-1}
-                    onClick={() => setCursor(row.id)}
-                  >
-                    <span className={classes.kind}>
-                      <Icon name={row.guest.kind} size={15} />
-                    </span>
-                    <span className={classes.name}>{row.guest.name}</span>
-                    <span title={t(`state.${row.guest.state}`)}>
-                      <StateDot tone={toneOf(row.guest.state)} />
-                    </span>
-                  </Link>
-                )}
-              </div>
+                id={row.id}
+                startPx={item.start}
+                isHere={isHere}
+                isCursor={row.id === cursor}
+                {...(row.kind === 'leaf'
+                  ? { guest: row.guest }
+                  : { name: row.name, host: row.host, count: row.count, isOpen: row.isOpen })}
+                pressed={pressed}
+              />
             )
           })}
         </div>
@@ -134,40 +123,100 @@ export function ResourceTree() {
   )
 }
 
-function Group({ row, onToggle }: { row: Extract<TreeRow, { kind: 'group' }>; onToggle: () => void }) {
+interface RowProps {
+  readonly id: string
+  readonly startPx: number
+  readonly isHere: boolean
+  readonly isCursor: boolean
+  /** Of a leaf; what follows is of a group. */
+  readonly guest?: GuestView
+  readonly name?: string
+  readonly host?: HostView | undefined
+  readonly count?: number
+  readonly isOpen?: boolean
+  readonly pressed: RefObject<Pressed>
+}
+
+interface Pressed {
+  readonly leaf: (id: string) => void
+  readonly group: (id: string, isOpen: boolean) => void
+}
+
+/** Drawn again only when something of its own is another: rows are made anew with each change of any guest. */
+const Row = memo(function Row(props: RowProps) {
+  const { id, startPx, isHere, isCursor, guest, isOpen } = props
+  return (
+    <div
+      id={rowId(id)}
+      className={classes.row}
+      role="treeitem"
+      aria-level={guest ? 2 : 1}
+      aria-expanded={isOpen}
+      aria-selected={isHere}
+      data-cursor={isCursor || undefined}
+      style={{ transform: `translateY(${startPx}px)` }}
+    >
+      {guest ? <Leaf id={id} guest={guest} pressed={props.pressed} /> : <Group {...props} />}
+    </div>
+  )
+})
+
+function Leaf({ id, guest, pressed }: Pick<RowProps, 'id' | 'pressed'> & { readonly guest: GuestView }) {
   const t = useText()
-  const key = NAMES[row.id]
-  const name = row.name === REST || key ? t(key ?? 'tree.untagged') : row.name
+  return (
+    <Link
+      className={classes.leaf}
+      to="/guests/$guest"
+      params={{ guest: guest.name }}
+      tabIndex={-1}
+      onClick={() => pressed.current.leaf(id)}
+    >
+      <span className={classes.kind}>
+        <Icon name={guest.kind} size={15} />
+      </span>
+      <span className={classes.name}>{guest.name}</span>
+      <span title={t(`state.${guest.state}`)}>
+        <StateDot tone={toneOf(guest.state)} />
+      </span>
+    </Link>
+  )
+}
+
+function Group({ id, name: ownName = REST, host, count, isOpen = false, pressed }: RowProps) {
+  const t = useText()
+  const key = NAMES[id]
+  const name = ownName === REST || key ? t(key ?? 'tree.untagged') : ownName
+  const toggle = () => pressed.current.group(id, !isOpen)
   return (
     <>
       <button
         type="button"
         className={classes.toggle}
-        onClick={onToggle}
+        onClick={toggle}
         tabIndex={-1}
-        aria-label={row.isOpen ? t('tree.close', { name }) : t('tree.open', { name })}
+        aria-label={isOpen ? t('tree.close', { name }) : t('tree.open', { name })}
       >
-        <Icon name={row.isOpen ? 'down' : 'right'} size={14} />
+        <Icon name={isOpen ? 'down' : 'right'} size={14} />
       </button>
-      {row.host ? (
-        <Link className={classes.group} to="/hosts/$host" params={{ host: row.host.name }} tabIndex={-1}>
+      {host ? (
+        <Link className={classes.group} to="/hosts/$host" params={{ host: host.name }} tabIndex={-1}>
           <Icon name="host" size={15} />
           <span className={classes.name}>{name}</span>
-          <span title={t(`state.${row.host.state}`)}>
-            <StateDot tone={toneOf(row.host.state)} />
+          <span title={t(`state.${host.state}`)}>
+            <StateDot tone={toneOf(host.state)} />
           </span>
         </Link>
       ) : (
-        <button type="button" className={classes.group} onClick={onToggle} tabIndex={-1}>
-          {row.id.startsWith('tag/') ? <Icon name="tag" size={14} /> : null}
+        <button type="button" className={classes.group} onClick={toggle} tabIndex={-1}>
+          {id.startsWith('tag/') ? <Icon name="tag" size={14} /> : null}
           <span className={classes.name}>{name}</span>
-          <span className={classes.count}>{row.count}</span>
+          <span className={classes.count}>{count}</span>
         </button>
       )}
     </>
   )
 }
 
-function rowId(row: TreeRow): string {
-  return `tree-${row.id.replaceAll(/[^\w-]/g, '_')}`
+function rowId(id: string): string {
+  return `tree-${id.replaceAll(/[^\w-]/g, '_')}`
 }

@@ -35,7 +35,7 @@ export function GuestsPage() {
   const chosen = guests.filter(({ id }) => selected.has(id))
 
   return (
-    <Page>
+    <Page fills>
       <PageHead
         icon="vm"
         title={t('nav.guests')}

@@ -3,8 +3,13 @@ import type { ReactNode } from 'react'
 import { Icon, type IconName } from './icon.tsx'
 import classes from './page.module.css'
 
-export function Page({ children }: { children: ReactNode }) {
-  return <div className={classes.page}>{children}</div>
+/** `fills`: as high as the screen, so that a table in it scrolls by itself and draws no more than is seen. */
+export function Page({ fills, children }: { fills?: true; children: ReactNode }) {
+  return (
+    <div className={classes.page} data-fills={fills}>
+      {children}
+    </div>
+  )
 }
 
 export function PageHead(props: {

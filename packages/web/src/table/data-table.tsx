@@ -1,7 +1,7 @@
 /** A table that draws only the rows that are seen, so that 10,000 scroll like ten. */
 import { Checkbox } from '@mantine/core'
 import { useVirtualizer } from '@tanstack/react-virtual'
-import { useMemo, useRef, useState, type ReactNode } from 'react'
+import { memo, useMemo, useRef, useState, type ReactNode, type RefObject } from 'react'
 import { useText } from '../i18n/texts.ts'
 import { Icon } from '../parts/icon.tsx'
 import classes from './data-table.module.css'
@@ -41,8 +41,17 @@ export function DataTable<Row>(props: DataTableProps<Row>) {
     count: shown.length,
     getScrollElement: () => scroll.current,
     estimateSize: () => ROW_PX,
-    overscan: 8,
+    overscan: 4,
   })
+  const toggle = (id: string, isOn: boolean) => {
+    const next = new Set(selected)
+    if (isOn) next.add(id)
+    else next.delete(id)
+    onSelect?.(next)
+  }
+  // Rows that stay as they are must not be drawn again, whoever draws the table.
+  const toggled = useRef(toggle)
+  toggled.current = toggle
   if (rows.length === 0) return <div className={classes.frame}>{empty}</div>
   const isSelectable = selected !== undefined && onSelect !== undefined && nameOf !== undefined
   const all = isSelectable && shown.every((row) => selected.has(idOf(row)))
@@ -52,13 +61,6 @@ export function DataTable<Row>(props: DataTableProps<Row>) {
     '--columns': widths(columns),
     '--columns-narrow': widths(columns.filter(({ wideOnly }) => !wideOnly)),
   } as React.CSSProperties
-
-  const toggle = (id: string, isOn: boolean) => {
-    const next = new Set(selected)
-    if (isOn) next.add(id)
-    else next.delete(id)
-    onSelect?.(next)
-  }
 
   return (
     <div className={classes.frame} style={style}>
@@ -103,33 +105,22 @@ export function DataTable<Row>(props: DataTableProps<Row>) {
         </div>
         <div className={classes.rows} role="rowgroup" style={{ height: virtual.getTotalSize() }}>
           {virtual.getVirtualItems().map((item) => {
-            const row = shown[item.index] as Row
+            const row = shown[item.index]
+            // Just filtered while it was scrolled far down: where it is now is known after this.
+            if (row === undefined) return null
             const id = idOf(row)
             return (
-              <div
+              <TableRow
                 key={id}
-                className={classes.row}
-                role="row"
-                aria-rowindex={item.index + 2}
-                data-selected={selected?.has(id) || undefined}
-                style={{ transform: `translateY(${item.start}px)` }}
-              >
-                {isSelectable ? (
-                  <span role="cell">
-                    <Checkbox
-                      size="xs"
-                      aria-label={t('table.select', { name: nameOf(row) })}
-                      checked={selected.has(id)}
-                      onChange={(event) => toggle(id, event.currentTarget.checked)}
-                    />
-                  </span>
-                ) : null}
-                {columns.map((column) => (
-                  <span key={column.id} role="cell" className={cellClass(column)}>
-                    {column.cell(row)}
-                  </span>
-                ))}
-              </div>
+                row={row as never}
+                id={id}
+                index={item.index}
+                startPx={item.start}
+                columns={columns as never}
+                name={isSelectable ? nameOf(row) : undefined}
+                isSelected={selected?.has(id) ?? false}
+                toggled={toggled}
+              />
             )
           })}
         </div>
@@ -137,6 +128,49 @@ export function DataTable<Row>(props: DataTableProps<Row>) {
     </div>
   )
 }
+
+interface TableRowProps {
+  readonly row: never
+  readonly id: string
+  readonly index: number
+  readonly startPx: number
+  readonly columns: readonly TableColumn<never>[]
+  /** Undefined: it cannot be chosen. */
+  readonly name: string | undefined
+  readonly isSelected: boolean
+  readonly toggled: RefObject<(id: string, isOn: boolean) => void>
+}
+
+/** Its cells are links, badges and boxes: drawing those of a screen takes longer than a frame. */
+const TableRow = memo(function TableRow(props: TableRowProps) {
+  const { row, id, index, startPx, columns, name, isSelected, toggled } = props
+  const t = useText()
+  return (
+    <div
+      className={classes.row}
+      role="row"
+      aria-rowindex={index + 2}
+      data-selected={isSelected || undefined}
+      style={{ transform: `translateY(${startPx}px)` }}
+    >
+      {name === undefined ? null : (
+        <span role="cell">
+          <Checkbox
+            size="xs"
+            aria-label={t('table.select', { name })}
+            checked={isSelected}
+            onChange={(event) => toggled.current(id, event.currentTarget.checked)}
+          />
+        </span>
+      )}
+      {columns.map((column) => (
+        <span key={column.id} role="cell" className={cellClass(column)}>
+          {column.cell(row)}
+        </span>
+      ))}
+    </div>
+  )
+})
 
 function cellClass({ align, wideOnly }: { readonly align?: 'end'; readonly wideOnly?: true }): string {
   return [classes.cell, align === 'end' ? classes.end : '', wideOnly ? classes.wideOnly : ''].join(' ')
