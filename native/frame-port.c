@@ -1,10 +1,10 @@
 /*
- * frame-port: sends and hears raw Ethernet frames on one interface, for the tests of the guests' networks.
+ * frame-port: sends and hears raw Ethernet frames on one interface: announces the cluster's address, and plays guests in tests.
  *
- *   frame-port INTERFACE
+ *   frame-port [--send] INTERFACE
  *
  * Prints READY; then each line of standard input, the bytes of a frame in hexadecimal, is sent, and each frame that comes in
- * (whomever it is meant for) is printed the same way. Ends with its input.
+ * (whomever it is meant for) is printed the same way; with --send it hears nothing. Ends with its input.
  */
 #include <arpa/inet.h>
 #include <linux/if_packet.h>
@@ -54,19 +54,23 @@ static void print_frame(int port)
 
 int main(int argc, char **argv)
 {
-	if (argc != 2) {
-		fprintf(stderr, "usage: frame-port INTERFACE\n");
+	int only_send = argc == 3 && strcmp(argv[1], "--send") == 0;
+	if (argc != 2 && !only_send) {
+		fprintf(stderr, "usage: frame-port [--send] INTERFACE\n");
 		return 2;
 	}
-	int port = socket(AF_PACKET, SOCK_RAW, htons(ETH_P_ALL));
+	const char *name = argv[argc - 1];
+	// A socket of no protocol is given no frame.
+	int heard = only_send ? 0 : htons(ETH_P_ALL);
+	int port = socket(AF_PACKET, SOCK_RAW, heard);
 	if (port < 0)
 		die("socket");
-	struct sockaddr_ll place = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL)};
-	place.sll_ifindex = if_nametoindex(argv[1]);
+	struct sockaddr_ll place = {.sll_family = AF_PACKET, .sll_protocol = heard};
+	place.sll_ifindex = if_nametoindex(name);
 	if (bind(port, (struct sockaddr *)&place, sizeof(place)) < 0)
-		die(argv[1]);
+		die(name);
 	struct packet_mreq all = {.mr_ifindex = place.sll_ifindex, .mr_type = PACKET_MR_PROMISC};
-	if (setsockopt(port, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &all, sizeof(all)) < 0)
+	if (!only_send && setsockopt(port, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &all, sizeof(all)) < 0)
 		die("promiscuous");
 	printf("READY\n");
 	fflush(stdout);

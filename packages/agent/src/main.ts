@@ -54,6 +54,8 @@ import { measuring } from './metrics/measuring.ts'
 import { keepMetering } from './metering/meter.ts'
 import { UsageLog } from './metering/usage-log.ts'
 import { keepWebhooksTold } from './webhooks/webhook-courier.ts'
+import { ClusterAddress } from './network/cluster-address.ts'
+import { LinuxLanAddress } from './network/lan-address.ts'
 import { watchedNetworkHost } from './network/isolation-watch.ts'
 import { ConsoleRouter } from './console/console-router.ts'
 import { ConsoleTickets } from './console/console-tickets.ts'
@@ -276,7 +278,11 @@ async function main(configPath: string | undefined): Promise<void> {
     web: webFiles(),
   }
   const api = await startApiServer({ ...serving, listen: [{ unix: join(config.stateDir, 'agent.sock') }] })
-  work.push(keepPublicApi(config, serving, clock, signal))
+  const lan = new LinuxLanAddress(config.addresses.lan, config.nativeDir)
+  const clusterAddress = new ClusterAddress({ self, store, mirror, lan, clock, log })
+  // A witness does not: it has no certificate that could name the address.
+  if (config.role === 'compute') work.push(clusterAddress.run(signal))
+  work.push(keepPublicApi(config, serving, clusterAddress, clock, signal))
   const memoryImages = memoryImageService(volumes.images)
   const internal = await startInternalServer({
     hosts: Object.values(config.addresses).filter((address) => address !== undefined),

@@ -4,7 +4,7 @@
  */
 import type { Role } from '@stead/core/access/privilege.ts'
 import type { AccessPermission, ApiToken, Group, SignInSession, User } from '@stead/core/model/access.ts'
-import type { ClusterSettings, CoordinatorClaim } from '@stead/core/model/cluster.ts'
+import type { AddressHolder, ClusterSettings, CoordinatorClaim } from '@stead/core/model/cluster.ts'
 import type { RecordDecoder } from '@stead/core/model/cluster-reducer.ts'
 import type { Candidate, Decision } from '@stead/core/model/decision.ts'
 import { EVENT_KINDS, type ClusterEvent } from '@stead/core/model/event.ts'
@@ -65,6 +65,8 @@ export const coordinatorSchema = z.object({
   host: hostId,
   term: wholeNumber().describe('Grows with each claim'),
 })
+
+export const addressHolderSchema = z.object({ host: hostId, address: z.string(), lease: z.string() })
 
 export const poolSchema = z.object({
   name: z.string(),
@@ -151,6 +153,7 @@ export const clusterPolicySchema = z.object({
     .readonly()
     .exactOptional()
     .describe("Networks to which hosts connect on a user's word, though they are private or special: for webhooks"),
+  clusterAddress: z.ipv4().exactOptional().describe('One more address of the LAN, at which some host always answers'),
   templateKeys: z
     .record(
       z.string().regex(/^[a-z0-9]([a-z0-9.@-]{0,61}[a-z0-9])?$/, 'must be a name of lower-case letters and digits'),
@@ -334,6 +337,7 @@ export type RecordsMatchModel = Checked<
   [
     Same<SchemaOf<typeof settingsSchema>, ClusterSettings>,
     Same<SchemaOf<typeof coordinatorSchema>, CoordinatorClaim>,
+    Same<SchemaOf<typeof addressHolderSchema>, AddressHolder>,
     Same<SchemaOf<typeof hostSchema>, Host>,
     Same<SchemaOf<typeof statusSchema>, HostStatus>,
     Same<SchemaOf<typeof policySchema>, HostPolicy>,
@@ -378,6 +382,7 @@ function decoderOf<Schema extends z.ZodType>(name: string, schema: Schema) {
 export const recordDecoder = {
   settings: decoderOf('settings', settingsSchema),
   coordinator: decoderOf('coordinator', coordinatorSchema),
+  addressHolder: decoderOf('address holder', addressHolderSchema),
   host: decoderOf('host', hostSchema),
   status: decoderOf('status', statusSchema),
   policy: decoderOf('policy', policySchema),

@@ -233,6 +233,13 @@ export const clusterViewSchema = z.object({
   name: z.string(),
   coordinator: z.string().nullable(),
   term: z.number().int(),
+  address: z
+    .object({
+      address: z.string(),
+      holder: z.string().nullable().describe('Who answers at it; null while it changes hands'),
+    })
+    .nullable()
+    .describe("The cluster's own address on the LAN; null: none is set"),
   answeredBy: z.string().describe('The host whose agent answered'),
   hosts: z.object({ total: z.number().int(), online: z.number().int() }),
   guests: z.object({ total: z.number().int(), running: z.number().int(), waiting: z.number().int() }),

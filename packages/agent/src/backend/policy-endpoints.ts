@@ -52,6 +52,13 @@ function setChange(desk: Desk, body: SetPolicy): Result<Change> {
           },
         ),
       )
+    const owner = hostWith(state, after.clusterAddress)
+    if (owner !== undefined)
+      return fail(
+        failure('conflict', `${after.clusterAddress} is an address of ${owner}`, {
+          hint: "The cluster's address is one more, which no host has by itself",
+        }),
+      )
     const events = changesOf(before, after)
     if (Object.keys(body).length === 0)
       return fail(failure('bad_request', 'Nothing is to be changed', { hint: 'Give at least one setting' }))
@@ -65,12 +72,21 @@ function setChange(desk: Desk, body: SetPolicy): Result<Change> {
   })
 }
 
+function hostWith(state: ClusterState, address: string | undefined): string | undefined {
+  const hosts = [...state.hosts.values()].map(({ value }) => value)
+  return hosts.find(({ addresses }) => address !== undefined && Object.values(addresses).includes(address))?.id
+}
+
 function merged(
   policy: ClusterPolicy,
-  { admission = {}, balancing = {}, migration, ...rest }: SetPolicy,
+  { admission = {}, balancing = {}, migration, clusterAddress, ...rest }: SetPolicy,
 ): ClusterPolicy {
+  const { clusterAddress: before, ...others } = policy
+  // Null takes it away.
+  const address = clusterAddress === undefined ? before : (clusterAddress ?? undefined)
   return {
-    ...policy,
+    ...others,
+    ...(address === undefined ? {} : { clusterAddress: address }),
     ...said(rest),
     admission: { ...policy.admission, ...said(admission) },
     balancing: { ...policy.balancing, ...said(balancing) },

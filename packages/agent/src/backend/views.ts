@@ -332,6 +332,7 @@ export function clusterView(
     name: settings?.name ?? '',
     coordinator: state.coordinator?.value.host ?? null,
     term: state.coordinator?.value.term ?? 0,
+    address: addressView(state),
     answeredBy: self,
     hosts: { total: hosts.length, online: hosts.filter((host) => host.state === 'online').length },
     guests: {
@@ -346,6 +347,13 @@ export function clusterView(
     warnings: warnings(hosts, guests),
     createdAt: new Date(settings?.createdAt ?? 0).toISOString(),
   }
+}
+
+function addressView(state: ClusterState): ClusterView['address'] {
+  const address = state.clusterPolicy?.value.clusterAddress
+  const holder = state.addressHolder?.value
+  if (address === undefined) return null
+  return { address, holder: holder?.address === address ? holder.host : null }
 }
 
 /** When a host falls thousands may be meant. */

@@ -1,8 +1,11 @@
 /**
- * The API's public port: TLS on the host's LAN address. The unix socket serves all the same when this cannot.
+ * The API's public port: TLS on the host's LAN address, and on the cluster's while this host holds it. The unix socket serves
+ * all the same when this cannot.
  */
 import type { Clock } from '@stead/core/ports/clock.ts'
+import { WakeableSleep } from '@stead/core/wakeable-sleep.ts'
 import type { AgentConfig } from '../config.ts'
+import type { ClusterAddress } from '../network/cluster-address.ts'
 import { startApiServer, type ApiServer, type ApiServerOptions } from './api-server.ts'
 import { webCertificate } from './web-certificate.ts'
 
@@ -14,13 +17,17 @@ const LOOK_MS = 10_000
 export async function keepPublicApi(
   config: AgentConfig,
   options: Omit<ApiServerOptions, 'listen'>,
+  clusterAddress: Pick<ClusterAddress, 'wanted' | 'held' | 'onChange'>,
   clock: Clock,
   signal: AbortSignal,
 ): Promise<void> {
   const { log } = options
   const host = config.api?.address ?? config.addresses.lan
   if (host === undefined) return log.warn('there is no public API: the host has no LAN address')
+  const rest = new WakeableSleep(clock)
+  const off = clusterAddress.onChange(() => rest.wake())
   let server: ApiServer | undefined
+  let shared: { readonly address: string; readonly server: ApiServer } | undefined
   let served = ''
   let told = ''
   const trouble = (message: string, cause: unknown) => {
@@ -28,15 +35,25 @@ export async function keepPublicApi(
     told = message
   }
   const look = async () => {
-    const certificate = await webCertificate(config, clock.wallMs())
+    const { wanted, held } = clusterAddress
+    const names = [...(config.api?.names ?? []), ...(wanted === undefined ? [] : [wanted])]
+    const certificate = await webCertificate({ ...config, api: { ...config.api, names } }, clock.wallMs())
     if (!certificate.ok) return trouble(certificate.error.message, certificate.error)
     const tls = certificate.value
-    if (tls.certificate === served) return
-    if (server) server.useCertificate(tls)
-    else server = await startApiServer({ ...options, listen: [{ host, port: portOf(config), tls }] })
-    served = tls.certificate
-    told = ''
-    log.info('the public API serves', { host, port: portOf(config) })
+    const serveAt = (address: string) =>
+      startApiServer({ ...options, listen: [{ host: address, port: portOf(config), tls }] })
+    if (tls.certificate !== served) {
+      if (server) server.useCertificate(tls)
+      else server = await serveAt(host)
+      shared?.server.useCertificate(tls)
+      served = tls.certificate
+      told = ''
+      log.info('the public API serves', { host, port: portOf(config) })
+    }
+    if (shared?.address === held) return
+    await shared?.server.close()
+    shared = undefined
+    if (held !== undefined) shared = { address: held, server: await serveAt(held) }
   }
   while (!signal.aborted) {
     try {
@@ -44,9 +61,10 @@ export async function keepPublicApi(
     } catch (error) {
       trouble((error as Error).message, error)
     }
-    await clock.sleep(LOOK_MS, signal)
+    await rest.sleep(LOOK_MS, signal)
   }
-  await server?.close()
+  off()
+  await Promise.all([server?.close(), shared?.server.close()])
 }
 
 function portOf({ api }: AgentConfig): number {

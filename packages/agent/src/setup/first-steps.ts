@@ -12,6 +12,8 @@ import type { SetupStep } from './set-up-host.ts'
 
 const AGENT_STARTS_MS = 120_000
 const LOOK_MS = 500
+/** An agent that has just started makes certificates. */
+const ANSWER_MS = 30_000
 const ROLE = 'Administrator'
 
 /** How the steps reach the agent that starts meanwhile. */
@@ -33,15 +35,18 @@ export class FirstSteps {
     this.#answers = answers
     this.#reach = reach
     const target = { unix: join(reach.stateDir, 'agent.sock') }
-    this.#client = createClient({ targets: [target], transport: reach.transport })
+    this.#client = createClient({ targets: [target], transport: reach.transport, headersTimeoutMs: ANSWER_MS })
   }
 
   /** What the answers ask for beyond the host itself. */
   get wanted(): readonly SetupStep[] {
     const answers = this.#answers
     if (answers.kind === 'join') return []
-    const { administrator, invite } = answers
+    const { clusterAddress, administrator, invite } = answers
     return [
+      ...(clusterAddress === undefined
+        ? []
+        : [{ text: `give the cluster the address ${clusterAddress}`, run: () => this.#setAddress(clusterAddress) }]),
       ...(administrator === undefined
         ? []
         : [{ text: `make ${administrator} an administrator`, run: () => this.#makeAdministrator(administrator) }]),
@@ -57,9 +62,11 @@ export class FirstSteps {
   }
 
   get outcome(): SetupOutcome {
-    const lan = this.#answers.addresses.lan
+    const { kind, addresses } = this.#answers
+    const shared = kind === 'init' ? this.#answers.clusterAddress : undefined
+    const places = [shared, addresses.lan].filter((address) => address !== undefined)
     return {
-      web: lan === undefined ? [] : [`https://${lan}:${PUBLIC_API_PORT}`],
+      web: places.map((address) => `https://${address}:${PUBLIC_API_PORT}`),
       fingerprint: this.#fingerprint,
       administrator: this.#administrator,
       invitations: this.#invitations,
@@ -70,8 +77,12 @@ export class FirstSteps {
     const { clock } = this.#reach
     const deadline = clock.monotonicMs() + AGENT_STARTS_MS
     for (;;) {
-      const shown = await this.#client.call(ENDPOINTS['cluster.show'])
-      if (shown.ok) break
+      const loaded = await this.#client.call(ENDPOINTS['cluster.show'])
+      const shown = loaded.ok ? await this.#client.call(ENDPOINTS['auth.authority']) : loaded
+      if (shown.ok) {
+        this.#fingerprint = shown.value.fingerprint
+        return ok()
+      }
       if (clock.monotonicMs() > deadline)
         return fail(
           failure('host_unreachable', 'The host is set up, but its agent does not answer', {
@@ -81,9 +92,11 @@ export class FirstSteps {
         )
       await clock.sleep(LOOK_MS)
     }
-    const authority = await this.#client.call(ENDPOINTS['auth.authority'])
-    if (authority.ok) this.#fingerprint = authority.value.fingerprint
-    return ok()
+  }
+
+  async #setAddress(clusterAddress: string): Promise<Result<void>> {
+    const set = await this.#client.call(ENDPOINTS['policy.set'], { body: { clusterAddress } })
+    return set.ok ? ok() : set
   }
 
   async #makeAdministrator(user: string): Promise<Result<void>> {

@@ -26,6 +26,7 @@ interface Options {
   readonly memory?: string
   readonly detection: string
   readonly administrator?: string
+  readonly clusterAddress?: string
   readonly invite: readonly string[]
   readonly despite: readonly string[]
   readonly check?: true
@@ -38,6 +39,7 @@ export function setupCommands(transport: Transport): Command[] {
   const init = hostCommand('init', 'Make this empty host the first one of a new cluster')
     .argument('<cluster>', "the cluster's name")
     .option('--detection <ms>', 'silence after which a host is held dead', '3000')
+    .option('--cluster-address <address>', 'one more address of the LAN, at which some host always answers')
     .option('--administrator <user>', 'make a first user who may everything; his one-time password is printed')
     .option(
       '--invite <role>',
@@ -46,10 +48,11 @@ export function setupCommands(transport: Transport): Command[] {
       [],
     )
     .action((cluster: string, options: Options) => {
-      const { administrator, invite, detection } = options
+      const { administrator, clusterAddress, invite, detection } = options
       return run(options, transport, {
         ...{ kind: 'init', cluster, detectionMs: Number(detection), invite },
         ...(administrator === undefined ? {} : { administrator }),
+        ...(clusterAddress === undefined ? {} : { clusterAddress }),
       })
     })
   const member = hostCommand('join', 'Make this empty host one of a cluster, by a token of `stead host invite`')

@@ -17,6 +17,11 @@ export const setPolicyBody = z.strictObject({
   armed: shape.armed.optional(),
   whatIfRequired: shape.whatIfRequired.optional(),
   outboundAllow: shape.outboundAllow.unwrap().optional(),
+  clusterAddress: z
+    .ipv4({ error: 'must be an IPv4 address' })
+    .nullable()
+    .optional()
+    .describe('One more address of the LAN, at which some host always answers; null: none'),
   templateKeys: shape.templateKeys.unwrap().optional().describe('Replaces all of them'),
   templateSignatures: shape.templateSignatures.unwrap().optional(),
 })

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
-import type { ClusterCheck } from '@stead/api/views.ts'
+import type { ClusterCheck, ClusterView } from '@stead/api/views.ts'
 import { clusterFileText } from '../import/import-report.ts'
 import { formatFields, formatTable } from '../output.ts'
 import { formatSize } from '../quantities.ts'
@@ -10,6 +10,18 @@ import { finished, settle } from '../waiting.ts'
 export function addClusterCommands(program: Command, terminal: Terminal): void {
   const cluster = program.command('cluster').description('The cluster as a whole')
   cluster.command('show').description(ENDPOINTS['cluster.show'].summary).action(action(terminal, showCluster))
+  const address = cluster
+    .command('address')
+    .description("The cluster's own address on the LAN, at which some host always answers")
+  address
+    .command('set')
+    .description('Have one host at a time answer at this address as well')
+    .argument('<address>', 'IPv4, of the LAN, which no machine has')
+    .action(action(terminal, (session, [clusterAddress = '']) => setAddress(session, clusterAddress)))
+  address
+    .command('clear')
+    .description('Have no host answer at it any more')
+    .action(action(terminal, (session) => setAddress(session, null)))
   cluster.command('check').description(ENDPOINTS['cluster.check'].summary).action(action(terminal, checkCluster))
   cluster
     .command('export')
@@ -35,6 +47,14 @@ export function addClusterCommands(program: Command, terminal: Terminal): void {
     )
 }
 
+async function setAddress(session: Session, clusterAddress: string | null): Promise<void> {
+  const client = await session.client()
+  const view = valueOf(await client.call(ENDPOINTS['policy.set'], { body: { clusterAddress } }))
+  const text =
+    clusterAddress === null ? 'the cluster has no address of its own' : `the cluster answers at ${clusterAddress}`
+  session.print(view, () => `${text}\n`)
+}
+
 async function showCluster(session: Session): Promise<void> {
   const client = await session.client()
   const view = valueOf(await client.call(ENDPOINTS['cluster.show']))
@@ -44,6 +64,7 @@ async function showCluster(session: Session): Promise<void> {
       ['id', view.id],
       ['coordinator', view.coordinator],
       ['term', view.term],
+      ...(view.address ? [['address', addressText(view.address)] as const] : []),
       ['answered by', view.answeredBy],
       ['hosts', `${view.hosts.online} of ${view.hosts.total} online`],
       ['guests', `${view.guests.total}, ${view.guests.running} running, ${view.guests.waiting} waiting`],
@@ -53,6 +74,10 @@ async function showCluster(session: Session): Promise<void> {
     ])
     return fields + view.warnings.map((warning) => `warning: ${warning}\n`).join('')
   })
+}
+
+function addressText({ address, holder }: NonNullable<ClusterView['address']>): string {
+  return holder === null ? `${address}, at no host for the moment` : `${address}, at ${holder}`
 }
 
 /** Of `cluster check` when it found something; documented in docs/operating/cli.md. */

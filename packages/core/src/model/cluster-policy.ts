@@ -40,6 +40,8 @@ export interface ClusterPolicy {
   readonly whatIfRequired: boolean
   /** Networks (CIDR) to which hosts also connect on a user's word, though they are private or special. */
   readonly outboundAllow?: readonly string[]
+  /** One more IPv4 address of the LAN, at which some host always answers. */
+  readonly clusterAddress?: string
   /** Whose signatures make a template trusted: keys by the names that they have here, `ssh-ed25519 BASE64`. */
   readonly templateKeys?: Readonly<Record<string, string>>
   /** `demanded`: a template without such a signature is refused. `optional` when absent. */

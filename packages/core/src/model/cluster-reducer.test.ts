@@ -34,6 +34,7 @@ function permissiveDecoder() {
     },
     settings: take,
     coordinator: take,
+    addressHolder: take,
     host: take,
     status: take,
     policy: take,

@@ -4,7 +4,7 @@
  */
 import type { Result } from '../result.ts'
 import type { StoreEntry, WatchBatch } from '../ports/store.ts'
-import type { ClusterSettings, ClusterState, CoordinatorClaim, Versioned } from './cluster.ts'
+import type { AddressHolder, ClusterSettings, ClusterState, CoordinatorClaim, Versioned } from './cluster.ts'
 import type { ClusterPolicy } from './cluster-policy.ts'
 import { KEYS, PREFIX } from './keys.ts'
 
@@ -56,6 +56,7 @@ export type RecordDecoder = {
   readonly settings: (json: unknown) => Result<ClusterSettings>
   readonly coordinator: (json: unknown) => Result<CoordinatorClaim>
   readonly clusterPolicy: (json: unknown) => Result<ClusterPolicy>
+  readonly addressHolder: (json: unknown) => Result<AddressHolder>
 }
 
 export interface Reduction {
@@ -116,7 +117,7 @@ export function applyBatch(state: ClusterState, batch: WatchBatch, decode: Recor
 }
 
 /** Records of which there is one. */
-const SINGLES = ['settings', 'coordinator', 'clusterPolicy'] as const
+const SINGLES = ['settings', 'coordinator', 'clusterPolicy', 'addressHolder'] as const
 type Single = (typeof SINGLES)[number]
 
 type Slot =
@@ -128,6 +129,7 @@ function slotOf(key: string): Slot | undefined {
   if (key === KEYS.settings) return { kind: 'single', name: 'settings' }
   if (key === KEYS.coordinator) return { kind: 'single', name: 'coordinator' }
   if (key === KEYS.clusterPolicy) return { kind: 'single', name: 'clusterPolicy' }
+  if (key === KEYS.addressHolder) return { kind: 'single', name: 'addressHolder' }
   if (!key.startsWith(PREFIX)) return undefined
   const slash = key.indexOf('/', PREFIX.length)
   if (slash === -1 || slash === key.length - 1) return undefined

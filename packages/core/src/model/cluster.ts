@@ -39,12 +39,22 @@ export interface CoordinatorClaim {
   readonly term: number
 }
 
+/** Which host answers at the cluster's address. It is of a lease: while it is there, no other host may take the address. */
+export interface AddressHolder {
+  readonly host: HostId
+  readonly address: string
+  /** The lease's id, decimal: an agent that was started again goes on with it. */
+  readonly lease: string
+}
+
 /** All that the store holds, at one revision. */
 export interface ClusterState {
   readonly settings?: Versioned<ClusterSettings>
   readonly coordinator?: Versioned<CoordinatorClaim>
   /** `DEFAULT_POLICY` while it was never set. */
   readonly clusterPolicy?: Versioned<ClusterPolicy>
+  /** Absent while no host holds the address. */
+  readonly addressHolder?: Versioned<AddressHolder>
   readonly hosts: ReadonlyMap<HostId, Versioned<Host>>
   readonly statuses: ReadonlyMap<HostId, Versioned<HostStatus>>
   readonly policies: ReadonlyMap<HostId, Versioned<HostPolicy>>

@@ -32,6 +32,7 @@ export const KEYS = {
   settings: `${PREFIX}settings`,
   coordinator: `${PREFIX}coordinator`,
   clusterPolicy: `${PREFIX}cluster-policy`,
+  addressHolder: `${PREFIX}address-holder`,
   host: (id: HostId) => `${PREFIX}hosts/${id}`,
   status: (id: HostId) => `${PREFIX}statuses/${id}`,
   policy: (id: HostId) => `${PREFIX}policies/${id}`,

@@ -38,6 +38,14 @@ export function ProtectionState() {
                     '–'
                   ),
                 ],
+                cluster?.address
+                  ? [
+                      t('avail.address'),
+                      cluster.address.holder
+                        ? t('avail.addressAt', { address: cluster.address.address, host: cluster.address.holder })
+                        : cluster.address.address,
+                    ]
+                  : undefined,
                 cluster && [t('avail.detection'), durationText(cluster.detectionMs, language)],
                 cluster && [t('avail.lease'), durationText(cluster.leaseTtlMs, language)],
                 [t('avail.shutdown'), t(`avail.shutdown.${shutdown}`)],

@@ -1,5 +1,7 @@
 /** High availability: how it stands, rules, decisions, failovers. */
 export const texts = {
+  'avail.address': "The cluster's address",
+  'avail.addressAt': '{{address}}, now at {{host}}',
   'avail.armed': 'Acts by itself',
   'avail.balance': 'Balance of the hosts',
   'avail.balance.automatic': 'Guests are moved by themselves.',

@@ -1,4 +1,6 @@
 export const texts: Record<string, string> = {
+  'avail.address': "L'adresse du cluster",
+  'avail.addressAt': '{{address}}, en ce moment sur {{host}}',
   'avail.armed': "Agit d'elle-même",
   'avail.balance': 'Équilibre des hôtes',
   'avail.balance.automatic': "Les invités sont déplacés d'eux-mêmes.",

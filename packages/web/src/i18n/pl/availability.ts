@@ -1,4 +1,6 @@
 export const texts: Record<string, string> = {
+  'avail.address': 'Adres klastra',
+  'avail.addressAt': '{{address}}, obecnie na {{host}}',
   'avail.armed': 'Działa samodzielnie',
   'avail.balance': 'Równowaga hostów',
   'avail.balance.automatic': 'Goście są przenoszeni samoczynnie.',
