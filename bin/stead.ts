@@ -4,13 +4,15 @@ if (process.argv[2] === 'lab') {
   const { labProgram } = await import('@stead/lab/lab-commands.ts')
   await labProgram().parseAsync()
 } else {
-  const [{ labCommand }, { setupCommands }, { buildProgram, runProgram }, { unixTransport }] = await Promise.all([
-    import('@stead/lab/lab-commands.ts'),
-    import('@stead/agent/setup/setup-commands.ts'),
-    import('@stead/cli/program.ts'),
-    import('@stead/cli/unix-transport.ts'),
-  ])
-  const program = buildProgram().addCommand(labCommand())
+  const [{ labCommand }, { setupCommands }, { serviceCommand }, { buildProgram, runProgram }, { unixTransport }] =
+    await Promise.all([
+      import('@stead/lab/lab-commands.ts'),
+      import('@stead/agent/setup/setup-commands.ts'),
+      import('@stead/agent/setup/service-commands.ts'),
+      import('@stead/cli/program.ts'),
+      import('@stead/cli/unix-transport.ts'),
+    ])
+  const program = buildProgram().addCommand(labCommand()).addCommand(serviceCommand())
   for (const command of setupCommands(unixTransport)) program.addCommand(command)
   await runProgram(program, process.argv.slice(2))
 }

@@ -45,7 +45,7 @@ import { keepHouse } from './housekeeping.ts'
 import { startApiServer, type ApiServerOptions } from './http/api-server.ts'
 import { webFiles } from './http/web-files.ts'
 import { startInternalServer } from './http/internal-server.ts'
-import { keepPublicApi } from './http/public-api.ts'
+import { publicApiWork } from './http/public-api.ts'
 import { webAuthority } from './http/web-certificate.ts'
 import { arrivalCalls, remoteArrivals } from './http/remote-arrivals.ts'
 import { imagesOfAllHosts, memoryImageService } from './http/remote-memory-images.ts'
@@ -54,8 +54,6 @@ import { measuring } from './metrics/measuring.ts'
 import { keepMetering } from './metering/meter.ts'
 import { UsageLog } from './metering/usage-log.ts'
 import { keepWebhooksTold } from './webhooks/webhook-courier.ts'
-import { ClusterAddress } from './network/cluster-address.ts'
-import { LinuxLanAddress } from './network/lan-address.ts'
 import { watchedNetworkHost } from './network/isolation-watch.ts'
 import { ConsoleRouter } from './console/console-router.ts'
 import { ConsoleTickets } from './console/console-tickets.ts'
@@ -69,6 +67,7 @@ import { detectAccelerator, detectQemuVersion, processorFor } from './qemu/accel
 import { newestMachineType } from './qemu/machine-type.ts'
 import { checkKernel } from './qemu/blob-check.ts'
 import { QemuGuestMemory } from './qemu/qemu-guest-memory.ts'
+import { tellServiceManager } from './process/service-manager.ts'
 import { realClock, realRandom } from './real-clock.ts'
 import { keepRegistered, register, type Registration } from './registration.ts'
 import { keepStorageDaemons } from './storage/daemon-keeper.ts'
@@ -90,6 +89,7 @@ async function main(configPath: string | undefined): Promise<void> {
   const stopping = new AbortController()
   const { signal } = stopping
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stopping.abort())
+  tellServiceManager(process.env, clock, unnamedLog, signal)
   await untilConfigured(configPath, unnamedLog, clock, signal)
   if (signal.aborted) return
   const config = loadConfig(configPath)
@@ -278,11 +278,7 @@ async function main(configPath: string | undefined): Promise<void> {
     web: webFiles(),
   }
   const api = await startApiServer({ ...serving, listen: [{ unix: join(config.stateDir, 'agent.sock') }] })
-  const lan = new LinuxLanAddress(config.addresses.lan, config.nativeDir)
-  const clusterAddress = new ClusterAddress({ self, store, mirror, lan, clock, log })
-  // A witness does not: it has no certificate that could name the address.
-  if (config.role === 'compute') work.push(clusterAddress.run(signal))
-  work.push(keepPublicApi(config, serving, clusterAddress, clock, signal))
+  work.push(...publicApiWork({ config, store, mirror, clock, log }, serving, signal))
   const memoryImages = memoryImageService(volumes.images)
   const internal = await startInternalServer({
     hosts: Object.values(config.addresses).filter((address) => address !== undefined),

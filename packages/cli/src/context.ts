@@ -1,5 +1,6 @@
 /** Which cluster the command line talks to: a small JSON file, written by `stead lab up` or by the administrator. */
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { failure } from '@stead/core/errors.ts'
@@ -23,14 +24,22 @@ export function contextPath(env: NodeJS.ProcessEnv): string {
   )
 }
 
-/** `{ name, endpoints: [{ host, unix } | { host, url }], authority, token }`. */
-export async function readContext(env: NodeJS.ProcessEnv): Promise<Result<SteadContext>> {
+/** Of this host's agent: only its root can open it. */
+const OWN_SOCKET = '/var/lib/stead/agent.sock'
+
+/**
+ * `{ name, endpoints: [{ host, unix } | { host, url }], authority, token }`. Where nobody has chosen a cluster, root of a host
+ * means the one that the host is of.
+ */
+export async function readContext(env: NodeJS.ProcessEnv, ownSocket = OWN_SOCKET): Promise<Result<SteadContext>> {
   const path = contextPath(env)
   let text: string
   try {
     text = await readFile(path, 'utf8')
   } catch (cause) {
     const absent = (cause as NodeJS.ErrnoException).code === 'ENOENT'
+    if (absent && env['STEAD_CONTEXT'] === undefined && existsSync(ownSocket))
+      return ok({ name: 'this host', endpoints: [{ unix: ownSocket }] })
     const message = absent
       ? `No cluster is chosen: there is no ${path}`
       : `The context ${path} cannot be read: ${(cause as Error).message}`

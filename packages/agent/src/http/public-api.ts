@@ -5,7 +5,9 @@
 import type { Clock } from '@stead/core/ports/clock.ts'
 import { WakeableSleep } from '@stead/core/wakeable-sleep.ts'
 import type { AgentConfig } from '../config.ts'
-import type { ClusterAddress } from '../network/cluster-address.ts'
+import type { HostId } from '@stead/core/model/ids.ts'
+import { ClusterAddress, type ClusterAddressOptions } from '../network/cluster-address.ts'
+import { LinuxLanAddress } from '../network/lan-address.ts'
 import { startApiServer, type ApiServer, type ApiServerOptions } from './api-server.ts'
 import { webCertificate } from './web-certificate.ts'
 
@@ -13,8 +15,24 @@ export const PUBLIC_API_PORT = 8443
 /** An address that comes later than the agent, a port that somebody else leaves, a certificate that was replaced. */
 const LOOK_MS = 10_000
 
+/** Of a host of the cluster: its own port, and its part in holding the cluster's address. */
+export function publicApiWork(
+  {
+    config,
+    ...parts
+  }: { readonly config: AgentConfig } & Pick<ClusterAddressOptions, 'store' | 'mirror' | 'clock' | 'log'>,
+  serving: Omit<ApiServerOptions, 'listen'>,
+  signal: AbortSignal,
+): Promise<void>[] {
+  const lan = new LinuxLanAddress(config.addresses.lan, config.nativeDir)
+  const shared = new ClusterAddress({ ...parts, self: config.hostId as HostId, lan })
+  // A witness holds none: it has no certificate that could name the address.
+  const holding = config.role === 'compute' ? [shared.run(signal)] : []
+  return [...holding, keepPublicApi(config, serving, shared, parts.clock, signal)]
+}
+
 /** Until the signal aborts. */
-export async function keepPublicApi(
+async function keepPublicApi(
   config: AgentConfig,
   options: Omit<ApiServerOptions, 'listen'>,
   clusterAddress: Pick<ClusterAddress, 'wanted' | 'held' | 'onChange'>,

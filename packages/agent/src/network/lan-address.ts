@@ -59,7 +59,7 @@ export class LinuxLanAddress implements LanAddress {
     const port = this.#port()
     if (!port) return ok()
     const args = ['address', 'delete', `${address}/32`, 'dev', port.name]
-    const done = await runProgram('ip', args, PROGRAM_MS, [0, KERNEL_REFUSED])
+    const done = await runProgram('ip', args, PROGRAM_MS, { accepted: [0, KERNEL_REFUSED] })
     if (!done.ok) return done
     const isThere = networkInterfaces()[port.name]?.some((info) => info.address === address) === true
     return isThere ? fail(failure('internal', `${address} cannot be taken from ${port.name}`)) : ok()
