@@ -358,6 +358,7 @@ suite('the web interface', { timeout: 240_000 }, () => {
     await next()
     await step('Cluster').getByRole('status').getByText('cluster').waitFor()
     await fill('Name of the new cluster', 'demo')
+    await fill('Address of the cluster', '192.0.2.100')
     await fill('First administrator', 'ada')
     await browser.check('cluster of a set-up')
     await next()
@@ -377,8 +378,11 @@ suite('the web interface', { timeout: 240_000 }, () => {
     await browser.check('a host that is set up')
     await browser.picture('setup-done')
     assert.deepEqual(
-      setup.begun.map((answers) => answers.kind === 'init' && [answers.cluster, answers.addresses, answers.invite]),
-      [['demo', { lan: '192.0.2.1', san: '10.0.1.1', ran: '10.0.2.1' }, ['compute', 'witness']]],
+      setup.begun.map(
+        (answers) =>
+          answers.kind === 'init' && [answers.cluster, answers.clusterAddress, answers.addresses, answers.invite],
+      ),
+      [['demo', '192.0.2.100', { lan: '192.0.2.1', san: '10.0.1.1', ran: '10.0.2.1' }, ['compute', 'witness']]],
     )
   })
 

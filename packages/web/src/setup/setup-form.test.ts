@@ -29,7 +29,7 @@ test('what is proposed is of what the host has: an address with a link, the file
 test('a pair invites one more host and a witness; a single host invites nobody; who joins brings a token alone', () => {
   const pair = setupAnswersSchema.parse(answersOf(WHOLE))
   assert.ok(pair.kind === 'init')
-  assert.deepEqual([pair.invite, pair.administrator], [['compute', 'witness'], 'admin'])
+  assert.deepEqual([pair.invite, pair.administrator, pair.clusterAddress], [['compute', 'witness'], 'admin', undefined])
   assert.deepEqual(pair.addresses, { lan: '10.0.1.1' })
   assert.deepEqual(pair.pools, [{ name: 'default', path: '/srv/stead', capacityBytes: 900 * GIB }])
   const single = setupAnswersSchema.parse(answersOf({ ...WHOLE, scenario: 'single', administrator: '' }))
@@ -50,7 +50,8 @@ test('a complaint stands at the step whose field it is about', () => {
   assert.match(networks, /guestUser/)
   assert.deepEqual([disks, cluster], [undefined, undefined])
   assert.match(complaintsAbout({ ...WHOLE, pools: [{ name: 'X', path: 'here', sizeGib: 1 }] }).disks ?? '', /pools/)
-  assert.deepEqual(complaintsAbout({ ...WHOLE, guestUser: '64990:64990' }), {})
+  assert.match(complaintsAbout({ ...WHOLE, clusterAddress: 'cluster.example' }).cluster ?? '', /IPv4/)
+  assert.deepEqual(complaintsAbout({ ...WHOLE, guestUser: '64990:64990', clusterAddress: '10.0.1.9' }), {})
 })
 
 test('a port is judged as soon as it is chosen: its link, its speed, and what else it is to carry', () => {

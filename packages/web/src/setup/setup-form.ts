@@ -25,6 +25,7 @@ export interface SetupForm {
   /** `UID:GID`; empty: root. */
   readonly guestUser: string
   readonly cluster: string
+  readonly clusterAddress: string
   readonly administrator: string
 }
 
@@ -38,7 +39,8 @@ const POOL_SHARE = 0.9
 export function proposedForm({ host, ports, fileSystems }: SetupView): SetupForm {
   const [largest] = fileSystems.toSorted((a, b) => b.freeBytes - a.freeBytes)
   return {
-    ...{ scenario: 'pair', token: '', host, guestUser: '', cluster: '', administrator: 'admin' },
+    ...{ scenario: 'pair', token: '', host, guestUser: '', cluster: '', clusterAddress: '' },
+    administrator: 'admin',
     addresses: { lan: addressesOf(ports)[0]?.address ?? '', san: '', ran: '' },
     pools: largest ? [proposedPool(largest)] : [],
   }
@@ -83,6 +85,7 @@ export function answersOf(form: SetupForm): SetupAnswersInput {
   if (form.scenario === 'join') return { kind: 'join', ...onHost, token: form.token.trim() }
   return {
     ...{ kind: 'init', ...onHost, cluster: form.cluster.trim() },
+    ...(form.clusterAddress.trim() === '' ? {} : { clusterAddress: form.clusterAddress.trim() }),
     ...(form.administrator.trim() === '' ? {} : { administrator: form.administrator.trim() }),
     ...(form.scenario === 'pair' ? { invite: ['compute', 'witness'] } : {}),
   }
@@ -90,7 +93,7 @@ export function answersOf(form: SetupForm): SetupAnswersInput {
 
 const STEP_OF_FIELD: Readonly<Record<string, SetupStepName>> = {
   ...{ token: 'what', host: 'networks', addresses: 'networks', guestUser: 'networks', pools: 'disks' },
-  ...{ cluster: 'cluster', administrator: 'cluster' },
+  ...{ cluster: 'cluster', clusterAddress: 'cluster', administrator: 'cluster' },
 }
 
 /** By step, what the schema says against it. */

@@ -202,6 +202,12 @@ export function ClusterStep({ form, change }: StepProps) {
         data-autofocus
       />
       <TextField
+        label={t('setup.clusterAddress')}
+        description={t('setup.clusterAddressText')}
+        value={form.clusterAddress}
+        onChange={(clusterAddress) => change({ clusterAddress })}
+      />
+      <TextField
         label={t('setup.administrator')}
         description={t('setup.administratorText')}
         value={form.administrator}

@@ -94,4 +94,7 @@ export const texts = {
   'setup.workStep.running': 'running',
   'setup.workStep.waiting': 'waiting',
   'setup.wrongCode': 'This is not the code',
+  'setup.clusterAddress': 'Address of the cluster',
+  'setup.clusterAddressText':
+    'A free address of the LAN that no host has: it moves to a host that answers; empty: none',
 } as const

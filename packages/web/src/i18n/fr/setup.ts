@@ -95,4 +95,7 @@ export const texts: Record<string, string> = {
   'setup.workStep.running': 'en cours',
   'setup.workStep.waiting': 'en attente',
   'setup.wrongCode': "Ce n'est pas le code",
+  'setup.clusterAddress': 'Adresse du cluster',
+  'setup.clusterAddressText':
+    "Une adresse libre du LAN qu'aucun hôte n'a : elle va à un hôte qui répond ; vide : aucune",
 }

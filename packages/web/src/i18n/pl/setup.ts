@@ -93,4 +93,7 @@ export const texts: Record<string, string> = {
   'setup.workStep.running': 'w toku',
   'setup.workStep.waiting': 'czeka',
   'setup.wrongCode': 'To nie ten kod',
+  'setup.clusterAddress': 'Adres klastra',
+  'setup.clusterAddressText':
+    'Wolny adres LAN, którego nie ma żaden host: przechodzi na host, który odpowiada; puste: brak',
 }
