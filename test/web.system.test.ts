@@ -1,5 +1,8 @@
 /** The web interface in a real browser, against the real API of a simulated cluster. */
 import assert from 'node:assert/strict'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { suite, test } from 'node:test'
 import {
   addShownUsers,
@@ -7,11 +10,14 @@ import {
   type ShownUsers,
   type SimulatedCluster,
 } from '@stead/agent/backend/simulated-cluster-fixture.ts'
+import { silent } from '@stead/agent/backend/backend-fixture.ts'
+import { realClock } from '@stead/agent/real-clock.ts'
 import { measureSimulatedCluster } from '@stead/agent/backend/simulated-metrics-fixture.ts'
 import { webFiles } from '@stead/agent/http/web-files.ts'
 import { startSimulatedSetup } from '@stead/agent/setup/simulated-setup-fixture.ts'
-import type { Log } from '@stead/core/ports/log.ts'
-import type { TestBrowser } from './support/browser.ts'
+import { openSetupDoor } from '@stead/agent/setup/setup-door.ts'
+import { SetupWork } from '@stead/agent/setup/setup-work.ts'
+import { TestBrowser } from './support/browser.ts'
 import { simulatedPages, TOKEN, type SimulatedPages } from './support/simulated-pages.ts'
 
 const PASSWORD = 'correct horse battery'
@@ -326,7 +332,6 @@ suite('the web interface', { timeout: 240_000 }, () => {
 
   test('a host of no cluster asks what it is to be, and nothing is begun before the summary is confirmed', async () => {
     const { page } = browser
-    const silent: Log = { debug() {}, info() {}, warn() {}, error() {}, with: () => silent }
     const setup = await startSimulatedSetup(context, { code: 'abcd-efgh-jkmn', web: webFiles(), log: silent })
     const step = (name: string) => page.getByRole('region', { name })
     const next = () => page.getByRole('button', { name: 'Next' }).click()
@@ -388,7 +393,6 @@ suite('the web interface', { timeout: 240_000 }, () => {
 
   test('a host joins by a token; what is no token is said, and the answers can be changed', async () => {
     const { page } = browser
-    const silent: Log = { debug() {}, info() {}, warn() {}, error() {}, with: () => silent }
     const setup = await startSimulatedSetup(context, { code: 'abcd-efgh-jkmn', web: webFiles(), log: silent })
     const next = () => page.getByRole('button', { name: 'Next' }).click()
     browser.expect(/400/)
@@ -412,5 +416,36 @@ suite('the web interface', { timeout: 240_000 }, () => {
       setup.begun.map(({ kind }) => kind),
       ['join'],
     )
+  })
+
+  test('at the door of a real host the checks are those of this machine, and looking changes nothing', async () => {
+    const stateDir = await mkdtemp(join(tmpdir(), 'stead-web-setup-'))
+    context.after(() => rm(stateDir, { recursive: true, force: true }))
+    const transport = { send: () => Promise.reject(new Error('no agent starts here')) }
+    const work = new SetupWork({ stateDir, nativeDir: '/nowhere' }, { stateDir, transport, clock: realClock })
+    const door = await openSetupDoor({ addresses: ['127.0.0.1'], port: 0, work, clock: realClock, log: silent })
+    const stopping = new AbortController()
+    const served = door.serve(stopping.signal)
+    const [address = ''] = door.pages
+    const visitor = await TestBrowser.open(new URL(address).origin, { elsewhere: /^https:\/\/127\.0\.0\.1:/ })
+    try {
+      const { page } = visitor
+      await page.goto(address)
+      await visitor.see('What is this host to be?')
+      await visitor.press('Next')
+      await page.getByLabel('Name of this host').fill('h1')
+      await visitor.press('Next')
+      await visitor.press('Next')
+      await page.getByLabel('Name of the new cluster').fill('demo')
+      await visitor.press('Next')
+      await visitor.see('h1 will be the first host of the new cluster demo.')
+      await visitor.see('this host is of no cluster')
+      await visitor.check('the summary of a real host')
+    } finally {
+      await visitor.close()
+      stopping.abort()
+      await served
+    }
+    assert.deepEqual(await readdir(stateDir), [])
   })
 })
