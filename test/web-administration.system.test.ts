@@ -74,6 +74,10 @@ suite('administration', { timeout: 240_000 }, () => {
     await browser.check('one-time password')
     const password = await dialog().locator('code').innerText()
     await dialog().getByRole('button', { name: 'Close' }).last().click()
+    await browser.press('Lost…: carol')
+    await browser.check('what a user has lost')
+    await confirm('Lost…')
+    await dialog().waitFor({ state: 'detached' })
 
     await browser.page.getByRole('tab', { name: 'Permissions' }).click()
     await browser.press('Give a role')
@@ -129,6 +133,35 @@ suite('administration', { timeout: 240_000 }, () => {
     assert.equal(await page.getByRole('dialog').count(), 0)
     assert.deepEqual(await cluster.backend.must('project.list'), projects)
     await elsewhere.close()
+  })
+
+  test('a host is shut down after a look and called back, says what it can fail with, and is not dead', async () => {
+    const { page } = browser
+    const more = async (item: string) => {
+      await page.getByRole('main').getByRole('button', { name: 'More', exact: true }).click()
+      await page.getByRole('menuitem', { name: item }).click()
+    }
+    await page.goto('/hosts/h2')
+    await more('Shut down')
+    await choose('What follows', 'It boots again')
+    await browser.check('shut a host down')
+    await browser.picture('host-shutdown')
+    await confirm('Shut down')
+    await dialog().waitFor({ state: 'detached' })
+    await more('Call the shutdown off')
+    await confirm('Call the shutdown off')
+    await dialog().waitFor({ state: 'detached' })
+    await more('Fault domains')
+    await fill('Fault domains', 'rack')
+    await dialog().getByText('A list such as rack=r1').waitFor()
+    await fill('Fault domains', 'rack=r9')
+    await confirm('Save')
+    await page.getByRole('main').getByText('r9').waitFor()
+    await page.getByRole('main').getByRole('button', { name: 'More', exact: true }).click()
+    const dead = page.getByRole('menuitem', { name: 'Confirm that it is dead' })
+    assert.equal(await dead.getAttribute('aria-disabled'), 'true')
+    await dead.getByText('It is heard from').waitFor()
+    await page.keyboard.press('Escape')
   })
 
   test('groups, roles, tokens and projects are made, changed and deleted', async () => {

@@ -168,6 +168,16 @@ suite('the web interface of a real cluster', { timeout: 600_000 }, () => {
     await own.close()
   })
 
+  test('one more host is invited: what is to be typed there is shown once', async () => {
+    const { page } = browser
+    await page.goto('/hosts')
+    await browser.press('Add a host')
+    await page.getByRole('dialog').getByRole('button', { name: 'Make a token' }).click()
+    await page.getByRole('dialog').getByText(/^stead join stead-join-\S{20,}$/).waitFor()
+    await browser.check('an invitation')
+    await page.getByRole('dialog').getByRole('button', { name: 'Close' }).last().click()
+  })
+
   test('its host loses its power: the console says that it waits, and is back in the new run', async () => {
     const { page } = browser
     await open('/guests/desk?tab=console', 'Serial')

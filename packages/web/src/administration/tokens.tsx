@@ -8,11 +8,11 @@ import { useAsked, useItems } from '../parts/answered.tsx'
 import { momentText } from '../parts/figures.ts'
 import { ChangeDialog } from '../parts/change-dialog.tsx'
 import { complaintOf } from '../parts/schema-complaint.ts'
+import { SecretDialog } from '../parts/secret-dialog.tsx'
 import { NameField } from '../parts/text-field.tsx'
 import { useRefusal } from '../session/privileges.ts'
 import type { TableColumn } from '../table/data-table.tsx'
 import { Listing } from './listing.tsx'
-import { SecretDialog } from './users.tsx'
 
 const DAY_MS = 86_400_000
 const LIFETIMES_DAYS = ['7', '30', '90', '365', ''] as const

@@ -1,5 +1,5 @@
 /** Users: who there is, who may sign in, with which one-time password. */
-import { Button, Checkbox, CopyButton, Modal, Stack } from '@mantine/core'
+import { Checkbox, Radio, Stack } from '@mantine/core'
 import { useMemo, useState } from 'react'
 import type { UserView } from '@stead/api/endpoints/access.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
@@ -8,13 +8,15 @@ import { useAsked } from '../parts/answered.tsx'
 import { momentText } from '../parts/figures.ts'
 import { ChangeDialog } from '../parts/change-dialog.tsx'
 import { complaintOf } from '../parts/schema-complaint.ts'
+import { SecretDialog } from '../parts/secret-dialog.tsx'
 import { NameField, TextField } from '../parts/text-field.tsx'
 import { useRefusal } from '../session/privileges.ts'
 import type { TableColumn } from '../table/data-table.tsx'
 import { Listing, nameColumn, type RowAction } from './listing.tsx'
 import classes from './listing.module.css'
 
-type Asking = { readonly kind: 'create' } | { readonly kind: 'edit' | 'password' | 'delete'; readonly user: UserView }
+type RowKind = 'edit' | 'password' | 'lost' | 'delete'
+type Asking = { readonly kind: 'create' } | { readonly kind: RowKind; readonly user: UserView }
 
 export function Users() {
   const t = useText()
@@ -59,16 +61,13 @@ export function Users() {
     [t, language],
   )
   const actions = useMemo((): readonly RowAction<UserView>[] => {
-    const action = (
-      kind: 'edit' | 'password' | 'delete',
-      ofRow: (row: UserView) => string | undefined = () => may,
-    ) => ({
+    const action = (kind: RowKind, ofRow: (row: UserView) => string | undefined = () => may) => ({
       text: t(`users.${kind}`),
       refusal: ofRow,
       onClick: (user: UserView) => setAsking({ kind, user }),
     })
     const isLocal = ({ realm }: UserView) => may ?? (realm === 'local' ? undefined : t('users.notLocal', { realm }))
-    return [action('edit'), action('password', isLocal), action('delete')]
+    return [action('edit'), action('password', isLocal), action('lost'), action('delete')]
   }, [t, may])
   const close = () => setAsking(undefined)
   return (
@@ -100,6 +99,7 @@ export function Users() {
           <p className={classes.text}>{t('users.passwordText')}</p>
         </ChangeDialog>
       ) : null}
+      {asking?.kind === 'lost' ? <LostDialog user={asking.user} onClose={close} /> : null}
       {asking?.kind === 'delete' ? (
         <ChangeDialog
           title={t('users.askDelete', { name: asking.user.name })}
@@ -118,6 +118,37 @@ export function Users() {
         />
       ) : null}
     </>
+  )
+}
+
+/** A device of his is in other hands, or what he signs in with is gone. */
+function LostDialog({ user, onClose }: { user: UserView; onClose: () => void }) {
+  const t = useText()
+  const [what, setWhat] = useState<string>('user.end-sessions')
+  const params = { user: user.name }
+  return (
+    <ChangeDialog
+      title={t('users.askLost', { name: user.name })}
+      confirm={t('users.lost')}
+      danger={{}}
+      call={(client) =>
+        what === 'user.end-sessions'
+          ? client.call(ENDPOINTS['user.end-sessions'], { params })
+          : client.call(ENDPOINTS['user.remove-second-factors'], { params })
+      }
+      onClose={onClose}
+    >
+      <Radio.Group value={what} onChange={setWhat} aria-label={t('users.lost')}>
+        <Stack gap="sm">
+          <Radio value="user.end-sessions" label={t('users.endSessions')} description={t('users.endSessionsText')} />
+          <Radio
+            value="user.remove-second-factors"
+            label={t('users.removeFactors')}
+            description={t('users.removeFactorsText')}
+          />
+        </Stack>
+      </Radio.Group>
+    </ChangeDialog>
   )
 }
 
@@ -167,28 +198,5 @@ function UserDialog({ user, onClose }: { user?: UserView; onClose: () => void })
         />
       ) : null}
     </ChangeDialog>
-  )
-}
-
-/** Shown this once: nobody can ever see it again. */
-export function SecretDialog(props: { title: string; text: string; secret: string; onClose: () => void }) {
-  const t = useText()
-  return (
-    <Modal opened onClose={props.onClose} title={props.title} closeButtonProps={{ 'aria-label': t('word.close') }}>
-      <Stack>
-        <p className={classes.text}>{props.text}</p>
-        <div className={classes.secret}>
-          <code>{props.secret}</code>
-          <CopyButton value={props.secret}>
-            {({ copied, copy }) => (
-              <Button size="compact-sm" variant="default" onClick={copy}>
-                {copied ? t('admin.copied') : t('admin.copy')}
-              </Button>
-            )}
-          </CopyButton>
-        </div>
-        <Button onClick={props.onClose}>{t('word.close')}</Button>
-      </Stack>
-    </Modal>
   )
 }

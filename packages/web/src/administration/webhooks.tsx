@@ -9,12 +9,12 @@ import { useAsked, useItems } from '../parts/answered.tsx'
 import { ChangeDialog } from '../parts/change-dialog.tsx'
 import { momentText } from '../parts/figures.ts'
 import { complaintOf } from '../parts/schema-complaint.ts'
+import { SecretDialog } from '../parts/secret-dialog.tsx'
 import { ToneBadge } from '../parts/state-badge.tsx'
 import { NameField, TextField } from '../parts/text-field.tsx'
 import { useRefusal } from '../session/privileges.ts'
 import type { TableColumn } from '../table/data-table.tsx'
 import { Listing, nameColumn } from './listing.tsx'
-import { SecretDialog } from './users.tsx'
 import { WebhookTestDialog } from './webhook-test-dialog.tsx'
 
 type Asking = { readonly kind: 'create' } | { readonly kind: 'edit' | 'test' | 'delete'; readonly webhook: WebhookView }

@@ -26,6 +26,7 @@ export function ActionDialog({ asked, onClose }: { asked: AskedAction; onClose: 
     force: false,
     to: undefined,
     live: guests.every(({ kind, state }) => kind === 'vm' && state === 'running'),
+    postCopy: false,
     snapshotName: snapshotNameNow(),
     memory: false,
   })
@@ -44,7 +45,7 @@ export function ActionDialog({ asked, onClose }: { asked: AskedAction; onClose: 
       }
       confirm={t(`action.${action}`)}
       {...(action === 'move' && choice.to === undefined ? { complaint: '' } : {})}
-      {...(isForeseen ? { foreseen: [names, choice.to, choice.live, choice.force] } : {})}
+      {...(isForeseen ? { foreseen: [names, choice.to, choice.live, choice.postCopy, choice.force] } : {})}
       {...(action === 'delete'
         ? { danger: { text: t('ask.deleteText'), name: single ? guest.name : String(guests.length) } }
         : {})}
@@ -124,7 +125,15 @@ function MoveChoice(props: {
           description={chosen.live ? t('ask.liveText') : chosen.liveReason}
           disabled={!chosen.live}
           checked={choice.live}
-          onChange={(event) => onChange({ live: event.currentTarget.checked })}
+          onChange={(event) => onChange({ live: event.currentTarget.checked, postCopy: false })}
+        />
+      ) : null}
+      {chosen && guest.kind === 'vm' && choice.live ? (
+        <Checkbox
+          label={t('ask.postCopy')}
+          description={t('ask.postCopyText')}
+          checked={choice.postCopy}
+          onChange={(event) => onChange({ postCopy: event.currentTarget.checked })}
         />
       ) : null}
     </Stack>

@@ -18,7 +18,14 @@ import {
   type GuestAction,
 } from './guest-actions.ts'
 
-const NO_CHOICE = { force: false, to: undefined, live: false, snapshotName: '', memory: false } as const
+const NO_CHOICE = {
+  force: false,
+  to: undefined,
+  live: false,
+  postCopy: false,
+  snapshotName: '',
+  memory: false,
+} as const
 
 export function GuestActionButtons({ guests, onDone }: { guests: readonly GuestView[]; onDone?: () => void }) {
   const t = useText()

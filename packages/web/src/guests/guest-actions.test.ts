@@ -40,13 +40,15 @@ test('moving asks for the way that was chosen', async () => {
   const client = {
     call: async (endpoint: { id: string }, input: { body: unknown }) => calls.push([endpoint.id, input.body]),
   }
-  const choice = { force: false, to: 'h2', live: true, snapshotName: '', memory: false }
+  const choice = { force: false, to: 'h2', live: true, postCopy: false, snapshotName: '', memory: false }
   await perform(client as never, 'move', 'web-1', choice)
   await perform(client as never, 'move', 'web-1', { ...choice, live: false })
   await perform(client as never, 'move', 'web-1', { ...choice, to: undefined })
+  await perform(client as never, 'move', 'web-1', { ...choice, postCopy: true })
   assert.deepEqual(calls, [
     ['guest.migrate', { to: 'h2' }],
     ['guest.relocate', { to: 'h2' }],
     ['guest.migrate', {}],
+    ['guest.migrate', { to: 'h2', postCopy: true }],
   ])
 })

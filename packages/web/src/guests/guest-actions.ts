@@ -63,6 +63,8 @@ export interface ActionChoice {
   readonly force: boolean
   readonly to: string | undefined
   readonly live: boolean
+  /** It may go on there before all of its memory has come. */
+  readonly postCopy: boolean
   readonly snapshotName: string
   readonly memory: boolean
 }
@@ -90,7 +92,8 @@ export async function perform(
     case 'move': {
       if (!choice.live && choice.to !== undefined)
         return client.call(ENDPOINTS['guest.relocate'], { params, body: { to: choice.to } })
-      const body = choice.to === undefined ? {} : { to: choice.to }
+      const { to, postCopy } = choice
+      const body = { ...(to === undefined ? {} : { to }), ...(postCopy ? { postCopy } : {}) }
       return client.call(ENDPOINTS['guest.migrate'], { params, body })
     }
     case 'snapshot': {

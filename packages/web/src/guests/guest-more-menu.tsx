@@ -1,5 +1,5 @@
 /** What is done to a guest more rarely: it stands behind one button. */
-import { Button, Checkbox, Menu, Select } from '@mantine/core'
+import { Checkbox, Select } from '@mantine/core'
 import { useNavigate } from '@tanstack/react-router'
 import { useState } from 'react'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
@@ -7,9 +7,9 @@ import type { GuestView } from '@stead/api/views.ts'
 import type { TextKey } from '../i18n/language.ts'
 import { useText } from '../i18n/texts.ts'
 import { useHosts } from '../live/use-live.ts'
+import { ActionMenu } from '../parts/action-menu.tsx'
 import { useItems } from '../parts/answered.tsx'
 import { ChangeDialog } from '../parts/change-dialog.tsx'
-import { Icon } from '../parts/icon.tsx'
 import { complaintOf } from '../parts/schema-complaint.ts'
 import { NameField } from '../parts/text-field.tsx'
 import type { Obstacle } from './guest-actions.ts'
@@ -39,30 +39,13 @@ export function GuestMoreMenu({ guest }: { guest: GuestView }) {
   const Dialog = asked && ITEMS[asked].Dialog
   return (
     <>
-      <Menu position="bottom-end" width={300}>
-        <Menu.Target>
-          <Button size="xs" variant="default" rightSection={<Icon name="down" size={14} />}>
-            {t('more.button')}
-          </Button>
-        </Menu.Target>
-        <Menu.Dropdown>
-          {(Object.keys(ITEMS) as ItemName[]).map((item) => {
-            const obstacle = obstacleTo(item, guest)
-            return (
-              <Menu.Item
-                key={item}
-                // Not `disabled`: the reason must be reached by the keyboard as well.
-                aria-disabled={obstacle !== undefined}
-                data-disabled={obstacle !== undefined || undefined}
-                onClick={() => (obstacle === undefined ? setAsked(item) : undefined)}
-              >
-                {t(ITEMS[item].text)}
-                {obstacle === undefined ? null : <small> – {t(obstacle)}</small>}
-              </Menu.Item>
-            )
-          })}
-        </Menu.Dropdown>
-      </Menu>
+      <ActionMenu
+        label={t('word.more')}
+        actions={(Object.keys(ITEMS) as ItemName[]).map((item) => {
+          const obstacle = obstacleTo(item, guest)
+          return { text: t(ITEMS[item].text), refusal: obstacle && t(obstacle), onClick: () => setAsked(item) }
+        })}
+      />
       {Dialog ? <Dialog guest={guest} onClose={() => setAsked(undefined)} /> : null}
     </>
   )

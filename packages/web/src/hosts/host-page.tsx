@@ -10,15 +10,19 @@ import { EventList } from '../activity/event-list.tsx'
 import { addressOf } from '../foresight/failing-thing.ts'
 import { useLanguage, useText, withTexts } from '../i18n/texts.ts'
 import { useGuests, useHost, useLive } from '../live/use-live.ts'
+import { ActionMenu } from '../parts/action-menu.tsx'
 import { FailureAlert } from '../parts/failure-alert.tsx'
 import { bytesText, momentText } from '../parts/figures.ts'
 import { Icon } from '../parts/icon.tsx'
 import { LoadingRows } from '../parts/loading-rows.tsx'
 import { Meter } from '../parts/meter.tsx'
 import { Empty, Facts, Page, PageHead, Panel, Panels } from '../parts/page.tsx'
+import { RefusableButton } from '../parts/refusable-button.tsx'
 import { StateBadge } from '../parts/state-badge.tsx'
+import { useRefusal } from '../session/privileges.ts'
 import { useSession } from '../session/session-context.ts'
-import { HostActionDialog, type HostAction } from './host-action-dialog.tsx'
+import { HostActionDialog } from './host-action-dialog.tsx'
+import { demandOf, hostActions, obstacleTo, type HostAction } from './host-actions.ts'
 import classes from './host-page.module.css'
 
 const HostCharts = lazy(
@@ -47,7 +51,6 @@ export function HostPage() {
     )
   }
   const loss: FailingThing = { kind: 'host-down', hosts: [host.name] }
-  const drainOrBack: HostAction = host.maintenance ? 'undrain' : 'drain'
   return (
     <Page>
       <PageHead
@@ -65,16 +68,7 @@ export function HostPage() {
             >
               {t('nav.whatIf')}
             </Button>
-            {host.role === 'witness' ? null : (
-              <Button
-                size="xs"
-                variant="default"
-                leftSection={<Icon name={host.maintenance ? 'check' : 'move'} size={15} />}
-                onClick={() => setAsked(drainOrBack)}
-              >
-                {t(`host.${drainOrBack}`)}
-              </Button>
-            )}
+            <HostActions host={host} onAsk={setAsked} />
           </>
         }
       />
@@ -104,6 +98,36 @@ export function HostPage() {
       </Tabs>
       {asked ? <HostActionDialog host={host} action={asked} onClose={() => setAsked(undefined)} /> : null}
     </Page>
+  )
+}
+
+/** The first in the open, the others behind a button. */
+function HostActions({ host, onAsk }: { host: HostView; onAsk: (action: HostAction) => void }) {
+  const t = useText()
+  const refusals = { '/': useRefusal('/'), [`/hosts/${host.name}`]: useRefusal(`/hosts/${host.name}`) }
+  const actions = hostActions(host).map((action) => {
+    const { privilege, path } = demandOf(action, host.name)
+    const obstacle = obstacleTo(action, host)
+    const refusal = obstacle === undefined ? refusals[path]?.(privilege) : t(obstacle)
+    return { action, text: t(`host.${action}`), refusal, onClick: () => onAsk(action) }
+  })
+  const open = actions.filter(({ action }) => action === 'drain' || action === 'undrain')
+  return (
+    <>
+      {open.map(({ action, text, refusal, onClick }) => (
+        <RefusableButton
+          key={action}
+          size="xs"
+          variant="default"
+          leftSection={<Icon name={action === 'undrain' ? 'check' : 'move'} size={15} />}
+          refusal={refusal}
+          onClick={onClick}
+        >
+          {text}
+        </RefusableButton>
+      ))}
+      <ActionMenu label={t('word.more')} actions={actions.filter((each) => !open.includes(each))} />
+    </>
   )
 }
 

@@ -1,15 +1,10 @@
 /** All hosts as cards: there are few of them, and each matters. */
-import { Link } from '@tanstack/react-router'
-import type { HostView } from '@stead/api/views.ts'
-import { useLanguage, useText } from '../i18n/texts.ts'
+import { useText } from '../i18n/texts.ts'
 import { useHosts, useLive } from '../live/use-live.ts'
-import { bytesText } from '../parts/figures.ts'
-import { Icon } from '../parts/icon.tsx'
 import { LoadingRows } from '../parts/loading-rows.tsx'
-import { Meter } from '../parts/meter.tsx'
 import { Empty, Page, PageHead } from '../parts/page.tsx'
-import { StateBadge } from '../parts/state-badge.tsx'
-import { poolTotals } from './host-figures.ts'
+import { HostCard } from './host-card.tsx'
+import { InviteButton } from './invitation.tsx'
 import classes from './hosts-page.module.css'
 
 export function HostsPage() {
@@ -18,7 +13,7 @@ export function HostsPage() {
   const isKnown = useLive((state) => state.isKnown)
   return (
     <Page>
-      <PageHead icon="host" title={t('nav.hosts')} />
+      <PageHead icon="host" title={t('nav.hosts')} actions={<InviteButton />} />
       {isKnown ? null : <LoadingRows />}
       {isKnown && hosts.length === 0 ? <Empty icon="host" title={t('hosts.none')} /> : null}
       <div className={classes.cards}>
@@ -27,53 +22,5 @@ export function HostsPage() {
         ))}
       </div>
     </Page>
-  )
-}
-
-export function HostCard({ host }: { host: HostView }) {
-  const t = useText()
-  const language = useLanguage()
-  const { capacityBytes, allocatedBytes } = poolTotals(host)
-  const ofWhole = (part: number, whole: number) =>
-    t('word.of', { part: bytesText(part, language), whole: bytesText(whole, language) })
-  return (
-    <article className={classes.card} data-state={host.state}>
-      <div className={classes.head}>
-        <Icon name={host.role === 'witness' ? 'shield' : 'host'} size={20} />
-        <h2 className={classes.name}>
-          <Link to="/hosts/$host" params={{ host: host.name }} className={classes.link}>
-            {host.name}
-          </Link>
-        </h2>
-        {host.coordinator ? (
-          <span className={classes.crown} title={`${t('host.coordinator')}: ${t('host.coordinatorText')}`}>
-            <Icon name="crown" size={16} />
-          </span>
-        ) : null}
-        <StateBadge state={host.state} />
-      </div>
-      {host.reason === '' ? null : <p className={classes.reason}>{host.reason}</p>}
-      {host.role === 'witness' ? (
-        <p className={classes.reason}>{t('host.witnessText')}</p>
-      ) : (
-        <>
-          <Meter
-            label={t('column.memory')}
-            part={host.memoryGrantedBytes}
-            whole={host.memoryBytes}
-            text={ofWhole(host.memoryGrantedBytes, host.memoryBytes)}
-          />
-          <Meter
-            label={t('host.pools')}
-            part={allocatedBytes}
-            whole={capacityBytes}
-            text={ofWhole(allocatedBytes, capacityBytes)}
-          />
-          <p className={classes.foot}>
-            {t('host.cpus', { count: host.cpuCount })} · {t('guests.count', { count: host.guests.length })}
-          </p>
-        </>
-      )}
-    </article>
   )
 }

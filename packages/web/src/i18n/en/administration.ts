@@ -2,8 +2,6 @@
 export const texts = {
   'admin.actions': 'Actions',
   'admin.active': 'active',
-  'admin.copied': 'Copied',
-  'admin.copy': 'Copy',
   'admin.created': 'Created',
   'admin.disabled': 'disabled',
   'admin.filter': 'Filter the list',
@@ -180,6 +178,13 @@ export const texts = {
   'users.edit': 'Change',
   'users.email': 'E-mail',
   'users.nameText': 'Small letters, digits, inner dots, dashes and underscores',
+  'users.askLost': 'What has {{name}} lost?',
+  'users.endSessions': 'A device on which he was signed in',
+  'users.endSessionsText': 'All his sessions end; he signs in again.',
+  'users.lost': 'Lost…',
+  'users.removeFactors': 'His second factors',
+  'users.removeFactorsText':
+    'They are removed, and his sessions end; his password alone lets him in until he adds one.',
   'users.none': 'No users',
   'users.notLocal': 'His password is kept by {{realm}}',
   'users.oneTime': 'The one-time password of {{name}}',

@@ -15,6 +15,9 @@ export const texts = {
   'ask.memory': 'With its memory',
   'ask.memoryText': 'A roll-back then goes on where it was, instead of booting.',
   'ask.move': 'Move {{name}}',
+  'ask.postCopy': 'Let it go on before all of its memory has come',
+  'ask.postCopyText':
+    'Post-copy: for a guest that changes its memory faster than it can be sent. If the link fails meanwhile for long, it boots anew.',
   'ask.restart': 'Restart {{name}}?',
   'ask.several': '{{action}}: {{names}}',
   'ask.snapshot': 'Snapshot of {{name}}',

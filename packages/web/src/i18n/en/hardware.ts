@@ -87,7 +87,6 @@ export const texts = {
   'more.anyHost': 'The one that suits best',
   'more.assign': 'To another project',
   'more.assignTitle': 'Give {{name}} to another project',
-  'more.button': 'More',
   'more.clone': 'Clone',
   'more.cloneHost': 'Preferred host',
   'more.cloneLinked': 'Share the blocks of its disks',

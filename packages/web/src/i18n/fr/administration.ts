@@ -1,8 +1,6 @@
 export const texts: Record<string, string> = {
   'admin.actions': 'Actions',
   'admin.active': 'actif',
-  'admin.copied': 'Copié',
-  'admin.copy': 'Copier',
   'admin.created': 'Créé',
   'admin.disabled': 'désactivé',
   'admin.filter': 'Filtrer la liste',
@@ -181,6 +179,13 @@ export const texts: Record<string, string> = {
   'users.edit': 'Modifier',
   'users.email': 'Courriel',
   'users.nameText': 'Minuscules, chiffres, points, tirets et soulignés au milieu',
+  'users.askLost': "Qu'a perdu {{name}} ?",
+  'users.endSessions': 'Un appareil où il était connecté',
+  'users.endSessionsText': 'Toutes ses sessions se terminent ; il se connecte de nouveau.',
+  'users.lost': 'Perdu…',
+  'users.removeFactors': 'Ses seconds facteurs',
+  'users.removeFactorsText':
+    "Ils sont supprimés et ses sessions se terminent ; son mot de passe seul suffit jusqu'à ce qu'il en ajoute un.",
   'users.none': 'Aucun utilisateur',
   'users.notLocal': 'Son mot de passe est tenu par {{realm}}',
   'users.oneTime': 'Le mot de passe à usage unique de {{name}}',

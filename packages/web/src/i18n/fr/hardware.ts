@@ -86,7 +86,6 @@ export const texts: Record<string, string> = {
   'more.anyHost': 'Celui qui convient le mieux',
   'more.assign': 'Vers un autre projet',
   'more.assignTitle': 'Donner {{name}} à un autre projet',
-  'more.button': 'Plus',
   'more.clone': 'Cloner',
   'more.cloneHost': 'Hôte préféré',
   'more.cloneLinked': 'Partager les blocs de ses disques',

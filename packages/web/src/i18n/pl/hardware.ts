@@ -86,7 +86,6 @@ export const texts: Record<string, string> = {
   'more.anyHost': 'Ten, który pasuje najlepiej',
   'more.assign': 'Do innego projektu',
   'more.assignTitle': 'Przekaż {{name}} innemu projektowi',
-  'more.button': 'Więcej',
   'more.clone': 'Klonuj',
   'more.cloneHost': 'Preferowany host',
   'more.cloneLinked': 'Współdziel bloki jego dysków',

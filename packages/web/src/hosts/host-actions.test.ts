@@ -1,0 +1,40 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { HostView } from '@stead/api/views.ts'
+import { demandOf, domainsChange, domainsText, hostActions, obstacleTo } from './host-actions.ts'
+
+const host = (change: Partial<HostView> = {}): HostView =>
+  ({ role: 'compute', state: 'online', maintenance: false, shutdown: null, guests: [], ...change }) as HostView
+
+test('a host is emptied or given back, shut down or not; a witness runs no guests', () => {
+  assert.deepEqual(hostActions(host()), ['drain', 'shutdown', 'domains', 'confirmDead', 'remove'])
+  assert.deepEqual(hostActions(host({ maintenance: true, shutdown: 'reboot' })).slice(0, 2), [
+    'undrain',
+    'cancelShutdown',
+  ])
+  assert.deepEqual(hostActions(host({ role: 'witness' })), ['domains', 'remove'])
+})
+
+test('only a host that is not heard from can be said to be dead, and only one without guests goes', () => {
+  for (const state of ['online', 'draining', 'maintenance'] as const)
+    assert.equal(obstacleTo('confirmDead', host({ state })), 'host.obstacle.heard')
+  for (const state of ['suspected', 'lost', 'unknown'] as const)
+    assert.equal(obstacleTo('confirmDead', host({ state })), undefined)
+  assert.equal(obstacleTo('remove', host({ guests: ['web'] })), 'host.obstacle.guests')
+  assert.equal(obstacleTo('remove', host()), undefined)
+  assert.equal(obstacleTo('drain', host({ guests: ['web'] })), undefined)
+})
+
+test('a death is confirmed for the whole cluster, all else is asked of the host', () => {
+  assert.deepEqual(demandOf('confirmDead', 'h1'), { privilege: 'cluster.failover', path: '/' })
+  assert.deepEqual(demandOf('shutdown', 'h1'), { privilege: 'host.shutdown', path: '/hosts/h1' })
+})
+
+test('domains are typed as one line; those that are left out go', () => {
+  const before = { rack: 'r1', room: 'cellar' }
+  assert.equal(domainsText(before), 'rack=r1, room=cellar')
+  assert.deepEqual(domainsChange(before, domainsText(before)), before)
+  assert.deepEqual(domainsChange(before, ' rack = r2 ,'), { rack: 'r2', room: null })
+  assert.deepEqual(domainsChange(before, ''), { rack: null, room: null })
+  for (const wrong of ['rack', 'rack=', '=r1', 'rack=r1=r2']) assert.equal(domainsChange(before, wrong), undefined)
+})
