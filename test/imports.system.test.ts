@@ -187,15 +187,17 @@ suite('imports', { timeout: 900_000 }, () => {
   })
 
   test('an upload that has no room is refused before it is sent, and nothing of it stays', async () => {
-    const held = join(lab.hostFolder('h1'), 'blobs')
-    await lab.must('lab', 'exec', 'h1', '--', 'mount', '-t', 'tmpfs', '-o', 'size=300m', 'none', held)
+    // On each host: another one is asked when the first is slow to answer.
+    const full = ['h1', 'h2'].map((host) => ({ host, held: join(lab.hostFolder(host), 'blobs') }))
+    for (const { host, held } of full)
+      await lab.must('lab', 'exec', host, '--', 'mount', '-t', 'tmpfs', '-o', 'size=300m', 'none', held)
     try {
       const refused = await lab.run('image', 'import', 'upload', source)
       assert.equal(refused.code, FAILURES.no_capacity.exit, refused.stderr)
       assert.match(refused.stderr, /no room on this host for the file\nhint: Free space/)
-      assert.equal(await lab.must('lab', 'exec', 'h1', '--', 'ls', held), '')
+      for (const { host, held } of full) assert.equal(await lab.must('lab', 'exec', host, '--', 'ls', held), '')
     } finally {
-      await lab.must('lab', 'exec', 'h1', '--', 'umount', '--lazy', held)
+      for (const { host, held } of full) await lab.must('lab', 'exec', host, '--', 'umount', '--lazy', held)
     }
   })
 
