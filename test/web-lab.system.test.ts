@@ -173,7 +173,10 @@ suite('the web interface of a real cluster', { timeout: 600_000 }, () => {
     await page.goto('/hosts')
     await browser.press('Add a host')
     await page.getByRole('dialog').getByRole('button', { name: 'Make a token' }).click()
-    await page.getByRole('dialog').getByText(/^stead join stead-join-\S{20,}$/).waitFor()
+    await page
+      .getByRole('dialog')
+      .getByText(/^stead join stead-join-\S{20,}$/)
+      .waitFor()
     await browser.check('an invitation')
     await page.getByRole('dialog').getByRole('button', { name: 'Close' }).last().click()
   })

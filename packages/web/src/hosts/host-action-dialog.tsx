@@ -86,15 +86,17 @@ function LossDialog({ host, action, onClose }: DialogProps & { action: 'confirmD
 
 function DomainsDialog({ host, onClose }: DialogProps) {
   const t = useText()
-  const [text, setText] = useState(domainsText(host.faultDomains))
+  const before = domainsText(host.faultDomains)
+  const [text, setText] = useState(before)
   const faultDomains = domainsChange(host.faultDomains, text)
   const body = { faultDomains: faultDomains ?? {} }
+  const complaint = faultDomains ? complaintOf(ENDPOINTS['host.set'].body, body) : t('host.domainsForm')
   return (
     <ChangeDialog
       title={t('host.ask.domains', { name: host.name })}
       confirm={t('word.save')}
-      complaint={faultDomains ? complaintOf(ENDPOINTS['host.set'].body, body) : t('host.domainsForm')}
-      {...(faultDomains ? { foreseen: [text] } : {})}
+      complaint={text === before ? '' : complaint}
+      foreseen={[text]}
       call={(client) => client.call(ENDPOINTS['host.set'], { params: { host: host.name }, body })}
       onClose={onClose}
     >
