@@ -72,6 +72,19 @@ suite('the web interface of a real cluster', { timeout: 600_000 }, () => {
     await connectedTo(browser.page)
   }
 
+  test('one more host is invited: what is to be typed there is shown once', async () => {
+    const { page } = browser
+    await page.goto('/hosts')
+    await browser.press('Add a host')
+    await page.getByRole('dialog').getByRole('button', { name: 'Make a token' }).click()
+    await page
+      .getByRole('dialog')
+      .getByText(/^stead join stead-join-\S{20,}$/)
+      .waitFor()
+    await browser.check('an invitation')
+    await page.getByRole('dialog').getByRole('button', { name: 'Close' }).last().click()
+  })
+
   test('the screen and the serial console of a guest are seen and typed into', async () => {
     const { page } = browser
     await open('/guests/desk?tab=console', 'Serial')
@@ -166,19 +179,6 @@ suite('the web interface of a real cluster', { timeout: 600_000 }, () => {
     assert.ok((await lab.guest('desk')).epoch > epoch)
     await browser.check('after the move')
     await own.close()
-  })
-
-  test('one more host is invited: what is to be typed there is shown once', async () => {
-    const { page } = browser
-    await page.goto('/hosts')
-    await browser.press('Add a host')
-    await page.getByRole('dialog').getByRole('button', { name: 'Make a token' }).click()
-    await page
-      .getByRole('dialog')
-      .getByText(/^stead join stead-join-\S{20,}$/)
-      .waitFor()
-    await browser.check('an invitation')
-    await page.getByRole('dialog').getByRole('button', { name: 'Close' }).last().click()
   })
 
   test('its host loses its power: the console says that it waits, and is back in the new run', async () => {
