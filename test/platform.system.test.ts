@@ -91,7 +91,7 @@ suite("a guest's platform", { timeout: 1_500_000 }, () => {
   })
 
   test('processors of its own are bound, and its memory is divided into nodes', async () => {
-    // What is shown is the host's doing: an emulated second processor that is started hangs the kernel once in a while.
+    // What is shown is the host's doing. The kernel hung at boot twice, and its second, emulated processor is suspected.
     await createWith(
       'numa',
       `${GUEST_APPEND} maxcpus=1`,
