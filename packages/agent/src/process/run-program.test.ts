@@ -49,6 +49,10 @@ for (const { way, begin } of ways)
     it('has the variables that it is given, and no others', async () => {
       const said = await sh('echo "$ONE-$HOME"', { env: { ONE: '1', PATH: process.env['PATH'] } })
       assert.equal(said.ok && said.value.output, '1-\n')
+      const odd = await sh('echo "${EMPTY-unset}-${NONE-unset}"', {
+        env: { EMPTY: '', NONE: undefined, PATH: process.env['PATH'] },
+      })
+      assert.equal(odd.ok && odd.value.output, '-unset\n')
       const own = await sh('echo "$PATH"')
       assert.equal(own.ok && own.value.output, `${process.env['PATH']}\n`)
     })
