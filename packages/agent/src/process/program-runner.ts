@@ -116,7 +116,9 @@ export class ProgramRunner {
 
 function requestOf(id: number, { command, args, env, input = '' }: ProgramCall): Buffer {
   const words = [command, ...args]
-  const variables = Object.entries(env ?? {}).flatMap(([name, value]) => (value === undefined ? [] : `${name}=${value}`))
+  const variables = Object.entries(env ?? {}).flatMap(([name, value]) =>
+    value === undefined ? [] : `${name}=${value}`,
+  )
   const texts = Buffer.from([...words, ...variables].map((word) => `${word}\0`).join(''))
   const given = Buffer.from(input)
   return framed([id, 0, words.length, variables.length, given.length], texts, given)

@@ -15,6 +15,8 @@ import { NbdClient } from '../nbd/nbd-client.ts'
 import { QsdVolumeHost } from './qsd-volume-host.ts'
 
 export const POOL = 'pool'
+/** Of each side as well; its storage daemon is started by who uses it. */
+export const SECOND_POOL = 'second'
 const HELPER = fileURLToPath(new URL('../../../../.native/bin/stead-run-guest', import.meta.url))
 const HUGE_BYTES = 2 ** 50
 
@@ -36,11 +38,17 @@ export async function makeQsdFixture(capacityBytes = 2 ** 40): Promise<QsdFixtur
   const hosts: QsdVolumeHost[] = []
   const make = async (host: string, other: () => QsdVolumeHost): Promise<QsdSide> => {
     const records = new Map<VolumeId, RecordedState>()
-    const port = await freePort()
+    const [port, secondPort] = [await freePort(), await freePort()]
     let boots = 1
     const open = () => {
       const volumes = new QsdVolumeHost({
-        pools: [{ name: POOL, path: join(folder, host), capacityBytes, port, listenAddress: '127.0.0.1' }],
+        pools: [
+          { name: POOL, path: join(folder, host), capacityBytes, port, listenAddress: '127.0.0.1' },
+          {
+            ...{ name: SECOND_POOL, path: join(folder, `${host}-second`), capacityBytes },
+            ...{ port: secondPort, listenAddress: '127.0.0.1' },
+          },
+        ],
         helper: HELPER,
         bootId: `boot ${boots}`,
         readEpoch: async (volume) => {

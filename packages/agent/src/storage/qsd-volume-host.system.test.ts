@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { stat } from 'node:fs/promises'
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -11,7 +11,7 @@ import type { LegHealth } from '@stead/core/ports/leg-watch.ts'
 import type { Result } from '@stead/core/result.ts'
 import { signal, waitGone } from '../process/detached.ts'
 import { LegProbe } from './leg-probe.ts'
-import { connectExport, makeQsdFixture, POOL, type QsdFixture, type QsdSide } from './qsd-fixture.ts'
+import { connectExport, makeQsdFixture, POOL, SECOND_POOL, type QsdFixture, type QsdSide } from './qsd-fixture.ts'
 
 const BLOCK = 64 * 1024
 const SIZE = 8 * 1024 * 1024
@@ -40,6 +40,26 @@ system('a replica is allocated whole, and stays so when its guest writes zeros',
   value(await client.flush())
   await client.close()
   assert.ok((await stat(path)).blocks * 512 >= SIZE)
+})
+
+system('one replica that was just made spares another one nothing', async ({ source, folder }, volume) => {
+  const [noted, programs] = [`${folder}/synchronized`, `${folder}/programs`]
+  await mkdir(programs)
+  await writeFile(`${programs}/sync`, `#!/bin/sh\necho "$@" >> ${noted}\nexec /bin/sync "$@"\n`, { mode: 0o755 })
+  await writeFile(noted, '')
+  const { PATH } = process.env
+  process.env['PATH'] = `${programs}:${PATH}`
+  try {
+    await create(source, volume)
+    value(await source.volumes.ensureDaemon(SECOND_POOL))
+    await serve(source, volume)
+    value(await source.volumes.createReplica({ volume, pool: SECOND_POOL, sizeBytes: SIZE }))
+    source.record(volume, { epoch: 2, inSync: true })
+    value(await source.volumes.exportToGuest({ volume, pool: POOL, epoch: 2, syncPoint: 'sp', rejoining: false }))
+    assert.match(await readFile(noted, 'utf8'), new RegExp(`${folder}/a/${volume}.raw`))
+  } finally {
+    process.env['PATH'] = PATH
+  }
 })
 
 system('exports come and go beside busy ones', async ({ source, target }, volume) => {

@@ -79,7 +79,7 @@ export class QsdVolumeHost implements VolumeHost {
   readonly #lock = new KeyedLock()
   /** Of the memories of snapshotted guests. */
   readonly images: MemoryImages
-  readonly #fresh = new Set<VolumeId>()
+  readonly #freshPaths = new Set<string>()
   readonly #cleaned = new WeakSet<StorageDaemon>()
   readonly #snapshots: LocalReplicaSnapshots
 
@@ -150,7 +150,7 @@ export class QsdVolumeHost implements VolumeHost {
     return this.#lock.run(`create ${spec.volume}`, async () => {
       const place = this.#place(spec.volume, spec.pool)
       if (!place.ok) return place
-      const { pool } = place.value
+      const { pool, path } = place.value
       const present = await replicaBytes(pool, spec.volume)
       if (!present.ok) return present
       if (present.value === spec.sizeBytes) return ok()
@@ -178,7 +178,7 @@ export class QsdVolumeHost implements VolumeHost {
         }
       }
       const published = await publish(allocated.value, pool, spec.volume, this.#options.user)
-      if (published.ok) this.#fresh.add(spec.volume)
+      if (published.ok) this.#freshPaths.add(path)
       return published
     })
   }
@@ -634,7 +634,7 @@ export class QsdVolumeHost implements VolumeHost {
     if (!daemon.ok) return daemon
     const { value } = daemon
     const path = replicaPath(value.pool, volume)
-    const isFresh = this.#fresh.delete(volume)
+    const isFresh = this.#freshPaths.delete(path)
     return ok({ daemon: value, pool: value.pool, path, node: new VolumeNode(value, volume, path), isFresh })
   }
 
