@@ -67,11 +67,11 @@ export class BlobStore {
       content.resume()
       return ok(path)
     }
+    const fits = sizeBytes === 0 || (await this.#roomBytes()) >= sizeBytes
+    // Looked at last: from here on nothing is waited for until it is this one that receives.
     if (this.#receiving.has(blob))
       return fail(failure('conflict', `${blob} is being uploaded already`, { hint: 'Wait until that has ended' }))
-    if (sizeBytes > 0 && (await this.#roomBytes()) < sizeBytes) return fail(noRoom())
-    // Somebody else may have begun while the room was looked at.
-    if (this.#receiving.has(blob)) return this.put(blob, content, offset, sizeBytes)
+    if (!fits) return fail(noRoom())
     const received = this.#receive(blob, content, offset).finally(() => this.#receiving.delete(blob))
     this.#receiving.set(blob, received)
     return received

@@ -323,7 +323,7 @@ export class ContainerFront {
         if (this.#isOver) return
         this.#isOver = true
         const said = lastWords(this.#files) || 'it said nothing'
-        const how = (await this.#end.told()) ?? 'nobody knows how'
+        const how = await this.#end.describe()
         this.#forget()
         return this.#options.onGone(`The front (pid ${this.process.pid}) ended by itself (${how}): ${said}`)
       }

@@ -323,7 +323,7 @@ export class HeldDisk {
   async #onClosed(): Promise<void> {
     while (!this.#isOver) {
       if (await waitGone(this.process, 500)) {
-        const how = (await this.#end.told()) ?? 'nobody knows how'
+        const how = await this.#end.describe()
         const reason = `What serves its disk (stead-disk, pid ${this.process.pid}) ended by itself (${how}): ${lastWords(this.#files.stderrLog)}`
         if (!this.#isOver) this.#options.onEvent({ kind: 'gone', reason })
         return

@@ -5,7 +5,7 @@
  * of this agent. docs/internals/cluster-address.md.
  */
 import type { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
-import type { ClusterState } from '@stead/core/model/cluster.ts'
+import type { AddressHolder, ClusterState } from '@stead/core/model/cluster.ts'
 import type { HostId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
 import type { Clock } from '@stead/core/ports/clock.ts'
@@ -148,7 +148,7 @@ export class ClusterAddress {
     const sentMs = clock.monotonicMs()
     const lease = await store.grantLease(ADDRESS_TTL_MS)
     if (!lease.ok) return RETRY_MS
-    const value = JSON.stringify({ host: self, address, lease: String(lease.value) })
+    const value = recordOf(self, address, lease.value)
     const taken = await store.transact({
       compares: [{ key: KEYS.addressHolder, modRevision: 0n }],
       writes: [{ kind: 'put', key: KEYS.addressHolder, value, lease: lease.value }],
@@ -174,9 +174,7 @@ export class ClusterAddress {
     if (kept.value <= 0) return this.#lost(hold)
     const found = await store.get(KEYS.addressHolder)
     if (!found.ok) return RETRY_MS
-    const isOwn =
-      found.value?.value === JSON.stringify({ host: self, address: hold.address, lease: String(hold.lease) })
-    if (!isOwn) return this.#lost(hold)
+    if (found.value?.value !== recordOf(self, hold.address, hold.lease)) return this.#lost(hold)
     return kept.value < ADDRESS_TTL_MS ? RETRY_MS : this.#holdOn(hold, sentMs)
   }
 
@@ -221,6 +219,10 @@ export class ClusterAddress {
     await store.revokeLease(hold.lease)
     return RETRY_MS
   }
+}
+
+function recordOf(host: HostId, address: string, lease: LeaseId): string {
+  return JSON.stringify({ host, address, lease: String(lease) } satisfies AddressHolder)
 }
 
 /** Who is to have the address before others: the coordinator, unless it is the witness, which holds none. */

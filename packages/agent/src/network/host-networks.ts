@@ -3,8 +3,6 @@
  * The heartbeats take turns on the networks while all is well (docs/internals/failover.md), so that each shows within a
  * few rounds whether it works.
  */
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import type { ClusterState } from '@stead/core/model/cluster.ts'
 import { NETWORK_ROLES, type NetworkRole } from '@stead/core/model/host.ts'
 import type { HostId } from '@stead/core/model/ids.ts'
@@ -13,6 +11,7 @@ import { ok, type Result } from '@stead/core/result.ts'
 import { gather, type AskedHostsOptions, type Gathered } from '../asked-hosts.ts'
 import { runProgram } from '../process/run-program.ts'
 import { portsByAddress, type HostPort } from './host-ports.ts'
+import { linkSpeedMbits } from './link-speed.ts'
 
 export interface HostNetwork {
   readonly network: NetworkRole
@@ -74,14 +73,9 @@ async function linuxPorts(): Promise<ReadonlyMap<string, HostPort>> {
   return told.ok ? portsByAddress(told.value.output, speedOf) : new Map()
 }
 
-/** Reading it fails for a port that is down, and says -1 for one that does not know. */
 function speedOf(port: string): number | undefined {
-  try {
-    const megabits = Number(readFileSync(join('/sys/class/net', port, 'speed'), 'utf8'))
-    return megabits > 0 ? megabits * 1e6 : undefined
-  } catch {
-    return undefined
-  }
+  const megabits = linkSpeedMbits(port)
+  return megabits === undefined ? undefined : megabits * 1e6
 }
 
 /** Of all hosts, each asked for its own. */

@@ -2,7 +2,6 @@
  * One more address of this host's LAN port, for a time that the kernel itself ends: `valid_lft`. So it goes without this
  * process, which may be stopped, or dead, when the time is over.
  */
-import { execFile } from 'node:child_process'
 import { BlockList } from 'node:net'
 import { networkInterfaces, type NetworkInterfaceInfo } from 'node:os'
 import { join } from 'node:path'
@@ -68,9 +67,10 @@ export class LinuxLanAddress implements LanAddress {
   announce(address: string): void {
     const port = this.#port()
     if (!port) return
-    const child = execFile(this.#framePort, ['--send', port.name], { timeout: PROGRAM_MS }, () => undefined)
-    child.stdin?.on('error', () => undefined)
-    child.stdin?.end(`${gratuitousArp(port.info.mac, address)}\n`)
+    // One that is lost is followed by others.
+    void runProgram(this.#framePort, ['--send', port.name], PROGRAM_MS, {
+      input: `${gratuitousArp(port.info.mac, address)}\n`,
+    })
   }
 
   #port(): { readonly name: string; readonly info: NetworkInterfaceInfo } | undefined {

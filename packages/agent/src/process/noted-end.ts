@@ -20,6 +20,11 @@ export class NotedEnd {
     this.#pidInside = namespacePid ? pidInside(pid) : undefined
   }
 
+  /** The same as a sentence tells it. */
+  async describe(): Promise<string> {
+    return (await this.told()) ?? 'nobody knows how'
+  }
+
   /** Once it has ended: `SIGSEGV`, `exit status 1`; undefined where nobody knows. */
   async told(): Promise<string | undefined> {
     if (this.#pidInside === undefined) return undefined

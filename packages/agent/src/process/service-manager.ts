@@ -4,7 +4,7 @@
  */
 import type { Clock } from '@stead/core/ports/clock.ts'
 import type { Log } from '@stead/core/ports/log.ts'
-import { execFile } from 'node:child_process'
+import { runProgram } from './run-program.ts'
 
 const TELL_MS = 10_000
 /** As `sd_watchdog_enabled(3)` advises half, and one that is lost must not count. */
@@ -24,15 +24,10 @@ export function serviceManager(env: NodeJS.ProcessEnv, log: Log): ServiceManager
   const watchdogMs = Number(micros ?? 0) / 1000
   return {
     ...(watchdogMs > 0 ? { watchdogMs } : {}),
-    tell: (state) =>
-      void execFile(
-        'systemd-notify',
-        [state],
-        { env: { ...env, NOTIFY_SOCKET: socket }, timeout: TELL_MS },
-        (cause) => {
-          if (cause) log.warn('systemd cannot be told', { state, cause })
-        },
-      ),
+    tell: async (state) => {
+      const told = await runProgram('systemd-notify', [state], TELL_MS, { env: { ...env, NOTIFY_SOCKET: socket } })
+      if (!told.ok) log.warn('systemd cannot be told', { state, cause: told.error })
+    },
   }
 }
 

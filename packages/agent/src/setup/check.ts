@@ -25,7 +25,7 @@ export function refusalOf(checks: readonly SetupCheck[], despite: readonly strin
   return fail(failure('conflict', `Nothing was changed, since ${texts.join('; ')}`, { hint: hints.join('; ') }))
 }
 
-const GIB = 1024 ** 3
+export const GIB = 1024 ** 3
 
 export function gib(bytes: number): string {
   return `${(bytes / GIB).toFixed(1)} GiB`

@@ -1,7 +1,7 @@
 /** What a host has, as its kernel and the system's own tools tell it: for whoever is asked where things are to go. */
-import { readFileSync } from 'node:fs'
 import { cpus, hostname, totalmem } from 'node:os'
 import type { SetupPort, SetupView } from '@stead/api/endpoints/set-up.ts'
+import { linkSpeedMbits } from '../network/link-speed.ts'
 import { runProgram } from '../process/run-program.ts'
 
 const LOOK_MS = 10_000
@@ -36,7 +36,7 @@ export async function portsOfHost(): Promise<SetupPort[]> {
       name: link.ifname,
       kind: kindOf(link),
       up: link.flags.includes('LOWER_UP'),
-      speedMbits: speedOf(link.ifname),
+      speedMbits: linkSpeedMbits(link.ifname) ?? null,
       mtu: link.mtu,
       mac: link.address ?? '',
       addresses: link.addr_info
@@ -51,16 +51,6 @@ function kindOf({ link_type: type, linkinfo }: IpLink): SetupPort['kind'] {
   if (kind === 'bond' || kind === 'bridge' || kind === 'vlan') return kind
   // A veth is the cable of a host of the lab.
   return type === 'ether' && (kind === undefined || kind === 'veth') ? 'ethernet' : 'other'
-}
-
-function speedOf(port: string): number | null {
-  try {
-    const speed = Number(readFileSync(`/sys/class/net/${port}/speed`, 'utf8'))
-    return speed > 0 ? speed : null
-  } catch {
-    // A port without a link, or of a kind that has no speed.
-    return null
-  }
 }
 
 interface BlockDevice {

@@ -8,12 +8,11 @@ import type { SetupAnswers, SetupCheck } from '@stead/api/endpoints/set-up.ts'
 import { levelOf, type ProcessorLevel } from '@stead/core/model/processor.ts'
 import type { HostRole, NetworkRole } from '@stead/core/model/host.ts'
 import { runProgram } from '../process/run-program.ts'
-import { checkOf, gib } from './check.ts'
+import { checkOf, GIB, gib } from './check.ts'
 import { portsOfHost } from './host-facts.ts'
 
 export type Addresses = SetupAnswers['addresses']
 
-const GIB = 1024 ** 3
 const PROGRAM_MS = 5_000
 /** The store's log grows by what changes until it is compacted; history and the audit grow slowly. */
 const STATE_BYTES_FAIL = 1 * GIB

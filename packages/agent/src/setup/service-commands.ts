@@ -2,9 +2,10 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command } from 'commander'
-import { failure, FAILURES, hintOf, type Failure } from '@stead/core/errors.ts'
-import { ok, type Result } from '@stead/core/result.ts'
+import { failure } from '@stead/core/errors.ts'
+import { fail, ok, type Result } from '@stead/core/result.ts'
 import { AGENT_UNIT, agentUnit } from './agent-service.ts'
+import { complain } from './complaint.ts'
 
 const ROOT = join(import.meta.dirname, '..', '..', '..', '..')
 const UNITS = '/etc/systemd/system'
@@ -41,17 +42,13 @@ function unitFor(stateDir: string): string {
 
 async function install(stateDir: string): Promise<Result<void>> {
   const blank = [ROOT, process.execPath, stateDir].find((path) => /\s/.test(path))
-  if (blank !== undefined)
-    return { ok: false, error: failure('bad_request', `'${blank}' has a blank, which systemd takes for an end`) }
+  if (blank !== undefined) return fail(failure('bad_request', `'${blank}' has a blank, which systemd takes for an end`))
   const file = join(UNITS, AGENT_UNIT)
   try {
     mkdirSync(stateDir, { recursive: true, mode: 0o711 })
     writeFileSync(file, unitFor(stateDir))
   } catch (cause) {
-    return {
-      ok: false,
-      error: failure('forbidden', `${file}: ${(cause as Error).message}`, { hint: 'Run it as root', cause }),
-    }
+    return fail(failure('forbidden', `${file}: ${(cause as Error).message}`, { hint: 'Run it as root', cause }))
   }
   process.stdout.write(`wrote ${file}\n`)
   if (!existsSync(BOOTED)) {
@@ -65,9 +62,4 @@ async function install(stateDir: string): Promise<Result<void>> {
   }
   process.stdout.write(`${AGENT_UNIT} runs\n`)
   return ok()
-}
-
-function complain(error: Failure): void {
-  process.stderr.write(`${error.message}\n${hintOf(error)}\n`)
-  process.exitCode = FAILURES[error.code].exit
 }

@@ -7,8 +7,9 @@ import { join } from 'node:path'
 import { Command } from 'commander'
 import type { SetupAnswers } from '@stead/api/endpoints/set-up.ts'
 import type { Transport } from '@stead/api/transport.ts'
-import { FAILURES, failure, hintOf, type Failure } from '@stead/core/errors.ts'
+import { FAILURES, failure } from '@stead/core/errors.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
+import { complain } from './complaint.ts'
 import { ownName } from './host-facts.ts'
 
 const NATIVE_DIR = join(import.meta.dirname, '..', '..', '..', '..', '.native', 'bin')
@@ -223,10 +224,4 @@ function wrong(message: string, hint: string): Result<never> {
 
 function collect(text: string, before: readonly string[]): readonly string[] {
   return [...before, text]
-}
-
-function complain(error: Failure, options: Options): void {
-  if (!options.json) process.stderr.write(`${error.message}\n${hintOf(error)}\n`)
-  else process.stderr.write(`${JSON.stringify({ code: error.code, message: error.message, hint: hintOf(error) })}\n`)
-  process.exitCode = FAILURES[error.code].exit
 }

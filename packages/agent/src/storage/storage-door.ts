@@ -56,7 +56,9 @@ export async function keepStorageDoor(
     while (!signal.aborted) {
       await clock.sleep(LOOK_MS, signal)
       const now = await listed()
-      const isOther = JSON.stringify(door) !== JSON.stringify((door = doorNow()))
+      const before = JSON.stringify(door)
+      door = doorNow()
+      const isOther = JSON.stringify(door) !== before
       if (signal.aborted || (!isOther && kept.ok && now.ok && now.value === kept.value)) continue
       kept = await shutDoor(door)
       if (kept.ok && !isOther) log.warn('the filter before the storage daemons had been changed, and was made anew')
