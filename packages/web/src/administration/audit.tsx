@@ -1,10 +1,11 @@
 /** Who did what, and what was refused; the chain of the audit checked on all hosts, and all of it as a file. */
-import { Button, Group, Modal, Select, TextInput } from '@mantine/core'
+import { Button, Group, Select, TextInput } from '@mantine/core'
 import { useMemo, useState } from 'react'
 import type { AuditEntryView } from '@stead/api/endpoints/audit.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import { useLanguage, useText } from '../i18n/texts.ts'
 import { Answered, useAsked } from '../parts/answered.tsx'
+import { Dialog } from '../parts/dialog.tsx'
 import { momentText } from '../parts/figures.ts'
 import { Icon } from '../parts/icon.tsx'
 import { Empty, Facts } from '../parts/page.tsx'
@@ -145,13 +146,7 @@ function EntryDialog({ entry, onClose }: { entry: AuditEntryView; onClose: () =>
   const t = useText()
   const language = useLanguage()
   return (
-    <Modal
-      opened
-      onClose={onClose}
-      size="xl"
-      title={t('audit.entry', { number: entry.sequence })}
-      closeButtonProps={{ 'aria-label': t('word.close') }}
-    >
+    <Dialog title={t('audit.entry', { number: entry.sequence })} size="xl" onClose={onClose}>
       <Facts
         items={[
           [t('audit.time'), momentText(entry.time, language)],
@@ -165,7 +160,7 @@ function EntryDialog({ entry, onClose }: { entry: AuditEntryView; onClose: () =>
           ),
         ]}
       />
-    </Modal>
+    </Dialog>
   )
 }
 
@@ -183,7 +178,7 @@ function VerifyDialog({ onClose }: { onClose: () => void }) {
   const t = useText()
   const asked = useAsked(['audit-verification'], (client) => client.call(ENDPOINTS['audit.verify']))
   return (
-    <Modal opened onClose={onClose} title={t('audit.verify')} closeButtonProps={{ 'aria-label': t('word.close') }}>
+    <Dialog title={t('audit.verify')} onClose={onClose}>
       <Answered asked={asked}>
         {({ ok, hosts }) => (
           <>
@@ -200,7 +195,7 @@ function VerifyDialog({ onClose }: { onClose: () => void }) {
           </>
         )}
       </Answered>
-    </Modal>
+    </Dialog>
   )
 }
 

@@ -6,6 +6,7 @@ import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import { useText } from '../i18n/texts.ts'
 import { useItems } from '../parts/answered.tsx'
 import { ChangeDialog } from '../parts/change-dialog.tsx'
+import { FieldGroup } from '../parts/field-group.tsx'
 import { NameField, TextField } from '../parts/text-field.tsx'
 import {
   complaintAboutRealm,
@@ -194,8 +195,7 @@ function GroupMapping({ form, change }: FieldsProps) {
   const set = (index: number, part: Partial<RealmForm['groups'][number]>) =>
     change({ groups: form.groups.map((each, at) => (at === index ? { ...each, ...part } : each)) })
   return (
-    <fieldset className={classes.group}>
-      <legend>{t('realms.groups')}</legend>
+    <FieldGroup title={t('realms.groups')}>
       <p className={classes.dim}>{t('realms.groupsText')}</p>
       {form.groups.map(({ theirs, ours }, index) => (
         // Lines have no other identity than their place.
@@ -231,6 +231,6 @@ function GroupMapping({ form, change }: FieldsProps) {
       >
         {t('realms.map')}
       </Button>
-    </fieldset>
+    </FieldGroup>
   )
 }

@@ -1,10 +1,11 @@
 /** Text for a console: typed by the keyboard of a screen, which has a layout; sent as it is to a terminal. */
-import { Button, Group, Modal, Progress, Select, Stack, Textarea } from '@mantine/core'
+import { Button, Group, Progress, Select, Stack, Textarea } from '@mantine/core'
 import { useState } from 'react'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import { KEYBOARD_LAYOUTS, type KeyboardLayoutName } from '@stead/core/console/keyboard-layout.ts'
 import { hintOf, type Failure } from '@stead/core/errors.ts'
 import { useText } from '../i18n/texts.ts'
+import { Dialog } from '../parts/dialog.tsx'
 import { FailureAlert } from '../parts/failure-alert.tsx'
 import { useSession } from '../session/session-context.ts'
 import type { GuestOfConsole } from './console-kinds.ts'
@@ -50,13 +51,7 @@ export function PasteDialog({ guest, isScreen, onPaste, onClose }: PasteDialogPr
   }
 
   return (
-    <Modal
-      opened
-      onClose={onClose}
-      size="lg"
-      title={t('console.pasteInto', { name: guest.name })}
-      closeButtonProps={{ 'aria-label': t('word.close') }}
-    >
+    <Dialog title={t('console.pasteInto', { name: guest.name })} size="lg" onClose={onClose}>
       <Stack>
         <Textarea
           label={t('console.text')}
@@ -99,7 +94,7 @@ export function PasteDialog({ guest, isScreen, onPaste, onClose }: PasteDialogPr
           </Button>
         </Group>
       </Stack>
-    </Modal>
+    </Dialog>
   )
 }
 

@@ -2,7 +2,7 @@
  * Asks for what a change needs to know, shows what it would do where the cluster can say, demands the name before what
  * cannot be undone, makes the change, and says why it was refused.
  */
-import { Alert, Button, Group, Modal, Stack, Text as Words, TextInput } from '@mantine/core'
+import { Alert, Button, Group, Stack, Text as Words, TextInput } from '@mantine/core'
 import { useQueryClient } from '@tanstack/react-query'
 import { useState, type FormEvent, type ReactNode } from 'react'
 import type { Client } from '@stead/api/client.ts'
@@ -10,6 +10,7 @@ import type { Failure } from '@stead/core/errors.ts'
 import type { Result } from '@stead/core/result.ts'
 import { useText } from '../i18n/texts.ts'
 import { useSession } from '../session/session-context.ts'
+import { Dialog } from './dialog.tsx'
 import { FailureAlert } from './failure-alert.tsx'
 import { ForesightSummary } from './foresight-summary.tsx'
 import { FORESIGHT, useForesight } from './use-foresight.ts'
@@ -65,7 +66,7 @@ export function ChangeDialog(props: ChangeDialogProps) {
   }
 
   return (
-    <Modal opened onClose={onClose} size="lg" title={title} closeButtonProps={{ 'aria-label': t('word.close') }}>
+    <Dialog title={title} size="lg" onClose={onClose}>
       <form onSubmit={(event) => void submit(event)} noValidate>
         <Stack gap="md">
           {children}
@@ -87,7 +88,7 @@ export function ChangeDialog(props: ChangeDialogProps) {
           </Group>
         </Stack>
       </form>
-    </Modal>
+    </Dialog>
   )
 }
 

@@ -1,26 +1,19 @@
-import { Button, CopyButton, Modal, Stack } from '@mantine/core'
+import { Button, Stack } from '@mantine/core'
 import { useText } from '../i18n/texts.ts'
+import { Dialog } from './dialog.tsx'
+import { Secret } from './secret.tsx'
 import classes from './secret-dialog.module.css'
 
 /** Shown this once: nobody can ever see it again. */
 export function SecretDialog(props: { title: string; text: string; secret: string; onClose: () => void }) {
   const t = useText()
   return (
-    <Modal opened onClose={props.onClose} title={props.title} closeButtonProps={{ 'aria-label': t('word.close') }}>
+    <Dialog title={props.title} onClose={props.onClose}>
       <Stack>
         <p className={classes.text}>{props.text}</p>
-        <div className={classes.secret}>
-          <code>{props.secret}</code>
-          <CopyButton value={props.secret}>
-            {({ copied, copy }) => (
-              <Button size="compact-sm" variant="default" onClick={copy}>
-                {copied ? t('word.copied') : t('word.copy')}
-              </Button>
-            )}
-          </CopyButton>
-        </div>
+        <Secret value={props.secret} />
         <Button onClick={props.onClose}>{t('word.close')}</Button>
       </Stack>
-    </Modal>
+    </Dialog>
   )
 }

@@ -4,6 +4,7 @@ import type { SetupView } from '@stead/api/endpoints/set-up.ts'
 import { NETWORK_ROLES, type NetworkRole } from '@stead/core/model/host.ts'
 import { useLanguage, useText } from '../i18n/texts.ts'
 import { bytesText, speedText } from '../parts/figures.ts'
+import { FieldGroup } from '../parts/field-group.tsx'
 import { Icon } from '../parts/icon.tsx'
 import { TextField } from '../parts/text-field.tsx'
 import {
@@ -161,8 +162,7 @@ export function DisksStep({ form, change, host, onLook }: StepProps) {
       </Button>
       {form.pools.map((pool, index) => (
         // Pools have no other identity than their place.
-        <fieldset key={index} className={classes.pool}>
-          <legend>{t('setup.pool', { number: index + 1 })}</legend>
+        <FieldGroup key={index} title={t('setup.pool', { number: index + 1 })}>
           <SimpleGrid cols={{ base: 1, xs: 3 }}>
             <TextField label={t('word.name')} value={pool.name} onChange={(name) => set(index, { name })} />
             <TextField label={t('setup.folder')} value={pool.path} onChange={(path) => set(index, { path })} />
@@ -181,7 +181,7 @@ export function DisksStep({ form, change, host, onLook }: StepProps) {
           >
             {t('setup.removePool', { number: index + 1 })}
           </Button>
-        </fieldset>
+        </FieldGroup>
       ))}
       <Button variant="default" size="compact-sm" onClick={add} className={classes.alone ?? ''}>
         {t('setup.addPool')}

@@ -1,8 +1,9 @@
 /** The set-up goes on: its steps; why it failed; what came of it, told this once. */
-import { Alert, Button, CopyButton } from '@mantine/core'
+import { Alert, Button } from '@mantine/core'
 import type { SetupOutcome, SetupWorkView } from '@stead/api/endpoints/set-up.ts'
 import { useText } from '../i18n/texts.ts'
 import { Icon } from '../parts/icon.tsx'
+import { Secret } from '../parts/secret.tsx'
 import { ToneBadge } from '../parts/state-badge.tsx'
 import classes from './setup-page.module.css'
 
@@ -49,12 +50,12 @@ function Outcome({ outcome: { web, fingerprint, administrator, invitations } }: 
       <div className={classes.form}>
         <p className={classes.text}>{t('setup.onceText')}</p>
         {administrator ? (
-          <Secret label={t('setup.password', { user: administrator.user })} value={administrator.password} />
+          <Told label={t('setup.password', { user: administrator.user })} value={administrator.password} />
         ) : null}
         {invitations.map(({ role, token }, index) => (
           // Two of one role are told apart by their place alone.
           <div key={index}>
-            <Secret label={t(`setup.invitation.${role}`)} value={token} />
+            <Told label={t(`setup.invitation.${role}`)} value={token} />
             <p className={classes.dim}>{t('setup.invitationText')}</p>
           </div>
         ))}
@@ -74,21 +75,11 @@ function Outcome({ outcome: { web, fingerprint, administrator, invitations } }: 
   )
 }
 
-function Secret({ label, value }: { label: string; value: string }) {
-  const t = useText()
+function Told({ label, value }: { label: string; value: string }) {
   return (
     <div role="group" aria-label={label}>
       <p className={classes.label}>{label}</p>
-      <div className={classes.secret}>
-        <code>{value}</code>
-        <CopyButton value={value}>
-          {({ copied, copy }) => (
-            <Button size="compact-sm" variant="default" onClick={copy} aria-label={t('setup.copyOne', { what: label })}>
-              {copied ? t('setup.copied') : t('setup.copy')}
-            </Button>
-          )}
-        </CopyButton>
-      </div>
+      <Secret value={value} what={label} />
     </div>
   )
 }

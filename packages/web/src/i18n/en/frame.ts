@@ -145,6 +145,7 @@ export const texts = {
   'word.code': 'Code',
   'word.copied': 'Copied',
   'word.copy': 'Copy',
+  'word.copyOne': 'Copy: {{what}}',
   'word.loading': 'Loading…',
   'word.more': 'More',
   'word.name': 'Name',

@@ -15,9 +15,6 @@ export const texts = {
   'setup.clusterText': 'Lower-case letters, digits and dashes',
   'setup.code': 'Code',
   'setup.codeText': 'The command stead setup has printed a code on the console of this host.',
-  'setup.copied': 'Copied',
-  'setup.copy': 'Copy',
-  'setup.copyOne': 'Copy: {{what}}',
   'setup.disksText':
     'A pool is a folder in which disks of guests lie. A mirrored disk has a replica in a pool of the same name on another host, so give pools that belong together one name and one size.',
   'setup.fileSystem': '{{type}} on {{device}}, {{free}} free',

@@ -158,6 +158,7 @@ export const texts: Record<string, string> = {
   'word.code': 'Code',
   'word.copied': 'Copié',
   'word.copy': 'Copier',
+  'word.copyOne': 'Copier : {{what}}',
   'word.loading': 'Chargement…',
   'word.more': 'Plus',
   'word.name': 'Nom',

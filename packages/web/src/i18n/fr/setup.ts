@@ -15,9 +15,6 @@ export const texts: Record<string, string> = {
   'setup.clusterText': 'Lettres minuscules, chiffres et tirets',
   'setup.code': 'Code',
   'setup.codeText': 'La commande stead setup a affiché un code sur la console de cet hôte.',
-  'setup.copied': 'Copié',
-  'setup.copy': 'Copier',
-  'setup.copyOne': 'Copier : {{what}}',
   'setup.disksText':
     'Un pool est un dossier où se trouvent les disques des invités. Un disque en miroir a une réplique dans un pool du même nom sur un autre hôte : donnez aux pools qui vont ensemble le même nom et la même taille.',
   'setup.fileSystem': '{{type}} sur {{device}}, {{free}} libres',

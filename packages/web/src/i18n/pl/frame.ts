@@ -172,6 +172,7 @@ export const texts: Record<string, string> = {
   'word.code': 'Kod',
   'word.copied': 'Skopiowano',
   'word.copy': 'Kopiuj',
+  'word.copyOne': 'Kopiuj: {{what}}',
   'word.loading': 'Wczytywanie…',
   'word.more': 'Więcej',
   'word.name': 'Nazwa',

@@ -14,9 +14,6 @@ export const texts: Record<string, string> = {
   'setup.clusterText': 'Małe litery, cyfry i myślniki',
   'setup.code': 'Kod',
   'setup.codeText': 'Polecenie stead setup wypisało kod na konsoli tego hosta.',
-  'setup.copied': 'Skopiowano',
-  'setup.copy': 'Kopiuj',
-  'setup.copyOne': 'Kopiuj: {{what}}',
   'setup.disksText':
     'Pula to folder, w którym leżą dyski gości. Dysk lustrzany ma replikę w puli o tej samej nazwie na innym hoście: pulom, które do siebie należą, daj tę samą nazwę i rozmiar.',
   'setup.fileSystem': '{{type}} na {{device}}, wolne {{free}}',
