@@ -40,7 +40,10 @@ export function v1Group(t: TestContext): TestGroup | undefined {
       writeFileSync(join(folders.cpuset, name), readFileSync(join(dirname(folders.cpuset), name)))
   const cgroup = containerCgroup(groups)
   const scratch = mkdtempSync(join(tmpdir(), 'stead-limits-'))
+  const started: ChildProcess[] = []
   t.after(async () => {
+    // A shell may have joined some of the groups only, where the kill does not look for it.
+    for (const child of started) child.kill('SIGKILL')
     await kill(cgroup)
     for (const folder of Object.values(folders)) await until(() => removed(folder), `${folder} goes`)
     rmSync(scratch, { recursive: true })
@@ -52,6 +55,7 @@ export function v1Group(t: TestContext): TestGroup | undefined {
       cwd: scratch,
     })
     assert.ok(child.pid !== undefined)
+    started.push(child)
     return child as ChildProcess & { readonly pid: number }
   }
   return { mounts: mounts.value, folders, cgroup, scratch, run }
