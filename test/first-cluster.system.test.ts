@@ -1,11 +1,13 @@
 /** From three hosts that are of no cluster to one cluster, as docs/operating/first-cluster.md tells it, and back to two. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import { createInterface } from 'node:readline'
+import { loadConfig } from '@stead/agent/config.ts'
 import { trustFiles } from '@stead/agent/trust/trust-files.ts'
 import type { SetupOutcome, SetupPlan, SetupView } from '@stead/api/endpoints/set-up.ts'
-import type { ClusterView } from '@stead/api/views.ts'
+import type { ClusterView } from '@stead/api/cluster-view.ts'
 import { LabCluster, STEAD, type CommandResult } from './support/lab-cluster.ts'
 
 const NUMBERS: Readonly<Record<string, number>> = { h1: 1, h2: 2, witness: 3 }
@@ -216,5 +218,24 @@ suite('the first cluster', { timeout: 600_000 }, () => {
       })
     }
     await lab.until('two are left', async () => (await online()).join() === 'h1,witness')
+  })
+
+  test('the hosts that are left take another key for their heartbeats', async () => {
+    const keyOf = (host: string) => {
+      const { clusterKey, formerClusterKey } = loadConfig(join(lab.hostFolder(host), 'agent.json'))
+      return [clusterKey, formerClusterKey]
+    }
+    const known = async () => (await lab.json<ClusterView>('cluster', 'show')).heartbeatKey
+    await lab.until('the former key counts no more', async () => {
+      const { generation, knownBy } = await known()
+      return generation === 1 && knownBy.length === 0
+    })
+    await lab.until('each host has done with it', async () =>
+      ['h1', 'witness'].every((host) => keyOf(host)[1] === undefined),
+    )
+    assert.deepEqual(keyOf('h1'), keyOf('witness'))
+    assert.notEqual(keyOf('h1')[0], keyOf('h2')[0])
+    assert.notEqual((await known()).changedAt, null)
+    assert.ok((await lab.events()).some(({ kind }) => kind === 'cluster.key-changed'))
   })
 })

@@ -1,7 +1,8 @@
 /** Clusters of other shapes than three hosts: alone, a pair that nobody arbitrates, a pair with a witness, five. */
 import assert from 'node:assert/strict'
 import { after, before, suite, test } from 'node:test'
-import type { ClusterView, GuestView } from '@stead/api/views.ts'
+import type { ClusterView } from '@stead/api/cluster-view.ts'
+import type { GuestView } from '@stead/api/views.ts'
 import { LabCluster } from './support/lab-cluster.ts'
 
 const TIMEOUT = { timeout: 300_000 }

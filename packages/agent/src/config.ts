@@ -1,8 +1,9 @@
 /** The agent's configuration file: who this host is and where its things are. Written by the installer or the lab. */
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import type { Clock } from '@stead/core/ports/clock.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import { z } from 'zod'
+import type { HeartbeatKeys } from './guardian/heartbeat-keys.ts'
 
 const UNCONFIGURED_LOOK_MS = 500
 
@@ -19,7 +20,9 @@ const agentConfig = z.strictObject({
   clusterKey: z
     .string()
     .regex(/^[0-9a-f]{64}$/)
-    .describe('shared secret of the cluster, 32 bytes in hexadecimal'),
+    .describe("the key of the cluster's heartbeats, 32 bytes in hexadecimal"),
+  clusterKeyGeneration: z.int().optional().describe('how often it was replaced; never when absent'),
+  formerClusterKey: z.string().optional().describe('the one before, as long as it counts beside it'),
   addresses: addressesSchema,
   agentPort: z.int(),
   heartbeatPort: z.int(),
@@ -39,7 +42,7 @@ const agentConfig = z.strictObject({
     .optional()
     .describe('unprivileged user that guests and storage daemons run as'),
   nativeDir: z.string().describe('folder of the built C helpers'),
-  apiToken: z.string(),
+  apiToken: z.string().optional().describe("counts as root at the public port; the lab's"),
   api: z
     .strictObject({
       address: z.string().describe('where the public API listens; the LAN address when absent').optional(),
@@ -65,4 +68,25 @@ export function loadConfig(path: string): AgentConfig {
   const parsed = agentConfig.safeParse(JSON.parse(readFileSync(path, 'utf8')))
   if (!parsed.success) throw new Error(`${path} is not a valid configuration: ${z.prettifyError(parsed.error)}`)
   return parsed.data
+}
+
+/** The file as it is now, with what is changed of it. The running agent keeps what it began with. */
+export function changeConfig(path: string, change: (config: AgentConfig) => AgentConfig): void {
+  const half = `${path}.new`
+  writeFileSync(half, `${JSON.stringify(change(loadConfig(path)), null, 2)}\n`, { mode: 0o600 })
+  renameSync(half, path)
+}
+
+export function heartbeatKeysOf(
+  config: Pick<AgentConfig, 'clusterKey' | 'clusterKeyGeneration' | 'formerClusterKey'>,
+): HeartbeatKeys {
+  const { clusterKey: key, clusterKeyGeneration: generation = 0, formerClusterKey: former } = config
+  return { generation, key, ...(former === undefined ? {} : { former }) }
+}
+
+/** The same, the other way round. */
+export function withHeartbeatKeys(config: AgentConfig, { generation, key, former }: HeartbeatKeys): AgentConfig {
+  const { formerClusterKey: _, ...rest } = config
+  const kept = former === undefined ? {} : { formerClusterKey: former }
+  return { ...rest, clusterKey: key, clusterKeyGeneration: generation, ...kept }
 }

@@ -24,7 +24,7 @@ import { askMemoryUse, memoryUseCalls } from './backend/guest-memory.ts'
 import { openConsole } from './backend/guest-console.ts'
 import { BlobStore } from './blobs/blob-store.ts'
 import { keepBlobsTidy } from './blobs/blob-sweeper.ts'
-import { loadConfig, untilConfigured } from './config.ts'
+import { changeConfig, heartbeatKeysOf, loadConfig, untilConfigured, withHeartbeatKeys } from './config.ts'
 import { hostGuests } from './guests.ts'
 import { hostStorage } from './host-storage.ts'
 import { carryConsoleLog } from './console/carried-log.ts'
@@ -41,6 +41,7 @@ import { DecisionHistory } from './decision-history.ts'
 import { History } from './history.ts'
 import { HostAdmission } from './membership/host-admission.ts'
 import { membershipWork, signingCalls } from './membership/membership-work.ts'
+import { OwnHeartbeatKeys } from './membership/own-heartbeat-keys.ts'
 import { keepHouse } from './housekeeping.ts'
 import { startApiServer, type ApiServerOptions } from './http/api-server.ts'
 import { webFiles } from './http/web-files.ts'
@@ -139,7 +140,7 @@ async function main(configPath: string | undefined): Promise<void> {
     log,
     onRestart: restarted('etcd'),
   })
-  const { deadman, guardian } = guardianCompanions({
+  const { deadman, guardian, writeKeys } = guardianCompanions({
     ...{ config, bootId, helper, clock, log },
     etcdEndpoints: member.endpoints(),
     onRestart: restarted,
@@ -273,7 +274,7 @@ async function main(configPath: string | undefined): Promise<void> {
     host: self,
     ...accessControl(backend, { store, mirror, clock, audit }),
     log,
-    token: config.apiToken,
+    ...(config.apiToken === undefined ? {} : { token: config.apiToken }),
     connectConsole: (request) => consoles.connect(request),
     web: webFiles(),
   }
@@ -323,7 +324,8 @@ async function main(configPath: string | undefined): Promise<void> {
   if (config.role === 'compute') await containers.look(config.nativeDir, log)
   const qemuVersion = config.role === 'compute' ? await detectQemuVersion() : undefined
   const registration: Registration = {
-    certificateSerial: () => credentials.serial,
+    certificate: () => credentials.material.cert,
+    heartbeatKey: () => fence.view()?.keyGeneration,
     config,
     bootId,
     accelerator,
@@ -338,7 +340,7 @@ async function main(configPath: string | undefined): Promise<void> {
   }
   await register(registration, signal)
   work.push(containers.tryLiveMove().then(() => register(registration, signal)))
-  if (config.role === 'compute') work.push(keepRegistered(registration, signal))
+  work.push(keepRegistered(registration, signal))
   work.push(runHostAgent({ context, arrivals, role: config.role, detectionMs: config.detectionMs }, signal))
   work.push(guests.keep(signal), metrics.keep(signal), auditChain.keep(signal))
   work.push(keepWebhooksTold({ self, store, mirror, history, clock, log }, signal))
@@ -352,7 +354,15 @@ async function main(configPath: string | undefined): Promise<void> {
     ),
   )
   const end = () => stopping.abort()
-  const joining = { ...{ configPath, config, store, mirror, peers }, ...{ credentials, events, end, clock, log } }
+  const own = new OwnHeartbeatKeys({
+    ...{ host: self, keys: heartbeatKeysOf(config), credentials, store, mirror, guardian: fence, clock, log },
+    keep: (keys) => {
+      changeConfig(configPath, (present) => withHeartbeatKeys(present, keys))
+      writeKeys(keys)
+    },
+    acknowledge: () => register(registration, signal),
+  })
+  const joining = { ...{ configPath, config, store, mirror, peers, own }, ...{ credentials, events, end, clock, log } }
   work.push(...membershipWork(joining, signal))
   if (member.isMember) work.push(watchMembership(member, etcd, clock, log, signal))
   await Promise.all(work)

@@ -9,14 +9,17 @@ import type { Log } from '@stead/core/ports/log.ts'
 import type { Store } from '@stead/core/ports/store.ts'
 import type { AgentConfig } from './config.ts'
 import { readInventory } from './devices/host-inventory.ts'
+import { readCertificate } from './trust/certificate-reading.ts'
 
 const RETRY_MS = 200
 
 export interface Registration {
   readonly config: AgentConfig
   readonly bootId: string
-  /** Of the certificate that this host shows. */
-  readonly certificateSerial: () => string
+  /** Which this host shows, PEM. */
+  readonly certificate: () => string
+  /** Generation of the heartbeats' key that its guardian takes; undefined while that says nothing. */
+  readonly heartbeatKey: () => number | undefined
   readonly accelerator: Host['accelerator']
   /** Looked at with each registration: what it says grows. */
   readonly containers: { readonly record: Host['containers'] }
@@ -73,7 +76,7 @@ export async function keepRegistered(registration: Registration, signal: AbortSi
 
 function hostRecord(registration: Registration): Host {
   const { config, bootId, accelerator, containers, qemuVersion, processor } = registration
-  const certificateSerial = registration.certificateSerial()
+  const [certificate, heartbeatKey] = [registration.certificate(), registration.heartbeatKey()]
   return {
     id: config.hostId as HostId,
     role: config.role,
@@ -84,7 +87,9 @@ function hostRecord(registration: Registration): Host {
     cpuCount: config.capacity.cpuCount,
     memoryBytes: config.capacity.memoryBytes,
     bootId,
-    certificateSerial,
+    certificateSerial: readCertificate(certificate).serial,
+    certificate,
+    ...(heartbeatKey === undefined ? {} : { heartbeatKey }),
     accelerator: config.role === 'witness' ? 'none' : accelerator,
     ...(config.role === 'compute' ? { ...readInventory('/'), storageGate: true } : {}),
     ...(containers.record ? { containers: containers.record } : {}),

@@ -10,6 +10,7 @@ import type { Candidate, Decision } from '@stead/core/model/decision.ts'
 import { EVENT_KINDS, type ClusterEvent } from '@stead/core/model/event.ts'
 import type { Grant } from '@stead/core/model/grant.ts'
 import type { Guest, GuestObservation } from '@stead/core/model/guest.ts'
+import type { HeartbeatKey } from '@stead/core/model/heartbeat-key.ts'
 import { NETWORK_ROLES, type Host, type HostPolicy, type HostStatus } from '@stead/core/model/host.ts'
 import type { ClusterPolicy } from '@stead/core/model/cluster-policy.ts'
 import type { Project } from '@stead/core/model/project.ts'
@@ -50,6 +51,7 @@ import { realmSchema } from './realm-records.ts'
 import { webhookDeliverySchema, webhookSchema } from './webhook-records.ts'
 import { ruleSchema } from './rule-records.ts'
 import { snapshotScheduleSchema, snapshotSchema } from './snapshot-records.ts'
+import { heartbeatKeySchema } from './trust-records.ts'
 import { volumeSchema } from './volume-records.ts'
 
 export const settingsSchema = z.object({
@@ -85,6 +87,8 @@ export const hostSchema = z.object({
   memoryBytes: bytes("The host's memory"),
   bootId: z.string().describe('Changes with each boot of the host'),
   certificateSerial: z.string().exactOptional().describe('What is revoked when the host is removed'),
+  certificate: z.string().exactOptional().describe('PEM: what is only for the host is written for its key'),
+  heartbeatKey: wholeNumber().exactOptional().describe("Generation of the heartbeats' key that it takes"),
   accelerator: z.enum(['kvm', 'tcg', 'none']),
   devices: hostDevicesSchema.exactOptional().describe('Devices that guests can have'),
   hugePages: hostHugePagesSchema.exactOptional(),
@@ -338,6 +342,7 @@ export type RecordsMatchModel = Checked<
     Same<SchemaOf<typeof settingsSchema>, ClusterSettings>,
     Same<SchemaOf<typeof coordinatorSchema>, CoordinatorClaim>,
     Same<SchemaOf<typeof addressHolderSchema>, AddressHolder>,
+    Same<SchemaOf<typeof heartbeatKeySchema>, HeartbeatKey>,
     Same<SchemaOf<typeof hostSchema>, Host>,
     Same<SchemaOf<typeof statusSchema>, HostStatus>,
     Same<SchemaOf<typeof policySchema>, HostPolicy>,
@@ -383,6 +388,7 @@ export const recordDecoder = {
   settings: decoderOf('settings', settingsSchema),
   coordinator: decoderOf('coordinator', coordinatorSchema),
   addressHolder: decoderOf('address holder', addressHolderSchema),
+  heartbeatKey: decoderOf('heartbeat key', heartbeatKeySchema),
   host: decoderOf('host', hostSchema),
   status: decoderOf('status', statusSchema),
   policy: decoderOf('policy', policySchema),

@@ -228,30 +228,6 @@ export const hostViewSchema = z.object({
 })
 export type HostView = z.output<typeof hostViewSchema>
 
-export const clusterViewSchema = z.object({
-  id: z.string(),
-  name: z.string(),
-  coordinator: z.string().nullable(),
-  term: z.number().int(),
-  address: z
-    .object({
-      address: z.string(),
-      holder: z.string().nullable().describe('Who answers at it; null while it changes hands'),
-    })
-    .nullable()
-    .describe("The cluster's own address on the LAN; null: none is set"),
-  answeredBy: z.string().describe('The host whose agent answered'),
-  hosts: z.object({ total: z.number().int(), online: z.number().int() }),
-  guests: z.object({ total: z.number().int(), running: z.number().int(), waiting: z.number().int() }),
-  protection: protectionSchema.describe('The worst of all guests'),
-  detectionMs: z.number(),
-  heartbeatIntervalMs: z.number(),
-  leaseTtlMs: z.number(),
-  warnings: z.array(z.string()).describe('What the administrator should know, one sentence each'),
-  createdAt: z.string().describe('ISO 8601, UTC'),
-})
-export type ClusterView = z.output<typeof clusterViewSchema>
-
 export const operationViewSchema = operationSchema.extend({
   id: z.string(),
   subjectName: z.string().describe("The guest's or host's name"),

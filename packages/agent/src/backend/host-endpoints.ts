@@ -8,7 +8,8 @@ import type { Change } from './change.ts'
 import type { Desk } from './desk.ts'
 import { cancelShutdownChange, maintenanceChange, setChange, shutdownChange } from './host-changes.ts'
 import { readRuleBook } from './rule-plan.ts'
-import { clusterView, guestView, hostView } from './views.ts'
+import { clusterView } from './cluster-view.ts'
+import { guestView, hostView } from './views.ts'
 
 type Answers = Pick<
   ApiBackend,

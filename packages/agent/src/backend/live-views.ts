@@ -17,7 +17,8 @@ import { WakeableSleep } from '@stead/core/wakeable-sleep.ts'
 import { ACCESS_COLLECTIONS, accessStamp } from '../access/access-records.ts'
 import { keepJson, keepList } from '../http/kept-json.ts'
 import { affectedViews, type ViewKey } from './affected-views.ts'
-import { clusterView, guestView, hostView, operationView, volumeView, type ViewContext } from './views.ts'
+import { clusterView } from './cluster-view.ts'
+import { guestView, hostView, operationView, volumeView, type ViewContext } from './views.ts'
 
 /** Changes that come together are told together. */
 const GATHER_MS = 25

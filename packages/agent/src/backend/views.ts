@@ -1,5 +1,5 @@
 /** From the cluster's records to what the API shows. Pure; one place that says what each state means. */
-import type { ClusterView, GuestView, HostView, OperationView, VolumeView } from '@stead/api/views.ts'
+import type { GuestView, HostView, OperationView, VolumeView } from '@stead/api/views.ts'
 import type { Verdict } from '@stead/core/ha/coordinator.ts'
 import { operationOutcome } from '@stead/core/ha/operations.ts'
 import type { ClusterState, Versioned } from '@stead/core/model/cluster.ts'
@@ -239,7 +239,7 @@ function volumeProtection({ state }: ViewContext, volume: Volume): Protection {
   }
 }
 
-function worst(protections: readonly Protection[]): Protection {
+export function worst(protections: readonly Protection[]): Protection {
   let found: Protection = { level: 'protected', reason: '' }
   for (const one of protections) if (SEVERITY.indexOf(one.level) > SEVERITY.indexOf(found.level)) found = one
   return found
@@ -317,61 +317,6 @@ export function operationView({ state }: ViewContext, operation: Operation): Ope
   const [noun, id = ''] = outcome.subject.split('/')
   const name = noun === 'guest' ? state.guests.get(id as never)?.value.name : id
   return { ...outcome, subjectName: name ?? id }
-}
-
-/** `hosts` and `guests`: the views of all of them. */
-export function clusterView(
-  { state }: ViewContext,
-  self: HostId,
-  hosts: readonly HostView[],
-  guests: readonly GuestView[],
-): ClusterView {
-  const settings = state.settings?.value
-  return {
-    id: settings?.id ?? '',
-    name: settings?.name ?? '',
-    coordinator: state.coordinator?.value.host ?? null,
-    term: state.coordinator?.value.term ?? 0,
-    address: addressView(state),
-    answeredBy: self,
-    hosts: { total: hosts.length, online: hosts.filter((host) => host.state === 'online').length },
-    guests: {
-      total: guests.length,
-      running: guests.filter((guest) => guest.state === 'running').length,
-      waiting: guests.filter((guest) => guest.state === 'waiting').length,
-    },
-    protection: worst(guests.map((guest) => guest.protection)),
-    detectionMs: settings?.detectionMs ?? 0,
-    heartbeatIntervalMs: settings?.heartbeatIntervalMs ?? 0,
-    leaseTtlMs: settings?.leaseTtlMs ?? 0,
-    warnings: warnings(hosts, guests),
-    createdAt: new Date(settings?.createdAt ?? 0).toISOString(),
-  }
-}
-
-function addressView(state: ClusterState): ClusterView['address'] {
-  const address = state.clusterPolicy?.value.clusterAddress
-  const holder = state.addressHolder?.value
-  if (address === undefined) return null
-  return { address, holder: holder?.address === address ? holder.host : null }
-}
-
-/** When a host falls thousands may be meant. */
-const WARNED_GUESTS_MAX = 50
-
-function warnings(hosts: readonly HostView[], guests: readonly GuestView[]): string[] {
-  const found: string[] = []
-  if (hosts.length === 1) found.push('One host only: if it falls, nothing stands in its stead. Guests are unprotected.')
-  if (hosts.length === 2)
-    found.push(
-      'Two hosts without a witness: no automatic failover. If one dies, run `stead failover --confirm-dead HOST`, or add a witness.',
-    )
-  const unprotected = guests.filter((guest) => guest.protection.level !== 'protected')
-  for (const { name, protection } of unprotected.slice(0, WARNED_GUESTS_MAX))
-    found.push(`${name} is ${protection.level}: ${protection.reason}`)
-  const more = unprotected.length - WARNED_GUESTS_MAX
-  if (more > 0) found.push(`and ${more} guests more`)
-  return found
 }
 
 export function imageView({ value: { moreDisks, root, ...image }, revision }: Versioned<Image>) {

@@ -5,6 +5,7 @@ import type { HeartbeatView } from '@stead/core/ports/fence.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import type { DetachedProcess } from '../process/detached.ts'
 import { findPeersFault, type GuardianPeer } from './guardian-config.ts'
+import { findKeysFault, type HeartbeatKeys } from './heartbeat-keys.ts'
 
 /** A subscriber that reads this little is hung; it is dropped and may come again. */
 const BACKLOG_BYTES_MAX = 1_000_000
@@ -15,6 +16,7 @@ export interface GuardianUpdate {
   readonly detectionMs?: number
   /** Whether HA is armed: while it is not, this host does not fence itself. */
   readonly armed?: boolean
+  readonly keys?: HeartbeatKeys
   /** The agent's sign of life: who it is. */
   readonly agent?: DetachedProcess
 }
@@ -116,10 +118,11 @@ function parseUpdate(line: string): GuardianUpdate | string {
     return 'not JSON'
   }
   if (typeof value !== 'object' || value === null) return 'not an object'
-  const { peers, detectionMs, armed, agent, ...others } = value as Record<string, unknown>
+  const { peers, detectionMs, armed, keys, agent, ...others } = value as Record<string, unknown>
   const unknown = Object.keys(others)[0]
   if (unknown !== undefined) return `unknown field ${unknown}`
-  const fault = peers === undefined ? undefined : findPeersFault(peers)
+  const fault =
+    (peers === undefined ? undefined : findPeersFault(peers)) ?? (keys === undefined ? undefined : findKeysFault(keys))
   if (fault) return fault
   if (detectionMs !== undefined && !(typeof detectionMs === 'number' && detectionMs > 0))
     return 'detectionMs must be positive'

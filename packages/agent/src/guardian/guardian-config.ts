@@ -3,6 +3,7 @@ import { isIP } from 'node:net'
 import type { HostId } from '@stead/core/model/ids.ts'
 import { failure } from '@stead/core/errors.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
+import { findKeysFault, type HeartbeatKeys } from './heartbeat-keys.ts'
 
 export interface GuardianPeer {
   readonly id: HostId
@@ -16,8 +17,8 @@ export interface GuardianConfig {
   readonly hostId: HostId
   /** Changes with each boot of the host, not with a restart of the guardian. */
   readonly bootId: string
-  /** Hexadecimal, at least 16 bytes: proves that a heartbeat comes from this cluster. */
-  readonly clusterKey: string
+  /** What proves that a heartbeat comes from this cluster. */
+  readonly keys: HeartbeatKeys
   /** This host's own addresses by network role. Heartbeats go out on each role that the peer has too. */
   readonly addresses: Readonly<Record<string, string>>
   /** UDP, on every own address. */
@@ -66,9 +67,8 @@ function findFault(value: unknown): string | undefined {
   for (const name of ['hostId', 'bootId', 'leaseKey', 'stateDir', 'deadmanSocket', 'controlSocket']) {
     if (typeof value[name] !== 'string' || value[name] === '') return `${name} must be a text`
   }
-  if (typeof value.clusterKey !== 'string' || !/^([0-9a-f]{2}){16,}$/i.test(value.clusterKey)) {
-    return 'clusterKey must be at least 16 bytes in hexadecimal'
-  }
+  const keysFault = findKeysFault(value.keys)
+  if (keysFault) return keysFault
   for (const name of ['heartbeatIntervalMs', 'detectionMs', 'leaseTtlMs']) {
     if (!isPositive(value[name])) return `${name} must be a number of milliseconds`
   }

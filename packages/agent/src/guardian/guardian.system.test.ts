@@ -91,7 +91,7 @@ describe('guardians', () => {
     return {
       hostId: id,
       bootId,
-      clusterKey: '5a'.repeat(32),
+      keys: { generation: 0, key: '5a'.repeat(32) },
       addresses: peers.find((peer) => peer.id === id)!.addresses,
       port,
       peers: peers.filter((peer) => peer.id !== id),
@@ -279,8 +279,15 @@ describe('guardians', () => {
         'isolated by rule, alive by lease',
         () => fence.view()?.isolated === true && (fence.view()?.deadlineInMs ?? -1) > 0,
       )
-      fence.update({ detectionMs: -1 })
-      await until('refusal', () => warnings.some((line) => line.includes('refused')))
+      assert.equal(fence.view()?.keyGeneration, 0)
+      fence.update({ keys: { generation: 1, key: '6b'.repeat(32), former: '5a'.repeat(32) } })
+      await until('another key', () => fence.view()?.keyGeneration === 1)
+      for (const wrong of [{ detectionMs: -1 }, { keys: { generation: 2, key: 'short' } }]) {
+        warnings.length = 0
+        fence.update(wrong)
+        await until('refusal', () => warnings.some((line) => line.includes('refused')))
+      }
+      assert.equal(fence.view()?.keyGeneration, 1)
     } finally {
       await guardian.close()
       await store.close()

@@ -12,7 +12,8 @@ import { AgentWatch } from './agent-watch.ts'
 import { ControlServer, type GuardianUpdate } from './control-server.ts'
 import type { Deadman } from './deadman-client.ts'
 import type { GuardianConfig, GuardianPeer } from './guardian-config.ts'
-import { bootTag, encodeHeartbeat, HeartbeatReader, PacketKey } from './heartbeat-packet.ts'
+import { HeartbeatKeyRing } from './heartbeat-keys.ts'
+import { bootTag } from './heartbeat-packet.ts'
 import { HeartbeatSockets } from './heartbeat-sockets.ts'
 
 export interface GuardianDependencies {
@@ -26,7 +27,7 @@ export interface GuardianDependencies {
 export class Guardian {
   readonly #config: GuardianConfig
   readonly #dependencies: GuardianDependencies
-  readonly #key: PacketKey
+  readonly #keys: HeartbeatKeyRing
   readonly #round: GuardianRound
   readonly #lease: LeaseKeeper
   readonly #agent: AgentWatch
@@ -40,7 +41,7 @@ export class Guardian {
     const { clock, store, log } = dependencies
     this.#config = config
     this.#dependencies = dependencies
-    this.#key = new PacketKey(Buffer.from(config.clusterKey, 'hex'))
+    this.#keys = new HeartbeatKeyRing(config.keys)
     this.#agent = new AgentWatch(log)
     this.#peers = config.peers.filter((peer) => peer.id !== config.hostId)
     const { bootId } = config
@@ -57,7 +58,7 @@ export class Guardian {
   }
 
   view(): HeartbeatView {
-    return this.#round.view(this.#dependencies.clock.monotonicMs(), this.#lease.sentAt)
+    return this.#withKey(this.#round.view(this.#dependencies.clock.monotonicMs(), this.#lease.sentAt))
   }
 
   /** Leaves the deadman armed and the lease alive: a successor has their remaining time to take over. */
@@ -77,13 +78,12 @@ export class Guardian {
       onUpdate: (update) => this.#update(update),
       presentView: () => this.view(),
     })
-    const reader = new HeartbeatReader(this.#key)
     this.#sockets = new HeartbeatSockets({
       addresses: this.#config.addresses,
       port: this.#config.port,
       log,
       onPacket: (network, packet) => {
-        const heartbeat = reader.read(packet)
+        const heartbeat = this.#keys.read(packet)
         if (heartbeat) this.#round.table.receive(network, heartbeat, clock.monotonicMs())
       },
     })
@@ -104,8 +104,8 @@ export class Guardian {
       log[kind === 'renew' ? 'info' : 'warn'](report, { reason, isolated })
       this.#decisionKind = kind
     }
-    if (heartbeat) this.#sockets?.send(encodeHeartbeat(heartbeat, this.#key), this.#peers, on)
-    if (isDue) this.#control?.push(view)
+    if (heartbeat) this.#sockets?.send(this.#keys.encode(heartbeat), this.#peers, on)
+    if (isDue) this.#control?.push(this.#withKey(view))
     this.#timer = setTimeout(() => this.#tick(), nextInMs)
   }
 
@@ -117,6 +117,14 @@ export class Guardian {
     }
     if (update.detectionMs !== undefined) this.#round.setDetectionMs(update.detectionMs)
     if (update.armed !== undefined) this.#round.setArmed(update.armed)
-    this.#dependencies.log.info('updated', { ...update, peers: this.#peers.map((peer) => peer.id) })
+    const { keys, ...told } = update
+    // The agent waits for the answer.
+    if (keys && this.#keys.replace(keys)) this.#control?.push(this.view())
+    const key = this.#keys.generation
+    this.#dependencies.log.info('updated', { ...told, key, peers: this.#peers.map((peer) => peer.id) })
+  }
+
+  #withKey(view: HeartbeatView): HeartbeatView {
+    return { ...view, keyGeneration: this.#keys.generation }
   }
 }

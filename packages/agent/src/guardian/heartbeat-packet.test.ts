@@ -40,7 +40,7 @@ test('the code is HMAC-SHA256', () => {
 })
 
 test('copies of a packet on other networks give the same heartbeat; a forged one never does', () => {
-  const reader = new HeartbeatReader(KEY)
+  const reader = new HeartbeatReader([KEY])
   const packet = encodeHeartbeat(HEARTBEAT, KEY)
   assert.equal(reader.read(packet), reader.read(Buffer.from(packet)))
   const forged = Buffer.from(packet)

@@ -77,23 +77,26 @@ export function decodeHeartbeat(packet: Buffer, key: PacketKey): Heartbeat | und
 }
 
 /**
- * Decodes what arrives. A sender sends the same bytes on every network, so most packets are equal to one that was
+ * Decodes what arrives, by any of the keys. A sender sends the same bytes on every network, so most packets are equal to one that was
  * just checked: those cost a comparison only.
  */
 export class HeartbeatReader {
-  readonly #key: PacketKey
+  readonly #keys: readonly PacketKey[]
   readonly #recent: { readonly packet: Buffer; readonly heartbeat: Heartbeat }[] = []
 
-  constructor(key: PacketKey) {
-    this.#key = key
+  constructor(keys: readonly PacketKey[]) {
+    this.#keys = keys
   }
 
   read(packet: Buffer): Heartbeat | undefined {
     for (const known of this.#recent) if (known.packet.equals(packet)) return known.heartbeat
-    const heartbeat = decodeHeartbeat(packet, this.#key)
-    if (!heartbeat) return undefined
-    this.#recent.unshift({ packet, heartbeat })
-    if (this.#recent.length > RECENT_MAX) this.#recent.pop()
-    return heartbeat
+    for (const key of this.#keys) {
+      const heartbeat = decodeHeartbeat(packet, key)
+      if (!heartbeat) continue
+      this.#recent.unshift({ packet, heartbeat })
+      if (this.#recent.length > RECENT_MAX) this.#recent.pop()
+      return heartbeat
+    }
+    return undefined
   }
 }

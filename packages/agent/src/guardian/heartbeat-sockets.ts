@@ -50,8 +50,8 @@ export class HeartbeatSockets {
     }
   }
 
-  /** Sends to every peer that has an address there: on the network whose turn it is, or on all. */
-  send(packet: Buffer, peers: readonly GuardianPeer[], on: 'next-network' | 'all-networks'): void {
+  /** Sends all of them to every peer that has an address there: on the network whose turn it is, or on all. */
+  send(packets: readonly Buffer[], peers: readonly GuardianPeer[], on: 'next-network' | 'all-networks'): void {
     const isChecked = this.#round++ % ROUNDS_PER_CHECK < this.#networks.length
     for (const network of on === 'all-networks' ? this.#networks : this.#nextNetwork()) {
       const { socket, role } = network
@@ -60,7 +60,7 @@ export class HeartbeatSockets {
       for (const peer of peers) {
         const address = peer.addresses[role]
         if (address === undefined) continue
-        socket.send(packet, peer.port, address, check)
+        for (const packet of packets) socket.send(packet, peer.port, address, check)
       }
     }
   }

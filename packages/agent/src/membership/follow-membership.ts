@@ -2,11 +2,10 @@
  * Keeps this host's configuration, and whom it believes, as the record of the members says. A change of the members
  * ends the agent, in order; it is started again and finds the new configuration. That disturbs no guest.
  */
-import { writeFileSync, renameSync } from 'node:fs'
 import type { Clock } from '@stead/core/ports/clock.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import type { Store } from '@stead/core/ports/store.ts'
-import type { AgentConfig } from '../config.ts'
+import { changeConfig, type AgentConfig } from '../config.ts'
 import { runProgram } from '../process/run-program.ts'
 import type { HostCredentials } from '../trust/host-credentials.ts'
 import { writeRevoked } from '../trust/trust-files.ts'
@@ -54,10 +53,14 @@ async function adopt(context: MembershipContext, membership: Membership): Promis
     log.error('this host is no longer one of the cluster')
     return
   }
-  writeFileSync(`${configPath}.new`, `${JSON.stringify(next, null, 2)}\n`, { mode: 0o600 })
-  renameSync(`${configPath}.new`, configPath)
+  const { members, etcdMembers } = next
+  changeConfig(configPath, ({ apiToken, ...present }) => ({
+    ...{ ...present, members, etcdMembers },
+    // Who has left knows it.
+    ...(apiToken === undefined || left.length > 0 ? {} : { apiToken }),
+  }))
   log.info('the members have changed; the agent starts again with them', {
-    members: next.members.map(({ hostId }) => hostId),
+    members: members.map(({ hostId }) => hostId),
   })
   // Whoever was let in by this host, or asked it to remove another, still waits for the answer.
   await clock.sleep(ANSWER_MS)

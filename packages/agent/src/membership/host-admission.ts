@@ -6,7 +6,8 @@ import type { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
 import type { ClusterState } from '@stead/core/model/cluster.ts'
 import type { HostRole } from '@stead/core/model/host.ts'
 import type { HostId } from '@stead/core/model/ids.ts'
-import { KEYS } from '@stead/core/model/keys.ts'
+import { FIRST_HEARTBEAT_KEY, type HeartbeatKey } from '@stead/core/model/heartbeat-key.ts'
+import { KEYS, SECRET_KEYS } from '@stead/core/model/keys.ts'
 import { isActive } from '@stead/core/model/records.ts'
 import type { Clock } from '@stead/core/ports/clock.ts'
 import type { Log } from '@stead/core/ports/log.ts'
@@ -77,6 +78,8 @@ export class HostAdmission {
     for (let attempt = 0; attempt < TRIES; attempt++) {
       const [found, record] = [await store.get(MEMBERSHIP_KEY), mirror.state.hosts.get(host)]
       if (!found.ok) return found
+      const knownKey = await store.get(KEYS.heartbeatKey)
+      if (!knownKey.ok) return knownKey
       const before = found.value ? readMembership(found.value.value) : membershipOf(config)
       if (!before.members.some(({ hostId }) => hostId === host)) {
         const ended = await this.#endVote(host)
@@ -90,9 +93,13 @@ export class HostAdmission {
         compares: [
           { key: MEMBERSHIP_KEY, modRevision: found.value?.modRevision ?? 0n },
           { key: KEYS.host(host), modRevision: record?.revision ?? 0n },
+          { key: KEYS.heartbeatKey, modRevision: knownKey.value?.modRevision ?? 0n },
         ],
         writes: [
           { kind: 'put', key: MEMBERSHIP_KEY, value: JSON.stringify(after) },
+          { kind: 'put', key: KEYS.heartbeatKey, value: keyKnownTo(host, knownKey.value?.value) },
+          // The next use makes another one: nobody is taken for a known device by what the removed host has read.
+          { kind: 'delete', key: SECRET_KEYS.deviceKey },
           ...[KEYS.host(host), KEYS.status(host), KEYS.policy(host), KEYS.liveness(host)].map((key) => ({
             ...{ kind: 'delete' as const, key },
           })),
@@ -122,6 +129,12 @@ export class HostAdmission {
       await clock.sleep(AGAIN_MS)
     }
   }
+}
+
+/** The coordinator makes another one. */
+function keyKnownTo(removed: HostId, present: string | undefined): string {
+  const key = present === undefined ? FIRST_HEARTBEAT_KEY : (JSON.parse(present) as HeartbeatKey)
+  return JSON.stringify({ ...key, due: [...new Set([...key.due, removed])] })
 }
 
 /** It was no voter, or its vote was ended by an earlier try. */

@@ -28,6 +28,7 @@ import {
   type JoinFacts,
 } from './join-protocol.ts'
 import { MEMBERSHIP_KEY, membershipOf, readMembership, withMember, type Member } from './membership.ts'
+import type { OwnHeartbeatKeys } from './own-heartbeat-keys.ts'
 import { readFileSync } from 'node:fs'
 
 export interface JoinDoorContext {
@@ -35,6 +36,7 @@ export interface JoinDoorContext {
   readonly store: Store
   readonly mirror: ClusterMirror
   readonly credentials: HostCredentials
+  readonly own: OwnHeartbeatKeys
   readonly events: EventWriter
   readonly clock: Clock
   readonly log: Log
@@ -167,7 +169,7 @@ async function join(
   { entry, invitation }: FoundInvitation,
   body: unknown,
 ): Promise<Result<JoinAnswer>> {
-  const { config, store, events, clock, log } = context
+  const { config, store, own, events, clock, log } = context
   const parsed = joinRequestSchema.safeParse(body)
   if (!parsed.success)
     return fail(failure('bad_request', `The request to join is not valid: ${parsed.error.issues[0]?.message}`))
@@ -206,12 +208,15 @@ async function join(
       continue
     }
     log.info('let a host in', { joined: hostId, role: invitation.role })
+    // Read now: the next one is made for this host as well.
+    const keys = await own.newest()
+    if (!keys.ok) return keys
     const { agentPort, heartbeatPort, etcdClientPort, etcdPeerPort } = config
     const { detectionMs, heartbeatIntervalMs, leaseTtlMs } = config
     return ok({
       clusterName: config.clusterName,
-      clusterKey: config.clusterKey,
-      apiToken: config.apiToken,
+      ...{ clusterKey: keys.value.key, clusterKeyGeneration: keys.value.generation },
+      ...(keys.value.former === undefined ? {} : { formerClusterKey: keys.value.former }),
       self,
       ...{ members: after.members, etcdMembers: after.etcdMembers },
       ports: { agentPort, heartbeatPort, etcdClientPort, etcdPeerPort },

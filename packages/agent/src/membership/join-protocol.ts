@@ -30,7 +30,8 @@ export type JoinRequest = z.infer<typeof joinRequestSchema>
 export const joinAnswerSchema = z.object({
   clusterName: z.string(),
   clusterKey: z.string(),
-  apiToken: z.string(),
+  clusterKeyGeneration: z.int().default(0),
+  formerClusterKey: z.string().optional(),
   self: memberSchema,
   members: z.array(memberSchema),
   etcdMembers: z.array(z.string()),

@@ -1,6 +1,7 @@
 /** What every agent does all the time to be a host of the cluster: follow its members, let in who was invited, renew. */
 import { followMembership, type MembershipContext } from './follow-membership.ts'
 import { keepJoinDoor, type JoinDoorContext } from './join-door.ts'
+import { replaceHeartbeatKey } from './replace-heartbeat-key.ts'
 import type { Peers } from '../peers.ts'
 import { keepCertificate, signFor } from '../trust/keep-certificate.ts'
 import { failure } from '@stead/core/errors.ts'
@@ -14,6 +15,8 @@ export function membershipWork(
   return [
     followMembership(context, signal),
     keepJoinDoor(context, signal),
+    context.own.follow(signal),
+    replaceHeartbeatKey(context, signal),
     keepCertificate({ ...context, askAnother }, signal),
   ]
 }

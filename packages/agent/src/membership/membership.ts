@@ -27,7 +27,7 @@ export function readMembership(text: string): Membership {
   return membershipSchema.parse(JSON.parse(text))
 }
 
-export function membershipOf({ members, etcdMembers }: AgentConfig): Membership {
+export function membershipOf({ members, etcdMembers }: Pick<AgentConfig, 'members' | 'etcdMembers'>): Membership {
   return { members, etcdMembers, revoked: [], revokedPem: '', removed: [] }
 }
 

@@ -6,8 +6,9 @@ import type { HostId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
 import type { Clock } from '@stead/core/ports/clock.ts'
 import type { Log } from '@stead/core/ports/log.ts'
-import type { AgentConfig } from '../config.ts'
+import { heartbeatKeysOf, type AgentConfig } from '../config.ts'
 import type { GuardianConfig } from '../guardian/guardian-config.ts'
+import type { HeartbeatKeys } from '../guardian/heartbeat-keys.ts'
 import { Companion } from './companion.ts'
 import { readPidFile } from './detached.ts'
 
@@ -24,6 +25,13 @@ export interface GuardianCompanionsOptions {
   readonly onRestart: (name: string) => () => void
 }
 
+export interface GuardianCompanions {
+  readonly deadman: Companion
+  readonly guardian: Companion
+  /** What a guardian has that is started from now on; the one that runs is told by its socket. */
+  readonly writeKeys: (keys: HeartbeatKeys) => void
+}
+
 export function guardianCompanions({
   config,
   bootId,
@@ -32,12 +40,12 @@ export function guardianCompanions({
   clock,
   log,
   onRestart,
-}: GuardianCompanionsOptions): { readonly deadman: Companion; readonly guardian: Companion } {
+}: GuardianCompanionsOptions): GuardianCompanions {
   const at = (name: string) => join(config.stateDir, name)
   const guardianConfig: GuardianConfig = {
     hostId: config.hostId as HostId,
     bootId,
-    clusterKey: config.clusterKey,
+    keys: heartbeatKeysOf(config),
     addresses: withoutUndefined(config.addresses),
     port: config.heartbeatPort,
     peers: config.members
@@ -59,12 +67,14 @@ export function guardianCompanions({
   }
   const text = JSON.stringify(guardianConfig)
   const before = existsSync(at('guardian.json')) ? readFileSync(at('guardian.json'), 'utf8') : text
-  writeFileSync(at('guardian.json'), text, { mode: 0o600 })
+  const write = (content: string) => writeFileSync(at('guardian.json'), content, { mode: 0o600 })
+  write(text)
   // Other members, most likely. The next one starts at once, well within the deadman's time.
   const stale = before === text ? undefined : readPidFile(at('guardian.process'))
   if (stale) process.kill(stale.pid, 'SIGKILL')
   const guardianMain = fileURLToPath(new URL('../guardian/guardian-main.ts', import.meta.url))
   return {
+    writeKeys: (keys) => write(JSON.stringify({ ...guardianConfig, keys })),
     deadman: new Companion({
       name: 'deadman',
       helper,

@@ -60,11 +60,10 @@ interface Prepared {
 async function prepareInit(answers: InitAnswers, place: Place): Promise<Result<Prepared>> {
   const { host, cluster, addresses, detectionMs } = answers
   const checks = await ownChecks({ ...answers, role: 'compute', tcpPorts: TCP_PORTS, stateDir: place.stateDir })
-  const secret = () => randomBytes(32).toString('hex')
   const member = { hostId: host, role: 'compute' as const, order: 1, addresses: withoutUndefined(addresses) }
   const config = (): AgentConfig => ({
     ...configOf(answers, place),
-    ...{ role: 'compute', order: 1, clusterName: cluster, clusterKey: secret(), apiToken: secret() },
+    ...{ role: 'compute', order: 1, clusterName: cluster, clusterKey: randomBytes(32).toString('hex') },
     ...PORTS,
     ...{ members: [member], etcdMembers: [host] },
     ...{ detectionMs, heartbeatIntervalMs: Math.round(detectionMs / 5), leaseTtlMs: detectionMs * 3 },
@@ -139,11 +138,14 @@ async function joinBy(client: JoinClient, answers: JoinAnswers, { stateDir }: Pl
 }
 
 function joinedConfig(joined: JoinAnswer, answers: JoinAnswers, place: Place): AgentConfig {
-  const { clusterName, clusterKey, apiToken, members, etcdMembers, self } = joined
+  const { clusterName, clusterKey, clusterKeyGeneration, formerClusterKey } = joined
+  const { members, etcdMembers, self } = joined
   return {
     ...configOf(answers, place),
     joined: true,
-    ...{ role: self.role, order: self.order, clusterName, clusterKey, apiToken, members, etcdMembers },
+    ...{ role: self.role, order: self.order, clusterName, clusterKey, clusterKeyGeneration },
+    ...(formerClusterKey === undefined ? {} : { formerClusterKey }),
+    ...{ members, etcdMembers },
     ...joined.ports,
     ...joined.times,
   }

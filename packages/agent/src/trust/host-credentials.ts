@@ -3,7 +3,6 @@
  * has been revoked. Held in memory, so that a full disk or a file that is just replaced disturbs no connection.
  */
 import { checkServerIdentity, type PeerCertificate, type Server, type TLSSocket } from 'node:tls'
-import { readCertificate } from './certificate-reading.ts'
 import { readMaterial, type TlsMaterial } from './trust-files.ts'
 
 const MINIMUM = { minVersion: 'TLSv1.3' } as const
@@ -25,11 +24,6 @@ export class HostCredentials {
 
   get material(): TlsMaterial {
     return this.#material
-  }
-
-  /** Of this host's certificate. */
-  get serial(): string {
-    return readCertificate(this.#material.cert).serial
   }
 
   /** A renewed certificate: shown from the next connection on. */

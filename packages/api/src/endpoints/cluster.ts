@@ -3,13 +3,8 @@ import { z } from 'zod'
 import { EVENT_KINDS } from '@stead/core/model/event.ts'
 import { endpoint } from '../endpoint.ts'
 import { eventSchema } from '../records.ts'
-import {
-  clusterViewSchema,
-  eventExplanationSchema,
-  hostExplanationSchema,
-  hostViewSchema,
-  operationViewSchema,
-} from '../views.ts'
+import { clusterViewSchema } from '../cluster-view.ts'
+import { eventExplanationSchema, hostExplanationSchema, hostViewSchema, operationViewSchema } from '../views.ts'
 import { acceptBreach, started, startedWithWarnings } from './answers.ts'
 import { hostParams, queryBoolean, queryInteger } from './parameters.ts'
 

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { endpoint } from '../endpoint.ts'
-import { clusterViewSchema, guestViewSchema, hostViewSchema, operationViewSchema, volumeViewSchema } from '../views.ts'
+import { clusterViewSchema } from '../cluster-view.ts'
+import { guestViewSchema, hostViewSchema, operationViewSchema, volumeViewSchema } from '../views.ts'
 import { queryBoolean } from './parameters.ts'
 
 /** What is followed, and what shows it. */

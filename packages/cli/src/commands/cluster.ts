@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
-import type { ClusterCheck, ClusterView } from '@stead/api/views.ts'
+import type { ClusterView } from '@stead/api/cluster-view.ts'
+import type { ClusterCheck } from '@stead/api/views.ts'
 import { clusterFileText } from '../import/import-report.ts'
 import { formatFields, formatTable } from '../output.ts'
 import { formatSize } from '../quantities.ts'
@@ -70,6 +71,7 @@ async function showCluster(session: Session): Promise<void> {
       ['guests', `${view.guests.total}, ${view.guests.running} running, ${view.guests.waiting} waiting`],
       ['protection', [view.protection.level, view.protection.reason].filter(Boolean).join(': ')],
       ['detection', `${view.detectionMs} ms`],
+      ['heartbeat key', heartbeatKeyText(view.heartbeatKey)],
       ['created', view.createdAt],
     ])
     return fields + view.warnings.map((warning) => `warning: ${warning}\n`).join('')
@@ -78,6 +80,13 @@ async function showCluster(session: Session): Promise<void> {
 
 function addressText({ address, holder }: NonNullable<ClusterView['address']>): string {
   return holder === null ? `${address}, at no host for the moment` : `${address}, at ${holder}`
+}
+
+function heartbeatKeyText({ changedAt, knownBy, waitsFor }: ClusterView['heartbeatKey']): string {
+  const since = changedAt === null ? 'as the cluster was made with' : `replaced ${changedAt}`
+  if (knownBy.length === 0) return since
+  const waits = waitsFor.length === 0 ? '' : `, until ${waitsFor.join(', ')} has the new one`
+  return `${since}; the one that ${knownBy.join(', ')} knows still counts${waits}`
 }
 
 /** Of `cluster check` when it found something; documented in docs/operating/cli.md. */

@@ -32,7 +32,7 @@ export class ClusterMirror {
   }
 
   /** Follows the store until aborted. */
-  async follow(store: Store, signal: AbortSignal): Promise<void> {
+  async follow(store: Pick<Store, 'watch'>, signal: AbortSignal): Promise<void> {
     for await (const batch of store.watch(PREFIX, signal)) {
       const { state, problems } = applyBatch(this.state, batch, this.#decoder)
       for (const problem of problems)

@@ -35,6 +35,7 @@ function permissiveDecoder() {
     settings: take,
     coordinator: take,
     addressHolder: take,
+    heartbeatKey: take,
     host: take,
     status: take,
     policy: take,

@@ -6,6 +6,7 @@ import type { Result } from '../result.ts'
 import type { StoreEntry, WatchBatch } from '../ports/store.ts'
 import type { AddressHolder, ClusterSettings, ClusterState, CoordinatorClaim, Versioned } from './cluster.ts'
 import type { ClusterPolicy } from './cluster-policy.ts'
+import type { HeartbeatKey } from './heartbeat-key.ts'
 import { KEYS, PREFIX } from './keys.ts'
 
 /** The maps of the state. Each is filled from the folder of the store with the same name. */
@@ -57,6 +58,7 @@ export type RecordDecoder = {
   readonly coordinator: (json: unknown) => Result<CoordinatorClaim>
   readonly clusterPolicy: (json: unknown) => Result<ClusterPolicy>
   readonly addressHolder: (json: unknown) => Result<AddressHolder>
+  readonly heartbeatKey: (json: unknown) => Result<HeartbeatKey>
 }
 
 export interface Reduction {
@@ -117,7 +119,7 @@ export function applyBatch(state: ClusterState, batch: WatchBatch, decode: Recor
 }
 
 /** Records of which there is one. */
-const SINGLES = ['settings', 'coordinator', 'clusterPolicy', 'addressHolder'] as const
+const SINGLES = ['settings', 'coordinator', 'clusterPolicy', 'addressHolder', 'heartbeatKey'] as const
 type Single = (typeof SINGLES)[number]
 
 type Slot =
@@ -130,6 +132,7 @@ function slotOf(key: string): Slot | undefined {
   if (key === KEYS.coordinator) return { kind: 'single', name: 'coordinator' }
   if (key === KEYS.clusterPolicy) return { kind: 'single', name: 'clusterPolicy' }
   if (key === KEYS.addressHolder) return { kind: 'single', name: 'addressHolder' }
+  if (key === KEYS.heartbeatKey) return { kind: 'single', name: 'heartbeatKey' }
   if (!key.startsWith(PREFIX)) return undefined
   const slash = key.indexOf('/', PREFIX.length)
   if (slash === -1 || slash === key.length - 1) return undefined

@@ -5,6 +5,7 @@ import type { ClusterPolicy } from './cluster-policy.ts'
 import type { Decision } from './decision.ts'
 import type { Grant } from './grant.ts'
 import type { Guest, GuestObservation } from './guest.ts'
+import type { HeartbeatKey } from './heartbeat-key.ts'
 import type { Host, HostPolicy, HostStatus } from './host.ts'
 import type { GuestId, HostId, OperationId, VolumeId } from './ids.ts'
 import type { DiskCopy } from './disk-copy.ts'
@@ -55,6 +56,8 @@ export interface ClusterState {
   readonly clusterPolicy?: Versioned<ClusterPolicy>
   /** Absent while no host holds the address. */
   readonly addressHolder?: Versioned<AddressHolder>
+  /** Absent while no host was ever removed. */
+  readonly heartbeatKey?: Versioned<HeartbeatKey>
   readonly hosts: ReadonlyMap<HostId, Versioned<Host>>
   readonly statuses: ReadonlyMap<HostId, Versioned<HostStatus>>
   readonly policies: ReadonlyMap<HostId, Versioned<HostPolicy>>

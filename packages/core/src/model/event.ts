@@ -1,6 +1,7 @@
 /** Kinds are stable and documented in docs/operating/events.md; each names what happened, not what follows. */
 export const EVENT_KINDS = [
   'cluster.created',
+  'cluster.key-changed',
   'coordinator.elected',
   'host.admitted',
   'host.removed',

@@ -34,6 +34,10 @@ export interface Host {
   readonly bootId: string
   /** Of the certificate that it shows to other hosts, hexadecimal: what is revoked when it is removed. */
   readonly certificateSerial?: string
+  /** That certificate, PEM: what is only for this host is written for its key. */
+  readonly certificate?: string
+  /** Generation of the heartbeats' key that its guardian sends by and takes; 0 when absent. */
+  readonly heartbeatKey?: number
   readonly accelerator: 'kvm' | 'tcg' | 'none'
   /** Devices that guests can have; none when absent. */
   readonly devices?: readonly HostDeviceClass[]

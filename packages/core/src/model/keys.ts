@@ -33,6 +33,7 @@ export const KEYS = {
   coordinator: `${PREFIX}coordinator`,
   clusterPolicy: `${PREFIX}cluster-policy`,
   addressHolder: `${PREFIX}address-holder`,
+  heartbeatKey: `${PREFIX}heartbeat-key`,
   host: (id: HostId) => `${PREFIX}hosts/${id}`,
   status: (id: HostId) => `${PREFIX}statuses/${id}`,
   policy: (id: HostId) => `${PREFIX}policies/${id}`,

@@ -31,6 +31,8 @@ export interface HeartbeatView {
   readonly isolated: boolean
   /** Since its start the observer has armed the deadman at least once, or found that this host need not fence itself. */
   readonly guards?: true
+  /** Generation of the heartbeats' key that the observer sends by and takes. */
+  readonly keyGeneration?: number
   /** Ms until the deadman kills the guests, if nothing changes; absent when this host does not fence itself. */
   readonly deadlineInMs?: number
 }

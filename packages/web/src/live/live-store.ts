@@ -3,7 +3,8 @@
  * drawn again only when it has changed; what arrives within one frame of the screen is applied together.
  */
 import type { LiveChange } from '@stead/api/endpoints/live-views.ts'
-import type { ClusterView, GuestView, HostView, OperationView, VolumeView } from '@stead/api/views.ts'
+import type { ClusterView } from '@stead/api/cluster-view.ts'
+import type { GuestView, HostView, OperationView, VolumeView } from '@stead/api/views.ts'
 import type { Failure } from '@stead/core/errors.ts'
 import type { ClusterEvent } from '@stead/core/model/event.ts'
 

@@ -1,0 +1,12 @@
+/** What the store holds of the trust between hosts. */
+import { z } from 'zod'
+import { hostId, wallMs, wholeNumber } from './record-values.ts'
+
+export const heartbeatKeySchema = z.object({
+  generation: wholeNumber().describe('Grows with each new key'),
+  due: z.array(hostId).describe('Removed hosts that know it: another is due'),
+  formerCounts: z.boolean().describe('The one before is still taken'),
+  sealed: z.string().describe('The keys, readable by each host that was a member'),
+  madeAt: wallMs('When it was made'),
+  madeFor: z.array(hostId).describe('For whose removal it was made'),
+})
