@@ -126,6 +126,9 @@ export async function measureHosts(
   })
 }
 
+/** Built, or as it is written: bin/stead-agent. */
+const AGENT = /\/(agent\.cjs|agent\/src\/main\.ts)$/
+
 /** Undefined: none of ours. */
 export function kindOf(pid: number): DaemonKind | undefined {
   const [program = '', ...args] = read(pid, 'cmdline').split('\0')
@@ -135,7 +138,7 @@ export function kindOf(pid: number): DaemonKind | undefined {
   if (/qemu-system-[^/]*$/.test(program)) return 'qemu'
   if (!/(^|\/)node$/.test(program)) return undefined
   if (args.some((word) => word.endsWith('/guardian-main.ts'))) return 'guardian'
-  return args.some((word) => word.endsWith('/agent/src/main.ts')) ? 'agent' : undefined
+  return args.some((word) => AGENT.test(word)) ? 'agent' : undefined
 }
 
 /** All threads together, in the scheduler's nanoseconds: ticks are too coarse for what runs 100 microseconds at a time. */

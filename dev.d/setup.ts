@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { installDebianPackages, missingDebianPackages } from './debian-packages.ts'
+import { buildProgramsIfChanged } from './programs.ts'
 import { buildWebIfChanged } from './web.ts'
 import { DevFailure, ROOT, mustRun, outputOf } from './run-program.ts'
 
@@ -11,6 +12,7 @@ const STAMP = join(ROOT, '.cache', 'setup.sha256')
 export async function setup(): Promise<void> {
   await installAndBuild()
   await buildWebIfChanged()
+  if (await buildProgramsIfChanged()) warmCompileCache()
 }
 
 async function installAndBuild(): Promise<void> {
@@ -29,18 +31,17 @@ async function installAndBuild(): Promise<void> {
   if (!image.ok)
     throw new DevFailure(`${image.error.message}${image.error.hint === undefined ? '' : `\nhint: ${image.error.hint}`}`)
   mkdirSync(join(ROOT, '.cache'), { recursive: true })
-  warmCompileCache()
   writeFileSync(STAMP, inputs)
 }
 
 /**
  * What Node has compiled of the lab's daemons. A daemon that finds it never loads the compiler that strips types, which
- * would stay in its memory: 10 MB of the guardian, 20 of the agent. Without arguments each program ends at once.
+ * would stay in its memory: 10 MB of the guardian, 20 of an agent that runs from its sources. Without arguments each ends at once.
  */
 function warmCompileCache(): void {
   const cache = `NODE_COMPILE_CACHE=${join(ROOT, '.cache', 'node')}`
-  for (const main of ['main.ts', 'guardian/guardian-main.ts'])
-    outputOf('env', [cache, process.execPath, join(ROOT, 'packages', 'agent', 'src', main)])
+  outputOf('env', [cache, process.execPath, join(ROOT, 'packages', 'agent', 'src', 'guardian', 'guardian-main.ts')])
+  outputOf('env', [cache, join(ROOT, 'bin', 'stead-agent')])
 }
 
 /** Everything that decides what `setup` would produce. */

@@ -391,4 +391,4 @@ async function guestNamespace(fence: GuardianFence, deadman: Companion): Promise
   }
 }
 
-await main(process.argv[2])
+void main(process.argv[2])

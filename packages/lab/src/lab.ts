@@ -238,12 +238,9 @@ function hostBoot(env: NodeJS.ProcessEnv, places: LabPlaces): Result<HostBoot> {
   if (!existsSync(join(nativeDir, 'lab-init'))) {
     return fail(failure('conflict', 'the lab has not been built yet', { hint: 'Run: ./dev setup' }))
   }
-  const agentMain = join(REPOSITORY, 'packages', 'agent', 'src', 'main.ts')
   // For tests of the lab itself: what runs in place of the agent.
   const override = env['STEAD_LAB_COMMAND']
-  // A small young generation and one helper thread: the agent's work is small pieces, and half its memory would be room.
-  const flags = ['--max-semi-space-size=2', '--v8-pool-size=1']
-  const program = override === undefined ? [process.execPath, ...flags, agentMain] : override.split(' ')
+  const program = override === undefined ? [join(REPOSITORY, 'bin', 'stead-agent')] : override.split(' ')
   const command = (host: LabHostSpec) => [...program, join(hostFolder(places, host.id), 'agent.json')]
   return ok({ places, cgroupRoot: root.value, nativeDir, command, compileCache: join(REPOSITORY, '.cache', 'node') })
 }

@@ -8,7 +8,7 @@ import { test } from 'node:test'
 import { AGENT_UNIT, agentUnit } from './agent-service.ts'
 
 const ROOT = join(import.meta.dirname, '..', '..', '..', '..')
-const PLACES = { root: ROOT, node: process.execPath, stateDir: '/var/lib/stead' }
+const PLACES = { root: ROOT, stateDir: '/var/lib/stead' }
 const hasSystemd = spawnSync('systemd-analyze', ['--version']).status === 0
 
 test(

@@ -15,14 +15,11 @@ const CAPABILITIES_TAKEN = [
 export interface AgentServicePlaces {
   /** The folder of this copy of Stead. */
   readonly root: string
-  readonly node: string
   readonly stateDir: string
 }
 
 /** Paths must have no blanks: systemd would take them for several words. */
-export function agentUnit({ root, node, stateDir }: AgentServicePlaces): string {
-  // As in the lab: the agent's work is small pieces, and half its memory would be room.
-  const flags = '--max-semi-space-size=2 --v8-pool-size=1'
+export function agentUnit({ root, stateDir }: AgentServicePlaces): string {
   return `# Written by: stead service install. docs/internals/set-up.md says why it is as it is.
 [Unit]
 Description=Stead: the agent of this host
@@ -36,7 +33,7 @@ StartLimitIntervalSec=0
 Type=notify
 NotifyAccess=all
 ExecStartPre=-/sbin/modprobe --all --quiet tun vhost_net
-ExecStart=${node} ${flags} ${join(root, 'packages', 'agent', 'src', 'main.ts')} ${join(stateDir, 'agent.json')}
+ExecStart=${join(root, 'bin', 'stead-agent')} ${join(stateDir, 'agent.json')}
 Environment=NODE_COMPILE_CACHE=${join(stateDir, 'compile-cache')}
 Restart=always
 RestartSec=200ms

@@ -37,7 +37,7 @@ export function serviceCommand(): Command {
 }
 
 function unitFor(stateDir: string): string {
-  return agentUnit({ root: ROOT, node: process.execPath, stateDir })
+  return agentUnit({ root: ROOT, stateDir })
 }
 
 async function install(stateDir: string): Promise<Result<void>> {
