@@ -5,6 +5,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Agent as HttpsAgent } from 'node:https'
 import type { Duplex } from 'node:stream'
+import type { TLSSocket } from 'node:tls'
 import { failure } from '@stead/core/errors.ts'
 import { fail, type Result } from '@stead/core/result.ts'
 import { connectPipe } from './internal-pipe.ts'
@@ -28,6 +29,12 @@ export const CALL_TIMEOUT_MS = 3000
 /** On a LAN a connection takes under a millisecond; a SYN into a cut cable is never answered. */
 const CONNECT_TIMEOUT_MS = 700
 
+/**
+ * A call of its own connection costs both ends a handshake, some milliseconds; one that leads into a cable that was cut
+ * meanwhile costs the whole bound of the call. So a connection is used again for what comes in a row.
+ */
+const IDLE_CONNECTION_MS = 2_000
+
 /** The request did not reach the host: sending it to another address is safe. */
 class NotSent extends Error {
   override name = 'NotSent'
@@ -43,7 +50,7 @@ export class HostClient {
     this.host = options.host
     this.#options = options
     this.#addresses = [...options.addresses]
-    this.#agent = newAgent(options.keepAlive)
+    this.#agent = this.#newAgent()
   }
 
   /** A call of the host's `guestCalls`. The value is what that function returned; it is not checked here. */
@@ -143,8 +150,10 @@ export class HostClient {
 
   #send(address: string, method: string, path: string, body: string, signal: AbortSignal): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
+      const { credentials } = this.#options
+      const { checkServerIdentity: _ofAgent, ...shown } = credentials.clientOptions(this.host)
       const request = httpsRequest({
-        ...this.#options.credentials.clientOptions(this.host),
+        ...shown,
         host: address,
         port: this.#options.port,
         method,
@@ -165,9 +174,12 @@ export class HostClient {
         connected = true
         clearTimeout(timer)
       }
-      request.once('socket', (socket) =>
-        request.reusedSocket ? onConnected() : socket.once('secureConnect', onConnected),
-      )
+      request.once('socket', (socket) => {
+        if (!request.reusedSocket) return void socket.once('secureConnect', onConnected)
+        onConnected()
+        if (credentials.isRevoked((socket as TLSSocket).getPeerCertificate().serialNumber))
+          request.destroy(new Error(`the certificate of ${this.host} is revoked`))
+      })
       request.once('response', resolve)
       request.once('error', (error) => {
         clearTimeout(timer)
@@ -184,9 +196,22 @@ export class HostClient {
   #distrust(address = this.#addresses[0]): void {
     if (address !== undefined) this.#addresses = [...this.#addresses.filter((other) => other !== address), address]
     const old = this.#agent
-    this.#agent = newAgent(this.#options.keepAlive)
+    this.#agent = this.#newAgent()
     // Only the idle ones: calls in flight keep their own bound.
     for (const sockets of Object.values(old.freeSockets)) for (const socket of sockets ?? []) socket.destroy()
+  }
+
+  #newAgent(): HttpsAgent {
+    const { credentials, keepAlive = true } = this.#options
+    return new Agent({
+      keepAlive,
+      timeout: IDLE_CONNECTION_MS,
+      ...{ maxSockets: 16, maxFreeSockets: 4 },
+      // No sessions: one that is taken up again shows no certificate, and would hide that it has been revoked.
+      maxCachedSessions: 0,
+      // Said with each request instead, Node would take each for a caller of its own and never use a connection again.
+      checkServerIdentity: credentials.clientOptions(this.host).checkServerIdentity,
+    })
   }
 
   #unreachable(what: string, cause: unknown) {
@@ -195,9 +220,4 @@ export class HostClient {
       cause,
     })
   }
-}
-
-function newAgent(keepAlive = true): HttpsAgent {
-  // No sessions: one that is taken up again shows no certificate, and would hide that it has been revoked.
-  return new Agent({ keepAlive, maxSockets: 16, maxFreeSockets: 4, maxCachedSessions: 0 })
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { connect as connectTls } from 'node:tls'
@@ -180,6 +181,16 @@ test('a host of another cluster gets nothing, though it is called the same', asy
   assert.equal(!answer.ok && answer.error.code, 'host_unreachable')
 })
 
+test('calls in a row go over one connection', async (context) => {
+  const { client } = await start(context)
+  let connections = 0
+  const count = () => (connections += 1)
+  subscribe('net.client.socket', count)
+  context.after(() => unsubscribe('net.client.socket', count))
+  for (const number of [1, 2, 3]) assert.deepEqual(await client.callGuest('echo', number), ok(number))
+  assert.equal(connections, 1)
+})
+
 test('a call knows which host it comes from, whatever the host says', async (context) => {
   const { client } = await start(context)
   assert.deepEqual(await client.callGuest('caller', 'h9'), ok('h2'))
@@ -223,11 +234,14 @@ test('a revoked host is refused at once, on the connections that it has too', as
 test('a client speaks to no host that it knows to be revoked', async (context) => {
   const hosts = await credentialsOf('h1', 'h2')
   const { server } = await start(context, undefined, hosts.h1)
-  hosts.h2.revoke([readCertificate(hosts.h1.material.cert).serial])
   const client = new HostClient({ host: 'h1', addresses, port: server.port, credentials: hosts.h2 })
   context.after(() => client.close())
-  const refused = await client.callGuest('echo', 1)
-  assert.match(!refused.ok ? refused.error.message : '', /is revoked/)
+  assert.deepEqual(await client.callGuest('echo', 1), ok(1))
+  hosts.h2.revoke([readCertificate(hosts.h1.material.cert).serial])
+  for (const connection of ['the one that was open', 'another one']) {
+    const refused = await client.callGuest('echo', 2)
+    assert.match(!refused.ok ? refused.error.message : '', /is revoked/, connection)
+  }
 })
 
 test('a renewed certificate is shown from the next connection on, without a new start', async (context) => {

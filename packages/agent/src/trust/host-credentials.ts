@@ -2,13 +2,22 @@
  * What this host shows to the others and by what it knows them: its own key and certificate, the authority, and what
  * has been revoked. Held in memory, so that a full disk or a file that is just replaced disturbs no connection.
  */
-import { checkServerIdentity, type PeerCertificate, type Server, type TLSSocket } from 'node:tls'
+import {
+  checkServerIdentity,
+  createSecureContext,
+  type PeerCertificate,
+  type SecureContext,
+  type Server,
+  type TLSSocket,
+} from 'node:tls'
 import { readMaterial, type TlsMaterial } from './trust-files.ts'
 
 const MINIMUM = { minVersion: 'TLSv1.3' } as const
 
 export class HostCredentials {
   #material: TlsMaterial
+  /** What a connection needs of it, read once. */
+  #context: SecureContext | undefined
   #revoked: ReadonlySet<string>
   readonly #listeners = new Set<() => void>()
 
@@ -29,6 +38,7 @@ export class HostCredentials {
   /** A renewed certificate: shown from the next connection on. */
   renew(material: TlsMaterial): void {
     this.#material = material
+    this.#context = undefined
     this.#tell()
   }
 
@@ -45,9 +55,9 @@ export class HostCredentials {
 
   /** For a connection to the host of that name, at whatever address. */
   clientOptions(host: string) {
+    this.#context ??= createSecureContext({ ...MINIMUM, ...this.#material })
     return {
-      ...MINIMUM,
-      ...this.#material,
+      secureContext: this.#context,
       servername: host,
       checkServerIdentity: (name: string, certificate: PeerCertificate) => this.checkHost(name, certificate),
     }
