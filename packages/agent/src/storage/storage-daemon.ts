@@ -61,6 +61,8 @@ export class StorageDaemon {
   readonly pool: PoolConfig
   readonly #options: StorageDaemonOptions
   readonly #control: string
+  /** Exports that this agent has made in the daemon that runs, by name. */
+  readonly given = new Set<string>()
   readonly #exitListeners = new Set<(reason: string) => void>()
   #monitor: { readonly qmp: QmpClient; readonly process: DetachedProcess } | undefined
   readonly #gate = new HandshakeGate()
@@ -113,6 +115,7 @@ export class StorageDaemon {
         EXPORT_END_TIMEOUT_MS,
       )
       const asked = await this.#execute('block-export-del', { id: name, mode: 'hard' })
+      this.given.delete(name)
       if (asked.ok && (await ended)) return ok()
       const left = await this.call<readonly { readonly id: string }[]>('query-block-exports')
       if (!left.ok) return left
@@ -206,6 +209,7 @@ export class StorageDaemon {
       )
     }
     const stderrPath = join(this.#control, 'stderr.log')
+    this.given.clear()
     try {
       for (const folder of [this.pool.path, this.#control]) {
         mkdirSync(folder, { recursive: true, mode: 0o700 })

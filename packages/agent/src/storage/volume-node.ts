@@ -193,13 +193,14 @@ export class VolumeNode {
 
   async exports(): Promise<Result<VolumeExport[]>> {
     const reply = await this.#daemon.call<readonly { readonly id: string }[]>('query-block-exports')
-    if (!reply.ok) return reply
+    return reply.ok ? ok(this.#ofThis(reply.value.map(({ id }) => id))) : reply
+  }
+
+  #ofThis(names: readonly string[]): VolumeExport[] {
     const prefix = `vol-${this.#volume}-`
-    return ok(
-      reply.value
-        .filter(({ id }) => id.startsWith(prefix))
-        .map(({ id }) => describeExport(id, id.slice(prefix.length))),
-    )
+    return names
+      .filter((name) => name.startsWith(prefix))
+      .map((name) => describeExport(name, name.slice(prefix.length)))
   }
 
   async addExport(
@@ -214,7 +215,14 @@ export class VolumeNode {
       writable: how.writable,
       ...(how.bitmaps ? { bitmaps: how.bitmaps } : {}),
     })
-    return added.ok ? ok() : added
+    if (!added.ok) return added
+    this.#daemon.given.add(name)
+    return ok()
+  }
+
+  /** Of those that this agent has given out itself; there may be others. */
+  given(): VolumeExport[] {
+    return this.#ofThis([...this.#daemon.given])
   }
 
   /** Hard-deletes these exports at once. Returns their names. */
