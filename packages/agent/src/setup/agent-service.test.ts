@@ -46,6 +46,6 @@ test('nothing that would reach into guests is taken from the agent', () => {
 })
 
 test('what it starts is there', () => {
-  const [, program = '', main = ''] = /^ExecStart=(\S+) .* (\S+\/main\.ts) /m.exec(agentUnit(PLACES)) ?? []
-  assert.ok(existsSync(program) && existsSync(main), `${program} ${main}`)
+  const [, program = ''] = /^ExecStart=(\S+) /m.exec(agentUnit(PLACES)) ?? []
+  assert.ok(existsSync(program), program)
 })

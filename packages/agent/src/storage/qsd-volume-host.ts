@@ -37,11 +37,12 @@ import { LocalReplicaSnapshots } from './replica-snapshots.ts'
 import { copyBlocks } from './replica-copy.ts'
 import { flushReplica, NBD_TIMEOUTS, syncLayers } from './replica-flush.ts'
 import { linkReplica, replicaBytes, sweepBases } from './linked-replica.ts'
+import { revokeBelow } from './export-revocation.ts'
 import { growTo, reserveRoom } from './replica-growth.ts'
 import { allocate, discard, fill, publish, removeFiles, replicaPath } from './replica-files.ts'
 import { withClone, withLayer, type BlockSource } from './snapshot-source.ts'
 import { StorageDaemon, type PoolConfig } from './storage-daemon.ts'
-import { VolumeNode, type VolumeExport } from './volume-node.ts'
+import { VolumeNode } from './volume-node.ts'
 
 /** A linearizable read of what the cluster has granted for this host's replica in the pool. */
 export type EpochReader = (volume: VolumeId, pool: string) => Promise<Result<ReplicaGrant>>
@@ -329,16 +330,7 @@ export class QsdVolumeHost implements VolumeHost {
       const place = this.#place(volume, pool)
       if (!place.ok) return place
       if (place.value.daemon.absent) return ok([])
-      const { node } = place.value
-      const isBelow = (each: VolumeExport) => each.epoch !== undefined && each.epoch < epoch
-      // A guest may be standing still for it, so what is known to be there is not looked for first.
-      const [known, present] = await Promise.all([node.deleteExports(node.given().filter(isBelow)), node.exports()])
-      if (!known.ok) return known
-      if (!present.ok) return present
-      const others = await node.deleteExports(
-        present.value.filter((each) => isBelow(each) && !known.value.includes(each.name)),
-      )
-      return others.ok ? ok([...known.value, ...others.value]) : others
+      return revokeBelow(place.value.node, epoch)
     })
   }
 
