@@ -12,6 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { ROOT } from './run-program.ts'
 import { BenchLab, sum } from './bench-lab.ts'
 import { GUEST_APPEND } from '@stead/lab/guest-image.ts'
+import { AGENT_FILE } from '@stead/lab/lab-host.ts'
 
 export type DaemonKind = 'agent' | 'guardian' | 'deadman' | 'etcd' | 'qsd' | 'qemu'
 
@@ -126,9 +127,6 @@ export async function measureHosts(
   })
 }
 
-/** Built, or as it is written: bin/stead-agent. */
-const AGENT = /\/(agent\.cjs|agent\/src\/main\.ts)$/
-
 /** Undefined: none of ours. */
 export function kindOf(pid: number): DaemonKind | undefined {
   const [program = '', ...args] = read(pid, 'cmdline').split('\0')
@@ -138,7 +136,7 @@ export function kindOf(pid: number): DaemonKind | undefined {
   if (/qemu-system-[^/]*$/.test(program)) return 'qemu'
   if (!/(^|\/)node$/.test(program)) return undefined
   if (args.some((word) => word.endsWith('/guardian-main.ts'))) return 'guardian'
-  return args.some((word) => AGENT.test(word)) ? 'agent' : undefined
+  return args.some((word) => AGENT_FILE.test(word)) ? 'agent' : undefined
 }
 
 /** All threads together, in the scheduler's nanoseconds: ticks are too coarse for what runs 100 microseconds at a time. */

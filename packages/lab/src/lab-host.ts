@@ -39,8 +39,11 @@ const OF_CONTAINERS = ['front', 'stead-disk', 'lxc'] as const
 export const PROCESS_KINDS = ['agent', 'qsd', 'etcd', 'guardian', 'deadman', 'qemu', ...OF_CONTAINERS] as const
 export type ProcessKind = (typeof PROCESS_KINDS)[number]
 
+/** Built, or as it is written: bin/stead-agent. */
+export const AGENT_FILE = /\/(agent\.cjs|agent\/src\/main\.ts)$/
+
 const IS_OF_KIND: Record<ProcessKind, (argv: readonly string[]) => boolean> = {
-  agent: (argv) => runsByNode(argv, /\/agent\/src\/main\.ts$/),
+  agent: (argv) => runsByNode(argv, AGENT_FILE),
   guardian: (argv) => runsByNode(argv, /\/guardian[a-z-]*(\/main)?\.ts$/),
   etcd: (argv) => basename(argv[0] ?? '') === 'etcd',
   deadman: (argv) => basename(argv[0] ?? '') === 'stead-deadman',
