@@ -27,7 +27,7 @@ import { keepBlobsTidy } from './blobs/blob-sweeper.ts'
 import { changeConfig, heartbeatKeysOf, loadConfig, untilConfigured, withHeartbeatKeys } from './config.ts'
 import { hostGuests } from './guests.ts'
 import { hostStorage } from './host-storage.ts'
-import { carryConsoleLog } from './console/carried-log.ts'
+import { CarriedLogs } from './console/carried-log.ts'
 import { readConsole } from './console-log.ts'
 import { EtcdMemberHost } from './etcd/etcd-member.ts'
 import { watchMembership } from './etcd/membership-watch.ts'
@@ -216,8 +216,7 @@ async function main(configPath: string | undefined): Promise<void> {
       clock,
     }),
     blobPath: (blob) => blobs.ensure(blob),
-    carryConsole: (guest, from) =>
-      carryConsoleLog({ peers, logPath: (id) => guests.host.consoleLogPath(id), log }, guest, from),
+    consoleLogs: new CarriedLogs({ peers, logPath: (guest) => guests.host.consoleLogPath(guest), log }),
     events,
     keepDecision: (id, input, plan) => decisions.keep(id, input, plan),
     clock,

@@ -12,7 +12,8 @@ export function remoteArrivals(client: HostClient): ArrivalHost {
   return {
     prepare: async (request) =>
       (await client.callGuest('prepare-arrival', request, PREPARE_MS_MAX)) as Result<PreparedArrival>,
-    carryConsole: async (guest, from) => (await client.callGuest('carry-console', { guest, from })) as Result<void>,
+    carryConsole: async (guest, from, offset) =>
+      (await client.callGuest('carry-console', { guest, from, offset })) as Result<number>,
     receiveRest: async (guest, epoch) =>
       (await client.callGuest('receive-rest', { guest, epoch })) as Result<RestEndpoint>,
     abandon: async (guest, epoch) => (await client.callGuest('abandon-arrival', { guest, epoch })) as Result<void>,
@@ -23,8 +24,12 @@ export function arrivalCalls(arrivals: Arrivals) {
   return {
     'prepare-arrival': (input: unknown) => arrivals.prepare(input as ArrivalRequest),
     'carry-console': (input: unknown) => {
-      const { guest, from } = input as { readonly guest: GuestId; readonly from: HostId }
-      return arrivals.carryConsole(guest, from)
+      const { guest, from, offset } = input as {
+        readonly guest: GuestId
+        readonly from: HostId
+        readonly offset: number
+      }
+      return arrivals.carryConsole(guest, from, offset)
     },
     'receive-rest': (input: unknown) => {
       const { guest, epoch } = input as { readonly guest: GuestId; readonly epoch: number }

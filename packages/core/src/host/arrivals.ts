@@ -45,8 +45,8 @@ export interface PreparedVolume {
 /** What one host's agent offers to the host that a guest leaves. */
 export interface ArrivalHost {
   prepare(request: ArrivalRequest): Promise<Result<PreparedArrival>>
-  /** Fetches what the guest's console has said on the host that it is about to leave, where it stands still. */
-  carryConsole(guest: GuestId, from: HostId): Promise<Result<void>>
+  /** Fetches what the guest's console has said beyond `offset` on the host that it is about to leave. How far it has come, bytes. */
+  carryConsole(guest: GuestId, from: HostId, offset: number): Promise<Result<number>>
   /** Listens once more for the rest of a guest that runs there at this epoch. */
   receiveRest(guest: GuestId, epoch: number): Promise<Result<RestEndpoint>>
   /** The move came to nothing. Harmless when nothing waits. */
@@ -79,9 +79,8 @@ export class Arrivals implements ArrivalHost {
     })
   }
 
-  async carryConsole(guest: GuestId, from: HostId): Promise<Result<void>> {
-    await this.#context.carryConsole?.(guest, from)
-    return ok()
+  async carryConsole(guest: GuestId, from: HostId, offset: number): Promise<Result<number>> {
+    return ok((await this.#context.consoleLogs?.carry(guest, from, offset)) ?? offset)
   }
 
   async receiveRest(guest: GuestId, epoch: number): Promise<Result<RestEndpoint>> {

@@ -65,6 +65,8 @@ export class Departure {
    * already) it does no harm: the destination finds that it has all.
    */
   #isPostCopy = false
+  /** How much of its console's log is there. */
+  #carried: Promise<Result<number>> | undefined
   #ended: () => void = () => undefined
   readonly #over = new Promise<void>((resolve) => (this.#ended = resolve))
 
@@ -94,9 +96,7 @@ export class Departure {
       if (!copied.ok) return await this.#stay(copied.error)
       this.#isDeciding = !this.#calledOff.signal.aborted
       if (!this.#isDeciding) return await this.#stay(failure('conflict', this.#reason))
-      const { arrivalsOn, self } = this.#options.context
-      // Nothing is added to it any more. Should the guest stay after all, the copy of it over there is of no use or harm.
-      const carried = arrivalsOn(this.#options.handover.to).carryConsole(this.#options.guest.id, self)
+      const carried = this.#carryRest()
       const transfer = await this.#transfer(copied.value)
       if (transfer.kind === 'deposed') return { kind: 'deposed' }
       if (transfer.kind === 'refused') return await this.#stay(failure('conflict', transfer.reason))
@@ -128,6 +128,8 @@ export class Departure {
     const limits = { ...migrationPolicyOf(mirror.state), postCopy: mayPostCopy(mirror.state, handover) }
     const sent = await migration.send(guest.id, prepared.value.endpoint, limits)
     if (!sent.ok) return sent
+    // Should the guest stay after all, the copy of it over there is of no use or harm.
+    this.#carried = arrivalsOn(handover.to).carryConsole(guest.id, context.self, 0)
     const watching = new AbortController()
     const watch = this.#watch(watching.signal)
     const still = await migration.awaitStandstill(guest.id, signal)
@@ -196,6 +198,15 @@ export class Departure {
         return `the replicas of ${guest.name} have changed meanwhile`
     }
     return undefined
+  }
+
+  /** What its console has said since the copy began: nearly always nothing. */
+  async #carryRest(): Promise<void> {
+    const { context, guest, handover } = this.#options
+    const [early, size] = await Promise.all([this.#carried, context.consoleLogs?.size(guest.id)])
+    const offset = early?.ok ? early.value : 0
+    if (size !== undefined && size !== offset)
+      await context.arrivalsOn(handover.to).carryConsole(guest.id, context.self, offset)
   }
 
   /** Makes the guest the other host's, or not: there is no third answer, however long the store keeps it back. */
@@ -296,7 +307,7 @@ export class Departure {
   }
 
   /** First this host can write no more, twice over; then the last of the guest goes. */
-  async #letGo(startedMs: number, carried: Promise<Result<void>>): Promise<void> {
+  async #letGo(startedMs: number, carried: Promise<void>): Promise<void> {
     const { context, guest, handover, disks } = this.#options
     const { migration, mirror, volumesOn, events, log, clock, self } = context
     disks.end()

@@ -44,14 +44,22 @@ export interface HostContext {
   readonly probe: GuestProbe
   /** Path of a blob on this host, fetched from another host when it is missing here. */
   readonly blobPath: (blob: BlobId) => Promise<Result<string>>
-  /** Fetches what the guest's console has said on the host that it is about to leave. */
-  readonly carryConsole?: (guest: GuestId, from: HostId) => Promise<void>
+  /** Absent where guests have no console. */
+  readonly consoleLogs?: ConsoleLogs
   readonly events: EventWriter
   /** Keeps what was decided and from what, for a replay; nobody waits for it. */
   readonly keepDecision?: (id: string, input: CoordinatorInput, plan: Plan) => void
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
+}
+
+/** What guests' consoles have said on this host. */
+export interface ConsoleLogs {
+  /** Bytes. */
+  size(guest: GuestId): Promise<number>
+  /** Fetches what is behind `offset` on the host that the guest is about to leave. How far it has come then, bytes. */
+  carry(guest: GuestId, from: HostId, offset: number): Promise<number>
 }
 
 /** The host's address on the first of these networks that it has. */
