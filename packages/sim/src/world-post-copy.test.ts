@@ -84,6 +84,8 @@ for (const command of ['kill-agent h1', 'kill-agent h2'])
 test('the way between the two is cut for a while: the guest waits for the rest and goes on', () =>
   halfThere(6, async (playing) => {
     const { world, until, act } = playing
+    // Cut a moment earlier, before all that makes it run has come, it would boot.
+    await until('it runs there', () => world.isRunning('web'))
     act('cut-between h1 h2 ran')
     await world.clock.advance(9_000)
     assert.equal(grantOf(playing)?.memoryOn, h1)
