@@ -20,6 +20,8 @@ export interface LoopDevice {
 const TIMEOUT_MS = 10_000
 /** What `stead-disk` takes at once: larger requests would only be cut in two. */
 const REQUEST_KIB_MAX = 1024
+/** The kernel lets nobody at the device for about 10 ms while it takes that: not while a container waits for its root. */
+const START_MS = 1_000
 
 /** With direct I/O: the file's data is cached once, above the device. */
 export async function attachLoop(file: string): Promise<Result<LoopDevice>> {
@@ -28,9 +30,16 @@ export async function attachLoop(file: string): Promise<Result<LoopDevice>> {
   const path = attached.value.output.trim()
   const sequence = fact(path, 'diskseq')
   if (sequence === undefined) return fail(failure('internal', `${path} is gone as soon as it was attached`))
-  // Not waited for: the kernel takes about 10 ms over it. Where it fails, the disk is slower, and right all the same.
-  void writeFile(`/sys/block/${basename(path)}/queue/max_sectors_kb`, String(REQUEST_KIB_MAX)).catch(() => undefined)
-  return ok({ path, sequence })
+  const loop = { path, sequence }
+  setTimeout(() => void limitRequests(loop), START_MS).unref()
+  return ok(loop)
+}
+
+/** Where it fails, the disk is slower, and right all the same. */
+async function limitRequests(loop: LoopDevice): Promise<void> {
+  if (!isAttached(loop)) return
+  const file = `/sys/block/${basename(loop.path)}/queue/max_sectors_kb`
+  await writeFile(file, String(REQUEST_KIB_MAX)).catch(() => undefined)
 }
 
 export function isAttached(loop: LoopDevice): boolean {
