@@ -1,12 +1,14 @@
 /** Who is no host of the cluster is refused wherever hosts talk to each other. */
 import assert from 'node:assert/strict'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
+import { readCertificate } from '@stead/agent/trust/certificate-reading.ts'
 import { createAuthority, issueCertificate } from '@stead/agent/trust/certificates.ts'
 import { hostContent } from '@stead/agent/trust/host-trust.ts'
-import { trustFiles } from '@stead/agent/trust/trust-files.ts'
+import { readAuthorities, trustFiles } from '@stead/agent/trust/trust-files.ts'
+import type { AuthorityView } from '@stead/api/endpoints/authority.ts'
 import { LabCluster } from './support/lab-cluster.ts'
 
 /** On the storage network of h1: etcd for clients, etcd for its members, the agent for other agents. */
@@ -73,5 +75,53 @@ suite('trust between hosts', { timeout: 300_000 }, () => {
 
   test('the witness cannot make hosts: it has no key of the authority', () => {
     assert.throws(() => readFileSync(trustFiles(lab.hostFolder('witness')).authorityKey), /ENOENT/)
+  })
+
+  test('the authority is replaced under a running guest, though agents are killed meanwhile', async () => {
+    const guest = 'demo'
+    const authorities = (host: string) => readAuthorities(lab.hostFolder(host))
+    const view = () => lab.json<AuthorityView>('authority', 'show')
+    await lab.createRecorder(guest, { host: 'h2' })
+    const written = await lab.recordsPast(guest, 5)
+    const [run, former] = [lab.qemuProcesses(guest)[0]?.pid, (await view()).fingerprint]
+    const { certificate, key, authorities: believed } = trustFiles(lab.hostFolder('h2'))
+    const [oldCertificate, oldKey] = [join(strange, 'former.pem'), join(strange, 'former.key')]
+    copyFileSync(certificate, oldCertificate)
+    copyFileSync(key, oldKey)
+    assert.match(await lab.must('authority', 'replace', '--what-if'), /Nothing was changed/)
+    assert.equal((await view()).replacement, null)
+
+    await lab.must('authority', 'replace')
+    const invited = await lab.run('host', 'invite')
+    assert.match(invited.stderr, /being replaced/)
+    await lab.must('lab', 'kill', 'h2', 'agent')
+    await lab.until('every host trusts both', async () => {
+      const { replacement, fingerprint } = await view()
+      return fingerprint !== former || (replacement !== null && replacement.phase !== 'trust')
+    })
+    await lab.must('lab', 'kill', 'h1', 'agent')
+    await lab.until('it is replaced', async () => (await view()).replacement === null, 120_000)
+    const present = (await view()).fingerprint
+    assert.notEqual(present, former)
+    for (const host of ['h1', 'h2', 'witness'])
+      assert.deepEqual(
+        authorities(host).map((pem) => readCertificate(pem).fingerprint),
+        [present],
+        host,
+      )
+
+    for (const [door, port] of Object.entries(DOORS)) {
+      assert.equal(
+        await knock(port, ...shown(oldCertificate, oldKey, believed)),
+        0,
+        `the former certificate at ${door}`,
+      )
+      assert.notEqual(await knock(port, ...shown(certificate, key, believed)), 0, door)
+    }
+    await lab.recordsPast(guest, written + 5)
+    assert.equal(lab.qemuProcesses(guest)[0]?.pid, run, 'the guest ran on')
+    await lab.untilProtected(guest)
+    const told = (await lab.events()).map(({ kind }) => kind)
+    assert.ok(told.includes('authority.replacing') && told.includes('authority.replaced'))
   })
 })

@@ -24,12 +24,13 @@ import { askMemoryUse, memoryUseCalls } from './backend/guest-memory.ts'
 import { openConsole } from './backend/guest-console.ts'
 import { BlobStore } from './blobs/blob-store.ts'
 import { keepBlobsTidy } from './blobs/blob-sweeper.ts'
-import { changeConfig, heartbeatKeysOf, loadConfig, untilConfigured, withHeartbeatKeys } from './config.ts'
+import { loadConfig, untilConfigured } from './config.ts'
 import { hostGuests } from './guests.ts'
 import { hostStorage } from './host-storage.ts'
 import { CarriedLogs } from './console/carried-log.ts'
 import { readConsole } from './console-log.ts'
 import { EtcdMemberHost } from './etcd/etcd-member.ts'
+import { ownStoreMember } from './etcd/own-member.ts'
 import { watchMembership } from './etcd/membership-watch.ts'
 import { SysfsHostDevices } from './devices/sysfs-host-devices.ts'
 import { GuardianFence } from './guardian/guardian-fence.ts'
@@ -40,8 +41,9 @@ import { ClusterDecisions, decisionCalls } from './cluster-decisions.ts'
 import { DecisionHistory } from './decision-history.ts'
 import { History } from './history.ts'
 import { HostAdmission } from './membership/host-admission.ts'
+import { ownTrusts } from './membership/follow-authority.ts'
 import { membershipWork, signingCalls } from './membership/membership-work.ts'
-import { OwnHeartbeatKeys } from './membership/own-heartbeat-keys.ts'
+import { AuthorityReplacement } from './membership/replace-authority.ts'
 import { keepHouse } from './housekeeping.ts'
 import { startApiServer, type ApiServerOptions } from './http/api-server.ts'
 import { webFiles } from './http/web-files.ts'
@@ -239,6 +241,7 @@ async function main(configPath: string | undefined): Promise<void> {
     const detectionMs = mirror.state.settings?.value.detectionMs ?? config.detectionMs
     return view ? hostVerdicts({ self, view, members, detectionMs }) : new Map()
   }
+  const authority = new AuthorityReplacement({ config, credentials, store, mirror, events, clock, log })
   const backend = createApiBackend({
     self,
     store,
@@ -266,6 +269,7 @@ async function main(configPath: string | undefined): Promise<void> {
     dumpContainer: copies.dumpContainer,
     spreadBlobs: imports.spreadBlobs,
     admission: new HostAdmission({ config, store, mirror, member, events, clock, log }),
+    authority,
     confirmDead: (host) => confirmDead({ config, store, mirror, member, etcd, verdicts, clock, events }, host),
     webAuthority: () => webAuthority(config, clock.wallMs()),
   })
@@ -322,20 +326,13 @@ async function main(configPath: string | undefined): Promise<void> {
   const containers = new HostContainers()
   if (config.role === 'compute') await containers.look(config.nativeDir, log)
   const qemuVersion = config.role === 'compute' ? await detectQemuVersion() : undefined
+  const ownMember = member.isMember ? ownStoreMember(member, etcd, clock, log) : undefined
   const registration: Registration = {
     certificate: () => credentials.material.cert,
     heartbeatKey: () => fence.view()?.keyGeneration,
-    config,
-    bootId,
-    accelerator,
-    containers,
-    qemuVersion,
-    processor,
-    store,
-    events,
-    clock,
-    random: realRandom,
-    log,
+    trusts: () => ownTrusts(credentials, ownMember),
+    ...{ config, bootId, accelerator, containers, qemuVersion, processor },
+    ...{ store, events, clock, random: realRandom, log },
   }
   await register(registration, signal)
   work.push(containers.tryLiveMove().then(() => register(registration, signal)))
@@ -353,15 +350,12 @@ async function main(configPath: string | undefined): Promise<void> {
     ),
   )
   const end = () => stopping.abort()
-  const own = new OwnHeartbeatKeys({
-    ...{ host: self, keys: heartbeatKeysOf(config), credentials, store, mirror, guardian: fence, clock, log },
-    keep: (keys) => {
-      changeConfig(configPath, (present) => withHeartbeatKeys(present, keys))
-      writeKeys(keys)
-    },
-    acknowledge: () => register(registration, signal),
-  })
-  const joining = { ...{ configPath, config, store, mirror, peers, own }, ...{ credentials, events, end, clock, log } }
+  const acknowledge = () => register(registration, signal)
+  const joining = {
+    ...{ configPath, config, store, mirror, peers, guardian: fence, writeKeys, authority, acknowledge },
+    ...{ credentials, events, end, clock, log },
+    ...(ownMember ? { member: ownMember } : {}),
+  }
   work.push(...membershipWork(joining, signal))
   if (member.isMember) work.push(watchMembership(member, etcd, clock, log, signal))
   await Promise.all(work)

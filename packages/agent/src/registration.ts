@@ -20,6 +20,8 @@ export interface Registration {
   readonly certificate: () => string
   /** Generation of the heartbeats' key that its guardian takes; undefined while that says nothing. */
   readonly heartbeatKey: () => number | undefined
+  /** SHA-256 of the authorities that this host trusts; undefined while its parts do not agree. */
+  readonly trusts: () => readonly string[] | undefined
   readonly accelerator: Host['accelerator']
   /** Looked at with each registration: what it says grows. */
   readonly containers: { readonly record: Host['containers'] }
@@ -77,6 +79,7 @@ export async function keepRegistered(registration: Registration, signal: AbortSi
 function hostRecord(registration: Registration): Host {
   const { config, bootId, accelerator, containers, qemuVersion, processor } = registration
   const [certificate, heartbeatKey] = [registration.certificate(), registration.heartbeatKey()]
+  const trusts = registration.trusts()
   return {
     id: config.hostId as HostId,
     role: config.role,
@@ -90,6 +93,7 @@ function hostRecord(registration: Registration): Host {
     certificateSerial: readCertificate(certificate).serial,
     certificate,
     ...(heartbeatKey === undefined ? {} : { heartbeatKey }),
+    ...(trusts === undefined ? {} : { trusts }),
     accelerator: config.role === 'witness' ? 'none' : accelerator,
     ...(config.role === 'compute' ? { ...readInventory('/'), storageGate: true } : {}),
     ...(containers.record ? { containers: containers.record } : {}),

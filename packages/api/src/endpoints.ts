@@ -1,6 +1,7 @@
 /** The API: every endpoint, by id. Routes, OpenAPI, the typed client and the command line's help follow from it. */
 import { ACCESS_ENDPOINTS } from './endpoints/access.ts'
 import { AUDIT_ENDPOINTS } from './endpoints/audit.ts'
+import { AUTHORITY_ENDPOINTS } from './endpoints/authority.ts'
 import { CLUSTER_ENDPOINTS } from './endpoints/cluster.ts'
 import { CONSOLE_ENDPOINTS } from './endpoints/consoles.ts'
 import { CONTAINER_DUMP_ENDPOINTS } from './endpoints/container-dumps.ts'
@@ -31,6 +32,7 @@ import type { Endpoint } from './endpoint.ts'
 
 export const ENDPOINTS = {
   ...CLUSTER_ENDPOINTS,
+  ...AUTHORITY_ENDPOINTS,
   ...CONSOLE_ENDPOINTS,
   ...COUNTER_ENDPOINTS,
   ...DECISION_ENDPOINTS,

@@ -10,6 +10,7 @@ import type { Candidate, Decision } from '@stead/core/model/decision.ts'
 import { EVENT_KINDS, type ClusterEvent } from '@stead/core/model/event.ts'
 import type { Grant } from '@stead/core/model/grant.ts'
 import type { Guest, GuestObservation } from '@stead/core/model/guest.ts'
+import type { AuthorityChange } from '@stead/core/model/authority-change.ts'
 import type { HeartbeatKey } from '@stead/core/model/heartbeat-key.ts'
 import { NETWORK_ROLES, type Host, type HostPolicy, type HostStatus } from '@stead/core/model/host.ts'
 import type { ClusterPolicy } from '@stead/core/model/cluster-policy.ts'
@@ -51,7 +52,7 @@ import { realmSchema } from './realm-records.ts'
 import { webhookDeliverySchema, webhookSchema } from './webhook-records.ts'
 import { ruleSchema } from './rule-records.ts'
 import { snapshotScheduleSchema, snapshotSchema } from './snapshot-records.ts'
-import { heartbeatKeySchema } from './trust-records.ts'
+import { authorityChangeSchema, heartbeatKeySchema } from './trust-records.ts'
 import { volumeSchema } from './volume-records.ts'
 
 export const settingsSchema = z.object({
@@ -89,6 +90,7 @@ export const hostSchema = z.object({
   certificateSerial: z.string().exactOptional().describe('What is revoked when the host is removed'),
   certificate: z.string().exactOptional().describe('PEM: what is only for the host is written for its key'),
   heartbeatKey: wholeNumber().exactOptional().describe("Generation of the heartbeats' key that it takes"),
+  trusts: z.array(z.string()).exactOptional().describe('Fingerprints of the authorities that it trusts'),
   accelerator: z.enum(['kvm', 'tcg', 'none']),
   devices: hostDevicesSchema.exactOptional().describe('Devices that guests can have'),
   hugePages: hostHugePagesSchema.exactOptional(),
@@ -343,6 +345,7 @@ export type RecordsMatchModel = Checked<
     Same<SchemaOf<typeof coordinatorSchema>, CoordinatorClaim>,
     Same<SchemaOf<typeof addressHolderSchema>, AddressHolder>,
     Same<SchemaOf<typeof heartbeatKeySchema>, HeartbeatKey>,
+    Same<SchemaOf<typeof authorityChangeSchema>, AuthorityChange>,
     Same<SchemaOf<typeof hostSchema>, Host>,
     Same<SchemaOf<typeof statusSchema>, HostStatus>,
     Same<SchemaOf<typeof policySchema>, HostPolicy>,
@@ -389,6 +392,7 @@ export const recordDecoder = {
   coordinator: decoderOf('coordinator', coordinatorSchema),
   addressHolder: decoderOf('address holder', addressHolderSchema),
   heartbeatKey: decoderOf('heartbeat key', heartbeatKeySchema),
+  authorityChange: decoderOf('change of the authority', authorityChangeSchema),
   host: decoderOf('host', hostSchema),
   status: decoderOf('status', statusSchema),
   policy: decoderOf('policy', policySchema),

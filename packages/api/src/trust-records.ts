@@ -1,4 +1,5 @@
 /** What the store holds of the trust between hosts. */
+import { AUTHORITY_PHASES } from '@stead/core/model/authority-change.ts'
 import { z } from 'zod'
 import { hostId, wallMs, wholeNumber } from './record-values.ts'
 
@@ -9,4 +10,12 @@ export const heartbeatKeySchema = z.object({
   sealed: z.string().describe('The keys, readable by each host that was a member'),
   madeAt: wallMs('When it was made'),
   madeFor: z.array(hostId).describe('For whose removal it was made'),
+})
+
+export const authorityChangeSchema = z.object({
+  phase: z.enum(AUTHORITY_PHASES).describe('What every host does now'),
+  former: z.string().describe('SHA-256 of the one that goes'),
+  next: z.string().describe('SHA-256 of the one that comes'),
+  certificate: z.string().describe('Of the one that comes, PEM'),
+  begunAt: wallMs('When it was asked for'),
 })

@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander'
 import { FAILURES } from '@stead/core/errors.ts'
 import { addAuditCommands } from './commands/audit.ts'
 import { addBenchCommands } from './commands/bench.ts'
+import { addAuthorityCommands } from './commands/authority.ts'
 import { addClusterCommands } from './commands/cluster.ts'
 import { addCtCommands } from './commands/ct.ts'
 import { addDeclareCommands } from './commands/declare.ts'
@@ -41,6 +42,7 @@ export function buildProgram(terminal: Terminal = processTerminal): Command {
   addVmCommands(program, terminal)
   addCtCommands(program, terminal)
   addClusterCommands(program, terminal)
+  addAuthorityCommands(program, terminal)
   addHostCommands(program, terminal)
   addRuleCommands(program, terminal)
   addPolicyCommands(program, terminal)

@@ -70,6 +70,8 @@ async function withoutAuthority(): Promise<Result<never>> {
   return fail(failure('conflict', 'This host has not the authority\u2019s key'))
 }
 
+const AUTHORITY = { fingerprint: '', expiresAt: new Date(0).toISOString(), down: [], replacement: null }
+
 export class TestBackend {
   readonly server: MemoryStoreServer
   readonly store: Store
@@ -175,6 +177,7 @@ export class TestBackend {
       dumpContainer: (host, order) => this.dumpContainer(host, order),
       spreadBlobs: async () => {},
       admission: { invite: withoutAuthority, remove: withoutAuthority },
+      authority: { show: () => ok(AUTHORITY), begin: async () => ok(AUTHORITY) },
       confirmDead: async () => ok(),
       webAuthority: async () => ok({ certificate: '', fingerprint: '' }),
     })

@@ -28,6 +28,7 @@ import type { ClusterMetrics } from '../metrics/cluster-metrics.ts'
 import type { UsageLog } from '../metering/usage-log.ts'
 import type { ClusterNetworks } from '../network/host-networks.ts'
 import type { HostAdmission } from '../membership/host-admission.ts'
+import type { AuthorityReplacement } from '../membership/replace-authority.ts'
 import type { RequestContext } from '../http/backend.ts'
 import { admitChange, isJudged } from './admission-check.ts'
 import { ADMISSION_TRIES, AdmissionTurns, takingTurn } from './admission-turn.ts'
@@ -85,6 +86,8 @@ export interface BackendContext {
   readonly spreadBlobs: (blobs: readonly BlobId[]) => Promise<void>
   /** Who is to join, and who is to leave. */
   readonly admission: Pick<HostAdmission, 'invite' | 'remove'>
+  /** What signs the certificates of the hosts. */
+  readonly authority: Pick<AuthorityReplacement, 'show' | 'begin'>
   /** `failover --confirm-dead`, which must work without the store. */
   readonly confirmDead: (host: HostId) => Promise<Result<void>>
   /** What clients of this host's public port are to believe. */

@@ -24,6 +24,8 @@ type Answers = Pick<
   | 'host.cancel-shutdown'
   | 'host.invite'
   | 'host.remove'
+  | 'authority.show'
+  | 'authority.replace'
 >
 
 export function hostEndpoints(desk: Desk): Answers {
@@ -109,6 +111,11 @@ export function hostEndpoints(desk: Desk): Answers {
       return ok({ token, role: body.role, expiresAt: new Date(expiresAtMs).toISOString() })
     },
     'host.remove': async ({ params }) => desk.context.admission.remove(params.host as HostId),
+    'authority.show': async () => desk.loaded(() => desk.context.authority.show()),
+    'authority.replace': async () => {
+      const loaded = desk.loaded(() => ok())
+      return loaded.ok ? desk.context.authority.begin() : loaded
+    },
     'host.cancel-shutdown': async ({ params }, request) => {
       const operation = await desk.change(request, () =>
         withGuestHost(desk, params.host, (host) => cancelShutdownChange(desk.state, host)),

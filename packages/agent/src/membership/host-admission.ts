@@ -48,9 +48,10 @@ export class HostAdmission {
     role: HostRole,
     minutes: number,
   ): Promise<Result<{ readonly token: string; readonly expiresAtMs: number }>> {
-    const { config, store, clock } = this.#context
+    const { config, store, mirror, clock } = this.#context
     const authority = readAuthority(config.stateDir)
     if (!authority) return fail(noAuthority(config.hostId))
+    if (mirror.state.authorityChange) return fail(BEING_REPLACED)
     const secret = randomBytes(32).toString('base64url')
     const invitation: Invitation = { role, expiresAt: clock.wallMs() + minutes * MINUTE_MS }
     const outcome = await store.transact({
@@ -136,6 +137,10 @@ function keyKnownTo(removed: HostId, present: string | undefined): string {
   const key = present === undefined ? FIRST_HEARTBEAT_KEY : (JSON.parse(present) as HeartbeatKey)
   return JSON.stringify({ ...key, due: [...new Set([...key.due, removed])] })
 }
+
+export const BEING_REPLACED = failure('conflict', 'The authority is being replaced, and nobody joins meanwhile', {
+  hint: 'See `stead authority show`, and try again when it is done',
+})
 
 /** It was no voter, or its vote was ended by an earlier try. */
 function withoutVote(ended: Result<void>): Result<void> {

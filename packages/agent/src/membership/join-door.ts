@@ -18,6 +18,7 @@ import { createServer } from '../http/node-https.ts'
 import type { HostCredentials } from '../trust/host-credentials.ts'
 import { hostContent } from '../trust/host-trust.ts'
 import { readAuthority, trustFiles } from '../trust/trust-files.ts'
+import { BEING_REPLACED } from './host-admission.ts'
 import { INVITATIONS_PREFIX, invitationKey, invitationSchema, type Invitation } from './join-token.ts'
 import {
   JOIN_BODY_BYTES_MAX,
@@ -173,6 +174,7 @@ async function join(
   const parsed = joinRequestSchema.safeParse(body)
   if (!parsed.success)
     return fail(failure('bad_request', `The request to join is not valid: ${parsed.error.issues[0]?.message}`))
+  if (context.mirror.state.authorityChange) return fail(BEING_REPLACED)
   const { hostId, addresses, requestPem } = parsed.data
   const authority = readAuthority(config.stateDir)
   if (!authority) return fail(failure('internal', 'This host cannot make certificates'))

@@ -12,13 +12,11 @@ import type { HostId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
 import type { Clock } from '@stead/core/ports/clock.ts'
 import type { Log } from '@stead/core/ports/log.ts'
-import type { Compare, Store } from '@stead/core/ports/store.ts'
+import type { Store } from '@stead/core/ports/store.ts'
 import { WakeableSleep } from '@stead/core/wakeable-sleep.ts'
 import type { AgentConfig } from '../config.ts'
-import { isCertificateOf } from '../trust/certificate-reading.ts'
-import type { HostCredentials } from '../trust/host-credentials.ts'
 import { sealToHosts } from '../trust/sealed-to-hosts.ts'
-import { MEMBERSHIP_KEY, membershipOf, readMembership } from './membership.ts'
+import { KnownMembers, type KnownMembersOptions } from './known-members.ts'
 import type { OwnHeartbeatKeys } from './own-heartbeat-keys.ts'
 
 /** While a step is due; else only news wake it. */
@@ -28,9 +26,8 @@ const KEY_BYTES = 32
 /** It is told once that somebody is waited for this long. */
 const TELL_AFTER_MS = 120_000
 
-export interface HeartbeatKeyReplacementContext {
+export interface HeartbeatKeyReplacementContext extends KnownMembersOptions {
   readonly config: Pick<AgentConfig, 'hostId' | 'members' | 'etcdMembers'>
-  readonly credentials: Pick<HostCredentials, 'material' | 'isRevoked'>
   readonly own: Pick<OwnHeartbeatKeys, 'keys'>
   readonly store: Pick<Store, 'get' | 'transact'>
   readonly mirror: Pick<ClusterMirror, 'state' | 'onChange'>
@@ -57,14 +54,14 @@ export async function replaceHeartbeatKey(context: HeartbeatKeyReplacementContex
 
 class HeartbeatKeyReplacement {
   readonly #context: HeartbeatKeyReplacementContext
-  readonly #members: readonly HostId[]
+  readonly #members: KnownMembers
   readonly #leaselessSince = new Map<HostId, number>()
   #waitingSince: number | undefined
   #told = false
 
   constructor(context: HeartbeatKeyReplacementContext) {
     this.#context = context
-    this.#members = context.config.members.map(({ hostId }) => hostId as HostId)
+    this.#members = new KnownMembers(context)
   }
 
   /** Whether there is, or will be, something to do. */
@@ -75,8 +72,8 @@ class HeartbeatKeyReplacement {
     this.#noteLeases()
     if (coordinator?.value.host !== config.hostId) return true
     const step = heartbeatKeyStep({
-      ...{ state: mirror.state, members: this.#members, now: clock.monotonicMs() },
-      canReceive: (host) => this.#certificateOf(host) !== undefined,
+      ...{ state: mirror.state, members: this.#members.ids, now: clock.monotonicMs() },
+      canReceive: (host) => this.#members.certificateOf(host) !== undefined,
       leaselessSince: (host) => this.#leaselessSince.get(host),
     })
     this.#tell(step)
@@ -89,9 +86,9 @@ class HeartbeatKeyReplacement {
     const { own, store, clock } = this.#context
     // Whoever makes the next one must know the present one, by which the hosts are heard meanwhile.
     if (own.keys.generation !== before.generation) return
-    const membership = await this.#compareMembers()
+    const membership = await this.#members.unchanged()
     if (!membership) return
-    const recipients = this.#members.map((host) => ({ host, certificate: this.#certificateOf(host) ?? '' }))
+    const recipients = this.#members.ids.map((host) => ({ host, certificate: this.#members.certificateOf(host) ?? '' }))
     const key = randomBytes(KEY_BYTES).toString('hex')
     const after: HeartbeatKey = {
       ...{ generation: before.generation + 1, due: [], formerCounts: true },
@@ -107,9 +104,9 @@ class HeartbeatKeyReplacement {
 
   async #dropFormer({ value: before, revision }: Versioned<HeartbeatKey>): Promise<void> {
     const { store, events, mirror, log } = this.#context
-    const membership = await this.#compareMembers()
+    const membership = await this.#members.unchanged()
     if (!membership) return
-    const [without, removed] = [hostsWithoutKey(mirror.state, this.#members), before.madeFor.join(', ')]
+    const [without, removed] = [hostsWithoutKey(mirror.state, this.#members.ids), before.madeFor.join(', ')]
     const outcome = await store.transact({
       compares: [
         { key: KEYS.heartbeatKey, modRevision: revision },
@@ -131,29 +128,9 @@ class HeartbeatKeyReplacement {
     if (!outcome.ok) log.warn('the former key of the heartbeats still counts', { cause: outcome.error })
   }
 
-  /** Undefined when the members are not those of this agent's configuration: it is about to start anew. */
-  async #compareMembers(): Promise<Compare | undefined> {
-    const { config, store } = this.#context
-    const found = await store.get(MEMBERSHIP_KEY)
-    if (!found.ok) return undefined
-    const { members } = found.value ? readMembership(found.value.value) : membershipOf(config)
-    const same = members.map(({ hostId }) => hostId).join() === this.#members.join()
-    return same ? { key: MEMBERSHIP_KEY, modRevision: found.value?.modRevision ?? 0n } : undefined
-  }
-
-  #certificateOf(host: HostId): string | undefined {
-    const { mirror, credentials } = this.#context
-    const certificate = mirror.state.hosts.get(host)?.value.certificate
-    if (certificate === undefined) return undefined
-    const isGood = isCertificateOf(host, certificate, credentials.material.ca, (serial) =>
-      credentials.isRevoked(serial),
-    )
-    return isGood ? certificate : undefined
-  }
-
   #noteLeases(): void {
     const { mirror, clock } = this.#context
-    for (const host of this.#members) {
+    for (const host of this.#members.ids) {
       if (mirror.state.liveness.has(host)) this.#leaselessSince.delete(host)
       else if (!this.#leaselessSince.has(host)) this.#leaselessSince.set(host, clock.monotonicMs())
     }

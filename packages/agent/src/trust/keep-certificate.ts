@@ -3,7 +3,6 @@
  * handshake, and the agent shows what it holds in memory. The key stays, so that a renewal that goes wrong in the middle
  * leaves a pair that fits.
  */
-import { readFileSync } from 'node:fs'
 import type { Clock } from '@stead/core/ports/clock.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import { failure } from '@stead/core/errors.ts'
@@ -13,7 +12,7 @@ import { ageOf, authorityEndsSoon, type CertificateAge } from './certificate-lif
 import { readCertificate } from './certificate-reading.ts'
 import type { HostCredentials } from './host-credentials.ts'
 import { hostContent } from './host-trust.ts'
-import { readAuthority, readMaterial, trustFiles, writeCertificate } from './trust-files.ts'
+import { readAuthorities, readAuthority, readMaterial, writeCertificate } from './trust-files.ts'
 
 export interface CertificateKeeperOptions {
   readonly config: Pick<AgentConfig, 'hostId' | 'stateDir' | 'members'>
@@ -33,9 +32,11 @@ export async function keepCertificate(options: CertificateKeeperOptions, signal:
     if (!renewed.ok) log.warn('the certificate of this host is not renewed yet', { cause: renewed.error })
     else if (renewed.value === 'overdue' || renewed.value === 'expired')
       log.error('the certificate of this host should have been renewed long ago', { age: renewed.value })
-    const authority = readCertificate(readFileSync(trustFiles(config.stateDir).authorities, 'utf8'))
-    if (authorityEndsSoon(authority.notAfterMs, clock.wallMs()))
-      log.error('the authority of the cluster ends within five years', { at: new Date(authority.notAfterMs) })
+    const ends = readAuthorities(config.stateDir).map((pem) => readCertificate(pem).notAfterMs)
+    if (authorityEndsSoon(Math.max(...ends), clock.wallMs()))
+      log.error('the authority of the cluster ends within five years: stead authority replace', {
+        at: new Date(Math.max(...ends)),
+      })
     await clock.sleep(LOOK_MS, signal)
   }
 }

@@ -2,8 +2,10 @@
  * What a host keeps to prove who it is: `STATE/trust`, mode 0700, its files 0600. Read and written whole, so that a
  * crash in the middle of a renewal leaves the old one.
  */
+import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { splitCertificates } from './certificate-reading.ts'
 import type { KeyAndCertificate } from './certificates.ts'
 
 export interface TrustFiles {
@@ -61,11 +63,27 @@ export function readMaterial(stateDir: string): TlsMaterial {
   }
 }
 
-/** The authority, where this host may make hosts. */
+/** The authority, where this host may make hosts: of those that are believed the one that the key is of. */
 export function readAuthority(stateDir: string): KeyAndCertificate | undefined {
   const files = trustFiles(stateDir)
   if (!existsSync(files.authorityKey)) return undefined
-  return { keyPem: readFileSync(files.authorityKey, 'utf8'), certificatePem: readFileSync(files.authorities, 'utf8') }
+  const keyPem = readFileSync(files.authorityKey, 'utf8')
+  const key = createPrivateKey(keyPem)
+  const certificatePem = readAuthorities(stateDir).find((pem) => new X509Certificate(pem).checkPrivateKey(key))
+  return certificatePem === undefined ? undefined : { keyPem, certificatePem }
+}
+
+/** Who is believed, one PEM each. */
+export function readAuthorities(stateDir: string): string[] {
+  return splitCertificates(readFileSync(trustFiles(stateDir).authorities, 'utf8'))
+}
+
+export function writeAuthorities(stateDir: string, certificates: readonly string[]): void {
+  writeWhole(trustFiles(stateDir).authorities, certificates.map((pem) => `${pem.trim()}\n`).join(''))
+}
+
+export function writeAuthorityKey(stateDir: string, keyPem: string): void {
+  writeWhole(trustFiles(stateDir).authorityKey, keyPem)
 }
 
 export function writeTrust(stateDir: string, trust: HostTrust): void {

@@ -36,6 +36,7 @@ function permissiveDecoder() {
     coordinator: take,
     addressHolder: take,
     heartbeatKey: take,
+    authorityChange: take,
     host: take,
     status: take,
     policy: take,

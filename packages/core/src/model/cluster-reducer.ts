@@ -6,6 +6,7 @@ import type { Result } from '../result.ts'
 import type { StoreEntry, WatchBatch } from '../ports/store.ts'
 import type { AddressHolder, ClusterSettings, ClusterState, CoordinatorClaim, Versioned } from './cluster.ts'
 import type { ClusterPolicy } from './cluster-policy.ts'
+import type { AuthorityChange } from './authority-change.ts'
 import type { HeartbeatKey } from './heartbeat-key.ts'
 import { KEYS, PREFIX } from './keys.ts'
 
@@ -59,6 +60,7 @@ export type RecordDecoder = {
   readonly clusterPolicy: (json: unknown) => Result<ClusterPolicy>
   readonly addressHolder: (json: unknown) => Result<AddressHolder>
   readonly heartbeatKey: (json: unknown) => Result<HeartbeatKey>
+  readonly authorityChange: (json: unknown) => Result<AuthorityChange>
 }
 
 export interface Reduction {
@@ -119,7 +121,14 @@ export function applyBatch(state: ClusterState, batch: WatchBatch, decode: Recor
 }
 
 /** Records of which there is one. */
-const SINGLES = ['settings', 'coordinator', 'clusterPolicy', 'addressHolder', 'heartbeatKey'] as const
+const SINGLES = [
+  'settings',
+  'coordinator',
+  'clusterPolicy',
+  'addressHolder',
+  'heartbeatKey',
+  'authorityChange',
+] as const
 type Single = (typeof SINGLES)[number]
 
 type Slot =
@@ -133,6 +142,7 @@ function slotOf(key: string): Slot | undefined {
   if (key === KEYS.clusterPolicy) return { kind: 'single', name: 'clusterPolicy' }
   if (key === KEYS.addressHolder) return { kind: 'single', name: 'addressHolder' }
   if (key === KEYS.heartbeatKey) return { kind: 'single', name: 'heartbeatKey' }
+  if (key === KEYS.authorityChange) return { kind: 'single', name: 'authorityChange' }
   if (!key.startsWith(PREFIX)) return undefined
   const slash = key.indexOf('/', PREFIX.length)
   if (slash === -1 || slash === key.length - 1) return undefined

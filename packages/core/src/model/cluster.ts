@@ -5,6 +5,7 @@ import type { ClusterPolicy } from './cluster-policy.ts'
 import type { Decision } from './decision.ts'
 import type { Grant } from './grant.ts'
 import type { Guest, GuestObservation } from './guest.ts'
+import type { AuthorityChange } from './authority-change.ts'
 import type { HeartbeatKey } from './heartbeat-key.ts'
 import type { Host, HostPolicy, HostStatus } from './host.ts'
 import type { GuestId, HostId, OperationId, VolumeId } from './ids.ts'
@@ -58,6 +59,8 @@ export interface ClusterState {
   readonly addressHolder?: Versioned<AddressHolder>
   /** Absent while no host was ever removed. */
   readonly heartbeatKey?: Versioned<HeartbeatKey>
+  /** Absent while the authority is not being replaced. */
+  readonly authorityChange?: Versioned<AuthorityChange>
   readonly hosts: ReadonlyMap<HostId, Versioned<Host>>
   readonly statuses: ReadonlyMap<HostId, Versioned<HostStatus>>
   readonly policies: ReadonlyMap<HostId, Versioned<HostPolicy>>

@@ -2,6 +2,8 @@
 export const EVENT_KINDS = [
   'cluster.created',
   'cluster.key-changed',
+  'authority.replacing',
+  'authority.replaced',
   'coordinator.elected',
   'host.admitted',
   'host.removed',

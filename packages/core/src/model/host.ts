@@ -38,6 +38,8 @@ export interface Host {
   readonly certificate?: string
   /** Generation of the heartbeats' key that its guardian sends by and takes; 0 when absent. */
   readonly heartbeatKey?: number
+  /** SHA-256 of the authorities that its agent and its member of the store trust; absent while those differ. */
+  readonly trusts?: readonly string[]
   readonly accelerator: 'kvm' | 'tcg' | 'none'
   /** Devices that guests can have; none when absent. */
   readonly devices?: readonly HostDeviceClass[]

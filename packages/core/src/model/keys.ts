@@ -24,6 +24,8 @@ export const SECRET_KEYS = {
   pendingSignIn: (digest: string) => `${SECRETS}pending-sign-ins/${digest}`,
   /** An answer of a security key that signed somebody in by itself. */
   usedChallenge: (digest: string) => `${SECRETS}used-challenges/${digest}`,
+  /** The key of the authority that is to come, readable by the hosts that may sign. */
+  nextAuthority: `${SECRETS}next-authority`,
   /** With what devices prove that their user has signed in on them before. */
   deviceKey: `${SECRETS}device-key`,
 } as const
@@ -34,6 +36,7 @@ export const KEYS = {
   clusterPolicy: `${PREFIX}cluster-policy`,
   addressHolder: `${PREFIX}address-holder`,
   heartbeatKey: `${PREFIX}heartbeat-key`,
+  authorityChange: `${PREFIX}authority-change`,
   host: (id: HostId) => `${PREFIX}hosts/${id}`,
   status: (id: HostId) => `${PREFIX}statuses/${id}`,
   policy: (id: HostId) => `${PREFIX}policies/${id}`,
