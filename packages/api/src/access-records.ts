@@ -76,4 +76,8 @@ export const permissionSchema = z.object({
   role: z.string(),
   path: z.string().describe('On what: docs/operating/access.md'),
   propagate: z.boolean().describe('Also on what lies below'),
+  delegated: z
+    .object({ project: z.string().describe('Where alone it counts'), by: z.string().describe('Who has given it') })
+    .exactOptional()
+    .describe('Given within a project: it adds to what an administrator has said, and takes nothing away'),
 })

@@ -8,6 +8,7 @@ import { CONTAINER_DUMP_ENDPOINTS } from './endpoints/container-dumps.ts'
 import { CONTAINER_TEMPLATE_ENDPOINTS } from './endpoints/container-templates.ts'
 import { COUNTER_ENDPOINTS } from './endpoints/counters.ts'
 import { DECISION_ENDPOINTS } from './endpoints/decisions.ts'
+import { DELEGATION_ENDPOINTS } from './endpoints/delegation.ts'
 import { FORESIGHT_ENDPOINTS } from './endpoints/foresight.ts'
 import { GUEST_AGENT_ENDPOINTS } from './endpoints/guest-agent.ts'
 import { GUEST_ENDPOINTS } from './endpoints/guests.ts'
@@ -54,6 +55,7 @@ export const ENDPOINTS = {
   ...POLICY_ENDPOINTS,
   ...ACCESS_ENDPOINTS,
   ...PROJECT_ENDPOINTS,
+  ...DELEGATION_ENDPOINTS,
   ...AUDIT_ENDPOINTS,
   ...LIVE_VIEW_ENDPOINTS,
   ...SIGN_IN_ENDPOINTS,

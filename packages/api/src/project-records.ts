@@ -19,5 +19,9 @@ export const projectSchema = z.object({
   name: z.string(),
   notes: z.string().exactOptional(),
   quota: quotaSchema.exactOptional().describe('What it may have'),
+  people: z
+    .array(z.string())
+    .exactOptional()
+    .describe('Groups that may be named, with their members, by whoever delegates within the project'),
   createdAt: wallMs('When it was created'),
 })

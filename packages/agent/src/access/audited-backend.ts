@@ -28,6 +28,8 @@ const TELL_THEMSELVES: ReadonlySet<string> = new Set<BackendId>([
   ...(['auth.sign-in', 'auth.second-factor', 'auth.oidc-finish', 'auth.key'] as const),
 ])
 
+const DENIALS: ReadonlySet<string> = new Set(['unauthorized', 'forbidden'])
+
 export function auditedBackend(backend: ApiBackend, { mirror, audit }: AuditingContext): ApiBackend {
   const audited = Object.entries(backend).map(([id, handler]) => {
     const endpoint: Endpoint = ENDPOINTS[id as BackendId]
@@ -38,8 +40,8 @@ export function auditedBackend(backend: ApiBackend, { mirror, audit }: AuditingC
         const trail = { recorded: false }
         const answer = await (handler as unknown as Handler)(input, { ...request, trail })
         const subject = subjectOf(endpoint, input as AnyInput)
-        // A present password that is not right, above all.
-        if (!answer.ok && answer.error.code === 'unauthorized' && !trail.recorded)
+        // What only the endpoint could know: a present password that is not right, a role that includes too much.
+        if (!answer.ok && DENIALS.has(answer.error.code) && !trail.recorded)
           audit.denied(request, { what: id, subject, message: answer.error.message })
         if (!answer.ok || trail.recorded || request.whatIf) return answer
         const project = subjectProject(mirror.state, subject)

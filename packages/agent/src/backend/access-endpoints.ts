@@ -149,6 +149,13 @@ function groupEndpoints(desk: Desk): Pick<Answers, `group.${string}` & keyof Ans
       const made = await changeAccess(desk, request, (state) => {
         const known = found(state.groups, name, 'group')
         if (!known.ok) return known
+        const naming = [...desk.state.projects.values()].find(({ value }) => value.people?.includes(name))
+        if (naming)
+          return fail(
+            failure('conflict', `The members of ${name} are the people of the project ${naming.value.name}`, {
+              hint: `Name others first: \`stead project set ${naming.value.name} --people GROUP\``,
+            }),
+          )
         const writes = [remove(KEYS.group(name)), ...permissionsOf(state, 'group', [name])]
         return ok({ kind: 'group.delete', subject: `group/${name}`, writes })
       })

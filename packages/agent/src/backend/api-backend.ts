@@ -9,6 +9,7 @@ import { containerDumpEndpoints } from './container-dump-endpoints.ts'
 import { containerTemplateEndpoints } from './container-template-endpoints.ts'
 import { counterEndpoints } from './counter-endpoints.ts'
 import { decisionEndpoints } from './decision-endpoints.ts'
+import { delegationEndpoints } from './delegation-endpoints.ts'
 import { explainEndpoints } from './explain-endpoints.ts'
 import { guestAgentEndpoints } from './guest-agent-endpoints.ts'
 import { guestEndpoints } from './guest-endpoints.ts'
@@ -67,6 +68,7 @@ export function createApiBackend(context: BackendContext): ApiBackend {
     ...permissionEndpoints(desk),
     ...tokenEndpoints(desk),
     ...projectEndpoints(desk),
+    ...delegationEndpoints(desk),
     ...usageEndpoints(desk),
     ...auditEndpoints(desk),
     ...liveViewEndpoints(desk),

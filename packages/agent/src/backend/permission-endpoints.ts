@@ -40,6 +40,7 @@ function grantEndpoints(desk: Desk): Pick<ApiBackend, `permission.${'list' | 'gr
         const permission: AccessPermission = { id, subject, role, path: ownPath(path.value), propagate }
         const same = [...state.permissions.values()].find(
           ({ value }) =>
+            value.delegated === undefined &&
             ownPath(value.path) === permission.path &&
             value.role === role &&
             value.subject.kind === subject.kind &&
@@ -137,7 +138,7 @@ function userOf(principal: Principal): string | undefined {
   return principal.kind === 'user' ? principal.name : principal.user
 }
 
-function permissionView(
+export function permissionView(
   state: Pick<ClusterState, 'guests'>,
   { value, revision }: Versioned<AccessPermission>,
 ): PermissionView {

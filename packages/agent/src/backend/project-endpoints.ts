@@ -33,12 +33,15 @@ export function projectEndpoints(desk: Desk): Answers {
         return ok({ items: [...names].toSorted().map((name) => projectView(state, name)) })
       }),
     'project.show': async ({ params }) => desk.loaded(() => shown(params.project)),
-    'project.create': async ({ body: { name, notes, quota } }, request) => {
+    'project.create': async ({ body: { name, notes, quota, people } }, request) => {
       const made = await desk.change(request, () => {
         if (projectExists(desk.state, name))
           return fail(failure('name_taken', `There is a project ${name} already`, { hint: 'See `stead project list`' }))
+        const unknown = unknownGroup(desk.state, people)
+        if (unknown) return unknown
         const project: Project = {
           ...{ name, createdAt: clock.wallMs() },
+          ...(people?.length ? { people: [...new Set(people)] } : {}),
           ...(notes ? { notes } : {}),
           ...limitsOf({}, quota),
         }
@@ -66,7 +69,9 @@ export function projectEndpoints(desk: Desk): Answers {
         const objection = objectionToDelete(desk.state, name)
         if (objection) return fail(objection)
         if (!known) return missing('project', name)
-        const permissions = [...access.permissions.values()].filter(({ value }) => value.path === projectPath(name))
+        const permissions = [...access.permissions.values()].filter(
+          ({ value }) => value.path === projectPath(name) || value.delegated?.project === name,
+        )
         return ok({
           ...{ kind: 'project.delete', subject: `project/${name}` },
           compares: [{ key: KEYS.project(name), modRevision: known.revision }, unchanged.value],
@@ -100,6 +105,7 @@ export function projectEndpoints(desk: Desk): Answers {
 interface ProjectBody {
   readonly notes?: string | undefined
   readonly quota?: LimitsBody | undefined
+  readonly people?: readonly string[] | undefined
 }
 type LimitsBody = { readonly [Measure in QuotaMeasure]?: number | null | undefined }
 
@@ -113,17 +119,30 @@ async function setChange(desk: Desk, name: string, body: ProjectBody): Promise<R
   const {
     notes: oldNotes,
     quota: oldQuota = {},
+    people: oldPeople,
     ...rest
   } = known?.value ?? { name, createdAt: desk.context.clock.wallMs() }
   const refusal = lowerThanHeld(state, name, given(body.quota))
   if (refusal) return fail(refusal)
+  const unknown = unknownGroup(state, body.people)
+  if (unknown) return unknown
   const notes = body.notes ?? oldNotes
-  const project: Project = { ...rest, ...(notes ? { notes } : {}), ...limitsOf(oldQuota, body.quota) }
+  const people = body.people ?? oldPeople ?? []
+  const project: Project = {
+    ...{ ...rest, ...limitsOf(oldQuota, body.quota) },
+    ...(notes ? { notes } : {}),
+    ...(people.length > 0 ? { people: [...new Set(people)] } : {}),
+  }
   return ok({
     ...{ kind: 'project.set', subject: `project/${name}`, events: [] },
     compares: [{ key: KEYS.project(name), modRevision: known?.revision ?? 0n }, ...(turn ? [turn.value] : [])],
     writes: [put(KEYS.project(name), project), ...(turn ? [put(KEYS.projectTurn(name), `project/${name}`)] : [])],
   })
+}
+
+function unknownGroup({ groups }: ClusterState, names: readonly string[] = []): Result<never> | undefined {
+  const unknown = names.find((name) => !groups.has(name))
+  return unknown === undefined ? undefined : missing('group', unknown)
 }
 
 function limitsOf(old: ProjectQuota, body: LimitsBody = {}): Pick<Project, 'quota'> {
@@ -219,6 +238,7 @@ function projectView(state: ClusterState, name: string): ProjectView {
     quota: { ...record?.value.quota },
     usage: { ...usageOf(state, name) },
     images: imagesOf(state, name).length,
+    people: [...(record?.value.people ?? [])],
     createdAt: record && name !== DEFAULT_PROJECT ? new Date(record.value.createdAt).toISOString() : null,
     revision: String(record?.revision ?? 0n),
   }

@@ -16,6 +16,10 @@ const limits = z
     addresses: z.number().int().min(0).nullable().optional().describe('Of network cards'),
   })
   .describe('What is left out stays as it is; null: no limit')
+const people = z
+  .array(accessNameSchema)
+  .max(50)
+  .describe('Groups: those who may delegate within the project may name them and their members')
 const projectParams = z.strictObject({ project: z.string().describe("The project's name") })
 
 export const projectViewSchema = z.object({
@@ -31,6 +35,7 @@ export const projectViewSchema = z.object({
     addresses: z.number().int(),
   }),
   images: z.number().int(),
+  people: z.array(z.string()).describe('Groups that may be named, with their members, by whoever delegates here'),
   createdAt: z.string().nullable().describe('null: of the project that has always been there'),
   revision: z.string().describe('Of the record; for If-Match'),
 })
@@ -71,7 +76,12 @@ export const PROJECT_ENDPOINTS = {
   'project.create': endpoint({
     ...{ id: 'project.create', method: 'POST', path: '/v1/projects', summary: 'Create a project', ...MANAGE },
     on: 'cluster',
-    body: z.strictObject({ name: accessNameSchema, notes: notes.optional(), quota: limits.optional() }),
+    body: z.strictObject({
+      name: accessNameSchema,
+      notes: notes.optional(),
+      quota: limits.optional(),
+      people: people.optional(),
+    }),
     response: projectViewSchema,
     status: 201,
   }),
@@ -79,7 +89,11 @@ export const PROJECT_ENDPOINTS = {
     ...{ id: 'project.set', method: 'PATCH', path: '/v1/projects/{project}', summary: 'Change a project', ...MANAGE },
     on: 'project',
     params: projectParams,
-    body: z.strictObject({ notes: notes.optional(), quota: limits.optional() }),
+    body: z.strictObject({
+      notes: notes.optional(),
+      quota: limits.optional(),
+      people: people.optional().describe('In place of those that were named before'),
+    }),
     response: projectViewSchema,
     status: 200,
   }),

@@ -73,6 +73,7 @@ function addGrantCommands(permission: Command, terminal: Terminal): void {
             { title: 'WHO', of: (row) => `${row.subject.kind} ${row.subject.name}` },
             { title: 'ROLE', of: (row) => row.role },
             { title: 'BELOW', of: (row) => (row.propagate ? 'yes' : 'no') },
+            { title: 'GIVEN BY', of: (row) => row.delegated?.by ?? '' },
             { title: 'ID', of: (row) => row.id },
           ]),
         )

@@ -5,12 +5,15 @@ import type { ProjectView, UsageView } from '@stead/api/endpoints/projects.ts'
 import { formatFields, formatTable } from '../output.ts'
 import { formatSize, parseCount, parseSince, parseSize } from '../quantities.ts'
 import { action, valueOf, type Terminal } from '../session.ts'
+import { addProjectPermissions } from './project-permissions.ts'
+import { wordsOf } from './user.ts'
 
 const NAME = ['<name>', "the project's name"] as const
 
 export function addProjectCommands(program: Command, terminal: Terminal): void {
   const project = program.command('project').description('Projects: guests, volumes and images of a tenant')
   addUsage(project, terminal)
+  addProjectPermissions(project, terminal)
   project
     .command('list')
     .description(ENDPOINTS['project.list'].summary)
@@ -179,12 +182,12 @@ const LIMITS = [
 function addLimits(command: Command): Command {
   return LIMITS.reduce(
     (each, [option, , , what]) => each.option(`--${option} <limit>`, `at most so much of: ${what}; none lifts it`),
-    command,
+    command.option('--people <groups>', 'who may be named in `project grant`: groups, separated by commas; none'),
   )
 }
 
 function settingsOf(options: Readonly<Record<string, unknown>>) {
-  const { notes } = options
+  const { notes, people } = options
   const quota = LIMITS.flatMap(([option, measure, parse]) => {
     const text = options[option]
     if (typeof text !== 'string') return []
@@ -192,6 +195,7 @@ function settingsOf(options: Readonly<Record<string, unknown>>) {
   })
   return {
     ...(typeof notes === 'string' ? { notes } : {}),
+    ...(typeof people === 'string' ? { people: people === 'none' ? [] : wordsOf(people) } : {}),
     ...(quota.length === 0 ? {} : { quota: Object.fromEntries(quota) }),
   }
 }
@@ -207,6 +211,7 @@ function projectText(view: ProjectView): string {
   return formatFields([
     ['name', view.name],
     ['notes', view.notes],
+    ['people', view.people.join(', ')],
     ...LIMITS.map(([option, measure]) => [option, heldText(view, measure)] as const),
     ['images', view.images],
     ['created', view.createdAt],

@@ -104,6 +104,11 @@ function pathOf(records: Records, kind: string | undefined, name: string): strin
   return guest && guestPath(guest)
 }
 
+/** Within which project it is; undefined: of the cluster. */
+export function projectInPath(path: string): string | undefined {
+  return path.startsWith('/projects/') ? IN_PROJECT.exec(path)?.[1] : undefined
+}
+
 /**
  * An object's own name among the paths: without its project, so that what was permitted on a guest stays so when the
  * guest comes to another project.

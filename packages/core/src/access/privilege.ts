@@ -25,6 +25,7 @@ export const PRIVILEGES = [
   'rule.manage',
   'project.view',
   'project.manage',
+  'project.delegate',
   'access.view',
   'access.manage',
   'audit.view',
@@ -54,7 +55,7 @@ export const BUILT_IN_ROLES: readonly Role[] = [
     name: 'ProjectAdmin',
     privileges: [
       ...PRIVILEGES.filter((privilege) => /^(guest|image)\./.test(privilege)),
-      ...(['volume.view', 'operation.view', 'event.view', 'project.view', 'access.view'] as const),
+      ...(['volume.view', 'operation.view', 'event.view', 'project.view', 'project.delegate', 'access.view'] as const),
     ],
   },
   { name: 'GuestUser', privileges: USE },

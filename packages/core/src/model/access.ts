@@ -64,6 +64,8 @@ export interface AccessPermission {
   readonly path: string
   /** Also on what lies below. */
   readonly propagate: boolean
+  /** Given within a project by somebody who is no administrator of users. It counts in that project only. */
+  readonly delegated?: { readonly project: string; readonly by: string }
 }
 
 export interface AccessRecords {

@@ -12,6 +12,8 @@ export interface Project {
   readonly notes?: string
   /** What it may have; no limit of what is absent. */
   readonly quota?: ProjectQuota
+  /** Groups: they and their members may be named by whoever delegates within the project. */
+  readonly people?: readonly string[]
   readonly createdAt: number
 }
 

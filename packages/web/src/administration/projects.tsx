@@ -1,10 +1,10 @@
 /** Projects: whose guests are whose, what each may have and what it has. */
-import { NumberInput, SimpleGrid } from '@mantine/core'
+import { MultiSelect, NumberInput, SimpleGrid } from '@mantine/core'
 import { useMemo, useState } from 'react'
 import type { ProjectView } from '@stead/api/endpoints/projects.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import { useLanguage, useText } from '../i18n/texts.ts'
-import { useAsked } from '../parts/answered.tsx'
+import { useAsked, useItems } from '../parts/answered.tsx'
 import { bytesText } from '../parts/figures.ts'
 import { ChangeDialog } from '../parts/change-dialog.tsx'
 import { complaintOf } from '../parts/schema-complaint.ts'
@@ -13,9 +13,12 @@ import { useRefusal } from '../session/privileges.ts'
 import type { TableColumn } from '../table/data-table.tsx'
 import { Listing, nameColumn } from './listing.tsx'
 import classes from './listing.module.css'
+import { ProjectPermissions } from './project-permissions.tsx'
 import { LIMITS, limitsOf, quotaFormOf, type Limit } from './quota-form.ts'
 
-type Asking = { readonly kind: 'create' } | { readonly kind: 'edit' | 'delete'; readonly project: ProjectView }
+type Asking =
+  | { readonly kind: 'create' }
+  | { readonly kind: 'edit' | 'delete' | 'permissions'; readonly project: ProjectView }
 
 export function Projects() {
   const t = useText()
@@ -62,12 +65,21 @@ export function Projects() {
         idOf={({ name }) => name}
         textOf={({ name, notes }) => `${name} ${notes}`}
         columns={columns}
-        actions={[action('edit'), action('delete')]}
+        actions={[
+          {
+            text: t('projects.permissions'),
+            refusal: () => undefined,
+            onClick: (project) => setAsking({ kind: 'permissions', project }),
+          },
+          action('edit'),
+          action('delete'),
+        ]}
         create={{ text: t('projects.create'), refusal: may, onClick: () => setAsking({ kind: 'create' }) }}
         none={t('projects.none')}
       />
       {asking?.kind === 'create' ? <ProjectDialog onClose={close} /> : null}
       {asking?.kind === 'edit' ? <ProjectDialog project={asking.project} onClose={close} /> : null}
+      {asking?.kind === 'permissions' ? <ProjectPermissions project={asking.project.name} onClose={close} /> : null}
       {asking?.kind === 'delete' ? (
         <ChangeDialog
           title={t('projects.askDelete', { name: asking.project.name })}
@@ -86,7 +98,10 @@ function ProjectDialog({ project, onClose }: { project?: ProjectView; onClose: (
   const [name, setName] = useState(project?.name ?? '')
   const [notes, setNotes] = useState(project?.notes ?? '')
   const [quota, setQuota] = useState(() => quotaFormOf(project?.quota ?? {}))
-  const created = { name: name.trim(), notes, quota: limitsOf(quota) }
+  const [people, setPeople] = useState(project?.people ?? [])
+  const groups = useItems(['groups'], (client) => client.call(ENDPOINTS['group.list']))
+  const settings = { notes, people, quota: limitsOf(quota) }
+  const created = { name: name.trim(), ...settings }
   const complaint = project ? undefined : name === '' ? '' : complaintOf(ENDPOINTS['project.create'].body, created)
   return (
     <ChangeDialog
@@ -97,7 +112,7 @@ function ProjectDialog({ project, onClose }: { project?: ProjectView; onClose: (
         project
           ? client.call(
               ENDPOINTS['project.set'],
-              { params: { project: project.name }, body: { notes, quota: limitsOf(quota) } },
+              { params: { project: project.name }, body: settings },
               { ifMatch: project.revision },
             )
           : client.call(ENDPOINTS['project.create'], { body: created })
@@ -106,6 +121,14 @@ function ProjectDialog({ project, onClose }: { project?: ProjectView; onClose: (
     >
       {project ? null : <NameField value={name} onChange={setName} />}
       <TextField label={t('projects.notes')} value={notes} onChange={setNotes} />
+      <MultiSelect
+        label={t('projects.people')}
+        description={t('projects.peopleText')}
+        data={[...new Set([...groups.map((group) => group.name), ...people])]}
+        value={[...people]}
+        onChange={setPeople}
+        searchable
+      />
       <p className={classes.dim}>{t('projects.limitsText')}</p>
       <SimpleGrid cols={2}>
         {LIMITS.map((limit) => (

@@ -28,7 +28,7 @@ const loadOptions = withTexts(['guests', 'options'], () => import('./guest-optio
 const GuestOptions = lazy(async () => ({ default: (await loadOptions()).GuestOptions }))
 const loadCounters = withTexts(['guests', 'options'], () => import('./guest-counters.tsx'))
 const GuestCounters = lazy(async () => ({ default: (await loadCounters()).GuestCounters }))
-const loadPermissions = withTexts(['guests', 'options'], () => import('./guest-permissions.tsx'))
+const loadPermissions = withTexts(['guests', 'options', 'delegation'], () => import('./guest-permissions.tsx'))
 const GuestPermissions = lazy(async () => ({ default: (await loadPermissions()).GuestPermissions }))
 const GuestHistory = lazy(async () => ({ default: (await import('./guest-history.tsx')).GuestHistory }))
 const GuestExplanation = lazy(async () => ({ default: (await import('./guest-explanation.tsx')).GuestExplanation }))

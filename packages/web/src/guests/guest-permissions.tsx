@@ -12,6 +12,8 @@ import { ChangeDialog } from '../parts/change-dialog.tsx'
 import { FailureAlert } from '../parts/failure-alert.tsx'
 import { LoadingRows } from '../parts/loading-rows.tsx'
 import { Empty, Panel } from '../parts/page.tsx'
+import { DelegateDialog } from '../parts/delegate-dialog.tsx'
+import { useRefusal } from '../session/privileges.ts'
 import { useSession } from '../session/session-context.ts'
 import { permissionsOn } from './guest-permission-paths.ts'
 import classes from './guest-tabs.module.css'
@@ -30,18 +32,24 @@ export function GuestPermissions({ guest }: { guest: GuestView }) {
 function Given({ guest }: { guest: GuestView }) {
   const t = useText()
   const { client } = useSession()
+  // Who may not see everybody's permissions sees those of his project, and gives what he has there.
+  const isTenant = useRefusal('/access')('access.view') !== undefined
+  const { project } = guest
   const [asked, setAsked] = useState<'grant' | PermissionView>()
   const answer = useQuery({
-    queryKey: ['permissions'],
-    queryFn: () => client.call(ENDPOINTS['permission.list'], { query: {} }),
+    queryKey: ['permissions', isTenant ? project : undefined],
+    queryFn: () =>
+      isTenant
+        ? client.call(ENDPOINTS['delegation.list'], { params: { project } })
+        : client.call(ENDPOINTS['permission.list'], { query: {} }),
   })
   if (!answer.data) return <LoadingRows />
   if (!answer.data.ok) return <FailureAlert failure={answer.data.error} />
   const given = permissionsOn(guest, answer.data.value.items)
-  const dialog = {
-    guest,
-    onClose: () => setAsked(undefined),
-  }
+  const close = () => setAsked(undefined)
+  const dialog = { guest, isTenant, onClose: close }
+  const canTake = ({ path, delegated }: PermissionView) =>
+    path === `/guests/${guest.name}` && (!isTenant || delegated !== undefined)
   return (
     <Panel
       title={t('access.given')}
@@ -74,12 +82,14 @@ function Given({ guest }: { guest: GuestView }) {
                   <code>{permission.path}</code>
                 </td>
                 <td>
-                  {permission.path === `/guests/${guest.name}` ? (
+                  {canTake(permission) ? (
                     <Button size="compact-xs" variant="default" onClick={() => setAsked(permission)}>
                       {t('access.take')}
                     </Button>
                   ) : (
-                    <span className={classes.dim}>{t('access.inherited')}</span>
+                    <span className={classes.dim}>
+                      {permission.path === `/guests/${guest.name}` ? t('delegation.theirs') : t('access.inherited')}
+                    </span>
                   )}
                 </td>
               </tr>
@@ -87,7 +97,8 @@ function Given({ guest }: { guest: GuestView }) {
           </tbody>
         </table>
       </div>
-      {asked === 'grant' ? <GrantDialog {...dialog} /> : null}
+      {asked === 'grant' && isTenant ? <DelegateDialog project={project} guest={guest.name} onClose={close} /> : null}
+      {asked === 'grant' && !isTenant ? <GrantDialog {...dialog} /> : null}
       {asked !== undefined && asked !== 'grant' ? <RevokeDialog {...dialog} permission={asked} /> : null}
     </Panel>
   )
@@ -95,10 +106,11 @@ function Given({ guest }: { guest: GuestView }) {
 
 interface DialogProps {
   readonly guest: GuestView
+  readonly isTenant: boolean
   readonly onClose: () => void
 }
 
-function GrantDialog({ guest, onClose }: DialogProps) {
+function GrantDialog({ guest, onClose }: Omit<DialogProps, 'isTenant'>) {
   const t = useText()
   const users = useItems(['users'], (client) => client.call(ENDPOINTS['user.list']))
   const groups = useItems(['groups'], (client) => client.call(ENDPOINTS['group.list']))
@@ -143,13 +155,18 @@ function GrantDialog({ guest, onClose }: DialogProps) {
   )
 }
 
-function RevokeDialog({ guest, permission, onClose }: DialogProps & { readonly permission: PermissionView }) {
+function RevokeDialog({ guest, isTenant, permission, onClose }: DialogProps & { readonly permission: PermissionView }) {
   const t = useText()
   return (
     <ChangeDialog
       title={t('access.takeTitle', { role: permission.role, who: permission.subject.name, name: guest.name })}
       confirm={t('access.take')}
-      call={(client) => client.call(ENDPOINTS['permission.revoke'], { params: { permission: permission.id } })}
+      call={(client) => {
+        const params = { permission: permission.id }
+        return isTenant
+          ? client.call(ENDPOINTS['delegation.revoke'], { params: { ...params, project: guest.project } })
+          : client.call(ENDPOINTS['permission.revoke'], { params })
+      }}
       onClose={onClose}
     />
   )

@@ -1,0 +1,17 @@
+export const texts: Record<string, string> = {
+  'delegation.actions': 'Actions',
+  'delegation.administrator': 'un administrateur',
+  'delegation.ask': 'Donner un rôle sur {{name}}',
+  'delegation.by': 'Donné par',
+  'delegation.give': 'Donner un rôle',
+  'delegation.kind.group': 'groupe',
+  'delegation.kind.token': 'jeton',
+  'delegation.kind.user': 'utilisateur',
+  'delegation.nobody': "Il n'y a personne que vous puissiez nommer : un administrateur ajoute des groupes au projet.",
+  'delegation.role': 'Rôle',
+  'delegation.roles': 'Ceux qui ne comprennent rien que vous n’ayez vous-même',
+  'delegation.take': 'Reprendre',
+  'delegation.theirs': "Un administrateur l'a donné, et le reprend",
+  'delegation.where': 'Sur',
+  'delegation.who': 'Qui',
+}

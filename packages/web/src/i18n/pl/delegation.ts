@@ -1,0 +1,17 @@
+export const texts: Record<string, string> = {
+  'delegation.actions': 'Działania',
+  'delegation.administrator': 'administrator',
+  'delegation.ask': 'Nadaj rolę na {{name}}',
+  'delegation.by': 'Nadane przez',
+  'delegation.give': 'Nadaj rolę',
+  'delegation.kind.group': 'grupa',
+  'delegation.kind.token': 'token',
+  'delegation.kind.user': 'użytkownik',
+  'delegation.nobody': 'Nie ma nikogo, kogo można wskazać: administrator dodaje grupy do projektu.',
+  'delegation.role': 'Rola',
+  'delegation.roles': 'Te, które nie zawierają niczego, czego Ci brakuje',
+  'delegation.take': 'Odbierz',
+  'delegation.theirs': 'Nadał to administrator i on to odbiera',
+  'delegation.where': 'Na',
+  'delegation.who': 'Kto',
+}
