@@ -103,9 +103,12 @@ test('whoever signs in with a one-time password chooses his own at once', async 
   await cluster.backend.must('user.create', { body: { name: 'bob' } })
   const { password } = await cluster.backend.must('user.reset-password', { params: { user: 'bob' } })
   const login = ['login', url, '--user', 'bob', '--fingerprint', fingerprint]
-  const typed = [password, 'my own long one', 'my own long one']
+  const refused = ['password1234', 'password1234', 'my own long one', 'another']
+  const typed = [password, ...refused, 'my own long one', 'my own long one']
   const seen = await stead(login, typed, true)
   assert.equal(seen.exitCode, 0, seen.stderr)
+  assert.match(seen.stderr, /like one of those that are used often .*four words/)
+  assert.match(seen.stderr, /The two are not the same/)
   assert.equal((await stead(login, ['my own long one'])).exitCode, 0)
   assert.equal((await stead(login, [password])).exitCode, 3)
 })

@@ -59,6 +59,7 @@ const ENTRY_POINTS = new Set([
   'bin/stead.ts',
   'dev.d/main.ts',
   'packages/agent/src/http/web-certificate-maker.ts',
+  'packages/agent/src/identity/password-strength-worker.ts',
   'dev.d/sim-worker.ts',
   'dev.d/tick-listener.ts',
   'dev.d/totals-reporter.ts',
@@ -69,6 +70,8 @@ const ENTRY_POINTS = new Set([
   'packages/agent/src/images/full-disk-fixture.ts',
   'packages/lab/src/forwarder-main.ts',
   'packages/lab/src/tour-main.ts',
+  // Run by a test in the namespace of a lab's client.
+  'test/support/http-load-main.ts',
   'packages/web/src/main.tsx',
   // Types that the compiler finds by the package's name.
   'packages/web/src/consoles/novnc.d.ts',

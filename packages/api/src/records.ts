@@ -171,6 +171,13 @@ export const clusterPolicySchema = z.object({
     .enum(['optional', 'demanded'])
     .exactOptional()
     .describe('`demanded`: templates without such a signature are refused'),
+  passwords: z
+    .object({
+      lengthMin: z.number().int().min(8).max(64).describe('Characters that a password has at least; 12 when absent'),
+      refuseGuessable: z.boolean().describe('Refuse those that are tried first; yes when absent'),
+    })
+    .exactOptional()
+    .describe("What the passwords of the cluster's own users must be"),
 })
 
 export const livenessSchema = z.object({ bootId: z.string() })

@@ -4,7 +4,7 @@ import { failure } from '@stead/core/errors.ts'
 import { guestsNeedingPlace, lossAdmission } from '@stead/core/ha/loss-admission.ts'
 import { clusterPolicyOf, problemOf } from '@stead/core/ha/planning-problem.ts'
 import type { EventDraft } from '@stead/core/ha/plan.ts'
-import { DEFAULT_MIGRATION, type ClusterPolicy } from '@stead/core/model/cluster-policy.ts'
+import { DEFAULT_MIGRATION, DEFAULT_PASSWORDS, type ClusterPolicy } from '@stead/core/model/cluster-policy.ts'
 import type { ClusterState } from '@stead/core/model/cluster.ts'
 import type { GuestId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
@@ -79,7 +79,7 @@ function hostWith(state: ClusterState, address: string | undefined): string | un
 
 function merged(
   policy: ClusterPolicy,
-  { admission = {}, balancing = {}, migration, clusterAddress, ...rest }: SetPolicy,
+  { admission = {}, balancing = {}, migration, passwords, clusterAddress, ...rest }: SetPolicy,
 ): ClusterPolicy {
   const { clusterAddress: before, ...others } = policy
   // Null takes it away.
@@ -91,6 +91,7 @@ function merged(
     admission: { ...policy.admission, ...said(admission) },
     balancing: { ...policy.balancing, ...said(balancing) },
     ...(migration ? { migration: { ...(policy.migration ?? DEFAULT_MIGRATION), ...said(migration) } } : {}),
+    ...(passwords ? { passwords: { ...(policy.passwords ?? DEFAULT_PASSWORDS), ...said(passwords) } } : {}),
   }
 }
 

@@ -1,12 +1,16 @@
 /** What the cluster knows of its users' passwords: hashes, and one-time ones that an administrator has given out. */
 import { createHash } from 'node:crypto'
-import { normalPassword } from '@stead/core/access/password-rules.ts'
+import { checkPassword, normalPassword } from '@stead/core/access/password-rules.ts'
 import { failure } from '@stead/core/errors.ts'
+import { clusterPolicyOf } from '@stead/core/ha/planning-problem.ts'
+import type { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
+import { DEFAULT_PASSWORDS } from '@stead/core/model/cluster-policy.ts'
 import { SECRET_KEYS } from '@stead/core/model/keys.ts'
 import type { Compare, Store, Write } from '@stead/core/ports/store.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { sameSecret } from '../http/identify.ts'
 import { PasswordHasher } from './password-hasher.ts'
+import { PasswordStrength } from './password-strength.ts'
 
 export const ONE_TIME_LIFE_MS = 24 * 3_600_000
 /** 120 random bits: nobody guesses it, so it is neither slowed down nor hashed slowly. */
@@ -30,10 +34,13 @@ export interface RightPassword {
 
 export class Passwords {
   readonly #store: Pick<Store, 'get'>
+  readonly #mirror: Pick<ClusterMirror, 'state'>
   readonly #hasher = new PasswordHasher()
+  readonly #strength = new PasswordStrength()
 
-  constructor(store: Pick<Store, 'get'>) {
+  constructor({ store, mirror }: { store: Pick<Store, 'get'>; mirror: Pick<ClusterMirror, 'state'> }) {
     this.#store = store
+    this.#mirror = mirror
   }
 
   static isOneTime(password: string): boolean {
@@ -59,6 +66,18 @@ export class Passwords {
     const matches = await this.#hasher.matches(normalPassword(password), record?.hash, first)
     if (!matches.ok) return matches
     return ok(matches.value ? { oneTime: false, unchanged, writes: [] } : undefined)
+  }
+
+  /** As the cluster's policy wants it: its normal form. */
+  async acceptable(password: string, user: string): Promise<Result<string>> {
+    const { state } = this.#mirror
+    const { lengthMin, refuseGuessable } = clusterPolicyOf(state).passwords ?? DEFAULT_PASSWORDS
+    const normal = checkPassword(password, user, { lengthMin })
+    if (!normal.ok || !refuseGuessable) return normal
+    const { fullName = '', email = '' } = state.users.get(user)?.value ?? {}
+    const words = [user, state.settings?.value.name ?? '', 'stead', ...`${fullName} ${email}`.split(/[\s@.]+/)]
+    const strong = await this.#strength.check({ password: normal.value, words: words.filter(Boolean) }, lengthMin)
+    return strong.ok ? normal : strong
   }
 
   /** `password` in its normal form. */

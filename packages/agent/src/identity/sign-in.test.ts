@@ -60,6 +60,28 @@ test('a one-time password works once, opens nothing but the change of the passwo
   assert.equal(codeOf(await cluster.signIn('bob', late.password)), 'unauthorized')
 })
 
+test('the policy says how long a password is, and whether those that are tried first are refused', async (context) => {
+  const cluster = await start(context)
+  const { backend, h1 } = cluster
+  await backend.must('user.set', { params: { user: 'alice' }, body: { fullName: 'Alice Wunderlich' } })
+  const { token } = (await cluster.signIn('alice')).json
+  const why = async (next: string) => {
+    const { status, json } = await h1('PUT', '/v1/auth/password', { token, body: { current: PASSWORD, next } })
+    return status === 200 ? 'taken' : json.detail
+  }
+  assert.match(await why('password1234'), /like one of those that are used often/)
+  assert.match(await why('Wunderlich-1'), /tried first|names that anybody would try/)
+  assert.match(await why('dear Alice dear'), /contains the name alice/)
+  for (const lengthMin of [7, 65])
+    assert.equal((await h1('PATCH', '/v1/policy', { token, body: { passwords: { lengthMin } } })).status, 400)
+  await backend.must('policy.set', { body: { passwords: { lengthMin: 20 } } })
+  assert.match(await why('another long one'), /fewer than 20 characters/)
+  assert.deepEqual((await backend.must('policy.show')).passwords, { lengthMin: 20, refuseGuessable: true })
+  await backend.must('policy.set', { body: { passwords: { lengthMin: 8, refuseGuessable: false } } })
+  assert.match(await why('passwor'), /fewer than 8 characters/)
+  assert.equal(await why('password'), 'taken')
+})
+
 test('a password is changed by who knows it, and ends all other sessions', async (context) => {
   const cluster = await start(context)
   const { h1, h2 } = cluster

@@ -2,7 +2,6 @@
 import type { SignInView } from '@stead/api/endpoints/sign-in.ts'
 import { clientAddress } from '@stead/core/access/client-address.ts'
 import { lapsedBecause } from '@stead/core/access/decide.ts'
-import { checkPassword } from '@stead/core/access/password-rules.ts'
 import { demandsSecondFactor, type SecondFactorMethod } from '@stead/core/access/second-factor.ts'
 import { SignInThrottle, type Attempt } from '@stead/core/access/sign-in-throttle.ts'
 import { failure } from '@stead/core/errors.ts'
@@ -91,7 +90,7 @@ export class SignIn {
   constructor(context: SignInContext) {
     this.#context = context
     this.#devices = new DeviceKeys(context.key)
-    this.#passwords = new Passwords(context.store)
+    this.#passwords = new Passwords(context)
   }
 
   async withPassword(credentials: Credentials, visitor: Visitor): Promise<Result<SignInView>> {
@@ -274,7 +273,7 @@ export class SignIn {
     if (!own.ok) return own
     const { user, session, unended } = own.value
     if (user.includes('@')) return fail(keptElsewhere(user))
-    const normal = checkPassword(next, user)
+    const normal = await this.#passwords.acceptable(next, user)
     if (!normal.ok) return normal
     let right: RightPassword | undefined
     // Who came with a one-time password has shown it: it is used up.

@@ -24,6 +24,7 @@ export const setPolicyBody = z.strictObject({
     .describe('One more address of the LAN, at which some host always answers; null: none'),
   templateKeys: shape.templateKeys.unwrap().optional().describe('Replaces all of them'),
   templateSignatures: shape.templateSignatures.unwrap().optional(),
+  passwords: shape.passwords.unwrap().partial().strict().optional(),
 })
 export type SetPolicy = z.output<typeof setPolicyBody>
 

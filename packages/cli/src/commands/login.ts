@@ -10,7 +10,7 @@ import { Prompts } from '../prompts.ts'
 import { badArgument } from '../quantities.ts'
 import { authorityShownBy, sameFingerprint } from '../server-authority.ts'
 import { action, valueOf, type Session, type Terminal } from '../session.ts'
-import { newPassword } from './password.ts'
+import { chooseOwn } from './password.ts'
 
 type Options = Readonly<Record<string, unknown>>
 
@@ -98,8 +98,7 @@ async function signedIn(
   if (view.must === 'change-password') {
     session.note('This password works only once. Choose your own now.')
     const own = createClient({ targets: endpoints, transport: session.terminal.transport, token: view.token ?? '' })
-    const next = await newPassword(prompts)
-    view = valueOf(await own.call(ENDPOINTS['auth.password'], { body: { next } }))
+    view = await chooseOwn(session, prompts, own)
   }
   await save(session, {
     ...{ name, endpoints, ...(authority ? { authority } : {}) },

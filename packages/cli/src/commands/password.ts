@@ -1,11 +1,12 @@
 /** `stead auth password`, `stead auth sessions`: what one does about oneself. */
 import type { Command } from 'commander'
+import type { Client } from '@stead/api/client.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
-import { failure, FailureError } from '@stead/core/errors.ts'
+import type { SignInView } from '@stead/api/endpoints/sign-in.ts'
 import { readContext, writeContext } from '../context.ts'
 import { formatFields, formatTable } from '../output.ts'
 import { Prompts } from '../prompts.ts'
-import { action, valueOf, type Terminal } from '../session.ts'
+import { action, valueOf, type Session, type Terminal } from '../session.ts'
 
 export function addPasswordCommands(auth: Command, terminal: Terminal): void {
   auth
@@ -26,8 +27,7 @@ export function addPasswordCommands(auth: Command, terminal: Terminal): void {
         try {
           const client = await session.client()
           const current = await prompts.secret('Present password: ')
-          const next = await newPassword(prompts)
-          const view = valueOf(await client.call(ENDPOINTS['auth.password'], { body: { current, next } }))
+          const view = await chooseOwn(session, prompts, client, current)
           const context = valueOf(await readContext(session.terminal.env))
           await writeContext(session.terminal.env, { ...context, ...(view.token ? { token: view.token } : {}) })
           session.print({ user: view.user }, () => 'the password is changed, and all other sessions have ended\n')
@@ -124,9 +124,22 @@ function addFactorCommands(factor: Command, terminal: Terminal): void {
     )
 }
 
-/** Typed twice, where somebody types. */
-export async function newPassword(prompts: Prompts): Promise<string> {
-  const next = await prompts.secret('New password: ')
-  if (!prompts.isInteractive || (await prompts.secret('Again: ')) === next) return next
-  throw new FailureError(failure('bad_request', 'The two are not the same', { hint: 'Nothing was changed' }))
+/** At a terminal it is asked for until it is taken, since a one-time password is used up; what is piped is one answer. */
+export async function chooseOwn(
+  session: Session,
+  prompts: Prompts,
+  client: Client,
+  current?: string,
+): Promise<SignInView> {
+  for (;;) {
+    const next = await prompts.secret('New password: ')
+    if (prompts.isInteractive && (await prompts.secret('Again: ')) !== next) {
+      session.note('The two are not the same.')
+      continue
+    }
+    const body = { next, ...(current === undefined ? {} : { current }) }
+    const changed = await client.call(ENDPOINTS['auth.password'], { body })
+    if (changed.ok || !prompts.isInteractive || changed.error.code !== 'bad_request') return valueOf(changed)
+    session.note(`${changed.error.message}. ${changed.error.hint ?? ''}`.trim())
+  }
 }

@@ -1,7 +1,7 @@
 /** `stead policy` and `stead ha`: how the cluster decides where nobody says otherwise. */
 import { Option, type Command } from 'commander'
 import type { CallInput } from '@stead/api/endpoint.ts'
-import { DEFAULT_MIGRATION } from '@stead/core/model/cluster-policy.ts'
+import { DEFAULT_MIGRATION, DEFAULT_PASSWORDS } from '@stead/core/model/cluster-policy.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { PolicyView } from '@stead/api/views.ts'
 import { formatFields } from '../output.ts'
@@ -66,6 +66,10 @@ export function addPolicyCommands(program: Command, terminal: Terminal): void {
         'demanded',
       ]),
     )
+    .option('--password-length <n>', "characters that a password of the cluster's own users has at least")
+    .addOption(
+      choice('--guessable-passwords <whether>', 'what becomes of those that are tried first', ['refuse', 'permit']),
+    )
     .action(action(terminal, (session, _args, options) => setPolicy(session, bodyOf(options))))
   const ha = program.command('ha').description('High availability as a whole')
   for (const [verb, armed, description] of [
@@ -104,6 +108,10 @@ function bodyOf(options: Readonly<Record<string, unknown>>): PolicyBody {
     ...given('migrationDowntime', 'downtimeMs', (text) => parseDuration(text, '--migration-downtime')),
     ...given('migrationPostCopy', 'postCopy', (text) => text === 'true'),
   }
+  const passwords = {
+    ...given('passwordLength', 'lengthMin', (text) => parseCount(text, '--password-length')),
+    ...given('guessablePasswords', 'refuseGuessable', (text) => text === 'refuse'),
+  }
   const body = {
     ...given('cpuOvercommit', 'cpuOvercommit', (text) => parseFraction(text, '--cpu-overcommit')),
     ...given('memoryReserve', 'memoryReserveBytes', (text) => parseSize(text, '--memory-reserve')),
@@ -111,6 +119,7 @@ function bodyOf(options: Readonly<Record<string, unknown>>): PolicyBody {
     ...(Object.keys(admission).length === 0 ? {} : { admission }),
     ...(Object.keys(balancing).length === 0 ? {} : { balancing }),
     ...(Object.keys(migration).length === 0 ? {} : { migration }),
+    ...(Object.keys(passwords).length === 0 ? {} : { passwords }),
     ...given('templateSignatures', 'templateSignatures', word),
     ...given('whatIfRequired', 'whatIfRequired', (text) => text === 'true'),
     ...given('outboundAllow', 'outboundAllow', (text) => text.split(',').filter((one) => one !== '')),
@@ -128,7 +137,7 @@ async function setPolicy(session: Session, body: PolicyBody): Promise<void> {
 }
 
 function policyText(view: PolicyView): string {
-  const { admission, balancing, migration = DEFAULT_MIGRATION } = view
+  const { admission, balancing, migration = DEFAULT_MIGRATION, passwords = DEFAULT_PASSWORDS } = view
   const { bandwidthBytesPerSecond, downtimeMs, postCopy } = migration
   return formatFields([
     ['ha', view.armed ? 'armed' : 'disarmed: nothing is recovered or moved by itself'],
@@ -149,6 +158,10 @@ function policyText(view: PolicyView): string {
     ['post-copy', postCopy ? 'when a copy does not converge' : 'never'],
     ['template signatures', view.templateSignatures ?? 'optional'],
     ['what-if required', view.whatIfRequired ? 'yes' : 'no'],
+    [
+      'passwords',
+      `${passwords.lengthMin} characters or more${passwords.refuseGuessable ? ', none that is tried first' : ''}`,
+    ],
     ['webhooks also go to', view.outboundAllow?.join(', ') ?? ''],
   ])
 }

@@ -46,7 +46,18 @@ export interface ClusterPolicy {
   readonly templateKeys?: Readonly<Record<string, string>>
   /** `demanded`: a template without such a signature is refused. `optional` when absent. */
   readonly templateSignatures?: 'optional' | 'demanded'
+  /** Of the cluster's own users; `DEFAULT_PASSWORDS` when absent. */
+  readonly passwords?: PasswordPolicy
 }
+
+export interface PasswordPolicy {
+  /** Characters. */
+  readonly lengthMin: number
+  /** Refuse those that are tried first, and what people make of them. */
+  readonly refuseGuessable: boolean
+}
+
+export const DEFAULT_PASSWORDS: PasswordPolicy = { lengthMin: 12, refuseGuessable: true }
 
 export interface MigrationPolicy {
   /** What one live move may take of the network; 0: as much as there is. */

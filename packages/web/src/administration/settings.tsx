@@ -4,7 +4,7 @@ import { Button, Group, NumberInput, Select, Stack, Switch, Textarea } from '@ma
 import { useState } from 'react'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { PolicyView } from '@stead/api/views.ts'
-import { DEFAULT_MIGRATION } from '@stead/core/model/cluster-policy.ts'
+import { DEFAULT_MIGRATION, DEFAULT_PASSWORDS } from '@stead/core/model/cluster-policy.ts'
 import { useText } from '../i18n/texts.ts'
 import { Answered, useAsked } from '../parts/answered.tsx'
 import { ChangeDialog } from '../parts/change-dialog.tsx'
@@ -31,7 +31,7 @@ function PolicyForm({ policy }: { policy: PolicyView }) {
   const [form, setForm] = useState(policy)
   const [asking, setAsking] = useState<'save' | 'arm'>()
   const change = (part: Partial<PolicyView>) => setForm((before) => ({ ...before, ...part }))
-  const { admission, balancing, migration = DEFAULT_MIGRATION } = form
+  const { admission, balancing, migration = DEFAULT_MIGRATION, passwords = DEFAULT_PASSWORDS } = form
   // Keys have dialogs of their own.
   const { revision, armed, templateKeys: _, ...rest } = form
   const outboundAllow = (form.outboundAllow ?? []).map((line) => line.trim()).filter(Boolean)
@@ -150,6 +150,25 @@ function PolicyForm({ policy }: { policy: PolicyView }) {
           demand={form.templateSignatures ?? 'optional'}
           onDemand={(templateSignatures) => change({ templateSignatures })}
         />
+        <Panel title={t('settings.passwords')}>
+          <Stack>
+            <NumberInput
+              label={t('settings.passwordLength')}
+              min={8}
+              max={64}
+              value={passwords.lengthMin}
+              onChange={(value) => change({ passwords: { ...passwords, lengthMin: Number(value) } })}
+            />
+            <Switch
+              label={t('settings.guessable')}
+              description={t('settings.guessableText')}
+              checked={passwords.refuseGuessable}
+              onChange={(event) =>
+                change({ passwords: { ...passwords, refuseGuessable: event.currentTarget.checked } })
+              }
+            />
+          </Stack>
+        </Panel>
         <Panel title={t('settings.outbound')}>
           <Textarea
             label={t('settings.outboundAllow')}

@@ -28,7 +28,8 @@ export const texts = {
   'password.mustText': 'The one that you came with has worked for the last time.',
   'password.next': 'New password',
   'password.repeat': 'Once more',
-  'password.rule': '12 characters or more; a few unrelated words are easy to remember.',
+  'password.rule':
+    'Long, without your name, and nothing that is tried first; a few unrelated words are easy to remember.',
   'realm.account': 'Account of',
   'realm.code': 'Code for the command line',
   'realm.codeText':

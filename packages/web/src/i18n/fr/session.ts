@@ -28,7 +28,8 @@ export const texts: Record<string, string> = {
   'password.mustText': 'Celui avec lequel vous êtes venu a servi pour la dernière fois.',
   'password.next': 'Nouveau mot de passe',
   'password.repeat': 'Encore une fois',
-  'password.rule': '12 caractères ou plus ; quelques mots sans rapport se retiennent bien.',
+  'password.rule':
+    "Long, sans votre nom, et rien de ce qu'on essaie d'abord ; quelques mots sans rapport se retiennent bien.",
   'realm.account': 'Compte de',
   'realm.code': 'Code pour la ligne de commande',
   'realm.codeText':

@@ -27,7 +27,8 @@ export const texts: Record<string, string> = {
   'password.mustText': 'To, którym się zalogowałeś, zadziałało po raz ostatni.',
   'password.next': 'Nowe hasło',
   'password.repeat': 'Jeszcze raz',
-  'password.rule': 'Co najmniej 12 znaków; kilka niezwiązanych słów łatwo zapamiętać.',
+  'password.rule':
+    'Długie, bez Twojego imienia i nic, czego próbuje się najpierw; kilka niezwiązanych słów łatwo zapamiętać.',
   'realm.account': 'Konto w',
   'realm.code': 'Kod dla wiersza poleceń',
   'realm.codeText':
