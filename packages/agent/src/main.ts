@@ -339,7 +339,7 @@ async function main(configPath: string | undefined): Promise<void> {
   work.push(keepRegistered(registration, signal))
   work.push(runHostAgent({ context, arrivals, role: config.role, detectionMs: config.detectionMs }, signal))
   work.push(guests.keep(signal), metrics.keep(signal), auditChain.keep(signal))
-  work.push(keepWebhooksTold({ self, store, mirror, history, clock, log }, signal))
+  work.push(keepWebhooksTold({ self, store, mirror, history, usage, clock, log }, signal))
   work.push(keepMetering({ self, store, mirror, clock, log }, signal))
   work.push(imports.work(copies.captureDisk, signal))
   work.push(keepBlobsTidy({ directory: join(config.stateDir, 'blobs'), mirror, clock, log }, signal))

@@ -7,6 +7,7 @@ import { secret } from './secrets.ts'
 export const webhookSchema = z.object({
   name: z.string(),
   url: z.string(),
+  tells: z.literal('usage').exactOptional().describe('What projects used, hour by hour; events when absent'),
   kinds: z.array(z.enum(EVENT_KINDS)).describe('Of which events it is told; empty: all'),
   project: z.string().exactOptional().describe('Only of what belongs to this project'),
   notes: z.string().exactOptional(),

@@ -1,7 +1,8 @@
 /** What projects used, by the hour. */
-import type { MeteredUsage, NetworkUse, UsageHour } from '@stead/core/model/metering.ts'
+import type { UsageHour } from '@stead/core/model/metering.ts'
 import { ok } from '@stead/core/result.ts'
 import type { ApiBackend } from '../http/backend.ts'
+import { usageRows } from '../metering/usage-rows.ts'
 import type { Desk } from './desk.ts'
 
 const HOUR_MS = 3_600_000
@@ -24,19 +25,10 @@ export function usageEndpoints({ context: { usage, clock } }: Desk): Pick<ApiBac
         .map((hour): UsageHour => ({ hour, projects: {} }))
       const items = [...hours, ...more]
         .toSorted((a, b) => a.hour.localeCompare(b.hour))
-        .flatMap((hour) => rows(hour, hour !== open && Date.parse(hour.hour) + HOUR_MS <= now, network.get(hour.hour)))
+        .flatMap((hour) =>
+          usageRows(hour, hour !== open && Date.parse(hour.hour) + HOUR_MS <= now, network.get(hour.hour)),
+        )
       return ok({ items: items.filter(({ project }) => query.project === undefined || project === query.project) })
     },
   }
-}
-
-const NO_USAGE: MeteredUsage = { cpuHours: 0, memoryGibHours: 0, diskGibHours: 0 }
-const NO_TRAFFIC: NetworkUse = { receivedBytes: 0, sentBytes: 0 }
-
-function rows({ hour, projects }: UsageHour, complete: boolean, network: ReadonlyMap<string, NetworkUse> = new Map()) {
-  return [...new Set([...Object.keys(projects), ...network.keys()])].toSorted().map((project) => ({
-    ...{ project, hour, complete },
-    ...(projects[project] ?? NO_USAGE),
-    ...(network.get(project) ?? NO_TRAFFIC),
-  }))
 }

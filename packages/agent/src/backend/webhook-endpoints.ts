@@ -9,6 +9,7 @@ import type { Write } from '@stead/core/ports/store.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { ApiBackend } from '../http/backend.ts'
 import { shownOnceBytes } from '../identity/shown-once.ts'
+import { greeting } from '../webhooks/next-told.ts'
 import { send } from '../webhooks/webhook-courier.ts'
 import { found, missing, put, remove } from './access-change.ts'
 import type { Change } from './change.ts'
@@ -18,6 +19,9 @@ type Answers = Pick<ApiBackend, `webhook.${'list' | 'show' | 'create' | 'set' | 
 
 /** Each is asked of at every event. */
 const WEBHOOKS_MAX = 50
+const NO_KINDS = failure('bad_request', 'One that is told of usage is told of no events', {
+  hint: 'Make another webhook for these kinds of events',
+})
 
 export function webhookEndpoints(desk: Desk): Answers {
   const { clock } = desk.context
@@ -29,7 +33,7 @@ export function webhookEndpoints(desk: Desk): Answers {
     'webhook.list': async () =>
       desk.loaded((state) => ok({ items: [...state.webhooks.values()].map((webhook) => viewOf(state, webhook)) })),
     'webhook.show': async ({ params }) => desk.loaded(() => shown(params.webhook)),
-    'webhook.create': async ({ body: { name, url, kinds, project, notes } }, request) => {
+    'webhook.create': async ({ body: { name, url, tells, kinds, project, notes } }, request) => {
       const secret = `whsec-${shownOnceBytes(request).toString('base64url')}`
       const made = await desk.change(request, () => {
         const { state } = desk
@@ -38,8 +42,10 @@ export function webhookEndpoints(desk: Desk): Answers {
         if (state.webhooks.size >= WEBHOOKS_MAX)
           return fail(failure('conflict', `There are ${WEBHOOKS_MAX} webhooks already`, { hint: 'Delete one first' }))
         if (project !== undefined && !projectExists(state, project)) return missing('project', project)
+        if (tells === 'usage' && kinds.length > 0) return fail(NO_KINDS)
         const webhook: Webhook = {
           ...{ name, url, kinds, secret, createdAt: clock.wallMs() },
+          ...(tells === 'usage' ? { tells } : {}),
           ...(project === undefined ? {} : { project }),
           ...(notes ? { notes } : {}),
         }
@@ -60,6 +66,7 @@ export function webhookEndpoints(desk: Desk): Answers {
         if (!known.ok) return known
         if (typeof body.project === 'string' && !projectExists(desk.state, body.project))
           return missing('project', body.project)
+        if (known.value.value.tells === 'usage' && (body.kinds?.length ?? 0) > 0) return fail(NO_KINDS)
         const after = changed(known.value.value, body)
         const writes = [put(KEYS.webhook(name), after), ...triedAtOnce(desk.state, name)]
         return ok(changeOf('webhook.set', name, known.value.revision, writes))
@@ -83,7 +90,7 @@ export function webhookEndpoints(desk: Desk): Answers {
       const known = desk.loaded((state) => found(state.webhooks, params.webhook, 'webhook'))
       if (!known.ok) return known
       const begun = clock.monotonicMs()
-      const status = await send(desk.context, known.value.value, [], 1)
+      const status = await send(desk.context, known.value.value, greeting(known.value.value), 1)
       return status.ok ? ok({ status: status.value, tookMs: Math.round(clock.monotonicMs() - begun) }) : status
     },
   }
@@ -122,12 +129,12 @@ function changeOf(kind: string, name: string, revision: bigint, writes: readonly
 }
 
 function viewOf({ webhookDeliveries }: ClusterState, { value: webhook, revision }: Versioned<Webhook>): WebhookView {
-  const { name, url, kinds, project = null, notes = '', disabled = false, createdAt } = webhook
+  const { name, url, tells = 'events', kinds, project = null, notes = '', disabled = false, createdAt } = webhook
   const delivery = webhookDeliveries.get(name)?.value
   const iso = (wallMs: number) => new Date(wallMs).toISOString()
   const failing = delivery?.failing
   return {
-    ...{ name, url, kinds: [...kinds], project, notes, disabled, createdAt: iso(createdAt) },
+    ...{ name, url, tells, kinds: [...kinds], project, notes, disabled, createdAt: iso(createdAt) },
     deliveredAt: delivery?.deliveredAt === undefined ? null : iso(delivery.deliveredAt),
     failing: failing ? { ...failing, since: iso(failing.since), nextAt: iso(failing.nextAt) } : null,
     lost: delivery?.lost ?? 0,

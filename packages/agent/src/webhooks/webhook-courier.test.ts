@@ -7,17 +7,20 @@ import { ClusterFixture } from '@stead/core/ha/cluster-fixture.ts'
 import type { ClusterEvent } from '@stead/core/model/event.ts'
 import type { HostId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
-import { GIVE_UP_MS, pauseAfter } from '@stead/core/model/webhook.ts'
+import { giveUpAfterMs, pauseAfter } from '@stead/core/model/webhook.ts'
 import type { Clock } from '@stead/core/ports/clock.ts'
 import { TestBackend } from '../backend/backend-fixture.ts'
 import { History } from '../history.ts'
+import { UsageLog } from '../metering/usage-log.ts'
 import { realClock } from '../real-clock.ts'
+import type { ToldUsage } from './next-told.ts'
 import { tellNow, type CourierContext } from './webhook-courier.ts'
 
 interface Received {
   readonly headers: IncomingHttpHeaders
   readonly body: string
   readonly events: readonly ClusterEvent[]
+  readonly usage: readonly ToldUsage[]
 }
 
 /** A cluster whose first host coordinates, with one webhook to a server of the test. */
@@ -28,8 +31,8 @@ async function start(context: TestContext, body: object = {}) {
     let text = ''
     request.on('data', (part: Buffer) => (text += part.toString()))
     request.on('end', () => {
-      const { events } = JSON.parse(text) as { events: ClusterEvent[] }
-      received.push({ headers: request.headers, body: text, events })
+      const { events = [], usage = [] } = JSON.parse(text) as Partial<Received>
+      received.push({ headers: request.headers, body: text, events, usage })
       response.writeHead(answering.status).end()
     })
   })
@@ -39,6 +42,7 @@ async function start(context: TestContext, body: object = {}) {
   const clock: Clock = { ...realClock, wallMs: () => now.ms }
   const backend = await TestBackend.start(context, new ClusterFixture(3), clock)
   await backend.must('policy.set', { body: { outboundAllow: ['127.0.0.0/8'] } })
+  await backend.must('project.create', { body: { name: 'shop' } })
   await coordinate(backend, 'h1', 1)
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`
   const { secret } = await backend.must('webhook.create', { body: { name: 'chat', url, ...body } })
@@ -49,8 +53,10 @@ async function start(context: TestContext, body: object = {}) {
     const silent = { error() {} } as never
     const history = new History(':memory:', silent)
     of.mirror.onBatch((batch) => history.take(batch))
-    context.after(() => history.close())
-    const made = { ...{ self: self as HostId, store: of.store, mirror: of.mirror, history, clock }, log: silent }
+    const usage = new UsageLog(':memory:')
+    of.mirror.onBatch((batch) => usage.take(batch))
+    context.after(() => (history.close(), usage.close()))
+    const made = { ...{ self: self as HostId, store: of.store, mirror: of.mirror, history, usage, clock }, log: silent }
     couriers.set(self, made)
     return made
   }
@@ -145,7 +151,7 @@ test('what nobody takes for a day is given up, and that is counted', async (cont
   answering.status = 503
   await happens()
   await tellNow(first)
-  now.ms += GIVE_UP_MS
+  now.ms += giveUpAfterMs({})
   await tellNow(first)
   answering.status = 200
   await happens()
@@ -208,4 +214,118 @@ test('the secret is shown once, to who made it, and is in no audit and no other 
   ]
   assert.ok(!JSON.stringify(answers).includes(secret))
   assert.match(JSON.stringify(answers), /\(secret\)/)
+})
+
+const HOUR_MS = 3_600_000
+const at = (hour: number) => new Date(Date.parse('2026-11-23T00:00:00Z') + hour * HOUR_MS).toISOString()
+
+/** As the coordinator writes it when it is over. */
+async function hourIsOver(backend: TestBackend, hour: number, ...projects: readonly string[]): Promise<void> {
+  const used = { cpuHours: hour + 1, memoryGibHours: 2, diskGibHours: 3 }
+  const record = { hour: at(hour), projects: Object.fromEntries(projects.map((name) => [name, used])) }
+  await backend.put(KEYS.usageHour(at(hour)), record)
+  await settled(backend)
+}
+
+/** What was told, each as `HOUR/PROJECT: processor hours`. */
+const hours = (received: readonly Received[]) =>
+  received.map(({ usage }) => usage.map(({ id, cpuHours }) => `${id}: ${cpuHours}`))
+
+test('what each project used is told once its hour is over and settled, once, and signed', async (context) => {
+  const { backend, first, received, now, secret } = await start(context, { tells: 'usage' })
+  await hourIsOver(backend, 0, 'default', 'shop')
+  const traffic = { hour: at(0), host: 'h2', projects: { shop: { receivedBytes: 7, sentBytes: 8 } } }
+  await backend.put(KEYS.networkHour(at(0), 'h2' as HostId), traffic)
+  await settled(backend)
+  now.ms = Date.parse(at(1)) + 599_000
+  await tellNow(first)
+  assert.equal(received.length, 0, 'hosts may still tell what was sent in it')
+  now.ms += 1_000
+  await tellNow(first)
+  await tellNow(first)
+  assert.deepEqual(hours(received), [[`${at(0)}/default: 1`, `${at(0)}/shop: 1`]])
+  const [message] = received
+  assert.deepEqual(message?.usage[1], {
+    ...{ id: `${at(0)}/shop`, project: 'shop', hour: at(0), complete: true },
+    ...{ cpuHours: 1, memoryGibHours: 2, diskGibHours: 3, receivedBytes: 7, sentBytes: 8 },
+  })
+  assert.equal(message?.headers['stead-delivery'], `${at(0)}/shop`)
+  const [, seconds, signature] = /^t=(\d+),v1=([0-9a-f]{64})$/.exec(String(message?.headers['stead-signature'])) ?? []
+  assert.equal(signature, createHmac('sha256', secret).update(`${seconds}.${message?.body}`).digest('hex'))
+})
+
+test('hours that nobody took are told again in their order, also by whoever coordinates next, with the same ids', async (context) => {
+  const { backend, first, received, answering, now, courier } = await start(context, {
+    tells: 'usage',
+    project: 'shop',
+  })
+  const second = courier(await backend.onHost(context, 'h2'), 'h2')
+  answering.status = 500
+  await hourIsOver(backend, 0, 'default', 'shop')
+  await hourIsOver(backend, 1, 'default')
+  await hourIsOver(backend, 2, 'default', 'shop')
+  now.ms = Date.parse(at(4))
+  await tellNow(first)
+  answering.status = 200
+  await coordinate(backend, 'h2', 2)
+  now.ms += pauseAfter(1)
+  for (let look = 0; look < 4; look++) {
+    await second.mirror.until((state) => state.coordinator?.value.host === 'h2', realClock.sleep(5_000))
+    await tellNow(second)
+  }
+  await tellNow(first)
+  assert.deepEqual(hours(received), [[`${at(0)}/shop: 1`], [`${at(0)}/shop: 1`], [`${at(2)}/shop: 3`]])
+  assert.deepEqual(
+    received.map(({ headers }) => headers['stead-attempt']),
+    ['1', '2', '1'],
+  )
+})
+
+test('an hour of many projects comes in several messages, each of them once', async (context) => {
+  const { backend, first, received, answering, now } = await start(context, { tells: 'usage' })
+  const projects = Array.from({ length: 120 }, (_, index) => `p${String(index).padStart(3, '0')}`)
+  await hourIsOver(backend, 0, ...projects)
+  now.ms = Date.parse(at(2))
+  await tellNow(first)
+  answering.status = 503
+  await tellNow(first)
+  answering.status = 200
+  now.ms += pauseAfter(1)
+  for (let look = 0; look < 4; look++) await tellNow(first)
+  const taken = received.filter((_, index) => index !== 1)
+  assert.deepEqual(
+    taken.map(({ usage }) => usage.length),
+    [50, 50, 20],
+  )
+  assert.deepEqual(
+    taken.flatMap(({ usage }) => usage.map(({ project }) => project)),
+    projects,
+  )
+  assert.deepEqual(received[1]?.usage, received[2]?.usage)
+})
+
+test('hours are bills: they are given up after two weeks only', async (context) => {
+  const { backend, first, answering, received, now } = await start(context, { tells: 'usage' })
+  answering.status = 500
+  await hourIsOver(backend, 0, 'default')
+  now.ms = Date.parse(at(2))
+  await tellNow(first)
+  now.ms += 13 * 24 * HOUR_MS
+  await tellNow(first)
+  assert.equal((await backend.must('webhook.show', { params: { webhook: 'chat' } })).lost, 0)
+  now.ms += 2 * 24 * HOUR_MS
+  await tellNow(first)
+  assert.equal((await backend.must('webhook.show', { params: { webhook: 'chat' } })).lost, 1)
+  assert.equal(received.length, 3)
+})
+
+test('one of usage is told of no events, and its greeting has the form of what comes', async (context) => {
+  const { backend, first, happens, received } = await start(context, { tells: 'usage' })
+  await happens()
+  await tellNow(first)
+  assert.equal(received.length, 0)
+  await backend.must('webhook.test', { params: { webhook: 'chat' } })
+  assert.match(received[0]?.body ?? '', /"usage":\[\]/)
+  const body = { kinds: ['host.lost'] }
+  assert.equal((await backend.refused('webhook.set', { params: { webhook: 'chat' }, body })).code, 'bad_request')
 })

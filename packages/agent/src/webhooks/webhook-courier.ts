@@ -1,32 +1,28 @@
 /**
- * Tells webhooks of events, in their order, on the coordinator. How far each has been told, and when it is tried again,
- * is in the store: another host that coordinates goes on there. Each event is told at least once.
+ * Tells webhooks of events, or of usage, in their order, on the coordinator. How far each has been told, and when it is tried again,
+ * is in the store: another host that coordinates goes on there. Each event, and each project's hour, is told at least once.
  */
 import { failure } from '@stead/core/errors.ts'
 import type { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
 import type { Versioned } from '@stead/core/model/cluster.ts'
-import type { ClusterEvent } from '@stead/core/model/event.ts'
 import type { HostId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
-import { GIVE_UP_MS, pauseAfter, type Webhook, type WebhookDelivery } from '@stead/core/model/webhook.ts'
+import { giveUpAfterMs, pauseAfter, type Webhook, type WebhookDelivery } from '@stead/core/model/webhook.ts'
 import type { Clock } from '@stead/core/ports/clock.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import type { Store } from '@stead/core/ports/store.ts'
 import { fail, type Result } from '@stead/core/result.ts'
-import type { History } from '../history.ts'
 import { guardedPost } from '../outbound/guarded-post.ts'
 import { permittedBy } from '../outbound/outbound-guard.ts'
+import { beginningOf, nextTold, type Told, type ToldFrom } from './next-told.ts'
 import { webhookMessage } from './webhook-message.ts'
 
 const LOOK_MS = 1_000
-const EVENTS_AT_ONCE = 50
-const EVENTS_LOOKED_AT = 500
 
-export interface CourierContext {
+export interface CourierContext extends ToldFrom {
   readonly self: HostId
   readonly store: Store
   readonly mirror: ClusterMirror
-  readonly history: Pick<History, 'after'>
   readonly clock: Clock
   readonly log: Log
 }
@@ -52,50 +48,42 @@ export async function tellNow(context: CourierContext): Promise<void> {
 }
 
 async function tell(context: CourierContext, known: Versioned<Webhook>): Promise<void> {
-  const { mirror, history, clock } = context
+  const { mirror, clock } = context
   const webhook = known.value
   if (webhook.disabled) return
   const before = mirror.state.webhookDeliveries.get(webhook.name)
-  const delivery = before?.value ?? beginning(webhook)
+  const delivery: WebhookDelivery = before?.value ?? { after: beginningOf(webhook), lost: 0 }
   const { failing } = delivery
   const wallMs = clock.wallMs()
   if (failing && wallMs < failing.nextAt) return
-  const seen = history.after(delivery.after, webhook.kinds, EVENTS_LOOKED_AT)
-  const wanted = seen.filter(({ project }) => webhook.project === undefined || project === webhook.project)
-  const events = wanted.slice(0, EVENTS_AT_ONCE)
-  // What is not for it is passed over for good only now and then.
-  if (events.length === 0 && seen.length < EVENTS_LOOKED_AT) return
-  const last = events.length > 0 && wanted.length > EVENTS_AT_ONCE ? events.at(-1)! : seen.at(-1)!
-  const after = { id: last.id, time: last.time }
+  const next = nextTold(context, webhook, delivery.after, wallMs)
+  if (!next) return
+  const { told, count, after } = next
   const { failing: _over, ...rest } = delivery
-  if (events.length === 0) return record(context, known, before, { ...rest, after })
-  const sent = await send(context, webhook, events, (failing?.attempts ?? 0) + 1)
+  if (count === 0) return record(context, known, before, { ...rest, after })
+  const sent = await send(context, webhook, told, (failing?.attempts ?? 0) + 1)
   if (sent.ok) return record(context, known, before, { ...rest, after, deliveredAt: wallMs })
   const since = failing?.since ?? wallMs
-  if (wallMs - since >= GIVE_UP_MS)
-    return record(context, known, before, { ...rest, after, lost: delivery.lost + events.length })
+  if (wallMs - since >= giveUpAfterMs(webhook))
+    return record(context, known, before, { ...rest, after, lost: delivery.lost + count })
   const attempts = (failing?.attempts ?? 0) + 1
-  const next = { since, attempts, nextAt: wallMs + pauseAfter(attempts), error: sent.error.message }
-  return record(context, known, before, { ...delivery, failing: next })
+  const again = { since, attempts, nextAt: wallMs + pauseAfter(attempts), error: sent.error.message }
+  return record(context, known, before, { ...delivery, failing: again })
 }
 
 /** The status of the answer. */
 export async function send(
   { mirror, clock }: Pick<CourierContext, 'mirror' | 'clock'>,
   webhook: Webhook,
-  events: readonly ClusterEvent[],
+  told: Told,
   attempt: number,
 ): Promise<Result<number>> {
   const { id = '', name = '' } = mirror.state.settings?.value ?? {}
-  const message = webhookMessage(webhook, { cluster: { id, name }, events, attempt, wallMs: clock.wallMs() })
+  const message = webhookMessage(webhook, { cluster: { id, name }, told, attempt, wallMs: clock.wallMs() })
   const status = await guardedPost(message, permittedBy(mirror.state))
   if (!status.ok || (status.value >= 200 && status.value < 300)) return status
   const followed = status.value >= 300 && status.value < 400 ? ', which is not followed' : ''
   return fail(failure('conflict', `It answered with HTTP status ${status.value}${followed}`))
-}
-
-function beginning({ createdAt }: Webhook): WebhookDelivery {
-  return { after: { id: '', time: new Date(createdAt).toISOString() }, lost: 0 }
 }
 
 /** Only by whom still coordinates, of a webhook that is as it was. */

@@ -16,9 +16,14 @@ const kinds = z.array(z.enum(EVENT_KINDS)).max(EVENT_KINDS.length).describe('Of 
 const notes = z.string().max(200)
 const moment = z.string().nullable().describe('ISO 8601, UTC')
 
+const tells = z
+  .enum(['events', 'usage'])
+  .describe('Events as they happen, or what each project used in each hour that is over')
+
 export const webhookViewSchema = z.object({
   name: z.string(),
   url: z.string(),
+  tells,
   kinds,
   project: z.string().nullable().describe('Only of what belongs to this project'),
   notes: z.string(),
@@ -34,7 +39,10 @@ export const webhookViewSchema = z.object({
     })
     .nullable()
     .describe('Why it has not taken what it is being told; null: it has'),
-  lost: z.number().int().describe('Events that were given up, since it took none for a day'),
+  lost: z
+    .number()
+    .int()
+    .describe('Events that were given up, since it took none for a day; hours, since it took none for 14'),
   revision: z.string().describe('Of the record; for If-Match'),
 })
 export type WebhookView = z.output<typeof webhookViewSchema>
@@ -59,10 +67,11 @@ export const WEBHOOK_ENDPOINTS = {
   }),
   'webhook.create': endpoint({
     ...{ id: 'webhook.create', method: 'POST', path: '/v1/webhooks', ...MANAGE },
-    summary: 'Have events sent to an address; what signs them is shown this once',
+    summary: 'Have events or usage sent to an address; what signs them is shown this once',
     body: z.strictObject({
       name: accessNameSchema,
       url,
+      tells: tells.default('events'),
       kinds: kinds.default([]),
       project: project.optional().describe('Only of what belongs to this project'),
       notes: notes.optional(),

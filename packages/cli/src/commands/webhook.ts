@@ -11,19 +11,21 @@ const NAME = ['<name>', "the webhook's name"] as const
 const KINDS = ['--kinds <kinds>', 'of which events: host.lost,guest.failed; `all`: of every one'] as const
 
 export function addWebhookCommands(program: Command, terminal: Terminal): void {
-  const webhook = program.command('webhook').description('Webhooks: events are sent to an address, signed')
+  const webhook = program.command('webhook').description('Webhooks: events or usage are sent to an address, signed')
   addLooks(webhook, terminal)
   webhook
     .command('create')
     .description(ENDPOINTS['webhook.create'].summary)
     .argument(...NAME)
     .argument('<url>', 'https://…')
+    .option('--usage', 'what each project used in each hour that is over, instead of events')
     .option(...KINDS)
     .option('--project <name>', 'only of what belongs to this project')
     .option('--notes <text>', 'for people')
     .action(
-      action(terminal, async (session, [name = '', url = ''], { kinds, project, notes }) => {
-        const body = { name, url, kinds: kindsOf(kinds) ?? [], ...texts({ project, notes }) }
+      action(terminal, async (session, [name = '', url = ''], { usage, kinds, project, notes }) => {
+        const tells = usage === true ? ('usage' as const) : ('events' as const)
+        const body = { name, url, tells, kinds: kindsOf(kinds) ?? [], ...texts({ project, notes }) }
         const made = valueOf(await (await session.client()).call(ENDPOINTS['webhook.create'], { body }))
         session.note('What it is told is signed with this secret, which is shown this once:')
         session.print(made, () => `${made.secret}\n`)
@@ -91,7 +93,7 @@ function addLooks(webhook: Command, terminal: Terminal): void {
           formatTable(items, [
             { title: 'NAME', of: (row) => row.name },
             { title: 'STATE', of: stateOf },
-            { title: 'EVENTS', of: (row) => wordsFor(row.kinds) },
+            { title: 'TOLD OF', of: wordsFor },
             { title: 'PROJECT', of: (row) => row.project },
             { title: 'URL', of: (row) => row.url },
           ]),
@@ -123,7 +125,9 @@ function kindsOf(option: unknown): Kinds | undefined {
   return option === 'all' ? [] : (option.split(',') as Kinds)
 }
 
-const wordsFor = (kinds: Kinds) => (kinds.length === 0 ? 'all' : kinds.join(','))
+function wordsFor({ tells, kinds }: WebhookView): string {
+  return tells === 'usage' ? 'usage' : kinds.length === 0 ? 'all events' : kinds.join(',')
+}
 
 function stateOf({ disabled, failing, deliveredAt }: WebhookView): string {
   if (disabled) return 'disabled'
@@ -132,19 +136,19 @@ function stateOf({ disabled, failing, deliveredAt }: WebhookView): string {
 }
 
 function textOf(view: WebhookView): string {
-  const { name, url, kinds, project, notes, deliveredAt, failing, lost } = view
+  const { name, url, project, notes, deliveredAt, failing, lost } = view
   return formatFields([
     ['name', name],
     ['url', url],
     ['state', stateOf(view)],
-    ['events', wordsFor(kinds)],
+    ['told of', wordsFor(view)],
     ['project', project],
     ['told last', deliveredAt],
     ['failing since', failing?.since ?? null],
     ['why', failing?.error ?? null],
     ['attempts', failing?.attempts ?? null],
     ['next attempt', failing?.nextAt ?? null],
-    ['given up', lost === 0 ? null : `${lost} events`],
+    ['given up', lost === 0 ? null : `${lost} ${view.tells === 'usage' ? 'hours' : 'events'}`],
     ['notes', notes],
   ])
 }

@@ -4,6 +4,8 @@ import type { EventKind } from './event.ts'
 export interface Webhook {
   readonly name: string
   readonly url: string
+  /** What projects used in each hour that is over; events when absent. */
+  readonly tells?: 'usage'
   /** Of which events it is told; empty: all. */
   readonly kinds: readonly EventKind[]
   /** Only of what belongs to this project. */
@@ -17,7 +19,10 @@ export interface Webhook {
 
 /** How far one has been told. */
 export interface WebhookDelivery {
-  /** The last event that was told or passed over, and its time, by which it is found where the event is not known any more. */
+  /**
+   * The last event that was told or passed over, and its time, by which it is found where the event is not known any more.
+   * Of usage: the hour, and of its projects the last one that was told; the hour itself once all were.
+   */
   readonly after: { readonly id: string; readonly time: string }
   readonly deliveredAt?: number
   /** Of those told since the last failure: absent. */
@@ -27,14 +32,16 @@ export interface WebhookDelivery {
     readonly nextAt: number
     readonly error: string
   }
-  /** Events that were given up, since nobody took them for so long. */
+  /** Events, or projects' hours, that were given up, since nobody took them for so long. */
   readonly lost: number
 }
 
 const FIRST_PAUSE_MS = 5_000
 const PAUSE_MS_MAX = 3_600_000
-/** After so long what is to be told next is given up. */
-export const GIVE_UP_MS = 24 * 3_600_000
+/** After so long what is to be told next is given up: events are news, hours are bills. */
+export function giveUpAfterMs({ tells }: Pick<Webhook, 'tells'>): number {
+  return (tells === 'usage' ? 14 * 24 : 24) * 3_600_000
+}
 
 /** Twice as long after each attempt. */
 export function pauseAfter(attempts: number): number {

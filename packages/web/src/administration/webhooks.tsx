@@ -18,6 +18,8 @@ import { Listing, nameColumn } from './listing.tsx'
 import { WebhookTestDialog } from './webhook-test-dialog.tsx'
 
 type Asking = { readonly kind: 'create' } | { readonly kind: 'edit' | 'test' | 'delete'; readonly webhook: WebhookView }
+const TELLS = ['events', 'usage'] as const
+
 interface Made {
   readonly name: string
   readonly secret: string
@@ -91,11 +93,13 @@ function WebhookDialog({ webhook, onClose, onMade }: WebhookDialogProps) {
   const projects = useItems(['projects'], (client) => client.call(ENDPOINTS['project.list']))
   const [form, setForm] = useState({
     ...{ name: webhook?.name ?? '', url: webhook?.url ?? 'https://', kinds: webhook?.kinds ?? [] },
+    tells: webhook?.tells ?? ('events' as const),
     ...{ project: webhook?.project ?? null, notes: webhook?.notes ?? '', disabled: webhook?.disabled ?? false },
   })
   const change = (part: Partial<typeof form>) => setForm((before) => ({ ...before, ...part }))
-  const { name, disabled, project, ...rest } = { ...form, url: form.url.trim() }
-  const created = { name: name.trim(), ...rest, ...(project === null ? {} : { project }) }
+  const { name, disabled, project, tells, ...settings } = { ...form, url: form.url.trim() }
+  const rest = { ...settings, kinds: tells === 'usage' ? [] : settings.kinds }
+  const created = { name: name.trim(), tells, ...rest, ...(project === null ? {} : { project }) }
   const changed = { ...rest, project, disabled }
   const complaint = webhook
     ? complaintOf(ENDPOINTS['webhook.set'].body, changed)
@@ -125,7 +129,17 @@ function WebhookDialog({ webhook, onClose, onMade }: WebhookDialogProps) {
         value={form.url}
         onChange={(url) => change({ url })}
       />
+      {webhook ? null : (
+        <Select
+          label={t('webhooks.tells')}
+          data={TELLS.map((one) => ({ value: one, label: t(`webhooks.tells.${one}`) }))}
+          value={form.tells}
+          onChange={(next) => change({ tells: next === 'usage' ? 'usage' : 'events' })}
+          allowDeselect={false}
+        />
+      )}
       <MultiSelect
+        hidden={form.tells === 'usage'}
         label={t('webhooks.kinds')}
         {...(form.kinds.length === 0 ? { placeholder: t('webhooks.all') } : {})}
         data={[...EVENT_KINDS]}
@@ -175,7 +189,11 @@ function useColumns(): readonly TableColumn<WebhookView>[] {
         width: 'minmax(100px, 1fr)',
         wideOnly: true,
         value: ({ kinds }) => kinds.length,
-        cell: ({ kinds }) => <span title={kinds.join(', ')}>{kinds.join(', ') || t('webhooks.all')}</span>,
+        cell: ({ tells, kinds }) => (
+          <span title={kinds.join(', ')}>
+            {tells === 'usage' ? t('webhooks.tells.usage') : kinds.join(', ') || t('webhooks.all')}
+          </span>
+        ),
       },
       {
         id: 'state',

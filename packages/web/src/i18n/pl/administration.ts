@@ -318,6 +318,9 @@ export const texts: Record<string, string> = {
   'webhooks.refuses': 'Dlaczego zawodzi',
   'webhooks.send': 'Wyślij pozdrowienie',
   'webhooks.since': 'Zawodzi od',
+  'webhooks.tells': 'O czym',
+  'webhooks.tells.events': 'Zdarzenia',
+  'webhooks.tells.usage': 'Zużycie, godzina po godzinie',
   'webhooks.test': 'Sprawdź',
   'webhooks.testText':
     'Pozdrowienie jest podpisywane i od razu wysyłane, a odpowiedź pokazana. Nic nie jest ponawiane.',
