@@ -5,11 +5,15 @@ import { after, before, suite, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ClusterEvent } from '@stead/core/model/event.ts'
 import { acknowledgedOn, EventWatch, qemuOf, replaced, resumedAt, signal } from './support/fault-watch.ts'
+import { GuardianWatch } from './support/guardian-watch.ts'
+import { HttpCrowd } from './support/http-load.ts'
 import { LabCluster } from './support/lab-cluster.ts'
 
 const GUEST = 'demo'
 const HOSTS = ['h1', 'h2', 'h3'] as const
 const FROZEN_MS = 10_000
+/** Several lives of a lease, which is 2 s in a lab. */
+const CROWDED_MS = 6_000
 
 suite('faults of processes', { timeout: 600_000 }, () => {
   let lab: LabCluster
@@ -76,6 +80,25 @@ suite('faults of processes', { timeout: 600_000 }, () => {
       90_000,
     )
   }
+
+  test('however much the public ports are asked, nobody is suspected, fenced or moved, and no lease is lost', async (context) => {
+    const watch = await EventWatch.begin(lab)
+    const leases = await leasesBegun()
+    const crowd = await HttpCrowd.begin(lab, HOSTS)
+    const guardians = new GuardianWatch(lab, HOSTS)
+    await goesOnUndisturbed(() => sleep(CROWDED_MS))
+    const figures = guardians.end()
+    const answers = await crowd.end()
+    context.diagnostic(JSON.stringify({ ...figures, answers }))
+    const answered = (kind: string, ...statuses: readonly (number | string)[]) =>
+      statuses.some((status) => (answers[kind]?.[status] ?? 0) > 0)
+    assert(answered('list', 200) && answered('stream', 200), 'good clients were served')
+    assert(answered('sign-in', 401) && answered('oversized', 400) && answered('slow', 'begun'), 'bad clients came')
+    await watch.assertNone('host.suspected', 'host.lost', 'host.fenced-itself', 'coordinator.elected')
+    await watch.assertNone('grant.committed', 'guest.paused', 'replica.stale', 'daemon.restarted')
+    assert(figures.views > 0 && figures.deadlineMsMin > 0)
+    assert.deepEqual(await leasesBegun(), leases)
+  })
 
   test('the agent is killed: the guest does not notice, and the next agent takes care of it', async () => {
     await goesOnUndisturbed(async () => {
@@ -217,6 +240,15 @@ suite('faults of processes', { timeout: 600_000 }, () => {
       stop: () => clearInterval(timer),
       shared: () => [...users].filter(([, pids]) => pids.size > 1).map(([name]) => name),
     }
+  }
+
+  /** By host: the revision at which its lease was taken. It is another one when the lease was lost meanwhile. */
+  async function leasesBegun(): Promise<Readonly<Record<string, number>>> {
+    const { stdout } = await lab.etcdctl('h1', 'get', '--prefix', '/stead/liveness/', '--write-out=json')
+    const { kvs } = JSON.parse(stdout) as { kvs: { key: string; create_revision: number }[] }
+    const begun = kvs.map(({ key, create_revision: revision }) => [Buffer.from(key, 'base64').toString(), revision])
+    assert.equal(begun.length, HOSTS.length)
+    return Object.fromEntries(begun) as Record<string, number>
   }
 
   /** The host whose store answers that it leads. */
