@@ -44,6 +44,7 @@ suite('the first cluster', { timeout: 600_000 }, () => {
     }
   }
 
+  const secrets = async () => (await lab.json<ClusterView>('cluster', 'show')).secrets
   const sharedAt = async () => (await lab.json<ClusterView>('cluster', 'show')).address?.holder
   /** Asked by somebody on the LAN, who knows where the address was before. */
   const untilShared = () =>
@@ -163,6 +164,8 @@ suite('the first cluster', { timeout: 600_000 }, () => {
         .code,
       1,
     )
+    await lab.until('the secrets have a key that no disk has', async () => (await secrets()).state === 'sealed')
+    assert.deepEqual((await secrets()).holders, ['h1', 'h2', 'witness'])
     await lab.until('all three vote', async () => {
       const listed = JSON.parse((await lab.etcdctl('h1', 'member', 'list', '-w', 'json')).stdout) as {
         readonly members: readonly { readonly isLearner?: boolean }[]
@@ -218,6 +221,8 @@ suite('the first cluster', { timeout: 600_000 }, () => {
       })
     }
     await lab.until('two are left', async () => (await online()).join() === 'h1,witness')
+    await lab.until('the secrets have another key', async () => (await secrets()).holders.join() === 'h1')
+    assert.equal((await secrets()).state, 'key-beside', 'two cannot share one')
   })
 
   test('the hosts that are left take another key for their heartbeats', async () => {

@@ -1,6 +1,7 @@
-/** Who is no host of the cluster is refused wherever hosts talk to each other. */
+/** Who is no host of the cluster is refused wherever hosts talk to each other, and a disk alone gives no secrets. */
 import assert from 'node:assert/strict'
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
@@ -8,8 +9,14 @@ import { readCertificate } from '@stead/agent/trust/certificate-reading.ts'
 import { createAuthority, issueCertificate } from '@stead/agent/trust/certificates.ts'
 import { hostContent } from '@stead/agent/trust/host-trust.ts'
 import { readAuthorities, trustFiles } from '@stead/agent/trust/trust-files.ts'
+import { signatureOf } from '@stead/agent/webhooks/webhook-message.ts'
+import type { ClusterView } from '@stead/api/cluster-view.ts'
+import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { AuthorityView } from '@stead/api/endpoints/authority.ts'
-import { LabCluster } from './support/lab-cluster.ts'
+import type { SignInView } from '@stead/api/endpoints/sign-in.ts'
+import type { Result } from '@stead/core/result.ts'
+import { LabCluster, STEAD } from './support/lab-cluster.ts'
+import { oneTimeCode } from './support/one-time-code.ts'
 
 /** On the storage network of h1: etcd for clients, etcd for its members, the agent for other agents. */
 const DOORS = { 'the store': 2379, 'the members of the store': 2380, 'the agent': 8444 }
@@ -63,12 +70,12 @@ suite('trust between hosts', { timeout: 300_000 }, () => {
   })
 
   test('what serves browsers opens no door of the hosts', async () => {
-    const { authorityKey, authorities } = trustFiles(lab.hostFolder('h1'))
-    const authority = { keyPem: readFileSync(authorityKey, 'utf8'), certificatePem: readFileSync(authorities, 'utf8') }
-    const web = await issueCertificate(authority, { purpose: 'web', name: 'h2', names: ['10.77.0.2'] }, Date.now())
-    const [cert, key] = [join(strange, 'web.pem'), join(strange, 'web.key')]
-    writeFileSync(cert, web.certificatePem)
-    writeFileSync(key, web.keyPem)
+    const { authorities } = trustFiles(lab.hostFolder('h2'))
+    const [cert, key] = ['web.pem', 'web.key'].map((file) => join(lab.hostFolder('h2'), 'web', file)) as [
+      string,
+      string,
+    ]
+    await lab.until('h2 has one', async () => existsSync(cert))
     for (const [door, port] of Object.entries(DOORS))
       assert.equal(await knock(port, ...shown(cert, key, authorities)), 0, door)
   })
@@ -124,4 +131,119 @@ suite('trust between hosts', { timeout: 300_000 }, () => {
     const told = (await lab.events()).map(({ kind }) => kind)
     assert.ok(told.includes('authority.replacing') && told.includes('authority.replaced'))
   })
+
+  test('secrets are sealed as soon as every member has a share of the key', async () => {
+    await lab.until('they are', async () => (await lab.json<ClusterView>('cluster', 'show')).secrets.state === 'sealed')
+    const shown = await lab.must('cluster', 'show')
+    assert.match(shown, /secrets: +sealed, 2 of 3 shares needed \(h1, h2, witness\)/)
+    assert.doesNotMatch(shown, /secrets lie in clear/i)
+    await lab.until('the key of the authority is too', async () =>
+      ['h1', 'h2'].every(
+        (host) => !readFileSync(trustFiles(lab.hostFolder(host)).authorityKey, 'utf8').includes('PRIVATE'),
+      ),
+    )
+  })
+
+  const PASSWORD = 'correct horse battery staple'
+  const BIND_DN = 'cn=reader,dc=example,dc=org'
+  const BIND_PASSWORD = 'what the reader types'
+  const known = { factor: '', webhook: '' }
+
+  test('no disk of a host has them in clear', async () => {
+    const root = lab.clientOf(['h1'])
+    const must = async <T>(asked: Promise<Result<T>>) => {
+      const answer = await asked
+      assert.ok(answer.ok, answer.ok ? '' : answer.error.message)
+      return answer.value
+    }
+    await must(root.call(ENDPOINTS['user.create'], { body: { name: 'ada' } }))
+    const reset = await must(root.call(ENDPOINTS['user.reset-password'], { params: { user: 'ada' } }))
+    const first = await ask<SignInView>('POST', '/v1/auth/sign-in', { ...ADA, password: reset.password })
+    await ask('PUT', '/v1/auth/password', { next: PASSWORD }, first.token)
+    const { token } = await ask<SignInView>('POST', '/v1/auth/sign-in', { ...ADA, password: PASSWORD })
+    const { secret } = await ask<{ secret: string }>('POST', '/v1/auth/second-factors/totp', undefined, token)
+    await ask('PUT', '/v1/auth/second-factors/totp', { code: oneTimeCode(secret, Date.now()) }, token)
+    known.factor = secret
+    const service = {
+      ...{ kind: 'ldap' as const, urls: ['ldaps://10.66.250.1'], baseDn: 'dc=example,dc=org' },
+      ...{ userAttribute: 'uid', bindDn: BIND_DN, bindPassword: BIND_PASSWORD },
+    }
+    await must(root.call(ENDPOINTS['realm.add'], { body: { name: 'corp', makesUsers: false, groups: [], service } }))
+    await must(root.call(ENDPOINTS['policy.set'], { body: { outboundAllow: ['10.66.250.0/24'] } }))
+    const url = `http://${LISTENER.address}:${LISTENER.port}/`
+    known.webhook = (
+      await must(root.call(ENDPOINTS['webhook.create'], { body: { name: 'hook', url, kinds: ['host.lost'] } }))
+    ).secret
+    const secrets = [known.factor, known.webhook, BIND_PASSWORD, PASSWORD, '$argon2id$']
+    for (const host of ['h1', 'h2', 'witness']) {
+      let found: readonly string[] = []
+      await lab.until(`what is no secret is on the disk of ${host}`, async () => {
+        found = onDiskOf(host, [BIND_DN, ...secrets])
+        return found.includes(BIND_DN)
+      })
+      assert.deepEqual(found, [BIND_DN], host)
+    }
+  })
+
+  test('all hosts off, a host and the witness on again: its secrets open, with no person at it', async () => {
+    for (const host of ['h1', 'h2', 'witness']) await lab.must('lab', 'power-off', host)
+    for (const host of ['h1', 'witness']) await lab.must('lab', 'power-on', host)
+    // A code is good once, and those of half a minute ahead are taken.
+    const code = () => oneTimeCode(known.factor, Date.now() + 30_000)
+    await lab.until('ada comes in', async () => {
+      const begun = await tried<SignInView>('POST', '/v1/auth/sign-in', { ...ADA, password: PASSWORD })
+      if (!begun?.pending) return false
+      const done = await tried<SignInView>('POST', '/v1/auth/second-factor', { pending: begun.pending, code: code() })
+      return done?.state === 'signed-in'
+    })
+    const heard = listen()
+    await lab.until('the webhook is told', async () => (await lab.run('webhook', 'test', 'hook')).code === 0)
+    const { signature, body } = JSON.parse(await heard) as { readonly signature: string; readonly body: string }
+    const [, seconds = '', shown] = /^t=(\d+),v1=(.+)$/.exec(signature) ?? []
+    assert.equal(shown, signatureOf(known.webhook, Number(seconds), body))
+    await lab.must('lab', 'power-on', 'h2')
+  })
+
+  const ADA = { user: 'ada', form: 'token' } as const
+  const LISTENER = { address: '10.66.250.1', port: 8080 }
+
+  /** At the public port of h1, as somebody on the LAN. */
+  async function tried<T>(method: string, path: string, body?: object, token?: string | null): Promise<T | undefined> {
+    const sent = body ? ['-H', 'content-type: application/json', '--data', JSON.stringify(body)] : []
+    const shown = token ? ['-H', `authorization: Bearer ${token}`] : []
+    const curl = ['curl', '--silent', '--insecure', '--fail', '--max-time', '20', '-X', method, ...sent, ...shown]
+    const answer = await lab.run('lab', 'client', '--', ...curl, `https://10.66.0.1:8443${path}`)
+    return answer.code === 0 ? (JSON.parse(answer.stdout || '{}') as T) : undefined
+  }
+
+  async function ask<T>(...request: Parameters<typeof tried>): Promise<T> {
+    const answer = await tried<T>(...request)
+    assert.ok(answer, `${request[0]} ${request[1]}`)
+    return answer
+  }
+
+  /** Which of the texts are in any file of the host's state, etcd's too. */
+  function onDiskOf(host: string, texts: readonly string[]): readonly string[] {
+    const files = ['--recursive', '--text', '--only-matching', '--no-filename', '--fixed-strings', '--devices=skip']
+    const wanted = texts.flatMap((text) => ['-e', text])
+    const { stdout } = spawnSync('grep', [...files, ...wanted, lab.hostFolder(host)], { encoding: 'utf8' })
+    return [...new Set(stdout.split('\n').filter(Boolean))]
+  }
+
+  /** The first thing that a webhook is told, with its signature. */
+  function listen(): Promise<string> {
+    const child = lab.spawn(STEAD, ['lab', 'client', '--', process.execPath, '-e', LISTENS, String(LISTENER.port)])
+    return new Promise((resolve) => child.stdout?.once('data', (text: Buffer) => resolve(text.toString())))
+  }
 })
+
+const LISTENS = `
+require('node:http').createServer((request, response) => {
+  let body = ''
+  request.on('data', (part) => (body += part))
+  request.on('end', () => {
+    process.stdout.write(JSON.stringify({ signature: request.headers['stead-signature'], body }))
+    response.end()
+  })
+}).listen(Number(process.argv[1]))
+`

@@ -77,6 +77,7 @@ import { keepStorageDaemons } from './storage/daemon-keeper.ts'
 import { LegProbe } from './storage/leg-probe.ts'
 import { EtcdStore } from './store/etcd-store.ts'
 import { HostCredentials } from './trust/host-credentials.ts'
+import { hostVault } from './vault/host-vault.ts'
 
 /** A change of etcd's leader is seen as calls that hang: giving up on them early is what makes a failover quick. */
 const STORE_CALL_TIMEOUT_MS = 400
@@ -112,11 +113,13 @@ async function main(configPath: string | undefined): Promise<void> {
   const helper = join(config.nativeDir, 'stead-run-guest')
   const credentials = HostCredentials.load(config.stateDir)
   const member = new EtcdMemberHost(config, credentials, clock, log)
-  const store = new EtcdStore({
+  const etcdStore = new EtcdStore({
     ...{ endpoints: member.endpoints(), callTimeoutMs: STORE_CALL_TIMEOUT_MS },
     ...{ credentials, clock, log },
   })
   const mirror = new ClusterMirror(recordDecoder, log)
+  const peers = new Peers(self, mirror, credentials)
+  const { vault, store, keeper, shareCalls } = hostVault({ config, store: etcdStore, mirror, peers, clock, log })
   const projectOf = (subject: string) => subjectProject(mirror.state, subject)
   const events = new EventWriter({ store, clock, host: self, bootId, log, projectOf })
   const restarted = (name: string) => () => {
@@ -166,7 +169,6 @@ async function main(configPath: string | undefined): Promise<void> {
     if (wanted !== armed) fence.update({ armed: (armed = wanted) })
   })
   const decisions = new DecisionHistory(join(config.stateDir, 'decisions.sqlite'), log)
-  const peers = new Peers(self, mirror, credentials)
   const usage = new UsageLog(join(config.stateDir, 'usage.sqlite'))
   mirror.onBatch((batch) => usage.take(batch))
   const { audit, auditChain } = hostAudit({
@@ -268,10 +270,10 @@ async function main(configPath: string | undefined): Promise<void> {
     checkKernel,
     dumpContainer: copies.dumpContainer,
     spreadBlobs: imports.spreadBlobs,
-    admission: new HostAdmission({ config, store, mirror, member, events, clock, log }),
+    admission: new HostAdmission({ config, store, vault, mirror, member, events, clock, log }),
     authority,
     confirmDead: (host) => confirmDead({ config, store, mirror, member, etcd, verdicts, clock, events }, host),
-    webAuthority: () => webAuthority(config, clock.wallMs()),
+    webAuthority: () => webAuthority(config, clock.wallMs(), vault),
   })
   const serving: Omit<ApiServerOptions, 'listen'> = {
     host: self,
@@ -282,7 +284,7 @@ async function main(configPath: string | undefined): Promise<void> {
     web: webFiles(),
   }
   const api = await startApiServer({ ...serving, listen: [{ unix: join(config.stateDir, 'agent.sock') }] })
-  work.push(...publicApiWork({ config, store, mirror, clock, log }, serving, signal))
+  work.push(...publicApiWork({ config, vault, store, mirror, clock, log }, serving, signal))
   const memoryImages = memoryImageService(volumes.images)
   const internal = await startInternalServer({
     hosts: Object.values(config.addresses).filter((address) => address !== undefined),
@@ -292,7 +294,7 @@ async function main(configPath: string | undefined): Promise<void> {
     blobs,
     guestCalls: {
       ...decisionCalls(decisions),
-      ...signingCalls({ config, clock }),
+      ...{ ...signingCalls({ config, vault, clock }), ...shareCalls },
       ...{ ...guestAgentCalls(context), ...memoryUseCalls(context), ...counterCalls(guests.counters) },
       ...{ ...arrivalCalls(arrivals), ...metrics.calls },
       ...memoryImages.calls,
@@ -339,6 +341,7 @@ async function main(configPath: string | undefined): Promise<void> {
   work.push(keepRegistered(registration, signal))
   work.push(runHostAgent({ context, arrivals, role: config.role, detectionMs: config.detectionMs }, signal))
   work.push(guests.keep(signal), metrics.keep(signal), auditChain.keep(signal))
+  work.push(keeper.run(signal))
   work.push(keepWebhooksTold({ self, store, mirror, history, usage, clock, log }, signal))
   work.push(keepMetering({ self, store, mirror, clock, log }, signal))
   work.push(imports.work(copies.captureDisk, signal))
@@ -349,11 +352,11 @@ async function main(configPath: string | undefined): Promise<void> {
       signal,
     ),
   )
-  const end = () => stopping.abort()
   const acknowledge = () => register(registration, signal)
+  const ending = { beforeEnd: () => keeper.beforeEnd(), end: () => stopping.abort() }
   const joining = {
-    ...{ configPath, config, store, mirror, peers, guardian: fence, writeKeys, authority, acknowledge },
-    ...{ credentials, events, end, clock, log },
+    ...{ configPath, config, store, vault, mirror, peers, guardian: fence, writeKeys, authority, acknowledge },
+    ...{ credentials, events, ...ending, clock, log },
     ...(ownMember ? { member: ownMember } : {}),
   }
   work.push(...membershipWork(joining, signal))

@@ -210,7 +210,12 @@ export function createClient(options: ClientOptions): Client {
 }
 
 /** Of these one host's word is not the cluster's; and a key makes sending again safe. */
-const ANOTHER_HOST_MAY_KNOW: ReadonlySet<FailureCode> = new Set(['no_quorum', 'store_timeout', 'host_unreachable'])
+const ANOTHER_HOST_MAY_KNOW: ReadonlySet<FailureCode> = new Set([
+  'no_quorum',
+  'store_timeout',
+  'host_unreachable',
+  'secrets_locked',
+])
 
 function unreachable(troubles: readonly string[]): Failure {
   return failure('host_unreachable', `No host of the cluster answers (${troubles.join('; ')})`, {

@@ -29,6 +29,15 @@ export const clusterViewSchema = z.object({
   detectionMs: z.number(),
   heartbeatIntervalMs: z.number(),
   leaseTtlMs: z.number(),
+  secrets: z
+    .object({
+      state: z
+        .enum(['clear', 'key-beside', 'sealed'])
+        .describe('`clear`: not sealed yet; `key-beside`: the key lies on the same disks; `sealed`: no disk has it'),
+      holders: z.array(z.string()).describe('Who has a share of the key, or the key'),
+      sharesNeeded: z.number().int().describe('Members whose shares make the key; 0: it is not shared'),
+    })
+    .describe('Passwords, second factors, secrets of realms and webhooks as they lie on the disks'),
   warnings: z.array(z.string()).describe('What the administrator should know, one sentence each'),
   createdAt: z.string().describe('ISO 8601, UTC'),
 })

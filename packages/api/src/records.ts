@@ -16,6 +16,7 @@ import { NETWORK_ROLES, type Host, type HostPolicy, type HostStatus } from '@ste
 import type { ClusterPolicy } from '@stead/core/model/cluster-policy.ts'
 import type { Project } from '@stead/core/model/project.ts'
 import type { Realm } from '@stead/core/model/realm.ts'
+import type { Vault } from '@stead/core/model/vault.ts'
 import type { Webhook, WebhookDelivery } from '@stead/core/model/webhook.ts'
 import type { Rule } from '@stead/core/model/rule.ts'
 import type { Snapshot } from '@stead/core/model/snapshot.ts'
@@ -53,6 +54,7 @@ import { webhookDeliverySchema, webhookSchema } from './webhook-records.ts'
 import { ruleSchema } from './rule-records.ts'
 import { snapshotScheduleSchema, snapshotSchema } from './snapshot-records.ts'
 import { authorityChangeSchema, heartbeatKeySchema } from './trust-records.ts'
+import { vaultSchema } from './vault-records.ts'
 import { volumeSchema } from './volume-records.ts'
 
 export const settingsSchema = z.object({
@@ -353,6 +355,7 @@ export type RecordsMatchModel = Checked<
     Same<SchemaOf<typeof addressHolderSchema>, AddressHolder>,
     Same<SchemaOf<typeof heartbeatKeySchema>, HeartbeatKey>,
     Same<SchemaOf<typeof authorityChangeSchema>, AuthorityChange>,
+    Same<SchemaOf<typeof vaultSchema>, Vault>,
     Same<SchemaOf<typeof hostSchema>, Host>,
     Same<SchemaOf<typeof statusSchema>, HostStatus>,
     Same<SchemaOf<typeof policySchema>, HostPolicy>,
@@ -400,6 +403,7 @@ export const recordDecoder = {
   addressHolder: decoderOf('address holder', addressHolderSchema),
   heartbeatKey: decoderOf('heartbeat key', heartbeatKeySchema),
   authorityChange: decoderOf('change of the authority', authorityChangeSchema),
+  vault: decoderOf('vault', vaultSchema),
   host: decoderOf('host', hostSchema),
   status: decoderOf('status', statusSchema),
   policy: decoderOf('policy', policySchema),

@@ -40,6 +40,15 @@ export function maskedBy(schema: z.core.$ZodType, value: unknown): unknown {
   }
 }
 
+/** Where the secrets of a record are, as paths of fields; those within lists and maps are none of a record's own. */
+export function secretFields(schema: z.core.$ZodType): (readonly string[])[] {
+  if (secrets.has(schema)) return [[]]
+  const def = schema._zod.def as unknown as SchemaDefinition
+  if (def.shape)
+    return Object.entries(def.shape).flatMap(([name, field]) => secretFields(field).map((path) => [name, ...path]))
+  return [...(def.options ?? []), ...(def.innerType ? [def.innerType] : [])].flatMap(secretFields)
+}
+
 interface SchemaDefinition {
   readonly type: string
   readonly shape?: Readonly<Record<string, z.core.$ZodType>>

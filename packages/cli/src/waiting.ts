@@ -61,7 +61,7 @@ export function finished(session: Session, operation: OperationView, done: strin
   session.print(operation, () => `${text}\n`)
 }
 
-const TRANSIENT: ReadonlySet<string> = new Set(['no_quorum', 'store_timeout', 'host_unreachable'])
+const TRANSIENT: ReadonlySet<string> = new Set(['no_quorum', 'store_timeout', 'host_unreachable', 'secrets_locked'])
 
 function failureOf(operation: OperationView) {
   const { code = 'internal', message = operation.message, hint } = operation.failure ?? {}

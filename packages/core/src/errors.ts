@@ -114,6 +114,12 @@ export const FAILURES = {
     title: 'A host did not answer',
     hint: 'See `stead host list`; check its power and its network',
   },
+  secrets_locked: {
+    status: 503,
+    exit: 8,
+    title: 'This host has not the key of the secrets yet',
+    hint: 'It asks the other hosts for their shares of it: at least two members must be up, one of them a host that runs guests; see `stead cluster show`',
+  },
   realm_unreachable: {
     status: 503,
     exit: 8,

@@ -5,6 +5,7 @@ import { hostsWithoutKey } from '@stead/core/ha/heartbeat-key-step.ts'
 import type { ClusterState } from '@stead/core/model/cluster.ts'
 import { FIRST_HEARTBEAT_KEY } from '@stead/core/model/heartbeat-key.ts'
 import type { HostId } from '@stead/core/model/ids.ts'
+import { SHARES_NEEDED } from '@stead/core/model/vault.ts'
 import { worst, type ViewContext } from './views.ts'
 
 /** `hosts` and `guests`: the views of all of them. */
@@ -33,7 +34,8 @@ export function clusterView(
     detectionMs: settings?.detectionMs ?? 0,
     heartbeatIntervalMs: settings?.heartbeatIntervalMs ?? 0,
     leaseTtlMs: settings?.leaseTtlMs ?? 0,
-    warnings: warnings(hosts, guests),
+    secrets: secretsView(state),
+    warnings: [...warnings(hosts, guests), ...secretsWarning(state)],
     createdAt: new Date(settings?.createdAt ?? 0).toISOString(),
   }
 }
@@ -54,6 +56,24 @@ function heartbeatKeyView(state: ClusterState): ClusterView['heartbeatKey'] {
     knownBy: [...(formerCounts ? madeFor : []), ...due],
     waitsFor: formerCounts ? [...hostsWithoutKey(state, hosts)] : [],
   }
+}
+
+function secretsView({ vault }: ClusterState): ClusterView['secrets'] {
+  if (!vault) return { state: 'clear', holders: [], sharesNeeded: 0 }
+  const { keeping, holders } = vault.value
+  return keeping === 'beside'
+    ? { state: 'key-beside', holders: [...holders], sharesNeeded: 0 }
+    : { state: 'sealed', holders: [...holders], sharesNeeded: SHARES_NEEDED }
+}
+
+function secretsWarning({ vault, hosts }: ClusterState): string[] {
+  if (!vault)
+    return hosts.size === 0
+      ? []
+      : ['Secrets lie in clear on the disks: they are sealed once every member is up and has a share of the key.']
+  return vault.value.keeping === 'shares'
+    ? []
+    : ['Fewer than three members: the key of the secrets lies on the same disks as they. Whoever takes one, has them.']
 }
 
 /** When a host falls thousands may be meant. */

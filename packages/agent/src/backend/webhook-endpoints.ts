@@ -10,7 +10,7 @@ import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { ApiBackend } from '../http/backend.ts'
 import { shownOnceBytes } from '../identity/shown-once.ts'
 import { greeting } from '../webhooks/next-told.ts'
-import { send } from '../webhooks/webhook-courier.ts'
+import { send, withSecret } from '../webhooks/webhook-courier.ts'
 import { found, missing, put, remove } from './access-change.ts'
 import type { Change } from './change.ts'
 import type { Desk } from './desk.ts'
@@ -56,7 +56,9 @@ export function webhookEndpoints(desk: Desk): Answers {
       const view = shown(name)
       if (!view.ok) return view
       // Of a repeated request whose key is too short: what the first one was answered nobody can say again.
-      if (desk.state.webhooks.get(name)?.value.secret !== secret)
+      const kept = await withSecret(desk.context.store, name)
+      if (!kept.ok) return kept
+      if (kept.value.secret !== secret)
         return fail(failure('name_taken', `There is a webhook ${name} already`, { hint: 'Its secret was shown once' }))
       return ok({ ...view.value, secret })
     },

@@ -8,19 +8,26 @@ import type { AgentConfig } from '../config.ts'
 import type { HostId } from '@stead/core/model/ids.ts'
 import { ClusterAddress, type ClusterAddressOptions } from '../network/cluster-address.ts'
 import { LinuxLanAddress } from '../network/lan-address.ts'
+import type { Opener } from '../trust/trust-files.ts'
 import { startApiServer, type ApiServer, type ApiServerOptions } from './api-server.ts'
 import { webCertificate } from './web-certificate.ts'
 
 export const PUBLIC_API_PORT = 8443
 /** An address that comes later than the agent, a port that somebody else leaves, a certificate that was replaced. */
 const LOOK_MS = 10_000
+/** A host that has just begun may be waiting for the key by which that of the authority opens. */
+const AGAIN_MS = 500
 
 /** Of a host of the cluster: its own port, and its part in holding the cluster's address. */
 export function publicApiWork(
   {
     config,
+    vault,
     ...parts
-  }: { readonly config: AgentConfig } & Pick<ClusterAddressOptions, 'store' | 'mirror' | 'clock' | 'log'>,
+  }: { readonly config: AgentConfig; readonly vault: Opener } & Pick<
+    ClusterAddressOptions,
+    'store' | 'mirror' | 'clock' | 'log'
+  >,
   serving: Omit<ApiServerOptions, 'listen'>,
   signal: AbortSignal,
 ): Promise<void>[] {
@@ -28,12 +35,13 @@ export function publicApiWork(
   const shared = new ClusterAddress({ ...parts, self: config.hostId as HostId, lan })
   // A witness holds none: it has no certificate that could name the address.
   const holding = config.role === 'compute' ? [shared.run(signal)] : []
-  return [...holding, keepPublicApi(config, serving, shared, parts.clock, signal)]
+  return [...holding, keepPublicApi(config, vault, serving, shared, parts.clock, signal)]
 }
 
 /** Until the signal aborts. */
 async function keepPublicApi(
   config: AgentConfig,
+  vault: Opener,
   options: Omit<ApiServerOptions, 'listen'>,
   clusterAddress: Pick<ClusterAddress, 'wanted' | 'held' | 'onChange'>,
   clock: Clock,
@@ -48,6 +56,7 @@ async function keepPublicApi(
   let shared: { readonly address: string; readonly server: ApiServer } | undefined
   let served = ''
   let told = ''
+  let lookAgainMs = LOOK_MS
   const trouble = (message: string, cause: unknown) => {
     if (message !== told) log.error('the public API does not serve what it should', { message, cause })
     told = message
@@ -55,7 +64,8 @@ async function keepPublicApi(
   const look = async () => {
     const { wanted, held } = clusterAddress
     const names = [...(config.api?.names ?? []), ...(wanted === undefined ? [] : [wanted])]
-    const certificate = await webCertificate({ ...config, api: { ...config.api, names } }, clock.wallMs())
+    const certificate = await webCertificate({ ...config, api: { ...config.api, names } }, clock.wallMs(), vault)
+    lookAgainMs = !certificate.ok && certificate.error.code === 'secrets_locked' ? AGAIN_MS : LOOK_MS
     if (!certificate.ok) return trouble(certificate.error.message, certificate.error)
     const tls = certificate.value
     const serveAt = (address: string) =>
@@ -79,7 +89,7 @@ async function keepPublicApi(
     } catch (error) {
       trouble((error as Error).message, error)
     }
-    await rest.sleep(LOOK_MS, signal)
+    await rest.sleep(lookAgainMs, signal)
   }
   off()
   await Promise.all([server?.close(), shared?.server.close()])

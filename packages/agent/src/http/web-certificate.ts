@@ -9,8 +9,17 @@ import { Worker } from 'node:worker_threads'
 import { failure } from '@stead/core/errors.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { AgentConfig } from '../config.ts'
+import type { KeyAndCertificate } from '../trust/certificates.ts'
 import { ageOf } from '../trust/certificate-life.ts'
-import { hasTrust, readAuthority, readMaterial } from '../trust/trust-files.ts'
+import {
+  hasAuthorityKey,
+  hasTrust,
+  NO_VAULT,
+  readAuthorities,
+  readAuthority,
+  readMaterial,
+  type Opener,
+} from '../trust/trust-files.ts'
 import type { ServerCertificate } from './api-server.ts'
 import type { WantedWebCertificate } from './web-certificate-maker.ts'
 
@@ -21,24 +30,27 @@ import type { WantedWebCertificate } from './web-certificate-maker.ts'
 export async function webCertificate(
   { hostId, clusterName, addresses, stateDir, api = {} }: WebCertificateConfig,
   nowMs: number,
+  vault: Opener = NO_VAULT,
 ): Promise<Result<ServerCertificate>> {
   const { certificateFile, keyFile, names = [] } = api
   if (certificateFile !== undefined && keyFile !== undefined) return readPair(certificateFile, keyFile)
   const folder = join(stateDir, 'web')
   const [certificateKept, keyKept] = [join(folder, 'web.pem'), join(folder, 'web.key')]
   const wanted = [hostId, ...Object.values(addresses).filter((address) => address !== undefined), ...names, '127.0.0.1']
-  const authority = readAuthority(stateDir)
+  const isOfCluster = hasTrust(stateDir)
   // A witness makes no certificates: it shows its own of the cluster.
-  if (!authority && hasTrust(stateDir)) {
+  if (isOfCluster && !hasAuthorityKey(stateDir)) {
     const { ca, cert, key } = readMaterial(stateDir)
     return ok({ certificate: `${cert}${ca}`, key })
   }
   const kept = await readPair(certificateKept, keyKept)
-  const isOfAuthority = kept.ok && (!authority || kept.value.certificate.endsWith(authority.certificatePem))
-  if (isOfAuthority && isGood(kept.value, wanted, nowMs)) return kept
+  const authority = isOfCluster ? readAuthority(stateDir, vault) : undefined
+  if (kept.ok && isOfOneOf(kept.value, acceptable(stateDir, authority)) && isGood(kept.value, wanted, nowMs))
+    return kept
+  if (authority && !authority.ok) return authority
   const made = await makePair({
     ...{ clusterName, name: hostId, names: wanted, nowMs },
-    ...(authority ? { authority } : {}),
+    ...(authority ? { authority: authority.value } : {}),
   })
   await mkdir(folder, { recursive: true, mode: 0o700 })
   await writeWhole(keyKept, made.key)
@@ -47,8 +59,8 @@ export async function webCertificate(
 }
 
 /** The end of the chain that clients are shown, and its SHA-256. */
-export async function webAuthority(config: WebCertificateConfig, nowMs: number) {
-  const pair = await webCertificate(config, nowMs)
+export async function webAuthority(config: WebCertificateConfig, nowMs: number, vault: Opener = NO_VAULT) {
+  const pair = await webCertificate(config, nowMs, vault)
   if (!pair.ok) return pair
   const [, last = pair.value.certificate] =
     /(-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----)\s*$/.exec(pair.value.certificate) ?? []
@@ -69,6 +81,16 @@ async function readPair(certificateFile: string, keyFile: string): Promise<Resul
       }),
     )
   }
+}
+
+/** As long as it is not known which of two this host signs with, a certificate of either will do. */
+function acceptable(stateDir: string, authority: Result<KeyAndCertificate> | undefined): readonly string[] {
+  if (!authority) return ['']
+  return authority.ok ? [authority.value.certificatePem] : readAuthorities(stateDir)
+}
+
+function isOfOneOf({ certificate }: ServerCertificate, authorities: readonly string[]): boolean {
+  return authorities.some((authority) => certificate.endsWith(authority))
 }
 
 function isGood({ certificate: pem }: ServerCertificate, names: readonly string[], nowMs: number): boolean {

@@ -19,7 +19,7 @@ import { isCertificateOf, readCertificate, splitCertificates } from '../trust/ce
 import { HostCredentials } from '../trust/host-credentials.ts'
 import { trustEachOther } from '../trust/host-trust.ts'
 import { signFor } from '../trust/keep-certificate.ts'
-import { readAuthorities, readMaterial } from '../trust/trust-files.ts'
+import { NO_VAULT, readAuthorities, readMaterial } from '../trust/trust-files.ts'
 import { followAuthority, ownTrusts } from './follow-authority.ts'
 import { AuthorityReplacement } from './replace-authority.ts'
 
@@ -206,7 +206,7 @@ export class AuthorityHost {
       : undefined
     const events = new EventWriter({ store, clock, host: this.id, bootId: 'b', log: silent })
     const acknowledge = () => (signal.aborted ? Promise.resolve() : this.#register(credentials, member))
-    const common = { config, credentials, store, mirror, clock, log: silent }
+    const common = { config, credentials, vault: NO_VAULT, store, mirror, clock, log: silent }
     this.replacement = new AuthorityReplacement({ ...common, events })
     void mirror.follow(store, signal)
     void acknowledge()
@@ -251,6 +251,6 @@ export class AuthorityHost {
       addresses: {},
     }))
     const asked = this.#world.stateDir(random.pick(['h1', 'h2', 'h4']))
-    return signFor({ stateDir: asked, members }, this.id, requestPem, clock.wallMs())
+    return signFor({ stateDir: asked, members }, NO_VAULT, this.id, requestPem, clock.wallMs())
   }
 }

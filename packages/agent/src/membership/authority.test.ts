@@ -4,7 +4,7 @@ import { AUTHORITY_PHASES } from '@stead/core/model/authority-change.ts'
 import type { HostId } from '@stead/core/model/ids.ts'
 import { KEYS, SECRET_KEYS } from '@stead/core/model/keys.ts'
 import { isCertificateOf } from '../trust/certificate-reading.ts'
-import { readAuthority, readMaterial } from '../trust/trust-files.ts'
+import { NO_VAULT, readAuthority, readMaterial } from '../trust/trust-files.ts'
 import { AuthorityWorld, type AuthorityHost } from './authority-fixture.ts'
 import { invitationKey } from './join-token.ts'
 
@@ -32,8 +32,7 @@ function assertReplaced(world: AuthorityWorld, former: string, next: string): vo
     assert.equal(host.agent?.material.ca, ca)
     if (host.believed !== undefined) assert.equal(host.believed, ca)
     assert.ok(isCertificateOf(host.id, cert, ca, () => false))
-    const authority = readAuthority(host.stateDir)
-    assert.equal(authority !== undefined, host.id !== 'w')
+    assert.equal(readAuthority(host.stateDir, NO_VAULT).ok, host.id !== 'w')
   }
 }
 

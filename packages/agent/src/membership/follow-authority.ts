@@ -25,6 +25,7 @@ import {
   writeAuthorities,
   writeAuthorityKey,
   writeCertificate,
+  type Opener,
 } from '../trust/trust-files.ts'
 
 /** While the authority is replaced; else only news wake it. */
@@ -36,6 +37,7 @@ export interface FollowAuthorityContext {
   readonly config: Pick<AgentConfig, 'hostId' | 'role' | 'stateDir' | 'members' | 'etcdMembers'>
   readonly credentials: Pick<HostCredentials, 'material'>
   readonly store: Pick<Store, 'get'>
+  readonly vault: Opener
   readonly mirror: Pick<ClusterMirror, 'state' | 'onChange'>
   /** This host's member of the store; absent where it has none. */
   readonly member?: OwnStoreMember
@@ -118,23 +120,24 @@ async function bringFiles(context: FollowAuthorityContext, change: AuthorityChan
 }
 
 async function bringCertificate(
-  { config, store, askAnother, clock }: FollowAuthorityContext,
+  { config, vault, store, askAnother, clock }: FollowAuthorityContext,
   { next, certificate }: AuthorityChange,
 ): Promise<Result<void>> {
   const { hostId, role, stateDir } = config
   const { key, cert } = readMaterial(stateDir)
-  if (role === 'compute' && fingerprintOf(readAuthority(stateDir)?.certificatePem) !== next) {
+  const present = readAuthority(stateDir, vault)
+  if (role === 'compute' && !(present.ok && readCertificate(present.value.certificatePem).fingerprint === next)) {
     const sealed = await store.get(SECRET_KEYS.nextAuthority)
     if (!sealed.ok) return sealed
     const opened = await openSealed(sealed.value?.value ?? '', hostId, key)
     if (!opened.ok) return opened
-    writeAuthorityKey(stateDir, String(opened.value))
+    writeAuthorityKey(stateDir, String(opened.value), vault)
   }
   if (isCertificateOf(hostId, cert, certificate, () => false)) return ok()
   const { createSigningRequest } = await import('../trust/certificates.ts')
   const { requestPem } = await createSigningRequest(hostId, key)
   const signed =
-    role === 'compute' ? await signFor(config, hostId, requestPem, clock.wallMs()) : await askAnother(requestPem)
+    role === 'compute' ? await signFor(config, vault, hostId, requestPem, clock.wallMs()) : await askAnother(requestPem)
   if (!signed.ok) return signed
   if (!isCertificateOf(hostId, signed.value, certificate, () => false))
     return fail(failure('conflict', 'The host that was asked signs with the former authority still'))
@@ -161,8 +164,4 @@ export function ownTrusts(
 
 function fingerprints(certificates: readonly string[]): string[] {
   return certificates.map((pem) => readCertificate(pem).fingerprint)
-}
-
-function fingerprintOf(pem: string | undefined): string | undefined {
-  return pem === undefined ? undefined : readCertificate(pem).fingerprint
 }

@@ -19,6 +19,8 @@ export interface MembershipContext {
   readonly config: AgentConfig
   readonly store: Store
   readonly credentials: HostCredentials
+  /** What must be done with what only this agent's memory has. Bounded. */
+  readonly beforeEnd: () => Promise<void>
   /** Ends this agent in order. */
   readonly end: () => void
   readonly clock: Clock
@@ -62,6 +64,7 @@ async function adopt(context: MembershipContext, membership: Membership): Promis
   log.info('the members have changed; the agent starts again with them', {
     members: members.map(({ hostId }) => hostId),
   })
+  await context.beforeEnd()
   // Whoever was let in by this host, or asked it to remove another, still waits for the answer.
   await clock.sleep(ANSWER_MS)
   context.end()

@@ -16,7 +16,7 @@ import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { AgentConfig } from '../config.ts'
 import type { EtcdMemberHost } from '../etcd/etcd-member.ts'
 import { readCertificate } from '../trust/certificate-reading.ts'
-import { readAuthority } from '../trust/trust-files.ts'
+import { hasAuthorityKey, readAuthorities, readAuthority, type Opener } from '../trust/trust-files.ts'
 import { JOIN_PORT } from './join-protocol.ts'
 import { invitationKey, writeToken, type Invitation } from './join-token.ts'
 import { MEMBERSHIP_KEY, membershipOf, readMembership, withoutMember } from './membership.ts'
@@ -24,6 +24,7 @@ import { MEMBERSHIP_KEY, membershipOf, readMembership, withoutMember } from './m
 export interface HostAdmissionContext {
   readonly config: AgentConfig
   readonly store: Store
+  readonly vault: Opener
   readonly mirror: ClusterMirror
   readonly member: EtcdMemberHost
   readonly events: EventWriter
@@ -49,8 +50,7 @@ export class HostAdmission {
     minutes: number,
   ): Promise<Result<{ readonly token: string; readonly expiresAtMs: number }>> {
     const { config, store, mirror, clock } = this.#context
-    const authority = readAuthority(config.stateDir)
-    if (!authority) return fail(noAuthority(config.hostId))
+    if (!hasAuthorityKey(config.stateDir)) return fail(noAuthority(config.hostId))
     if (mirror.state.authorityChange) return fail(BEING_REPLACED)
     const secret = randomBytes(32).toString('base64url')
     const invitation: Invitation = { role, expiresAt: clock.wallMs() + minutes * MINUTE_MS }
@@ -63,16 +63,17 @@ export class HostAdmission {
     const hosts = config.members.filter((member) => member.role === 'compute')
     const inOrder = hosts.toSorted((a, b) => Number(b.hostId === config.hostId) - Number(a.hostId === config.hostId))
     const addresses = inOrder.flatMap((member) => Object.values(member.addresses).filter((each) => each !== undefined))
-    const { fingerprint } = readCertificate(authority.certificatePem)
+    const { fingerprint } = readCertificate(readAuthorities(config.stateDir)[0] ?? '')
     const token = writeToken({ cluster: config.clusterName, fingerprint, addresses, port: JOIN_PORT, secret })
     return ok({ token, expiresAtMs: invitation.expiresAt })
   }
 
   /** Its certificate counts no more from this moment on, whether it is up or not. */
   async remove(host: HostId): Promise<Result<void>> {
-    const { config, store, mirror, events, clock } = this.#context
-    const authority = readAuthority(config.stateDir)
-    if (!authority) return fail(noAuthority(config.hostId))
+    const { config, store, vault, mirror, events, clock } = this.#context
+    if (!hasAuthorityKey(config.stateDir)) return fail(noAuthority(config.hostId))
+    const authority = readAuthority(config.stateDir, vault)
+    if (!authority.ok) return authority
     const refusal = inUse(mirror.state, host)
     if (refusal) return refusal
     const { createRevocationList } = await import('../trust/certificates.ts')
@@ -88,7 +89,7 @@ export class HostAdmission {
       }
       const serial = record?.value.certificateSerial
       const revoked = [...new Set([...before.revoked, ...(serial === undefined ? [] : [serial])])]
-      const revokedPem = await createRevocationList(authority, revoked, clock.wallMs())
+      const revokedPem = await createRevocationList(authority.value, revoked, clock.wallMs())
       const after = { ...withoutMember(before, host), revoked, revokedPem }
       const outcome = await store.transact({
         compares: [

@@ -17,7 +17,7 @@ import { resultToJson } from '../http/internal-protocol.ts'
 import { createServer } from '../http/node-https.ts'
 import type { HostCredentials } from '../trust/host-credentials.ts'
 import { hostContent } from '../trust/host-trust.ts'
-import { readAuthority, trustFiles } from '../trust/trust-files.ts'
+import { hasAuthorityKey, readAuthority, trustFiles, type Opener } from '../trust/trust-files.ts'
 import { BEING_REPLACED } from './host-admission.ts'
 import { INVITATIONS_PREFIX, invitationKey, invitationSchema, type Invitation } from './join-token.ts'
 import {
@@ -35,6 +35,7 @@ import { readFileSync } from 'node:fs'
 export interface JoinDoorContext {
   readonly config: AgentConfig
   readonly store: Store
+  readonly vault: Opener
   readonly mirror: ClusterMirror
   readonly credentials: HostCredentials
   readonly own: OwnHeartbeatKeys
@@ -50,7 +51,7 @@ const TRIES = 4
 export async function keepJoinDoor(context: JoinDoorContext, signal: AbortSignal): Promise<void> {
   const { config, store, clock, log } = context
   // A host without the authority's key can let nobody in.
-  if (readAuthority(config.stateDir) === undefined) return
+  if (!hasAuthorityKey(config.stateDir)) return
   const invitations = new Map<string, Invitation>()
   void followInvitations(store, invitations, log, signal)
   let servers: readonly Server[] = []
@@ -170,14 +171,15 @@ async function join(
   { entry, invitation }: FoundInvitation,
   body: unknown,
 ): Promise<Result<JoinAnswer>> {
-  const { config, store, own, events, clock, log } = context
+  const { config, store, vault, own, events, clock, log } = context
   const parsed = joinRequestSchema.safeParse(body)
   if (!parsed.success)
     return fail(failure('bad_request', `The request to join is not valid: ${parsed.error.issues[0]?.message}`))
   if (context.mirror.state.authorityChange) return fail(BEING_REPLACED)
   const { hostId, addresses, requestPem } = parsed.data
-  const authority = readAuthority(config.stateDir)
-  if (!authority) return fail(failure('internal', 'This host cannot make certificates'))
+  const read = readAuthority(config.stateDir, vault)
+  if (!read.ok) return read
+  const authority = read.value
   const { signCertificate, createRevocationList } = await import('../trust/certificates.ts')
   const signed = await signCertificate(authority, requestPem, hostContent({ id: hostId, addresses }), clock.wallMs())
   if (!signed.ok) return signed
@@ -215,6 +217,7 @@ async function join(
     if (!keys.ok) return keys
     const { agentPort, heartbeatPort, etcdClientPort, etcdPeerPort } = config
     const { detectionMs, heartbeatIntervalMs, leaseTtlMs } = config
+    const files = trustFiles(config.stateDir)
     return ok({
       clusterName: config.clusterName,
       ...{ clusterKey: keys.value.key, clusterKeyGeneration: keys.value.generation },
@@ -223,10 +226,11 @@ async function join(
       ...{ members: after.members, etcdMembers: after.etcdMembers },
       ports: { agentPort, heartbeatPort, etcdClientPort, etcdPeerPort },
       times: { detectionMs, heartbeatIntervalMs, leaseTtlMs },
-      authoritiesPem: readFileSync(trustFiles(config.stateDir).authorities, 'utf8'),
+      authoritiesPem: readFileSync(files.authorities, 'utf8'),
       certificatePem: signed.value,
       revokedPem: after.revokedPem || (await createRevocationList(authority, after.revoked, clock.wallMs())),
-      ...(invitation.role === 'witness' ? {} : { authorityKeyPem: authority.keyPem }),
+      // Sealed, as it lies here: who joins opens it once it has the key of the secrets.
+      ...(invitation.role === 'witness' ? {} : { authorityKeyPem: readFileSync(files.authorityKey, 'utf8') }),
     })
   }
   return fail(failure('changed_meanwhile', 'Others joined or left at the same time', { hint: 'Try again' }))

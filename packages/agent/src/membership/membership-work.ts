@@ -40,9 +40,10 @@ export function membershipWork(context: MembershipWorkContext, signal: AbortSign
 }
 
 /** What other hosts may ask for: their own certificate, anew. */
-export function signingCalls({ config, clock }: Pick<JoinDoorContext, 'config' | 'clock'>) {
+export function signingCalls({ config, vault, clock }: Pick<JoinDoorContext, 'config' | 'vault' | 'clock'>) {
   return {
-    'sign-certificate': (input: unknown, caller: string) => signFor(config, caller, String(input), clock.wallMs()),
+    'sign-certificate': (input: unknown, caller: string) =>
+      signFor(config, vault, caller, String(input), clock.wallMs()),
   }
 }
 

@@ -1,5 +1,7 @@
 /** Makes what a host needs to be one of the cluster: for `stead init`, for who joins, and for the lab. */
+import { FailureError } from '@stead/core/errors.ts'
 import type { HostRole } from '@stead/core/model/host.ts'
+import { ok } from '@stead/core/result.ts'
 import {
   createAuthority,
   createRevocationList,
@@ -7,7 +9,7 @@ import {
   type CertificateContent,
   type KeyAndCertificate,
 } from './certificates.ts'
-import { hasTrust, readAuthority, writeTrust } from './trust-files.ts'
+import { hasAuthorityKey, hasTrust, NO_VAULT, readAuthority, writeTrust } from './trust-files.ts'
 
 export interface TrustedHost {
   readonly id: string
@@ -29,8 +31,10 @@ export function hostContent({ id, addresses }: Pick<TrustedHost, 'id' | 'address
 export async function trustEachOther(clusterName: string, hosts: readonly TrustedHost[], nowMs: number): Promise<void> {
   const strangers = hosts.filter((host) => !hasTrust(host.stateDir))
   if (strangers.length === 0) return
-  const known = hosts.map((host) => readAuthority(host.stateDir)).find((found) => found !== undefined)
-  const authority = known ?? (await createAuthority(clusterName, nowMs))
+  const having = hosts.find((host) => hasAuthorityKey(host.stateDir))
+  const known = having ? readAuthority(having.stateDir, NO_VAULT) : ok(await createAuthority(clusterName, nowMs))
+  if (!known.ok) throw new FailureError(known.error)
+  const authority = known.value
   const revokedPem = await createRevocationList(authority, [], nowMs)
   for (const host of strangers) await giveTrust(authority, host, revokedPem, nowMs)
 }

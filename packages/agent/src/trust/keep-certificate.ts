@@ -12,11 +12,19 @@ import { ageOf, authorityEndsSoon, type CertificateAge } from './certificate-lif
 import { readCertificate } from './certificate-reading.ts'
 import type { HostCredentials } from './host-credentials.ts'
 import { hostContent } from './host-trust.ts'
-import { readAuthorities, readAuthority, readMaterial, writeCertificate } from './trust-files.ts'
+import {
+  hasAuthorityKey,
+  readAuthorities,
+  readAuthority,
+  readMaterial,
+  writeCertificate,
+  type Opener,
+} from './trust-files.ts'
 
 export interface CertificateKeeperOptions {
   readonly config: Pick<AgentConfig, 'hostId' | 'stateDir' | 'members'>
   readonly credentials: HostCredentials
+  readonly vault: Opener
   /** Has a host that has the authority's key sign a request of this host. */
   readonly askAnother: (requestPem: string) => Promise<Result<string>>
   readonly clock: Clock
@@ -43,13 +51,13 @@ export async function keepCertificate(options: CertificateKeeperOptions, signal:
 
 /** How old it is after that. */
 export async function renewWhenDue(options: CertificateKeeperOptions): Promise<Result<CertificateAge>> {
-  const { config, credentials, askAnother, clock } = options
+  const { config, credentials, vault, askAnother, clock } = options
   const age = ageOf(readCertificate(credentials.material.cert).notAfterMs, clock.wallMs())
   if (age === 'fresh') return ok(age)
   const { createSigningRequest } = await import('./certificates.ts')
   const { requestPem } = await createSigningRequest(config.hostId, credentials.material.key)
-  const signed = readAuthority(config.stateDir)
-    ? await signFor(config, config.hostId, requestPem, clock.wallMs())
+  const signed = hasAuthorityKey(config.stateDir)
+    ? await signFor(config, vault, config.hostId, requestPem, clock.wallMs())
     : await askAnother(requestPem)
   if (!signed.ok) return signed
   writeCertificate(config.stateDir, signed.value)
@@ -60,14 +68,15 @@ export async function renewWhenDue(options: CertificateKeeperOptions): Promise<R
 /** A new certificate for a member: its name is who asked, its addresses are those that the cluster knows. */
 export async function signFor(
   config: Pick<AgentConfig, 'stateDir' | 'members'>,
+  vault: Opener,
   hostId: string,
   requestPem: string,
   nowMs: number,
 ): Promise<Result<string>> {
-  const authority = readAuthority(config.stateDir)
-  if (!authority) return fail(failure('conflict', 'This host has not the authority’s key'))
+  const authority = readAuthority(config.stateDir, vault)
+  if (!authority.ok) return authority
   const member = config.members.find((each) => each.hostId === hostId)
   if (!member) return fail(failure('forbidden', `${hostId} is no host of the cluster`))
   const { signCertificate } = await import('./certificates.ts')
-  return signCertificate(authority, requestPem, hostContent({ id: hostId, addresses: member.addresses }), nowMs)
+  return signCertificate(authority.value, requestPem, hostContent({ id: hostId, addresses: member.addresses }), nowMs)
 }

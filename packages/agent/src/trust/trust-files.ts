@@ -5,6 +5,9 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { failure } from '@stead/core/errors.ts'
+import { fail, ok, type Result } from '@stead/core/result.ts'
+import { generationOf } from '../vault/key-ring.ts'
 import { splitCertificates } from './certificate-reading.ts'
 import type { KeyAndCertificate } from './certificates.ts'
 
@@ -12,7 +15,7 @@ export interface TrustFiles {
   readonly folder: string
   /** The authorities that are believed: one, or two while one replaces the other. */
   readonly authorities: string
-  /** The authority's own key: on hosts that may make hosts. */
+  /** The authority's own key: on hosts that may make hosts. Sealed by the cluster's vault as soon as there is one. */
   readonly authorityKey: string
   readonly key: string
   readonly certificate: string
@@ -32,7 +35,7 @@ export interface HostTrust {
   readonly authoritiesPem: string
   readonly own: KeyAndCertificate
   readonly revokedPem: string
-  /** Absent on a witness: who breaks into it makes no hosts. */
+  /** As the file has it. Absent on a witness: who breaks into it makes no hosts. */
   readonly authorityKeyPem?: string
 }
 
@@ -63,14 +66,38 @@ export function readMaterial(stateDir: string): TlsMaterial {
   }
 }
 
+/** Opens what the cluster's vault has sealed, and seals, with what this host has of its keys now. */
+export interface Opener {
+  openNow(text: string, place: string): Result<string>
+  /** In clear as long as it has no key: the vault's keeper seals it later. */
+  sealNow(text: string, place: string): string
+}
+
+/** Of a host that is of no cluster yet: nothing on it is sealed. */
+export const NO_VAULT: Opener = {
+  openNow: () => fail(failure('secrets_locked', 'The key of the authority is sealed by the vault of a cluster')),
+  sealNow: (text) => text,
+}
+
+/** For what the file of the authority's key is sealed. */
+export const AUTHORITY_KEY_PLACE = 'trust/authority.key'
+
+/** Whether this host may make hosts; it may still have to find the key by which that of the authority opens. */
+export function hasAuthorityKey(stateDir: string): boolean {
+  return existsSync(trustFiles(stateDir).authorityKey)
+}
+
 /** The authority, where this host may make hosts: of those that are believed the one that the key is of. */
-export function readAuthority(stateDir: string): KeyAndCertificate | undefined {
-  const files = trustFiles(stateDir)
-  if (!existsSync(files.authorityKey)) return undefined
-  const keyPem = readFileSync(files.authorityKey, 'utf8')
-  const key = createPrivateKey(keyPem)
+export function readAuthority(stateDir: string, vault: Opener): Result<KeyAndCertificate> {
+  const { authorityKey } = trustFiles(stateDir)
+  if (!hasAuthorityKey(stateDir)) return fail(failure('conflict', 'This host has not the authority’s key'))
+  const kept = readFileSync(authorityKey, 'utf8')
+  const opened = generationOf(kept) === undefined ? ok(kept) : vault.openNow(kept, AUTHORITY_KEY_PLACE)
+  if (!opened.ok) return opened
+  const [keyPem, key] = [opened.value, createPrivateKey(opened.value)]
   const certificatePem = readAuthorities(stateDir).find((pem) => new X509Certificate(pem).checkPrivateKey(key))
-  return certificatePem === undefined ? undefined : { keyPem, certificatePem }
+  if (certificatePem !== undefined) return ok({ keyPem, certificatePem })
+  return fail(failure('conflict', 'The key that this host has is of no authority that it believes'))
 }
 
 /** Who is believed, one PEM each. */
@@ -82,8 +109,8 @@ export function writeAuthorities(stateDir: string, certificates: readonly string
   writeWhole(trustFiles(stateDir).authorities, certificates.map((pem) => `${pem.trim()}\n`).join(''))
 }
 
-export function writeAuthorityKey(stateDir: string, keyPem: string): void {
-  writeWhole(trustFiles(stateDir).authorityKey, keyPem)
+export function writeAuthorityKey(stateDir: string, keyPem: string, vault: Opener): void {
+  writeWhole(trustFiles(stateDir).authorityKey, vault.sealNow(keyPem, AUTHORITY_KEY_PLACE))
 }
 
 export function writeTrust(stateDir: string, trust: HostTrust): void {

@@ -1,12 +1,15 @@
 /**
- * Tells webhooks of events, or of usage, in their order, on the coordinator. How far each has been told, and when it is tried again,
- * is in the store: another host that coordinates goes on there. Each event, and each project's hour, is told at least once.
+ * Tells webhooks of events, or of usage, in their order, on the coordinator (a witness, which has not their secrets, leaves
+ * it to a host). How far each has been told, and when it is tried again, is in the store: another host goes on there. Each
+ * event, and each project's hour, is told at least once.
  */
+import { recordDecoder } from '@stead/api/records.ts'
 import { failure } from '@stead/core/errors.ts'
 import type { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
 import type { Versioned } from '@stead/core/model/cluster.ts'
 import type { HostId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
+import { secretKeeper } from '@stead/core/model/vault.ts'
 import { giveUpAfterMs, pauseAfter, type Webhook, type WebhookDelivery } from '@stead/core/model/webhook.ts'
 import type { Clock } from '@stead/core/ports/clock.ts'
 import type { Log } from '@stead/core/ports/log.ts'
@@ -43,7 +46,7 @@ export async function keepWebhooksTold(context: CourierContext, signal: AbortSig
 /** One look: whatever is due is sent once. */
 export async function tellNow(context: CourierContext): Promise<void> {
   const { mirror, self } = context
-  if (mirror.state.coordinator?.value.host !== self) return
+  if (secretKeeper(mirror.state) !== self) return
   await Promise.all([...mirror.state.webhooks.values()].map((webhook) => tell(context, webhook)))
 }
 
@@ -63,6 +66,8 @@ async function tell(context: CourierContext, known: Versioned<Webhook>): Promise
   if (count === 0) return record(context, known, before, { ...rest, after })
   const sent = await send(context, webhook, told, (failing?.attempts ?? 0) + 1)
   if (sent.ok) return record(context, known, before, { ...rest, after, deliveredAt: wallMs })
+  // It is this host that cannot, and not for long.
+  if (sent.error.code === 'secrets_locked') return
   const since = failing?.since ?? wallMs
   if (wallMs - since >= giveUpAfterMs(webhook))
     return record(context, known, before, { ...rest, after, lost: delivery.lost + count })
@@ -73,17 +78,27 @@ async function tell(context: CourierContext, known: Versioned<Webhook>): Promise
 
 /** The status of the answer. */
 export async function send(
-  { mirror, clock }: Pick<CourierContext, 'mirror' | 'clock'>,
-  webhook: Webhook,
+  { store, mirror, clock }: Pick<CourierContext, 'store' | 'mirror' | 'clock'>,
+  { name: webhook }: Pick<Webhook, 'name'>,
   told: Told,
   attempt: number,
 ): Promise<Result<number>> {
   const { id = '', name = '' } = mirror.state.settings?.value ?? {}
-  const message = webhookMessage(webhook, { cluster: { id, name }, told, attempt, wallMs: clock.wallMs() })
+  const opened = await withSecret(store, webhook)
+  if (!opened.ok) return opened
+  const message = webhookMessage(opened.value, { cluster: { id, name }, told, attempt, wallMs: clock.wallMs() })
   const status = await guardedPost(message, permittedBy(mirror.state))
   if (!status.ok || (status.value >= 200 && status.value < 300)) return status
   const followed = status.value >= 300 && status.value < 400 ? ', which is not followed' : ''
   return fail(failure('conflict', `It answered with HTTP status ${status.value}${followed}`))
+}
+
+/** This host's copy of the records has the secret sealed. */
+export async function withSecret(store: Pick<Store, 'get'>, name: string): Promise<Result<Webhook>> {
+  const kept = await store.get(KEYS.webhook(name))
+  if (!kept.ok) return kept
+  if (!kept.value) return fail(failure('not_found', `There is no webhook ${name}`))
+  return recordDecoder.webhook(JSON.parse(kept.value.value))
 }
 
 /** Only by whom still coordinates, of a webhook that is as it was. */

@@ -72,10 +72,17 @@ async function showCluster(session: Session): Promise<void> {
       ['protection', [view.protection.level, view.protection.reason].filter(Boolean).join(': ')],
       ['detection', `${view.detectionMs} ms`],
       ['heartbeat key', heartbeatKeyText(view.heartbeatKey)],
+      ['secrets', secretsText(view.secrets)],
       ['created', view.createdAt],
     ])
     return fields + view.warnings.map((warning) => `warning: ${warning}\n`).join('')
   })
+}
+
+function secretsText({ state, holders, sharesNeeded }: ClusterView['secrets']): string {
+  if (state === 'clear') return 'not sealed yet'
+  if (state === 'key-beside') return `sealed, the key beside them on ${holders.join(', ')}`
+  return `sealed, ${sharesNeeded} of ${holders.length} shares needed (${holders.join(', ')})`
 }
 
 function addressText({ address, holder }: NonNullable<ClusterView['address']>): string {

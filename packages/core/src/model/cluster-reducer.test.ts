@@ -37,6 +37,7 @@ function permissiveDecoder() {
     addressHolder: take,
     heartbeatKey: take,
     authorityChange: take,
+    vault: take,
     host: take,
     status: take,
     policy: take,

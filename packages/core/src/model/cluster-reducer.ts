@@ -9,6 +9,7 @@ import type { ClusterPolicy } from './cluster-policy.ts'
 import type { AuthorityChange } from './authority-change.ts'
 import type { HeartbeatKey } from './heartbeat-key.ts'
 import { KEYS, PREFIX } from './keys.ts'
+import type { Vault } from './vault.ts'
 
 /** The maps of the state. Each is filled from the folder of the store with the same name. */
 type Collection = {
@@ -61,6 +62,7 @@ export type RecordDecoder = {
   readonly addressHolder: (json: unknown) => Result<AddressHolder>
   readonly heartbeatKey: (json: unknown) => Result<HeartbeatKey>
   readonly authorityChange: (json: unknown) => Result<AuthorityChange>
+  readonly vault: (json: unknown) => Result<Vault>
 }
 
 export interface Reduction {
@@ -128,6 +130,7 @@ const SINGLES = [
   'addressHolder',
   'heartbeatKey',
   'authorityChange',
+  'vault',
 ] as const
 type Single = (typeof SINGLES)[number]
 
@@ -143,6 +146,7 @@ function slotOf(key: string): Slot | undefined {
   if (key === KEYS.addressHolder) return { kind: 'single', name: 'addressHolder' }
   if (key === KEYS.heartbeatKey) return { kind: 'single', name: 'heartbeatKey' }
   if (key === KEYS.authorityChange) return { kind: 'single', name: 'authorityChange' }
+  if (key === KEYS.vault) return { kind: 'single', name: 'vault' }
   if (!key.startsWith(PREFIX)) return undefined
   const slash = key.indexOf('/', PREFIX.length)
   if (slash === -1 || slash === key.length - 1) return undefined

@@ -14,6 +14,7 @@ import type { ImageImport } from './image-import.ts'
 import type { Operation } from './operation.ts'
 import type { Project } from './project.ts'
 import type { Realm } from './realm.ts'
+import type { Vault } from './vault.ts'
 import type { Webhook, WebhookDelivery } from './webhook.ts'
 import type { Rule, RuleId } from './rule.ts'
 import type { Snapshot } from './snapshot.ts'
@@ -61,6 +62,8 @@ export interface ClusterState {
   readonly heartbeatKey?: Versioned<HeartbeatKey>
   /** Absent while the authority is not being replaced. */
   readonly authorityChange?: Versioned<AuthorityChange>
+  /** Absent: the cluster's secrets lie in clear, until all members can have a share of a key. */
+  readonly vault?: Versioned<Vault>
   readonly hosts: ReadonlyMap<HostId, Versioned<Host>>
   readonly statuses: ReadonlyMap<HostId, Versioned<HostStatus>>
   readonly policies: ReadonlyMap<HostId, Versioned<HostPolicy>>

@@ -37,6 +37,7 @@ export const KEYS = {
   addressHolder: `${PREFIX}address-holder`,
   heartbeatKey: `${PREFIX}heartbeat-key`,
   authorityChange: `${PREFIX}authority-change`,
+  vault: `${PREFIX}vault`,
   host: (id: HostId) => `${PREFIX}hosts/${id}`,
   status: (id: HostId) => `${PREFIX}statuses/${id}`,
   policy: (id: HostId) => `${PREFIX}policies/${id}`,

@@ -49,6 +49,14 @@ export function ProtectionState() {
                 cluster && [t('avail.detection'), durationText(cluster.detectionMs, language)],
                 cluster && [t('avail.lease'), durationText(cluster.leaseTtlMs, language)],
                 [t('avail.shutdown'), t(`avail.shutdown.${shutdown}`)],
+                cluster && [
+                  t('avail.secrets'),
+                  t(`avail.secrets.${cluster.secrets.state}`, {
+                    needed: cluster.secrets.sharesNeeded,
+                    held: cluster.secrets.holders.length,
+                    hosts: cluster.secrets.holders.join(', '),
+                  }),
+                ],
               ]}
             />
           )}

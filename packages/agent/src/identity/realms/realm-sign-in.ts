@@ -4,6 +4,7 @@ import type { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
 import type { SignInSession } from '@stead/core/model/access.ts'
 import type { LdapService, OidcService, Realm, RealmIdentity } from '@stead/core/model/realm.ts'
 import type { Clock } from '@stead/core/ports/clock.ts'
+import type { Store } from '@stead/core/ports/store.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { REALM_COOKIE } from '../../http/cookies.ts'
 import type { Visitor } from '../../http/backend.ts'
@@ -11,6 +12,7 @@ import type { ClusterKey } from '../cluster-key.ts'
 import { Sealed } from '../sealed.ts'
 import type { SignInAudit } from '../sign-in-audit.ts'
 import { lookUp, whoHasPassword } from './directory.ts'
+import { OpenedRealms } from './opened-realms.ts'
 import { OidcProviders, type OidcBeginning } from './oidc-provider.ts'
 
 const LIFE_MS = 10 * 60_000
@@ -20,6 +22,7 @@ export const RETURN_PATH = '/sign-in/realm'
 export const COMMAND_LINE_STATE = 'cli.'
 
 export interface RealmSignInContext {
+  readonly store: Pick<Store, 'get'>
   readonly mirror: ClusterMirror
   readonly clock: Clock
   readonly told: SignInAudit
@@ -43,10 +46,12 @@ export class RealmSignIn {
   readonly #context: RealmSignInContext
   readonly #providers: OidcProviders
   readonly #begun: Sealed<Begun>
+  readonly #opened: OpenedRealms
 
   constructor(context: RealmSignInContext) {
     this.#context = context
     this.#providers = new OidcProviders(context.clock)
+    this.#opened = new OpenedRealms(context.store)
     this.#begun = new Sealed(context.key, 'sign-in by OpenID', LIFE_MS)
   }
 
@@ -59,7 +64,9 @@ export class RealmSignIn {
           hint: `\`stead login URL --realm ${realm.name}\`, or its button in the web interface`,
         }),
       )
-    const found = await whoHasPassword(realm, user.split('@')[0] ?? '', password)
+    const opened = await this.#opened.of(realm)
+    if (!opened.ok) return opened
+    const found = await whoHasPassword(opened.value, user.split('@')[0] ?? '', password)
     if (!found.ok) return this.#refused(realm.name, visitor, found.error)
     if (!found.value) return ok(false)
     const admitted = await this.#context.admit(realm, found.value, visitor)
@@ -67,7 +74,7 @@ export class RealmSignIn {
   }
 
   async begin(name: string, form: SignInSession['form'], visitor: Visitor) {
-    const realm = this.#provider(name)
+    const realm = await this.#provider(name)
     if (!realm.ok) return realm
     if (visitor.origin === undefined || (form === 'cookie' && !visitor.setCookie))
       return fail(failure('bad_request', 'By a realm one signs in at the public port'))
@@ -90,7 +97,7 @@ export class RealmSignIn {
     // What was begun in a browser ends in that browser: nobody is signed in as somebody else by a link.
     if (!begun || (begun.form === 'cookie') !== (sealed === undefined)) return fail(NOT_BEGUN)
     visitor.setCookie?.(REALM_COOKIE, '', 0)
-    const realm = this.#provider(begun.realm)
+    const realm = await this.#provider(begun.realm)
     if (!realm.ok) return realm
     const found = await this.#providers.finish(realm.value, begun, answer)
     if (!found.ok) return this.#refused(begun.realm, visitor, found.error)
@@ -103,7 +110,10 @@ export class RealmSignIn {
     })
   }
 
-  async test(realm: Realm, name: string | undefined) {
+  async test(known: Realm, name: string | undefined) {
+    const opened = await this.#opened.of(known)
+    if (!opened.ok) return opened
+    const realm = opened.value
     if (isDirectory(realm)) return lookUp(realm, name)
     if (!isProvider(realm)) throw new Error('there is no third kind')
     if (name !== undefined)
@@ -112,11 +122,11 @@ export class RealmSignIn {
     return answered.ok ? ok({ answered: answered.value }) : answered
   }
 
-  #provider(name: string): Result<Realm & { readonly service: OidcService }> {
+  async #provider(name: string): Promise<Result<Realm & { readonly service: OidcService }>> {
     const realm = this.#context.mirror.state.realms.get(name)?.value
     if (!realm || !isProvider(realm))
       return fail(failure('not_found', `There is no OpenID realm ${name}`, { hint: 'See `stead realm list`' }))
-    return realm.disabled ? fail(disabled(realm)) : ok(realm)
+    return realm.disabled ? fail(disabled(realm)) : this.#opened.of(realm)
   }
 
   /** Where a realm is, and what lies beneath, is for the audit and for `realm test`, not for strangers. */
