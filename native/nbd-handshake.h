@@ -17,6 +17,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "nbd-negotiation.h"
+
 enum nbd_command { NBD_READ = 0, NBD_WRITE = 1, NBD_DISCONNECT = 2, NBD_FLUSH = 3, NBD_WRITE_ZEROES = 6 };
 enum { NBD_FLAG_READ_ONLY = 1 << 1, NBD_FLAG_FLUSH = 1 << 2, NBD_FLAG_WRITE_ZEROES = 1 << 6 };
 enum { NBD_NO_HOLE = 1 << 1 };
@@ -40,35 +42,20 @@ struct nbd_export {
   uint16_t flags;
 };
 
-static int nbd_transfer(int fd, void *data, size_t length, int out) {
-  for (size_t done = 0; done < length;) {
-    char *at = (char *)data + done;
-    ssize_t moved = out ? send(fd, at, length - done, MSG_NOSIGNAL) : recv(fd, at, length - done, 0);
-    if (moved == 0) errno = ECONNRESET;
-    if (moved < 0 && errno == EINTR) continue;
-    if (moved <= 0) return -1;
-    done += (size_t)moved;
-  }
-  return 0;
-}
-
 /* Chooses the export by NBD_OPT_GO, which also tells its size and what it can do. */
 static int nbd_go(int fd, const char *name, struct nbd_export *export) {
-  enum { OPTION_GO = 7, REPLY_ACK = 1, REPLY_INFO = 3, INFO_EXPORT = 0, PAYLOAD_MAX = 4096 };
+  enum { INFO_EXPORT = 0, PAYLOAD_MAX = 4096 };
   struct {
-    uint64_t magic;
-    uint32_t option, length, name_length;
+    struct nbd_option option;
+    uint32_t name_length;
     char rest[256 + 2];
   } __attribute__((packed)) ask;
-  struct {
-    uint64_t magic;
-    uint32_t option, type, length;
-  } __attribute__((packed)) reply;
+  struct nbd_option_reply reply;
   uint32_t name_length = (uint32_t)strlen(name);
   if (name_length > 256) return errno = ENAMETOOLONG, -1;
-  ask.magic = htobe64(0x49484156454F5054ull);
-  ask.option = htobe32(OPTION_GO);
-  ask.length = htobe32(4 + name_length + 2);
+  ask.option.magic = htobe64(NBD_OPTION_MAGIC);
+  ask.option.option = htobe32(NBD_OPT_GO);
+  ask.option.length = htobe32(4 + name_length + 2);
   ask.name_length = htobe32(name_length);
   memcpy(ask.rest, name, name_length);
   memset(ask.rest + name_length, 0, 2);
@@ -77,10 +64,10 @@ static int nbd_go(int fd, const char *name, struct nbd_export *export) {
     unsigned char payload[PAYLOAD_MAX];
     if (nbd_transfer(fd, &reply, sizeof reply, 0)) return -1;
     uint32_t type = be32toh(reply.type), length = be32toh(reply.length);
-    if (be64toh(reply.magic) != 0x3e889045565a9ull || length > sizeof payload) return errno = EPROTO, -1;
+    if (be64toh(reply.magic) != NBD_OPTION_REPLY_MAGIC || length > sizeof payload) return errno = EPROTO, -1;
     if (nbd_transfer(fd, payload, length, 0)) return -1;
-    if (type == REPLY_ACK) return heard ? 0 : (errno = EPROTO, -1);
-    if (type != REPLY_INFO) return errno = ENOENT, -1;
+    if (type == NBD_REP_ACK) return heard ? 0 : (errno = EPROTO, -1);
+    if (type != NBD_REP_INFO) return errno = ENOENT, -1;
     if (length >= 12 && payload[0] == 0 && payload[1] == INFO_EXPORT) {
       memcpy(&export->size, payload + 2, 8);
       memcpy(&export->flags, payload + 10, 2);
@@ -99,10 +86,7 @@ static int nbd_connect(const char *path, const char *name, int timeout_s, struct
   int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return -1;
   struct timeval limit = {.tv_sec = timeout_s}, none = {0};
-  struct {
-    uint64_t magic, option_magic;
-    uint16_t flags;
-  } __attribute__((packed)) greeting;
+  struct nbd_greeting greeting;
   /* Fixed newstyle, and no 124 zeroes. */
   uint32_t flags = htobe32(3);
   /* A whole large write, so that a sender does not wait for each piece. More than the system's limit needs the right to it. */
@@ -114,7 +98,7 @@ static int nbd_connect(const char *path, const char *name, int timeout_s, struct
       connect(fd, (struct sockaddr *)&address, sizeof address) || nbd_transfer(fd, &greeting, sizeof greeting, 0) ||
       nbd_transfer(fd, &flags, sizeof flags, 1))
     goto failed;
-  if (be64toh(greeting.magic) != 0x4e42444d41474943ull || be64toh(greeting.option_magic) != 0x49484156454F5054ull) {
+  if (be64toh(greeting.magic) != NBD_MAGIC || be64toh(greeting.option_magic) != NBD_OPTION_MAGIC) {
     errno = EPROTO;
     goto failed;
   }

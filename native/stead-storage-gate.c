@@ -42,6 +42,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "nbd-negotiation.h"
+
 enum {
   KEY_BYTES = 32,
   NAME_MAX_BYTES = 256,
@@ -52,41 +54,6 @@ enum {
   OPTION_MAX_BYTES = 64 * 1024,
   OPTIONS_MAX = 64,
 };
-
-/* proto.md of the NBD project. */
-enum {
-  OPT_EXPORT_NAME = 1,
-  OPT_ABORT = 2,
-  OPT_STARTTLS = 5,
-  OPT_INFO = 6,
-  OPT_GO = 7,
-  OPT_STRUCTURED_REPLY = 8,
-  OPT_LIST_META_CONTEXT = 9,
-  OPT_SET_META_CONTEXT = 10,
-  OPT_EXTENDED_HEADERS = 11,
-};
-enum { REP_ACK = 1 };
-#define REP_ERR_UNSUP 0x80000001u
-#define REP_ERR_POLICY 0x80000002u
-#define REP_ERR_TLS_REQD 0x80000005u
-#define REP_IS_ERROR 0x80000000u
-#define OPTION_MAGIC 0x49484156454F5054ull
-#define OPTION_REPLY_MAGIC 0x3e889045565a9ull
-
-struct greeting {
-  uint64_t magic, option_magic;
-  uint16_t flags;
-} __attribute__((packed));
-
-struct option {
-  uint64_t magic;
-  uint32_t option, length;
-} __attribute__((packed));
-
-struct option_reply {
-  uint64_t magic;
-  uint32_t option, type, length;
-} __attribute__((packed));
 
 struct door {
   int listener;
@@ -176,17 +143,6 @@ static int find_key(SSL *tls, const unsigned char *identity, size_t length, SSL_
 
 /* ---- Both sides, blocking, while options are talked about ---- */
 
-static int move_plain(int fd, void *data, size_t length, int out) {
-  for (size_t done = 0; done < length;) {
-    char *at = (char *)data + done;
-    ssize_t moved = out ? send(fd, at, length - done, MSG_NOSIGNAL) : recv(fd, at, length - done, 0);
-    if (moved < 0 && errno == EINTR) continue;
-    if (moved <= 0) return -1;
-    done += (size_t)moved;
-  }
-  return 0;
-}
-
 static int move_tls(SSL *tls, void *data, size_t length, int out) {
   for (size_t done = 0; done < length;) {
     size_t moved = 0;
@@ -198,19 +154,19 @@ static int move_tls(SSL *tls, void *data, size_t length, int out) {
 }
 
 static int move_client(struct client *client, void *data, size_t length, int out) {
-  return client->tls ? move_tls(client->tls, data, length, out) : move_plain(client->fd, data, length, out);
+  return client->tls ? move_tls(client->tls, data, length, out) : nbd_transfer(client->fd, data, length, out);
 }
 
 static int answer(struct client *client, uint32_t option, uint32_t type) {
-  struct option_reply reply = {htobe64(OPTION_REPLY_MAGIC), htobe32(option), htobe32(type), 0};
+  struct nbd_option_reply reply = {htobe64(NBD_OPTION_REPLY_MAGIC), htobe32(option), htobe32(type), 0};
   return move_client(client, &reply, sizeof reply, 1);
 }
 
 /* The next option and what comes with it, which is `*length` bytes. */
-static int hear_option(struct client *client, struct option *option, unsigned char *payload) {
+static int hear_option(struct client *client, struct nbd_option *option, unsigned char *payload) {
   if (move_client(client, option, sizeof *option, 0)) return -1;
   uint32_t length = be32toh(option->length);
-  if (be64toh(option->magic) != OPTION_MAGIC || length > OPTION_MAX_BYTES) return errno = EPROTO, -1;
+  if (be64toh(option->magic) != NBD_OPTION_MAGIC || length > OPTION_MAX_BYTES) return errno = EPROTO, -1;
   return move_client(client, payload, length, 0);
 }
 
@@ -236,25 +192,25 @@ static int connect_daemon(uint16_t port) {
 
 /* The greeting is the daemon's own, and so are the flags that answer it. */
 static int greet(struct client *client) {
-  struct greeting greeting;
+  struct nbd_greeting greeting;
   uint32_t flags;
-  return move_plain(client->daemon, &greeting, sizeof greeting, 0) || move_plain(client->fd, &greeting, sizeof greeting, 1) ||
-         move_plain(client->fd, &flags, sizeof flags, 0) || move_plain(client->daemon, &flags, sizeof flags, 1);
+  return nbd_transfer(client->daemon, &greeting, sizeof greeting, 0) || nbd_transfer(client->fd, &greeting, sizeof greeting, 1) ||
+         nbd_transfer(client->fd, &flags, sizeof flags, 0) || nbd_transfer(client->daemon, &flags, sizeof flags, 1);
 }
 
 /* Nothing but STARTTLS is answered before it. */
 static int start_tls(struct client *client, unsigned char *payload) {
   for (int asked = 0; asked < OPTIONS_MAX; asked += 1) {
-    struct option option;
+    struct nbd_option option;
     if (hear_option(client, &option, payload)) return -1;
     uint32_t kind = be32toh(option.option);
-    if (kind == OPT_EXPORT_NAME) return complain(client, "asked without encryption"), -1;
-    if (kind == OPT_ABORT) return answer(client, kind, REP_ACK), -1;
-    if (kind != OPT_STARTTLS || option.length != 0) {
-      if (answer(client, kind, REP_ERR_TLS_REQD)) return -1;
+    if (kind == NBD_OPT_EXPORT_NAME) return complain(client, "asked without encryption"), -1;
+    if (kind == NBD_OPT_ABORT) return answer(client, kind, NBD_REP_ACK), -1;
+    if (kind != NBD_OPT_STARTTLS || option.length != 0) {
+      if (answer(client, kind, NBD_REP_ERR_TLS_REQD)) return -1;
       continue;
     }
-    if (answer(client, kind, REP_ACK)) return -1;
+    if (answer(client, kind, NBD_REP_ACK)) return -1;
     SSL *tls = SSL_new(context);
     if (!tls || !SSL_set_fd(tls, client->fd)) return SSL_free(tls), -1;
     SSL_set_app_data(tls, client);
@@ -271,7 +227,7 @@ static int may_ask(const struct client *client, uint32_t kind, const unsigned ch
   const char *own = strchr(client->identity, '/') + 1;
   const unsigned char *name = payload;
   uint32_t name_length = length;
-  if (kind != OPT_EXPORT_NAME) {
+  if (kind != NBD_OPT_EXPORT_NAME) {
     uint32_t told;
     if (length < sizeof told) return 0;
     memcpy(&told, payload, sizeof told);
@@ -285,39 +241,39 @@ static int may_ask(const struct client *client, uint32_t kind, const unsigned ch
 /* Until the client may read and write. */
 static int talk_options(struct client *client, unsigned char *payload) {
   for (int asked = 0; asked < OPTIONS_MAX; asked += 1) {
-    struct option option;
+    struct nbd_option option;
     if (hear_option(client, &option, payload)) return -1;
     uint32_t kind = be32toh(option.option), length = be32toh(option.length);
     switch (kind) {
-      case OPT_EXPORT_NAME:
-      case OPT_INFO:
-      case OPT_GO:
-      case OPT_LIST_META_CONTEXT:
-      case OPT_SET_META_CONTEXT:
+      case NBD_OPT_EXPORT_NAME:
+      case NBD_OPT_INFO:
+      case NBD_OPT_GO:
+      case NBD_OPT_LIST_META_CONTEXT:
+      case NBD_OPT_SET_META_CONTEXT:
         if (may_ask(client, kind, payload, length)) break;
         complain(client, "asked for an export that it has no key for");
-        if (kind == OPT_EXPORT_NAME || answer(client, kind, REP_ERR_POLICY)) return -1;
+        if (kind == NBD_OPT_EXPORT_NAME || answer(client, kind, NBD_REP_ERR_POLICY)) return -1;
         continue;
-      case OPT_ABORT:
-      case OPT_STRUCTURED_REPLY:
-      case OPT_EXTENDED_HEADERS:
+      case NBD_OPT_ABORT:
+      case NBD_OPT_STRUCTURED_REPLY:
+      case NBD_OPT_EXTENDED_HEADERS:
         break;
       default:
-        if (answer(client, kind, REP_ERR_UNSUP)) return -1;
+        if (answer(client, kind, NBD_REP_ERR_UNSUP)) return -1;
         continue;
     }
-    if (move_plain(client->daemon, &option, sizeof option, 1) || move_plain(client->daemon, payload, length, 1)) return -1;
-    if (kind == OPT_EXPORT_NAME) return 0;
+    if (nbd_transfer(client->daemon, &option, sizeof option, 1) || nbd_transfer(client->daemon, payload, length, 1)) return -1;
+    if (kind == NBD_OPT_EXPORT_NAME) return 0;
     for (;;) {
-      struct option_reply reply;
-      if (move_plain(client->daemon, &reply, sizeof reply, 0)) return -1;
+      struct nbd_option_reply reply;
+      if (nbd_transfer(client->daemon, &reply, sizeof reply, 0)) return -1;
       uint32_t type = be32toh(reply.type), told = be32toh(reply.length);
-      if (told > OPTION_MAX_BYTES || move_plain(client->daemon, payload, told, 0)) return -1;
+      if (told > OPTION_MAX_BYTES || nbd_transfer(client->daemon, payload, told, 0)) return -1;
       if (move_tls(client->tls, &reply, sizeof reply, 1) || move_tls(client->tls, payload, told, 1)) return -1;
-      if (type == REP_ACK && kind == OPT_GO) return 0;
-      if (type == REP_ACK || type & REP_IS_ERROR) break;
+      if (type == NBD_REP_ACK && kind == NBD_OPT_GO) return 0;
+      if (type == NBD_REP_ACK || type & NBD_REP_IS_ERROR) break;
     }
-    if (kind == OPT_ABORT) return -1;
+    if (kind == NBD_OPT_ABORT) return -1;
   }
   return -1;
 }
