@@ -150,6 +150,10 @@ export const clusterPolicySchema = z.object({
       postCopy: z
         .boolean()
         .describe('Let a guest go on before all its memory is there when the copy does not converge'),
+      compressed: z
+        .boolean()
+        .exactOptional()
+        .describe('Compress the memory on its way: for networks slower than a processor; not with post-copy'),
     })
     .exactOptional()
     .describe('Live moves'),

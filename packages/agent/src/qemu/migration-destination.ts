@@ -20,6 +20,7 @@ export interface ListenAt {
   readonly address: string
   readonly secret: string
   readonly postCopy?: boolean
+  readonly compressed?: boolean
 }
 
 export class MigrationDestination {
@@ -29,18 +30,19 @@ export class MigrationDestination {
     this.#options = options
   }
 
-  async listen({ address, secret, postCopy = false }: ListenAt): Promise<Result<ArrivalEndpoint>> {
+  async listen({ address, secret, postCopy = false, compressed = false }: ListenAt): Promise<Result<ArrivalEndpoint>> {
     const connected = this.#options.monitor()
     if (!connected.ok) return connected
     const monitor = connected.value
-    const channels = extraChannels(this.#options.memoryBytes, postCopy)
+    const channels = extraChannels(this.#options.memoryBytes, { postCopy, compressed })
+    const streams = channels === 0 ? {} : { channels, ...(compressed ? { compressed } : {}) }
     const refusal = postCopy ? await postCopyRefusal(monitor) : 'it was not asked to'
     const set = { channels, postCopy: refusal === undefined, end: 'destination' } as const
     const keyed = await useKey(monitor, this.#options, 'server', secret)
     if (!keyed.ok) return keyed
     for (const [command, args] of [
       ['migrate-set-capabilities', capabilities(set)],
-      ['migrate-set-parameters', channelParameters(channels)],
+      ['migrate-set-parameters', channelParameters(streams)],
       ['migrate-incoming', { uri: migrationUri(address, 0) }],
     ] as const) {
       const done = await monitor.execute(command, args)
@@ -50,7 +52,7 @@ export class MigrationDestination {
     if (!port.ok) return port
     return ok({
       ...{ address, port: port.value, secret },
-      ...(channels > 0 ? { channels } : {}),
+      ...streams,
       ...(refusal === undefined ? {} : { postCopyRefusal: refusal }),
     })
   }

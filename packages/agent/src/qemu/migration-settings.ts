@@ -18,9 +18,17 @@ export const STRICT_DOWNTIME = { ms: 10, passes: 4 } as const
 const CHANNELS_FROM_BYTES = 4 * 2 ** 30
 const CHANNELS = 4
 
-/** How many streams beside the main one. QEMU 10 cannot combine them with post-copy. */
-export function extraChannels(memoryBytes: number, postCopy: boolean): number {
-  return postCopy || memoryBytes < CHANNELS_FROM_BYTES ? 0 : CHANNELS
+/** Of a small guest, whose only reason for them is that they can be compressed. */
+const FEW_CHANNELS = 2
+
+/** How many streams beside the main one. QEMU 10 cannot combine them with post-copy, and compresses nothing else. */
+export function extraChannels(
+  memoryBytes: number,
+  how: { readonly postCopy: boolean; readonly compressed: boolean },
+): number {
+  if (how.postCopy) return 0
+  if (memoryBytes >= CHANNELS_FROM_BYTES) return CHANNELS
+  return how.compressed ? FEW_CHANNELS : 0
 }
 
 /** The argument of `migrate-set-capabilities`. What is off is said too: an earlier migration may have set it. */
@@ -53,12 +61,20 @@ export function sourceParameters(limits: MigrationLimits, to: ArrivalEndpoint): 
     'cpu-throttle-initial': THROTTLE.initial,
     'cpu-throttle-increment': THROTTLE.increment,
     'max-cpu-throttle': THROTTLE.max,
-    ...channelParameters(to.channels ?? 0),
+    ...channelParameters(to),
   }
 }
 
-export function channelParameters(channels: number): Record<string, unknown> {
-  return channels === 0 ? {} : { 'multifd-channels': channels, 'multifd-compression': 'none' }
+export function channelParameters({
+  channels = 0,
+  compressed,
+}: Pick<ArrivalEndpoint, 'channels' | 'compressed'>): Record<string, unknown> {
+  if (channels === 0) return {}
+  // zstd's fastest: a better one would be slower than the networks for which it is meant.
+  const compression = compressed
+    ? { 'multifd-compression': 'zstd', 'multifd-zstd-level': 1 }
+    : { 'multifd-compression': 'none' }
+  return { 'multifd-channels': channels, ...compression }
 }
 
 /** How QEMU writes an address: `tcp:[::1]:4444`. */

@@ -10,6 +10,8 @@ import { BOUND_MS, GUEST_USER, realHarness, type RealHarness } from './migration
 
 guestMigrationContract('QEMU', realHarness)
 
+const LIMITS = { bandwidthBytesPerSecond: 0, downtimeMs: 300, postCopy: false } as const
+
 describe('QEMU that waits for a guest', () => {
   let harness: RealHarness
 
@@ -28,18 +30,39 @@ describe('QEMU that waits for a guest', () => {
     const endpoint = must(await there.migration.receive(await harness.open(launch, 2), at))
     assert.equal(statSync(keyFile).mode & 0o777, 0o600)
     if (GUEST_USER) assert.equal(statSync(keyFile).uid, GUEST_USER.uid)
-    must(
-      await here.migration.send(launch.guest, endpoint, {
-        bandwidthBytesPerSecond: 0,
-        downtimeMs: 300,
-        postCopy: false,
-      }),
-    )
+    must(await here.migration.send(launch.guest, endpoint, LIMITS))
     assert.ok(!existsSync(join(harness.folder, 'here', launch.guest, 'migration')), 'the source has read it already')
     while (must(await here.migration.progress(launch.guest)).phase !== 'standing-still') await sleep(5)
     must(await here.migration.relinquishDisks(launch.guest))
     must(await here.migration.complete(launch.guest))
     must(await there.migration.awaitArrival(launch.guest, BOUND_MS))
     assert.ok(!existsSync(keyFile))
+  })
+
+  it('has its memory compressed where that was asked for, and is whole', async () => {
+    const launch = await harness.guest()
+    const { here, there } = harness.qemu
+    must(await here.start(launch))
+    await harness.untilWriting('here', launch)
+
+    async function sent(way: readonly [typeof here, typeof there], epoch: number, compressed: boolean) {
+      const [source, target] = way
+      const at = { address: '127.0.0.1', secret: 'c3'.repeat(32), compressed }
+      const endpoint = must(await target.migration.receive(await harness.open(launch, epoch), at))
+      assert.equal(endpoint.compressed, compressed || undefined)
+      must(await source.migration.send(launch.guest, endpoint, LIMITS))
+      while (must(await source.migration.progress(launch.guest)).phase !== 'standing-still') await sleep(5)
+      must(await source.migration.relinquishDisks(launch.guest))
+      const { transferredBytes } = must(await source.migration.complete(launch.guest))
+      must(await target.migration.awaitArrival(launch.guest, BOUND_MS))
+      must(await source.kill(launch.guest))
+      return transferredBytes
+    }
+
+    const plain = await sent([here, there], 2, false)
+    await harness.untilWriting('there', launch)
+    const compressed = await sent([there, here], 3, true)
+    await harness.untilWriting('here', launch)
+    assert.ok(compressed < plain * 0.8, `${compressed} bytes, ${plain} as they are`)
   })
 })

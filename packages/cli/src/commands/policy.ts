@@ -51,6 +51,12 @@ export function addPolicyCommands(program: Command, terminal: Terminal): void {
       ]),
     )
     .addOption(
+      choice('--migration-compression <whether>', 'compress memory on its way, for networks slower than a processor', [
+        'true',
+        'false',
+      ]),
+    )
+    .addOption(
       choice('--what-if-required <whether>', 'take changes only from somebody who has seen what they will do', [
         'true',
         'false',
@@ -107,6 +113,7 @@ function bodyOf(options: Readonly<Record<string, unknown>>): PolicyBody {
     ...given('migrationBandwidth', 'bandwidthBytesPerSecond', (text) => parseSize(text, '--migration-bandwidth')),
     ...given('migrationDowntime', 'downtimeMs', (text) => parseDuration(text, '--migration-downtime')),
     ...given('migrationPostCopy', 'postCopy', (text) => text === 'true'),
+    ...given('migrationCompression', 'compressed', (text) => text === 'true'),
   }
   const passwords = {
     ...given('passwordLength', 'lengthMin', (text) => parseCount(text, '--password-length')),
@@ -138,7 +145,7 @@ async function setPolicy(session: Session, body: PolicyBody): Promise<void> {
 
 function policyText(view: PolicyView): string {
   const { admission, balancing, migration = DEFAULT_MIGRATION, passwords = DEFAULT_PASSWORDS } = view
-  const { bandwidthBytesPerSecond, downtimeMs, postCopy } = migration
+  const { bandwidthBytesPerSecond, downtimeMs, postCopy, compressed = false } = migration
   return formatFields([
     ['ha', view.armed ? 'armed' : 'disarmed: nothing is recovered or moved by itself'],
     ['cpu overcommit', view.cpuOvercommit],
@@ -156,6 +163,7 @@ function policyText(view: PolicyView): string {
     ],
     ['live moves stop a guest', `for ${downtimeMs} ms at most, by forecast`],
     ['post-copy', postCopy ? 'when a copy does not converge' : 'never'],
+    ['memory on its way', compressed && !postCopy ? 'compressed' : 'as it is'],
     ['template signatures', view.templateSignatures ?? 'optional'],
     ['what-if required', view.whatIfRequired ? 'yes' : 'no'],
     [

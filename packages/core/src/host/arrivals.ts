@@ -12,6 +12,7 @@ import { KEYS } from '../model/keys.ts'
 import { inSync } from '../model/records.ts'
 import type { Volume } from '../model/volume.ts'
 import type { GuestDisk, GuestLaunch } from '../ports/guest-host.ts'
+import { migrationPolicyOf } from '../ha/planning-problem.ts'
 import type { ArrivalEndpoint, RestEndpoint } from '../ports/guest-migration.ts'
 import { fail, ok, type Result } from '../result.ts'
 import { widthOf } from './disk-opening.ts'
@@ -152,6 +153,7 @@ export class Arrivals implements ArrivalHost {
         address,
         secret,
         postCopy: mayPostCopy(mirror.state, grant.value.value.handover),
+        compressed: migrationPolicyOf(mirror.state).compressed === true,
       },
     )
     hostDevices.settle(id)

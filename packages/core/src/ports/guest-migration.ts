@@ -15,6 +15,8 @@ export interface ArrivalEndpoint {
   readonly secret: string
   /** Streams beside the main one; the destination has chosen. None when absent. */
   readonly channels?: number
+  /** These streams are compressed. */
+  readonly compressed?: true
   /** Why it cannot go on before all of its memory is there; absent: it can. */
   readonly postCopyRefusal?: string
 }
@@ -58,7 +60,12 @@ export interface GuestMigration {
    */
   receive(
     launch: GuestLaunch,
-    at: { readonly address: string; readonly secret: string; readonly postCopy?: boolean },
+    at: {
+      readonly address: string
+      readonly secret: string
+      readonly postCopy?: boolean
+      readonly compressed?: boolean
+    },
   ): Promise<Result<ArrivalEndpoint>>
   /** Destination: resolves once the guest runs here (or stands still after an error of a disk); fails when it never will. */
   awaitArrival(guest: GuestId, timeoutMs: number): Promise<Result<RunningGuest>>

@@ -142,6 +142,13 @@ function PolicyForm({ policy }: { policy: PolicyView }) {
               checked={migration.postCopy}
               onChange={(event) => change({ migration: { ...migration, postCopy: event.currentTarget.checked } })}
             />
+            <Switch
+              label={t('settings.compressed')}
+              description={t('settings.compressedText')}
+              disabled={migration.postCopy}
+              checked={migration.compressed === true && !migration.postCopy}
+              onChange={(event) => change({ migration: { ...migration, compressed: event.currentTarget.checked } })}
+            />
           </Stack>
         </Panel>
         <TemplateKeys

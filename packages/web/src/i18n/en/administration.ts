@@ -151,6 +151,8 @@ export const texts = {
   'settings.passwords': "Passwords of the cluster's own users",
   'settings.postCopy': 'Post-copy',
   'settings.postCopyText': 'A guest whose copy does not converge goes on before all its memory is there.',
+  'settings.compressed': 'Compress the memory on its way',
+  'settings.compressedText': 'Pays where the network is slower than a processor compresses. Not with post-copy.',
   'settings.protection': 'Protection',
   'settings.reserve': 'Memory of each host that guests may not take (GiB)',
   'settings.room': 'Room and balance',

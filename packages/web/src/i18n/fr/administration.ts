@@ -151,6 +151,9 @@ export const texts: Record<string, string> = {
   'settings.passwords': 'Mots de passe des utilisateurs du cluster',
   'settings.postCopy': 'Post-copie',
   'settings.postCopyText': 'Un invité dont la copie ne converge pas reprend avant que toute sa mémoire soit là.',
+  'settings.compressed': 'Compresser la mémoire en chemin',
+  'settings.compressedText':
+    'Utile quand le réseau est plus lent que la compression par un processeur. Pas avec la post-copie.',
   'settings.protection': 'Protection',
   'settings.reserve': 'Mémoire de chaque hôte hors des invités (Gio)',
   'settings.room': 'Place et équilibre',

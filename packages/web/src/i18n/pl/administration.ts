@@ -152,6 +152,8 @@ export const texts: Record<string, string> = {
   'settings.passwords': 'Hasła własnych użytkowników klastra',
   'settings.postCopy': 'Post-copy',
   'settings.postCopyText': 'Gość, którego kopia się nie zbiega, rusza, zanim dotrze cała pamięć.',
+  'settings.compressed': 'Kompresuj pamięć w drodze',
+  'settings.compressedText': 'Opłaca się, gdy sieć jest wolniejsza niż kompresja przez procesor. Nie z post-copy.',
   'settings.protection': 'Ochrona',
   'settings.reserve': 'Pamięć hosta niedostępna dla gości (GiB)',
   'settings.room': 'Miejsce i równowaga',
