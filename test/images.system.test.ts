@@ -18,7 +18,10 @@ suite('images', { timeout: 3_000_000 }, () => {
   before(async () => {
     lab = await LabCluster.up({ hosts: 2, witness: true })
     const place = { address: '10.66.1.10', host: 'h1' }
-    debian = await DebianGuest.create(lab, 'web1', { ...place, more: ['--hostname', 'front', '--firmware', 'uefi-secure'] })
+    debian = await DebianGuest.create(lab, 'web1', {
+      ...place,
+      more: ['--hostname', 'front', '--firmware', 'uefi-secure'],
+    })
   })
   after(async () => {
     await lab?.down()
