@@ -10,6 +10,7 @@ import { Icon } from '../parts/icon.tsx'
 import { Empty, Panel } from '../parts/page.tsx'
 import { useLive } from '../live/use-live.ts'
 import { filtered } from '../table/row-order.ts'
+import { ShortTable } from '../table/short-table.tsx'
 import classes from './decisions.module.css'
 
 type Replay = ResponseOf<(typeof ENDPOINTS)['decision.replay']>
@@ -120,26 +121,17 @@ function Reason({ reason }: { reason: Reasons }) {
         ))}
       </ul>
       {reason.candidates.length === 0 ? null : (
-        <table className={classes.table}>
-          <thead>
-            <tr>
-              <th scope="col">{t('column.host')}</th>
-              <th scope="col">{t('decisions.merits')}</th>
-              <th scope="col">{t('decisions.against')}</th>
+        <ShortTable label={reason.guest} columns={[t('column.host'), t('decisions.merits'), t('decisions.against')]}>
+          {reason.candidates.map((candidate) => (
+            <tr key={candidate.host} data-chosen={candidate.chosen || undefined}>
+              <th scope="row">
+                {candidate.host} {candidate.chosen ? <Icon name="check" size={14} /> : null}
+              </th>
+              <td>{candidate.merits.join('; ') || '–'}</td>
+              <td>{candidate.rejectedBecause || (candidate.chosen ? t('decisions.chosen') : '–')}</td>
             </tr>
-          </thead>
-          <tbody>
-            {reason.candidates.map((candidate) => (
-              <tr key={candidate.host} data-chosen={candidate.chosen || undefined}>
-                <th scope="row">
-                  {candidate.host} {candidate.chosen ? <Icon name="check" size={14} /> : null}
-                </th>
-                <td>{candidate.merits.join('; ') || '–'}</td>
-                <td>{candidate.rejectedBecause || (candidate.chosen ? t('decisions.chosen') : '–')}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
+          ))}
+        </ShortTable>
       )}
     </Panel>
   )

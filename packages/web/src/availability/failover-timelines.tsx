@@ -5,6 +5,7 @@ import { useLanguage, useText } from '../i18n/texts.ts'
 import { useLive } from '../live/use-live.ts'
 import { durationText, momentText } from '../parts/figures.ts'
 import { Empty, Panel } from '../parts/page.tsx'
+import { ShortTable } from '../table/short-table.tsx'
 import { failoversIn, lengthMs, type Failover, type RecoveredGuest } from './failovers.ts'
 import classes from './failover-timelines.module.css'
 
@@ -51,26 +52,18 @@ function Timeline({ failover }: { failover: Failover }) {
           : t('failovers.back', { time: durationText(failover.backAtMs - begin, language) })}
       </p>
       {failover.guests.length === 0 ? null : (
-        <table className={classes.table}>
-          <thead>
-            <tr>
-              <th scope="col">{t('failovers.guest')}</th>
-              {PHASES.map((phase) => (
-                <th key={phase} scope="col" className={classes.figure}>
-                  {t(`failovers.${phase}`)}
-                </th>
-              ))}
-              <th scope="col" className={classes.bars}>
-                {t('failovers.course')}
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {failover.guests.map((guest) => (
-              <GuestRow key={guest.name} {...{ guest, begin, whole }} lostAtMs={failover.lostAtMs} />
-            ))}
-          </tbody>
-        </table>
+        <ShortTable
+          label={t('failovers.guest')}
+          columns={[
+            t('failovers.guest'),
+            ...PHASES.map((phase) => ({ text: t(`failovers.${phase}`), isFigure: true as const })),
+            { text: t('failovers.course'), className: classes.bars },
+          ]}
+        >
+          {failover.guests.map((guest) => (
+            <GuestRow key={guest.name} {...{ guest, begin, whole }} lostAtMs={failover.lostAtMs} />
+          ))}
+        </ShortTable>
       )}
     </Panel>
   )
@@ -99,7 +92,7 @@ function GuestRow(props: { guest: RecoveredGuest; begin: number; whole: number; 
       {PHASES.map((phase) => {
         const end = ends[phase]
         return (
-          <td key={phase} className={classes.figure}>
+          <td key={phase} data-figure>
             {end === undefined ? '–' : durationText(end - begin, language)}
           </td>
         )

@@ -13,11 +13,13 @@ import { LoadingRows } from '../parts/loading-rows.tsx'
 import { Panel } from '../parts/page.tsx'
 import { RefusableButton } from '../parts/refusable-button.tsx'
 import { useSession } from '../session/session-context.ts'
+import { ShortTable } from '../table/short-table.tsx'
 import { obstacleToChange } from './guest-change.ts'
 import { limitsChange, limitsText } from './container-limits-change.ts'
 import classes from './guest-tabs.module.css'
 
 const LOOK_MS = 3_000
+const FIGURES = ['held', 'maxHeld', 'barrier', 'limit', 'failures'] as const
 
 export function GuestCounters({ guest }: { guest: GuestView }) {
   const t = useText()
@@ -70,40 +72,31 @@ function CounterTable({ items }: { items: readonly ContainerCounterView[] }) {
   const number = new Intl.NumberFormat(language)
   const amount = (value: number | null, absent: string) => (value === null ? absent : number.format(value))
   return (
-    // Wider than the page at times: it must be reached by the keyboard to be scrolled.
-    <div className={classes.scrolls} tabIndex={0} role="region" aria-label={t('counters.title')}>
-      <table className={classes.table}>
-        <thead>
-          <tr>
-            <th scope="col">{t('counters.resource')}</th>
-            {(['held', 'maxHeld', 'barrier', 'limit', 'failures'] as const).map((column) => (
-              <th key={column} scope="col" className={classes.end}>
-                {t(`counters.${column}`)}
-              </th>
-            ))}
-            <th scope="col">{t('counters.meaning')}</th>
-          </tr>
-        </thead>
-        <tbody>
-          {items.map((item) => (
-            <tr key={item.resource} className={(item.failures ?? 0) > 0 ? classes.chosen : undefined}>
-              <th scope="row">
-                <code>{item.resource}</code> <span className={classes.dim}>{item.unit}</span>
-              </th>
-              <td className={classes.end}>{amount(item.held, '–')}</td>
-              <td className={classes.end}>{amount(item.maxHeld, '–')}</td>
-              <td className={classes.end}>{amount(item.barrier, '∞')}</td>
-              <td className={classes.end}>{amount(item.limit, '∞')}</td>
-              <td className={classes.end}>{amount(item.failures, '–')}</td>
-              <td className={classes.dim}>
-                {item.meaning}
-                {item.enforced === 'counted' ? ` (${t('counters.countedOnly')})` : ''}
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <ShortTable
+      label={t('counters.title')}
+      columns={[
+        t('counters.resource'),
+        ...FIGURES.map((column) => ({ text: t(`counters.${column}`), isFigure: true as const })),
+        t('counters.meaning'),
+      ]}
+    >
+      {items.map((item) => (
+        <tr key={item.resource} data-chosen={(item.failures ?? 0) > 0 || undefined}>
+          <th scope="row">
+            <code>{item.resource}</code> <span className={classes.dim}>{item.unit}</span>
+          </th>
+          <td data-figure>{amount(item.held, '–')}</td>
+          <td data-figure>{amount(item.maxHeld, '–')}</td>
+          <td data-figure>{amount(item.barrier, '∞')}</td>
+          <td data-figure>{amount(item.limit, '∞')}</td>
+          <td data-figure>{amount(item.failures, '–')}</td>
+          <td className={classes.dim}>
+            {item.meaning}
+            {item.enforced === 'counted' ? ` (${t('counters.countedOnly')})` : ''}
+          </td>
+        </tr>
+      ))}
+    </ShortTable>
   )
 }
 

@@ -8,6 +8,7 @@ import { Icon } from '../parts/icon.tsx'
 import { LoadingRows } from '../parts/loading-rows.tsx'
 import { Empty, Panel } from '../parts/page.tsx'
 import { useSession } from '../session/session-context.ts'
+import { ShortTable } from '../table/short-table.tsx'
 import classes from './guest-tabs.module.css'
 
 /** Why it is where it is: the last decision, what was known, who else was thought of. */
@@ -45,35 +46,27 @@ export function GuestExplanation({ guest }: { guest: GuestView }) {
       </Panel>
       {decision && decision.candidates.length > 0 ? (
         <Panel title={t('explain.candidates')}>
-          <div className={classes.scrolls}>
-            <table className={classes.table}>
-              <thead>
-                <tr>
-                  <th scope="col">{t('column.host')}</th>
-                  <th scope="col">{t('explain.merits')}</th>
-                  <th scope="col">{t('explain.against')}</th>
-                </tr>
-              </thead>
-              <tbody>
-                {decision.candidates.map((candidate) => (
-                  <tr key={candidate.host} className={candidate.chosen ? classes.chosen : undefined}>
-                    <td>
-                      <span className={classes.row}>
-                        {candidate.host}
-                        {candidate.chosen ? (
-                          <span title={t('explain.chosen')}>
-                            <Icon name="check" size={15} />
-                          </span>
-                        ) : null}
+          <ShortTable
+            label={t('explain.candidates')}
+            columns={[t('column.host'), t('explain.merits'), t('explain.against')]}
+          >
+            {decision.candidates.map((candidate) => (
+              <tr key={candidate.host} data-chosen={candidate.chosen || undefined}>
+                <td>
+                  <span className={classes.row}>
+                    {candidate.host}
+                    {candidate.chosen ? (
+                      <span title={t('explain.chosen')}>
+                        <Icon name="check" size={15} />
                       </span>
-                    </td>
-                    <td>{candidate.merits.join('; ') || '–'}</td>
-                    <td>{candidate.rejectedBecause || '–'}</td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </div>
+                    ) : null}
+                  </span>
+                </td>
+                <td>{candidate.merits.join('; ') || '–'}</td>
+                <td>{candidate.rejectedBecause || '–'}</td>
+              </tr>
+            ))}
+          </ShortTable>
         </Panel>
       ) : null}
       {smallestChange === null ? null : (

@@ -15,6 +15,7 @@ import { Empty, Panel } from '../parts/page.tsx'
 import { DelegateDialog } from '../parts/delegate-dialog.tsx'
 import { useRefusal } from '../session/privileges.ts'
 import { useSession } from '../session/session-context.ts'
+import { ShortTable } from '../table/short-table.tsx'
 import { permissionsOn } from './guest-permission-paths.ts'
 import classes from './guest-tabs.module.css'
 
@@ -59,44 +60,38 @@ function Given({ guest }: { guest: GuestView }) {
         </Button>
       }
     >
-      {given.length === 0 ? <Empty icon="key" title={t('access.none')} text={t('access.noneText')} /> : null}
-      <div className={classes.scrolls}>
-        <table className={classes.table} hidden={given.length === 0}>
-          <thead>
-            <tr>
-              <th scope="col">{t('access.who')}</th>
-              <th scope="col">{t('access.role')}</th>
-              <th scope="col">{t('access.where')}</th>
-              <th scope="col">{t('access.actions')}</th>
+      {given.length === 0 ? (
+        <Empty icon="key" title={t('access.none')} text={t('access.noneText')} />
+      ) : (
+        <ShortTable
+          label={t('tab.permissions')}
+          columns={[t('access.who'), t('access.role'), t('access.where'), t('access.actions')]}
+        >
+          {given.map((permission) => (
+            <tr key={permission.id}>
+              <td>
+                {permission.subject.name}{' '}
+                <span className={classes.dim}>{t(`access.kind.${permission.subject.kind}`)}</span>
+              </td>
+              <td>{permission.role}</td>
+              <td>
+                <code>{permission.path}</code>
+              </td>
+              <td>
+                {canTake(permission) ? (
+                  <Button size="compact-xs" variant="default" onClick={() => setAsked(permission)}>
+                    {t('access.take')}
+                  </Button>
+                ) : (
+                  <span className={classes.dim}>
+                    {permission.path === `/guests/${guest.name}` ? t('delegation.theirs') : t('access.inherited')}
+                  </span>
+                )}
+              </td>
             </tr>
-          </thead>
-          <tbody>
-            {given.map((permission) => (
-              <tr key={permission.id}>
-                <td>
-                  {permission.subject.name}{' '}
-                  <span className={classes.dim}>{t(`access.kind.${permission.subject.kind}`)}</span>
-                </td>
-                <td>{permission.role}</td>
-                <td>
-                  <code>{permission.path}</code>
-                </td>
-                <td>
-                  {canTake(permission) ? (
-                    <Button size="compact-xs" variant="default" onClick={() => setAsked(permission)}>
-                      {t('access.take')}
-                    </Button>
-                  ) : (
-                    <span className={classes.dim}>
-                      {permission.path === `/guests/${guest.name}` ? t('delegation.theirs') : t('access.inherited')}
-                    </span>
-                  )}
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+          ))}
+        </ShortTable>
+      )}
       {asked === 'grant' && isTenant ? <DelegateDialog project={project} guest={guest.name} onClose={close} /> : null}
       {asked === 'grant' && !isTenant ? <GrantDialog {...dialog} /> : null}
       {asked !== undefined && asked !== 'grant' ? <RevokeDialog {...dialog} permission={asked} /> : null}

@@ -12,6 +12,7 @@ import { LoadingRows } from '../parts/loading-rows.tsx'
 import { Empty, Panel } from '../parts/page.tsx'
 import { RefusableButton } from '../parts/refusable-button.tsx'
 import { useSession } from '../session/session-context.ts'
+import { ShortTable } from '../table/short-table.tsx'
 import { obstacleTo } from './guest-actions.ts'
 import classes from './guest-tabs.module.css'
 import {
@@ -114,46 +115,42 @@ function SnapshotTable({ items, onAsk }: TableProps) {
   const t = useText()
   const language = useLanguage()
   return (
-    <div className={classes.scrolls}>
-      <table className={classes.table}>
-        <thead>
-          <tr>
-            <th scope="col">{t('word.name')}</th>
-            <th scope="col">{t('snapshots.taken')}</th>
-            <th scope="col">{t('snapshots.consistent')}</th>
-            <th scope="col">{t('snapshots.changed')}</th>
-            <th scope="col">{t('snapshots.actions')}</th>
-          </tr>
-        </thead>
-        <tbody>
-          {items.map((snapshot) => (
-            <tr key={snapshot.id}>
-              <td>{snapshot.name}</td>
-              <td>{momentText(snapshot.createdAt, language)}</td>
-              <td>
-                {t(`snapshots.${snapshot.consistent}`)}
-                {snapshot.memory ? ` + ${t('column.memory')} (${bytesText(snapshot.memory.bytes, language)})` : ''}
-              </td>
-              <td>{snapshot.changedBytes === null ? '–' : bytesText(snapshot.changedBytes, language)}</td>
-              <td>
-                <Group gap={6}>
-                  {(['rollback', 'delete'] as const).map((action) => (
-                    <Button
-                      key={action}
-                      size="compact-xs"
-                      variant="default"
-                      disabled={snapshot.state !== 'ready'}
-                      onClick={() => onAsk(action, snapshot)}
-                    >
-                      {t(`snapshots.${action}`)}
-                    </Button>
-                  ))}
-                </Group>
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <ShortTable
+      label={t('tab.snapshots')}
+      columns={[
+        t('word.name'),
+        t('snapshots.taken'),
+        t('snapshots.consistent'),
+        t('snapshots.changed'),
+        t('snapshots.actions'),
+      ]}
+    >
+      {items.map((snapshot) => (
+        <tr key={snapshot.id}>
+          <td>{snapshot.name}</td>
+          <td>{momentText(snapshot.createdAt, language)}</td>
+          <td>
+            {t(`snapshots.${snapshot.consistent}`)}
+            {snapshot.memory ? ` + ${t('column.memory')} (${bytesText(snapshot.memory.bytes, language)})` : ''}
+          </td>
+          <td>{snapshot.changedBytes === null ? '–' : bytesText(snapshot.changedBytes, language)}</td>
+          <td>
+            <Group gap={6}>
+              {(['rollback', 'delete'] as const).map((action) => (
+                <Button
+                  key={action}
+                  size="compact-xs"
+                  variant="default"
+                  disabled={snapshot.state !== 'ready'}
+                  onClick={() => onAsk(action, snapshot)}
+                >
+                  {t(`snapshots.${action}`)}
+                </Button>
+              ))}
+            </Group>
+          </td>
+        </tr>
+      ))}
+    </ShortTable>
   )
 }

@@ -10,6 +10,7 @@ import { ChangeDialog } from '../parts/change-dialog.tsx'
 import { momentText } from '../parts/figures.ts'
 import { Empty, Panel } from '../parts/page.tsx'
 import { complaintOf } from '../parts/schema-complaint.ts'
+import { ShortTable } from '../table/short-table.tsx'
 import classes from './guest-tabs.module.css'
 
 export function SchedulesPanel({ guest }: { guest: GuestView }) {
@@ -31,45 +32,41 @@ export function SchedulesPanel({ guest }: { guest: GuestView }) {
       {guest.schedules.length === 0 ? (
         <Empty icon="event" title={t('schedule.none')} text={t('schedule.noneText')} />
       ) : (
-        <div className={classes.scrolls}>
-          <table className={classes.table}>
-            <thead>
-              <tr>
-                <th scope="col">{t('word.name')}</th>
-                <th scope="col">{t('schedule.what')}</th>
-                <th scope="col">{t('schedule.when')}</th>
-                <th scope="col">{t('schedule.next')}</th>
-                <th scope="col">{t('schedule.last')}</th>
-                <th scope="col">{t('schedule.actions')}</th>
-              </tr>
-            </thead>
-            <tbody>
-              {guest.schedules.map((schedule) => (
-                <tr key={schedule.name}>
-                  <td>{schedule.name}</td>
-                  <td>{t(`schedule.action.${schedule.action}`)}</td>
-                  <td>
-                    <code>{schedule.cron}</code> <span className={classes.dim}>{schedule.timeZone}</span>
-                  </td>
-                  <td>{moment(schedule.nextAt)}</td>
-                  <td>
-                    {moment(schedule.lastAt)} <span className={classes.dim}>{schedule.lastOutcome}</span>
-                  </td>
-                  <td>
-                    <Button
-                      size="compact-xs"
-                      variant="default"
-                      aria-label={t('schedule.removeOne', { name: schedule.name })}
-                      onClick={() => setAsked({ remove: schedule.name })}
-                    >
-                      {t('schedule.remove')}
-                    </Button>
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <ShortTable
+          label={t('schedule.title')}
+          columns={[
+            t('word.name'),
+            t('schedule.what'),
+            t('schedule.when'),
+            t('schedule.next'),
+            t('schedule.last'),
+            t('schedule.actions'),
+          ]}
+        >
+          {guest.schedules.map((schedule) => (
+            <tr key={schedule.name}>
+              <td>{schedule.name}</td>
+              <td>{t(`schedule.action.${schedule.action}`)}</td>
+              <td>
+                <code>{schedule.cron}</code> <span className={classes.dim}>{schedule.timeZone}</span>
+              </td>
+              <td>{moment(schedule.nextAt)}</td>
+              <td>
+                {moment(schedule.lastAt)} <span className={classes.dim}>{schedule.lastOutcome}</span>
+              </td>
+              <td>
+                <Button
+                  size="compact-xs"
+                  variant="default"
+                  aria-label={t('schedule.removeOne', { name: schedule.name })}
+                  onClick={() => setAsked({ remove: schedule.name })}
+                >
+                  {t('schedule.remove')}
+                </Button>
+              </td>
+            </tr>
+          ))}
+        </ShortTable>
       )}
       {asked && remove === undefined ? <AddScheduleDialog guest={guest} onClose={close} /> : null}
       {remove === undefined ? null : (

@@ -15,6 +15,7 @@ import { Icon } from '../parts/icon.tsx'
 import { Page, PageHead, Panel } from '../parts/page.tsx'
 import { ToneBadge } from '../parts/state-badge.tsx'
 import { useSession } from '../session/session-context.ts'
+import { ShortTable } from '../table/short-table.tsx'
 import { GuestCards } from './guest-cards.tsx'
 import { findingsOf, isSevere, standInFor } from './network-judgement.ts'
 import { useFindingText } from './finding-text.ts'
@@ -74,26 +75,22 @@ function Network({ role, sides }: { role: NetworkRole; sides: readonly HostNetwo
     <Panel title={t(`networks.title.${role}`)} aside={<WhatIf thing={{ kind: 'network-down', network: role }} />}>
       <p className={classes.text}>{t(`networks.carries.${role}`)}</p>
       <Findings role={role} sides={sides} />
-      <div className={classes.scrolls} role="region" aria-label={t(`networks.title.${role}`)} tabIndex={0}>
-        <table className={classes.table}>
-          <thead>
-            <tr>
-              <th scope="col">{t('column.host')}</th>
-              <th scope="col">{t('networks.address')}</th>
-              <th scope="col">{t('networks.port')}</th>
-              <th scope="col">{t('networks.link')}</th>
-              <th scope="col">{t('networks.mtu')}</th>
-              <th scope="col">{t('networks.hears')}</th>
-              <th scope="col">{t('networks.cable')}</th>
-            </tr>
-          </thead>
-          <tbody>
-            {sides.map((side) => (
-              <Side key={side.host} side={side} />
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <ShortTable
+        label={t(`networks.title.${role}`)}
+        columns={[
+          t('column.host'),
+          t('networks.address'),
+          t('networks.port'),
+          t('networks.link'),
+          t('networks.mtu'),
+          t('networks.hears'),
+          t('networks.cable'),
+        ]}
+      >
+        {sides.map((side) => (
+          <Side key={side.host} side={side} />
+        ))}
+      </ShortTable>
     </Panel>
   )
 }
@@ -144,7 +141,7 @@ function Side({ side }: { side: HostNetworkView }) {
       </td>
       <td>{port ? <PortText port={port} /> : '–'}</td>
       <td>{port ? <LinkState port={port} /> : <ToneBadge tone="bad" text={t('networks.noPort')} />}</td>
-      <td className={classes.number}>{port ? port.mtuBytes : '–'}</td>
+      <td data-figure>{port ? port.mtuBytes : '–'}</td>
       <td>
         <Peers peers={peers} />
       </td>
