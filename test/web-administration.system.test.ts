@@ -285,6 +285,31 @@ suite('administration', { timeout: 240_000 }, () => {
     await browser.see('No key is trusted yet.')
   })
 
+  test('what a project used, an import that is called off, and the authority of the pages', async () => {
+    await open('projects', 'default')
+    await browser.press('Usage: default')
+    await dialog()
+      .getByRole('row', { name: /^All of it/ })
+      .waitFor()
+    await browser.check('usage')
+    const download = browser.page.waitForEvent('download')
+    await confirm('Save every hour (CSV)')
+    assert.equal((await download).suggestedFilename(), 'usage-default.csv')
+    await browser.page.keyboard.press('Escape')
+
+    const blob = `sha256:${'a'.repeat(64)}`
+    await cluster.backend.must('image.import', { body: { name: 'arch', blob, format: 'qcow2' } })
+    await open('images', 'arch')
+    await browser.check('an import')
+    await browser.press(/^Call off: image.import arch/)
+    await browser.page.getByRole('list', { name: 'Being imported' }).waitFor({ state: 'detached' })
+
+    await open('settings', 'Room and balance')
+    const certificate = browser.page.waitForEvent('download')
+    await browser.press('Save its certificate')
+    assert.equal((await certificate).suggestedFilename(), 'stead-authority.pem')
+  })
+
   test('a file that is not what was announced is not sent', async () => {
     await open('images', 'No images')
     await browser.press('Upload an image')

@@ -77,6 +77,13 @@ suite('what can fail', { timeout: 240_000 }, () => {
     await browser.see('If host h2, h3 fails')
   })
 
+  test('the cluster is saved as a file, for the same questions elsewhere', async () => {
+    await open('/what-if', 'Choose what fails')
+    const download = browser.page.waitForEvent('download')
+    await button('Save the cluster as a file').click()
+    assert.equal((await download).suggestedFilename(), 'cluster.json')
+  })
+
   test('on a phone the map stands above what would come of it', async () => {
     await browser.page.setViewportSize({ width: 390, height: 800 })
     await open('/what-if?what=host:h1', 'What happens when')
@@ -202,5 +209,21 @@ suite('what can fail', { timeout: 240_000 }, () => {
     await browser.check('decisions')
     await browser.picture('decisions')
     cluster.world.host(lost).powerOn()
+  })
+  test('a start that would leave guests without a place is refused with the reason, and done for who accepts that', async () => {
+    await cluster.backend.must('policy.set', { body: { admission: { hostFailures: 2, onBreach: 'refuse' } } })
+    await open('/guests/scratch', 'Where it is')
+    browser.expect(/409/)
+    await button('Start').click()
+    const dialog = browser.page.getByRole('dialog')
+    await dialog.getByText('would have no place').first().waitFor()
+    const start = dialog.getByRole('button', { name: 'Start', exact: true })
+    assert.equal(await start.isDisabled(), true)
+    await browser.check('a start that the policy refuses')
+    await dialog.getByLabel(/^Do it all the same/).check()
+    await start.click()
+    await dialog.waitFor({ state: 'detached' })
+    await browser.page.getByRole('main').getByText('running').first().waitFor()
+    browser.expect(undefined)
   })
 })

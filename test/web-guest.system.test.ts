@@ -143,6 +143,50 @@ suite("a guest's page", { timeout: 300_000 }, () => {
     await panel.waitFor({ state: 'detached' })
   })
 
+  test('what its agent tells of the inside, and a program that is run there where its options allow it', async () => {
+    await open('git', 'inside', 'Its agent answered in')
+    await main().getByRole('row', { name: /^eth0/ }).waitFor()
+    const run = main().getByRole('button', { name: 'Run a program' })
+    assert.equal(await run.getAttribute('aria-description'), 'The options of this guest do not allow it')
+    await browser.check('inside')
+    await browser.picture('guest-inside')
+    await cluster.backend.must('guest.set', { params: { guest: 'git' }, body: { agent: { execute: true } } })
+    await main().locator('button[aria-disabled="false"]', { hasText: 'Run a program' }).click()
+    const confirmRun = dialog().getByRole('button', { name: 'Run a program' })
+    assert.equal(await confirmRun.isDisabled(), true, 'nothing is to be run yet')
+    await fill('Program and arguments', '/bin/echo\nboth words  of one\nargument')
+    await confirmRun.click()
+    await dialog().getByText('It ended with 0.').waitFor()
+    assert.equal(await dialog().locator('pre').innerText(), 'both words  of one argument\n')
+    await browser.check('a program was run')
+    browser.expect(/40\d/)
+    await fill('Program and arguments', '/bin/nothing')
+    await confirmRun.click()
+    await dialog().getByRole('alert').getByText('no such file').waitFor()
+    await dialog().getByRole('button', { name: 'Close' }).last().click()
+    browser.expect(undefined)
+    await open('scratch', 'inside', 'It does not run')
+  })
+
+  test('a volume that was kept is deleted by its name; one of a guest is not, and says why', async () => {
+    const { page } = browser
+    const kept = async () =>
+      (await cluster.backend.must('volume.list', {})).items.filter(({ attachment }) => attachment === 'detached').length
+    assert.equal(await kept(), 1, 'the disk that was removed above')
+    await page.goto('/volumes')
+    await page.getByRole('button', { name: 'Delete: disk1 of mail' }).click()
+    await dialog().getByText('What this would do').waitFor()
+    assert.equal(await dialog().getByRole('button', { name: 'Delete' }).isDisabled(), true)
+    await dialog()
+      .getByLabel(/type disk1/)
+      .fill('disk1')
+    await browser.check('delete a volume')
+    await confirm('Delete')
+    await until('it is gone', async () => (await kept()) === 0)
+    const ofGuest = page.getByRole('button', { name: 'Delete: disk0 of mail' })
+    assert.equal(await ofGuest.getAttribute('aria-description'), 'It belongs to a guest: it is removed there')
+  })
+
   test('its snapshots: taken, gone back to by name, and by themselves', async () => {
     await open('files', 'snapshots', 'No snapshots')
     await press('Take a snapshot')

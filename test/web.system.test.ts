@@ -200,6 +200,21 @@ suite('the web interface', { timeout: 240_000 }, () => {
     await browser.picture('guest-why')
   })
 
+  test('why something happened, and what the guests of a host use', async () => {
+    await open('/events', 'guest.started')
+    await browser.page.getByLabel('Filter').fill('guest.started')
+    await browser.press(/^Why\? /)
+    await browser.see('The decision behind it')
+    await browser.see('What came before')
+    await browser.check('an event explained')
+    await browser.page.keyboard.press('Escape')
+    await open('/hosts/h1', 'How full it is')
+    await browser.page.getByRole('tab', { name: 'Use' }).click()
+    await browser.see('Promised to its containers')
+    await browser.page.getByRole('rowheader', { name: 'memory' }).first().waitFor()
+    await browser.check('use of a host')
+  })
+
   test('finds everything with the keyboard', async () => {
     await open('/guests', 'ci-runner-2')
     await browser.page.keyboard.press('Control+k')

@@ -96,6 +96,10 @@ export class TestBackend {
   readonly log = silent
   readonly #cluster: Pick<ClusterFixture, 'verdicts'>
   readonly #history: History
+  /** What is said inside of guests. */
+  guestAgentOf: BackendContext['guestAgentOf'] = () => ({
+    ...{ ping: noAgent, system: noAgent, interfaces: noAgent, freezeStatus: noAgent, execute: noAgent },
+  })
   /** What hosts answer who are to dump a container. */
   dumpContainer: BackendContext['dumpContainer'] = async () => fail(failure('not_found', 'no container'))
   /** The audits of the hosts that this one is to ask. */
@@ -151,9 +155,7 @@ export class TestBackend {
           sizeBytes: async () => 0,
         },
       } as never,
-      guestAgentOf: () => ({
-        ...{ ping: noAgent, system: noAgent, interfaces: noAgent, freezeStatus: noAgent, execute: noAgent },
-      }),
+      guestAgentOf: (guest) => this.guestAgentOf(guest),
       memoryUseOf: async () => ok(undefined),
       counters: {
         of: (host, guest) => this.counters.of(host, guest),

@@ -8,6 +8,7 @@ import { Secret, TOTP } from 'otpauth'
 import { createClient } from '@stead/api/client.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import { fetchTransport } from '@stead/api/transport.ts'
+import { MemoryGuestAgent } from '@stead/sim/memory-guest-agent.ts'
 import { WALL_START_MS } from '@stead/sim/virtual-clock.ts'
 import { World } from '@stead/sim/world.ts'
 import { accessControl } from '../access/access-control.ts'
@@ -73,6 +74,12 @@ export async function startSimulatedCluster(
   })
   backend.decisions = { list: async () => decisions.list(DECISIONS_LISTED), find: (id) => decisions.find(id) }
   backend.networks = simulatedNetworks(world, backend)
+  const agents = new Map(
+    [...world.hosts].map(({ id, machine }) => [id, new MemoryGuestAgent({ machine, clock: world.clock })]),
+  )
+  // One that does not run is looked for where it cannot be, and said not to run.
+  backend.guestAgentOf = ({ id }) =>
+    (agents.get(backend.mirror.state.grants.get(id)?.value.host ?? ('h1' as HostId)) ?? agents.get('h1' as HostId))!
   await until(() => [...backend.mirror.state.statuses.values()].length > hosts)
   const server = await startApiServer({
     listen: [{ host: '127.0.0.1', port }],

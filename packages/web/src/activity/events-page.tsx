@@ -1,4 +1,5 @@
 /** What happened in the cluster, the newest first. */
+import { Button } from '@mantine/core'
 import { useMemo, useState } from 'react'
 import type { ClusterEvent } from '@stead/core/model/event.ts'
 import { useLanguage, useText } from '../i18n/texts.ts'
@@ -10,6 +11,7 @@ import { StateDot } from '../parts/state-badge.tsx'
 import { DataTable, type TableColumn } from '../table/data-table.tsx'
 import { filtered } from '../table/row-order.ts'
 import classes from './events-page.module.css'
+import { EventExplanation } from './event-explanation.tsx'
 import { eventTone } from './event-tone.ts'
 
 export function EventsPage() {
@@ -17,6 +19,7 @@ export function EventsPage() {
   const language = useLanguage()
   const events = useLive((state) => state.events)
   const [query, setQuery] = useState('')
+  const [explained, setExplained] = useState<ClusterEvent>()
   const rows = useMemo(
     () =>
       filtered(
@@ -62,6 +65,22 @@ export function EventsPage() {
         value: ({ host }) => host,
         cell: ({ host }) => host,
       },
+      {
+        id: 'why',
+        title: t('events.whyColumn'),
+        width: '110px',
+        value: () => '',
+        cell: (event) => (
+          <Button
+            size="compact-xs"
+            variant="default"
+            aria-label={t('events.whyOne', { message: event.message })}
+            onClick={() => setExplained(event)}
+          >
+            {t('events.why')}
+          </Button>
+        ),
+      },
     ],
     [t, language],
   )
@@ -76,6 +95,7 @@ export function EventsPage() {
         columns={columns}
         empty={<Empty icon="event" title={t('events.none')} />}
       />
+      {explained ? <EventExplanation event={explained} onClose={() => setExplained(undefined)} /> : null}
     </Page>
   )
 }

@@ -6,6 +6,8 @@ import { useOperations } from '../live/use-live.ts'
 import { durationText, momentText } from '../parts/figures.ts'
 import { Empty, Page, PageHead } from '../parts/page.tsx'
 import { DataTable, type TableColumn } from '../table/data-table.tsx'
+import classes from './operations-page.module.css'
+import { CallOffButton } from './call-off-button.tsx'
 import { OperationProgress } from './operation-progress.tsx'
 
 export function OperationsPage() {
@@ -39,9 +41,14 @@ export function OperationsPage() {
       {
         id: 'state',
         title: t('column.state'),
-        width: 'minmax(110px, .9fr)',
+        width: 'minmax(150px, 1fr)',
         value: ({ state }) => state,
-        cell: (operation) => <OperationProgress operation={operation} />,
+        cell: (operation) => (
+          <span className={classes.state}>
+            <OperationProgress operation={operation} />
+            <CallOffButton operation={operation} />
+          </span>
+        ),
       },
       {
         id: 'took',

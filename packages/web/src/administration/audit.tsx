@@ -9,6 +9,7 @@ import { Dialog } from '../parts/dialog.tsx'
 import { momentText } from '../parts/figures.ts'
 import { Icon } from '../parts/icon.tsx'
 import { Empty, Facts } from '../parts/page.tsx'
+import { saveStream } from '../parts/save-file.ts'
 import { showFailure } from '../parts/toasts.tsx'
 import { StateDot } from '../parts/state-badge.tsx'
 import { useSession } from '../session/session-context.ts'
@@ -207,7 +208,7 @@ function ExportButton() {
   const save = async () => {
     setBusy(true)
     const opened = await client.stream(ENDPOINTS['audit.export'], {})
-    if (opened.ok) await saveAs('audit.jsonl', opened.value.body)
+    if (opened.ok) await saveStream('audit.jsonl', opened.value.body, 'application/jsonl')
     else showFailure(opened.error)
     setBusy(false)
   }
@@ -216,14 +217,4 @@ function ExportButton() {
       {t('audit.export')}
     </Button>
   )
-}
-
-async function saveAs(name: string, body: AsyncIterable<Uint8Array>): Promise<void> {
-  const parts: Uint8Array<ArrayBuffer>[] = []
-  for await (const part of body) parts.push(new Uint8Array(part))
-  const link = document.createElement('a')
-  link.href = URL.createObjectURL(new Blob(parts))
-  link.download = name
-  link.click()
-  URL.revokeObjectURL(link.href)
 }

@@ -1,25 +1,19 @@
-/** Images of disks, CDs and templates of containers: brought in from this computer, deleted. */
-import { Progress, Select } from '@mantine/core'
-import { useEffect, useId, useMemo, useRef, useState } from 'react'
+/** Images of disks, CDs and templates of containers: brought in from this computer, given to a project, deleted. */
+import { useMemo, useState } from 'react'
 import type { Client } from '@stead/api/client.ts'
 import type { ResponseOf } from '@stead/api/endpoint.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
-import { failure } from '@stead/core/errors.ts'
-import type { BlobId } from '@stead/core/model/ids.ts'
-import { fail } from '@stead/core/result.ts'
 import { useLanguage, useText } from '../i18n/texts.ts'
 import { useLive } from '../live/use-live.ts'
 import { useAsked } from '../parts/answered.tsx'
-import { bytesText, momentText, percentText } from '../parts/figures.ts'
+import { bytesText, momentText } from '../parts/figures.ts'
 import { ChangeDialog } from '../parts/change-dialog.tsx'
-import { complaintOf } from '../parts/schema-complaint.ts'
-import { NameField, TextField } from '../parts/text-field.tsx'
 import { useRefusal } from '../session/privileges.ts'
 import type { TableColumn } from '../table/data-table.tsx'
-import { formatOf, IMAGE_FORMATS, imageNameOf, type ImageFormat } from './image-format.ts'
-import { uploadFile, type UploadProgress } from './image-upload.ts'
+import { ImportsNow } from './imports-now.tsx'
 import { Listing, nameColumn } from './listing.tsx'
-import classes from './listing.module.css'
+import { ProjectField } from './project-field.tsx'
+import { UploadDialog } from './upload-dialog.tsx'
 
 type Image = ResponseOf<(typeof ENDPOINTS)['image.list']>['items'][number]
 
@@ -30,7 +24,8 @@ export function Images() {
   const newest = useLive((state) => state.events.findLast(({ kind }) => kind.startsWith('image.'))?.id)
   const asked = useAsked(['images', newest], (client) => client.call(ENDPOINTS['image.list']))
   const [isUploading, setUploading] = useState(false)
-  const [deleted, setDeleted] = useState<Image>()
+  const [asking, setAsking] = useState<{ readonly kind: 'assign' | 'delete'; readonly image: Image }>()
+  const close = () => setAsking(undefined)
   const columns = useMemo(
     (): readonly TableColumn<Image>[] => [
       nameColumn(t('word.name'), 'minmax(120px, 1.4fr)', ({ blob }) => blob),
@@ -70,6 +65,7 @@ export function Images() {
   )
   return (
     <>
+      <ImportsNow />
       <Listing
         label={t('admin.tab.images')}
         icon="volume"
@@ -78,23 +74,21 @@ export function Images() {
         textOf={({ name, kind, project }) => [name, kind ?? 'disk', project ?? ''].join(' ')}
         columns={columns}
         actions={[
-          {
-            text: t('images.delete'),
-            refusal: () => may,
-            onClick: setDeleted,
-          },
+          { text: t('images.assign'), refusal: () => may, onClick: (image) => setAsking({ kind: 'assign', image }) },
+          { text: t('images.delete'), refusal: () => may, onClick: (image) => setAsking({ kind: 'delete', image }) },
         ]}
         create={{ text: t('images.upload'), refusal: may, onClick: () => setUploading(true) }}
         none={t('images.none')}
       />
       {isUploading ? <UploadDialog onClose={() => setUploading(false)} /> : null}
-      {deleted ? (
+      {asking?.kind === 'assign' ? <AssignDialog image={asking.image} onClose={close} /> : null}
+      {asking?.kind === 'delete' ? (
         <ChangeDialog
-          title={t('images.askDelete', { name: deleted.name })}
+          title={t('images.askDelete', { name: asking.image.name })}
           confirm={t('images.delete')}
-          danger={{ text: t('images.deleteText'), name: deleted.name }}
-          call={(client) => remove(client, deleted)}
-          onClose={() => setDeleted(undefined)}
+          danger={{ text: t('images.deleteText'), name: asking.image.name }}
+          call={(client) => remove(client, asking.image)}
+          onClose={close}
         />
       ) : null}
     </>
@@ -108,84 +102,18 @@ function remove(client: Client, { name, kind }: Image) {
     : client.call(ENDPOINTS['image.delete'], { params: { image: name } })
 }
 
-function UploadDialog({ onClose }: { onClose: () => void }) {
+function AssignDialog({ image, onClose }: { image: Image; onClose: () => void }) {
   const t = useText()
-  const language = useLanguage()
-  const fileField = useId()
-  const [file, setFile] = useState<File>()
-  const [name, setName] = useState('')
-  const [format, setFormat] = useState<ImageFormat>('qcow2')
-  const [expected, setExpected] = useState('')
-  const [progress, setProgress] = useState<UploadProgress>()
-  const ending = useRef(new AbortController())
-  useEffect(() => () => ending.current.abort(), [])
-  const request = (blob: BlobId) =>
-    format === 'root' ? { name: name.trim(), blob } : { name: name.trim(), blob, format }
-  const complaint = complaintOf(
-    ENDPOINTS[format === 'root' ? 'template.import' : 'image.import'].body,
-    request(`sha256:${'0'.repeat(64)}` as BlobId),
-  )
-  const take = (chosen: File | undefined) => {
-    setFile(chosen)
-    if (!chosen) return
-    setName(imageNameOf(chosen.name))
-    setFormat(formatOf(chosen.name))
-  }
-  const bringIn = async (client: Client) => {
-    if (!file) return fail(failure('bad_request', t('images.noFile')))
-    const sent = await uploadFile({ client, file, expected, signal: ending.current.signal, tell: setProgress })
-    setProgress(undefined)
-    if (!sent.ok) return sent
-    const body = request(sent.value)
-    return 'format' in body
-      ? client.call(ENDPOINTS['image.import'], { body: body as { name: string; blob: BlobId; format: 'qcow2' } })
-      : client.call(ENDPOINTS['template.import'], { body })
-  }
+  const [project, setProject] = useState(image.project ?? null)
   return (
     <ChangeDialog
-      title={t('images.upload')}
-      confirm={t('images.upload')}
-      complaint={file === undefined || name === '' ? '' : complaint}
-      call={bringIn}
+      title={t('images.askAssign', { name: image.name })}
+      confirm={t('word.save')}
+      complaint={project === (image.project ?? null) ? '' : undefined}
+      call={(client) => client.call(ENDPOINTS['image.assign'], { params: { image: image.name }, body: { project } })}
       onClose={onClose}
     >
-      <div>
-        <label htmlFor={fileField} className={classes.label}>
-          {t('images.file')}
-        </label>
-        <input
-          id={fileField}
-          type="file"
-          className={classes.file}
-          onChange={(event) => take(event.currentTarget.files?.[0])}
-        />
-      </div>
-      <NameField value={name} onChange={setName} />
-      <Select
-        label={t('images.format')}
-        description={t('images.formatText')}
-        data={IMAGE_FORMATS.map((value) => ({ value, label: t(`images.format.${value}`) }))}
-        value={format}
-        onChange={(value) => setFormat((value ?? format) as ImageFormat)}
-        allowDeselect={false}
-      />
-      <TextField
-        label={t('images.expected')}
-        description={t('images.expectedText')}
-        value={expected}
-        onChange={setExpected}
-      />
-      {progress && file ? (
-        <div role="status">
-          <p className={classes.dim}>
-            {t(`images.${progress.step}`, {
-              share: percentText(progress.share, 1, language),
-              size: bytesText(file.size, language),
-            })}
-          </p>
-          <Progress value={progress.share * 100} aria-label={t('images.upload')} />
-        </div>
-      ) : null}
+      <ProjectField value={project} onChange={setProject} />
     </ChangeDialog>
   )
 }

@@ -14,11 +14,11 @@ import type { TableColumn } from '../table/data-table.tsx'
 import { Listing, nameColumn } from './listing.tsx'
 import classes from './listing.module.css'
 import { ProjectPermissions } from './project-permissions.tsx'
+import { UsageDialog } from './usage-dialog.tsx'
 import { LIMITS, limitsOf, quotaFormOf, type Limit } from './quota-form.ts'
 
-type Asking =
-  | { readonly kind: 'create' }
-  | { readonly kind: 'edit' | 'delete' | 'permissions'; readonly project: ProjectView }
+type RowKind = 'edit' | 'usage' | 'permissions' | 'delete'
+type Asking = { readonly kind: 'create' } | { readonly kind: RowKind; readonly project: ProjectView }
 
 export function Projects() {
   const t = useText()
@@ -49,6 +49,11 @@ export function Projects() {
       ...(['guests', 'cpus', 'memoryBytes', 'diskBytes', 'snapshots'] as const).map(share),
     ]
   }, [t, language])
+  const look = (kind: 'permissions' | 'usage') => ({
+    text: t(`projects.${kind}`),
+    refusal: () => undefined,
+    onClick: (project: ProjectView) => setAsking({ kind, project }),
+  })
   const action = (kind: 'edit' | 'delete') => ({
     text: t(`projects.${kind}`),
     refusal: ({ createdAt }: ProjectView) =>
@@ -65,21 +70,14 @@ export function Projects() {
         idOf={({ name }) => name}
         textOf={({ name, notes }) => `${name} ${notes}`}
         columns={columns}
-        actions={[
-          {
-            text: t('projects.permissions'),
-            refusal: () => undefined,
-            onClick: (project) => setAsking({ kind: 'permissions', project }),
-          },
-          action('edit'),
-          action('delete'),
-        ]}
+        actions={[look('permissions'), look('usage'), action('edit'), action('delete')]}
         create={{ text: t('projects.create'), refusal: may, onClick: () => setAsking({ kind: 'create' }) }}
         none={t('projects.none')}
       />
       {asking?.kind === 'create' ? <ProjectDialog onClose={close} /> : null}
       {asking?.kind === 'edit' ? <ProjectDialog project={asking.project} onClose={close} /> : null}
       {asking?.kind === 'permissions' ? <ProjectPermissions project={asking.project.name} onClose={close} /> : null}
+      {asking?.kind === 'usage' ? <UsageDialog project={asking.project.name} onClose={close} /> : null}
       {asking?.kind === 'delete' ? (
         <ChangeDialog
           title={t('projects.askDelete', { name: asking.project.name })}

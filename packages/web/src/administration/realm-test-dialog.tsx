@@ -6,7 +6,7 @@ import { useText } from '../i18n/texts.ts'
 import { Facts } from '../parts/page.tsx'
 import { TextField } from '../parts/text-field.tsx'
 import classes from './listing.module.css'
-import { TrialDialog } from './trial-dialog.tsx'
+import { TrialDialog } from '../parts/trial-dialog.tsx'
 
 export function RealmTestDialog({ realm, onClose }: { realm: RealmView; onClose: () => void }) {
   const t = useText()

@@ -12,6 +12,7 @@ import { Panel, Panels } from '../parts/page.tsx'
 import { RefusableButton } from '../parts/refusable-button.tsx'
 import { useRefusal } from '../session/privileges.ts'
 import classes from './listing.module.css'
+import { Authority } from './authority.tsx'
 import { TemplateKeys } from './template-keys.tsx'
 
 const ON_BREACH = ['ignore', 'warn', 'refuse'] as const
@@ -19,6 +20,7 @@ const BALANCING = ['off', 'recommend', 'automatic'] as const
 const SHUTDOWN = ['failover', 'freeze', 'migrate', 'conditional'] as const
 const GIB = 2 ** 30
 const MIB = 2 ** 20
+const SECOND_MS = 1_000
 
 export function Settings() {
   const asked = useAsked(['policy'], (client) => client.call(ENDPOINTS['policy.show']))
@@ -116,6 +118,26 @@ function PolicyForm({ policy }: { policy: PolicyView }) {
               value={balancing.movesPerHourMax}
               onChange={(value) => change({ balancing: { ...balancing, movesPerHourMax: Number(value) } })}
             />
+            <Group grow align="start">
+              {(['scoreMax', 'scoreGoal'] as const).map((name) => (
+                <NumberInput
+                  key={name}
+                  label={t(`settings.${name}`)}
+                  min={0}
+                  max={1}
+                  step={0.05}
+                  decimalScale={3}
+                  value={balancing[name]}
+                  onChange={(value) => change({ balancing: { ...balancing, [name]: Number(value) } })}
+                />
+              ))}
+              <NumberInput
+                label={t('settings.hold')}
+                min={0}
+                value={balancing.holdMs / SECOND_MS}
+                onChange={(value) => change({ balancing: { ...balancing, holdMs: Number(value) * SECOND_MS } })}
+              />
+            </Group>
           </Stack>
         </Panel>
         <Panel title={t('settings.migration')}>
@@ -176,6 +198,7 @@ function PolicyForm({ policy }: { policy: PolicyView }) {
             />
           </Stack>
         </Panel>
+        <Authority />
         <Panel title={t('settings.outbound')}>
           <Textarea
             label={t('settings.outboundAllow')}

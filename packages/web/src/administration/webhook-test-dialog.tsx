@@ -5,7 +5,7 @@ import { useLanguage, useText } from '../i18n/texts.ts'
 import { durationText, momentText } from '../parts/figures.ts'
 import { Facts } from '../parts/page.tsx'
 import classes from './listing.module.css'
-import { TrialDialog } from './trial-dialog.tsx'
+import { TrialDialog } from '../parts/trial-dialog.tsx'
 
 export function WebhookTestDialog({ webhook, onClose }: { webhook: WebhookView; onClose: () => void }) {
   const t = useText()

@@ -152,14 +152,14 @@ function RuleDialog({ rule, onClose }: { rule?: RuleView; onClose: () => void })
       confirm={rule ? t('word.save') : t('rules.create')}
       complaint={form.name === '' && complaint !== undefined ? '' : complaint}
       foreseen={[form]}
-      call={(client) =>
+      call={(client, consent) =>
         rule
           ? client.call(
               ENDPOINTS['rule.set'],
-              { params: { rule: rule.name }, body: ruleChangeOf(form) },
+              { params: { rule: rule.name }, body: { ...ruleChangeOf(form), ...consent } },
               { ifMatch: rule.revision },
             )
-          : client.call(ENDPOINTS['rule.create'], { body: ruleBodyOf(form) })
+          : client.call(ENDPOINTS['rule.create'], { body: { ...ruleBodyOf(form), ...consent } })
       }
       onClose={onClose}
     >

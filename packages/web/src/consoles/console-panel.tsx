@@ -6,6 +6,7 @@ import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import { useText } from '../i18n/texts.ts'
 import { Icon, type IconName } from '../parts/icon.tsx'
 import { Empty } from '../parts/page.tsx'
+import { saveStream } from '../parts/save-file.ts'
 import { showFailure } from '../parts/toasts.tsx'
 import { useSession } from '../session/session-context.ts'
 import { consolesOf, hasConsoleNow, type GuestOfConsole } from './console-kinds.ts'
@@ -53,9 +54,12 @@ export function ConsolePanel({ guest, kind, onKind, isAlone = false }: ConsolePa
   const takePicture = async () => {
     const taken = await client.stream(ENDPOINTS['console.screenshot'], { params: { guest: guest.name } })
     if (!taken.ok) return showFailure(taken.error)
-    const parts: BlobPart[] = []
-    for await (const part of taken.value.body) parts.push(new Uint8Array(part))
-    save(new Blob(parts, { type: 'image/png' }), `${guest.name}.png`)
+    await saveStream(`${guest.name}.png`, taken.value.body, 'image/png')
+  }
+  const saveLog = async () => {
+    const opened = await client.stream(ENDPOINTS['guest.log'], { params: { guest: guest.name }, query: {} })
+    if (!opened.ok) return showFailure(opened.error)
+    await saveStream(`${guest.name}.log`, opened.value.body, 'text/plain')
   }
 
   const isScreen = kind === 'vnc'
@@ -108,6 +112,9 @@ export function ConsolePanel({ guest, kind, onKind, isAlone = false }: ConsolePa
                 onClick={() => setFitted(!isFitted)}
               />
             </>
+          ) : null}
+          {kind === 'serial' ? (
+            <Tool icon="save" label={t('console.saveLog')} isOff={!isUp} onClick={() => void saveLog()} />
           ) : null}
           <Tool
             icon="fullScreen"
@@ -165,13 +172,4 @@ function Tool({ label, ...props }: { icon: IconName; label: string; isOff?: bool
       </ActionIcon>
     </Tooltip>
   )
-}
-
-function save(content: Blob, name: string): void {
-  const url = URL.createObjectURL(content)
-  const link = document.createElement('a')
-  link.href = url
-  link.download = name
-  link.click()
-  setTimeout(() => URL.revokeObjectURL(url), 1_000)
 }

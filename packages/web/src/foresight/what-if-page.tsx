@@ -11,6 +11,8 @@ import { useGuests, useHosts, useLive } from '../live/use-live.ts'
 import { FailureAlert } from '../parts/failure-alert.tsx'
 import { LoadingRows } from '../parts/loading-rows.tsx'
 import { Empty, Page, PageHead } from '../parts/page.tsx'
+import { saveText } from '../parts/save-file.ts'
+import { showFailure } from '../parts/toasts.tsx'
 import { useSession } from '../session/session-context.ts'
 import { ClusterMap } from './cluster-map.tsx'
 import { addressOf, thingAt } from './failing-thing.ts'
@@ -46,6 +48,7 @@ export function WhatIfPage() {
         title={t('nav.whatIf')}
         actions={
           <>
+            <ExportButton />
             <SeveralHosts hosts={hosts} thing={thing} onChoose={choose} />
             <SegmentedControl
               value={view}
@@ -87,6 +90,22 @@ export function WhatIfPage() {
         <LoadingRows />
       )}
     </Page>
+  )
+}
+
+/** For the same questions elsewhere, without the cluster: `stead what-if --file`. */
+function ExportButton() {
+  const t = useText()
+  const { client } = useSession()
+  const save = async () => {
+    const file = await client.call(ENDPOINTS['cluster.export'])
+    if (file.ok) saveText('cluster.json', `${JSON.stringify(file.value, null, 2)}\n`, 'application/json')
+    else showFailure(file.error)
+  }
+  return (
+    <Button variant="default" onClick={() => void save()}>
+      {t('whatIf.export')}
+    </Button>
   )
 }
 

@@ -2,13 +2,15 @@
 import { Checkbox, Radio, Stack, Text as Words } from '@mantine/core'
 import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
+import type { Client } from '@stead/api/client.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { GuestView } from '@stead/api/views.ts'
 import { useText } from '../i18n/texts.ts'
-import { ChangeDialog } from '../parts/change-dialog.tsx'
+import { ChangeDialog, type Consent } from '../parts/change-dialog.tsx'
 import { FailureAlert } from '../parts/failure-alert.tsx'
 import { NameField } from '../parts/text-field.tsx'
 import { useSession } from '../session/session-context.ts'
+import { bringDisk, disksLeftBehind } from './disks-first.ts'
 import { perform, snapshotNameNow, type ActionChoice, type GuestAction } from './guest-actions.ts'
 
 /** What of more than so many guests would come of it is not worked out one by one. */
@@ -30,11 +32,14 @@ export function ActionDialog({ asked, onClose }: { asked: AskedAction; onClose: 
     snapshotName: snapshotNameNow(),
     memory: false,
   })
+  const [isWithDisks, setWithDisks] = useState(false)
   const [guest] = guests
   if (!guest) return null
   const change = (part: Partial<ActionChoice>) => setChoice((before) => ({ ...before, ...part }))
   const single = guests.length === 1
   const names = guests.map(({ name }) => name)
+  const left = action === 'move' && choice.live && choice.to !== undefined ? disksLeftBehind(guest, choice.to) : []
+  const brought = isWithDisks ? left : []
   const isForeseen = action !== 'snapshot' && guests.length <= FORESEEN_MAX
   return (
     <ChangeDialog
@@ -45,15 +50,28 @@ export function ActionDialog({ asked, onClose }: { asked: AskedAction; onClose: 
       }
       confirm={t(`action.${action}`)}
       {...(action === 'move' && choice.to === undefined ? { complaint: '' } : {})}
-      {...(isForeseen ? { foreseen: [names, choice.to, choice.live, choice.postCopy, choice.force] } : {})}
+      {...(isForeseen
+        ? { foreseen: [names, choice.to, choice.live, choice.postCopy, choice.force, brought.length] }
+        : {})}
       {...(action === 'delete'
         ? { danger: { text: t('ask.deleteText'), name: single ? guest.name : String(guests.length) } }
         : {})}
       {...(action === 'stop' && choice.force ? { danger: {} } : {})}
-      call={names.map((name) => (client) => perform(client, action, name, choice))}
+      call={[
+        ...brought.map((disk) => (client: Client) => bringDisk(client, disk, choice.to ?? '')),
+        ...names.map((name) => (client: Client, consent: Consent) => perform(client, action, name, choice, consent)),
+      ]}
       onClose={onClose}
     >
       {action === 'move' ? <MoveChoice guest={guest} choice={choice} onChange={change} /> : null}
+      {left.length === 0 ? null : (
+        <Checkbox
+          label={t('ask.withDisks', { disks: left.map(({ name }) => name).join(', ') })}
+          description={t('ask.withDisksText')}
+          checked={isWithDisks}
+          onChange={(event) => setWithDisks(event.currentTarget.checked)}
+        />
+      )}
       {action === 'stop' ? (
         <Checkbox
           label={t('ask.force')}

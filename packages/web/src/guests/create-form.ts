@@ -50,6 +50,8 @@ export interface CreateForm {
   readonly watchdog: '' | 'poweroff' | 'reset' | 'pause'
   readonly processor: 'baseline' | 'host'
   readonly dedicatedCpus: boolean
+  /** Into which its memory and processors are divided. */
+  readonly numaNodes: number
   readonly hugePages: '' | '2M' | '1G'
   /** Classes, one device of each. */
   readonly devices: readonly string[]
@@ -76,7 +78,7 @@ export function emptyForm(kind: CreateForm['kind']): CreateForm {
     ...{ cpusMax: '', memoryMaxGib: '' },
     disks: [emptyDisk(0, kind === 'vm' ? 20 : 8)],
     ...{ cdrom: '', display: false, firmware: 'bios', tpm: false, watchdog: '', processor: 'baseline' },
-    ...{ dedicatedCpus: false, hugePages: '', devices: [], cloudInit: emptyCloudInit() },
+    ...{ dedicatedCpus: false, numaNodes: 1, hugePages: '', devices: [], cloudInit: emptyCloudInit() },
     ...{ template: '', addresses: '', gateways: '', nameservers: '', searchDomains: '', hostname: '' },
     ...{ privileged: false, nesting: false, limits: emptyLimits() },
   }
@@ -153,13 +155,14 @@ function diskOf({ sizeGib, copies, pool, image, imageDisk, linked }: DiskForm, k
 }
 
 function machineOf(form: CreateForm): Pick<CreateBody, 'boot' | 'display' | 'media' | 'platform' | 'processor'> {
-  const { firmware, tpm, watchdog, hugePages, dedicatedCpus, devices, cdrom, processor } = form
+  const { firmware, tpm, watchdog, hugePages, dedicatedCpus, numaNodes, devices, cdrom, processor } = form
   const platform = {
     ...(firmware === 'bios' ? {} : { firmware }),
     ...(tpm ? { tpm } : {}),
     ...(watchdog === '' ? {} : { watchdog }),
     ...(hugePages === '' ? {} : { hugePages }),
     ...(dedicatedCpus ? { dedicatedCpus } : {}),
+    ...(numaNodes > 1 ? { numaNodes } : {}),
     ...(devices.length === 0 ? {} : { devices: Object.fromEntries(devices.map((one) => [one, 1])) }),
   }
   const cloudInit = cloudInitOf(form.cloudInit)
@@ -211,6 +214,7 @@ const PLACES = [
   /^(name|project|cpus|cpusMax|memoryBytes|memoryMaxBytes|host)$/,
   /^disks\[\d+\]\.sizeBytes$/,
   /^container\.(template|hostname|addresses|gateways|nameservers|searchDomains|mounts|limits)/,
+  /^platform\.numaNodes$/,
   /^media\.cloudInit\.(user|sshKeys|hostname|userData|network)/,
 ]
 

@@ -1,4 +1,4 @@
-import { Checkbox, Group, MultiSelect, Select, Stack } from '@mantine/core'
+import { Checkbox, Group, MultiSelect, NumberInput, Select, Stack } from '@mantine/core'
 import { useText } from '../i18n/texts.ts'
 import { useHosts } from '../live/use-live.ts'
 import { Panel } from '../parts/page.tsx'
@@ -10,7 +10,7 @@ const WATCHDOGS = ['poweroff', 'reset', 'pause'] as const
 const PROCESSORS = ['baseline', 'host'] as const
 
 /** The machine that it sees. */
-export function CreateMachineFields({ form, onChange }: FieldsProps) {
+export function CreateMachineFields({ form, onChange, complaint }: FieldsProps) {
   const t = useText()
   const hosts = useHosts()
   const devices = [...new Set(hosts.flatMap((host) => host.devices.map(({ name }) => name)))].toSorted()
@@ -42,6 +42,14 @@ export function CreateMachineFields({ form, onChange }: FieldsProps) {
             value={form.watchdog === '' ? null : form.watchdog}
             onChange={(value) => onChange({ watchdog: (value ?? '') as CreateForm['watchdog'] })}
             clearable
+          />
+          <NumberInput
+            label={t('hardware.numaNodes')}
+            min={1}
+            max={16}
+            value={form.numaNodes}
+            error={complaint('platform.numaNodes')}
+            onChange={(value) => onChange({ numaNodes: Number(value) })}
           />
           {hasHugePages ? (
             <Select

@@ -6,6 +6,7 @@ import { useState, type FormEvent } from 'react'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { Failure } from '@stead/core/errors.ts'
 import { useText } from '../i18n/texts.ts'
+import { AcceptBreach } from '../parts/change-dialog.tsx'
 import { FailureAlert } from '../parts/failure-alert.tsx'
 import { Page, PageHead, Panel } from '../parts/page.tsx'
 import { useSession } from '../session/session-context.ts'
@@ -44,6 +45,7 @@ function CreatePage({ kind }: { kind: CreateForm['kind'] }) {
   const [wasTried, setTried] = useState(false)
   const [isBusy, setBusy] = useState(false)
   const [failure, setFailure] = useState<Failure>()
+  const [isAccepted, setAccepted] = useState(false)
   const [planned] = useDebouncedValue(form, PLAN_AFTER_MS)
   const sources = useCreateSources()
   const complaints = complaintsAbout(form)
@@ -57,7 +59,8 @@ function CreatePage({ kind }: { kind: CreateForm['kind'] }) {
     setTried(true)
     if (complaints) return
     setBusy(true)
-    const made = await client.call(ENDPOINTS['guest.create'], { body: bodyOf(form) })
+    const consent = isAccepted ? { acceptBreach: true } : {}
+    const made = await client.call(ENDPOINTS['guest.create'], { body: { ...bodyOf(form), ...consent } })
     setBusy(false)
     if (made.ok) void navigate({ to: '/guests/$guest', params: { guest: made.value.guest.name } })
     else setFailure(made.error)
@@ -99,6 +102,9 @@ function CreatePage({ kind }: { kind: CreateForm['kind'] }) {
             </p>
           ) : null}
           {failure ? <FailureAlert failure={failure} /> : null}
+          {isAccepted || failure?.code === 'admission' ? (
+            <AcceptBreach isAccepted={isAccepted} onChange={setAccepted} />
+          ) : null}
           <Group justify="flex-end">
             <Button variant="default" onClick={() => void navigate({ to: '/guests' })}>
               {t('word.cancel')}

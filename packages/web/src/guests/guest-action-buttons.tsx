@@ -40,7 +40,10 @@ export function GuestActionButtons({ guests, onDone }: { guests: readonly GuestV
     // Starting harms nothing that could be shown beforehand.
     for (const guest of able) {
       const started = await perform(client, 'start', guest.name, NO_CHOICE)
-      if (!started.ok) showFailure(started.error)
+      if (started.ok) continue
+      // The dialog says the same, and lets it be done all the same.
+      if (started.error.code === 'admission') return setAsked({ action, guests: [guest] })
+      showFailure(started.error)
     }
     onDone?.()
   }

@@ -8,6 +8,7 @@ import type { GuestView, OperationView } from '@stead/api/views.ts'
 import type { Privilege } from '@stead/core/access/privilege.ts'
 import type { Result } from '@stead/core/result.ts'
 import type { TextKey } from '../i18n/language.ts'
+import type { Consent } from '../parts/change-dialog.tsx'
 import type { IconName } from '../parts/icon.tsx'
 
 export const GUEST_ACTIONS = ['start', 'stop', 'restart', 'move', 'snapshot', 'delete'] as const
@@ -80,11 +81,12 @@ export async function perform(
   action: GuestAction,
   guest: string,
   choice: ActionChoice,
+  consent: Consent = {},
 ): Promise<Result<{ readonly operation: OperationView }>> {
   const params = { guest }
   switch (action) {
     case 'start':
-      return client.call(ENDPOINTS['guest.start'], { params, body: {} })
+      return client.call(ENDPOINTS['guest.start'], { params, body: consent })
     case 'stop':
       return client.call(ENDPOINTS['guest.stop'], { params, body: { force: choice.force } })
     case 'restart':

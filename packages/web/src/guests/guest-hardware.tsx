@@ -117,6 +117,7 @@ function MachineFacts({ guest }: { guest: GuestView }) {
           : undefined,
         isMachine ? [t('hardware.display'), t(`change.display.${guest.display}`)] : undefined,
         platform.hugePages === null ? undefined : [t('hardware.hugePages'), platform.hugePages],
+        isMachine && platform.numaNodes > 1 ? [t('hardware.numaNodes'), platform.numaNodes] : undefined,
         [t('hardware.dedicated'), t(platform.dedicatedCpus ? 'word.yes' : 'word.no')],
         devices.length === 0 ? undefined : [t('hardware.devices'), devices.join(', ')],
         [t('hardware.live'), platform.whyNotMigratable === '' ? t('word.yes') : platform.whyNotMigratable],

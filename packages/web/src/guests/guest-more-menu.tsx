@@ -12,6 +12,7 @@ import { useItems } from '../parts/answered.tsx'
 import { ChangeDialog } from '../parts/change-dialog.tsx'
 import { complaintOf } from '../parts/schema-complaint.ts'
 import { NameField } from '../parts/text-field.tsx'
+import { DumpDialog } from './dump-dialog.tsx'
 import type { Obstacle } from './guest-actions.ts'
 import { obstacleToChange } from './guest-change.ts'
 
@@ -23,12 +24,14 @@ interface DialogProps {
 const ITEMS = {
   clone: { text: 'more.clone', Dialog: CloneDialog },
   template: { text: 'more.template', Dialog: TemplateDialog },
+  dump: { text: 'more.dump', Dialog: DumpDialog },
   assign: { text: 'more.assign', Dialog: AssignDialog },
   staleStart: { text: 'more.staleStart', Dialog: StaleStartDialog },
 } as const satisfies Record<string, { text: TextKey; Dialog: unknown }>
 type ItemName = keyof typeof ITEMS
 
 function obstacleTo(item: ItemName, guest: GuestView): Obstacle {
+  if (item === 'dump') return obstacleToChange('assign', guest)
   if (item !== 'staleStart') return obstacleToChange(item, guest)
   return guest.state === 'waiting' || guest.state === 'stopped' ? undefined : 'obstacle.notWaiting'
 }
@@ -41,10 +44,12 @@ export function GuestMoreMenu({ guest }: { guest: GuestView }) {
     <>
       <ActionMenu
         label={t('word.more')}
-        actions={(Object.keys(ITEMS) as ItemName[]).map((item) => {
-          const obstacle = obstacleTo(item, guest)
-          return { text: t(ITEMS[item].text), refusal: obstacle && t(obstacle), onClick: () => setAsked(item) }
-        })}
+        actions={(Object.keys(ITEMS) as ItemName[])
+          .filter((item) => item !== 'dump' || guest.kind === 'ct')
+          .map((item) => {
+            const obstacle = obstacleTo(item, guest)
+            return { text: t(ITEMS[item].text), refusal: obstacle && t(obstacle), onClick: () => setAsked(item) }
+          })}
       />
       {Dialog ? <Dialog guest={guest} onClose={() => setAsked(undefined)} /> : null}
     </>
@@ -65,7 +70,9 @@ function CloneDialog({ guest, onClose }: DialogProps) {
       title={t('more.cloneTitle', { name: guest.name })}
       confirm={t('more.clone')}
       complaint={name === '' ? '' : complaintOf(ENDPOINTS['guest.clone'].body, body)}
-      call={(client) => client.call(ENDPOINTS['guest.clone'], { params: { guest: guest.name }, body })}
+      call={(client, consent) =>
+        client.call(ENDPOINTS['guest.clone'], { params: { guest: guest.name }, body: { ...body, ...consent } })
+      }
       onDone={() => void navigate({ to: '/guests/$guest', params: { guest: body.name } })}
       onClose={onClose}
     >
@@ -139,8 +146,11 @@ function StaleStartDialog({ guest, onClose }: DialogProps) {
       confirm={t('more.staleStart')}
       foreseen={[guest.id, guest.revision]}
       danger={{ text: t('more.staleStartText'), name: guest.name }}
-      call={(client) =>
-        client.call(ENDPOINTS['guest.start'], { params: { guest: guest.name }, body: { acceptDataLoss: true } })
+      call={(client, consent) =>
+        client.call(ENDPOINTS['guest.start'], {
+          params: { guest: guest.name },
+          body: { acceptDataLoss: true, ...consent },
+        })
       }
       onClose={onClose}
     />

@@ -23,6 +23,8 @@ const loadDisks = withTexts(['guests', 'hardware', 'create'], () => import('./gu
 const GuestDisks = lazy(async () => ({ default: (await loadDisks()).GuestDisks }))
 const loadHardware = withTexts(['guests', 'hardware', 'create'], () => import('./guest-hardware.tsx'))
 const GuestHardware = lazy(async () => ({ default: (await loadHardware()).GuestHardware }))
+const loadInside = withTexts(['guests', 'hardware', 'inside'], () => import('./guest-inside.tsx'))
+const GuestInside = lazy(async () => ({ default: (await loadInside()).GuestInside }))
 const GuestSnapshots = lazy(async () => ({ default: (await import('./guest-snapshots.tsx')).GuestSnapshots }))
 const loadOptions = withTexts(['guests', 'options'], () => import('./guest-options.tsx'))
 const GuestOptions = lazy(async () => ({ default: (await loadOptions()).GuestOptions }))
@@ -39,6 +41,7 @@ const TABS = {
   charts: { text: 'tab.charts', Content: GuestCharts },
   hardware: { text: 'tab.hardware', Content: GuestHardware },
   disks: { text: 'tab.disks', Content: GuestDisks },
+  inside: { text: 'tab.inside', Content: GuestInside },
   snapshots: { text: 'tab.snapshots', Content: GuestSnapshots },
   counters: { text: 'tab.counters', Content: GuestCounters },
   options: { text: 'tab.options', Content: GuestOptions },
@@ -47,6 +50,8 @@ const TABS = {
   explanation: { text: 'tab.explanation', Content: GuestExplanation },
 } as const satisfies Record<string, { text: TextKey; Content: unknown }>
 type TabName = keyof typeof TABS
+/** What is counted of containers nobody counts of machines, and only these have an agent inside. */
+const KIND_OF_TAB: Partial<Record<TabName, 'vm' | 'ct'>> = { counters: 'ct', inside: 'vm' }
 
 export function GuestPage() {
   const { guest: name } = useParams({ from: '/guests/$guest' })
@@ -55,8 +60,7 @@ export function GuestPage() {
   const guest = useGuest(name)
   const isKnown = useLive((state) => state.isKnown)
   const { tab: asked = 'summary' } = useSearch({ from: '/guests/$guest' })
-  // What is counted of containers nobody counts of machines.
-  const tabs = (Object.keys(TABS) as TabName[]).filter((one) => one !== 'counters' || guest?.kind === 'ct')
+  const tabs = (Object.keys(TABS) as TabName[]).filter((one) => (KIND_OF_TAB[one] ?? guest?.kind) === guest?.kind)
   const tab = tabs.find((one) => one === asked) ?? 'summary'
   const show = (next: string | null) =>
     void navigate({ to: '.', search: next === 'summary' || next === null ? {} : { tab: next }, replace: true })

@@ -18,13 +18,18 @@ export interface ProbeForm {
   readonly periodSeconds: number
   readonly timeoutMs: number
   readonly failureThreshold: number
+  readonly successThreshold: number
+  readonly initialDelaySeconds: number
   readonly onFailure: 'report' | 'restart'
   readonly known: Known
 }
 
 export function probeForm(known: Known): ProbeForm {
   const { check = { kind: 'tcp' as const, port: 80 }, ...times } = known ?? {}
-  const { periodMs, timeoutMs, failureThreshold, onFailure } = { ...PROBE_DEFAULTS, ...times }
+  const { initialDelayMs, periodMs, timeoutMs, failureThreshold, successThreshold, onFailure } = {
+    ...PROBE_DEFAULTS,
+    ...times,
+  }
   return {
     kind: check.kind,
     port: 'port' in check ? check.port : 80,
@@ -32,14 +37,19 @@ export function probeForm(known: Known): ProbeForm {
     path: 'path' in check ? check.path : '/',
     find: 'find' in check ? check.find : 'login:',
     periodSeconds: periodMs / 1_000,
-    ...{ timeoutMs, failureThreshold, onFailure, known },
+    initialDelaySeconds: initialDelayMs / 1_000,
+    ...{ timeoutMs, failureThreshold, successThreshold, onFailure, known },
   }
 }
 
 export function probeOf(form: ProbeForm): ProbeBody {
-  const { known, periodSeconds, timeoutMs, failureThreshold, onFailure } = form
+  const { known, periodSeconds, initialDelaySeconds, timeoutMs, failureThreshold, successThreshold, onFailure } = form
   const { check: _check, ...kept } = known ?? { check: undefined }
-  const times = { periodMs: Math.round(periodSeconds * 1_000), timeoutMs, failureThreshold, onFailure }
+  const times = {
+    initialDelayMs: Math.round(initialDelaySeconds * 1_000),
+    periodMs: Math.round(periodSeconds * 1_000),
+    ...{ timeoutMs, failureThreshold, successThreshold, onFailure },
+  }
   return { ...kept, check: checkOf(form), ...times }
 }
 

@@ -63,11 +63,19 @@ export function ProbePanel({ guest }: { guest: GuestView }) {
   )
 }
 
+type NumberOfProbe =
+  | 'port'
+  | 'periodSeconds'
+  | 'timeoutMs'
+  | 'failureThreshold'
+  | 'successThreshold'
+  | 'initialDelaySeconds'
+
 function SetProbeDialog({ guest, onClose }: { guest: GuestView; onClose: () => void }) {
   const t = useText()
   const [form, setForm] = useState(() => probeForm(guest.probe))
   const change = (part: Partial<ProbeForm>) => setForm((before) => ({ ...before, ...part }))
-  const number = (name: 'port' | 'periodSeconds' | 'timeoutMs' | 'failureThreshold') => ({
+  const number = (name: NumberOfProbe) => ({
     value: form[name],
     onChange: (value: string | number) => change({ [name]: Number(value) }),
   })
@@ -103,7 +111,11 @@ function SetProbeDialog({ guest, onClose }: { guest: GuestView; onClose: () => v
       <Group grow align="start">
         <NumberInput label={t('probe.periodSeconds')} min={0.5} {...number('periodSeconds')} />
         <NumberInput label={t('probe.timeoutMs')} min={50} max={60_000} {...number('timeoutMs')} />
+        <NumberInput label={t('probe.initialDelay')} min={0} max={3_600} {...number('initialDelaySeconds')} />
+      </Group>
+      <Group grow align="start">
         <NumberInput label={t('probe.failures')} min={1} max={100} {...number('failureThreshold')} />
+        <NumberInput label={t('probe.successes')} min={1} max={100} {...number('successThreshold')} />
       </Group>
       <Select
         label={t('probe.onFailure')}

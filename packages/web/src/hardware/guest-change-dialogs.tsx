@@ -50,8 +50,12 @@ export function SizeDialog({ guest, onClose }: GuestDialogProps) {
       confirm={t('word.save')}
       complaint={isChanged ? complaintOf(setGuestBody, body) : ''}
       foreseen={[guest.id, body]}
-      call={(client) =>
-        client.call(ENDPOINTS['guest.set'], { params: { guest: guest.name }, body }, { ifMatch: guest.revision })
+      call={(client, consent) =>
+        client.call(
+          ENDPOINTS['guest.set'],
+          { params: { guest: guest.name }, body: { ...body, ...consent } },
+          { ifMatch: guest.revision },
+        )
       }
       onClose={onClose}
     >

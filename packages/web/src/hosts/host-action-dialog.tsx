@@ -26,7 +26,7 @@ function PlainDialog({ host, action, onClose }: DialogProps & { action: 'drain' 
   const t = useText()
   const params = { host: host.name }
   const calls: Record<typeof action, ChangeDialogProps['call']> = {
-    drain: (client) => client.call(ENDPOINTS['host.drain'], { params, body: {} }),
+    drain: (client, consent) => client.call(ENDPOINTS['host.drain'], { params, body: consent }),
     undrain: (client) => client.call(ENDPOINTS['host.undrain'], { params }),
     cancelShutdown: (client) => client.call(ENDPOINTS['host.cancel-shutdown'], { params }),
   }
@@ -50,7 +50,9 @@ function ShutdownDialog({ host, onClose }: DialogProps) {
       confirm={t('host.shutdown')}
       foreseen={[how]}
       danger={{ text: t('host.shutdownText') }}
-      call={(client) => client.call(ENDPOINTS['host.shutdown'], { params: { host: host.name }, body: { how } })}
+      call={(client, consent) =>
+        client.call(ENDPOINTS['host.shutdown'], { params: { host: host.name }, body: { how, ...consent } })
+      }
       onClose={onClose}
     >
       <Select

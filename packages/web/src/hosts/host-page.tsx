@@ -29,6 +29,8 @@ const HostCharts = lazy(
   withTexts(['metrics'], async () => ({ default: (await import('../metrics/host-charts.tsx')).HostCharts })),
 )
 
+const HostUse = lazy(async () => ({ default: (await import('./host-use.tsx')).HostUse }))
+
 export function HostPage() {
   const { host: name } = useParams({ from: '/hosts/$host' })
   const t = useText()
@@ -76,6 +78,7 @@ export function HostPage() {
         <Tabs.List mb="md">
           <Tabs.Tab value="summary">{t('tab.summary')}</Tabs.Tab>
           <Tabs.Tab value="charts">{t('tab.charts')}</Tabs.Tab>
+          <Tabs.Tab value="use">{t('use.tab')}</Tabs.Tab>
           <Tabs.Tab value="loss">{t('host.loss')}</Tabs.Tab>
           <Tabs.Tab value="history">{t('tab.history')}</Tabs.Tab>
         </Tabs.List>
@@ -85,6 +88,11 @@ export function HostPage() {
         <Tabs.Panel value="charts">
           <Suspense fallback={<LoadingRows />}>
             <HostCharts host={host} />
+          </Suspense>
+        </Tabs.Panel>
+        <Tabs.Panel value="use">
+          <Suspense fallback={<LoadingRows />}>
+            <HostUse host={host} />
           </Suspense>
         </Tabs.Panel>
         <Tabs.Panel value="loss">

@@ -10,6 +10,7 @@ import type { texts as frame } from './en/frame.ts'
 import type { texts as guests } from './en/guests.ts'
 import type { texts as hardware } from './en/hardware.ts'
 import type { texts as hosts } from './en/hosts.ts'
+import type { texts as inside } from './en/inside.ts'
 import type { texts as metrics } from './en/metrics.ts'
 import type { texts as networks } from './en/networks.ts'
 import type { texts as options } from './en/options.ts'
@@ -33,6 +34,7 @@ interface Areas {
   readonly guests: typeof guests
   readonly hardware: typeof hardware
   readonly hosts: typeof hosts
+  readonly inside: typeof inside
   readonly metrics: typeof metrics
   readonly networks: typeof networks
   readonly options: typeof options

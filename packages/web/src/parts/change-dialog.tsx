@@ -2,7 +2,7 @@
  * Asks for what a change needs to know, shows what it would do where the cluster can say, demands the name before what
  * cannot be undone, makes the change, and says why it was refused.
  */
-import { Alert, Button, Group, Stack, Text as Words, TextInput } from '@mantine/core'
+import { Alert, Button, Checkbox, Group, Stack, Text as Words, TextInput } from '@mantine/core'
 import { useQueryClient } from '@tanstack/react-query'
 import { useState, type FormEvent, type ReactNode } from 'react'
 import type { Client } from '@stead/api/client.ts'
@@ -15,7 +15,12 @@ import { FailureAlert } from './failure-alert.tsx'
 import { ForesightSummary } from './foresight-summary.tsx'
 import { FORESIGHT, useForesight } from './use-foresight.ts'
 
-type Call = (client: Client) => Promise<Result<unknown>>
+/** What somebody who was refused does all the same; goes into the body of requests that know it. */
+export interface Consent {
+  readonly acceptBreach?: true
+}
+
+type Call = (client: Client, consent: Consent) => Promise<Result<unknown>>
 
 export interface ChangeDialogProps {
   readonly title: string
@@ -43,9 +48,11 @@ export function ChangeDialog(props: ChangeDialogProps) {
   const [typed, setTyped] = useState('')
   const [isBusy, setBusy] = useState(false)
   const [failure, setFailure] = useState<Failure>()
-  const calls = typeof call === 'function' ? [call] : call
+  const [isAccepted, setAccepted] = useState(false)
+  const consent: Consent = isAccepted ? { acceptBreach: true } : {}
+  const calls = (typeof call === 'function' ? [call] : call).map((one) => (asker: Client) => one(asker, consent))
   const isWhole = complaint === undefined
-  const outlook = useForesight(foreseen && isWhole ? [title, ...foreseen] : undefined, calls)
+  const outlook = useForesight(foreseen && isWhole ? [title, isAccepted, ...foreseen] : undefined, calls)
   const isNamed = danger?.name === undefined || typed === danger.name
   const canDo = isWhole && isNamed && !outlook.isPending && outlook.failure === undefined
 
@@ -78,6 +85,15 @@ export function ChangeDialog(props: ChangeDialogProps) {
             </Words>
           )}
           {failure ? <FailureAlert failure={failure} /> : null}
+          {isAccepted || [failure, outlook.failure].some((refused) => refused?.code === 'admission') ? (
+            <AcceptBreach
+              isAccepted={isAccepted}
+              onChange={(next) => {
+                setFailure(undefined)
+                setAccepted(next)
+              }}
+            />
+          ) : null}
           <Group justify="flex-end">
             <Button variant="default" onClick={onClose}>
               {t('word.cancel')}
@@ -92,12 +108,27 @@ export function ChangeDialog(props: ChangeDialogProps) {
   )
 }
 
-async function firstFailure(calls: readonly Call[], client: Client): Promise<Failure | undefined> {
+async function firstFailure(
+  calls: readonly ((client: Client) => Promise<Result<unknown>>)[],
+  client: Client,
+): Promise<Failure | undefined> {
   for (const call of calls) {
     const done = await call(client)
     if (!done.ok) return done.error
   }
   return undefined
+}
+
+/** Beside the cluster's refusal to leave guests without a place after a loss. */
+export function AcceptBreach(props: { isAccepted: boolean; onChange: (isAccepted: boolean) => void }) {
+  const t = useText()
+  return (
+    <Checkbox
+      label={t('ask.acceptBreach')}
+      checked={props.isAccepted}
+      onChange={(event) => props.onChange(event.currentTarget.checked)}
+    />
+  )
 }
 
 interface DangerProps {

@@ -37,6 +37,7 @@ const PATHS = {
   window: 'M14 4h6v6M20 4l-9 9M11 5H5v14h14v-6',
   fit: 'M3 5h18v14H3zM8 10h8v4H8z',
   actualSize: 'M3 5h18v14H3zM9 9v6M15 9v6M12 11h.01M12 13.500h.01',
+  save: 'M12 4v11M7 10l5 5l5-5M4 20h16',
   crown: 'M4 18h16M4 15l-1-9l5 4l4-6l4 6l5-4l-1 9z',
 } as const
 export type IconName = keyof typeof PATHS

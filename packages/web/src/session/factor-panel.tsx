@@ -6,6 +6,7 @@ import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { KeyView } from '@stead/api/endpoints/security-key-answers.ts'
 import type { SignInView } from '@stead/api/endpoints/sign-in.ts'
 import { useLanguage, useText } from '../i18n/texts.ts'
+import { ChangeDialog } from '../parts/change-dialog.tsx'
 import { FailureAlert } from '../parts/failure-alert.tsx'
 import { momentText } from '../parts/figures.ts'
 import { LoadingRows } from '../parts/loading-rows.tsx'
@@ -19,6 +20,7 @@ import { TotpForm } from './totp-form.tsx'
 export function FactorPanel({ goOn }: { goOn: (view: SignInView) => Promise<void> }) {
   const t = useText()
   const { client } = useSession()
+  const [isRemoving, setRemoving] = useState(false)
   const [adding, setAdding] = useState<'totp' | 'key'>()
   const factors = useQuery({ queryKey: ['factors'], queryFn: () => client.call(ENDPOINTS['factor.list']) })
   const onAdded = async (view: SignInView) => {
@@ -76,6 +78,20 @@ export function FactorPanel({ goOn }: { goOn: (view: SignInView) => Promise<void
       <Button variant="default" onClick={() => setAdding('key')}>
         {t('key.add')}
       </Button>
+      {totp || keys.length > 0 ? (
+        <Button variant="default" onClick={() => setRemoving(true)}>
+          {t('factors.remove')}
+        </Button>
+      ) : null}
+      {isRemoving ? (
+        <ChangeDialog
+          title={t('factors.askRemove')}
+          confirm={t('factors.remove')}
+          danger={{ text: t('factors.removeText') }}
+          call={(asker) => asker.call(ENDPOINTS['factor.remove'])}
+          onClose={() => setRemoving(false)}
+        />
+      ) : null}
     </Panel>
   )
 }

@@ -1,14 +1,17 @@
 /** All volumes with their replicas, and the pools that they lie in. */
 import { Link } from '@tanstack/react-router'
 import { lazy, Suspense, useMemo, useState } from 'react'
+import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { VolumeView } from '@stead/api/views.ts'
 import { useLanguage, useText, withTexts } from '../i18n/texts.ts'
 import { useHosts, useLive, useVolumes } from '../live/use-live.ts'
 import { bytesText } from '../parts/figures.ts'
+import { ChangeDialog } from '../parts/change-dialog.tsx'
 import { FilterField } from '../parts/filter-field.tsx'
 import { LoadingRows } from '../parts/loading-rows.tsx'
 import { Meter } from '../parts/meter.tsx'
 import { Empty, Page, PageHead } from '../parts/page.tsx'
+import { RefusableButton } from '../parts/refusable-button.tsx'
 import { ProtectionBadge, StateDot } from '../parts/state-badge.tsx'
 import { DataTable, type TableColumn } from '../table/data-table.tsx'
 import { filtered } from '../table/row-order.ts'
@@ -26,7 +29,8 @@ export function VolumesPage() {
   const volumes = useVolumes()
   const hosts = useHosts()
   const isKnown = useLive((state) => state.isKnown)
-  const columns = useColumns()
+  const [deleted, setDeleted] = useState<VolumeView>()
+  const columns = useColumns(setDeleted)
   const [query, setQuery] = useState('')
   const rows = useMemo(() => filtered(volumes, query, textOf), [volumes, query])
   if (!isKnown) {
@@ -67,6 +71,16 @@ export function VolumesPage() {
         columns={columns}
         empty={<Empty icon="volume" title={t(volumes.length === 0 ? 'volumes.none' : 'guests.noneFound')} />}
       />
+      {deleted ? (
+        <ChangeDialog
+          title={t('volumes.askDelete', { name: deleted.name, guest: deleted.guest })}
+          confirm={t('volumes.delete')}
+          foreseen={[deleted.id]}
+          danger={{ text: t('volumes.deleteText'), name: deleted.name }}
+          call={(client) => client.call(ENDPOINTS['volume.delete'], { params: { volume: deleted.id } })}
+          onClose={() => setDeleted(undefined)}
+        />
+      ) : null}
     </Page>
   )
 }
@@ -76,7 +90,7 @@ function textOf(volume: VolumeView): string {
   return [volume.guest, volume.name, volume.id, volume.protection.level, ...replicas].join(' ')
 }
 
-function useColumns(): readonly TableColumn<VolumeView>[] {
+function useColumns(onDelete: (volume: VolumeView) => void): readonly TableColumn<VolumeView>[] {
   const t = useText()
   const language = useLanguage()
   return useMemo(
@@ -134,7 +148,24 @@ function useColumns(): readonly TableColumn<VolumeView>[] {
           </span>
         ),
       },
+      {
+        id: 'delete',
+        title: t('volumes.actions'),
+        width: '110px',
+        value: ({ attachment }) => attachment,
+        cell: (volume) => (
+          <RefusableButton
+            size="compact-xs"
+            variant="default"
+            obstacle={volume.attachment === 'detached' ? undefined : 'volumes.ofGuest'}
+            aria-label={t('volumes.deleteOne', { name: volume.name, guest: volume.guest })}
+            onClick={() => onDelete(volume)}
+          >
+            {t('volumes.delete')}
+          </RefusableButton>
+        ),
+      },
     ],
-    [t, language],
+    [t, language, onDelete],
   )
 }

@@ -30,4 +30,5 @@ export const texts = {
   'console.waiting': 'Waiting for it: {{reason}}',
   'console.which': 'Which console',
   'console.window': 'In a window of its own',
+  'console.saveLog': 'Save the log of this boot',
 } as const

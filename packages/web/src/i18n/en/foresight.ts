@@ -26,4 +26,5 @@ export const texts = {
   'whatIf.view': 'Show it as',
   'whatIf.view.map': 'Map',
   'whatIf.view.table': 'Table',
+  'whatIf.export': 'Save the cluster as a file',
 } as const

@@ -153,4 +153,5 @@ export const texts = {
   'word.of': '{{part}} of {{whole}}',
   'word.save': 'Save',
   'word.yes': 'yes',
+  'ask.acceptBreach': 'Do it all the same, though guests would have no place after a loss',
 } as const

@@ -159,4 +159,8 @@ export const texts = {
   'tab.options': 'Options',
   'tab.permissions': 'Permissions',
   'tab.snapshots': 'Snapshots',
+  'ask.withDisks': 'Bring along what lies on one host alone: {{disks}}',
+  'ask.withDisksText': 'First the disks move while it runs, then it follows. Leave this window open meanwhile.',
+  'tab.inside': 'Inside',
+  'hardware.numaNodes': 'NUMA nodes',
 } as const

@@ -104,4 +104,15 @@ export const texts = {
   'more.template': 'Make a template',
   'more.templateText': 'A template is never started again; others are cloned from it.',
   'more.templateTitle': 'Make {{name}} a template?',
+  'dump.made': 'The dump is made.',
+  'dump.madePaused': 'The dump is made; it stood still for {{time}}.',
+  'dump.make': 'Dump',
+  'dump.now': 'now',
+  'dump.packed': 'Packed (zstd)',
+  'dump.snapshot': 'As it was at',
+  'dump.snapshotText': 'It runs on then; without a snapshot a container that runs is suspended meanwhile.',
+  'dump.text':
+    'Its settings and its disks in one archive, which can take minutes. Uploaded as a template, containers can be made of it; stead ct restore makes this one again.',
+  'dump.title': 'Dump {{name}} into a file',
+  'more.dump': 'Dump into a file',
 } as const

@@ -92,4 +92,6 @@ export const texts = {
   'schedule.title': 'At set times',
   'schedule.what': 'What',
   'schedule.when': 'When',
+  'probe.initialDelay': 'First try after (s)',
+  'probe.successes': 'Successes in a row',
 } as const

@@ -62,4 +62,7 @@ export const texts = {
   'totp.picture': 'The secret as a QR code',
   'totp.scan': 'Scan this with an app for one-time codes, or type the secret in.',
   'totp.secret': 'Secret',
+  'factors.askRemove': 'Remove all second factors?',
+  'factors.remove': 'Remove all second factors',
+  'factors.removeText': 'Then the password alone lets you in, and the recovery codes count no more.',
 } as const

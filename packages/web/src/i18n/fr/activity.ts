@@ -5,4 +5,13 @@ export const texts: Record<string, string> = {
   'column.took': 'Durée',
   'events.filter': 'Filtrer les événements',
   'operations.noneText': 'Ici se trouve tout ce qui dure : créer, déplacer, prendre des instantanés.',
+  calledOff: 'Annuler',
+  'calledOff.one': 'Annuler : {{what}}',
+  'events.against': 'Contre',
+  'events.before': 'Ce qui a précédé',
+  'events.decision': 'La décision derrière',
+  'events.merits': 'Pour',
+  'events.why': 'Pourquoi ?',
+  'events.whyColumn': 'Raisons',
+  'events.whyOne': 'Pourquoi ? {{message}}',
 }

@@ -29,4 +29,5 @@ export const texts: Record<string, string> = {
   'console.waiting': 'En attente : {{reason}}',
   'console.which': 'Quelle console',
   'console.window': 'Dans sa propre fenêtre',
+  'console.saveLog': 'Enregistrer le journal de ce démarrage',
 }

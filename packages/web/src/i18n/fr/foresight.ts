@@ -27,4 +27,5 @@ export const texts: Record<string, string> = {
   'whatIf.view': 'Montrer comme',
   'whatIf.view.map': 'Plan',
   'whatIf.view.table': 'Tableau',
+  'whatIf.export': 'Enregistrer la grappe dans un fichier',
 }

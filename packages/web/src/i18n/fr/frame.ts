@@ -166,4 +166,5 @@ export const texts: Record<string, string> = {
   'word.of': '{{part}} sur {{whole}}',
   'word.save': 'Enregistrer',
   'word.yes': 'oui',
+  'ask.acceptBreach': 'Le faire quand même, bien que des invités resteraient sans place après une perte',
 }

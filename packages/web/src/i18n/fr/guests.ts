@@ -159,4 +159,9 @@ export const texts: Record<string, string> = {
   'tab.options': 'Options',
   'tab.permissions': 'Permissions',
   'tab.snapshots': 'Instantanés',
+  'ask.withDisks': "Emporter ce qui n'est que sur un hôte : {{disks}}",
+  'ask.withDisksText':
+    "Les disques migrent d'abord, pendant qu'il tourne, puis il les suit. Laissez cette fenêtre ouverte entre-temps.",
+  'tab.inside': "À l'intérieur",
+  'hardware.numaNodes': 'Nœuds NUMA',
 }

@@ -103,4 +103,16 @@ export const texts: Record<string, string> = {
   'more.template': 'En faire un modèle',
   'more.templateText': "Un modèle ne démarre plus jamais ; on en clone d'autres.",
   'more.templateTitle': 'Faire de {{name}} un modèle ?',
+  'dump.made': 'Le fichier est prêt.',
+  'dump.madePaused': 'Le fichier est prêt ; le conteneur est resté suspendu {{time}}.',
+  'dump.make': 'Exporter',
+  'dump.now': 'maintenant',
+  'dump.packed': 'Compressé (zstd)',
+  'dump.snapshot': 'Dans son état de',
+  'dump.snapshotText':
+    'Il continue alors de tourner ; sans instantané, un conteneur qui tourne est suspendu entre-temps.',
+  'dump.text':
+    'Ses réglages et ses disques dans une archive ; cela peut prendre des minutes. Importée comme modèle, elle permet de créer des conteneurs ; stead ct restore recrée celui-ci.',
+  'dump.title': 'Exporter {{name}} dans un fichier',
+  'more.dump': 'Exporter dans un fichier',
 }

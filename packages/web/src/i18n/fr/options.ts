@@ -91,4 +91,6 @@ export const texts: Record<string, string> = {
   'schedule.title': 'À heures fixes',
   'schedule.what': 'Quoi',
   'schedule.when': 'Quand',
+  'probe.initialDelay': 'Premier essai après (s)',
+  'probe.successes': 'Succès de suite',
 }

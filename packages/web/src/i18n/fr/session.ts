@@ -62,4 +62,7 @@ export const texts: Record<string, string> = {
   'totp.picture': 'Le secret en code QR',
   'totp.scan': 'Scannez ceci avec une application de codes à usage unique, ou tapez-y le secret.',
   'totp.secret': 'Secret',
+  'factors.askRemove': 'Retirer tous les seconds facteurs ?',
+  'factors.remove': 'Retirer tous les seconds facteurs',
+  'factors.removeText': 'Ensuite le mot de passe seul suffit, et les codes de secours ne valent plus.',
 }

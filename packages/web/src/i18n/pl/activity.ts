@@ -5,4 +5,13 @@ export const texts: Record<string, string> = {
   'column.took': 'Trwało',
   'events.filter': 'Filtruj zdarzenia',
   'operations.noneText': 'Tu jest wszystko, co trwa: tworzenie, przenoszenie, migawki.',
+  calledOff: 'Odwołaj',
+  'calledOff.one': 'Odwołaj: {{what}}',
+  'events.against': 'Przeciw',
+  'events.before': 'Co było wcześniej',
+  'events.decision': 'Decyzja, która za tym stoi',
+  'events.merits': 'Za',
+  'events.why': 'Dlaczego?',
+  'events.whyColumn': 'Powody',
+  'events.whyOne': 'Dlaczego? {{message}}',
 }

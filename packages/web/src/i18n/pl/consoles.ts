@@ -29,4 +29,5 @@ export const texts: Record<string, string> = {
   'console.waiting': 'Oczekiwanie: {{reason}}',
   'console.which': 'Która konsola',
   'console.window': 'W osobnym oknie',
+  'console.saveLog': 'Zapisz dziennik tego uruchomienia',
 }

@@ -27,4 +27,5 @@ export const texts: Record<string, string> = {
   'whatIf.view': 'Pokaż jako',
   'whatIf.view.map': 'Mapa',
   'whatIf.view.table': 'Tabela',
+  'whatIf.export': 'Zapisz klaster do pliku',
 }

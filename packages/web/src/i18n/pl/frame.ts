@@ -180,4 +180,5 @@ export const texts: Record<string, string> = {
   'word.of': '{{part}} z {{whole}}',
   'word.save': 'Zapisz',
   'word.yes': 'tak',
+  'ask.acceptBreach': 'Zrób to mimo to, choć po stracie część gości nie miałaby miejsca',
 }

@@ -161,4 +161,8 @@ export const texts: Record<string, string> = {
   'tab.options': 'Opcje',
   'tab.permissions': 'Uprawnienia',
   'tab.snapshots': 'Migawki',
+  'ask.withDisks': 'Zabierz to, co leży tylko na jednym hoście: {{disks}}',
+  'ask.withDisksText': 'Najpierw przenoszą się dyski, gdy gość działa, potem on sam. Zostaw to okno otwarte do końca.',
+  'tab.inside': 'Wnętrze',
+  'hardware.numaNodes': 'Węzły NUMA',
 }

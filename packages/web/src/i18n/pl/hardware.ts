@@ -103,4 +103,15 @@ export const texts: Record<string, string> = {
   'more.template': 'Zrób szablon',
   'more.templateText': 'Szablonu nie uruchamia się już nigdy; klonuje się z niego inne.',
   'more.templateTitle': 'Zrobić z {{name}} szablon?',
+  'dump.made': 'Zrzut jest gotowy.',
+  'dump.madePaused': 'Zrzut jest gotowy; kontener stał przez {{time}}.',
+  'dump.make': 'Zrzuć',
+  'dump.now': 'teraz',
+  'dump.packed': 'Spakowany (zstd)',
+  'dump.snapshot': 'Stan z chwili',
+  'dump.snapshotText': 'Wtedy działa dalej; bez migawki działający kontener jest na ten czas wstrzymany.',
+  'dump.text':
+    'Jego ustawienia i dyski w jednym archiwum; może to potrwać minuty. Z archiwum wgranego jako szablon tworzy się kontenery; stead ct restore odtwarza ten sam.',
+  'dump.title': 'Zrzuć {{name}} do pliku',
+  'more.dump': 'Zrzuć do pliku',
 }

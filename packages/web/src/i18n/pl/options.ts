@@ -90,4 +90,6 @@ export const texts: Record<string, string> = {
   'schedule.title': 'O ustalonych porach',
   'schedule.what': 'Co',
   'schedule.when': 'Kiedy',
+  'probe.initialDelay': 'Pierwsza próba po (s)',
+  'probe.successes': 'Sukcesy z rzędu',
 }

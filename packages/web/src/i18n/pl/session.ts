@@ -61,4 +61,7 @@ export const texts: Record<string, string> = {
   'totp.picture': 'Sekret jako kod QR',
   'totp.scan': 'Zeskanuj aplikacją do kodów jednorazowych albo wpisz w niej sekret.',
   'totp.secret': 'Sekret',
+  'factors.askRemove': 'Usunąć wszystkie drugie składniki?',
+  'factors.remove': 'Usuń wszystkie drugie składniki',
+  'factors.removeText': 'Potem wystarczy samo hasło, a kody zapasowe przestają się liczyć.',
 }

@@ -1,8 +1,5 @@
-/** Charts as files on the user's own machine. */
-
-export function saveText(name: string, text: string): void {
-  save(name, new Blob([text], { type: 'text/csv;charset=utf-8' }))
-}
+/** Charts as a picture on the user's own machine. */
+import { saveFile } from '../parts/save-file.ts'
 
 const HEAD = 28
 const MARGIN = 16
@@ -31,15 +28,6 @@ export function savePicture(name: string, element: HTMLElement, colors: { surfac
     top += canvas.height + head
   }
   picture.toBlob((blob) => {
-    if (blob) save(name, blob)
+    if (blob) saveFile(name, blob)
   })
-}
-
-function save(name: string, blob: Blob): void {
-  const url = URL.createObjectURL(blob)
-  const link = document.createElement('a')
-  link.href = url
-  link.download = name
-  link.click()
-  URL.revokeObjectURL(url)
 }
