@@ -26,7 +26,7 @@ const PACKAGES: readonly DebianPackage[] = [
   { name: 'mount', reason: 'loop devices and mounts of containers' },
   { name: 'kmod', reason: 'loads the tun driver for network cards of guests' },
   { name: 'procps', reason: 'shows the processes of a lab host' },
-  { name: 'iputils-ping', reason: 'tests reachability in the lab' },
+  { name: 'iputils-ping', reason: 'measures the networks between the hosts' },
   { name: 'libnbd-bin', reason: 'nbdinfo: tests look into exported volumes' },
   { name: 'busybox-static', reason: "the user space of the lab's guest, and the smallest template of containers" },
   { name: 'xz-utils', reason: "unpacks archives of container templates, and kernel modules for the lab's guest" },

@@ -110,6 +110,8 @@ suite('what can fail', { timeout: 240_000 }, () => {
       await h2.innerText(),
       /10\.77\.0\.\d\s+bond0 bond over ens1f0, ens1f1\s+up, 25 Gbit\/s\s+9000\s+every other host/,
     )
+    await browser.press('Measure latency and loss')
+    await browser.see('0.12 ms to')
     await browser.check('networks')
     await browser.picture('networks')
     await browser.page.getByLabel('Filter by guest, MAC or address').fill('nobody')

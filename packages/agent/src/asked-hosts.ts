@@ -21,15 +21,21 @@ const CALL_MS = 1_500
 export async function gather<T>(
   { self, state, call }: AskedHostsOptions,
   hosts: readonly HostId[],
-  question: { readonly name: string; readonly input: unknown; readonly own: () => T | Promise<T> },
+  question: {
+    readonly name: string
+    readonly input: unknown
+    readonly own: () => T | Promise<T>
+    /** For what takes longer than a look. */
+    readonly timeoutMs?: number
+  },
 ): Promise<Gathered<T>> {
-  const { name, input, own } = question
+  const { name, input, own, timeoutMs = CALL_MS } = question
   const asked = await Promise.all(
     hosts.map(async (host) => {
       if (host === self) return [host, ok(await own())] as const
       // Nobody waits for a host that is known to be down.
       const isUp = state().statuses.get(host)?.value.state === 'online'
-      return [host, isUp ? ((await call(host, name, input, CALL_MS)) as Result<T>) : undefined] as const
+      return [host, isUp ? ((await call(host, name, input, timeoutMs)) as Result<T>) : undefined] as const
     }),
   )
   return {

@@ -88,7 +88,10 @@ export class TestBackend {
     own: () => ({ readings: undefined, latest: { host: {}, pools: [], guests: [] } }),
   }
   /** What the hosts say of their ports. */
-  networks: BackendContext['networks'] = { of: async () => ({ answered: [], silent: [] }) }
+  networks: BackendContext['networks'] = {
+    of: async () => ({ answered: [], silent: [] }),
+    measured: async () => ({ answered: [], silent: [] }),
+  }
   /** What was decided by hosts that are no part of this fixture. */
   decisions: BackendContext['decisions'] = { list: async () => [], find: async () => undefined }
   readonly auditChain: ClusterAudit
@@ -166,7 +169,7 @@ export class TestBackend {
         latest: (hosts) => this.metrics.latest(hosts),
         own: () => this.metrics.own(),
       },
-      networks: { of: (hosts) => this.networks.of(hosts) },
+      networks: { of: (hosts) => this.networks.of(hosts), measured: (hosts) => this.networks.measured(hosts) },
       heldSnapshots: async () => ok([]),
       clock,
       random: realRandom,

@@ -74,7 +74,7 @@ export interface BackendContext {
   readonly memoryUseOf: AskMemoryUse
   readonly counters: AskCounters
   readonly metrics: Pick<ClusterMetrics, 'series' | 'latest' | 'own'>
-  readonly networks: Pick<ClusterNetworks, 'of'>
+  readonly networks: Pick<ClusterNetworks, 'of' | 'measured'>
   /** Screens, keyboards and serial ports of all guests. */
   readonly consoles: Pick<ConsoleRouter, 'ticket' | 'paste' | 'screenshot'>
   /** What a host's pools hold of snapshots. */

@@ -12,7 +12,7 @@ const SILENT_DETECTION_TIMES = 2
 /** Before the cluster's settings are known. */
 const DETECTION_MS = 3_000
 
-export function networkEndpoints(desk: Desk): Pick<ApiBackend, 'network.list'> {
+export function networkEndpoints(desk: Desk): Pick<ApiBackend, 'network.list' | 'network.measure'> {
   return {
     'network.list': async () => {
       const hosts = [...desk.state.hosts.keys()].toSorted()
@@ -22,6 +22,15 @@ export function networkEndpoints(desk: Desk): Pick<ApiBackend, 'network.list'> {
         networks.map((network) => networkView(host, network, { silentMs, isUp: desk.isUp })),
       )
       return ok({ items: views, silent: [...silent] })
+    },
+    'network.measure': async () => {
+      const { answered, silent } = await desk.context.networks.measured([...desk.state.hosts.keys()].toSorted())
+      const items = answered.flatMap(([from, ways]) =>
+        ways.map(({ network, to, lostShare, latencyMs = null, jitterMs = null }) => ({
+          ...{ network, from, to, lostShare, latencyMs, jitterMs },
+        })),
+      )
+      return ok({ items, silent: [...silent] })
     },
   }
 }

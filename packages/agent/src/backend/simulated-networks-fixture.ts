@@ -2,9 +2,11 @@
 import type { NetworkRole } from '@stead/core/model/host.ts'
 import type { HostId } from '@stead/core/model/ids.ts'
 import { failure } from '@stead/core/errors.ts'
-import { fail } from '@stead/core/result.ts'
+import type { ClusterState } from '@stead/core/model/cluster.ts'
+import { fail, ok } from '@stead/core/result.ts'
 import type { World } from '@stead/sim/world.ts'
 import { ClusterNetworks, HostNetworks, networkCalls } from '../network/host-networks.ts'
+import type { PingFigures } from '../network/ping.ts'
 import type { HostPort, PortKind, PortMember } from '../network/host-ports.ts'
 import type { TestBackend } from './backend-fixture.ts'
 
@@ -29,6 +31,7 @@ export function simulatedNetworks(world: World, { mirror }: Pick<TestBackend, 'm
       ...{ self: id, state },
       heartbeats: () => world.host(id).guardian.view(),
       ports: async () => portsOf(world, id, state().hosts.get(id)?.value.addresses ?? {}),
+      ping: async (from, to) => ok(wayBetween(world, state(), from, to)),
     })
   const self = 'h1' as HostId
   return new ClusterNetworks(
@@ -41,6 +44,21 @@ export function simulatedNetworks(world: World, { mirror }: Pick<TestBackend, 'm
     },
     ofHost(self),
   )
+}
+
+/** There and back: the simulated networks have no lengths, so each has one of its own. */
+const LATENCY_MS: Readonly<Record<NetworkRole, number>> = { lan: 0.41, san: 0.12, ran: 0.17 }
+
+function wayBetween({ network }: World, { hosts }: ClusterState, from: string, to: string): PingFigures {
+  const ends = [...hosts.values()].flatMap(({ value }) =>
+    (Object.entries(value.addresses) as [NetworkRole, string][]).map(([role, address]) => ({
+      ...{ id: value.id, role, address },
+    })),
+  )
+  const [here, there] = [from, to].map((address) => ends.find((end) => end.address === address))
+  if (!here || !there || !network.passes(here.id, there.id, here.role) || !network.passes(there.id, here.id, here.role))
+    return { lostShare: 1 }
+  return { lostShare: 0, latencyMs: LATENCY_MS[here.role], jitterMs: 0.02 }
 }
 
 /** A cable that is pulled at this host is seen at its port. */

@@ -12,6 +12,7 @@ import { gather, type AskedHostsOptions, type Gathered } from '../asked-hosts.ts
 import { runProgram } from '../process/run-program.ts'
 import { portsByAddress, type HostPort } from './host-ports.ts'
 import { linkSpeedMbits } from './link-speed.ts'
+import { ping, type PingFigures } from './ping.ts'
 
 export interface HostNetwork {
   readonly network: NetworkRole
@@ -27,7 +28,17 @@ export interface HeardPeer {
   readonly silentMs?: number
 }
 
+/** From this host to another one and back. */
+export interface MeasuredWay extends PingFigures {
+  readonly network: NetworkRole
+  readonly to: HostId
+}
+
 const IP_MS = 1_000
+/** Each sends twenty packets a second: as many as do not measure each other. */
+const PINGS_AT_A_TIME = 8
+/** Thirty hosts on three networks take six seconds; one that does not answer, two. */
+const MEASURING_MS = 25_000
 
 export interface HostNetworksOptions {
   readonly self: HostId
@@ -35,6 +46,8 @@ export interface HostNetworksOptions {
   readonly heartbeats: () => HeartbeatView | undefined
   /** What `ip` says. */
   readonly ports?: () => Promise<ReadonlyMap<string, HostPort>>
+  /** From an address of this host to one of another. */
+  readonly ping?: typeof ping
 }
 
 export class HostNetworks {
@@ -66,7 +79,35 @@ export class HostNetworks {
       }
     })
   }
+
+  /** Of every host that is up. One that gives no answer to the question itself is left out. */
+  async measure(): Promise<readonly MeasuredWay[]> {
+    const { self, state, ping: send = ping } = this.#options
+    const { hosts, statuses } = state()
+    const own = hosts.get(self)?.value.addresses ?? {}
+    const others = [...hosts.values()]
+      .map(({ value }) => value)
+      .filter(({ id }) => id !== self && statuses.get(id)?.value.state === 'online')
+    const left = NETWORK_ROLES.flatMap((network) =>
+      others.flatMap(({ id: to, addresses }) => {
+        const [from, there] = [own[network], addresses[network]]
+        return from === undefined || there === undefined ? [] : [{ network, to, from, there }]
+      }),
+    )
+    const ways: MeasuredWay[] = []
+    const work = async () => {
+      for (let way = left.shift(); way; way = left.shift()) {
+        const { network, to, from, there } = way
+        const measured = await send(from, there)
+        if (measured.ok) ways.push({ network, to, ...measured.value })
+      }
+    }
+    await Promise.all(Array.from({ length: PINGS_AT_A_TIME }, work))
+    return ways.toSorted((a, b) => byName(a.network, b.network) || byName(a.to, b.to))
+  }
 }
+
+const byName = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0)
 
 async function linuxPorts(): Promise<ReadonlyMap<string, HostPort>> {
   const told = await runProgram('ip', ['-json', '-details', '-statistics', 'address', 'show'], IP_MS)
@@ -91,11 +132,16 @@ export class ClusterNetworks {
   of(hosts: readonly HostId[]): Promise<Gathered<readonly HostNetwork[]>> {
     return gather(this.#asked, hosts, { name: 'host-networks', input: {}, own: () => this.#own.look() })
   }
+
+  measured(hosts: readonly HostId[]): Promise<Gathered<readonly MeasuredWay[]>> {
+    const question = { name: 'host-ways', input: {}, own: () => this.#own.measure(), timeoutMs: MEASURING_MS }
+    return gather(this.#asked, hosts, question)
+  }
 }
 
 /** What other hosts may ask of this one. */
 export function networkCalls(
   own: HostNetworks,
 ): Readonly<Record<string, (input: unknown) => Promise<Result<unknown>>>> {
-  return { 'host-networks': async () => ok(await own.look()) }
+  return { 'host-networks': async () => ok(await own.look()), 'host-ways': async () => ok(await own.measure()) }
 }

@@ -5,6 +5,8 @@ import { networkInterfaces } from 'node:os'
 import type { SetupAnswers, SetupCheck } from '@stead/api/endpoints/set-up.ts'
 import { LEVEL_FLAGS } from '@stead/core/model/processor.ts'
 import { NETWORK_ROLES, type NetworkRole } from '@stead/core/model/host.ts'
+import { LATENCY_MS_MAX } from '@stead/core/model/network-limits.ts'
+import { ping } from '../network/ping.ts'
 import { runProgram } from '../process/run-program.ts'
 import type { JoinFacts } from '../membership/join-protocol.ts'
 import { checkOf, gib } from './check.ts'
@@ -12,8 +14,6 @@ import type { JoinClient } from './join-client.ts'
 import { ownLevel } from './own-checks.ts'
 
 const CLOCK_MS_MAX = 1_000
-/** Every write of a mirrored disk waits for one way and back on SAN or RAN. */
-const LATENCY_MS_MAX: Readonly<Record<NetworkRole, number>> = { lan: 5, san: 1, ran: 1 }
 const JITTER_MS_MAX = 2
 /** What is left of 1 Gbit/s by the heads of Ethernet, IP, TCP and TLS is 0.93. */
 const RAN_BITS_WARN = 0.9e9
@@ -72,16 +72,20 @@ async function namesCheck({ members }: JoinFacts): Promise<SetupCheck> {
       )
 }
 
-/** Latency and jitter of ten packets, and whether the largest that the port can send arrive whole. */
+/** Latency, jitter and loss of ten packets, and whether the largest that the port can send arrive whole. */
 async function networkChecks(role: NetworkRole, host: string, from: string, to: string): Promise<SetupCheck[]> {
   const check = checkOf(`${role}-latency-${host}`, `${role} to ${host}`)
-  const pinged = await runProgram('ping', ['-I', from, '-n', '-q', '-c', '10', '-i', '0.05', '-W', '2', to], PING_MS)
-  if (!pinged.ok)
-    return [check.failed(`${to} does not answer: ${pinged.error.message}`, `Does the ${role} connect the two hosts?`)]
-  const numbers = /= ([\d.]+)\/([\d.]+)\/([\d.]+)\/([\d.]+) ms/.exec(pinged.value.output)
-  const [latency, jitter] = [Number(numbers?.[2] ?? 0), Number(numbers?.[4] ?? 0)]
-  const text = `latency ${latency} ms, jitter ${jitter} ms`
-  const isSlow = latency > LATENCY_MS_MAX[role] || jitter > JITTER_MS_MAX
+  const pinged = await ping(from, to)
+  const { lostShare, latencyMs = 0, jitterMs = 0 } = pinged.ok ? pinged.value : { lostShare: 1 }
+  if (lostShare === 1)
+    return [
+      check.failed(
+        `${to} does not answer${pinged.ok ? '' : `: ${pinged.error.message}`}`,
+        `Does the ${role} connect the two hosts?`,
+      ),
+    ]
+  const text = `latency ${latencyMs} ms, jitter ${jitterMs} ms, ${Math.round(lostShare * 100)} % lost`
+  const isSlow = latencyMs > LATENCY_MS_MAX[role] || jitterMs > JITTER_MS_MAX || lostShare > 0
   return [
     isSlow ? check.warning(text, 'Each write to a mirrored disk waits that long and longer') : check.ok(text),
     await mtuCheck(role, host, from, to),

@@ -40,6 +40,18 @@ export const hostNetworkSchema = z.object({
 })
 export type HostNetworkView = z.output<typeof hostNetworkSchema>
 
+export const networkWaySchema = z.object({
+  network: z.enum(NETWORK_ROLES),
+  from: z.string(),
+  to: z.string(),
+  lostShare: z.number().describe('Of ten small packets, 0 to 1'),
+  latencyMs: z.number().nullable().describe('There and back, on average, ms; null: nothing came back'),
+  jitterMs: z.number().nullable().describe('Mean deviation from that, ms'),
+})
+export type NetworkWayView = z.output<typeof networkWaySchema>
+
+const silent = z.array(z.string()).describe('Hosts that are down or did not answer: their side is missing')
+
 export const NETWORK_ENDPOINTS = {
   'network.list': endpoint({
     ...{ id: 'network.list', method: 'GET', path: '/v1/networks' },
@@ -49,8 +61,19 @@ export const NETWORK_ENDPOINTS = {
     listedBy: ['host', 'network'],
     response: z.object({
       items: z.array(hostNetworkSchema),
-      silent: z.array(z.string()).describe('Hosts that are down or did not answer: their side is missing'),
+      silent,
     }),
     status: 200,
+  }),
+  'network.measure': endpoint({
+    ...{ id: 'network.measure', method: 'GET', path: '/v1/networks/ways' },
+    summary: 'Measure how long packets take between the hosts on each network, and how many get lost; takes seconds',
+    permission: 'host.view',
+    on: 'cluster',
+    listedBy: ['network', 'from', 'to'],
+    response: z.object({ items: z.array(networkWaySchema), silent }),
+    status: 200,
+    // Every host sends to every other one.
+    answerWithinMs: 30_000,
   }),
 } as const

@@ -1,17 +1,19 @@
 /** `host networks`: the ports of all hosts on the networks between them, and who hears whom. */
 import type { Command } from 'commander'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
-import type { HostNetworkView } from '@stead/api/endpoints/networks.ts'
+import type { HostNetworkView, NetworkWayView } from '@stead/api/endpoints/networks.ts'
 import { formatTable } from '../output.ts'
-import { action, valueOf, type Terminal } from '../session.ts'
+import { action, valueOf, type Session, type Terminal } from '../session.ts'
 
 export function addHostNetworks(hosts: Command, terminal: Terminal): void {
   hosts
     .command('networks')
     .description(ENDPOINTS['network.list'].summary)
+    .option('--measure', 'how long packets take from host to host and how many get lost, measured now')
     .action(
-      action(terminal, async (session) => {
+      action(terminal, async (session, _, { measure }) => {
         const client = await session.client()
+        if (measure === true) return printWays(session, valueOf(await client.call(ENDPOINTS['network.measure'])))
         const answer = valueOf(await client.call(ENDPOINTS['network.list']))
         session.warn(answer.silent.map((host) => `${host} did not answer: its side is missing`))
         session.print(answer, () =>
@@ -28,6 +30,26 @@ export function addHostNetworks(hosts: Command, terminal: Terminal): void {
         )
       }),
     )
+}
+
+interface Ways {
+  readonly items: readonly NetworkWayView[]
+  readonly silent: readonly string[]
+}
+
+function printWays(session: Session, answer: Ways): void {
+  const ms = (time: number | null) => (time === null ? null : `${time} ms`)
+  session.warn(answer.silent.map((host) => `${host} did not answer: its side is missing`))
+  session.print(answer, () =>
+    formatTable(answer.items, [
+      { title: 'NETWORK', of: ({ network }) => network },
+      { title: 'FROM', of: ({ from }) => from },
+      { title: 'TO', of: ({ to }) => to },
+      { title: 'LATENCY', of: ({ latencyMs }) => ms(latencyMs) },
+      { title: 'JITTER', of: ({ jitterMs }) => ms(jitterMs) },
+      { title: 'LOST', of: ({ lostShare }) => `${Math.round(lostShare * 100)} %` },
+    ]),
+  )
 }
 
 function portKind({ kind, vlan, members }: NonNullable<HostNetworkView['port']>): string {

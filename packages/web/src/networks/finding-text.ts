@@ -1,5 +1,5 @@
 import { useLanguage, useText } from '../i18n/texts.ts'
-import { speedText } from '../parts/figures.ts'
+import { latencyText, percentText, speedText } from '../parts/figures.ts'
 import type { Finding } from './network-judgement.ts'
 
 export function useFindingText(): (finding: Finding) => string {
@@ -10,6 +10,16 @@ export function useFindingText(): (finding: Finding) => string {
       case 'mtu':
         return t('networks.finding.mtu', {
           sizes: finding.sizes.map(([bytes, hosts]) => `${bytes}: ${hosts.join(', ')}`).join('; '),
+        })
+      case 'lossy':
+        return t('networks.finding.lossy', {
+          ...{ host: finding.host, name: finding.name },
+          share: percentText(finding.lostShare, 1, language),
+        })
+      case 'late':
+        return t('networks.finding.late', {
+          ...{ host: finding.host, name: finding.name },
+          time: latencyText(finding.latencyMs, language),
         })
       case 'slow':
         return t('networks.finding.slow', {

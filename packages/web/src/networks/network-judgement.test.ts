@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { HostNetworkView } from '@stead/api/endpoints/networks.ts'
-import { findingsOf, standInFor } from './network-judgement.ts'
+import type { HostNetworkView, NetworkWayView } from '@stead/api/endpoints/networks.ts'
+import { findingsOf, slowestWay, standInFor, wayFindings } from './network-judgement.ts'
 
 type Port = NonNullable<HostNetworkView['port']>
 
@@ -63,4 +63,23 @@ test('where a network is missing another one carries what it would', () => {
   assert.equal(standInFor('ran', ['lan', 'san']), 'san')
   assert.equal(standInFor('san', ['lan']), 'lan')
   assert.equal(standInFor('lan', ['san']), undefined)
+})
+
+const way = (to: string, latencyMs: number | null, lostShare = 0): NetworkWayView => ({
+  ...{ network: 'san', from: 'h1', to, latencyMs, lostShare, jitterMs: latencyMs === null ? null : 0.1 },
+})
+
+test('what was measured speaks against a network where packets get lost, or take longer than disks wait', () => {
+  assert.deepEqual(wayFindings('san', [way('h2', 0.9), way('h3', 1.2), way('h4', 0.1, 0.2), way('h5', null, 1)]), [
+    { kind: 'late', host: 'h1', name: 'h3', latencyMs: 1.2 },
+    { kind: 'lossy', host: 'h1', name: 'h4', lostShare: 0.2 },
+    { kind: 'lossy', host: 'h1', name: 'h5', lostShare: 1 },
+  ])
+  assert.deepEqual(wayFindings('lan', [way('h3', 4.9)]), [])
+})
+
+test('the slowest way is the one on which nothing came back, else the longest', () => {
+  assert.equal(slowestWay([way('h2', 0.2), way('h3', 0.4)])?.to, 'h3')
+  assert.equal(slowestWay([way('h2', null, 1), way('h3', 9)])?.to, 'h2')
+  assert.equal(slowestWay([]), undefined)
 })

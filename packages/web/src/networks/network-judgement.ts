@@ -1,11 +1,15 @@
 /** What speaks against a network between hosts, from what each host says of its own side. Pure. */
-import type { HostNetworkView } from '@stead/api/endpoints/networks.ts'
+import type { HostNetworkView, NetworkWayView } from '@stead/api/endpoints/networks.ts'
+import { LATENCY_MS_MAX } from '@stead/core/model/network-limits.ts'
 import type { NetworkRole } from '@stead/core/model/host.ts'
 
 export type Finding =
   | { readonly kind: 'no-port' | 'down'; readonly host: string; readonly name: string }
   /** `host` is up and hears nothing of `name`, which is up as well. */
   | { readonly kind: 'silent' | 'faulty'; readonly host: string; readonly name: string }
+  /** Packets from `host` to `name` get lost, or take longer than disks like to wait. */
+  | { readonly kind: 'lossy'; readonly host: string; readonly name: string; readonly lostShare: number }
+  | { readonly kind: 'late'; readonly host: string; readonly name: string; readonly latencyMs: number }
   | { readonly kind: 'slow'; readonly host: string; readonly speedBitsPerSecond: number }
   | { readonly kind: 'member-down'; readonly host: string; readonly name: string }
   /** The sizes of packets differ: the largest are lost on the way. */
@@ -58,6 +62,21 @@ function mtuFinding(sides: readonly HostNetworkView[]): readonly Finding[] {
   if (hostsBySize.size < 2) return []
   const sizes = [...hostsBySize].map(([mtuBytes, of]) => [mtuBytes, of.map(({ host }) => host)] as const)
   return [{ kind: 'mtu', sizes: sizes.toSorted(([a], [b]) => a - b) }]
+}
+
+/** What was measured, if somebody has asked for that. `ways`: of one network. */
+export function wayFindings(network: NetworkRole, ways: readonly NetworkWayView[]): readonly Finding[] {
+  return ways.flatMap(({ from: host, to: name, lostShare, latencyMs }): Finding[] => {
+    if (lostShare > 0) return [{ kind: 'lossy', host, name, lostShare }]
+    if (latencyMs !== null && latencyMs > LATENCY_MS_MAX[network]) return [{ kind: 'late', host, name, latencyMs }]
+    return []
+  })
+}
+
+/** The worst of them: what mirrored writes wait for. */
+export function slowestWay(ways: readonly NetworkWayView[]): NetworkWayView | undefined {
+  const wait = ({ latencyMs }: NetworkWayView) => latencyMs ?? Infinity
+  return ways.toSorted((a, b) => wait(b) - wait(a))[0]
 }
 
 /** What a network carries besides, when there is none of its own: in the order in which the others stand in. */

@@ -1,23 +1,24 @@
 /** The networks: which carries what, by which ports, whether it works, what its failure would do; and guests' cards. */
-import { Alert } from '@mantine/core'
+import { Alert, Button } from '@mantine/core'
 import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
-import type { HostNetworkView } from '@stead/api/endpoints/networks.ts'
+import type { HostNetworkView, NetworkWayView } from '@stead/api/endpoints/networks.ts'
 import type { FailingThing } from '@stead/api/foresight-view.ts'
 import { NETWORK_ROLES, type NetworkRole } from '@stead/core/model/host.ts'
 import { addressOf } from '../foresight/failing-thing.ts'
 import { useLanguage, useText } from '../i18n/texts.ts'
 import { useVolumes } from '../live/use-live.ts'
 import { Answered } from '../parts/answered.tsx'
-import { speedText } from '../parts/figures.ts'
+import { latencyText, speedText } from '../parts/figures.ts'
+import { FailureAlert } from '../parts/failure-alert.tsx'
 import { Icon } from '../parts/icon.tsx'
 import { Page, PageHead, Panel } from '../parts/page.tsx'
 import { ToneBadge } from '../parts/state-badge.tsx'
 import { useSession } from '../session/session-context.ts'
 import { ShortTable } from '../table/short-table.tsx'
 import { GuestCards } from './guest-cards.tsx'
-import { findingsOf, isSevere, standInFor } from './network-judgement.ts'
+import { findingsOf, isSevere, slowestWay, standInFor, wayFindings } from './network-judgement.ts'
 import { useFindingText } from './finding-text.ts'
 import classes from './networks-page.module.css'
 
@@ -31,9 +32,24 @@ export function NetworksPage() {
     refetchInterval: LOOK_MS,
     queryFn: () => client.call(ENDPOINTS['network.list']),
   })
+  // Packets are sent for it: only when somebody wants to know.
+  const measured = useQuery({
+    queryKey: ['network-ways'],
+    enabled: false,
+    queryFn: () => client.call(ENDPOINTS['network.measure']),
+  })
   return (
     <Page>
-      <PageHead icon="network" title={t('nav.networks')} />
+      <PageHead
+        icon="network"
+        title={t('nav.networks')}
+        actions={
+          <Button variant="default" loading={measured.isFetching} onClick={() => void measured.refetch()}>
+            {t('networks.measure')}
+          </Button>
+        }
+      />
+      {measured.data?.ok === false ? <FailureAlert failure={measured.data.error} /> : null}
       <Answered asked={asked}>
         {({ items, silent }) => (
           <>
@@ -42,7 +58,7 @@ export function NetworksPage() {
                 {t('networks.silentHosts', { hosts: silent.join(', ') })}
               </Alert>
             ) : null}
-            <Networks items={items} />
+            <Networks items={items} ways={measured.data?.ok ? measured.data.value.items : []} />
           </>
         )}
       </Answered>
@@ -51,12 +67,13 @@ export function NetworksPage() {
   )
 }
 
-function Networks({ items }: { items: readonly HostNetworkView[] }) {
+function Networks({ items, ways }: { items: readonly HostNetworkView[]; ways: readonly NetworkWayView[] }) {
   const t = useText()
   const present = NETWORK_ROLES.filter((role) => items.some(({ network }) => network === role))
   return NETWORK_ROLES.map((role) => {
     const sides = items.filter(({ network }) => network === role)
-    if (sides.length > 0) return <Network key={role} role={role} sides={sides} />
+    if (sides.length > 0)
+      return <Network key={role} role={role} sides={sides} ways={ways.filter(({ network }) => network === role)} />
     const standIn = standInFor(role, present)
     return (
       <Panel key={role} title={t(`networks.title.${role}`)}>
@@ -69,12 +86,19 @@ function Networks({ items }: { items: readonly HostNetworkView[] }) {
   })
 }
 
-function Network({ role, sides }: { role: NetworkRole; sides: readonly HostNetworkView[] }) {
+interface NetworkProps {
+  readonly role: NetworkRole
+  readonly sides: readonly HostNetworkView[]
+  /** As they were measured; empty as long as nobody has wanted that. */
+  readonly ways: readonly NetworkWayView[]
+}
+
+function Network({ role, sides, ways }: NetworkProps) {
   const t = useText()
   return (
     <Panel title={t(`networks.title.${role}`)} aside={<WhatIf thing={{ kind: 'network-down', network: role }} />}>
       <p className={classes.text}>{t(`networks.carries.${role}`)}</p>
-      <Findings role={role} sides={sides} />
+      <Findings role={role} sides={sides} ways={ways} />
       <ShortTable
         label={t(`networks.title.${role}`)}
         columns={[
@@ -82,24 +106,25 @@ function Network({ role, sides }: { role: NetworkRole; sides: readonly HostNetwo
           t('networks.address'),
           t('networks.port'),
           t('networks.link'),
-          t('networks.mtu'),
+          { text: t('networks.mtu'), isFigure: true },
           t('networks.hears'),
+          ...(ways.length === 0 ? [] : [{ text: t('networks.slowest'), isFigure: true as const }]),
           t('networks.cable'),
         ]}
       >
         {sides.map((side) => (
-          <Side key={side.host} side={side} />
+          <Side key={side.host} side={side} ways={ways} />
         ))}
       </ShortTable>
     </Panel>
   )
 }
 
-function Findings({ role, sides }: { role: NetworkRole; sides: readonly HostNetworkView[] }) {
+function Findings({ role, sides, ways }: NetworkProps) {
   const t = useText()
   const textOf = useFindingText()
   const detours = useDetours(role)
-  const found = findingsOf(role, sides)
+  const found = [...findingsOf(role, sides), ...wayFindings(role, ways)]
   if (found.length === 0 && detours === 0) return <p className={classes.fine}>{t('networks.fine')}</p>
   return (
     <ul className={classes.findings}>
@@ -126,7 +151,7 @@ function useDetours(role: NetworkRole): number {
   return volumes.reduce((sum, { replicas }) => sum + replicas.filter(({ redirected }) => redirected).length, 0)
 }
 
-function Side({ side }: { side: HostNetworkView }) {
+function Side({ side, ways }: { side: HostNetworkView; ways: readonly NetworkWayView[] }) {
   const t = useText()
   const { host, network, address, port, peers } = side
   return (
@@ -145,6 +170,11 @@ function Side({ side }: { side: HostNetworkView }) {
       <td>
         <Peers peers={peers} />
       </td>
+      {ways.length === 0 ? null : (
+        <td data-figure>
+          <Slowest ways={ways.filter(({ from }) => from === host)} />
+        </td>
+      )}
       <td>
         <WhatIf thing={{ kind: 'network-down', network, host }} />
       </td>
@@ -190,6 +220,17 @@ function Peers({ peers }: { peers: HostNetworkView['peers'] }) {
       {down.length === 0 ? null : <ToneBadge tone="quiet" text={t('networks.isDown', { hosts: down.join(', ') })} />}
     </span>
   )
+}
+
+/** The longest of the ways that begin here, which says the most about the network. */
+function Slowest({ ways }: { ways: readonly NetworkWayView[] }) {
+  const t = useText()
+  const language = useLanguage()
+  const way = slowestWay(ways)
+  if (!way) return '–'
+  return way.latencyMs === null
+    ? t('networks.nothingBack', { host: way.to })
+    : t('networks.wayTo', { time: latencyText(way.latencyMs, language), host: way.to })
 }
 
 function WhatIf({ thing }: { thing: Extract<FailingThing, { kind: 'network-down' }> }) {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ageText, bytesText, durationText, percentText, speedText } from './figures.ts'
+import { ageText, bytesText, durationText, latencyText, percentText, speedText } from './figures.ts'
 
 test('bytes have three digits at most and the unit of the language', () => {
   assert.equal(bytesText(0, 'en'), '0 B')
@@ -28,4 +28,9 @@ test('durations and shares are short', () => {
 test('speeds are told as they are printed on switches', () => {
   assert.equal(speedText(2.5e9, 'en'), '2.5 Gbit/s')
   assert.equal(speedText(100e6, 'fr'), '100 Mbit/s')
+})
+
+test('the way of a packet is told in milliseconds, however short', () => {
+  assert.equal(latencyText(0.118, 'en'), '0.12 ms')
+  assert.equal(latencyText(12.4, 'fr'), '12 ms')
 })

@@ -53,6 +53,11 @@ export function durationText(ms: number, language: string): string {
   return `${number(ms / MINUTE_MS, 0)} min`
 }
 
+/** Of a packet there and back, in the field's unit: `0.12 ms`. */
+export function latencyText(ms: number, language: string): string {
+  return `${new Intl.NumberFormat(language, { maximumSignificantDigits: 2 }).format(ms)} ms`
+}
+
 export function momentText(time: string | number, language: string): string {
   return new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'medium' }).format(new Date(time))
 }

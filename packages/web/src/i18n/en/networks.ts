@@ -55,4 +55,10 @@ export const texts = {
   'networks.title.ran': 'RAN: between replicas',
   'networks.title.san': 'SAN: guests to storage',
   'networks.vlan': 'VLAN {{number}}',
+  'networks.finding.late': 'From {{host}} to {{name}} and back takes {{time}}: mirrored writes wait that long.',
+  'networks.finding.lossy': '{{share}} of the packets from {{host}} to {{name}} get lost.',
+  'networks.measure': 'Measure latency and loss',
+  'networks.nothingBack': 'nothing back from {{host}}',
+  'networks.slowest': 'Slowest way',
+  'networks.wayTo': '{{time}} to {{host}}',
 } as const

@@ -55,4 +55,10 @@ export const texts: Record<string, string> = {
   'networks.title.ran': 'RAN : entre répliques',
   'networks.title.san': 'SAN : invités vers stockage',
   'networks.vlan': 'VLAN {{number}}',
+  'networks.finding.late': 'De {{host}} à {{name}} et retour : {{time}}, que chaque écriture en miroir attend.',
+  'networks.finding.lossy': '{{share}} des paquets de {{host}} vers {{name}} se perdent.',
+  'networks.measure': 'Mesurer latence et pertes',
+  'networks.nothingBack': 'rien ne revient de {{host}}',
+  'networks.slowest': 'Chemin le plus lent',
+  'networks.wayTo': '{{time}} vers {{host}}',
 }

@@ -55,4 +55,10 @@ export const texts: Record<string, string> = {
   'networks.title.ran': 'RAN: między replikami',
   'networks.title.san': 'SAN: goście do pamięci masowej',
   'networks.vlan': 'VLAN {{number}}',
+  'networks.finding.late': 'Z {{host}} do {{name}} i z powrotem trwa {{time}}: tyle czekają zapisy lustrzane.',
+  'networks.finding.lossy': '{{share}} pakietów z {{host}} do {{name}} ginie.',
+  'networks.measure': 'Zmierz opóźnienia i straty',
+  'networks.nothingBack': 'nic nie wraca z {{host}}',
+  'networks.slowest': 'Najwolniejsza droga',
+  'networks.wayTo': '{{time}} do {{host}}',
 }
