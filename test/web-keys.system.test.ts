@@ -160,6 +160,7 @@ suite('security keys in the web interface', { timeout: 180_000 }, () => {
     const secret = await browser.page.getByText(/^[A-Z2-7]{32}$/).innerText()
     await browser.page.getByLabel('Code of the app').fill(codeOf(secret))
     await browser.press('Add the app')
+    const [recovery = ''] = await browser.page.getByRole('listitem').allInnerTexts()
     await browser.press('I have kept them')
     await browser.page.getByRole('button', { name: 'Remove the key blue one' }).click()
     await browser.page.getByText('blue one').waitFor({ state: 'detached' })
@@ -167,6 +168,20 @@ suite('security keys in the web interface', { timeout: 180_000 }, () => {
     await signIn()
     await browser.see('The six digits that it shows now')
     assert.equal(await browser.page.getByText('Use a security key').count(), 0)
+
+    await browser.press('Use a recovery code')
+    await browser.page.getByLabel('Recovery code').fill(recovery)
+    await browser.press('Sign in')
+    await isIn()
+    await browser.page.goto('/account')
+    await browser.press('Remove all second factors')
+    const dialog = browser.page.getByRole('dialog')
+    await browser.check('all second factors are to go')
+    await dialog.getByRole('button', { name: 'Remove all second factors' }).click()
+    await browser.see('None: your password alone opens your account.')
+    await signOut()
+    await signIn()
+    await isIn()
   })
 
   test('at an address that is no name no key can be used, and that is said', async () => {

@@ -340,7 +340,6 @@ suite('the web interface', { timeout: 240_000 }, () => {
     await browser.see('One host is lost')
     await browser.see(/recover|restarted|runs on/)
     await browser.check('a host is lost')
-    await browser.picture('failover')
     cluster.world.host(lost).powerOn()
     await browser.page.getByText('One host is lost').waitFor({ state: 'detached' })
   })

@@ -69,3 +69,11 @@ test('a file that is not what was announced is not even asked for', async () => 
   assert.equal(!sent.ok && sent.error.code, 'invalid_image')
   assert.deepEqual(asked, [])
 })
+
+test('what becomes an image of a project is sent for that project', async () => {
+  const { asked, client } = hostWith({ hasFile: false })
+  const file = new Blob([CONTENT])
+  await uploadFile({ client, file, expected: '', project: 'shop', signal: NEVER, tell: () => {} })
+  assert.ok(asked.length >= 2)
+  for (const { path } of asked) assert.match(path, /\?project=shop$/)
+})

@@ -21,11 +21,14 @@ export interface Upload {
   readonly file: Blob
   /** What somebody else says that its SHA-256 is; '' when nobody does. */
   readonly expected: string
+  /** For an image of this project, in which one may make them; absent: for one of the cluster. */
+  readonly project?: string
   readonly signal: AbortSignal
   readonly tell: (progress: UploadProgress) => void
 }
 
-export async function uploadFile({ client, file, expected, signal, tell }: Upload): Promise<Result<BlobId>> {
+export async function uploadFile(upload: Upload): Promise<Result<BlobId>> {
+  const { client, file, expected, project, signal, tell } = upload
   const digest = await digestOf(file, signal, (share) => tell({ step: 'reading', share }))
   if (signal.aborted) return fail(failure('timeout', 'The upload was given up'))
   const wanted = expected
@@ -38,15 +41,15 @@ export async function uploadFile({ client, file, expected, signal, tell }: Uploa
         hint: `Its SHA-256 is ${digest.replace('sha256:', '')}; fetch it again`,
       }),
     )
-  const params = { digest }
-  const present = await client.call(ENDPOINTS['blob.stat'], { params }, { signal })
+  const asked = { params: { digest }, query: project === undefined ? {} : { project } }
+  const present = await client.call(ENDPOINTS['blob.stat'], asked, { signal })
   if (present.ok) return ok(digest)
   if (present.error.code !== 'not_found') return present
   const watching = new AbortController()
-  void watch(client, digest, file.size, watching.signal, (share) => tell({ step: 'sending', share }))
+  void watch(client, asked, file.size, watching.signal, (share) => tell({ step: 'sending', share }))
   const sent = await client.call(
     ENDPOINTS['blob.put'],
-    { params, upload: { sizeBytes: file.size, open: () => file } },
+    { ...asked, upload: { sizeBytes: file.size, open: () => file } },
     { signal },
   )
   watching.abort()
@@ -66,13 +69,13 @@ export async function digestOf(file: Blob, signal: AbortSignal, tell: (share: nu
 /** A browser does not tell how much of a body it has sent; the host tells how much has arrived. */
 async function watch(
   client: Client,
-  digest: BlobId,
+  asked: { readonly params: { digest: BlobId }; readonly query: { project?: string } },
   sizeBytes: number,
   signal: AbortSignal,
   tell: (share: number) => void,
 ): Promise<void> {
   while (!signal.aborted) {
-    const received = await client.call(ENDPOINTS['blob.received'], { params: { digest } }, { signal })
+    const received = await client.call(ENDPOINTS['blob.received'], asked, { signal })
     if (received.ok && !signal.aborted) tell(received.value.receivedBytes / sizeBytes)
     await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS))
   }

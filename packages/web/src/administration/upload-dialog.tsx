@@ -47,7 +47,10 @@ export function UploadDialog({ onClose }: { onClose: () => void }) {
   }
   const bringIn = async (client: Client) => {
     if (!file) return fail(failure('bad_request', t('images.noFile')))
-    const sent = await uploadFile({ client, file, expected, signal: ending.current.signal, tell: setProgress })
+    const sent = await uploadFile({
+      ...{ client, file, expected, signal: ending.current.signal, tell: setProgress },
+      ...(project === null ? {} : { project }),
+    })
     setProgress(undefined)
     if (!sent.ok) return sent
     const body = request(sent.value)

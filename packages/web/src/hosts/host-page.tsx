@@ -78,7 +78,7 @@ export function HostPage() {
         <Tabs.List mb="md">
           <Tabs.Tab value="summary">{t('tab.summary')}</Tabs.Tab>
           <Tabs.Tab value="charts">{t('tab.charts')}</Tabs.Tab>
-          <Tabs.Tab value="use">{t('use.tab')}</Tabs.Tab>
+          {host.role === 'compute' ? <Tabs.Tab value="use">{t('use.tab')}</Tabs.Tab> : null}
           <Tabs.Tab value="loss">{t('host.loss')}</Tabs.Tab>
           <Tabs.Tab value="history">{t('tab.history')}</Tabs.Tab>
         </Tabs.List>
