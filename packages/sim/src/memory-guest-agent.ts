@@ -16,6 +16,8 @@ import {
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { MemoryMachine, Process } from './memory-machine.ts'
 
+const SYSTEM = { system: 'Debian GNU/Linux 12 (bookworm)', kernel: '6.1.0-40-amd64', agentVersion: '7.2.17' }
+
 export interface MemoryGuestAgentOptions {
   readonly machine: MemoryMachine
   readonly clock: Clock
@@ -40,9 +42,7 @@ export class MemoryGuestAgent implements GuestAgent {
 
   async system(guest: GuestId): Promise<Result<GuestSystem>> {
     const found = this.#find(guest)
-    return found.ok
-      ? ok({ system: 'Memory', kernel: '1', hostname: found.value.launch.name, agentVersion: '1' })
-      : found
+    return found.ok ? ok({ ...SYSTEM, hostname: found.value.launch.name }) : found
   }
 
   async interfaces(guest: GuestId): Promise<Result<readonly GuestInterface[]>> {

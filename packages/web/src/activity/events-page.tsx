@@ -34,7 +34,7 @@ export function EventsPage() {
       {
         id: 'time',
         title: t('column.time'),
-        width: 'minmax(150px, .9fr)',
+        width: 'minmax(190px, .9fr)',
         wideOnly: true,
         value: ({ time }) => time,
         cell: ({ time }) => momentText(time, language),

@@ -19,7 +19,7 @@ export function OperationsPage() {
       {
         id: 'begun',
         title: t('column.begun'),
-        width: 'minmax(150px, 1fr)',
+        width: 'minmax(190px, 1fr)',
         wideOnly: true,
         value: ({ startedAt }) => startedAt,
         cell: ({ startedAt }) => momentText(startedAt, language),

@@ -118,7 +118,7 @@ function PolicyForm({ policy }: { policy: PolicyView }) {
               value={balancing.movesPerHourMax}
               onChange={(value) => change({ balancing: { ...balancing, movesPerHourMax: Number(value) } })}
             />
-            <Group grow align="start">
+            <Group grow align="end">
               {(['scoreMax', 'scoreGoal'] as const).map((name) => (
                 <NumberInput
                   key={name}

@@ -4,6 +4,7 @@ import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import type { Client } from '@stead/api/client.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
+import type { Failure } from '@stead/core/errors.ts'
 import type { GuestView } from '@stead/api/views.ts'
 import { useText } from '../i18n/texts.ts'
 import { ChangeDialog, type Consent } from '../parts/change-dialog.tsx'
@@ -19,6 +20,8 @@ const FORESEEN_MAX = 5
 export interface AskedAction {
   readonly action: GuestAction
   readonly guests: readonly GuestView[]
+  /** It was tried without asking. */
+  readonly refused?: Failure
 }
 
 export function ActionDialog({ asked, onClose }: { asked: AskedAction; onClose: () => void }) {
@@ -61,6 +64,7 @@ export function ActionDialog({ asked, onClose }: { asked: AskedAction; onClose: 
         ...brought.map((disk) => (client: Client) => bringDisk(client, disk, choice.to ?? '')),
         ...names.map((name) => (client: Client, consent: Consent) => perform(client, action, name, choice, consent)),
       ]}
+      refused={asked.refused}
       onClose={onClose}
     >
       {action === 'move' ? <MoveChoice guest={guest} choice={choice} onChange={change} /> : null}

@@ -41,8 +41,8 @@ export function GuestActionButtons({ guests, onDone }: { guests: readonly GuestV
     for (const guest of able) {
       const started = await perform(client, 'start', guest.name, NO_CHOICE)
       if (started.ok) continue
-      // The dialog says the same, and lets it be done all the same.
-      if (started.error.code === 'admission') return setAsked({ action, guests: [guest] })
+      // The dialog says so, and lets it be done all the same.
+      if (started.error.code === 'admission') return setAsked({ action, guests: [guest], refused: started.error })
       showFailure(started.error)
     }
     onDone?.()

@@ -36,18 +36,20 @@ export interface ChangeDialogProps {
   readonly complaint?: string | undefined
   /** Of what takes something away: what is lost, and the name that must be typed in before what cannot be undone. */
   readonly danger?: { readonly text?: string; readonly name?: string }
+  /** It was asked for without this dialog, and refused. */
+  readonly refused?: Failure | undefined
   readonly onClose: () => void
   readonly onDone?: () => void
 }
 
 export function ChangeDialog(props: ChangeDialogProps) {
-  const { title, confirm, children, call, foreseen, complaint, danger, onClose, onDone } = props
+  const { title, confirm, children, call, foreseen, complaint, danger, refused: before, onClose, onDone } = props
   const t = useText()
   const { client, foreseen: clientThatHasSeen } = useSession()
   const queries = useQueryClient()
   const [typed, setTyped] = useState('')
   const [isBusy, setBusy] = useState(false)
-  const [failure, setFailure] = useState<Failure>()
+  const [failure, setFailure] = useState<Failure | undefined>(before)
   const [isAccepted, setAccepted] = useState(false)
   const consent: Consent = isAccepted ? { acceptBreach: true } : {}
   const calls = (typeof call === 'function' ? [call] : call).map((one) => (asker: Client) => one(asker, consent))
