@@ -1,24 +1,39 @@
 /** From three hosts that are of no cluster to one cluster, as docs/operating/first-cluster.md tells it, and back to two. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, before, suite, test } from 'node:test'
 import { createInterface } from 'node:readline'
+import { after, before, suite, test } from 'node:test'
 import { loadConfig } from '@stead/agent/config.ts'
 import { trustFiles } from '@stead/agent/trust/trust-files.ts'
-import type { SetupOutcome, SetupPlan, SetupView } from '@stead/api/endpoints/set-up.ts'
 import type { ClusterView } from '@stead/api/cluster-view.ts'
+import type { SetupOutcome, SetupPlan } from '@stead/api/endpoints/set-up.ts'
+import { TestBrowser } from './support/browser.ts'
 import { LabCluster, STEAD, type CommandResult } from './support/lab-cluster.ts'
+import { openLanProxy, type LanProxy } from './support/lan-proxy.ts'
+import { SetupWizard } from './support/setup-wizard.ts'
 
-const NUMBERS: Readonly<Record<string, number>> = { h1: 1, h2: 2, witness: 3 }
+const NUMBERS: Readonly<Record<string, number>> = { h1: 1, h2: 2, h3: 3, witness: 4 }
+const STEP_MS_MAX = 90_000
+const ON_THE_LAN = /^https:\/\/10\.66\./
 /** At which the cluster answers, whichever host does. */
 const SHARED = '10.66.0.200'
 const NETWORKS = { lan: '10.66.0', san: '10.77.0', ran: '10.88.0' }
 
 suite('the first cluster', { timeout: 600_000 }, () => {
   let lab: LabCluster
-  before(async () => (lab = await LabCluster.empty({ hosts: 2, witness: true })))
-  after(() => lab.down())
+  let proxy: LanProxy
+  /** Told by the wizard of the first host, for the ones that come next. */
+  let invitations: Readonly<Record<'second host' | 'witness', string>>
+  before(async () => {
+    lab = await LabCluster.empty({ hosts: 3, witness: true })
+    proxy = await openLanProxy(lab)
+  })
+  after(async () => {
+    proxy?.close()
+    await lab?.down()
+  })
 
   /** Runs a command of the set-up on an empty host. */
   function setUp(host: string, command: readonly string[], ...more: readonly string[]): Promise<CommandResult> {
@@ -29,22 +44,40 @@ suite('the first cluster', { timeout: 600_000 }, () => {
     return lab.run('lab', 'exec', host, '--', STEAD, ...command, ...addresses, ...pool, ...own, ...more)
   }
 
-  /** The browser of somebody on the LAN, at the page that `stead setup` of an empty host has printed. */
-  async function atDoorOf(host: string) {
-    const address = `${NETWORKS.lan}.${NUMBERS[host]}`
-    const command = [STEAD, 'setup', '--json', '--state', lab.hostFolder(host), '--address', address]
+  /** Somebody on the LAN with a browser, at the page that `stead setup` of an empty host has printed. */
+  async function atDoorOf(host: string, work: (wizard: SetupWizard) => Promise<void>): Promise<void> {
+    const command = [STEAD, 'setup', '--json', '--state', lab.hostFolder(host)]
     const serving = lab.spawn(STEAD, ['lab', 'exec', host, '--', ...command])
     const [line] = await once(createInterface(serving.stdout!), 'line')
-    const { code } = JSON.parse(line) as { code: string }
-    return async <Answer>(method: string, path: string, body?: unknown): Promise<Answer> => {
-      const heads = ['-H', `authorization: Bearer ${code}`, '-H', 'content-type: application/json']
-      const sent = body === undefined ? [] : ['-d', JSON.stringify(body)]
-      const asked = ['curl', '-sk', '--max-time', '60', '-X', method, ...heads, ...sent]
-      return JSON.parse(await lab.must('lab', 'client', '--', ...asked, `https://${address}:8447${path}`)) as Answer
+    const { pages } = JSON.parse(line) as { readonly pages: readonly string[] }
+    const lan = pages.find((page) => page.includes(`//${NETWORKS.lan}.${NUMBERS[host]}:`)) ?? ''
+    const browser = await TestBrowser.open(new URL(lan).origin, { proxy: proxy.url, elsewhere: ON_THE_LAN })
+    browser.page.setDefaultTimeout(STEP_MS_MAX)
+    try {
+      await browser.page.goto(lan)
+      await work(new SetupWizard(browser))
+    } finally {
+      await browser.close()
     }
   }
 
   const secrets = async () => (await lab.json<ClusterView>('cluster', 'show')).secrets
+  /** Answers of its first steps, as somebody gives them who knows the lab's networks. */
+  async function answer(wizard: SetupWizard, host: string): Promise<void> {
+    for (const [role, net] of Object.entries(NETWORKS))
+      await wizard.choose(role.toUpperCase(), new RegExp(`^${RegExp.escape(`${net}.${NUMBERS[host]}`)} `))
+    await wizard.fill('Whom guests run as (UID:GID)', '64990:64990')
+    await wizard.check('networks')
+    await wizard.next()
+    await wizard.fill('Folder', join(lab.hostFolder(host), 'pools', 'default'))
+    await wizard.fill('Size (GiB)', '20')
+    await wizard.check('disks')
+    await wizard.next()
+  }
+
+  /** What there is of a host, by name: as long as nobody has confirmed it stays as it was. */
+  const contentOf = (host: string) => readdirSync(lab.hostFolder(host), { recursive: true }).toSorted()
+
   const sharedAt = async () => (await lab.json<ClusterView>('cluster', 'show')).address?.holder
   /** Asked by somebody on the LAN, who knows where the address was before. */
   const untilShared = () =>
@@ -75,73 +108,59 @@ suite('the first cluster', { timeout: 600_000 }, () => {
     assert.match(refused.stderr, /Nothing was changed.*10\.66\.0\.99/)
   })
 
-  test('the first host is a cluster by itself', async () => {
-    const made = await setUp('h1', [
-      'init',
-      'demo',
-      '--detection',
-      '1000',
-      '--cluster-address',
-      SHARED,
-      '--administrator',
-      'ada',
-      '--json',
-    ])
-    assert.equal(made.code, 0, made.stderr)
-    const { outcome } = JSON.parse(made.stdout) as { readonly outcome: SetupOutcome }
-    assert.equal(outcome.administrator?.user, 'ada')
-    assert.ok(outcome.administrator.password.length > 12)
-    assert.match(outcome.fingerprint ?? '', /^([0-9A-F]{2}:){31}/)
+  test('the wizard makes a host the first of a mirrored pair, and changes nothing before its summary is confirmed', async () => {
+    await atDoorOf('h1', async (wizard) => {
+      const before = contentOf('h1')
+      await wizard.see('What is this host to be?')
+      await wizard.page.getByLabel('The first of a mirrored pair with a witness').check()
+      await wizard.next()
+      await answer(wizard, 'h1')
+      await wizard.fill('Name of the new cluster', 'demo')
+      await wizard.fill('Address of the cluster', SHARED)
+      await wizard.fill('First administrator', 'ada')
+      await wizard.next()
+      await wizard.summary('h1 will be the first host of the new cluster demo.')
+      await wizard.check('summary')
+      assert.deepEqual(contentOf('h1'), before)
+      await wizard.begin()
+      invitations = {
+        'second host': await wizard.secret('Token of the second host'),
+        witness: await wizard.secret('Token of the witness'),
+      }
+      const oneTime = await wizard.secret('One-time password of ada')
+      await wizard.check('outcome')
+
+      // The page that it leads to is the cluster's own.
+      await untilShared()
+      await wizard.page.getByRole('link', { name: `Open https://${SHARED}:8443` }).click()
+      await wizard.signIn('ada', oneTime, 'correct horse battery')
+      await wizard.page.goto(`https://${SHARED}:8443/hosts/h1`)
+      await wizard.page.getByRole('main').getByText('online').first().waitFor()
+    })
     assert.match(await lab.must('permission', 'list'), /ada.*Administrator/)
-    assert.equal(outcome.web[0], `https://${SHARED}:8443`)
-    await untilShared()
-    await lab.until('h1 is online', async () => (await online()).join() === 'h1')
     const again = await setUp('h1', ['init', 'other'])
     assert.match(again.stderr, /set up already/)
   })
 
-  test('a second host joins by a browser and a token, which works once', async () => {
-    const token = (await lab.must('host', 'invite')).trim()
-    const ask = await atDoorOf('h2')
-    const facts = await ask<SetupView>('GET', '/v1/setup')
-    for (const net of Object.values(NETWORKS))
-      assert.ok(
-        facts.ports.some(({ addresses }) => addresses.some((address) => address.startsWith(`${net}.2/`))),
-        net,
-      )
-    const folder = lab.hostFolder('h2')
-    const addresses = Object.fromEntries(Object.entries(NETWORKS).map(([role, net]) => [role, `${net}.2`]))
-    const answers = {
-      ...{ kind: 'join', token, host: 'h2', addresses, guestUser: { uid: 64_990, gid: 64_990 } },
-      pools: [{ name: 'default', path: `${folder}/pools/default`, capacityBytes: 20 * 2 ** 30 }],
-      ...{ cpuCount: 2, memoryBytes: 8 * 2 ** 30 },
-    }
-    let checks: SetupPlan['checks'] = []
-    await lab.until('the door of the cluster is open', async () => {
-      checks = (await ask<Partial<SetupPlan>>('POST', '/v1/setup/checks', answers)).checks ?? []
-      return checks.length > 0
+  test('the second host joins by the wizard and the token that the first one told, which works once', async () => {
+    await atDoorOf('h2', async (wizard) => {
+      const before = contentOf('h2')
+      await wizard.page.getByLabel('One more of a cluster').check()
+      await wizard.fill('Token', invitations['second host'])
+      await wizard.next()
+      await answer(wizard, 'h2')
+      await wizard.summary('h2 will be one more host of the cluster demo.')
+      const checks = await wizard.checks()
+      for (const id of ['clock', 'san-latency-h1', 'san-mtu-h1', 'pool-pairing-default', 'ran-link', 'ran-bandwidth'])
+        assert.ok(checks.has(id), id)
+      await wizard.check('summary of a host that joins')
+      assert.deepEqual(contentOf('h2'), before)
+      // How much this machine sends while other tests run is not what is tested.
+      await wizard.begin(['ran-bandwidth'])
+      await wizard.see('Open https://10.66.0.2:8443')
     })
-    for (const id of ['clock', 'san-latency-h1', 'san-mtu-h1', 'pool-pairing-default', 'ran-link'])
-      assert.ok(
-        checks.some((check) => check.id === id && check.state !== 'failed'),
-        id,
-      )
-    // How much this machine sends while other tests run is not what is tested.
-    assert.ok(checks.some(({ id }) => id === 'ran-bandwidth'))
-    await ask('POST', '/v1/setup/apply', { answers, despite: ['ran-bandwidth'] })
-    let work: SetupView['work'] = null
-    await lab.until(
-      'it is done',
-      async () => {
-        work = (await ask<SetupView>('GET', '/v1/setup')).work
-        assert.notEqual(work?.state, 'failed', work?.error?.message)
-        return work?.state === 'done'
-      },
-      120_000,
-    )
-    assert.deepEqual((work as SetupView['work'])?.outcome?.web, ['https://10.66.0.2:8443'])
     await lab.until('h2 is online', async () => (await online()).join() === 'h1,h2')
-    const again = await setUp('witness', ['witness', token])
+    const again = await setUp('witness', ['witness', invitations['second host']])
     assert.notEqual(again.code, 0)
   })
 
@@ -156,8 +175,8 @@ suite('the first cluster', { timeout: 600_000 }, () => {
   })
 
   test('a witness joins: a voter without the key of the authority', async () => {
-    const token = (await lab.must('host', 'invite', '--role', 'witness')).trim()
-    await lab.until('it has joined', async () => (await setUp('witness', ['witness', token])).code === 0)
+    const joined = await setUp('witness', ['witness', invitations.witness])
+    assert.equal(joined.code, 0, joined.stderr)
     await lab.until('all are online', async () => (await online()).join() === 'h1,h2,witness')
     assert.equal(
       (await lab.run('lab', 'exec', 'witness', '--', 'test', '-e', trustFiles(lab.hostFolder('witness')).authorityKey))
@@ -242,5 +261,15 @@ suite('the first cluster', { timeout: 600_000 }, () => {
     assert.notEqual(keyOf('h1')[0], keyOf('h2')[0])
     assert.notEqual((await known()).changedAt, null)
     assert.ok((await lab.events()).some(({ kind }) => kind === 'cluster.key-changed'))
+  })
+
+  test('a host is a cluster by itself by one command as well', async () => {
+    const made = await setUp('h3', ['init', 'alone', '--detection', '1000', '--administrator', 'bob', '--json'])
+    assert.equal(made.code, 0, made.stderr)
+    const { outcome } = JSON.parse(made.stdout) as { readonly outcome: SetupOutcome }
+    assert.equal(outcome.administrator?.user, 'bob')
+    assert.ok(outcome.administrator.password.length > 12)
+    assert.match(outcome.fingerprint ?? '', /^([0-9A-F]{2}:){31}/)
+    assert.deepEqual(outcome.web, ['https://10.66.0.3:8443'])
   })
 })

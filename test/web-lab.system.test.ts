@@ -1,27 +1,30 @@
-/** The web interface as the agents of a real cluster serve it, through the lab's door on loopback. */
+/**
+ * The web interface as the agents of a real cluster serve it, through the lab's door on loopback: a machine is made of an
+ * image in the page, typed into, moved, and comes back when its host loses its power. Who has few rights comes over the LAN.
+ */
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import type { Page } from 'playwright-core'
+import { bootableGuest } from './support/bootable-guest.ts'
 import { TestBrowser } from './support/browser.ts'
-import { LabCluster, ROOT } from './support/lab-cluster.ts'
-import { GUEST_APPEND } from '@stead/lab/guest-image.ts'
+import { LabCluster } from './support/lab-cluster.ts'
+import { openLanProxy, type LanProxy } from './support/lan-proxy.ts'
 
-const GUEST = join(ROOT, '.cache', 'guest')
 const STEP_MS_MAX = 90_000
+const PASSWORD = 'correct horse battery'
 
 suite('the web interface of a real cluster', { timeout: 600_000 }, () => {
   let lab: LabCluster
   let browser: TestBrowser
+  let proxy: LanProxy | undefined
+  const folder = mkdtempSync(join(tmpdir(), 'stead-web-'))
 
   before(async () => {
     lab = await LabCluster.up()
     await lab.createIdle('web1', { host: 'h1' })
-    await lab.must(
-      ...['vm', 'create', 'desk', '--memory', '128MiB', '--display', 'vga', '--host', 'h1', '--start'],
-      ...['--kernel', join(GUEST, 'kernel', 'vmlinuz'), '--initrd', join(GUEST, 'initrd.img')],
-      ...['--append', `${GUEST_APPEND} stead.run=shell`],
-    )
     await lab.importRecorderTemplate()
     await lab.createContainer('box')
     const { url } = await lab.json<{ url: string }>('lab', 'status')
@@ -33,10 +36,19 @@ suite('the web interface of a real cluster', { timeout: 600_000 }, () => {
   after(async () => {
     // What failed before it was opened must not leave the lab behind.
     await browser?.close()
+    proxy?.close()
     await lab.down()
+    rmSync(folder, { recursive: true })
   })
 
   const main = () => browser.page.getByRole('main')
+  const dialog = () => browser.page.getByRole('dialog')
+  const confirm = (name: string) => dialog().getByRole('button', { name, exact: true }).click()
+  const row = (text: string) => browser.page.getByRole('row').filter({ hasText: text })
+  const choose = async (label: string, option: string) => {
+    await browser.page.getByLabel(label, { exact: true }).first().click()
+    await browser.page.getByRole('option', { name: option, exact: true }).click()
+  }
   const terminal = (page: Page) => page.locator('.xterm-rows')
   const connectedTo = (page: Page, host = '') =>
     page
@@ -85,6 +97,35 @@ suite('the web interface of a real cluster', { timeout: 600_000 }, () => {
     await page.getByRole('dialog').getByRole('button', { name: 'Close' }).last().click()
   })
 
+  test('an image is uploaded, and a machine is made of it that starts by itself', async () => {
+    const { page } = browser
+    const field = (label: string) => page.getByLabel(label, { exact: true })
+    await page.goto('/administration?tab=images')
+    await browser.press('Upload an image')
+    await dialog()
+      .getByLabel('File')
+      .setInputFiles(await bootableGuest(folder, 'shell'))
+    assert.equal(await dialog().getByLabel('Name', { exact: true }).inputValue(), 'small-guest')
+    await confirm('Upload an image')
+    await row('small-guest').waitFor()
+
+    await page.goto('/create/machine')
+    await field('Name').fill('desk')
+    await choose('Image', 'small-guest')
+    await field('Processors').fill('1')
+    await field('Memory (GiB)').fill('0.125')
+    await page.getByRole('group', { name: 'Disk 0' }).getByLabel('Disk (GiB)').fill('1')
+    await field('With a screen and a keyboard').check()
+    await browser.see(/memory free/)
+    await browser.check('a machine from an image')
+    await browser.picture('create-from-image')
+    await main().getByRole('button', { name: 'Create', exact: true }).click()
+    await page.waitForURL('**/guests/desk')
+    await main().getByText('running').first().waitFor()
+    await lab.untilProtected('desk')
+    await browser.check('it runs')
+  })
+
   test('the screen and the serial console of a guest are seen and typed into', async () => {
     const { page } = browser
     await open('/guests/desk?tab=console', 'Serial')
@@ -117,6 +158,83 @@ suite('the web interface of a real cluster', { timeout: 600_000 }, () => {
     })
   })
 
+  test('somebody with few rights is made, comes over the LAN, and is told what he may not do', async () => {
+    const { page } = browser
+    await page.goto('/administration?tab=users')
+    await browser.press('Create a user')
+    await dialog().getByLabel('Name', { exact: true }).fill('eve')
+    await confirm('Create a user')
+    await row('eve').waitFor()
+    await browser.press('Password: eve')
+    await confirm('Password')
+    const oneTime = await dialog().locator('code').innerText()
+    await dialog().getByRole('button', { name: 'Close' }).last().click()
+    await page.getByRole('tab', { name: 'Permissions' }).click()
+    await browser.press('Give a role')
+    await choose('Who', 'eve')
+    await choose('Role', 'GuestUser')
+    await dialog().getByLabel('On', { exact: true }).fill('/guests/desk')
+    await confirm('Give a role')
+    await row('/guests/desk').waitFor()
+
+    proxy = await openLanProxy(lab)
+    const visitor = await TestBrowser.open('https://10.66.0.1:8443', {
+      proxy: proxy.url,
+      elsewhere: /^https:\/\/10\.66\./,
+    })
+    try {
+      const own = visitor.page
+      const field = (label: string) => own.getByLabel(label, { exact: true })
+      // Before anybody has signed in the page asks who comes; and what is refused below is a failed request.
+      visitor.expect(/Failed to load resource.*40[13]/)
+      own.setDefaultTimeout(STEP_MS_MAX)
+      await own.goto('/guests')
+      await field('User').fill('eve')
+      await field('Password').fill(oneTime)
+      await visitor.press('Sign in')
+      await field('New password').fill(PASSWORD)
+      await field('Once more').fill(PASSWORD)
+      await visitor.press('Change the password')
+      await own.getByRole('row').filter({ hasText: 'desk' }).waitFor()
+      assert.equal(await own.getByRole('row').filter({ hasText: 'web1' }).count(), 0)
+      await own.goto('/guests/desk')
+      const remove = own.getByRole('main').locator('button[aria-disabled="true"]', { hasText: 'Delete' })
+      await remove.waitFor()
+      assert.equal(await remove.getAttribute('aria-description'), 'You may not: it needs guest.delete on /guests/desk')
+      await own.goto('/guests/desk?tab=console')
+      await own.getByRole('main').getByText('Serial', { exact: true }).click()
+      await connectedTo(own)
+      await answers(own, 'eve')
+      await visitor.check('a page of somebody with few rights')
+      await own.goto('/guests/web1')
+      await own.getByText('web1').last().waitFor()
+      assert.equal(await own.getByRole('button', { name: 'Stop', exact: true }).count(), 0)
+    } finally {
+      await visitor.close()
+    }
+  })
+
+  test('the map tells what would come of it if the host of a guest failed, and the networks are measured', async () => {
+    const { page } = browser
+    const { host } = await lab.guest('desk')
+    await page.goto('/what-if')
+    await page.getByRole('button', { name: `host ${host}`, exact: true }).click()
+    const outcome = page.getByRole('region', { name: 'What this would do' })
+    await outcome
+      .getByRole('listitem')
+      .filter({ hasText: 'desk' })
+      .getByText(new RegExp(`^${host} → h[123]`))
+      .waitFor()
+    await browser.check('what if a host failed')
+    await page.goto('/networks')
+    await browser.press('Measure latency and loss')
+    await page
+      .getByRole('cell', { name: /ms to h[123]$/ })
+      .first()
+      .waitFor()
+    await browser.check('what was measured of the networks')
+  })
+
   test('a shell in a container has the size of the page, ends by itself, and another one is opened', async () => {
     const { page } = browser
     await open('/guests/box?tab=console', 'Shell')
@@ -127,6 +245,27 @@ suite('the web interface of a real cluster', { timeout: 600_000 }, () => {
     await browser.press('Open another shell')
     await connectedTo(page)
     await answers(page, 'another')
+  })
+
+  test('what guests use is told by their host; a container is dumped into a file', async () => {
+    const { page } = browser
+    const { host } = await lab.guest('box')
+    await page.goto(`/hosts/${host}`)
+    await page.getByRole('tab', { name: 'Use' }).click()
+    await row('box').getByRole('cell', { name: /MiB/ }).first().waitFor()
+    await browser.check('what guests use')
+    await browser.picture('host-use')
+    await page.goto('/guests/box')
+    await main().getByRole('button', { name: 'More', exact: true }).click()
+    await page.getByRole('menuitem', { name: 'Dump into a file' }).click()
+    await confirm('Dump')
+    const link = dialog().getByRole('link', { name: /^Download/ })
+    await link.waitFor()
+    await browser.check('a dump')
+    const download = page.waitForEvent('download')
+    await link.click()
+    assert.equal((await download).suggestedFilename(), 'box.tar.zst')
+    await (await download).delete()
   })
 
   test('a container shows what it holds and may have, and its limits are changed at once', async () => {
@@ -228,6 +367,7 @@ suite('the web interface of a real cluster', { timeout: 600_000 }, () => {
     await lab.must('lab', 'power-off', host ?? '')
     await page.goto('/')
     await browser.see('One host is lost')
+    await browser.picture('failover')
     await lab.until('the guest runs elsewhere', async () => {
       const guest = await lab.guest('web1')
       return guest.state === 'running' && guest.host !== host

@@ -16,6 +16,13 @@ const FLAGS = [
 const OWN = /^(http:\/\/127\.0\.0\.1:|data:|blob:)/
 const ANSWER_MS_MAX = 15_000
 
+interface BrowserOptions {
+  readonly token?: string
+  /** What servers elsewhere may be asked for, whoever has signed their certificates. */
+  readonly elsewhere?: RegExp
+  readonly proxy?: string
+}
+
 export class TestBrowser {
   readonly page: Page
   readonly #browser: Browser
@@ -37,12 +44,13 @@ export class TestBrowser {
     })
   }
 
-  /** `url`: where the interface is; every address is below it. `elsewhere`: what other servers' pages may be asked for. */
-  static async open(
-    url: string,
-    { token, elsewhere }: { readonly token?: string; readonly elsewhere?: RegExp } = {},
-  ): Promise<TestBrowser> {
-    const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: FLAGS })
+  /** `url`: where the interface is; every address is below it. */
+  static async open(url: string, { token, elsewhere, proxy }: BrowserOptions = {}): Promise<TestBrowser> {
+    const browser = await chromium.launch({
+      executablePath: '/usr/bin/chromium',
+      args: FLAGS,
+      ...(proxy === undefined ? {} : { proxy: { server: proxy } }),
+    })
     const context = await browser.newContext({
       baseURL: url,
       viewport: { width: 1360, height: 850 },

@@ -21,7 +21,7 @@ export interface BootDisk {
   readonly label: string
   /** Fixed, so that the same content makes the same identity. */
   readonly uuid: string
-  /** Files of the EFI system partition, by path in it. */
+  /** Files of the EFI system partition, by path in it; none: it starts by BIOS alone. */
   readonly efiFiles: Readonly<Record<string, string>>
   /** For files on the way; removed by the caller. */
   readonly workFolder: string
@@ -99,6 +99,7 @@ async function writeGrub(disk: BootDisk): Promise<Result<void>> {
 }
 
 async function writeEfi(disk: BootDisk): Promise<Result<void>> {
+  if (Object.keys(disk.efiFiles).length === 0) return ok()
   const image = join(disk.workFolder, 'efi.img')
   const tree = join(disk.workFolder, 'efi')
   for (const [path, from] of Object.entries(disk.efiFiles)) {
