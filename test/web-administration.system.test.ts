@@ -308,6 +308,11 @@ suite('administration', { timeout: 240_000 }, () => {
     const certificate = browser.page.waitForEvent('download')
     await browser.press('Save its certificate')
     assert.equal((await certificate).suggestedFilename(), 'stead-authority.pem')
+    await browser.press('Replace it')
+    await dialog().getByText('Guests run on').waitFor()
+    await browser.check('another authority')
+    await confirm('Replace it')
+    await dialog().waitFor({ state: 'detached' })
   })
 
   test('a file that is not what was announced is not sent', async () => {

@@ -94,7 +94,10 @@ const routeTree = root.addChildren([
     path: '/administration',
     validateSearch: administrationTabOf,
     component: lazyRouteComponent(
-      withTexts(['administration', 'activity', 'delegation'], () => import('../administration/administration-page.tsx')),
+      withTexts(
+        ['administration', 'activity', 'delegation'],
+        () => import('../administration/administration-page.tsx'),
+      ),
       'AdministrationPage',
     ),
   }),

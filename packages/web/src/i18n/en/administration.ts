@@ -350,4 +350,18 @@ export const texts = {
   'usage.sentBytes': 'Sent',
   'usage.text': 'By day (UTC) of the last 31 days. Each replica of a disk counts.',
   'usage.title': 'What {{name}} used',
+  'hostsAuthority.askReplace': 'Replace the authority of the hosts?',
+  'hostsAuthority.down': 'These hosts are down and hold it up until they are back, or removed: {{hosts}}',
+  'hostsAuthority.going': 'Another one is taking its place already',
+  'hostsAuthority.phase.drop': 'trusts the new one alone',
+  'hostsAuthority.phase.sign': 'takes a certificate of the new one',
+  'hostsAuthority.phase.trust': 'trusts both',
+  'hostsAuthority.replace': 'Replace it',
+  'hostsAuthority.replaceText':
+    'Guests run on; agents and members of the store start again, one after the other, which takes about a minute. Invitations that were not used are void, and clients log in anew.',
+  'hostsAuthority.step': 'Each host now',
+  'hostsAuthority.text': 'By certificates that it signs hosts know each other. Each host that runs guests has its key.',
+  'hostsAuthority.title': 'Authority of the hosts',
+  'hostsAuthority.until': 'Until',
+  'hostsAuthority.waitsFor': 'Waits for',
 } as const

@@ -355,4 +355,19 @@ export const texts: Record<string, string> = {
   'usage.sentBytes': 'Envoyé',
   'usage.text': "Par jour (UTC) des 31 derniers jours. Chaque réplica d'un disque compte.",
   'usage.title': 'Ce que {{name}} a consommé',
+  'hostsAuthority.askReplace': "Remplacer l'autorité des hôtes ?",
+  'hostsAuthority.down': "Ces hôtes sont hors service et le retardent jusqu'à leur retour ou leur retrait : {{hosts}}",
+  'hostsAuthority.going': 'Une autre prend déjà sa place',
+  'hostsAuthority.phase.drop': "ne fait confiance qu'à la nouvelle",
+  'hostsAuthority.phase.sign': 'prend un certificat de la nouvelle',
+  'hostsAuthority.phase.trust': 'fait confiance aux deux',
+  'hostsAuthority.replace': 'La remplacer',
+  'hostsAuthority.replaceText':
+    "Les invités continuent de tourner ; agents et membres du magasin redémarrent l'un après l'autre, en une minute environ. Les invitations non utilisées sont nulles, et les clients se reconnectent.",
+  'hostsAuthority.step': 'Chaque hôte',
+  'hostsAuthority.text':
+    "Par les certificats qu'elle signe, les hôtes se reconnaissent. Chaque hôte à invités a sa clé.",
+  'hostsAuthority.title': 'Autorité des hôtes',
+  'hostsAuthority.until': "Jusqu'au",
+  'hostsAuthority.waitsFor': 'Attend',
 }

@@ -356,4 +356,18 @@ export const texts: Record<string, string> = {
   'usage.sentBytes': 'Wysłano',
   'usage.text': 'Według dni (UTC) z ostatnich 31 dni. Liczy się każda replika dysku.',
   'usage.title': 'Co zużył {{name}}',
+  'hostsAuthority.askReplace': 'Zastąpić urząd hostów?',
+  'hostsAuthority.down': 'Te hosty nie działają i wstrzymują to, aż wrócą lub zostaną usunięte: {{hosts}}',
+  'hostsAuthority.going': 'Inny już zajmuje jego miejsce',
+  'hostsAuthority.phase.drop': 'ufa tylko nowemu',
+  'hostsAuthority.phase.sign': 'bierze certyfikat nowego',
+  'hostsAuthority.phase.trust': 'ufa obu',
+  'hostsAuthority.replace': 'Zastąp go',
+  'hostsAuthority.replaceText':
+    'Goście działają dalej; agenci i członkowie magazynu uruchamiają się ponownie jeden po drugim, przez około minutę. Niewykorzystane zaproszenia przepadają, a klienci logują się od nowa.',
+  'hostsAuthority.step': 'Każdy host teraz',
+  'hostsAuthority.text': 'Po certyfikatach, które podpisuje, hosty się rozpoznają. Każdy host z gośćmi ma jego klucz.',
+  'hostsAuthority.title': 'Urząd hostów',
+  'hostsAuthority.until': 'Do',
+  'hostsAuthority.waitsFor': 'Czeka na',
 }
