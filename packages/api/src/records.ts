@@ -53,8 +53,7 @@ import { realmSchema } from './realm-records.ts'
 import { webhookDeliverySchema, webhookSchema } from './webhook-records.ts'
 import { ruleSchema } from './rule-records.ts'
 import { snapshotScheduleSchema, snapshotSchema } from './snapshot-records.ts'
-import { authorityChangeSchema, heartbeatKeySchema } from './trust-records.ts'
-import { vaultSchema } from './vault-records.ts'
+import { authorityChangeSchema, heartbeatKeySchema, vaultSchema } from './trust-records.ts'
 import { volumeSchema } from './volume-records.ts'
 
 export const settingsSchema = z.object({

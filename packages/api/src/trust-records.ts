@@ -1,4 +1,4 @@
-/** What the store holds of the trust between hosts. */
+/** What the store holds of the trust between hosts, and of the key that seals secrets. */
 import { AUTHORITY_PHASES } from '@stead/core/model/authority-change.ts'
 import { z } from 'zod'
 import { hostId, wallMs, wholeNumber } from './record-values.ts'
@@ -18,4 +18,14 @@ export const authorityChangeSchema = z.object({
   next: z.string().describe('SHA-256 of the one that comes'),
   certificate: z.string().describe('Of the one that comes, PEM'),
   begunAt: wallMs('When it was asked for'),
+})
+
+export const vaultSchema = z.object({
+  generation: wholeNumber(),
+  keyId: z.string(),
+  check: z.string(),
+  keeping: z.enum(['beside', 'shares']),
+  holders: z.array(hostId),
+  revokedCount: wholeNumber(),
+  retired: z.array(z.object({ generation: wholeNumber(), sealedKey: z.string() })),
 })
