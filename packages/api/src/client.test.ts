@@ -99,6 +99,18 @@ test('when no host answers, the failure names each of them', async () => {
   assert.match(answer.error.message, /h1: .*h2: /)
 })
 
+test('hosts with certificates of another authority are told apart from hosts that are down', async () => {
+  const transport: Transport = {
+    async send() {
+      throw new Error('unable to verify the first certificate')
+    },
+  }
+  const client = createClient({ targets: [{ host: 'h1', unix: '/h1' }], transport, patienceMs: 600 })
+  const answer = await client.call(ENDPOINTS['guest.list'])
+  assert.ok(!answer.ok)
+  assert.match(answer.error.hint ?? '', /stead login/)
+})
+
 test('an upload is opened anew for the next host', async () => {
   let opened = 0
   const upload = { sizeBytes: 3, open: () => (opened++, text('abc')) }

@@ -219,7 +219,10 @@ const ANOTHER_HOST_MAY_KNOW: ReadonlySet<FailureCode> = new Set([
 
 function unreachable(troubles: readonly string[]): Failure {
   return failure('host_unreachable', `No host of the cluster answers (${troubles.join('; ')})`, {
-    hint: 'Check that the hosts run and that their agents are up; in a lab, see `stead lab status`.',
+    // As Node says it of whatever is wrong with one.
+    hint: troubles.some((trouble) => trouble.includes('certificate'))
+      ? 'The authority that is believed here has not signed what they show. Was it replaced? `stead login URL` shows the present one'
+      : 'Check that the hosts run and that their agents are up; in a lab, see `stead lab status`.',
     cause: troubles,
   })
 }

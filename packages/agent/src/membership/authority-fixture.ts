@@ -40,6 +40,8 @@ export class AuthorityWorld {
   readonly hosts = new Map<HostId, AuthorityHost>()
   /** Whoever did not believe whom, and when. */
   readonly distrust: string[] = []
+  /** When no agent ran. */
+  readonly silences: number[] = []
   readonly #answers = new Map<string, boolean>()
   readonly #folder = mkdtempSync(join(tmpdir(), 'stead-authority-'))
 
@@ -140,7 +142,8 @@ export class AuthorityWorld {
             if (ca !== undefined && certificate !== undefined && !this.#believes(ca, shown.id, certificate))
               this.distrust.push(`${this.clock.monotonicMs()}: ${other.id} does not believe ${shown.id}`)
       }
-    const away = VOTERS.filter((id) => this.host(id).isMemberAway)
+    if ([...this.hosts.values()].every(({ agent }) => !agent)) this.silences.push(this.clock.monotonicMs())
+    const away = VOTERS.filter((id) => this.host(id).believed === undefined)
     if (away.length > 1) this.distrust.push(`${this.clock.monotonicMs()}: no majority without ${away.join()}`)
   }
 }
@@ -154,7 +157,6 @@ export class AuthorityHost {
   agent: HostCredentials | undefined
   /** What the running member of the store has read, or the guardian where there is none. */
   believed: string | undefined
-  isMemberAway = false
   replacement: AuthorityReplacement | undefined
 
   constructor(id: HostId, world: AuthorityWorld) {
@@ -236,10 +238,8 @@ export class AuthorityHost {
 
   async #restartMember(): Promise<void> {
     this.believed = undefined
-    this.isMemberAway = true
     await this.#world.clock.sleep(ETCD_MS)
     this.startMember()
-    this.isMemberAway = false
   }
 
   #signedByAny(requestPem: string): Promise<Result<string>> {

@@ -3,6 +3,7 @@
  * that have read them, and its record, which says so. Whatever dies on the way begins again with the files that are
  * there. docs/internals/trust.md.
  */
+import { authorityStep } from '@stead/core/ha/authority-step.ts'
 import type { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
 import type { AuthorityChange } from '@stead/core/model/authority-change.ts'
 import type { HostId } from '@stead/core/model/ids.ts'
@@ -70,12 +71,14 @@ export async function followAuthority(context: FollowAuthorityContext, signal: A
   while (!signal.aborted) {
     const change = mirror.state.authorityChange?.value
     if (change) {
-      const followed = await follow(context, change)
+      const followed = await follow(context, change).catch((cause: unknown) =>
+        fail(failure('internal', `The files of trust cannot be brought: ${(cause as Error).message}`, { cause })),
+      )
       if (!followed.ok && followed.error.message !== told) {
         told = followed.error.message
         log.warn('the authority cannot be followed yet', { phase: change.phase, cause: followed.error })
       }
-      if (followed.ok && followed.value === 'agent-is-old') {
+      if (followed.ok && followed.value === 'agent-is-old' && isAgentsTurn(context, change)) {
         log.info('the agent starts again with what it now believes', { phase: change.phase })
         // Whoever asked for it still waits for the answer.
         await clock.sleep(ANSWER_MS)
@@ -145,12 +148,35 @@ async function bringCertificate(
   return ok()
 }
 
-/** Members of the store start anew one after the other, so that those that are left can decide. */
+/**
+ * Members of the store start anew one after the other, and only while all are there: one that is down holds the phase
+ * anyway, and with a second one away the others could not decide.
+ */
 function isOwnTurn({ config, mirror }: FollowAuthorityContext, wanted: readonly string[]): boolean {
   const { hosts, liveness } = mirror.state
-  const before = config.etcdMembers.slice(0, config.etcdMembers.indexOf(config.hostId)) as HostId[]
-  // One that is down is waited for by the phase, not by the others.
-  return before.every((host) => !liveness.has(host) || hosts.get(host)?.value.trusts?.join() === wanted.join())
+  // In the order of the agents, or each could wait for the other.
+  const voters = orderOf(config).filter((host) => config.etcdMembers.includes(host))
+  const before = voters.slice(0, voters.indexOf(config.hostId as HostId))
+  return (
+    voters.every((host) => liveness.has(host)) &&
+    before.every((host) => hosts.get(host)?.value.trusts?.join() === wanted.join())
+  )
+}
+
+/** Half of the agents start anew, then the others: somebody always answers, and somebody can coordinate. */
+function isAgentsTurn({ config, mirror }: FollowAuthorityContext, change: AuthorityChange): boolean {
+  const members = orderOf(config)
+  const firstHalf = members.slice(0, Math.floor(members.length / 2))
+  if (firstHalf.includes(config.hostId as HostId)) return true
+  const step = authorityStep(change, firstHalf, (host) => {
+    const { trusts, certificate = '' } = mirror.state.hosts.get(host)?.value ?? {}
+    return { trusts, isSignedByNext: isCertificateOf(host, certificate, change.certificate, () => false) }
+  })
+  return step.kind === 'go-on'
+}
+
+function orderOf({ members }: FollowAuthorityContext['config']): HostId[] {
+  return members.map(({ hostId }) => hostId as HostId)
 }
 
 /** What a host says of itself in its record: undefined while its agent and its member of the store differ. */
