@@ -7,7 +7,7 @@ async function main(): Promise<void> {
     import('@stead/agent/setup/setup-commands.ts'),
     import('@stead/agent/setup/service-commands.ts'),
     import('@stead/cli/program.ts'),
-    import('@stead/cli/unix-transport.ts'),
+    import('@stead/client/node-transport.ts'),
   ])
   const program = buildProgram().addCommand(labCommand()).addCommand(serviceCommand())
   for (const command of setupCommands(unixTransport)) program.addCommand(command)

@@ -1,8 +1,9 @@
 /** `./dev`: the subcommands. Uses nothing but Node itself, since `setup` is what installs everything else. */
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { runChecks, runFixes } from './checks.ts'
 import { runLab } from './lab.ts'
-import { DevFailure } from './run-program.ts'
+import { DevFailure, ROOT } from './run-program.ts'
 import { setup } from './setup.ts'
 import { LANES, runTests } from './tests.ts'
 
@@ -25,6 +26,7 @@ const USAGE = `Usage: ./dev COMMAND
   sim import FILE... [--sizes FILE] [--out FILE]
                                          a cluster file of a Pacemaker CIB or of Proxmox VE's HA files
   image debian                           build the Debian guest image of tests and the lab; prints where it is
+  client                                 pack @stead/client for programs elsewhere; prints where it is
   web [build]                            serve the web interface on a simulated cluster; or build it for agents
   check                                  types, lint rules and format
   fix                                    format, and mend what the linter can mend
@@ -94,6 +96,13 @@ async function main(args: readonly string[]): Promise<number> {
         return (await import('./sim-scenario.ts')).runScenarios(positionals.slice(1), values)
       const { runSim } = await import('./sim.ts')
       return runSim(positionals, values)
+    }
+    case 'client': {
+      parseArgs({ args: rest, options: {} })
+      await setup()
+      const { buildClientPackage } = await import('./client-package.ts')
+      process.stdout.write(`${await buildClientPackage(join(ROOT, '.cache', 'client'))}\n`)
+      return 0
     }
     case 'image': {
       const { positionals } = parseArgs({ args: rest, options: {}, allowPositionals: true })

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict'
 import { after, before, suite, test } from 'node:test'
 import { join } from 'node:path'
-import { unixTransport } from '@stead/cli/unix-transport.ts'
+import { unixTransport } from '@stead/client/node-transport.ts'
 import { buildProgram, runProgram } from '@stead/cli/program.ts'
 import { ALL_ENDPOINTS, ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { Endpoint } from '@stead/api/endpoint.ts'

@@ -8,7 +8,7 @@ import { PASSWORD, SignInCluster } from '@stead/agent/identity/sign-in-fixture.t
 import { webAuthority, webCertificate } from '@stead/agent/http/web-certificate.ts'
 import { buildProgram, runProgram } from '@stead/cli/program.ts'
 import type { Terminal } from '@stead/cli/session.ts'
-import { unixTransport } from '@stead/cli/unix-transport.ts'
+import { unixTransport } from '@stead/client/node-transport.ts'
 
 /** What is typed, also in answer to what was shown. */
 type Line = string | ((seen: { readonly stderr: string }) => string)

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, before, suite, test } from 'node:test'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
-import type { Problem } from '@stead/api/errors.ts'
+import type { Problem } from '@stead/api/problem-schema.ts'
 import type { ClusterCheck, MoveTargets } from '@stead/api/views.ts'
 import { FAILURES } from '@stead/core/errors.ts'
 import { LabCluster } from './support/lab-cluster.ts'

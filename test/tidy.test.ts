@@ -21,8 +21,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   sim: ['core'],
   api: ['core'],
   agent: ['core', 'api'],
-  cli: ['core', 'api'],
-  lab: ['core', 'api', 'cli', 'agent'],
+  client: ['core', 'api'],
+  cli: ['core', 'api', 'client'],
+  lab: ['core', 'api', 'client', 'cli', 'agent'],
   web: ['core', 'api'],
 }
 
@@ -68,6 +69,8 @@ const ENTRY_POINTS = new Set([
   'packages/agent/src/guardian/guardian-main.ts',
   // Run by a test in a mount namespace of its own.
   'packages/agent/src/images/full-disk-fixture.ts',
+  // What `@stead/client` is built from.
+  'packages/client/src/stead.ts',
   'packages/lab/src/forwarder-main.ts',
   'packages/lab/src/tour-main.ts',
   // Run by a test in the namespace of a lab's client.

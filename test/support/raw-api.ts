@@ -1,6 +1,6 @@
 /** The API as any program may speak to it, past all that the client checks. */
 import { request } from 'node:http'
-import type { Problem } from '@stead/api/errors.ts'
+import type { Problem } from '@stead/api/problem-schema.ts'
 
 export interface RawRequest {
   readonly method: string

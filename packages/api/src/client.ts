@@ -6,8 +6,9 @@
 import { failure, type Failure, type FailureCode } from '@stead/core/errors.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { isRead, type CallInput, type Endpoint, type ItemOf, type ResponseOf, type UploadSource } from './endpoint.ts'
-import { failureFromProblem, problemSchema } from './errors.ts'
-import { FORESEEN_HEADER, FORESIGHT_MEDIA_TYPE, WHAT_IF_HEADER, type ForeseenView } from './foresight-view.ts'
+import { failureFromProblem, isProblem } from './errors.ts'
+import { FORESEEN_HEADER, FORESIGHT_MEDIA_TYPE, WHAT_IF_HEADER } from './foresight-headers.ts'
+import type { ForeseenView } from './foresight-view.ts'
 import { parseServerSentEvents } from './server-sent-events.ts'
 import { type ApiTarget, type Transport, type TransportResponse } from './transport.ts'
 
@@ -253,8 +254,8 @@ async function readForeseen(response: TransportResponse): Promise<Failure> {
 async function readProblem(response: TransportResponse): Promise<Failure> {
   const text = await readText(withoutSilence(response.body, STREAM_SILENCE_MS))
   try {
-    const problem = problemSchema.safeParse(JSON.parse(text))
-    if (problem.success) return failureFromProblem(problem.data)
+    const problem: unknown = JSON.parse(text)
+    if (isProblem(problem)) return failureFromProblem(problem)
   } catch {
     // Not JSON; handled below like any other text.
   }

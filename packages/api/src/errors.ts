@@ -1,20 +1,9 @@
 /** Errors on the wire: problem documents of RFC 9457 with Stead's own code, hint and causes. */
 import { FAILURES, failure, hintOf, type Failure, type FailureCode } from '@stead/core/errors.ts'
-import { z } from 'zod'
+import type { Problem } from './problem-schema.ts'
 
 export const PROBLEM_MEDIA_TYPE = 'application/problem+json'
 const TYPE_PREFIX = 'urn:stead:problem:'
-
-export const problemSchema = z.object({
-  type: z.string().describe('`urn:stead:problem:<code>`'),
-  title: z.string().describe('What kind of problem, the same for every occurrence'),
-  status: z.number().int().describe('HTTP status'),
-  detail: z.string().describe('What happened to this request'),
-  code: z.string().describe('Stable; the list is in docs/operating/cli.md'),
-  hint: z.string().exactOptional().describe('What the administrator can do'),
-  causes: z.array(z.string()).exactOptional().describe('What lies beneath, outermost first'),
-})
-export type Problem = z.output<typeof problemSchema>
 
 export function problemFromFailure(value: Failure): Problem {
   const { status, title } = FAILURES[value.code]
@@ -28,6 +17,18 @@ export function problemFromFailure(value: Failure): Problem {
     hint: hintOf(value),
     ...(causes.length === 0 ? {} : { causes }),
   }
+}
+
+/** As far as it is used here: a newer agent may tell more. */
+export function isProblem(value: unknown): value is Problem {
+  if (typeof value !== 'object' || value === null) return false
+  const { code, detail, hint, causes } = value as Record<string, unknown>
+  return (
+    typeof code === 'string' &&
+    typeof detail === 'string' &&
+    (hint === undefined || typeof hint === 'string') &&
+    (causes === undefined || (Array.isArray(causes) && causes.every((cause) => typeof cause === 'string')))
+  )
 }
 
 /** A code that this version does not know (from a newer agent) becomes `internal`, its text kept. */

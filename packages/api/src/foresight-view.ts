@@ -7,12 +7,6 @@ import type { ClusterState } from '@stead/core/model/cluster.ts'
 import { NETWORK_ROLES } from '@stead/core/model/host.ts'
 import type { GuestId } from '@stead/core/model/ids.ts'
 
-/** With this header, of any value, a request changes nothing and is answered with what it would do. */
-export const WHAT_IF_HEADER = 'stead-what-if'
-/** Carries the token of what the client has seen, where the cluster's policy demands it. */
-export const FORESEEN_HEADER = 'stead-foreseen'
-export const FORESIGHT_MEDIA_TYPE = 'application/vnd.stead.foresight+json'
-
 const hostName = z.string().describe("A host's name")
 const milliseconds = (what: string) => z.number().describe(`${what}, ms`)
 

@@ -4,7 +4,8 @@ import { FAILURES } from '@stead/core/errors.ts'
 import { isRead, isRecorded, revisedObjectOf, type Endpoint } from './endpoint.ts'
 import { ALL_ENDPOINTS } from './endpoints.ts'
 import { listQuerySchema, nextSchema } from './list-query.ts'
-import { PROBLEM_MEDIA_TYPE, problemSchema } from './errors.ts'
+import { PROBLEM_MEDIA_TYPE } from './errors.ts'
+import { problemSchema } from './problem-schema.ts'
 
 type Json = Record<string, unknown>
 

@@ -12,7 +12,7 @@ import { foresightText } from './foresight-text.ts'
 import { harmlessSentence, harmlessText } from './harmless-text.ts'
 import { formatStructured, type OutputFormat } from './output.ts'
 import { badArgument, parseDuration } from './quantities.ts'
-import { unixTransport } from './unix-transport.ts'
+import { unixTransport } from '@stead/client/node-transport.ts'
 
 /** What is typed, or piped in. */
 export interface TerminalInput extends AsyncIterable<Buffer> {

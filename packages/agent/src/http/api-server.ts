@@ -11,7 +11,7 @@ import fastify, {
   type FastifyRequest,
   type FastifyServerOptions,
 } from 'fastify'
-import { FORESIGHT_MEDIA_TYPE } from '@stead/api/foresight-view.ts'
+import { FORESIGHT_MEDIA_TYPE } from '@stead/api/foresight-headers.ts'
 import { ALL_ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { SETUP_ENDPOINTS } from '@stead/api/endpoints/set-up.ts'
 import type { Endpoint } from '@stead/api/endpoint.ts'

@@ -1,6 +1,6 @@
 /** What a request's head says beside its path: who comes, and on which conditions. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { FORESEEN_HEADER, WHAT_IF_HEADER } from '@stead/api/foresight-view.ts'
+import { FORESEEN_HEADER, WHAT_IF_HEADER } from '@stead/api/foresight-headers.ts'
 import { failure, FailureError } from '@stead/core/errors.ts'
 import type { Principal } from '@stead/core/model/access.ts'
 import type { RequestContext, Visitor } from './backend.ts'

@@ -4,7 +4,7 @@ import { createServer, type RequestListener } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { unixTransport } from './unix-transport.ts'
+import { unixTransport } from './node-transport.ts'
 
 async function serve(context: TestContext, listener: RequestListener): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'stead-transport-'))
