@@ -31,6 +31,7 @@ import { containerHostSchema, containerSchema } from './container-records.ts'
 import { z } from 'zod'
 import { blobIdSchema } from './blob-id-schema.ts'
 import { nicLimitsSchema } from './hardware-records.ts'
+import { passwordPolicySchema } from './password-records.ts'
 import { diskCopySchema, imageDiskSchema, imageImportSchema, imageSchema } from './image-records.ts'
 import { describeIssues } from './issues.ts'
 import { lifecycleSchema } from './lifecycle-records.ts'
@@ -176,13 +177,7 @@ export const clusterPolicySchema = z.object({
     .enum(['optional', 'demanded'])
     .exactOptional()
     .describe('`demanded`: templates without such a signature are refused'),
-  passwords: z
-    .object({
-      lengthMin: z.number().int().min(8).max(64).describe('Characters that a password has at least; 12 when absent'),
-      refuseGuessable: z.boolean().describe('Refuse those that are tried first; yes when absent'),
-    })
-    .exactOptional()
-    .describe("What the passwords of the cluster's own users must be"),
+  passwords: passwordPolicySchema.exactOptional(),
 })
 
 export const livenessSchema = z.object({ bootId: z.string() })
