@@ -14,7 +14,7 @@ import type { MigrationProgress } from '../ports/guest-migration.ts'
 import type { StoreEntry, Transaction } from '../ports/store.ts'
 import { fail, type Result } from '../result.ts'
 import { migrationPolicyOf } from '../ha/planning-problem.ts'
-import type { PreparedArrival } from './arrivals.ts'
+import { FIRST_STEPS_MS, type PreparedArrival } from './arrivals.ts'
 import type { DiskKeeper } from './disk-keeper.ts'
 import { guestAfterMove, takeBackHandover, versioned } from './handover-records.ts'
 import type { HostContext } from './host-context.ts'
@@ -101,6 +101,7 @@ export class Departure {
       if (transfer.kind === 'deposed') return { kind: 'deposed' }
       if (transfer.kind === 'refused') return await this.#stay(failure('conflict', transfer.reason))
       await this.#letGo(startedMs, carried)
+      await this.#options.context.clock.sleep(FIRST_STEPS_MS)
       return { kind: 'gone' }
     } finally {
       this.#options.onProgress(undefined)

@@ -13,7 +13,7 @@ import {
 } from '../model/guest.ts'
 import type { GuestId, HostId } from '../model/ids.ts'
 import type { GuestDisk, GuestEvent, RunningGuest } from '../ports/guest-host.ts'
-import type { Arrivals } from './arrivals.ts'
+import { FIRST_STEPS_MS, type Arrivals } from './arrivals.ts'
 import { Departure, type DepartureOutcome } from './departure.ts'
 import { takeBackHandover } from './handover-records.ts'
 import { DiskKeeper } from './disk-keeper.ts'
@@ -422,7 +422,11 @@ export class GuestRun {
   /** The grant is ours; the last of the guest's state is on its way, or already here. */
   async #arrive(run: Run): Promise<void> {
     // A leg that fails meanwhile has its turn afterwards: to deal with it ends in letting the guest go on.
-    const arrived = await run.disks.exclusively(() => this.#context.migration.awaitArrival(this.#guest, ARRIVAL_MS_MAX))
+    const arrived = await run.disks.exclusively(async () => {
+      const here = await this.#context.migration.awaitArrival(this.#guest, ARRIVAL_MS_MAX)
+      if (here.ok) await this.#context.clock.sleep(FIRST_STEPS_MS)
+      return here
+    })
     run.isArriving = false
     if (this.#run !== run) return
     if (!arrived.ok) {
