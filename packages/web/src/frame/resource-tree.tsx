@@ -1,4 +1,4 @@
-/** The tree of everything at the left: by host, by kind, by tag. Drawn as far as it is seen; walked with the arrow keys. */
+/** The tree of everything at the left: by host, by project, by kind, by tag. Drawn as far as it is seen; walked with the arrow keys. */
 import { SegmentedControl } from '@mantine/core'
 import { Link, useNavigate, useParams } from '@tanstack/react-router'
 import { useVirtualizer } from '@tanstack/react-virtual'

@@ -3,11 +3,15 @@ import { test } from 'node:test'
 import type { GuestView, HostView } from '@stead/api/views.ts'
 import { treeRows, type TreeOrder } from './tree-rows.ts'
 
-const guest = (name: string, host: string | null, tags: string[] = [], kind = 'vm') =>
-  ({ id: name, name, host, tags, kind }) as unknown as GuestView
+const guest = (name: string, host: string | null, tags: string[] = [], kind = 'vm', project = 'default') =>
+  ({ id: name, name, host, tags, kind, project }) as unknown as GuestView
 const host = (name: string) => ({ name }) as HostView
 
-const GUESTS = [guest('db', 'h2', ['shop']), guest('old', null, []), guest('web', 'h1', ['shop', 'front'], 'ct')]
+const GUESTS = [
+  guest('db', 'h2', ['shop']),
+  guest('old', null, []),
+  guest('web', 'h1', ['shop', 'front'], 'ct', 'customer'),
+]
 
 const shown = (order: TreeOrder, closed: string[] = []) =>
   treeRows(order, GUESTS, [host('h1'), host('h2'), host('h3')], new Set(closed)).map((row) =>
@@ -20,6 +24,10 @@ test('by host: every host, empty ones too, and last the guests that run nowhere'
 
 test('by tag: a guest stands under each of its tags', () => {
   assert.deepEqual(shown('tag'), ['front(1)', ' web', 'shop(2)', ' db', ' web', '(1)', ' old'])
+})
+
+test('by project: whose they are', () => {
+  assert.deepEqual(shown('project'), ['customer(1)', ' web', 'default(2)', ' db', ' old'])
 })
 
 test('by kind: machines before containers', () => {

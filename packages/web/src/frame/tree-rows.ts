@@ -1,13 +1,13 @@
 /** The resource tree as the flat list of rows that is drawn: only what is open, so that 10,000 guests cost nothing. */
 import type { GuestView, HostView } from '@stead/api/views.ts'
 
-export const TREE_ORDERS = ['host', 'kind', 'tag'] as const
+export const TREE_ORDERS = ['host', 'project', 'kind', 'tag'] as const
 export type TreeOrder = (typeof TREE_ORDERS)[number]
 
 export interface TreeGroup {
   readonly kind: 'group'
   readonly id: string
-  /** The name of a host or of a tag; of others the group is told by its id. */
+  /** The name of a host, a project or a tag; of others the group is told by its id. */
   readonly name: string
   readonly host: HostView | undefined
   readonly count: number
@@ -43,8 +43,8 @@ export function treeRows(
   }
   const hostOf = new Map(hosts.map((host) => [host.name, host]))
   const names = [...groups.keys()]
-  // The rest comes last; tags come in the order of the alphabet.
-  if (order === 'tag') names.sort((a, b) => a.localeCompare(b))
+  // The rest comes last; projects and tags come in the order of the alphabet.
+  if (order === 'tag' || order === 'project') names.sort((a, b) => a.localeCompare(b))
   names.sort((a, b) => Number(a === REST) - Number(b === REST))
   return names.flatMap((name): TreeRow[] => {
     const id = `${order}/${name}`
@@ -60,6 +60,7 @@ export function treeRows(
 
 function groupsOf(order: TreeOrder, guest: GuestView): readonly string[] {
   if (order === 'host') return [guest.host ?? REST]
+  if (order === 'project') return [guest.project]
   if (order === 'kind') return [guest.kind]
   return guest.tags.length === 0 ? [REST] : guest.tags
 }

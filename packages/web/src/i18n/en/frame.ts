@@ -133,6 +133,7 @@ export const texts = {
   'table.selectAll': 'Choose all',
   'tree.by.host': 'Host',
   'tree.by.kind': 'Kind',
+  'tree.by.project': 'Project',
   'tree.by.tag': 'Tag',
   'tree.close': 'Close {{name}}',
   'tree.notRunning': 'On no host',

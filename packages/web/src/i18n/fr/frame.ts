@@ -146,6 +146,7 @@ export const texts: Record<string, string> = {
   'table.selectAll': 'Tout choisir',
   'tree.by.host': 'Hôte',
   'tree.by.kind': 'Genre',
+  'tree.by.project': 'Projet',
   'tree.by.tag': 'Étiquette',
   'tree.close': 'Fermer {{name}}',
   'tree.notRunning': 'Sur aucun hôte',

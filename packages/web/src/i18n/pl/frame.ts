@@ -160,6 +160,7 @@ export const texts: Record<string, string> = {
   'table.selectAll': 'Wybierz wszystkie',
   'tree.by.host': 'Host',
   'tree.by.kind': 'Rodzaj',
+  'tree.by.project': 'Projekt',
   'tree.by.tag': 'Etykieta',
   'tree.close': 'Zwiń {{name}}',
   'tree.notRunning': 'Na żadnym hoście',
