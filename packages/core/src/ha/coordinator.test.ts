@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
-import type { HostId } from '../model/ids.ts'
+import type { HostId, OperationId } from '../model/ids.ts'
+import type { Operation } from '../model/operation.ts'
 import { ClusterFixture } from './cluster-fixture.ts'
 import { failuresMax } from '../model/guest.ts'
 import { decide } from './coordinator.ts'
@@ -340,3 +341,17 @@ function grantsIn(cluster: ClusterFixture): string[] {
     action.kind === 'grant' ? `${action.guest.name} runs on ${action.grant.host}` : [],
   )
 }
+
+test('an operation ends no earlier than it began, though another host with another clock has begun it', () => {
+  const ended = [999_000, 1_000_500].map((startedAt) => {
+    const cluster = new ClusterFixture()
+    const operation: Operation = {
+      ...{ id: 'o' as OperationId, kind: 'host.undrain', subject: 'host/h1', state: 'running' },
+      ...{ progress: 0, message: '', startedAt },
+    }
+    cluster.state.operations.set(operation.id, { value: operation, revision: 1n })
+    const [finished] = actionsOf(cluster).flatMap((action) => (action.kind === 'finish-operation' ? [action] : []))
+    return finished?.operation.finishedAt
+  })
+  assert.deepEqual(ended, [1_000_000, 1_000_500])
+})

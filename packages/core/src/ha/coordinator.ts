@@ -386,6 +386,8 @@ function* finishOperations({ state, wallMs }: CoordinatorInput): Generator<Plann
     if (operation.state === 'succeeded' || operation.state === 'failed') continue
     const outcome = operationOutcome(operation, state)
     if (outcome.state !== 'succeeded' && outcome.state !== 'failed') continue
-    yield { action: { kind: 'finish-operation', operation: { ...outcome, finishedAt: wallMs } }, events: [] }
+    // The clock of the host that began it may be ahead of this one's.
+    const finishedAt = Math.max(wallMs, operation.startedAt)
+    yield { action: { kind: 'finish-operation', operation: { ...outcome, finishedAt } }, events: [] }
   }
 }
