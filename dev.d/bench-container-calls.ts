@@ -8,6 +8,7 @@ const MIB = 2 ** 20
 export interface ContainerSize {
   readonly replicas: 1 | 2
   readonly memoryMib?: number
+  readonly diskMib?: number
   readonly address?: string
   readonly limits?: Readonly<Record<string, { readonly limit: number }>>
 }
@@ -23,14 +24,14 @@ export class ContainerCalls {
 
   /** From the request until its init runs, ms. */
   async createAndStart(name: string, size: ContainerSize): Promise<number> {
-    const { replicas, memoryMib = 64, address, limits = { numproc: { limit: 50 } } } = size
+    const { replicas, memoryMib = 64, diskMib = 128, address, limits = { numproc: { limit: 50 } } } = size
     return timed(async () => {
       const { operation } = must(
         await this.#client.call(ENDPOINTS['guest.create'], {
           body: {
             name,
             memoryBytes: memoryMib * MIB,
-            disks: [{ sizeBytes: 128 * MIB, replicas }],
+            disks: [{ sizeBytes: diskMib * MIB, replicas }],
             boot: { kind: 'container' },
             container: { template: 'busybox', limits, ...(address === undefined ? {} : { addresses: [address] }) },
             host: this.#host,

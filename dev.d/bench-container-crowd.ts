@@ -22,6 +22,9 @@ export interface CrowdReport {
   readonly crowdPercent: number
 }
 
+/** Two hundred of them are to fit into a pool of the lab. */
+const DISK_MIB = 64
+
 const SETTLE_MS = 15_000
 const LOOKS = 15
 const AT_A_TIME = 4
@@ -35,7 +38,9 @@ export async function benchCrowd(
   await sleep(SETTLE_MS)
   const idlePercent = await processorPercent(agent, watchMs)
   const before = memoryBytes(agent)
-  await each(containers, note, (at) => calls.createAndStart(`crowd${at}`, { replicas: 1, memoryMib: 16 }))
+  await each(containers, note, (at) =>
+    calls.createAndStart(`crowd${at}`, { replicas: 1, diskMib: DISK_MIB, memoryMib: 16 }),
+  )
   await sleep(SETTLE_MS)
   const agentBytesEach = (memoryBytes(agent) - before) / containers
   const crowdPercent = await processorPercent(agent, watchMs)
