@@ -11,6 +11,6 @@ fi
 built() {
   local file=$root/.cache/programs/$1/$1.cjs newer
   [ -e "$file" ] || return 0
-  newer=$(find "$root"/bin "$root"/packages/{core,api,agent,cli,lab}/src "$root/pnpm-lock.yaml" -newer "$file" -print -quit)
+  newer=$(find "$root"/bin "$root"/packages/*/{src,package.json} "$root/pnpm-lock.yaml" -newer "$file" -print -quit)
   [ -n "$newer" ] || echo "$file"
 }
