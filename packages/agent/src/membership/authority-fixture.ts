@@ -1,5 +1,4 @@
 /** Hosts with trust of their own on a real disk, whose agents and members of the store read it when they start. */
-import { setTimeout as sleep } from 'node:timers/promises'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -21,6 +20,7 @@ import { HostCredentials } from '../trust/host-credentials.ts'
 import { trustEachOther } from '../trust/host-trust.ts'
 import { signFor } from '../trust/keep-certificate.ts'
 import { NO_VAULT, readAuthorities, readMaterial } from '../trust/trust-files.ts'
+import { WorldTime } from './world-time-fixture.ts'
 import { followAuthority, ownTrusts } from './follow-authority.ts'
 import { AuthorityReplacement } from './replace-authority.ts'
 
@@ -30,15 +30,12 @@ const IDS = Object.keys(ROLES) as HostId[]
 const VOTERS = IDS.slice(0, 3)
 const NOW = Date.UTC(2026, 10, 23)
 const STEP_MS = 100
-/** What is done with real keys takes real time, by which this world is held up a little, and more in the end. */
-const STEPS_OF_A_MS = 10
-const REAL_MS_MAX = 20_000
 const RESTART_MS = 700
 const ETCD_MS = 900
 
 export class AuthorityWorld {
-  #steps = 0
   readonly clock = new VirtualClock()
+  readonly #time = new WorldTime(this.clock, STEP_MS, () => this.#judge())
   readonly random: SeededRandom
   readonly server = new MemoryStoreServer(this.clock)
   readonly store: Store = this.server.client()
@@ -99,22 +96,12 @@ export class AuthorityWorld {
     await this.store.transact({ compares: [], writes })
   }
 
-  async pass(ms: number): Promise<void> {
-    for (let passed = 0; passed < ms; passed += STEP_MS) {
-      await this.clock.advance(STEP_MS)
-      this.#steps += 1
-      await (this.#steps % STEPS_OF_A_MS === 0 ? sleep(1) : new Promise((resolve) => setImmediate(resolve)))
-      this.#judge()
-    }
+  pass(ms: number): Promise<void> {
+    return this.#time.pass(ms)
   }
 
-  async until(what: string, holds: () => boolean | Promise<boolean>, limitMs = 600_000): Promise<void> {
-    const began = performance.now()
-    for (let passed = 0; !(await holds()); passed += STEP_MS) {
-      if (passed > limitMs && performance.now() - began > REAL_MS_MAX)
-        throw new Error(`${what}: not within ${limitMs} ms`)
-      await this.pass(STEP_MS)
-    }
+  until(what: string, holds: () => boolean | Promise<boolean>, limitMs = 600_000): Promise<void> {
+    return this.#time.until(what, holds, limitMs)
   }
 
   /** Undefined while the authority is not being replaced. */

@@ -2,7 +2,6 @@
  * Hosts that hear each other, on a clock of their own: the real guardian's rounds with real packets, the real part of
  * each agent, one store. Networks and watches are as slow as the seed says.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
 import { recordDecoder } from '@stead/api/records.ts'
 import { verdictOn } from '@stead/core/ha/detection.ts'
 import { GuardianRound } from '@stead/core/ha/guardian-round.ts'
@@ -24,6 +23,7 @@ import { bootTag } from '../guardian/heartbeat-packet.ts'
 import { createAuthority, issueCertificate } from '../trust/certificates.ts'
 import { HostCredentials } from '../trust/host-credentials.ts'
 import { hostContent } from '../trust/host-trust.ts'
+import { WorldTime } from './world-time-fixture.ts'
 import { OwnHeartbeatKeys } from './own-heartbeat-keys.ts'
 import { replaceHeartbeatKey } from './replace-heartbeat-key.ts'
 
@@ -33,9 +33,6 @@ const INTERVAL_MS = 200
 const LEASE_TTL_MS = 3_000
 const NETWORK_MS_MAX = 30
 const STEP_MS = 250
-/** What is done with real keys takes real time, by which this world is held up a little, and more in the end. */
-const STEPS_OF_A_MS = 10
-const REAL_MS_MAX = 20_000
 
 const IDS = ['h1', 'h2', 'h3', 'h4'] as HostId[]
 const NOW = Date.UTC(2026, 10, 23)
@@ -57,8 +54,8 @@ export interface KeyWorldOptions {
 }
 
 export class KeyWorld {
-  #steps = 0
   readonly clock = new VirtualClock()
+  readonly #time = new WorldTime(this.clock, STEP_MS, () => this.#judge())
   readonly random: SeededRandom
   readonly server: MemoryStoreServer
   readonly store: Store
@@ -110,23 +107,12 @@ export class KeyWorld {
     await this.write({ kind: 'delete', key: KEYS.liveness(id) })
   }
 
-  /** What is written and read by real keys takes real time, in which this world stands still. */
-  async pass(ms: number): Promise<void> {
-    for (let passed = 0; passed < ms; passed += STEP_MS) {
-      await this.clock.advance(STEP_MS)
-      this.#steps += 1
-      await (this.#steps % STEPS_OF_A_MS === 0 ? sleep(1) : new Promise((resolve) => setImmediate(resolve)))
-      this.#judge()
-    }
+  pass(ms: number): Promise<void> {
+    return this.#time.pass(ms)
   }
 
-  async until(what: string, holds: () => Promise<boolean> | boolean, limitMs: number): Promise<void> {
-    const began = performance.now()
-    for (let passed = 0; !(await holds()); passed += STEP_MS) {
-      if (passed > limitMs && performance.now() - began > REAL_MS_MAX)
-        throw new Error(`${what}: not within ${limitMs} ms`)
-      await this.pass(STEP_MS)
-    }
+  until(what: string, holds: () => boolean | Promise<boolean>, limitMs: number): Promise<void> {
+    return this.#time.until(what, holds, limitMs)
   }
 
   close(): void {

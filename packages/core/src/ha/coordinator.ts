@@ -4,6 +4,7 @@
  * every change; each answer stands alone, so a lost, repeated or refused action harms nothing.
  */
 import type { Candidate, Decision } from '../model/decision.ts'
+import { endOf } from '../model/operation.ts'
 import type { ClusterState } from '../model/cluster.ts'
 import { newestEpoch, withoutHandover, type Grant } from '../model/grant.ts'
 import { compareImportance, type Guest } from '../model/guest.ts'
@@ -386,8 +387,7 @@ function* finishOperations({ state, wallMs }: CoordinatorInput): Generator<Plann
     if (operation.state === 'succeeded' || operation.state === 'failed') continue
     const outcome = operationOutcome(operation, state)
     if (outcome.state !== 'succeeded' && outcome.state !== 'failed') continue
-    // The clock of the host that began it may be ahead of this one's.
-    const finishedAt = Math.max(wallMs, operation.startedAt)
+    const finishedAt = endOf(operation, wallMs)
     yield { action: { kind: 'finish-operation', operation: { ...outcome, finishedAt } }, events: [] }
   }
 }

@@ -8,7 +8,7 @@ import { copySubject, type DiskCopy } from '../model/disk-copy.ts'
 import type { Guest } from '../model/guest.ts'
 import type { GuestId } from '../model/ids.ts'
 import { KEYS } from '../model/keys.ts'
-import type { Operation } from '../model/operation.ts'
+import { endOf, type Operation } from '../model/operation.ts'
 import { volumesOf } from '../model/records.ts'
 import type { GuestTemplate } from '../model/template.ts'
 import type { Volume } from '../model/volume.ts'
@@ -103,11 +103,14 @@ export function putCopy(record: DiskCopy): Write {
 function ended({ mirror, clock }: RecordContext, { value }: Versioned<DiskCopy>, copied: CopiedDisks): Write[] {
   const [file] = copied.disks
   const made = value.purpose === 'file' && file ? { made: { blob: file.blob, sizeBytes: copied.sizeBytes } } : {}
-  const end = { state: 'succeeded', progress: 1, message: copied.message, finishedAt: clock.wallMs(), ...made } as const
+  const end = { state: 'succeeded', progress: 1, message: copied.message, ...made } as const
   return [...mirror.state.operations.values()]
     .filter(({ value: { kind, subject } }) => kind === OPERATION_KIND[value.purpose] && subject === copySubject(value))
     .filter(({ value: { finishedAt } }) => finishedAt === undefined)
-    .map(({ value: operation }) => put(KEYS.operation(operation.id), { ...operation, ...end } satisfies Operation))
+    .map(({ value: operation }) => {
+      const finishedAt = endOf(operation, clock.wallMs())
+      return put(KEYS.operation(operation.id), { ...operation, ...end, finishedAt } satisfies Operation)
+    })
 }
 
 function unchanged({ value, revision }: Versioned<DiskCopy>): Compare {

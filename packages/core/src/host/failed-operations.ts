@@ -1,6 +1,7 @@
 /** The last word on all operations about something that could not be done. */
 import type { Failure } from '../errors.ts'
 import { KEYS } from '../model/keys.ts'
+import { endOf } from '../model/operation.ts'
 import type { Write } from '../ports/store.ts'
 import type { HostContext } from './host-context.ts'
 
@@ -17,7 +18,12 @@ export function failedOperationWrites(
     .filter((operation) => operation.subject === subject && (kind === undefined || operation.kind === kind))
     .filter(({ state }) => state !== 'succeeded' && state !== 'failed')
     .map((operation) => {
-      const end = { state: 'failed', message: error.message, failure: summary, finishedAt: clock.wallMs() }
+      const end = {
+        state: 'failed',
+        message: error.message,
+        failure: summary,
+        finishedAt: endOf(operation, clock.wallMs()),
+      }
       return { kind: 'put', key: KEYS.operation(operation.id), value: JSON.stringify({ ...operation, ...end }) }
     })
 }

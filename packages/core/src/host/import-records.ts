@@ -6,6 +6,7 @@
 import type { Failure } from '../errors.ts'
 import type { EventDraft } from '../ha/plan.ts'
 import type { Versioned } from '../model/cluster.ts'
+import { endOf } from '../model/operation.ts'
 import { imageSubject, type ImageImport } from '../model/image-import.ts'
 import { KEYS } from '../model/keys.ts'
 import type { Image } from '../model/volume.ts'
@@ -26,10 +27,10 @@ export function finishedImport(
   const { name, project } = seen.value
   const owned = project === undefined ? {} : { project }
   const subject = imageSubject(name)
-  const end = { state: 'succeeded', progress: 1, message, finishedAt: clock.wallMs() }
+  const end = { state: 'succeeded', progress: 1, message }
   const finished = [...mirror.state.operations.values()]
     .filter(({ value }) => value.subject === subject && value.finishedAt === undefined)
-    .map(({ value }) => put(KEYS.operation(value.id), { ...value, ...end }))
+    .map(({ value }) => put(KEYS.operation(value.id), { ...value, ...end, finishedAt: endOf(value, clock.wallMs()) }))
   const said: EventDraft = {
     ...{ kind: 'image.imported', subject, ...owned },
     message: `${name} is an image: ${message}`,

@@ -6,7 +6,7 @@ import type { Failure } from '../errors.ts'
 import type { EventDraft } from '../ha/plan.ts'
 import type { ClusterState, Versioned } from '../model/cluster.ts'
 import { KEYS } from '../model/keys.ts'
-import type { Operation } from '../model/operation.ts'
+import { endOf, type Operation } from '../model/operation.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import type { Compare, Write } from '../ports/store.ts'
 import type { HostContext } from './host-context.ts'
@@ -71,7 +71,13 @@ function failOperations(state: ClusterState, subject: string, error: Failure, no
   return [...state.operations.values()]
     .filter(({ value }) => value.subject === subject && (value.state === 'running' || value.state === 'waiting'))
     .map(({ value }): Write => {
-      const finished: Operation = { ...value, state: 'failed', message: error.message, failure, finishedAt: nowMs }
+      const finished: Operation = {
+        ...value,
+        state: 'failed',
+        message: error.message,
+        failure,
+        finishedAt: endOf(value, nowMs),
+      }
       return { kind: 'put', key: KEYS.operation(value.id), value: JSON.stringify(finished) }
     })
 }

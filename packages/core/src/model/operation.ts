@@ -20,3 +20,8 @@ export interface Operation {
   readonly startedAt: number
   readonly finishedAt?: number
 }
+
+/** When it ends, if it does now: the clock of the host that began it may be ahead of this one's. */
+export function endOf({ startedAt }: Operation, wallMs: number): number {
+  return Math.max(wallMs, startedAt)
+}
