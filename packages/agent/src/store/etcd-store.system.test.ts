@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
+import { after, test } from 'node:test'
 import { storeContract } from '@stead/sim/contract/store-contract.ts'
 import type { StoreFixture } from '@stead/sim/contract/store-contract.ts'
 import { EtcdCluster, etcdStatus } from './etcd-cluster.ts'
@@ -7,13 +7,10 @@ import { EtcdStore } from './etcd-store.ts'
 import { realClock as clock } from '../real-clock.ts'
 import { EtcdTestbed, silentLog as log } from './etcd-testbed.ts'
 
-let testbed: EtcdTestbed
-let testsMade = 0
-
-before(async () => {
-  testbed = await EtcdTestbed.start()
-})
+/** Not in a `before`: where a name chosen is of none of these tests, Node runs `after` while `before` still works. */
+const testbed = await EtcdTestbed.start()
 after(() => testbed.stop())
+let testsMade = 0
 
 function directAddresses(): string[] {
   return testbed.members.map((member) => member.address)
