@@ -327,6 +327,12 @@ export class MemoryVolumeHost implements VolumeHost {
     return ok({ volume, pool, sizeBytes, bitmaps: infos, exports: [...exports.keys()], keptEpochs })
   }
 
+  async dirtyBytes(volume: VolumeId, pool: string, bitmap: string): Promise<Result<number>> {
+    const info = await this.inspect(volume, pool)
+    if (!info.ok) return info
+    return ok(info.value.bitmaps.find(({ name }) => name === bitmap)?.dirtyBytes ?? 0)
+  }
+
   async addBitmap(
     volume: VolumeId,
     pool: string,

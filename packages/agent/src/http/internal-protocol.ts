@@ -14,6 +14,7 @@ export const VOLUME_METHODS = [
   'revokeBelow',
   'revokeExport',
   'inspect',
+  'dirtyBytes',
   'addBitmap',
   'removeBitmap',
   'dirtyRanges',

@@ -61,6 +61,9 @@ export class RemoteVolumeHost implements VolumeHost {
   inspect(...args: Arguments<'inspect'>) {
     return this.#call('inspect', args)
   }
+  dirtyBytes(...args: Arguments<'dirtyBytes'>) {
+    return this.#call('dirtyBytes', args)
+  }
   addBitmap(...args: Arguments<'addBitmap'>) {
     return this.#call('addBitmap', args)
   }

@@ -55,6 +55,18 @@ describe('QmpClient', () => {
     return result.value
   }
 
+  it('takes a reply that comes in many pieces, and two that come in one', async () => {
+    const client = await connected()
+    const long = Array.from({ length: 20_000 }, (_, at) => `node ${at} ü`)
+    answer = ({ execute }) => ({ return: execute === 'long' ? long : execute })
+    const replies = await Promise.all(['long', 'short', 'last'].map((command) => client.execute(command)))
+    assert.deepEqual(
+      replies.map((reply) => reply.ok && reply.value),
+      [long, 'short', 'last'],
+    )
+    client.close()
+  })
+
   it('negotiates out-of-band commands and matches replies by id, not by order', async () => {
     const client = await connected()
     assert.deepEqual(requests[0]?.arguments, { enable: ['oob'] })

@@ -37,7 +37,8 @@ export class QmpClient {
   readonly #listeners = new Set<(event: QmpEvent) => void>()
   readonly #closeListeners = new Set<() => void>()
   #nextId = 1
-  #unparsed = ''
+  /** Of a line whose end has not come yet: one that describes hundreds of volumes comes in many. */
+  #unparsed: string[] = []
   #closed = false
   #greeting: ((capabilities: readonly string[]) => void) | undefined
 
@@ -167,11 +168,11 @@ export class QmpClient {
   }
 
   #receive(text: string): void {
-    this.#unparsed += text
-    let end: number
-    while ((end = this.#unparsed.indexOf('\n')) >= 0) {
-      const line = this.#unparsed.slice(0, end)
-      this.#unparsed = this.#unparsed.slice(end + 1)
+    const [first = '', ...others] = text.split('\n')
+    this.#unparsed.push(first)
+    for (const next of others) {
+      const line = this.#unparsed.join('')
+      this.#unparsed = [next]
       if (line.trim()) this.#dispatch(JSON.parse(line) as QmpMessage)
     }
   }

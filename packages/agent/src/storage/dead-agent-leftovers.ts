@@ -1,7 +1,7 @@
 /** What an agent that died in the middle of a reading has left in a storage daemon, which lives on. */
 import { ok, type Result } from '@stead/core/result.ts'
 import type { StorageDaemon } from './storage-daemon.ts'
-import { SNAPSHOT_PREFIX, type NamedNode } from './volume-node.ts'
+import { SNAPSHOT_PREFIX } from './volume-bitmaps.ts'
 
 /** Removes reading exports and bitmap copies that an agent left behind when it died. */
 export async function cleanAfterDeadAgent(daemon: StorageDaemon): Promise<Result<void>> {
@@ -12,12 +12,12 @@ export async function cleanAfterDeadAgent(daemon: StorageDaemon): Promise<Result
     const ended = await daemon.endExport(id)
     if (!ended.ok) return ended
   }
-  const nodes = await daemon.call<readonly NamedNode[]>('query-named-block-nodes', { flat: true })
+  const nodes = await daemon.nodes.now()
   if (!nodes.ok) return nodes
-  for (const node of nodes.value) {
-    for (const { name } of node['dirty-bitmaps'] ?? []) {
-      if (!name?.startsWith(SNAPSHOT_PREFIX)) continue
-      const removed = await daemon.call('block-dirty-bitmap-remove', { node: node['node-name'], name })
+  for (const [node, { bitmaps }] of nodes.value) {
+    for (const { name } of bitmaps) {
+      if (!name.startsWith(SNAPSHOT_PREFIX)) continue
+      const removed = await daemon.call('block-dirty-bitmap-remove', { node, name })
       if (!removed.ok) return removed
     }
   }

@@ -235,11 +235,12 @@ export class QsdVolumeHost implements VolumeHost {
       const isInUse = exports.value.some(({ name, role }) => role === 'guest' && !revoked.value.includes(name))
       const grown = isInUse ? ok() : await this.#grow(place, volume, sizeBytes)
       if (!grown.ok) return grown
-      const present = await node.bitmap(syncPoint)
-      if (!present.ok) return present
+      const bitmaps = place.isFresh ? ok([]) : await node.bitmaps.all()
+      if (!bitmaps.ok) return bitmaps
+      const isPresent = bitmaps.value.some(({ name }) => name === syncPoint)
       // Asked again for the run that is being served: a resync may be rotating the bitmaps just now.
-      const isKept = isBesideRun(allowed.value, epoch) || (isServed && present.value !== undefined)
-      const bitmapIsNew = isKept ? ok(false) : await node.ensureRecording(syncPoint)
+      const isKept = isBesideRun(allowed.value, epoch) || (isServed && isPresent)
+      const bitmapIsNew = isKept ? ok(false) : await node.bitmaps.ensureRecording(syncPoint, bitmaps.value)
       if (!bitmapIsNew.ok) return bitmapIsNew
       const others = epochsOf(exports.value.filter(({ name }) => !revoked.value.includes(name)))
       const noted = isServed ? ok() : await noteKeptRun(place.pool, volume, this.#options.bootId, epoch, others)
@@ -355,22 +356,30 @@ export class QsdVolumeHost implements VolumeHost {
     const kept = await keptEpochs(place.value.pool, volume, this.#options.bootId)
     const found = { volume, pool, sizeBytes: size.value, keptEpochs: kept }
     if (place.value.daemon.absent) return ok({ ...found, bitmaps: [], exports: [] })
-    const bitmaps = await place.value.node.bitmaps()
+    const bitmaps = await place.value.node.bitmaps.all()
     if (!bitmaps.ok) return bitmaps
     const exports = await place.value.node.exports()
     if (!exports.ok) return exports
     return ok({ ...found, bitmaps: bitmaps.value, exports: exports.value.map(({ name }) => name) })
   }
 
+  async dirtyBytes(volume: VolumeId, pool: string, bitmap: string): Promise<Result<number>> {
+    const place = this.#place(volume, pool)
+    if (!place.ok) return place
+    if (place.value.daemon.absent) return ok(0)
+    const bitmaps = await place.value.node.bitmaps.lately()
+    return bitmaps.ok ? ok(bitmaps.value.find(({ name }) => name === bitmap)?.dirtyBytes ?? 0) : bitmaps
+  }
+
   addBitmap(volume: VolumeId, pool: string, name: string, disable?: string, epoch?: number): Promise<Result<void>> {
-    return this.#turning(volume, pool, epoch, (node) => node.addBitmap(name, disable))
+    return this.#turning(volume, pool, epoch, (node) => node.bitmaps.add(name, disable))
   }
 
   removeBitmap(volume: VolumeId, pool: string, name: string, epoch?: number): Promise<Result<void>> {
     return this.#turning(volume, pool, epoch, async (node) => {
-      const present = await node.bitmap(name)
+      const present = await node.bitmaps.all()
       if (!present.ok) return present
-      return present.value ? node.removeBitmap(name) : ok()
+      return present.value.some((each) => each.name === name) ? node.bitmaps.remove(name) : ok()
     })
   }
 
@@ -532,10 +541,11 @@ export class QsdVolumeHost implements VolumeHost {
   }
 
   async #requireFrozen(volume: VolumeId, pool: string, bitmap: string): Promise<Result<void>> {
-    const found = await this.#withNode(volume, pool, (node) => node.bitmap(bitmap))
+    const found = await this.#withNode(volume, pool, (node) => node.bitmaps.all())
     if (!found.ok) return found
-    if (!found.value) return fail(failure('not_found', `Volume ${volume} has no bitmap ${bitmap}`))
-    return found.value.recording
+    const present = found.value.find(({ name }) => name === bitmap)
+    if (!present) return fail(failure('not_found', `Volume ${volume} has no bitmap ${bitmap}`))
+    return present.recording
       ? fail(failure('conflict', `The bitmap ${bitmap} of volume ${volume} still records`))
       : ok()
   }

@@ -22,6 +22,7 @@ import { NbdClient, type NbdConnectOptions } from '../nbd/nbd-client.ts'
 import { isAlive, killDetached, readPidFile, startDetached, type DetachedProcess } from '../process/detached.ts'
 import { keepingBuffers } from '../process/kept-buffers.ts'
 import { QmpClient } from '../qemu/qmp.ts'
+import { DaemonNodes } from './daemon-nodes.ts'
 import { HandshakeGate } from './handshake-gate.ts'
 
 export interface PoolConfig {
@@ -63,6 +64,9 @@ export class StorageDaemon {
   readonly #control: string
   /** Exports that this agent has made in the daemon that runs, by name. */
   readonly given = new Set<string>()
+  /** The topmost nodes of volumes that this agent has opened, or found open, in the daemon that runs. */
+  readonly opened = new Set<string>()
+  readonly nodes = new DaemonNodes(this)
   readonly #exitListeners = new Set<(reason: string) => void>()
   #monitor: { readonly qmp: QmpClient; readonly process: DetachedProcess } | undefined
   readonly #gate = new HandshakeGate()
@@ -258,6 +262,7 @@ export class StorageDaemon {
   #watch(qmp: QmpClient, process: DetachedProcess): void {
     const monitor = { qmp, process }
     this.#monitor = monitor
+    this.opened.clear()
     qmp.onClose(() => {
       // Released on purpose, or replaced meanwhile: not an end of the daemon.
       if (this.#monitor !== monitor) return

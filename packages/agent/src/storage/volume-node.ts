@@ -1,6 +1,6 @@
 /**
- * One volume inside a pool's storage daemon: its block node, dirty bitmaps and exports. Nothing is remembered here;
- * each question goes to the daemon, so that a restarted agent sees what really is.
+ * One volume inside a pool's storage daemon: its block node, dirty bitmaps and exports. Nothing is remembered here but
+ * what this agent has opened itself; each other question goes to the daemon, so that a restarted agent sees what really is.
  *
  * Exports and bitmaps are on the topmost node, which stays when a snapshot puts a layer under it. It is a filter (a
  * throttle without limits), since QEMU's commit job must find the layers by looking through it.
@@ -8,30 +8,19 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { assert } from '@stead/core/assert.ts'
-import { failure } from '@stead/core/errors.ts'
 import type { VolumeId } from '@stead/core/model/ids.ts'
-import type { BitmapInfo } from '@stead/core/ports/volume-host.ts'
-import { fail, ok, type Result } from '@stead/core/result.ts'
-import { BLOCK_BYTES } from './byte-ranges.ts'
+import { ok, type Result } from '@stead/core/result.ts'
 import { forgetKeptRuns } from './kept-runs.ts'
 import { readStack } from './layer-files.ts'
 import type { Layer } from './layer-stack.ts'
 import type { QemuBlockGraph } from '../qemu/block-graph.ts'
 import { NO_LIMIT, type StorageDaemon } from './storage-daemon.ts'
-
-/** Of bitmaps and exports that live as long as one reading. */
-export const SNAPSHOT_PREFIX = 'read-'
+import { SNAPSHOT_PREFIX, VolumeBitmaps } from './volume-bitmaps.ts'
 
 interface GraphNode {
   readonly name: string
   /** Another node uses it. */
   readonly hasParent: boolean
-}
-
-export interface NamedNode {
-  readonly 'node-name': string
-  readonly drv: string
-  readonly 'dirty-bitmaps'?: readonly { readonly name?: string; readonly count: number; readonly recording: boolean }[]
 }
 
 export interface VolumeExport {
@@ -48,6 +37,7 @@ export class VolumeNode {
   /** Node names have at most 31 characters: a UUID's first 30 digits are 120 bits. `#base`: of the raw file. */
   readonly topNode: string
   readonly #base: string
+  readonly bitmaps: VolumeBitmaps
 
   constructor(daemon: StorageDaemon, volume: VolumeId, path: string) {
     this.#daemon = daemon
@@ -55,6 +45,7 @@ export class VolumeNode {
     this.#path = path
     this.topNode = `v${volume.slice(0, 30)}`
     this.#base = `f${volume.slice(0, 30)}`
+    this.bitmaps = new VolumeBitmaps(daemon, this.topNode)
   }
 
   guestExport(epoch: number): string {
@@ -65,14 +56,17 @@ export class VolumeNode {
     return `${this.guestExport(epoch)}-sync`
   }
 
-  async isOpen(): Promise<Result<boolean>> {
-    const node = await this.#query()
-    return node.ok ? ok(node.value !== undefined) : node
+  async open(): Promise<Result<void>> {
+    if (this.#daemon.opened.has(this.topNode)) return ok()
+    const nodes = await this.#nodes()
+    if (!nodes.ok) return nodes
+    const isOpen = nodes.value.some(({ name }) => name === this.topNode)
+    const opened = isOpen ? ok() : await this.#openFiles()
+    if (opened.ok) this.#daemon.opened.add(this.topNode)
+    return opened
   }
 
-  async open(): Promise<Result<void>> {
-    const there = await this.isOpen()
-    if (!there.ok || there.value) return there.ok ? ok() : there
+  async #openFiles(): Promise<Result<void>> {
     const stack = await readStack(this.#daemon.pool, this.#volume)
     if (!stack.ok) return stack
     let refusal: Result<void> | undefined
@@ -170,6 +164,7 @@ export class VolumeNode {
 
   /** Closes all files and forgets the bitmaps. All exports and jobs must be gone. */
   async close(): Promise<Result<void>> {
+    this.#daemon.opened.delete(this.topNode)
     for (;;) {
       const nodes = await this.#nodes()
       if (!nodes.ok) return nodes
@@ -232,73 +227,6 @@ export class VolumeNode {
     return ok(which.map(({ name }) => name))
   }
 
-  async bitmaps(): Promise<Result<BitmapInfo[]>> {
-    const node = await this.#query()
-    if (!node.ok) return node
-    return ok(
-      (node.value?.['dirty-bitmaps'] ?? [])
-        .filter(({ name }) => name !== undefined && !name.startsWith(SNAPSHOT_PREFIX))
-        .map(({ name = '', count, recording }) => ({ name, dirtyBytes: count, recording })),
-    )
-  }
-
-  async bitmap(name: string): Promise<Result<BitmapInfo | undefined>> {
-    const all = await this.bitmaps()
-    return all.ok ? ok(all.value.find((each) => each.name === name)) : all
-  }
-
-  /**
-   * Makes `name` record. True when it holds no history, so that older changes are unknown. A bitmap that a resync
-   * had disabled takes over what its successors recorded: they begin where it ended.
-   */
-  async ensureRecording(name: string): Promise<Result<boolean>> {
-    const all = await this.bitmaps()
-    if (!all.ok) return all
-    const present = all.value.find((each) => each.name === name)
-    if (present?.recording) return ok(false)
-    const others = all.value.filter((each) => each.name !== name)
-    if (present && others.some((each) => each.recording)) {
-      const merged = await this.#transaction([
-        { type: 'block-dirty-bitmap-enable', data: { node: this.topNode, name } },
-        {
-          type: 'block-dirty-bitmap-merge',
-          data: { node: this.topNode, target: name, bitmaps: others.map((each) => each.name) },
-        },
-        ...others.map((each) => ({ type: 'block-dirty-bitmap-remove', data: { node: this.topNode, name: each.name } })),
-      ])
-      return merged.ok ? ok(false) : merged
-    }
-    // Nothing recorded since it was disabled: what it holds is not all, so it begins anew.
-    const added = present
-      ? await this.#transaction(
-          ['clear', 'enable'].map((verb) => ({
-            type: `block-dirty-bitmap-${verb}`,
-            data: { node: this.topNode, name },
-          })),
-        )
-      : await this.#changeBitmap('add', { name, granularity: BLOCK_BYTES })
-    return added.ok ? ok(true) : added
-  }
-
-  async addBitmap(name: string, disable: string | undefined): Promise<Result<void>> {
-    const all = await this.bitmaps()
-    if (!all.ok) return all
-    const isRecording = (wanted: string) => all.value.find((each) => each.name === wanted)?.recording
-    // Repeated: its first time did all of it, being one transaction.
-    if (isRecording(name) && (disable === undefined || isRecording(disable) === false)) return ok()
-    if (disable !== undefined && isRecording(disable) === false)
-      return fail(failure('conflict', `The bitmap ${disable} was turned by somebody else meanwhile`))
-    if (disable === undefined) return this.#changeBitmap('add', { name, granularity: BLOCK_BYTES })
-    return this.#transaction([
-      { type: 'block-dirty-bitmap-add', data: { node: this.topNode, name, granularity: BLOCK_BYTES } },
-      { type: 'block-dirty-bitmap-disable', data: { node: this.topNode, name: disable } },
-    ])
-  }
-
-  removeBitmap(name: string): Promise<Result<void>> {
-    return this.#changeBitmap('remove', { name })
-  }
-
   /**
    * Opens a read-only export, with a frozen copy of `bitmap` when one is named: the bitmap itself then stays free
    * for everybody, and may be recording. `context` is the name to ask block status for. With `layer`, of the volume as
@@ -310,18 +238,12 @@ export class VolumeNode {
   ): Promise<Result<{ readonly exportName: string; readonly context?: string; readonly close: () => Promise<void> }>> {
     const mark = `${SNAPSHOT_PREFIX}${randomBytes(6).toString('hex')}`
     const exportName = `vol-${this.#volume}-${mark}`
-    if (bitmap !== undefined) {
-      const added = await this.#changeBitmap('add', { name: mark, granularity: BLOCK_BYTES, disabled: true })
-      const copied = added.ok ? await this.#changeBitmap('merge', { target: mark, bitmaps: [bitmap] }) : added
-      if (!copied.ok) {
-        if (added.ok) await this.removeBitmap(mark)
-        return copied
-      }
-    }
+    const copied = bitmap === undefined ? ok() : await this.bitmaps.copy(bitmap, mark)
+    if (!copied.ok) return copied
     const close = async () => {
       // Both end with the daemon; a left-over one is cleaned away by the next agent that adopts it.
       await this.#daemon.endExport(exportName)
-      if (bitmap !== undefined) await this.removeBitmap(mark)
+      if (bitmap !== undefined) await this.bitmaps.remove(mark)
     }
     const added = await this.addExport(exportName, {
       writable: false,
@@ -357,24 +279,8 @@ export class VolumeNode {
   }
 
   async driver(): Promise<Result<string | undefined>> {
-    const node = await this.#query()
-    return node.ok ? ok(node.value?.drv) : node
-  }
-
-  async #query(): Promise<Result<NamedNode | undefined>> {
-    const reply = await this.#daemon.call<readonly NamedNode[]>('query-named-block-nodes', { flat: true })
-    return reply.ok ? ok(reply.value.find((node) => node['node-name'] === this.topNode)) : reply
-  }
-
-  /** Alone, and not as a transaction: before one QEMU waits for the requests of all its exports. */
-  async #changeBitmap(verb: 'add' | 'merge' | 'remove', what: object): Promise<Result<void>> {
-    const done = await this.#daemon.call(`block-dirty-bitmap-${verb}`, { node: this.topNode, ...what })
-    return done.ok ? ok() : done
-  }
-
-  async #transaction(actions: readonly object[]): Promise<Result<void>> {
-    const done = await this.#daemon.call('transaction', { actions })
-    return done.ok ? ok() : done
+    const nodes = await this.#daemon.nodes.now()
+    return nodes.ok ? ok(nodes.value.get(this.topNode)?.driver) : nodes
   }
 }
 

@@ -20,7 +20,7 @@ test('a leg that hangs is freed although the flush that moves the sync point wai
     mirror: { state: cluster.state },
     clock: { monotonicMs: () => nowMs, wallMs: () => 0 },
     volumesOn: () => ({
-      inspect: async () => ok({ bitmaps: [{ name: volume.syncPoint, dirtyBytes: 1 << 30, recording: true }] }),
+      dirtyBytes: async () => ok(1 << 30),
       addBitmap: async () => ok(),
     }),
     random: { uuid: () => 'sp-2' },

@@ -25,11 +25,8 @@ export async function moveSyncPoint({ context, records, epoch, volume, flush, le
   // All have the same bitmap; the one of this host needs no question to another one.
   const asked = replicas.find((replica) => replica.host === context.self) ?? replicas[0]
   if (!asked) return
-  const info = await context.volumesOn(asked.host).inspect(volume.id, asked.pool)
-  const dirtyBytes = info.ok
-    ? (info.value.bitmaps.find((bitmap) => bitmap.name === volume.syncPoint)?.dirtyBytes ?? 0)
-    : 0
-  if (dirtyBytes < ROTATE_BYTES) return
+  const dirty = await context.volumesOn(asked.host).dirtyBytes(volume.id, asked.pool, volume.syncPoint)
+  if (!dirty.ok || dirty.value < ROTATE_BYTES) return
   const point = nextSyncPoint(context)
   for (const replica of replicas)
     if (!(await context.volumesOn(replica.host).addBitmap(volume.id, replica.pool, point, undefined, epoch)).ok) return

@@ -148,6 +148,11 @@ export interface VolumeHost extends ReplicaSnapshots {
   /** What the host really has for the volume now; `not_found` when it has no file. */
   inspect(volume: VolumeId, pool: string): Promise<Result<ReplicaInfo>>
   /**
+   * How much is dirty in the bitmap, bytes, as it was some seconds ago at most: many ask this all the time, and the answer
+   * only says when to tidy up. 0 without that bitmap.
+   */
+  dirtyBytes(volume: VolumeId, pool: string, bitmap: string): Promise<Result<number>>
+  /**
    * Adds an enabled bitmap (64 KiB granularity) and, in the same transaction, disables `disable`, which must record: a
    * second copy that turns the bitmaps at the same time finds that out here (`conflict`). `epoch` is that of the run for
    * which it is done: once a newer one is served, the bitmaps are its own (`stale_epoch`).
