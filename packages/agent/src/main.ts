@@ -61,6 +61,7 @@ import { watchedNetworkHost } from './network/isolation-watch.ts'
 import { ConsoleRouter } from './console/console-router.ts'
 import { ConsoleTickets } from './console/console-tickets.ts'
 import { Peers } from './peers.ts'
+import { PowerStrip } from './power/power-strip.ts'
 import { lagBytes } from './replica-lag.ts'
 import { HostGuestProbe } from './probe/host-guest-probe.ts'
 import { Companion } from './process/companion.ts'
@@ -86,6 +87,8 @@ const DEADMAN_WAIT_MS = 5_000
 async function main(configPath: string | undefined): Promise<void> {
   if (configPath === undefined) throw new Error('usage: main.ts AGENT.json')
   const bootId = process.env['STEAD_BOOT_ID'] ?? readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+  // Set where a lab boots its hosts.
+  const powerStrip = process.env['STEAD_POWER_STRIP']
   const clock = realClock
   const unnamedLog = jsonLog(process.env['STEAD_LOG'] === 'debug' ? 'debug' : 'info', (line) =>
     process.stdout.write(line),
@@ -274,6 +277,7 @@ async function main(configPath: string | undefined): Promise<void> {
     authority,
     confirmDead: (host) => confirmDead({ config, store, mirror, member, etcd, verdicts, clock, events }, host),
     webAuthority: () => webAuthority(config, clock.wallMs(), vault),
+    ...(powerStrip === undefined ? {} : { power: new PowerStrip(powerStrip) }),
   })
   const serving: Omit<ApiServerOptions, 'listen'> = {
     host: self,
@@ -333,7 +337,7 @@ async function main(configPath: string | undefined): Promise<void> {
     certificate: () => credentials.material.cert,
     heartbeatKey: () => fence.view()?.keyGeneration,
     trusts: () => ownTrusts(credentials, ownMember),
-    ...{ config, bootId, accelerator, containers, qemuVersion, processor },
+    ...{ config, bootId, accelerator, containers, qemuVersion, processor, isSwitched: powerStrip !== undefined },
     ...{ store, events, clock, random: realRandom, log },
   }
   await register(registration, signal)

@@ -27,6 +27,8 @@ export interface Registration {
   readonly containers: { readonly record: Host['containers'] }
   readonly qemuVersion: string | undefined
   readonly processor: Host['processor']
+  /** Its power can be cut by a device that the agents reach. */
+  readonly isSwitched: boolean
   readonly store: Store
   readonly events: EventWriter
   readonly clock: Clock
@@ -77,7 +79,7 @@ export async function keepRegistered(registration: Registration, signal: AbortSi
 }
 
 function hostRecord(registration: Registration): Host {
-  const { config, bootId, accelerator, containers, qemuVersion, processor } = registration
+  const { config, bootId, accelerator, containers, qemuVersion, processor, isSwitched } = registration
   const [certificate, heartbeatKey] = [registration.certificate(), registration.heartbeatKey()]
   const trusts = registration.trusts()
   return {
@@ -99,6 +101,7 @@ function hostRecord(registration: Registration): Host {
     ...(containers.record ? { containers: containers.record } : {}),
     ...(qemuVersion === undefined ? {} : { qemuVersion }),
     ...(processor ? { processor } : {}),
+    ...(isSwitched ? { powerSwitch: true } : {}),
   }
 }
 

@@ -102,6 +102,7 @@ export const hostSchema = z.object({
     .describe('What its processor can offer to guests: x86-64-v1 to v4'),
   containers: containerHostSchema.exactOptional().describe('Absent: it runs no containers'),
   storageGate: z.literal(true).exactOptional().describe('It reaches the storage of others in TLS, and they its own'),
+  powerSwitch: z.literal(true).exactOptional().describe('A device cuts its power and restores it'),
   qemuVersion: z.string().exactOptional().describe('Decides between which hosts guests move live'),
 })
 

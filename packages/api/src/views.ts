@@ -223,6 +223,7 @@ export const hostViewSchema = z.object({
     }),
   ),
   guests: z.array(z.string()).describe('Names of the guests granted to it'),
+  powerSwitch: z.boolean().describe('Its power can be cut and restored from here: it is a host of a lab'),
   bootId: z.string(),
   revision,
 })

@@ -1,6 +1,6 @@
 /**
- * The lab's only door on the machine: a port on loopback, handed on to the agent of any living host. It is a process
- * of its own, in the lab's control group, so that it outlives `lab up` and dies with the lab.
+ * The lab's only door on the machine: a port on loopback, handed on to the agent of any living host. With the power
+ * strip it is a process of its own, in the lab's control group, so that it outlives `lab up` and dies with the lab.
  */
 import { spawn } from 'node:child_process'
 import { closeSync, openSync, readFileSync, rmSync } from 'node:fs'
@@ -40,7 +40,10 @@ export async function startForwarder(
   const note = forwarderFile(places)
   rmSync(note, { force: true })
   const main = fileURLToPath(new URL('./forwarder-main.ts', import.meta.url))
-  const [file = '', ...args] = joinedTo(cgroup, [process.execPath, main, note, String(firstPort), ...sockets])
+  const [file = '', ...args] = joinedTo(cgroup, [
+    ...[process.execPath, main, places.lab, note, String(firstPort)],
+    ...sockets,
+  ])
   const log = openSync(join(places.folder, 'forwarder.log'), 'a', 0o600)
   spawn(file, args, { detached: true, stdio: ['ignore', log, log], cwd: '/' }).unref()
   closeSync(log)

@@ -18,7 +18,7 @@ import {
 import { controllers, createControllers, freezerOf } from './controllers.ts'
 import { createHostNamespace, destroyNamespace } from './namespaces.ts'
 import { runCommand } from './run-command.ts'
-import { hostFolder, namespaceFile } from './topology.ts'
+import { hostFolder, namespaceFile, powerStripSocket } from './topology.ts'
 import type { LabHostSpec, LabPlaces } from './topology.ts'
 
 export type Power = 'on' | 'off' | 'frozen'
@@ -106,7 +106,7 @@ export async function powerOn(boot: HostBoot, host: LabHostSpec): Promise<Result
     ...boot.command(host),
   ]
   // All lab hosts run the same sources, so they share what Node has compiled of them.
-  const env = { NODE_COMPILE_CACHE: boot.compileCache }
+  const env = { NODE_COMPILE_CACHE: boot.compileCache, STEAD_POWER_STRIP: powerStripSocket(places) }
   const started = await runCommand(join(boot.nativeDir, 'lab-init'), args, { env })
   return started.ok ? ok() : started
 }

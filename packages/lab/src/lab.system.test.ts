@@ -8,12 +8,15 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { PowerStrip } from '@stead/agent/power/power-strip.ts'
+import type { HostId } from '@stead/core/model/ids.ts'
+import { powerSwitchContract } from '@stead/sim/contract/power-switch-contract.ts'
 import type { AgentConfig } from './agent-config.ts'
 import type { SteadContext } from './context-file.ts'
 import type { LabReport } from './lab.ts'
 import { labDown } from './lab.ts'
 import { leftovers } from './leftovers.ts'
-import { labPlaces } from './topology.ts'
+import { labPlaces, powerStripSocket } from './topology.ts'
 
 const STEAD = fileURLToPath(new URL('../../../bin/stead', import.meta.url))
 const STAND_IN = `
@@ -245,6 +248,22 @@ describe('a lab of three hosts', () => {
     mustDo(lab, 'power-off', 'h2')
     assert.equal(statusOf(lab, 'h2')?.power, 'off')
     mustDo(lab, 'power-on', 'h2')
+  })
+
+  const places = { lab, folder: join(folder, 'labs', lab) }
+  powerSwitchContract('of a lab', () => ({
+    power: new PowerStrip(powerStripSocket(places)),
+    ...{ host: 'h2' as HostId, other: 'h1' as HostId },
+    until: async (host, state) => {
+      await eventually(`${host} is ${state}`, () => statusOf(lab, host)?.power === state || undefined)
+    },
+  }))
+
+  it('gives its power strip to nobody but root, and tells its hosts where it is', () => {
+    const socket = powerStripSocket(places)
+    assert.equal(statSync(socket).mode & 0o777, 0o600)
+    const environment = mustDo(lab, 'exec', 'h1', '--', 'cat', '/proc/1/environ')
+    assert.ok(environment.split('\0').includes(`STEAD_POWER_STRIP=${socket}`))
   })
 
   it('is not disturbed by a second lab, nor by its end', async () => {

@@ -53,6 +53,11 @@ export function hostFolder(places: LabPlaces, host: string): string {
   return join(places.folder, 'hosts', host)
 }
 
+/** Where the agents of the lab's hosts reach what feeds them. */
+export function powerStripSocket(places: LabPlaces): string {
+  return join(places.folder, 'power-strip.sock')
+}
+
 export function planHosts(compute: number, witness: boolean, fastPool = false): Result<readonly LabHostSpec[]> {
   if (!Number.isInteger(compute) || compute < 1 || compute > HOSTS_MAX) {
     return fail(

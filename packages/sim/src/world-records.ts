@@ -47,6 +47,7 @@ export function hostRecord(options: HostRecordOptions): Host {
     memoryBytes,
     bootId,
     accelerator: isCompute ? 'kvm' : 'none',
+    powerSwitch: true,
     ...(isCompute && qemuVersion !== undefined ? { qemuVersion } : {}),
   }
 }

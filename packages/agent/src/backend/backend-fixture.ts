@@ -14,6 +14,7 @@ import type { HostId } from '@stead/core/model/ids.ts'
 import { KEYS, PREFIX } from '@stead/core/model/keys.ts'
 import type { Clock } from '@stead/core/ports/clock.ts'
 import type { Log } from '@stead/core/ports/log.ts'
+import type { PowerSwitch } from '@stead/core/ports/power-switch.ts'
 import type { Store } from '@stead/core/ports/store.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { MemoryStoreServer } from '@stead/sim/memory-store.ts'
@@ -65,6 +66,8 @@ export interface EndsLater {
 
 const notHere = () => fail<never>(failure('conflict', 'no guest of this fixture has a console'))
 
+const unfed = async (host: HostId) => fail<never>(failure('not_found', `no outlet feeds ${host}`))
+
 /** The host of the fixture lets nobody in. */
 async function withoutAuthority(): Promise<Result<never>> {
   return fail(failure('conflict', 'This host has not the authority\u2019s key'))
@@ -103,6 +106,8 @@ export class TestBackend {
   guestAgentOf: BackendContext['guestAgentOf'] = () => ({
     ...{ ping: noAgent, system: noAgent, interfaces: noAgent, freezeStatus: noAgent, execute: noAgent },
   })
+  /** What feeds the hosts; nothing that this fixture reaches. */
+  power: PowerSwitch = { cut: unfed, restore: unfed }
   /** What hosts answer who are to dump a container. */
   dumpContainer: BackendContext['dumpContainer'] = async () => fail(failure('not_found', 'no container'))
   /** The audits of the hosts that this one is to ask. */
@@ -184,6 +189,7 @@ export class TestBackend {
       admission: { invite: withoutAuthority, remove: withoutAuthority },
       authority: { show: () => ok(AUTHORITY), begin: async () => ok(AUTHORITY) },
       confirmDead: async () => ok(),
+      power: { cut: (host) => this.power.cut(host), restore: (host) => this.power.restore(host) },
       webAuthority: async () => ok({ certificate: '', fingerprint: '' }),
     })
     const guarded = guardedBackend(this.unguarded, { mirror, clock, audit })

@@ -3,6 +3,7 @@
  * lets a client whose answer was lost ask again and get the same operation instead of a second change.
  */
 import { failure } from '@stead/core/errors.ts'
+import type { Supposition } from '@stead/core/foresight/supposition.ts'
 import type { EventDraft } from '@stead/core/ha/plan.ts'
 import { subjectProject } from '@stead/core/access/object-path.ts'
 import type { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
@@ -35,6 +36,10 @@ export interface Change {
   readonly compares: readonly Compare[]
   readonly writes: readonly Write[]
   readonly events: readonly EventDraft[]
+  /** What it comes to, where that is not what the writes say. */
+  readonly supposition?: Supposition
+  /** What is to happen in the world first. When that is refused, nothing is recorded. */
+  readonly order?: () => Promise<Result<void>>
 }
 
 const TRIES = 4
@@ -52,6 +57,7 @@ export async function commitChange(
 ): Promise<Result<Operation>> {
   const { store, events, clock, random } = context
   const { once = newOnce(KEYS.idempotency(random.uuid())), unchanged = [] } = request
+  let isOrdered = false
   let last: Result<Operation> = fail(failure('changed_meanwhile', 'The records kept changing', { hint: 'Try again' }))
   for (let attempt = 0; attempt < tries; attempt++) {
     // Before the first attempt it was looked up already.
@@ -70,6 +76,11 @@ export async function commitChange(
       if (!sent.ok || !sent.value?.earlier) return change
       if (request.trail) request.trail.recorded = true
       return ok(sent.value.earlier)
+    }
+    if (change.value.order && !isOrdered) {
+      const ordered = await change.value.order()
+      if (!ordered.ok) return ordered
+      isOrdered = true
     }
     const project = change.value.project ?? subjectProject(context.mirror.state, change.value.subject)
     const operation: Operation = {

@@ -4,8 +4,9 @@ import { test, type TestContext } from 'node:test'
 import { isRecorded, revisedObjectOf, type Endpoint, type RevisedObject } from '@stead/api/endpoint.ts'
 import { ALL_ENDPOINTS, ENDPOINTS } from '@stead/api/endpoints.ts'
 import { ClusterFixture } from '@stead/core/ha/cluster-fixture.ts'
+import type { HostId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
-import type { Result } from '@stead/core/result.ts'
+import { ok, type Result } from '@stead/core/result.ts'
 import type { BackendId, RequestContext } from '../http/backend.ts'
 import { TestBackend } from './backend-fixture.ts'
 
@@ -27,7 +28,11 @@ async function start(context: TestContext) {
   await backend.put(KEYS.image('tiny@1'), {
     ...{ name: 'tiny@1', kind: 'root', root: { ...root, files: 1, contentBytes: 1 }, ...image },
   })
-  return { backend, other: await backend.onHost(context, 'h2') }
+  const { value: h3 } = cluster.state.hosts.get('h3' as HostId)!
+  await backend.put(KEYS.host(h3.id), { ...h3, powerSwitch: true })
+  const other = await backend.onHost(context, 'h2')
+  backend.power = { cut: async () => ok(), restore: async () => ok() }
+  return { backend, other }
 }
 
 interface Step {
@@ -107,6 +112,8 @@ const STEPS: readonly (Step | ((backend: TestBackend) => Step))[] = [
   { id: 'host.shutdown', params: { host: 'h3' }, body: {} },
   { id: 'host.cancel-shutdown', params: { host: 'h3' } },
   { id: 'cluster.failover', body: { confirmDead: 'h3' } },
+  { id: 'host.cut-power', params: { host: 'h3' } },
+  { id: 'host.restore-power', params: { host: 'h3' } },
 ]
 
 /** They need what no fixture of records has: a disk on a host, a snapshot that was made, a move that goes on. */

@@ -15,6 +15,7 @@ import { KEYS } from '@stead/core/model/keys.ts'
 import { guestByName, isActive } from '@stead/core/model/records.ts'
 import type { Clock, Random } from '@stead/core/ports/clock.ts'
 import type { Log } from '@stead/core/ports/log.ts'
+import type { PowerSwitch } from '@stead/core/ports/power-switch.ts'
 import type { Compare, Store } from '@stead/core/ports/store.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { AuditWriter } from '../audit/audit-writer.ts'
@@ -90,6 +91,8 @@ export interface BackendContext {
   readonly authority: Pick<AuthorityReplacement, 'show' | 'begin'>
   /** `failover --confirm-dead`, which must work without the store. */
   readonly confirmDead: (host: HostId) => Promise<Result<void>>
+  /** Absent outside of a lab. */
+  readonly power?: PowerSwitch
   /** What clients of this host's public port are to believe. */
   readonly webAuthority: () => Promise<Result<{ readonly certificate: string; readonly fingerprint: string }>>
 }

@@ -24,6 +24,8 @@ type Answers = Pick<
   | 'host.cancel-shutdown'
   | 'host.invite'
   | 'host.remove'
+  | 'host.cut-power'
+  | 'host.restore-power'
   | 'authority.show'
   | 'authority.replace'
 >
@@ -111,6 +113,14 @@ export function hostEndpoints(desk: Desk): Answers {
       return ok({ token, role: body.role, expiresAt: new Date(expiresAtMs).toISOString() })
     },
     'host.remove': async ({ params }) => desk.context.admission.remove(params.host as HostId),
+    'host.cut-power': async ({ params }, request) => {
+      const operation = await desk.change(request, () => powerChange(desk, params.host, 'cut'))
+      return operation.ok ? ok(await desk.started(operation.value)) : operation
+    },
+    'host.restore-power': async ({ params }, request) => {
+      const operation = await desk.change(request, () => powerChange(desk, params.host, 'restore'))
+      return operation.ok ? ok(await desk.started(operation.value)) : operation
+    },
     'authority.show': async () => desk.loaded(() => desk.context.authority.show()),
     'authority.replace': async () => {
       const loaded = desk.loaded(() => ok())
@@ -133,4 +143,30 @@ function withGuestHost(desk: Desk, name: string, make: (host: Host) => Result<Ch
       failure('conflict', `${name} is a witness and runs no guests`, { hint: 'There is nothing to move off it' }),
     )
   return make(host.value.value)
+}
+
+/** docs/internals/power.md */
+function powerChange(desk: Desk, name: string, what: 'cut' | 'restore'): Result<Change> {
+  const found = desk.findHost(name)
+  if (!found.ok) return found
+  const { id: host, powerSwitch } = found.value.value
+  const { power } = desk.context
+  if (!powerSwitch || !power)
+    return fail(
+      failure('not_found', `Nothing that the cluster reaches switches the power of ${host}`, {
+        hint: 'Only hosts of a lab have such a device; `stead host shutdown` prepares a host for being switched off',
+      }),
+    )
+  const subject = `host/${host}`
+  const records = { subject, compares: [], writes: [] }
+  if (what === 'restore')
+    return ok({
+      ...{ ...records, kind: 'host.restore-power', order: () => power.restore(host) },
+      events: [{ kind: 'host.power-restored', subject, message: `an administrator put the plug of ${host} in again` }],
+    })
+  return ok({
+    ...{ ...records, kind: 'host.cut-power', order: () => power.cut(host) },
+    supposition: { kind: 'host-down', hosts: [host] },
+    events: [{ kind: 'host.power-cut', subject, message: `an administrator pulled the plug of ${host}` }],
+  })
 }

@@ -9,6 +9,7 @@ import { createClient } from '@stead/api/client.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import { fetchTransport } from '@stead/api/transport.ts'
 import { MemoryGuestAgent } from '@stead/sim/memory-guest-agent.ts'
+import { MemoryPowerSwitch } from '@stead/sim/memory-power-switch.ts'
 import { WALL_START_MS } from '@stead/sim/virtual-clock.ts'
 import { World } from '@stead/sim/world.ts'
 import { accessControl } from '../access/access-control.ts'
@@ -74,6 +75,7 @@ export async function startSimulatedCluster(
   })
   backend.decisions = { list: async () => decisions.list(DECISIONS_LISTED), find: (id) => decisions.find(id) }
   backend.networks = simulatedNetworks(world, backend)
+  backend.power = new MemoryPowerSwitch(world)
   const agents = new Map(
     [...world.hosts].map(({ id, machine }) => [id, new MemoryGuestAgent({ machine, clock: world.clock })]),
   )

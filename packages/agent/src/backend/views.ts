@@ -275,6 +275,7 @@ export function hostView({ state, verdicts }: ViewContext, { value: host, revisi
       allocatedBytes: promisedPoolBytes(state, host.id, pool.name),
     })),
     guests: granted.flatMap(({ value }) => state.guests.get(value.guest)?.value.name ?? []),
+    powerSwitch: host.powerSwitch === true,
     bootId: host.bootId,
     revision: String(latestOf([revision, policy?.revision ?? 0n])),
   }

@@ -73,7 +73,7 @@ export function requireForeseen(desk: Desk, change: Change, shown: string | unde
 
 function foreseenView(desk: Desk, change: Change): ForeseenView {
   const { state } = desk
-  const supposition = { kind: 'change', summary: inWords(state, change), writes: change.writes } as const
+  const { supposition = { kind: 'change', summary: inWords(state, change), writes: change.writes } } = change
   const figures = figuresOf(state, desk.context.history)
   const view = foresightView(foresee(state, supposition, { figures, wallMs: desk.context.clock.wallMs() }), state)
   return { ...view, token: tokenOf(view) }

@@ -68,6 +68,7 @@ export function addHostCommands(program: Command, terminal: Terminal): void {
     .option(...ACCEPT_BREACH)
     .action(action(terminal, shutDown))
   addMembership(host, terminal)
+  addPower(host, terminal)
   addHostOvercommit(host, terminal)
   addHostMetrics(host, terminal)
   addHostNetworks(host, terminal)
@@ -100,6 +101,26 @@ function addMembership(host: Command, terminal: Terminal): void {
         session.print({ host: id }, () => `host ${id} removed\n`)
       }),
     )
+}
+
+/** Of hosts that hang on a device: those of a lab. */
+function addPower(host: Command, terminal: Terminal): void {
+  for (const [name, id, done] of [
+    ['cut-power', 'host.cut-power', 'loses its power'],
+    ['restore-power', 'host.restore-power', 'boots'],
+  ] as const) {
+    host
+      .command(name)
+      .description(ENDPOINTS[id].summary)
+      .argument('<host>', "the host's name")
+      .action(
+        action(terminal, async (session, [named = '']) => {
+          const client = await session.client()
+          const answer = valueOf(await client.call(ENDPOINTS[id], { params: { host: named } }))
+          finished(session, answer.operation, `host ${named} ${done}`)
+        }),
+      )
+  }
 }
 
 export const ACCEPT_BREACH = [

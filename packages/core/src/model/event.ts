@@ -14,6 +14,8 @@ export const EVENT_KINDS = [
   'host.lost',
   'host.confirmed-dead',
   'host.fenced-itself',
+  'host.power-cut',
+  'host.power-restored',
   'host.maintenance',
   'host.shutdown',
   'host.changed',

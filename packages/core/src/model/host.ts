@@ -49,6 +49,8 @@ export interface Host {
   readonly containers?: ContainerHost
   /** Its storage is reached through a gate, in TLS, and it opens that of others so; absent: a version that knows of none. */
   readonly storageGate?: true
+  /** The agents reach a device that cuts its power and restores it; absent: only people at the machine do. */
+  readonly powerSwitch?: true
   /** Version of QEMU, such as `10.0.2`; absent where it is not known. It decides between which hosts guests move live. */
   readonly qemuVersion?: string
   /** What its processor (an emulated one where there is no virtualization) can offer to guests. */

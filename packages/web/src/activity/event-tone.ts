@@ -4,7 +4,7 @@ type Tone = 'good' | 'busy' | 'quiet' | 'warn' | 'bad'
 
 const BAD = /\.(lost|failed|fenced-itself|migration-failed|move-failed|accepted)$/
 const WARN =
-  /\.(suspected|stale|waiting|paused|exited|unready|redirected|skipped|limit-reached|watchdog|disarmed|restarted|confirmed-dead)$/
+  /\.(suspected|stale|waiting|paused|exited|unready|redirected|skipped|limit-reached|watchdog|disarmed|restarted|confirmed-dead|power-cut)$/
 const GOOD = /\.(online|cleared|started|resumed|ready|in-sync|finished|migrated|moved|direct|armed|joined)$/
 
 /** How an event should strike whoever reads a list of them. */

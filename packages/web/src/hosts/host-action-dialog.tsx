@@ -1,5 +1,5 @@
 /** Asks before something is done to a host: shows what it would do, and takes its name before what cannot be undone. */
-import { Select } from '@mantine/core'
+import { Select, Text } from '@mantine/core'
 import { useNavigate } from '@tanstack/react-router'
 import { useState } from 'react'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
@@ -18,6 +18,7 @@ interface DialogProps {
 export function HostActionDialog({ action, ...props }: DialogProps & { action: HostAction }) {
   if (action === 'shutdown') return <ShutdownDialog {...props} />
   if (action === 'domains') return <DomainsDialog {...props} />
+  if (action === 'cutPower' || action === 'restorePower') return <PowerDialog {...props} action={action} />
   if (action === 'confirmDead' || action === 'remove') return <LossDialog {...props} action={action} />
   return <PlainDialog {...props} action={action} />
 }
@@ -62,6 +63,25 @@ function ShutdownDialog({ host, onClose }: DialogProps) {
         onChange={(value) => setHow(value === 'reboot' ? 'reboot' : 'power-off')}
         allowDeselect={false}
       />
+    </ChangeDialog>
+  )
+}
+
+/** The plug of a lab's host. What its loss would do is looked at again whenever the host is in another state. */
+function PowerDialog({ host, action, onClose }: DialogProps & { action: 'cutPower' | 'restorePower' }) {
+  const t = useText()
+  const params = { host: host.name }
+  const isCut = action === 'cutPower'
+  return (
+    <ChangeDialog
+      title={t(`host.ask.${action}`, { name: host.name })}
+      confirm={t(`host.${action}`)}
+      foreseen={[host.state]}
+      {...(isCut ? { danger: { text: t('host.cutPowerText'), name: host.name } } : {})}
+      call={(client) => client.call(isCut ? ENDPOINTS['host.cut-power'] : ENDPOINTS['host.restore-power'], { params })}
+      onClose={onClose}
+    >
+      {isCut ? null : <Text size="sm">{t('host.restorePowerText')}</Text>}
     </ChangeDialog>
   )
 }

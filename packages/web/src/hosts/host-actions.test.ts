@@ -4,7 +4,15 @@ import type { HostView } from '@stead/api/views.ts'
 import { demandOf, domainsChange, domainsText, hostActions, obstacleTo } from './host-actions.ts'
 
 const host = (change: Partial<HostView> = {}): HostView =>
-  ({ role: 'compute', state: 'online', maintenance: false, shutdown: null, guests: [], ...change }) as HostView
+  ({
+    role: 'compute',
+    state: 'online',
+    maintenance: false,
+    shutdown: null,
+    guests: [],
+    powerSwitch: false,
+    ...change,
+  }) as HostView
 
 test('a host is emptied or given back, shut down or not; a witness runs no guests', () => {
   assert.deepEqual(hostActions(host()), ['drain', 'shutdown', 'domains', 'confirmDead', 'remove'])
@@ -13,6 +21,18 @@ test('a host is emptied or given back, shut down or not; a witness runs no guest
     'cancelShutdown',
   ])
   assert.deepEqual(hostActions(host({ role: 'witness' })), ['domains', 'remove'])
+})
+
+test('only where a device does that is a plug pulled and put in, of a witness too', () => {
+  for (const role of ['compute', 'witness'] as const) {
+    const of = (powerSwitch: boolean) => hostActions(host({ role, powerSwitch })).filter((each) => /Power/.test(each))
+    assert.deepEqual(of(true), ['cutPower', 'restorePower'])
+    assert.deepEqual(of(false), [])
+  }
+  assert.equal(obstacleTo('restorePower', host()), 'host.obstacle.heard')
+  for (const state of ['online', 'suspected', 'lost'] as const)
+    assert.equal(obstacleTo('cutPower', host({ state })), undefined, 'one that hangs is not heard from')
+  assert.equal(obstacleTo('restorePower', host({ state: 'lost' })), undefined)
 })
 
 test('only a host that is not heard from can be said to be dead, and only one without guests goes', () => {
@@ -26,6 +46,7 @@ test('only a host that is not heard from can be said to be dead, and only one wi
 })
 
 test('a death is confirmed for the whole cluster, all else is asked of the host', () => {
+  assert.deepEqual(demandOf('cutPower', 'h1'), { privilege: 'cluster.failover', path: '/hosts/h1' })
   assert.deepEqual(demandOf('confirmDead', 'h1'), { privilege: 'cluster.failover', path: '/' })
   assert.deepEqual(demandOf('shutdown', 'h1'), { privilege: 'host.shutdown', path: '/hosts/h1' })
 })

@@ -4,31 +4,42 @@ import type { HostView } from '@stead/api/views.ts'
 import type { Privilege } from '@stead/core/access/privilege.ts'
 import type { TextKey } from '../i18n/language.ts'
 
-export type HostAction = 'drain' | 'undrain' | 'shutdown' | 'cancelShutdown' | 'confirmDead' | 'domains' | 'remove'
+export type HostAction =
+  | 'drain'
+  | 'undrain'
+  | 'shutdown'
+  | 'cancelShutdown'
+  | 'cutPower'
+  | 'restorePower'
+  | 'confirmDead'
+  | 'domains'
+  | 'remove'
 
-type Facts = Pick<HostView, 'role' | 'state' | 'maintenance' | 'shutdown' | 'guests'>
+type Facts = Pick<HostView, 'role' | 'state' | 'maintenance' | 'shutdown' | 'guests' | 'powerSwitch'>
 
 /** What there is to do to it, the most common first. A witness runs no guests. */
-export function hostActions({ role, maintenance, shutdown }: Facts): readonly HostAction[] {
-  if (role === 'witness') return ['domains', 'remove']
+export function hostActions({ role, maintenance, shutdown, powerSwitch }: Facts): readonly HostAction[] {
+  const power = powerSwitch ? (['cutPower', 'restorePower'] as const) : []
+  if (role === 'witness') return ['domains', ...power, 'remove']
   return [
     maintenance ? 'undrain' : 'drain',
     shutdown === null ? 'shutdown' : 'cancelShutdown',
-    ...(['domains', 'confirmDead', 'remove'] as const),
+    ...(['domains', ...power, 'confirmDead', 'remove'] as const),
   ]
 }
 
 /** Undefined: it can be done. Otherwise why not. */
 export function obstacleTo(action: HostAction, { state, guests }: Facts): TextKey | undefined {
   const isHeard = state !== 'suspected' && state !== 'lost' && state !== 'unknown'
-  if (action === 'confirmDead' && isHeard) return 'host.obstacle.heard'
+  // One that is not heard from may hang: its plug can be pulled all the same.
+  if ((action === 'confirmDead' || action === 'restorePower') && isHeard) return 'host.obstacle.heard'
   return action === 'remove' && guests.length > 0 ? 'host.obstacle.guests' : undefined
 }
 
 /** What who asks must be allowed, and where. */
 export function demandOf(action: HostAction, host: string): { readonly privilege: Privilege; readonly path: string } {
-  const path = action === 'confirmDead' ? '/' : `/hosts/${host}`
-  return { privilege: ENDPOINTS[ENDPOINT_OF[action]].permission, path }
+  const { permission: privilege, on } = ENDPOINTS[ENDPOINT_OF[action]]
+  return { privilege, path: on === 'cluster' ? '/' : `/hosts/${host}` }
 }
 
 const ENDPOINT_OF = {
@@ -36,6 +47,8 @@ const ENDPOINT_OF = {
   undrain: 'host.undrain',
   shutdown: 'host.shutdown',
   cancelShutdown: 'host.cancel-shutdown',
+  cutPower: 'host.cut-power',
+  restorePower: 'host.restore-power',
   confirmDead: 'cluster.failover',
   domains: 'host.set',
   remove: 'host.remove',

@@ -6,15 +6,20 @@ export const texts = {
   'host.accelerator': 'Virtualization',
   'host.ask.cancelShutdown': 'Call off the shutdown of {{name}}?',
   'host.ask.confirmDead': 'Is {{name}} off, and stays off?',
+  'host.ask.cutPower': 'Pull the plug of {{name}}?',
   'host.ask.domains': 'What can {{name}} fail with?',
   'host.ask.drain': 'Drain {{name}}?',
   'host.ask.remove': 'Remove {{name}} for good?',
+  'host.ask.restorePower': 'Put the plug of {{name}} in again?',
   'host.ask.shutdown': 'Shut {{name}} down?',
   'host.ask.undrain': 'Let {{name}} run guests again?',
   'host.cancelShutdown': 'Call the shutdown off',
   'host.confirmDead': 'Confirm that it is dead',
   'host.confirmDeadText':
     'Its guests start elsewhere at once. If it still runs them, they write to their disks twice: look at the machine first, or pull its plugs.',
+  'host.cutPower': 'Pull the plug',
+  'host.cutPowerText':
+    'All that runs there dies at once, as in a power failure. Only hosts of a lab can be cut off like this.',
   'host.domains': 'Fault domains',
   'host.domainsForm': 'A list such as rack=r1, room=cellar',
   'host.domainsText':
@@ -32,6 +37,8 @@ export const texts = {
   'host.remove': 'Remove',
   'host.removeText':
     'Its certificate is revoked at once. Its replicas must be elsewhere by then; to come back it must be set up anew.',
+  'host.restorePower': 'Put the plug in',
+  'host.restorePowerText': 'It boots with what it had on its disks, and comes back into the cluster by itself.',
   'host.role.compute': 'Host',
   'host.role.witness': 'Witness',
   'host.room': 'How full it is',

@@ -5,15 +5,20 @@ export const texts: Record<string, string> = {
   'host.accelerator': 'Virtualisation',
   'host.ask.cancelShutdown': "Annuler l'arrêt de {{name}} ?",
   'host.ask.confirmDead': '{{name}} est-il éteint, et le reste-t-il ?',
+  'host.ask.cutPower': 'Débrancher {{name}} ?',
   'host.ask.domains': 'Avec quoi {{name}} peut-il tomber ?',
   'host.ask.drain': 'Vider {{name}} ?',
   'host.ask.remove': 'Retirer {{name}} pour de bon ?',
+  'host.ask.restorePower': 'Rebrancher {{name}} ?',
   'host.ask.shutdown': 'Arrêter {{name}} ?',
   'host.ask.undrain': 'Laisser {{name}} accueillir de nouveau ?',
   'host.cancelShutdown': "Annuler l'arrêt",
   'host.confirmDead': "Confirmer qu'il est mort",
   'host.confirmDeadText':
     "Ses invités démarrent aussitôt ailleurs. S'il les fait encore tourner, ils écrivent deux fois sur leurs disques : regardez d'abord la machine, ou débranchez-la.",
+  'host.cutPower': 'Débrancher',
+  'host.cutPowerText':
+    "Tout ce qui y tourne s'arrête net, comme lors d'une panne de courant. Seuls les hôtes d'un labo se débranchent ainsi.",
   'host.domains': 'Domaines de panne',
   'host.domainsForm': 'Une liste telle que rack=r1, room=cave',
   'host.domainsText':
@@ -31,6 +36,8 @@ export const texts: Record<string, string> = {
   'host.remove': 'Retirer',
   'host.removeText':
     "Son certificat est révoqué aussitôt. Ses répliques doivent être ailleurs d'ici là ; pour revenir, il devra être installé de nouveau.",
+  'host.restorePower': 'Rebrancher',
+  'host.restorePowerText': "Il démarre avec ce qu'il avait sur ses disques et revient de lui-même dans le cluster.",
   'host.role.compute': 'Hôte',
   'host.role.witness': 'Témoin',
   'host.room': 'Son remplissage',

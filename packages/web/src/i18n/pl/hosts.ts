@@ -5,15 +5,20 @@ export const texts: Record<string, string> = {
   'host.accelerator': 'Wirtualizacja',
   'host.ask.cancelShutdown': 'Odwołać wyłączenie {{name}}?',
   'host.ask.confirmDead': 'Czy {{name}} jest wyłączony i taki zostanie?',
+  'host.ask.cutPower': 'Wyciągnąć wtyczkę hosta {{name}}?',
   'host.ask.domains': 'Z czym {{name}} może zawieść?',
   'host.ask.drain': 'Opróżnić {{name}}?',
   'host.ask.remove': 'Usunąć {{name}} na dobre?',
+  'host.ask.restorePower': 'Włożyć wtyczkę hosta {{name}} z powrotem?',
   'host.ask.shutdown': 'Wyłączyć {{name}}?',
   'host.ask.undrain': 'Pozwolić {{name}} znów uruchamiać gości?',
   'host.cancelShutdown': 'Odwołaj wyłączenie',
   'host.confirmDead': 'Potwierdź, że nie żyje',
   'host.confirmDeadText':
     'Jego goście od razu ruszają gdzie indziej. Jeśli wciąż ich uruchamia, piszą na swoje dyski podwójnie: najpierw obejrzyj maszynę albo odłącz ją od prądu.',
+  'host.cutPower': 'Wyciągnij wtyczkę',
+  'host.cutPowerText':
+    'Wszystko, co na nim działa, ginie od razu, jak przy braku prądu. Tak odłącza się tylko hosty laboratorium.',
   'host.domains': 'Domeny awarii',
   'host.domainsForm': 'Lista taka jak rack=r1, room=piwnica',
   'host.domainsText':
@@ -31,6 +36,8 @@ export const texts: Record<string, string> = {
   'host.remove': 'Usuń',
   'host.removeText':
     'Jego certyfikat zostaje od razu unieważniony. Jego repliki muszą już być gdzie indziej; aby wrócić, musi zostać skonfigurowany od nowa.',
+  'host.restorePower': 'Włóż wtyczkę',
+  'host.restorePowerText': 'Uruchomi się z tym, co miał na dyskach, i sam wróci do klastra.',
   'host.role.compute': 'Host',
   'host.role.witness': 'Świadek',
   'host.room': 'Jak jest zapełniony',
