@@ -128,6 +128,28 @@ suite('administration', { timeout: 240_000 }, () => {
       await create.elementHandle(),
     )
     assert.equal(await create.getAttribute('aria-description'), 'You may not: it needs project.manage on /')
+    // Nor make an image, until she may in a project; then there, and not for the cluster.
+    await page.goto('/administration?tab=images')
+    const upload = page.getByRole('button', { name: 'Upload an image' })
+    await page.locator('button[aria-disabled="true"]', { hasText: 'Upload an image' }).waitFor()
+    await cluster.backend.must('project.create', { body: { name: 'newsroom' } })
+    const subject = { kind: 'user', name: 'carol' }
+    await cluster.backend.must('permission.grant', {
+      body: { subject, role: 'ProjectAdmin', path: '/projects/newsroom' },
+    })
+    await page.reload()
+    await page.locator('button[aria-disabled="false"]', { hasText: 'Upload an image' }).waitFor()
+    await upload.click()
+    const uploading = page.getByRole('dialog')
+    await uploading.getByLabel('File').setInputFiles({ name: 'small.img', mimeType: '', buffer: Buffer.alloc(512, 1) })
+    const send = uploading.getByRole('button', { name: 'Upload an image' })
+    assert.equal(await uploading.getByRole('combobox', { name: 'Project' }).inputValue(), 'newsroom')
+    assert.equal(await send.isEnabled(), true)
+    await uploading.getByRole('combobox', { name: 'Project' }).click()
+    await page.getByRole('option', { name: 'newsroom' }).click()
+    await uploading.getByText('You may not: it needs image.manage on /').waitFor()
+    assert.equal(await send.isEnabled(), false)
+    await page.goto('/administration?tab=projects')
     const projects = await cluster.backend.must('project.list')
     await create.click({ force: true })
     assert.equal(await page.getByRole('dialog').count(), 0)

@@ -10,6 +10,11 @@ import { fail, ok, type Result } from '@stead/core/result.ts'
 const PART_BYTES = 4 * 2 ** 20
 const LOOK_EVERY_MS = 500
 
+/** On which path the right to make images is asked for: of a project, or (null) of the cluster. */
+export function placeOfImages(project: string | null): string {
+  return project === null ? '/' : `/projects/${project}`
+}
+
 export interface UploadProgress {
   readonly step: 'reading' | 'sending'
   /** 0 to 1. */

@@ -5,13 +5,14 @@ import type { ResponseOf } from '@stead/api/endpoint.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import { useLanguage, useText } from '../i18n/texts.ts'
 import { useLive } from '../live/use-live.ts'
-import { useAsked } from '../parts/answered.tsx'
+import { useAsked, useItems } from '../parts/answered.tsx'
 import { bytesText, momentText } from '../parts/figures.ts'
 import { ChangeDialog } from '../parts/change-dialog.tsx'
-import { useRefusal } from '../session/privileges.ts'
+import { useRefusals } from '../session/privileges.ts'
 import type { TableColumn } from '../table/data-table.tsx'
 import { ImportsNow } from './imports-now.tsx'
 import { Listing, nameColumn } from './listing.tsx'
+import { placeOfImages } from './image-upload.ts'
 import { ProjectField } from './project-field.tsx'
 import { UploadDialog } from './upload-dialog.tsx'
 
@@ -20,9 +21,14 @@ type Image = ResponseOf<(typeof ENDPOINTS)['image.list']>['items'][number]
 export function Images() {
   const t = useText()
   const language = useLanguage()
-  const may = useRefusal('/')('image.manage')
   const newest = useLive((state) => state.events.findLast(({ kind }) => kind.startsWith('image.'))?.id)
   const asked = useAsked(['images', newest], (client) => client.call(ENDPOINTS['image.list']))
+  const projects = useItems(['projects'], (client) => client.call(ENDPOINTS['project.list']))
+  const owners = [null, ...(asked.data?.ok ? asked.data.value.items.map(ownerOf) : [])]
+  const refusal = useRefusals([...new Set(owners.map(placeOfImages))])
+  // Where one may make images of the cluster is known here; in which projects, once one is chosen.
+  const ofCluster = refusal(placeOfImages(null), 'image.manage')
+  const mayNot = (image: Image) => refusal(placeOfImages(ownerOf(image)), 'image.manage')
   const [isUploading, setUploading] = useState(false)
   const [asking, setAsking] = useState<{ readonly kind: 'assign' | 'delete'; readonly image: Image }>()
   const close = () => setAsking(undefined)
@@ -74,13 +80,22 @@ export function Images() {
         textOf={({ name, kind, project }) => [name, kind ?? 'disk', project ?? ''].join(' ')}
         columns={columns}
         actions={[
-          { text: t('images.assign'), refusal: () => may, onClick: (image) => setAsking({ kind: 'assign', image }) },
-          { text: t('images.delete'), refusal: () => may, onClick: (image) => setAsking({ kind: 'delete', image }) },
+          { text: t('images.assign'), refusal: mayNot, onClick: (image) => setAsking({ kind: 'assign', image }) },
+          { text: t('images.delete'), refusal: mayNot, onClick: (image) => setAsking({ kind: 'delete', image }) },
         ]}
-        create={{ text: t('images.upload'), refusal: may, onClick: () => setUploading(true) }}
+        create={{
+          text: t('images.upload'),
+          refusal: projects.length === 0 ? ofCluster : undefined,
+          onClick: () => setUploading(true),
+        }}
         none={t('images.none')}
       />
-      {isUploading ? <UploadDialog onClose={() => setUploading(false)} /> : null}
+      {isUploading ? (
+        <UploadDialog
+          firstProject={ofCluster === undefined ? null : (projects[0]?.name ?? null)}
+          onClose={() => setUploading(false)}
+        />
+      ) : null}
       {asking?.kind === 'assign' ? <AssignDialog image={asking.image} onClose={close} /> : null}
       {asking?.kind === 'delete' ? (
         <ChangeDialog
@@ -95,6 +110,11 @@ export function Images() {
   )
 }
 
+/** Null: the cluster. */
+function ownerOf({ project }: Image): string | null {
+  return project ?? null
+}
+
 /** The root of containers' file systems is a template, of which there are versions. */
 function remove(client: Client, { name, kind }: Image) {
   return kind === 'root'
@@ -104,12 +124,12 @@ function remove(client: Client, { name, kind }: Image) {
 
 function AssignDialog({ image, onClose }: { image: Image; onClose: () => void }) {
   const t = useText()
-  const [project, setProject] = useState(image.project ?? null)
+  const [project, setProject] = useState(ownerOf(image))
   return (
     <ChangeDialog
       title={t('images.askAssign', { name: image.name })}
       confirm={t('word.save')}
-      complaint={project === (image.project ?? null) ? '' : undefined}
+      complaint={project === ownerOf(image) ? '' : undefined}
       call={(client) => client.call(ENDPOINTS['image.assign'], { params: { image: image.name }, body: { project } })}
       onClose={onClose}
     >

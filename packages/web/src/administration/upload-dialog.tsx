@@ -11,14 +11,21 @@ import { bytesText, percentText } from '../parts/figures.ts'
 import { ChangeDialog } from '../parts/change-dialog.tsx'
 import { complaintOf } from '../parts/schema-complaint.ts'
 import { NameField, TextField } from '../parts/text-field.tsx'
+import { useRefusal } from '../session/privileges.ts'
 import { formatOf, IMAGE_FORMATS, imageNameOf, type ImageFormat } from './image-format.ts'
-import { uploadFile, type UploadProgress } from './image-upload.ts'
+import { placeOfImages, uploadFile, type UploadProgress } from './image-upload.ts'
 import classes from './listing.module.css'
 import { ProjectField } from './project-field.tsx'
 import { EMPTY_TEMPLATE, templateOf } from './template-form.ts'
 import { TemplateFields } from './template-fields.tsx'
 
-export function UploadDialog({ onClose }: { onClose: () => void }) {
+interface UploadDialogProps {
+  /** Whose it is to be, as long as nobody chooses; null: the cluster's. */
+  readonly firstProject: string | null
+  readonly onClose: () => void
+}
+
+export function UploadDialog({ firstProject, onClose }: UploadDialogProps) {
   const t = useText()
   const language = useLanguage()
   const fileField = useId()
@@ -26,7 +33,8 @@ export function UploadDialog({ onClose }: { onClose: () => void }) {
   const [name, setName] = useState('')
   const [format, setFormat] = useState<ImageFormat>('qcow2')
   const [expected, setExpected] = useState('')
-  const [project, setProject] = useState<string | null>(null)
+  const [project, setProject] = useState(firstProject)
+  const refusal = useRefusal(placeOfImages(project))('image.manage')
   const [template, setTemplate] = useState(EMPTY_TEMPLATE)
   const [progress, setProgress] = useState<UploadProgress>()
   const ending = useRef(new AbortController())
@@ -62,7 +70,7 @@ export function UploadDialog({ onClose }: { onClose: () => void }) {
     <ChangeDialog
       title={t('images.upload')}
       confirm={t('images.upload')}
-      complaint={file === undefined || name === '' ? '' : complaint}
+      complaint={refusal ?? (file === undefined || name === '' ? '' : complaint)}
       call={bringIn}
       onClose={onClose}
     >
