@@ -65,6 +65,7 @@ import { PowerStrip } from './power/power-strip.ts'
 import { lagBytes } from './replica-lag.ts'
 import { HostGuestProbe } from './probe/host-guest-probe.ts'
 import { Companion } from './process/companion.ts'
+import { forgetOwnAllocator } from './process/kept-buffers.ts'
 import { startProgramsBy } from './process/run-program.ts'
 import { guardianCompanions } from './process/guardian-companions.ts'
 import { detectAccelerator, detectQemuVersion, processorFor } from './qemu/accelerator.ts'
@@ -86,6 +87,7 @@ const DEADMAN_WAIT_MS = 5_000
 
 async function main(configPath: string | undefined): Promise<void> {
   if (configPath === undefined) throw new Error('usage: main.ts AGENT.json')
+  forgetOwnAllocator()
   const bootId = process.env['STEAD_BOOT_ID'] ?? readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
   // Set where a lab boots its hosts.
   const powerStrip = process.env['STEAD_POWER_STRIP']

@@ -28,6 +28,7 @@ import { writeWhole } from './write-whole.ts'
 
 const REPOSITORY = fileURLToPath(new URL('../../../', import.meta.url))
 const AGENTS_MS_MAX = 60_000
+const AGAIN_MS = 300
 
 export interface LabUpOptions {
   /** Hosts that run guests, 1 to 32. */
@@ -122,7 +123,7 @@ export async function labDown(env: NodeJS.ProcessEnv, places: LabPlaces): Promis
   removeContext(env, places)
   const group = cgroupFolder(root.value, places.lab)
   // A crashed `lab up` may have started an init that joins the group a moment later: look again until nothing is left.
-  for (let attempt = 0; attempt < 5; attempt++) {
+  for (let attempt = 0; attempt < 10; attempt++) {
     const groups = controllers(places.lab)
     const killed = await killGroup(group, freezerOf(groups))
     if (!killed.ok) return killed
@@ -139,6 +140,8 @@ export async function labDown(env: NodeJS.ProcessEnv, places: LabPlaces): Promis
     // Never follow the removal into something that is still mounted there.
     if (mountsUnder(places.folder).length === 0) rmSync(places.folder, { recursive: true, force: true, maxRetries: 3 })
     if ((await leftovers(places.lab, env)).length === 0) return ok()
+    // The kernel unmounts what hundreds of ended containers had, one after the other.
+    await delay(AGAIN_MS)
   }
   const left = (await leftovers(places.lab, env)).join(', ')
   return fail(failure('conflict', `some of lab '${places.lab}' could not be removed: ${left}`))

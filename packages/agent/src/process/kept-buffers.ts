@@ -15,3 +15,8 @@ export function keepingBuffers(): NodeJS.ProcessEnv {
     MALLOC_TRIM_THRESHOLD_: String(KEPT_BYTES_MAX),
   }
 }
+
+/** What `bin/stead-agent` tells the allocator of the agent, which has read it by now: not for the programs that it starts. */
+export function forgetOwnAllocator(): void {
+  for (const name of ['MALLOC_ARENA_MAX', 'MALLOC_MMAP_THRESHOLD_', 'MALLOC_TRIM_THRESHOLD_']) delete process.env[name]
+}

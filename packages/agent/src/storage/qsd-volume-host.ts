@@ -366,7 +366,6 @@ export class QsdVolumeHost implements VolumeHost {
   async dirtyBytes(volume: VolumeId, pool: string, bitmap: string): Promise<Result<number>> {
     const place = this.#place(volume, pool)
     if (!place.ok) return place
-    if (place.value.daemon.absent) return ok(0)
     const bitmaps = await place.value.node.bitmaps.lately()
     return bitmaps.ok ? ok(bitmaps.value.find(({ name }) => name === bitmap)?.dirtyBytes ?? 0) : bitmaps
   }

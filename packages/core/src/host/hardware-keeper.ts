@@ -46,6 +46,8 @@ export class HardwareKeeper {
   #growing = false
   /** What the last round was about, so that news of others makes no work. */
   #seen = ''
+  /** The records of which nothing was to be done, as the mirror has them: while they are the same, nothing is compared. */
+  #settled: readonly unknown[] = []
   #anew = false
   #notBeforeMs = 0
   #observed = ''
@@ -80,8 +82,15 @@ export class HardwareKeeper {
     const grant = this.#grant()
     const volumes = guest && volumesOf(mirror.state, guest.value)
     if (!guest || !grant || !volumes || guest.value.deleting) return
+    const isEarly = !this.#anew && clock.monotonicMs() < this.#notBeforeMs
+    const records = [guest, ...volumes]
+    if (isEarly && isSame(records, this.#settled)) return
     const now = hardwareKey(guest.value, volumes)
-    if (now === this.#seen && !this.#anew && clock.monotonicMs() < this.#notBeforeMs) return
+    if (isEarly && now === this.#seen) {
+      this.#settled = records
+      return
+    }
+    this.#settled = []
     this.#working = true
     this.#anew = false
     this.#round(guest.value, grant, volumes)
@@ -342,6 +351,10 @@ export class HardwareKeeper {
     const { context } = this.#options
     context.events.tell({ kind: 'guest.changed', subject: `guest/${guest.name}`, message })
   }
+}
+
+function isSame(some: readonly unknown[], others: readonly unknown[]): boolean {
+  return some.length === others.length && some.every((each, at) => each === others[at])
 }
 
 /** All that the records say of the hardware, as text. */
