@@ -21,6 +21,13 @@ const ON_THE_LAN = /^https:\/\/10\.66\./
 const SHARED = '10.66.0.200'
 const NETWORKS = { lan: '10.66.0', san: '10.77.0', ran: '10.88.0' }
 
+const PASSWORD = 'correct horse battery'
+
+/** By network role. */
+function addressesOf(host: string): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(NETWORKS).map(([role, net]) => [role, `${net}.${NUMBERS[host]}`]))
+}
+
 suite('the first cluster', { timeout: 600_000 }, () => {
   let lab: LabCluster
   let proxy: LanProxy
@@ -37,7 +44,7 @@ suite('the first cluster', { timeout: 600_000 }, () => {
 
   /** Runs a command of the set-up on an empty host. */
   function setUp(host: string, command: readonly string[], ...more: readonly string[]): Promise<CommandResult> {
-    const addresses = Object.entries(NETWORKS).flatMap(([role, net]) => [`--${role}`, `${net}.${NUMBERS[host]}`])
+    const addresses = Object.entries(addressesOf(host)).flatMap(([role, address]) => [`--${role}`, address])
     const folder = lab.hostFolder(host)
     const pool = command[0] === 'witness' ? [] : ['--pool', `default=20GiB:${folder}/pools/default`]
     const own = ['--host', host, '--state', folder, '--guest-user', '64990:64990', '--cpus', '2', '--memory', '8GiB']
@@ -64,8 +71,7 @@ suite('the first cluster', { timeout: 600_000 }, () => {
   const secrets = async () => (await lab.json<ClusterView>('cluster', 'show')).secrets
   /** Answers of its first steps, as somebody gives them who knows the lab's networks. */
   async function answer(wizard: SetupWizard, host: string): Promise<void> {
-    for (const [role, net] of Object.entries(NETWORKS))
-      await wizard.choose(role.toUpperCase(), new RegExp(`^${RegExp.escape(`${net}.${NUMBERS[host]}`)} `))
+    await wizard.networks(addressesOf(host))
     await wizard.fill('Whom guests run as (UID:GID)', '64990:64990')
     await wizard.check('networks')
     await wizard.next()
@@ -133,7 +139,7 @@ suite('the first cluster', { timeout: 600_000 }, () => {
       // The page that it leads to is the cluster's own.
       await untilShared()
       await wizard.page.getByRole('link', { name: `Open https://${SHARED}:8443` }).click()
-      await wizard.signIn('ada', oneTime, 'correct horse battery')
+      await wizard.signIn('ada', oneTime, PASSWORD)
       await wizard.page.goto(`https://${SHARED}:8443/hosts/h1`)
       await wizard.page.getByRole('main').getByText('online').first().waitFor()
     })
@@ -174,9 +180,34 @@ suite('the first cluster', { timeout: 600_000 }, () => {
     )
   })
 
-  test('a witness joins: a voter without the key of the authority', async () => {
-    const joined = await setUp('witness', ['witness', invitations.witness])
-    assert.equal(joined.code, 0, joined.stderr)
+  test('the witness joins by the wizard, and is seen to come by whoever waits for it: a voter without the key of the authority', async () => {
+    await atDoorOf('witness', async (wizard) => {
+      // In another tab, at the pages of the cluster that there is.
+      const cluster = await wizard.page.context().newPage()
+      cluster.setDefaultTimeout(STEP_MS_MAX)
+      await cluster.goto('https://10.66.0.1:8443/hosts')
+      await cluster.getByLabel('User', { exact: true }).fill('ada')
+      await cluster.getByLabel('Password', { exact: true }).fill(PASSWORD)
+      await cluster.getByRole('button', { name: 'Sign in', exact: true }).click()
+      await cluster.getByRole('button', { name: 'Add a host' }).click()
+      const asked = cluster.getByRole('dialog')
+      await asked.getByRole('combobox', { name: 'What it is to be' }).click()
+      await cluster.getByRole('option', { name: 'Witness' }).click()
+      await asked.getByRole('button', { name: 'Make a token' }).click()
+      await asked.getByText(/^stead witness stead-join-/).waitFor()
+      await asked.getByText('Waiting for it to join').waitFor()
+
+      await wizard.page.getByLabel('One more of a cluster').check()
+      await wizard.fill('Token', invitations.witness)
+      await wizard.see('the witness of the cluster demo: it votes')
+      await wizard.next()
+      await wizard.networks(addressesOf('witness'))
+      await wizard.check('networks of a witness')
+      await wizard.next()
+      await wizard.summary('witness will be the witness of the cluster demo.')
+      await wizard.begin()
+      await asked.getByText('witness has joined.').waitFor()
+    })
     await lab.until('all are online', async () => (await online()).join() === 'h1,h2,witness')
     assert.equal(
       (await lab.run('lab', 'exec', 'witness', '--', 'test', '-e', trustFiles(lab.hostFolder('witness')).authorityKey))

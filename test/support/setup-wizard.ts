@@ -35,6 +35,12 @@ export class SetupWizard {
     await this.page.getByRole('option', { name: option }).click()
   }
 
+  /** Its addresses, by role. */
+  async networks(addresses: Readonly<Record<string, string>>): Promise<void> {
+    for (const [role, address] of Object.entries(addresses))
+      await this.choose(role.toUpperCase(), new RegExp(`^${RegExp.escape(address)} `))
+  }
+
   next(): Promise<void> {
     return this.page.getByRole('button', { name: 'Next' }).click()
   }

@@ -64,7 +64,7 @@ export class HostAdmission {
     const inOrder = hosts.toSorted((a, b) => Number(b.hostId === config.hostId) - Number(a.hostId === config.hostId))
     const addresses = inOrder.flatMap((member) => Object.values(member.addresses).filter((each) => each !== undefined))
     const { fingerprint } = readCertificate(readAuthorities(config.stateDir)[0] ?? '')
-    const token = writeToken({ cluster: config.clusterName, fingerprint, addresses, port: JOIN_PORT, secret })
+    const token = writeToken({ cluster: config.clusterName, role, fingerprint, addresses, port: JOIN_PORT, secret })
     return ok({ token, expiresAtMs: invitation.expiresAt })
   }
 

@@ -11,6 +11,8 @@ const PREFIX = 'stead-join-'
 
 const tokenSchema = z.object({
   cluster: z.string(),
+  /** What it makes of a host, for whoever carries it; the cluster decides by its own record. Absent: an older token. */
+  role: z.enum(['compute', 'witness']).optional(),
   /** SHA-256 of the authority's certificate, hexadecimal. */
   fingerprint: z.string().regex(/^[0-9a-f]{64}$/),
   addresses: z.array(z.string()).min(1),

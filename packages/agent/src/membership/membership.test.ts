@@ -46,7 +46,13 @@ test('an agent starts anew only for a change of the members', () => {
 
 test('a token is one word, read back as it was, and nothing else is read as one', () => {
   const token = {
-    ...{ cluster: 'demo', fingerprint: 'ab'.repeat(32), addresses: ['192.0.2.1', 'fd00::1'], port: 8446 },
+    ...{
+      cluster: 'demo',
+      role: 'witness' as const,
+      fingerprint: 'ab'.repeat(32),
+      addresses: ['192.0.2.1', 'fd00::1'],
+      port: 8446,
+    },
     secret: 's'.repeat(43),
   }
   const text = writeToken(token)
@@ -54,6 +60,10 @@ test('a token is one word, read back as it was, and nothing else is read as one'
   const read = readToken(text)
   assert.ok(read.ok)
   assert.deepEqual(read.value, token)
+  const { role: _, ...older } = token
+  const readOlder = readToken(writeToken(older))
+  assert.ok(readOlder.ok)
+  assert.deepEqual(readOlder.value, older)
   for (const wrong of ['', 'stead-join-', text.slice(0, -8), `stead-${'a'.repeat(40)}`, 'stead-join-e30'])
     assert.equal(readToken(wrong).ok, false, wrong)
   assert.ok(!invitationKey(token.secret).includes(token.secret))

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setupAnswersSchema, type SetupPort, type SetupView } from '@stead/api/endpoints/set-up.ts'
-import { answersOf, complaintsAbout, portFindings, proposedForm, stepsOf, type SetupForm } from './setup-form.ts'
+import {
+  answersOf,
+  complaintsAbout,
+  portFindings,
+  proposedForm,
+  purposeOf,
+  stepsOf,
+  type SetupForm,
+} from './setup-form.ts'
 
 const GIB = 2 ** 30
 const port = (name: string, address: string, more: Partial<SetupPort> = {}): SetupPort => ({
@@ -40,6 +48,28 @@ test('a pair invites one more host and a witness; a single host invites nobody; 
     ...{ kind: 'join', host: 'h1', addresses: { lan: '10.0.1.1' }, pools: pair.pools, token: 'stead-join-x' },
   })
   assert.equal(stepsOf(join).includes('cluster'), false)
+})
+
+const tokenOf = (content: unknown) => `stead-join-${Buffer.from(JSON.stringify(content)).toString('base64url')}`
+
+test('a token says what it makes of a host: a witness is asked for no disks, and for nobody who would run guests', () => {
+  const token = ` ${tokenOf({ cluster: 'd\u00e9mo', role: 'witness', addresses: ['10.0.0.1'] })}\n`
+  assert.deepEqual(purposeOf(token), { cluster: 'd\u00e9mo', role: 'witness' })
+  const witness = { ...WHOLE, scenario: 'join' as const, token, guestUser: '990:990' }
+  assert.deepEqual(stepsOf(witness), ['what', 'networks', 'summary'])
+  const answers = setupAnswersSchema.parse(answersOf(witness))
+  assert.deepEqual([answers.pools, answers.guestUser], [[], undefined])
+  // Chosen, given up again: another scenario has its disks.
+  assert.ok(stepsOf({ ...witness, scenario: 'single' }).includes('disks'))
+  const compute = { ...witness, token: tokenOf({ cluster: 'demo', role: 'compute' }) }
+  assert.deepEqual(stepsOf(compute), ['what', 'networks', 'disks', 'summary'])
+  const senseless = [{ cluster: 'demo' }, { role: 'witness' }, { cluster: 'demo', role: 'root' }, null, 'witness'].map(
+    tokenOf,
+  )
+  for (const wrong of ['', 'stead-join-', 'stead-join-%%%', token.trim().slice(0, -9), ...senseless]) {
+    assert.equal(purposeOf(wrong), undefined, wrong)
+    assert.ok(stepsOf({ ...witness, token: wrong }).includes('disks'), wrong)
+  }
 })
 
 test('a complaint stands at the step whose field it is about', () => {

@@ -1,7 +1,7 @@
 /** What the wizard asks for, step by step, and the answers that come of it. The API's own schema judges them. Pure. */
 import { setupAnswersSchema, type SetupPort, type SetupView } from '@stead/api/endpoints/set-up.ts'
 import { describeIssues } from '@stead/api/issues.ts'
-import { NETWORK_ROLES, type NetworkRole } from '@stead/core/model/host.ts'
+import { NETWORK_ROLES, type HostRole, type NetworkRole } from '@stead/core/model/host.ts'
 import type { z } from 'zod'
 
 export const SCENARIOS = ['single', 'pair', 'join'] as const
@@ -63,9 +63,28 @@ export function addressesOf(ports: readonly SetupPort[]): readonly PortAddress[]
     .toSorted((a, b) => Number(b.port.up) - Number(a.port.up))
 }
 
+/** What a token says of itself, for whoever holds it; undefined of what is none, or of an older one. The cluster decides. */
+export function purposeOf(token: string): { readonly cluster: string; readonly role: HostRole } | undefined {
+  const [, content] = /^\s*stead-join-([\w-]+)\s*$/.exec(token) ?? []
+  if (content === undefined) return undefined
+  try {
+    const bytes = Uint8Array.from(atob(content.replaceAll('-', '+').replaceAll('_', '/')), (char) => char.charCodeAt(0))
+    const { cluster, role } = JSON.parse(new TextDecoder().decode(bytes)) as Record<string, unknown>
+    return typeof cluster === 'string' && (role === 'compute' || role === 'witness') ? { cluster, role } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** It votes: it holds no disks, and nobody runs guests there. */
+export function isWitness({ scenario, token }: Pick<SetupForm, 'scenario' | 'token'>): boolean {
+  return scenario === 'join' && purposeOf(token)?.role === 'witness'
+}
+
 /** Steps that there are; a host that joins is told the cluster's own settings. */
-export function stepsOf({ scenario }: SetupForm): readonly SetupStepName[] {
-  return scenario === 'join'
+export function stepsOf(form: SetupForm): readonly SetupStepName[] {
+  if (isWitness(form)) return ['what', 'networks', 'summary']
+  return form.scenario === 'join'
     ? ['what', 'networks', 'disks', 'summary']
     : ['what', 'networks', 'disks', 'cluster', 'summary']
 }
@@ -74,13 +93,15 @@ export function answersOf(form: SetupForm): SetupAnswersInput {
   const addresses = Object.fromEntries(
     NETWORK_ROLES.flatMap((role) => (form.addresses[role] === '' ? [] : [[role, form.addresses[role]]])),
   )
+  const votesOnly = isWitness(form)
   const [uid, gid] = form.guestUser.trim().split(':').map(Number)
+  const pools = form.pools.map(({ name, path, sizeGib }) => ({
+    ...{ name: name.trim(), path: path.trim(), capacityBytes: Math.round(sizeGib * GIB) },
+  }))
   const onHost = {
     ...{ host: form.host.trim(), addresses },
-    pools: form.pools.map(({ name, path, sizeGib }) => ({
-      ...{ name: name.trim(), path: path.trim(), capacityBytes: Math.round(sizeGib * GIB) },
-    })),
-    ...(form.guestUser.trim() === '' ? {} : { guestUser: { uid: uid ?? NaN, gid: gid ?? NaN } }),
+    pools: votesOnly ? [] : pools,
+    ...(votesOnly || form.guestUser.trim() === '' ? {} : { guestUser: { uid: uid ?? NaN, gid: gid ?? NaN } }),
   }
   if (form.scenario === 'join') return { kind: 'join', ...onHost, token: form.token.trim() }
   return {

@@ -9,8 +9,10 @@ import { Icon } from '../parts/icon.tsx'
 import { TextField } from '../parts/text-field.tsx'
 import {
   addressesOf,
+  isWitness,
   portFindings,
   proposedPool,
+  purposeOf,
   SCENARIOS,
   type PortAddress,
   type Scenario,
@@ -29,6 +31,7 @@ export interface StepProps {
 
 export function WhatStep({ form, change }: StepProps) {
   const t = useText()
+  const purpose = purposeOf(form.token)
   return (
     <>
       <Radio.Group
@@ -48,14 +51,19 @@ export function WhatStep({ form, change }: StepProps) {
         </Stack>
       </Radio.Group>
       {form.scenario === 'join' ? (
-        <Textarea
-          label={t('setup.token')}
-          description={t('setup.tokenText')}
-          value={form.token}
-          onChange={(event) => change({ token: event.currentTarget.value })}
-          rows={4}
-          spellCheck={false}
-        />
+        <div>
+          <Textarea
+            label={t('setup.token')}
+            description={t('setup.tokenText')}
+            value={form.token}
+            onChange={(event) => change({ token: event.currentTarget.value })}
+            rows={4}
+            spellCheck={false}
+          />
+          <p className={classes.dim} role="status">
+            {purpose ? t(`setup.tokenIs.${purpose.role}`, { cluster: purpose.cluster }) : null}
+          </p>
+        </div>
       ) : null}
     </>
   )
@@ -78,12 +86,14 @@ export function NetworksStep({ form, change, host, onLook }: StepProps) {
       <Button variant="default" size="compact-sm" onClick={onLook} className={classes.alone ?? ''}>
         {t('setup.look')}
       </Button>
-      <TextField
-        label={t('setup.guestUser')}
-        description={t('setup.guestUserText')}
-        value={form.guestUser}
-        onChange={(guestUser) => change({ guestUser })}
-      />
+      {isWitness(form) ? null : (
+        <TextField
+          label={t('setup.guestUser')}
+          description={t('setup.guestUserText')}
+          value={form.guestUser}
+          onChange={(guestUser) => change({ guestUser })}
+        />
+      )}
     </>
   )
 }

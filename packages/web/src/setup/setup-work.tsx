@@ -1,5 +1,5 @@
 /** The set-up goes on: its steps; why it failed; what came of it, told this once. */
-import { Alert, Button } from '@mantine/core'
+import { Alert, Button, CopyButton, Group } from '@mantine/core'
 import type { SetupOutcome, SetupWorkView } from '@stead/api/endpoints/set-up.ts'
 import { useText } from '../i18n/texts.ts'
 import { Icon } from '../parts/icon.tsx'
@@ -56,7 +56,10 @@ function Outcome({ outcome: { web, fingerprint, administrator, invitations } }: 
           // Two of one role are told apart by their place alone.
           <div key={index}>
             <Told label={t(`setup.invitation.${role}`)} value={token} />
-            <p className={classes.dim}>{t('setup.invitationText')}</p>
+            <Group mt={6} justify="space-between">
+              <p className={classes.dim}>{t('setup.invitationText')}</p>
+              <CommandOf role={role} token={token} />
+            </Group>
           </div>
         ))}
         {fingerprint === null ? null : (
@@ -72,6 +75,21 @@ function Outcome({ outcome: { web, fingerprint, administrator, invitations } }: 
         ))}
       </div>
     </section>
+  )
+}
+
+/** For a host that nobody reaches with a browser. */
+function CommandOf({ role, token }: Pick<SetupOutcome['invitations'][number], 'role' | 'token'>) {
+  const t = useText()
+  const command = role === 'witness' ? 'stead witness' : 'stead join'
+  return (
+    <CopyButton value={`${command} ${token}`}>
+      {({ copied, copy }) => (
+        <Button size="compact-sm" variant="default" onClick={copy}>
+          {copied ? t('word.copied') : t('setup.copyCommand', { command })}
+        </Button>
+      )}
+    </CopyButton>
   )
 }
 

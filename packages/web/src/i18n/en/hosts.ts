@@ -48,6 +48,8 @@ export const texts = {
   'host.since': 'In this state since',
   'host.undrain': 'Run guests again',
   'host.what': 'What it is',
+  'hosts.arrived': '{{name}} has joined.',
+  'hosts.awaited': 'Waiting for it to join. This may be closed: it joins all the same.',
   'hosts.invite': 'Add a host',
   'hosts.invited': 'One more host can join',
   'hosts.invitedText':

@@ -12,9 +12,13 @@ export const texts = {
   'setup.checks.host': 'The host',
   'setup.checks.networks': 'Networks',
   'setup.cluster': 'Name of the new cluster',
+  'setup.clusterAddress': 'Address of the cluster',
+  'setup.clusterAddressText':
+    'A free address of the LAN that no host has: it moves to a host that answers; empty: none',
   'setup.clusterText': 'Lower-case letters, digits and dashes',
   'setup.code': 'Code',
   'setup.codeText': 'The command stead setup has printed a code on the console of this host.',
+  'setup.copyCommand': 'Copy as a command: {{command}} …',
   'setup.disksText':
     'A pool is a folder in which disks of guests lie. A mirrored disk has a replica in a pool of the same name on another host, so give pools that belong together one name and one size.',
   'setup.fileSystem': '{{type}} on {{device}}, {{free}} free',
@@ -77,6 +81,9 @@ export const texts = {
   'setup.title': 'Set up this host',
   'setup.titleOf': 'Set up {{host}}',
   'setup.token': 'Token',
+  'setup.tokenIs.compute': 'It makes this host one more of the cluster {{cluster}}.',
+  'setup.tokenIs.witness':
+    'It makes this host the witness of the cluster {{cluster}}: it votes, keeps no disks and runs no guests.',
   'setup.tokenText': 'Of stead host invite, or shown when the first host was set up',
   'setup.what': 'What is this host to be?',
   'setup.willBeFirst': '{{host}} will be the first host of the new cluster {{cluster}}.',
@@ -91,7 +98,4 @@ export const texts = {
   'setup.workStep.running': 'running',
   'setup.workStep.waiting': 'waiting',
   'setup.wrongCode': 'This is not the code',
-  'setup.clusterAddress': 'Address of the cluster',
-  'setup.clusterAddressText':
-    'A free address of the LAN that no host has: it moves to a host that answers; empty: none',
 } as const

@@ -47,6 +47,8 @@ export const texts: Record<string, string> = {
   'host.since': 'Dans cet état depuis',
   'host.undrain': 'Accueillir de nouveau',
   'host.what': "Ce que c'est",
+  'hosts.arrived': '{{name}} est entré.',
+  'hosts.awaited': 'En attente de son entrée. Vous pouvez fermer : il entrera quand même.',
   'hosts.invite': 'Ajouter un hôte',
   'hosts.invited': 'Un hôte de plus peut entrer',
   'hosts.invitedText':

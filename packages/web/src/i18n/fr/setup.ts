@@ -12,9 +12,13 @@ export const texts: Record<string, string> = {
   'setup.checks.host': "L'hôte",
   'setup.checks.networks': 'Réseaux',
   'setup.cluster': 'Nom du nouveau cluster',
+  'setup.clusterAddress': 'Adresse du cluster',
+  'setup.clusterAddressText':
+    "Une adresse libre du LAN qu'aucun hôte n'a : elle va à un hôte qui répond ; vide : aucune",
   'setup.clusterText': 'Lettres minuscules, chiffres et tirets',
   'setup.code': 'Code',
   'setup.codeText': 'La commande stead setup a affiché un code sur la console de cet hôte.',
+  'setup.copyCommand': 'Copier en tant que commande : {{command}} …',
   'setup.disksText':
     'Un pool est un dossier où se trouvent les disques des invités. Un disque en miroir a une réplique dans un pool du même nom sur un autre hôte : donnez aux pools qui vont ensemble le même nom et la même taille.',
   'setup.fileSystem': '{{type}} sur {{device}}, {{free}} libres',
@@ -78,6 +82,9 @@ export const texts: Record<string, string> = {
   'setup.title': 'Mettre cet hôte en service',
   'setup.titleOf': 'Mettre {{host}} en service',
   'setup.token': 'Jeton',
+  'setup.tokenIs.compute': 'Il fait de cet hôte un de plus du cluster {{cluster}}.',
+  'setup.tokenIs.witness':
+    "Il fait de cet hôte le témoin du cluster {{cluster}} : il vote, ne garde aucun disque et n'accueille aucun invité.",
   'setup.tokenText': 'De stead host invite, ou montré à la mise en service du premier hôte',
   'setup.what': 'Que doit être cet hôte ?',
   'setup.willBeFirst': '{{host}} sera le premier hôte du nouveau cluster {{cluster}}.',
@@ -92,7 +99,4 @@ export const texts: Record<string, string> = {
   'setup.workStep.running': 'en cours',
   'setup.workStep.waiting': 'en attente',
   'setup.wrongCode': "Ce n'est pas le code",
-  'setup.clusterAddress': 'Adresse du cluster',
-  'setup.clusterAddressText':
-    "Une adresse libre du LAN qu'aucun hôte n'a : elle va à un hôte qui répond ; vide : aucune",
 }

@@ -47,6 +47,8 @@ export const texts: Record<string, string> = {
   'host.since': 'W tym stanie od',
   'host.undrain': 'Znów uruchamiaj gości',
   'host.what': 'Co to jest',
+  'hosts.arrived': 'Dołączył host {{name}}.',
+  'hosts.awaited': 'Czeka na dołączenie. Można zamknąć: i tak dołączy.',
   'hosts.invite': 'Dodaj hosta',
   'hosts.invited': 'Może dołączyć jeszcze jeden host',
   'hosts.invitedText':

@@ -11,9 +11,13 @@ export const texts: Record<string, string> = {
   'setup.checks.host': 'Host',
   'setup.checks.networks': 'Sieci',
   'setup.cluster': 'Nazwa nowego klastra',
+  'setup.clusterAddress': 'Adres klastra',
+  'setup.clusterAddressText':
+    'Wolny adres LAN, którego nie ma żaden host: przechodzi na host, który odpowiada; puste: brak',
   'setup.clusterText': 'Małe litery, cyfry i myślniki',
   'setup.code': 'Kod',
   'setup.codeText': 'Polecenie stead setup wypisało kod na konsoli tego hosta.',
+  'setup.copyCommand': 'Kopiuj jako polecenie: {{command}} …',
   'setup.disksText':
     'Pula to folder, w którym leżą dyski gości. Dysk lustrzany ma replikę w puli o tej samej nazwie na innym hoście: pulom, które do siebie należą, daj tę samą nazwę i rozmiar.',
   'setup.fileSystem': '{{type}} na {{device}}, wolne {{free}}',
@@ -76,6 +80,9 @@ export const texts: Record<string, string> = {
   'setup.title': 'Konfiguracja hosta',
   'setup.titleOf': 'Konfiguracja {{host}}',
   'setup.token': 'Token',
+  'setup.tokenIs.compute': 'Czyni ten host kolejnym w klastrze {{cluster}}.',
+  'setup.tokenIs.witness':
+    'Czyni ten host świadkiem klastra {{cluster}}: głosuje, nie przechowuje dysków i nie uruchamia gości.',
   'setup.tokenText': 'Z stead host invite albo pokazany przy konfiguracji pierwszego hosta',
   'setup.what': 'Czym ma być ten host?',
   'setup.willBeFirst': '{{host}} będzie pierwszym hostem nowego klastra {{cluster}}.',
@@ -90,7 +97,4 @@ export const texts: Record<string, string> = {
   'setup.workStep.running': 'w toku',
   'setup.workStep.waiting': 'czeka',
   'setup.wrongCode': 'To nie ten kod',
-  'setup.clusterAddress': 'Adres klastra',
-  'setup.clusterAddressText':
-    'Wolny adres LAN, którego nie ma żaden host: przechodzi na host, który odpowiada; puste: brak',
 }
