@@ -24,6 +24,7 @@ const PACKAGES: readonly DebianPackage[] = [
   { name: 'iproute2', reason: "makes the lab's networks" },
   { name: 'util-linux', reason: 'enters the namespaces of a lab host; freezes the disks of containers' },
   { name: 'mount', reason: 'loop devices and mounts of containers' },
+  { name: 'btrfs-progs', reason: 'native roots of containers: subvolumes, their snapshots and quotas' },
   { name: 'kmod', reason: 'loads the tun driver for network cards of guests' },
   { name: 'procps', reason: 'shows the processes of a lab host' },
   { name: 'iputils-ping', reason: 'measures the networks between the hosts' },

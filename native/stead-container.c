@@ -461,6 +461,21 @@ static int attach(pid_t pid, int on_terminal, int columns, int rows, char **comm
 
 /* ---- write ---- */
 
+/* A file without room for another byte still has what it is to have: nothing is written that is there already. */
+static int has_content(int etc, const char *name, const char *content, size_t bytes) {
+  static char present[CONTENT_BYTES_MAX + 1];
+  int file = openat(etc, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  if (file < 0) return 0;
+  struct stat facts;
+  size_t held = 0;
+  ssize_t got = !fstat(file, &facts) && S_ISREG(facts.st_mode) && (facts.st_mode & 07777) == 0644 ? 1 : 0;
+  while (got > 0 && held < sizeof present)
+    if ((got = read(file, present + held, sizeof present - held)) > 0) held += (size_t)got;
+  int is_regular = got == 0 && held > 0;
+  close(file);
+  return is_regular && held == bytes && !memcmp(present, content, bytes);
+}
+
 static int write_file(const char *root, const char *name) {
   if (!*name || strchr(name, '/') || !strcmp(name, ".") || !strcmp(name, "..")) usage();
   int top = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -470,17 +485,22 @@ static int write_file(const char *root, const char *name) {
                          .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV};
   int etc = (int)syscall(SYS_openat2, top, "etc", &how, sizeof how);
   if (etc < 0) die("etc");
+  static char content[CONTENT_BYTES_MAX + 1];
+  size_t bytes = 0;
+  ssize_t got = 0;
+  while (bytes < sizeof content && (got = read(0, content + bytes, sizeof content - bytes)) > 0) bytes += (size_t)got;
+  if (got < 0) die("read");
+  if (has_content(etc, name, content, bytes)) return 0;
   unsigned long long random;
   if (getrandom(&random, sizeof random, 0) != sizeof random) die("getrandom");
   char draft[64];
   snprintf(draft, sizeof draft, ".stead-%016llx", random);
   int file = openat(etc, draft, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (file < 0) die(draft);
-  char bytes[4096];
-  ssize_t got, total = 0;
-  while ((got = read(0, bytes, sizeof bytes)) > 0)
-    if ((total += got) > CONTENT_BYTES_MAX || send_all(file, bytes, got)) break;
-  if (got == 0 && !fchmod(file, 0644) && !close(file) && !renameat(etc, draft, etc, name)) return 0;
+  errno = EFBIG;
+  if (bytes <= CONTENT_BYTES_MAX && !send_all(file, content, (ssize_t)bytes) && !fchmod(file, 0644) && !close(file) &&
+      !renameat(etc, draft, etc, name))
+    return 0;
   int why = errno;
   unlinkat(etc, draft, 0);
   errno = why;

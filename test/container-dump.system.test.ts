@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import { FAILURES } from '@stead/core/errors.ts'
 import { LabCluster } from './support/lab-cluster.ts'
+import { nativeRootTests } from './support/native-root-tests.ts'
 
 /** Odd names, owners, modes, links; a file that grows all the time. */
 const FILL = `
@@ -34,7 +35,7 @@ suite('dumps of containers', { timeout: 400_000 }, () => {
   const sh = (name: string, script: string) => lab.must('ct', 'exec', name, '--', 'sh', '-c', script)
 
   before(async () => {
-    lab = await LabCluster.up({ hosts: 2 })
+    lab = await LabCluster.up({ hosts: 2, btrfsPool: true })
     await lab.must('template', 'build', 'busybox')
     const limits = ['--processes', '60', '--limit', 'numfile=512:1024', '--nameserver', '192.0.2.53']
     const size = ['--template', 'busybox', '--memory', '64MiB', '--disk', '64MiB', '--mount', '16MiB:/var/extra']
@@ -152,4 +153,6 @@ suite('dumps of containers', { timeout: 400_000 }, () => {
     const items = await lab.json<unknown[]>('template', 'list')
     assert.equal(items.length, 1)
   })
+
+  nativeRootTests(() => lab)
 })

@@ -47,6 +47,8 @@ export interface LabOptions {
   readonly witness?: boolean
   /** Each host has the pool `fast` too. */
   readonly fastPool?: boolean
+  /** Each host has the pool `btrfs` too. */
+  readonly btrfsPool?: boolean
 }
 
 let serial = 0
@@ -82,7 +84,8 @@ export class LabCluster {
   }
 
   /** Starts a lab and waits until every host is online. Always end it with `down` (in `after`). */
-  static async up({ hosts = 3, witness = false, fastPool = false }: LabOptions = {}): Promise<LabCluster> {
+  static async up(options: LabOptions = {}): Promise<LabCluster> {
+    const { hosts = 3, witness = false, fastPool = false, btrfsPool = false } = options
     const lab = new LabCluster()
     try {
       await lab.must(
@@ -92,6 +95,7 @@ export class LabCluster {
         String(hosts),
         ...(witness ? ['--witness'] : []),
         ...(fastPool ? ['--fast-pool'] : []),
+        ...(btrfsPool ? ['--btrfs-pool'] : []),
       )
       await lab.until('all hosts are online', async () => {
         const listed = await lab.hosts()

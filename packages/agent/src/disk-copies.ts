@@ -14,12 +14,14 @@ import { UNWATCHED, type MakingTask } from './images/making-task.ts'
 import type { Peers } from './peers.ts'
 import type { QsdVolumeHost } from './storage/qsd-volume-host.ts'
 import { sealedClone } from './storage/replica-clones.ts'
+import type { SubvolumeVolumes } from './subvolumes/subvolume-volumes.ts'
 
 export interface DiskCopiesOptions {
   readonly self: HostId
   readonly mirror: ClusterMirror
   readonly config: AgentConfig
-  readonly volumes: QsdVolumeHost
+  readonly images: QsdVolumeHost
+  readonly subvolumes: SubvolumeVolumes
   readonly containers: LxcGuestHost
   readonly peers: Peers
   /** Takes a finished file into the blobs under its digest; the file is gone afterwards. */
@@ -28,7 +30,8 @@ export interface DiskCopiesOptions {
 
 const TIMEOUT_MS = 20 * 60_000
 
-export function diskCopies({ self, mirror, config, volumes, containers, peers, keep }: DiskCopiesOptions) {
+export function diskCopies(options: DiskCopiesOptions) {
+  const { self, mirror, config, images, subvolumes, containers, peers, keep } = options
   const shared = {
     workFolder: join(config.stateDir, 'imports'),
     keep,
@@ -36,15 +39,16 @@ export function diskCopies({ self, mirror, config, volumes, containers, peers, k
   }
   const capturer = new DiskCapture({
     ...shared,
-    reading: (volume, pool, task) => volumes.withReadingExport(volume, pool, task),
+    reading: (volume, pool, task) => images.withReadingExport(volume, pool, task),
   })
   const dumps = new ContainerDumps({
     ...{ ...shared, reserveBytes: STATE_RESERVE_BYTES },
     keep: (path, blob) => keep(path, blob, 0o600),
     runOf: (guest) => containers.runOf(guest),
-    reading: (volume, pool, task, snapshot) => volumes.withReadingExport(volume, pool, task, snapshot),
+    reading: (volume, pool, task, snapshot) => images.withReadingExport(volume, pool, task, snapshot),
+    subvolumeOf: (volume, pool, snapshot) => subvolumes.pathOf(volume, pool, snapshot),
     cloneOf: async (volume, name, snapshot) => {
-      const daemon = volumes.daemon(name)
+      const daemon = images.daemon(name)
       return daemon.ok ? sealedClone(daemon.value.pool, volume, snapshot) : undefined
     },
   })

@@ -1,12 +1,13 @@
 /** The replicas of this host, and the gate through which other hosts come to them. */
 import type { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
 import { namesReplica } from '@stead/core/ha/export-gate.ts'
-import type { HostId } from '@stead/core/model/ids.ts'
+import type { BlobId, HostId, VolumeId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
 import type { Volume } from '@stead/core/model/volume.ts'
 import type { Clock } from '@stead/core/ports/clock.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import type { Store } from '@stead/core/ports/store.ts'
+import type { VolumeHost } from '@stead/core/ports/volume-host.ts'
 import { ok } from '@stead/core/result.ts'
 import type { BlobStore } from './blobs/blob-store.ts'
 import type { AgentConfig } from './config.ts'
@@ -15,6 +16,8 @@ import { readEpoch } from './storage/granted-epoch.ts'
 import { QsdVolumeHost } from './storage/qsd-volume-host.ts'
 import { doorwaysTo, keepStorageDoor, NBD_PORT_FIRST } from './storage/storage-door.ts'
 import { StorageGate } from './storage/storage-gate.ts'
+import { SubvolumeVolumes } from './subvolumes/subvolume-volumes.ts'
+import { volumesByForm } from './subvolumes/volumes-by-form.ts'
 
 export interface HostStorageOptions {
   readonly config: AgentConfig
@@ -31,7 +34,11 @@ export interface HostStorageOptions {
 }
 
 export interface HostStorage {
-  readonly volumes: QsdVolumeHost
+  /** Those that are images of disks. */
+  readonly images: QsdVolumeHost
+  /** All of them. */
+  readonly volumes: VolumeHost
+  readonly subvolumes: SubvolumeVolumes
   readonly gate: StorageGate
 }
 
@@ -45,25 +52,29 @@ export async function hostStorage(options: HostStorageOptions, signal: AbortSign
     doorways: doorwaysTo(config.pools),
     onRestart: onRestart('the storage gate'),
   })
-  const volumes = new QsdVolumeHost({
+  const judging = {
     pools: config.pools.map((pool, index) => ({ ...pool, port: NBD_PORT_FIRST + index })),
-    helper,
-    ...(config.guestUser ? { user: config.guestUser } : {}),
-    bootId,
-    readEpoch: (volume, pool) => readEpoch(store, self, volume, pool),
-    isWanted: async (volume, pool) => {
+    readEpoch: (volume: VolumeId, pool: string) => readEpoch(store, self, volume, pool),
+    isWanted: async (volume: VolumeId, pool: string) => {
       const record = await store.get(KEYS.volume(volume))
       return record.ok ? ok(namesReplica(record.value?.value, self, pool)) : record
     },
-    readRollBack: async (volume) => {
+    readRollBack: async (volume: VolumeId) => {
       const record = await store.get(KEYS.volume(volume))
       if (!record.ok) return record
       return ok(record.value ? (JSON.parse(record.value.value) as Volume).rollBackTo : undefined)
     },
-    blobPath: (blob) => blobs.ensure(blob),
+    blobPath: (blob: BlobId) => blobs.ensure(blob),
+  }
+  const images = new QsdVolumeHost({
+    ...judging,
+    helper,
+    ...(config.guestUser ? { user: config.guestUser } : {}),
+    bootId,
     remoteDigests: (host, volume, pool, range) => peers.volumes(host as HostId).digests(volume, pool, range),
   })
-  return { volumes, gate }
+  const subvolumes = new SubvolumeVolumes({ ...judging, hasBlob: (blob) => blobs.find(blob) !== undefined })
+  return { images, subvolumes, volumes: volumesByForm(images, subvolumes), gate }
 }
 
 /** Its version opens replicas of other hosts in clear, and cannot do otherwise. */

@@ -182,7 +182,7 @@ async function main(configPath: string | undefined): Promise<void> {
   const blobs = new BlobStore(join(config.stateDir, 'blobs'), (blob) => peers.fetchBlob(blob))
   const imports = imageImports({ self, store, mirror, clock, events, log, config, blobs, peers })
   await imports.clean()
-  const { volumes, gate } = await hostStorage(
+  const { images, subvolumes, volumes, gate } = await hostStorage(
     { ...{ config, helper, bootId, store, mirror, peers, blobs, clock, log }, onRestart: restarted },
     signal,
   )
@@ -192,12 +192,12 @@ async function main(configPath: string | undefined): Promise<void> {
   const guests = hostGuests({ config, helper, namespacePid, mirror, events, clock, log })
   const metrics = measuring({ config, guests, store, mirror, events, peers, fence, clock, log })
   const copies = diskCopies({
-    ...{ self, mirror, config, volumes, peers, containers: guests.containers },
+    ...{ self, mirror, config, images, subvolumes, peers, containers: guests.containers },
     keep: (path, blob, mode) => blobs.take(path, blob, mode),
   })
   const memory = new QemuGuestMemory({
     processes: guests.vms.processes,
-    places: imagesOfAllHosts({ self, own: volumes.images, client: (host) => peers.client(host) }),
+    places: imagesOfAllHosts({ self, own: images.images, client: (host) => peers.client(host) }),
     ...(config.guestUser ? { user: config.guestUser } : {}),
   })
   const context: HostContext = {
@@ -291,7 +291,7 @@ async function main(configPath: string | undefined): Promise<void> {
   }
   const api = await startApiServer({ ...serving, listen: [{ unix: join(config.stateDir, 'agent.sock') }] })
   work.push(...publicApiWork({ config, vault, store, mirror, clock, log }, serving, signal))
-  const memoryImages = memoryImageService(volumes.images)
+  const memoryImages = memoryImageService(images.images)
   const internal = await startInternalServer({
     hosts: Object.values(config.addresses).filter((address) => address !== undefined),
     port: config.agentPort,
@@ -323,7 +323,7 @@ async function main(configPath: string | undefined): Promise<void> {
   flushCompileCache()
   log.info('the agent is up', { role: config.role, bootId })
 
-  work.push(keepStorageDaemons(config.pools, volumes, context, signal))
+  work.push(keepStorageDaemons(config.pools, images, context, signal))
   const accelerator =
     config.role === 'compute'
       ? await detectAccelerator({ log, ...(config.guestUser ? { user: config.guestUser } : {}) })
@@ -370,7 +370,7 @@ async function main(configPath: string | undefined): Promise<void> {
   await Promise.all(work)
   await Promise.all([api.close(), internal.close()])
   memory.close()
-  volumes.release()
+  images.release()
   fence.close()
   await Promise.all([store.close(), member.close()])
   history.close()

@@ -9,6 +9,7 @@ import type { Log } from '@stead/core/ports/log.ts'
 import type { Store } from '@stead/core/ports/store.ts'
 import type { AgentConfig } from './config.ts'
 import { readInventory } from './devices/host-inventory.ts'
+import { canHoldSubvolumes } from './subvolumes/btrfs.ts'
 import { readCertificate } from './trust/certificate-reading.ts'
 
 const RETRY_MS = 200
@@ -88,7 +89,7 @@ function hostRecord(registration: Registration): Host {
     order: config.order,
     addresses: Object.fromEntries(Object.entries(config.addresses).filter(([, address]) => address !== undefined)),
     agentPort: config.agentPort,
-    pools: config.pools,
+    pools: config.pools.map((pool) => ({ ...pool, ...(canHoldSubvolumes(pool.path) ? { subvolumes: true } : {}) })),
     cpuCount: config.capacity.cpuCount,
     memoryBytes: config.capacity.memoryBytes,
     bootId,

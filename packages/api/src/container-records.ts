@@ -79,6 +79,12 @@ export const containerHostSchema = z.object({
 /** Of a new container; its root is the first of `disks`. */
 export const containerRequestSchema = z.strictObject({
   template: z.string().describe('Image of a root file system'),
+  root: z
+    .enum(['image', 'native'])
+    .default('image')
+    .describe(
+      "`image`: on a disk that can be mirrored; `native`: a subvolume of one host's pool on btrfs, made in milliseconds, never mirrored: the container runs there only",
+    ),
   hostname: hostname.optional().describe("The guest's name when absent"),
   addresses: addresses.default([]).describe('Of its network card'),
   gateways: gateways.default([]),

@@ -77,6 +77,10 @@ export const poolSchema = z.object({
   name: z.string(),
   path: z.string().describe("Folder on the host's file system that holds the replicas"),
   capacityBytes: bytes('Size of the pool'),
+  subvolumes: z
+    .literal(true)
+    .exactOptional()
+    .describe('Its file system can hold roots of containers as folders with quotas'),
 })
 
 export const hostSchema = z.object({

@@ -47,6 +47,9 @@ export const volumeViewSchema = z.object({
   attachment: z
     .enum(['attached', 'joining', 'leaving', 'leaving-for-good', 'detached'])
     .describe('`detached`: kept, of no guest'),
+  form: z
+    .enum(['image', 'subvolume'])
+    .describe("`image`: of a disk, which can be mirrored; `subvolume`: a folder of its pool's own file system"),
   sizeBytes: z.number().int(),
   growTo: z.number().int().exactOptional().describe('The size that it is about to get'),
   ready: z.boolean(),
@@ -173,6 +176,7 @@ export const guestViewSchema = z.object({
     z.object({
       id: z.string(),
       name: z.string(),
+      form: z.enum(['image', 'subvolume']),
       sizeBytes: z.number().int(),
       limits: diskLimitsSchema.exactOptional(),
       replicas: z.array(replicaViewSchema),
@@ -220,6 +224,7 @@ export const hostViewSchema = z.object({
       name: z.string(),
       capacityBytes: z.number().int(),
       allocatedBytes: z.number().int().describe('Sum of the sizes of the replicas placed there'),
+      subvolumes: z.boolean().describe('It can hold native roots of containers: it is on btrfs'),
     }),
   ),
   guests: z.array(z.string()).describe('Names of the guests granted to it'),

@@ -45,6 +45,10 @@ export const volumeSchema = z.object({
   project: projectName.exactOptional(),
   name: z.string(),
   role: volumeRoleSchema.exactOptional(),
+  form: z
+    .literal('subvolume')
+    .exactOptional()
+    .describe("A folder of its pool's file system, on one host for life; absent: the image of a disk"),
   sizeBytes: bytes('Size of the disk'),
   growTo: bytes('The size that it is to have, while its replicas make room for it').exactOptional(),
   ready: z.boolean().describe("False until every replica's file exists"),

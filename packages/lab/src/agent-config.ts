@@ -1,6 +1,7 @@
 /** The configuration that the lab writes for each host's agent. The agent checks it against a schema of its own. */
 import { join } from 'node:path'
 import type { HostRole, NetworkRole } from '@stead/core/model/host.ts'
+import { btrfsPool } from './btrfs-pool.ts'
 import { etcdMembers, hostFolder } from './topology.ts'
 import type { LabHostSpec, LabPlaces } from './topology.ts'
 
@@ -69,6 +70,7 @@ export function agentConfig(
         : [
             { name: 'default', path: join(stateDir, 'pools', 'default'), capacityBytes: 20 * GIB },
             // Never the roomiest: only who asks for it gets it.
+            ...(host.btrfsPool ? [{ name: 'btrfs', path: btrfsPool(stateDir).path, capacityBytes: GIB }] : []),
             ...(host.fastPool ? [{ name: 'fast', path: join(stateDir, 'pools', 'fast'), capacityBytes: GIB }] : []),
           ],
     capacity: { cpuCount: 2, memoryBytes: 8 * GIB },

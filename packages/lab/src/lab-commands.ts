@@ -48,15 +48,25 @@ function addWholeLab(lab: Command): void {
     .option('--hosts <count>', 'hosts that run guests', wholeNumber, 3)
     .option('--witness', 'add a host that only votes')
     .option('--fast-pool', 'each host has a second, smaller pool: fast')
+    .option('--btrfs-pool', 'each host has a second, smaller pool on btrfs: btrfs')
     .option('--empty', 'the hosts are of no cluster: try `stead init` and `stead join` on them')
     .option('--no-wait', 'return before the agents answer')
     .action(
-      async (options: LabOptions & { hosts: number; witness?: true; fastPool?: true; empty?: true; wait: boolean }) => {
+      async (
+        options: LabOptions & {
+          hosts: number
+          witness?: true
+          fastPool?: true
+          btrfsPool?: true
+          empty?: true
+          wait: boolean
+        },
+      ) => {
         await finish(
           options,
           async (places) => {
-            const { hosts, witness = false, fastPool = false, empty = false } = options
-            const wanted = { hosts, witness, fastPool, empty }
+            const { hosts, witness = false, fastPool = false, btrfsPool = false, empty = false } = options
+            const wanted = { hosts, witness, fastPool, btrfsPool, empty }
             const up = await withLabLock(places.folder, () => labUp(env, places, wanted))
             if (!up.ok) return up
             const ready = options.wait && !empty ? await waitForAgents(up.value, up.value.notes.hosts) : ok()

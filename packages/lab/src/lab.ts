@@ -21,6 +21,7 @@ import { readNotes, writeNotes } from './lab-notes.ts'
 import type { LabNotes } from './lab-notes.ts'
 import { leftovers, loopDevicesUnder, mountsUnder } from './leftovers.ts'
 import { createSwitches, destroyAllNamespaces, namespacesOf } from './namespaces.ts'
+import { withBtrfsPool } from './btrfs-pool.ts'
 import { runCommand } from './run-command.ts'
 import { FORWARDER_PORT_FIRST, hostFolder, planHosts } from './topology.ts'
 import type { LabHostSpec, LabPlaces } from './topology.ts'
@@ -37,6 +38,7 @@ export interface LabUpOptions {
   /** The hosts are of no cluster yet: they wait for `stead init` and `stead join`. */
   readonly empty?: boolean
   readonly fastPool: boolean
+  readonly btrfsPool: boolean
 }
 
 export interface LabHostReport {
@@ -86,7 +88,7 @@ export function findHost(lab: Lab, id: string): Result<LabHostSpec> {
  * the machine was restarted gets its networks back and its hosts powered on, data and all.
  */
 export async function labUp(env: NodeJS.ProcessEnv, places: LabPlaces, options: LabUpOptions): Promise<Result<Lab>> {
-  const planned = planHosts(options.hosts, options.witness, options.fastPool)
+  const planned = planHosts(options.hosts, options.witness, options)
   if (!planned.ok) return planned
   const boot = hostBoot(env, places)
   if (!boot.ok) return boot
@@ -244,7 +246,11 @@ function hostBoot(env: NodeJS.ProcessEnv, places: LabPlaces): Result<HostBoot> {
   // For tests of the lab itself: what runs in place of the agent.
   const override = env['STEAD_LAB_COMMAND']
   const program = override === undefined ? [join(REPOSITORY, 'bin', 'stead-agent')] : override.split(' ')
-  const command = (host: LabHostSpec) => [...program, join(hostFolder(places, host.id), 'agent.json')]
+  const command = (host: LabHostSpec) => {
+    const state = hostFolder(places, host.id)
+    const agent = [...program, join(state, 'agent.json')]
+    return host.btrfsPool ? withBtrfsPool(state, agent) : agent
+  }
   return ok({ places, cgroupRoot: root.value, nativeDir, command, compileCache: join(REPOSITORY, '.cache', 'node') })
 }
 

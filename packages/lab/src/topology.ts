@@ -31,6 +31,8 @@ export interface LabHostSpec {
   readonly addresses: Readonly<Record<NetworkRole, string>>
   /** It has the pool `fast` beside `default`. */
   readonly fastPool?: true
+  /** It has the pool `btrfs` beside `default`, on a file system of its own. */
+  readonly btrfsPool?: true
 }
 
 export interface LabPlaces {
@@ -58,7 +60,11 @@ export function powerStripSocket(places: LabPlaces): string {
   return join(places.folder, 'power-strip.sock')
 }
 
-export function planHosts(compute: number, witness: boolean, fastPool = false): Result<readonly LabHostSpec[]> {
+export function planHosts(
+  compute: number,
+  witness: boolean,
+  { fastPool = false, btrfsPool = false }: { readonly fastPool?: boolean; readonly btrfsPool?: boolean } = {},
+): Result<readonly LabHostSpec[]> {
   if (!Number.isInteger(compute) || compute < 1 || compute > HOSTS_MAX) {
     return fail(
       failure('bad_request', `a lab has 1 to ${HOSTS_MAX} hosts`, { hint: 'Give --hosts a number, such as 3.' }),
@@ -67,6 +73,7 @@ export function planHosts(compute: number, witness: boolean, fastPool = false): 
   const hosts = Array.from({ length: compute }, (_, index) => ({
     ...hostSpec(`h${index + 1}`, 'compute', index + 1),
     ...(fastPool ? { fastPool } : {}),
+    ...(btrfsPool ? { btrfsPool } : {}),
   }))
   if (witness) hosts.push(hostSpec(WITNESS_NAME, 'witness', compute + 1))
   return ok(hosts)

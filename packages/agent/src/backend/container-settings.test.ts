@@ -27,11 +27,13 @@ const template: Image = {
 }
 
 /** h1 and h2 run containers, h3 only virtual machines. */
-async function start(context: TestContext) {
+async function start(context: TestContext, { btrfsOn }: { readonly btrfsOn?: string } = {}) {
   const cluster = new ClusterFixture(3)
   for (const id of ['h1', 'h2'] as HostId[]) {
     const { value, revision } = cluster.state.hosts.get(id)!
-    const host: Host = { ...value, containers: { lxc: '5.0.2' } }
+    const fast = { name: 'fast', path: '/fast', capacityBytes: 2 ** 30, subvolumes: true as const }
+    const pools = id === btrfsOn ? [...value.pools, fast] : value.pools
+    const host: Host = { ...value, pools, containers: { lxc: '5.0.2' } }
     cluster.state.hosts.set(id, { value: host, revision })
   }
   cluster.state.images.set('busybox', { value: template, revision: 1n })
@@ -183,4 +185,30 @@ test('containers with addresses of their own do not hinder each other', async (c
     ),
   )
   for (const answer of answers) assert.ok(answer.ok, answer.ok ? '' : answer.error.message)
+})
+
+test('a native root lies where it can be, and its container runs nowhere else', async (context) => {
+  const { backend, guest } = await start(context, { btrfsOn: 'h2' })
+  const root = { root: 'native' as const }
+  const disks = [{ sizeBytes: 128 * MIB, replicas: 1 as const }]
+  const made = await backend.must('guest.create', asked('fast', root, { disks }))
+  const { id, volumes } = guest(made.guest.id)
+  const volume = backend.mirror.state.volumes.get(volumes[0]!)?.value
+  assert.deepEqual(
+    [volume?.form, volume?.replicas.map(({ host, pool }) => `${host} ${pool}`)],
+    ['subvolume', ['h2 fast']],
+  )
+  assert.match(made.warnings.join(), /its root is a subvolume of h2, which nothing mirrors/)
+  const { targets } = await backend.must('guest.move-targets', { params: { guest: id } })
+  assert.match(targets.find(({ host }) => host === 'h1')?.reason ?? '', /its root is a subvolume of h2/)
+  for (const [container, more, why] of [
+    [root, {}, /A native root has one replica/],
+    [{ ...root, mounts: ['/srv'] }, { disks: [...disks, ...disks] }, /no further disks/],
+    [root, { disks, host: 'h1' }, /none of its pools is on btrfs/],
+    [root, { disks: [{ ...disks[0], pool: 'default' }] }, /its pool default is not on btrfs/],
+    [root, { disks: [{ ...disks[0], sizeBytes: 2 ** 40 }] }, /bytes free/],
+  ] as const) {
+    const refused = await backend.call('guest.create', asked('other', container, more))
+    assert.match(refused.ok ? '' : refused.error.message, why)
+  }
 })

@@ -100,7 +100,7 @@ function withoutPrefix(address: string): string {
 export function containerLike(source: ContainerSettings): CreateGuest['container'] {
   const { template, privileged = false, nesting = false, mounts = [] } = source
   return {
-    ...{ template, privileged, nesting, addresses: [], gateways: [] },
+    ...{ template, root: 'image', privileged, nesting, addresses: [], gateways: [] },
     nameservers: [...(source.nameservers ?? [])],
     searchDomains: [...(source.searchDomains ?? [])],
     limits: { ...source.limits },

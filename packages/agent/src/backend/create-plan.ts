@@ -25,6 +25,7 @@ import { fail, ok, type Result } from '@stead/core/result.ts'
 import { addressInUse, containerNic, newContainer } from './container-settings.ts'
 import type { FirmwareFiles } from './firmware-files.ts'
 import { sizeProblem } from './guest-size.ts'
+import { hostsWithoutRoomFor, nativeRootProblem, nativeRootWarning } from './native-root-plan.ts'
 import { describeRoom, roomiestPool } from './pool-room.ts'
 
 /** More than swtpm ever keeps of a TPM 2.0, twice. */
@@ -126,10 +127,14 @@ export function planCreate(context: CreateContext, request: CreateGuest): Result
     deleting: false,
     createdAt: wallMs,
   }
-  const sized = sizeProblem(guest, request)
+  const sized = sizeProblem(guest, request) ?? nativeRootProblem(request)
   if (sized) return fail(sized)
+  const wanted = wantedVolumes(context, request)
   const placement = placeGuests(
-    problemOf({ state, isUp: isUsable, needing: new Set([id]), changed: new Map([[id, guest]]) }),
+    problemOf({
+      ...{ state, isUp: isUsable, needing: new Set([id]), changed: new Map([[id, guest]]) },
+      impossibleFor: new Map([[id, hostsWithoutRoomFor(state, wanted[0])]]),
+    }),
   )
   const chosen = placement.places.get(id)
   const candidates = placement.explain(id)
@@ -149,7 +154,7 @@ export function planCreate(context: CreateContext, request: CreateGuest): Result
       }),
     )
   }
-  const volumes = planVolumes(context, wantedVolumes(context, request), guest, chosen, isUsable)
+  const volumes = planVolumes(context, wanted, guest, chosen, isUsable)
   if (!volumes.ok) return volumes
   const decision: Decision = {
     guest: guest.name,
@@ -176,6 +181,7 @@ export function planCreate(context: CreateContext, request: CreateGuest): Result
 function warningsOf(request: CreateGuest, volumes: readonly Volume[]): string[] {
   const single = volumes.filter((volume) => volume.replicas.length === 1)
   if (single.length === 0) return []
+  if (request.container?.root === 'native') return [nativeRootWarning(request.name, single[0]?.replicas[0]?.host)]
   const asked = Math.max(...request.disks.map((disk) => disk.replicas))
   const why = asked > 1 ? `no second host could hold the other of ${asked} replicas` : 'only one replica was asked for'
   return [
@@ -223,10 +229,12 @@ export function planVolumes(
           { hint: 'Give --replicas with a smaller number' },
         ),
       )
+    // A root that is a subvolume is where the container runs, or nowhere.
+    const isPossible = (host: HostId) => isUsable(host) && (disk.form === undefined || host === home)
     // A cluster of one host has no second place for data; its guests are unprotected, and everything says so.
     const wanted = Math.min(disk.replicas, Math.max(1, storage.length))
     const fits = storage.flatMap((host) =>
-      isUsable(host.id) ? roomiestPool(state, host, disk.pool, disk.sizeBytes, promised) : [],
+      isPossible(host.id) ? roomiestPool(state, host, disk.pool, disk.sizeBytes, promised, disk.form) : [],
     )
     // What the machine keeps goes with the first disk: what takes that away takes away no more.
     const beside = new Set(disk.role === undefined ? [] : volumes[0]?.replicas.map(({ host }) => host))
@@ -240,7 +248,10 @@ export function planVolumes(
       .slice(0, wanted)
     if (chosen.length < wanted) {
       const why = storage
-        .map((host) => `${host.id}: ${isUsable(host.id) ? describeRoom(state, host, disk.pool) : 'it is not online'}`)
+        .map(
+          (host) =>
+            `${host.id}: ${isUsable(host.id) ? describeRoom(state, host, disk.pool, disk.form) : 'it is not online'}`,
+        )
         .join('; ')
       return fail(
         failure('no_capacity', `A disk of ${disk.sizeBytes} bytes with ${wanted} replicas finds no room (${why})`, {
@@ -259,6 +270,7 @@ export function planVolumes(
       guest: guest.id,
       name: disk.name,
       ...(disk.role === undefined ? {} : { role: disk.role }),
+      ...(disk.form === undefined ? {} : { form: disk.form }),
       sizeBytes: disk.sizeBytes,
       ready: false,
       ...(content.value ? { content: content.value } : {}),
@@ -274,6 +286,7 @@ export function planVolumes(
 interface WantedVolume extends Omit<CreateGuest['disks'][number], 'image' | 'imageDisk' | 'linked'> {
   readonly name: string
   readonly role?: VolumeRole
+  readonly form?: Volume['form']
   readonly image?: string | undefined
   readonly imageDisk?: number
   /** The image is a template of containers, by whose name its newest version is meant. */
@@ -302,6 +315,7 @@ function wantedVolumes(
         ...toCome,
         ...(content ? { content } : {}),
         ...(isRoot ? { image: container.template, isRoot } : {}),
+        ...(index === 0 && container?.root === 'native' ? { form: 'subvolume' as const } : {}),
       }
     }),
     ...(firmware

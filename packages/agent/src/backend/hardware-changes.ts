@@ -42,6 +42,8 @@ export function addDiskChange(
   const volume = 'volume' in body ? keptVolume(state, guest, body.volume, slot) : newVolume(context, guest, body, slot)
   if (!volume.ok) return volume
   const { value: added, revision } = volume.value
+  const isSubvolume = [added.id, ...guest.volumes].some((id) => state.volumes.get(id)?.value.form === 'subvolume')
+  if (isSubvolume) return fail(rootAlone(guest))
   const joinsNow = added.attachment === undefined
   const change: Change = {
     kind: 'vm.disk-add',
@@ -66,6 +68,12 @@ export function addDiskChange(
       ? [`The disk is unprotected: ${asked > 1 ? 'no second host could hold a copy' : 'it has only one replica'}`]
       : []
   return ok({ change, warnings: single })
+}
+
+function rootAlone({ name }: Guest): Failure {
+  return failure('conflict', `${name}: a root that is a subvolume goes with no further disks`, {
+    hint: 'Make the root larger (`stead volume resize`), or make a container with a root on a mirrored disk',
+  })
 }
 
 function mountProblem({ name, container }: Guest, path: string | undefined): Failure | undefined {

@@ -2,7 +2,7 @@
 import type { ClusterState } from '@stead/core/model/cluster.ts'
 import type { Host } from '@stead/core/model/host.ts'
 import { promisedPoolBytes } from '@stead/core/model/records.ts'
-import type { Replica } from '@stead/core/model/volume.ts'
+import type { Replica, Volume } from '@stead/core/model/volume.ts'
 
 /** None where no pool can take it. */
 export function roomiestPool(
@@ -11,9 +11,11 @@ export function roomiestPool(
   pool: string | undefined,
   sizeBytes: number,
   promised: ReadonlyMap<string, number>,
+  form?: Volume['form'],
 ): { readonly replica: Replica; readonly freeBytes: number }[] {
   return host.pools
     .filter((candidate) => pool === undefined || candidate.name === pool)
+    .filter((candidate) => form === undefined || candidate.subvolumes)
     .map((candidate) => ({
       replica: { host: host.id, pool: candidate.name, state: 'in-sync' as const },
       freeBytes:
@@ -27,8 +29,11 @@ export function roomiestPool(
 }
 
 /** For people: why none could. */
-export function describeRoom(state: ClusterState, host: Host, pool: string | undefined): string {
-  const pools = host.pools.filter((candidate) => pool === undefined || candidate.name === pool)
+export function describeRoom(state: ClusterState, host: Host, pool: string | undefined, form?: Volume['form']): string {
+  const named = host.pools.filter((candidate) => pool === undefined || candidate.name === pool)
+  const pools = named.filter((candidate) => form === undefined || candidate.subvolumes)
+  if (pools.length < named.length && pools.length === 0)
+    return pool === undefined ? 'none of its pools is on btrfs' : `its pool ${pool} is not on btrfs`
   if (pools.length === 0) return pool === undefined ? 'it has no pool' : `it has no pool ${pool}`
   return pools
     .map(

@@ -65,6 +65,7 @@ export function guestView(context: ViewContext, { value: guest, revision }: Vers
     volumes: volumes.map(({ value: volume }) => ({
       id: volume.id,
       name: volume.name,
+      form: volume.form ?? 'image',
       sizeBytes: volume.sizeBytes,
       ...(volume.limits ? { limits: volume.limits } : {}),
       replicas: replicaViews(context, volume),
@@ -188,6 +189,7 @@ export function volumeView(context: ViewContext, { value: volume, revision }: Ve
     guest: context.state.guests.get(volume.guest)?.value.name ?? '',
     guestId: volume.guest,
     attachment: volume.attachment ?? 'attached',
+    form: volume.form ?? 'image',
     sizeBytes: volume.sizeBytes,
     ...(volume.growTo === undefined ? {} : { growTo: volume.growTo }),
     ready: volume.ready,
@@ -273,6 +275,7 @@ export function hostView({ state, verdicts }: ViewContext, { value: host, revisi
       name: pool.name,
       capacityBytes: pool.capacityBytes,
       allocatedBytes: promisedPoolBytes(state, host.id, pool.name),
+      subvolumes: pool.subvolumes ?? false,
     })),
     guests: granted.flatMap(({ value }) => state.guests.get(value.guest)?.value.name ?? []),
     powerSwitch: host.powerSwitch === true,

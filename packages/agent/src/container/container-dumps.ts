@@ -58,6 +58,8 @@ export interface ContainerDumpsOptions {
   ) => Promise<Result<T>>
   /** The file that a snapshot is, where the pool makes clones of files. */
   readonly cloneOf: (volume: VolumeId, pool: string, snapshot: SnapshotId) => Promise<string | undefined>
+  /** The folder that a replica, or a snapshot of it, is; undefined: it is the image of a disk. */
+  readonly subvolumeOf: (volume: VolumeId, pool: string, snapshot?: SnapshotId) => string | undefined
   readonly keep: (path: string, blob: BlobId) => Promise<Result<void>>
 }
 
@@ -133,6 +135,11 @@ export class ContainerDumps {
     if (user) await chown(folder, user.uid, user.gid)
     const disks: DumpedDisk[] = []
     for (const [number, replica] of replicas.entries()) {
+      const subvolume = this.#options.subvolumeOf(replica.volume, replica.pool, replica.snapshot)
+      if (subvolume !== undefined) {
+        disks.push({ kind: 'folder', path: subvolume })
+        continue
+      }
       const path = join(folder, `disk${number}.raw`)
       const copied = await this.#copyReplica(replica, path)
       if (!copied.ok) return copied

@@ -18,6 +18,8 @@ import { cgroupMounts } from './cgroups/cgroup-tree.ts'
 import { isMounted } from './container-file-system.ts'
 import { ContainerFront, endFront } from './container-front.ts'
 import { deviceOf } from './container-mounts.ts'
+import { NoFront, type ContainerDisk, type DiskFront } from './disk-front.ts'
+import { FolderRoot, type FolderRootOptions } from './folder-root.ts'
 import { clearHeldDisk, HeldDisk, type HeldDiskEvent } from './held-disk.ts'
 import { adoptContainer, endFolderLeftovers, startContainer, type LxcContainer } from './lxc-container.ts'
 import { lxcPrograms, SHOWN_MOUNTS, type HaltSignal, type LxcNic, type LxcSpec } from './lxc-spec.ts'
@@ -38,23 +40,24 @@ export interface ContainerPlace {
 
 /** What hears what the parts tell. */
 export interface PartsListener {
+  readonly launch: GuestLaunch
   onDisk(volume: VolumeId, event: HeldDiskEvent): void
   onFrontGone(reason: string): void
   requireQuiet(): Promise<Result<void>>
 }
 
 export interface ContainerParts {
-  readonly front: ContainerFront
+  readonly front: DiskFront
   readonly lxc: LxcContainer
   /** Those that come and go are put in and taken out by `ContainerDevices` alone. */
-  readonly disks: Map<VolumeId, HeldDisk>
+  readonly disks: Map<VolumeId, ContainerDisk>
 }
 
 /** The parts of a run, one after the other. What they tell before the run is there is told to it then. */
 export class ContainerBuilding {
   readonly #options: ContainerPlace
   readonly #launch: GuestLaunch
-  readonly #disks = new Map<VolumeId, HeldDisk>()
+  readonly #disks = new Map<VolumeId, ContainerDisk>()
   #run: PartsListener | undefined
   readonly #early: (() => void)[] = []
 
@@ -70,7 +73,9 @@ export class ContainerBuilding {
 
   async build(): Promise<Result<ContainerParts>> {
     const { guest, name, epoch, disks } = this.#launch
-    const front = await ContainerFront.start(this.#frontOptions(), { guest, name, epoch, disks })
+    const front = this.#subvolume
+      ? ok(this.#noFront())
+      : await ContainerFront.start(this.#frontOptions(), { guest, name, epoch, disks })
     if (!front.ok) return front
     const mounts = join(this.#options.folder, 'mounts')
     mkdirSync(mounts, { recursive: true })
@@ -89,27 +94,28 @@ export class ContainerBuilding {
     return lxc.ok ? ok({ front: front.value, lxc: lxc.value, disks: this.#disks }) : lxc
   }
 
-  async #openRoot(front: ContainerFront, disk: GuestDisk): Promise<Result<HeldDisk>> {
+  async #openRoot(front: DiskFront, disk: GuestDisk): Promise<Result<ContainerDisk>> {
+    const folder = this.#folderRoot
+    if (folder) return FolderRoot.start(folder)
     const options = this.#diskOptions(front, disk, { slot: disk.slot ?? 0, isRoot: true })
     return options.ok ? HeldDisk.start(options.value) : options
   }
 
   /** A disk that is not the root: mounted on the host, with a new file system where it is blank. */
-  async open(front: ContainerFront, disk: GuestDisk, slot: number): Promise<Result<HeldDisk>> {
+  async open(front: DiskFront, disk: GuestDisk, slot: number): Promise<Result<ContainerDisk>> {
     const options = this.#diskOptions(front, disk, { slot, isRoot: false })
     return options.ok ? HeldDisk.start(options.value, { makeWhenBlank: true }) : options
   }
 
   /** `mayMiss`: disks that may be gone already. */
   async adopt(mayMiss: readonly VolumeId[]): Promise<Result<ContainerParts | undefined>> {
-    const front = await ContainerFront.adopt(this.#frontOptions())
+    const front = this.#subvolume ? ok(this.#noFront()) : await ContainerFront.adopt(this.#frontOptions())
     if (!front.ok || !front.value) return front as Result<undefined>
     const lxc = adoptContainer(lxcPrograms(this.#options.nativeDir), this.#options.folder)
     const disks = await Promise.all(
       this.#launch.disks.map(async (disk, position) => {
         const place = { slot: disk.slot ?? position, isRoot: position === 0 }
-        const options = this.#diskOptions(front.value!, disk, place)
-        const adopted = options.ok ? await HeldDisk.adopt(options.value) : options
+        const adopted = await this.#adoptDisk(front.value!, disk, place)
         if (adopted.ok && adopted.value) this.#disks.set(disk.volume, adopted.value)
         return this.#disks.has(disk.volume) || mayMiss.includes(disk.volume)
       }),
@@ -119,6 +125,31 @@ export class ContainerBuilding {
     lxc?.close()
     for (const disk of this.#disks.values()) disk.dispose()
     return ok(undefined)
+  }
+
+  async #adoptDisk(front: DiskFront, disk: GuestDisk, place: { readonly slot: number; readonly isRoot: boolean }) {
+    const folder = place.isRoot ? this.#folderRoot : undefined
+    if (folder) return ok(FolderRoot.adopt(folder))
+    const options = this.#diskOptions(front, disk, place)
+    return options.ok ? HeldDisk.adopt(options.value) : options
+  }
+
+  /** The folder that its root is; undefined: a disk that is served. */
+  get #subvolume(): string | undefined {
+    return this.#launch.disks[0]?.legs[0]?.folder
+  }
+
+  get #folderRoot(): FolderRootOptions | undefined {
+    const { folder } = this.#options
+    const source = this.#subvolume
+    return source === undefined
+      ? undefined
+      : { source, mountFolder: rootFolder(folder), diskFolder: diskFolder(folder, 0) }
+  }
+
+  /** As it is now: its size changes while it runs. */
+  #noFront(): NoFront {
+    return new NoFront(() => this.#run?.launch.disks[0] ?? this.#launch.disks[0]!)
   }
 
   #frontOptions() {
@@ -134,7 +165,7 @@ export class ContainerBuilding {
     }
   }
 
-  #diskOptions(front: ContainerFront, { volume }: GuestDisk, { slot, isRoot }: { slot: number; isRoot: boolean }) {
+  #diskOptions(front: DiskFront, { volume }: GuestDisk, { slot, isRoot }: { slot: number; isRoot: boolean }) {
     const { folder, nativeDir, namespacePid, log } = this.#options
     const exported = front.exportOf(volume)
     if (!exported.ok) return exported
@@ -184,6 +215,7 @@ export class ContainerBuilding {
       limitLines: mounts.ok ? startLines(mounts.value, limitsOf(this.#launch)) : [],
       namespacePid,
       cgroup: cgroupName(guest),
+      ...(this.#subvolume === undefined ? {} : { rootIsSubvolume: true }),
     }
   }
 }

@@ -15,8 +15,7 @@ import { cgroupSettings } from './cgroups/cgroup-settings.ts'
 import { limitsOfProcesses, setProcessLimits } from './cgroups/process-limits.ts'
 import { ContainerDevices } from './container-devices.ts'
 import { changeIdentity } from './container-files.ts'
-import type { ContainerFront } from './container-front.ts'
-import { deviceOf } from './container-mounts.ts'
+import type { ContainerDisk, DiskFront } from './disk-front.ts'
 import {
   clearParts,
   ContainerBuilding,
@@ -27,9 +26,10 @@ import {
   type ContainerPlace,
   type PartsListener,
 } from './container-parts.ts'
-import type { HeldDisk, HeldDiskEvent } from './held-disk.ts'
+import type { HeldDiskEvent } from './held-disk.ts'
 import type { LxcContainer } from './lxc-container.ts'
 import { forgetRecord, RunRecord } from './run-record.ts'
+import { blockDeviceOf } from './root-mount.ts'
 
 export interface ContainerRunOptions extends ContainerPlace {
   readonly emit: (event: GuestEvent) => void
@@ -45,12 +45,12 @@ const LAST_ANSWER_TIMEOUT_MS = 10_000
 const KILL_TO_EXIT_MS = 5_000
 
 export class ContainerRun implements PartsListener {
-  readonly front: ContainerFront
+  readonly front: DiskFront
   readonly lxc: LxcContainer
   /** Disks and cards that come, go and grow. */
   readonly devices: ContainerDevices
   readonly #options: ContainerRunOptions
-  readonly #disks: ReadonlyMap<VolumeId, HeldDisk>
+  readonly #disks: ReadonlyMap<VolumeId, ContainerDisk>
   readonly #record: RunRecord
   #isPaused = false
   #isHeld = new Set<VolumeId>()
@@ -325,14 +325,14 @@ export class ContainerRun implements PartsListener {
     if (!this.#isGone) this.#options.emit({ ...this.#named(), ...event } as GuestEvent)
   }
 
-  async #eachDisk(work: (disk: HeldDisk) => Promise<Result<void>>): Promise<Result<void>> {
+  async #eachDisk(work: (disk: ContainerDisk) => Promise<Result<void>>): Promise<Result<void>> {
     const done = await Promise.all([...this.#disks.values()].map(work))
     return done.find((each) => !each.ok) ?? ok()
   }
 
   /** Of the container as a whole. */
   async #applyLimits(): Promise<Result<void>> {
-    const settings = cgroupSettings(this.limits, { device: deviceOf(this.rootFolder) })
+    const settings = cgroupSettings(this.limits, { device: blockDeviceOf(this.rootFolder) })
     const { ioBytesPerSecond: bytesPerSecond, ioOperationsPerSecond: operationsPerSecond } = settings
     const grouped = this.#cgroup().set(settings)
     return grouped.ok ? this.#eachDisk((disk) => disk.limit({ bytesPerSecond, operationsPerSecond })) : grouped

@@ -39,7 +39,12 @@ export interface HostAbilities {
 }
 
 /** Fails with `bad_request` where a value could not be written into the file as one value. */
-export function lxcConfig(spec: LxcSpec, nativeDir: string, abilities: HostAbilities): Result<string> {
+export function lxcConfig(
+  spec: LxcSpec,
+  nativeDir: string,
+  abilities: HostAbilities,
+  seccompProfile = SECCOMP_PROFILE,
+): Result<string> {
   const maps = idMapLines(spec.idBase)
   if (!maps.ok) return maps
   const lines = [
@@ -57,7 +62,7 @@ export function lxcConfig(spec: LxcSpec, nativeDir: string, abilities: HostAbili
     ...(spec.process?.uid === undefined ? [] : [`lxc.init.uid = ${spec.process.uid}`]),
     ...(spec.process?.gid === undefined ? [] : [`lxc.init.gid = ${spec.process.gid}`]),
     `lxc.mount.auto = proc:${spec.nesting ? 'rw' : 'mixed'} sys:${spec.nesting ? 'rw' : 'mixed'} cgroup:mixed`,
-    `lxc.seccomp.profile = ${SECCOMP_PROFILE}`,
+    `lxc.seccomp.profile = ${seccompProfile}`,
     `lxc.cap.drop = ${DROPPED_CAPABILITIES}`,
     // Tells the agent of every start, of those after a reboot from inside too.
     `lxc.hook.start-host = ${nativeDir}/stead-container started ${spec.folder}`,

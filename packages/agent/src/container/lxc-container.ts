@@ -28,6 +28,7 @@ import { namedCgroups, processesIn, removeCgroups, setFrozen } from './container
 import { writeIdentity } from './container-files.ts'
 import { addressesOf, removeLink, type ContainerAddress } from './container-links.ts'
 import { lxcAbilities } from './lxc-abilities.ts'
+import { writeProfileWithoutSubvolumes } from './seccomp-profile.ts'
 import {
   childrenOf,
   execIn,
@@ -77,10 +78,11 @@ export async function startContainer(programs: LxcPrograms, spec: LxcSpec): Prom
   const [able, named] = await Promise.all([lxcAbilities(programs), writeIdentity(programs.nativeDir, spec)])
   if (!able.ok) return able
   if (!named.ok) return named
-  const config = lxcConfig(spec, programs.nativeDir, able.value)
-  if (!config.ok) return config
   const configFolder = join(spec.folder, 'lxc', spec.id)
   mkdirSync(configFolder, { recursive: true })
+  const profile = spec.rootIsSubvolume ? writeProfileWithoutSubvolumes(configFolder) : undefined
+  const config = lxcConfig(spec, programs.nativeDir, able.value, profile)
+  if (!config.ok) return config
   // The container's root user has to be able to walk through it.
   chmodSync(join(spec.folder, 'lxc'), 0o711)
   writeFileSync(join(configFolder, 'config'), config.value, { mode: 0o600 })

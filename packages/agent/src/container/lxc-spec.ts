@@ -60,6 +60,8 @@ export interface LxcSpec {
   readonly namespacePid: number
   /** Name of the container's control group in every hierarchy. */
   readonly cgroup: string
+  /** Its root is a subvolume: one that it made itself would have no quota. */
+  readonly rootIsSubvolume?: true
 }
 
 /** Numbers of the kernel: Node has no names for real-time signals. */

@@ -19,6 +19,8 @@ import { containerCgroup } from '../container/cgroups/cgroup-limits.ts'
 import { CounterSampler, type ContainerRates } from '../container/cgroups/counter-sampler.ts'
 import type { LxcGuestHost } from '../container/lxc-guest-host.ts'
 import type { QemuGuestHost } from '../qemu/qemu-guest-host.ts'
+import { quotaOf } from '../container/root-mount.ts'
+import { BTRFS_MAGIC } from '../subvolumes/qgroup-figures.ts'
 import { networkLinks, vmUsage, type VmUsage } from './vm-usage.ts'
 
 export interface HostCountersOptions {
@@ -247,7 +249,11 @@ function amounts(
 
 /** What bounds the disk is the size of its file system, whatever was wished. */
 function fileSystemLimits(root: string): ContainerLimits {
-  const { bsize, blocks, files } = statfsSync(root)
+  const { bsize, blocks, files, type } = statfsSync(root)
+  if (type === BTRFS_MAGIC) {
+    const { limitBytes } = quotaOf(root) ?? {}
+    return limitBytes === undefined ? {} : { diskspace: { limit: Math.floor(limitBytes / 1024) } }
+  }
   return { diskspace: { limit: Math.floor((blocks * bsize) / 1024) }, diskinodes: { limit: files } }
 }
 

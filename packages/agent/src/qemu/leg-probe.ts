@@ -47,7 +47,7 @@ export async function checkLegs(disks: readonly GuestDisk[], timeoutMs?: number)
       )
     }
   }
-  const legs = disks.flatMap((disk) => disk.legs)
+  const legs = disks.flatMap((disk) => disk.legs).filter(({ folder }) => folder === undefined)
   const probes = await Promise.all(legs.map((leg) => probeNbdServer(leg.endpoint, timeoutMs)))
   for (const [index, probe] of probes.entries()) {
     if (!probe.ok)

@@ -10,6 +10,7 @@ import { failure } from '@stead/core/errors.ts'
 import type { VolumeId } from '@stead/core/model/ids.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { runProgram } from '../process/run-program.ts'
+import { promisedToSubvolumes } from '../subvolumes/subvolume-folder.ts'
 import type { PoolConfig } from './storage-daemon.ts'
 
 export interface ImageFile {
@@ -215,7 +216,8 @@ export async function roomIn(pool: PoolConfig): Promise<number> {
       used += await allocatedBytes(join(pool.path, name))
   }
   const { bavail, bsize } = await statfs(pool.path)
-  return Math.min(pool.capacityBytes - used, bavail * bsize) - unshared
+  const { promisedBytes, unwrittenBytes } = promisedToSubvolumes(pool.path)
+  return Math.min(pool.capacityBytes - used - promisedBytes, bavail * bsize - unwrittenBytes) - unshared
 }
 
 /** Volumes of the pool that consist of more than their raw file. */

@@ -142,7 +142,7 @@ function guestFields(guest: GuestView): Fields {
     ...(maximum.memoryBytes === null ? {} : { memoryMaxBytes: maximum.memoryBytes }),
     ...(maximum.cpus === null ? {} : { cpusMax: maximum.cpus }),
     ...{ disks, boot: { ...guest.boot }, ha, nic: nics.length > 0 },
-    ...(container ? { container: containerFields(container, nics[0]) } : { display }),
+    ...(container ? { container: containerFields(guest, container) } : { display }),
     ...(Object.keys(platform).length === 0 ? {} : { platform }),
     ...{ priority, maxRestart, maxRelocate, failback, autostart },
     ...(protectedFrom.length === 0 ? {} : { protectedFrom: [...protectedFrom] }),
@@ -151,10 +151,10 @@ function guestFields(guest: GuestView): Fields {
   }
 }
 
-function containerFields(container: NonNullable<GuestView['container']>, nic: GuestView['nics'][number] | undefined) {
+function containerFields({ nics: [nic], volumes }: GuestView, container: NonNullable<GuestView['container']>) {
   const { template, hostname, privileged, nesting, nameservers, searchDomains, limits, mounts } = container
   return {
-    ...{ template, hostname, privileged, nesting },
+    ...{ template, root: volumes[0]?.form === 'subvolume' ? 'native' : 'image', hostname, privileged, nesting },
     ...{ addresses: [...(nic?.addresses ?? [])], gateways: [...(nic?.gateways ?? [])] },
     ...{ nameservers: [...nameservers], searchDomains: [...searchDomains], limits },
     mounts: mounts.map(({ path }) => path),

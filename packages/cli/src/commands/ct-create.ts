@@ -7,15 +7,15 @@ import { settle } from '../waiting.ts'
 import { addContainerOptions, containerFrom, repeated, presetOf, type ContainerOptions } from './ct-options.ts'
 import { printExplanation } from './explain.ts'
 import { parseHa } from './guest.ts'
+import { NATIVE_ROOT, replicasFrom, type RootOptions } from './ct-root.ts'
 import { ACCEPT_BREACH } from './host.ts'
 
-interface CreateOptions extends ContainerOptions {
+interface CreateOptions extends ContainerOptions, RootOptions {
   readonly template: string
   readonly memory?: string
   readonly disk?: string
   readonly mount?: readonly string[]
   readonly cpus: string
-  readonly replicas: string
   readonly pool?: string
   readonly host?: string
   readonly project?: string
@@ -39,7 +39,8 @@ export function addCtCreate(ct: Command, terminal: Terminal): void {
     .option('--disk <size>', 'size of its root: 128MiB, 10GiB; as the preset says when absent')
     .option('--mount <size:path>', 'another disk and where it is mounted, 10GiB:/srv; may be repeated', repeated)
     .option('--cpus <n>', 'processors that it may use', '1')
-    .option('--replicas <n>', 'copies of each disk on different hosts: 1, 2 or 3', '2')
+    .option('--replicas <n>', 'copies of each disk on different hosts: 1, 2 or 3; 2 when absent')
+    .option(...NATIVE_ROOT)
     .option('--pool <name>', 'pool of the disks on each host')
     .option('--host <host>', 'where it should run')
     .option('--project <name>', 'whose it is to be; of the project default when absent')
@@ -73,8 +74,7 @@ async function createContainer(session: Session, body: CreateBody): Promise<void
 }
 
 function bodyOf(name: string, options: CreateOptions): CreateBody {
-  const replicas = parseCount(options.replicas, '--replicas')
-  if (replicas !== 1 && replicas !== 2 && replicas !== 3) throw badArgument(`--replicas: ${replicas} is not 1, 2 or 3`)
+  const replicas = replicasFrom(options)
   const preset = options.preset === undefined ? undefined : presetOf(options.preset)
   const mounts = (options.mount ?? []).map(parseMount)
   const place = { replicas, ...(options.pool === undefined ? {} : { pool: options.pool }) } as const
@@ -92,6 +92,7 @@ function bodyOf(name: string, options: CreateOptions): CreateBody {
     ),
     container: {
       template: options.template,
+      ...(options.nativeRoot ? { root: 'native' as const } : {}),
       mounts: mounts.map(({ path }) => path),
       privileged: options.privileged === true,
       nesting: options.nesting === true,

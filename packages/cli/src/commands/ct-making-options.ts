@@ -1,15 +1,15 @@
 /** Options of `ct restore` and `ct import`: what is said of a container beside what its file says. */
 import type { Command } from 'commander'
 import type { ContainerChoices } from '../import/container-request.ts'
-import { badArgument, parseCount, parseSize } from '../quantities.ts'
+import { parseCount, parseSize } from '../quantities.ts'
 import { addContainerOptions, containerFrom, type ContainerOptions } from './ct-options.ts'
+import { NATIVE_ROOT, replicasFrom, type RootOptions } from './ct-root.ts'
 
-export interface MakingOptions extends ContainerOptions {
+export interface MakingOptions extends ContainerOptions, RootOptions {
   readonly name?: string
   readonly memory?: string
   readonly disk?: string
   readonly cpus?: string
-  readonly replicas?: string
   readonly pool?: string
   readonly host?: string
   readonly privileged?: boolean
@@ -22,7 +22,8 @@ export function addMakingOptions(command: Command): Command {
     .option('--memory <size>', 'memory, instead of what the file says')
     .option('--disk <size>', 'size of its root, instead of what the file says')
     .option('--cpus <n>', 'processors that it may use, instead of what the file says')
-    .option('--replicas <n>', 'copies of each disk on different hosts: 1, 2 or 3', '2')
+    .option('--replicas <n>', 'copies of each disk on different hosts: 1, 2 or 3; 2 when absent')
+    .option(...NATIVE_ROOT)
     .option('--pool <name>', 'pool of the disks on each host')
     .option('--host <host>', 'where it should run')
     .option('--nesting', 'it may make containers itself; weakens what keeps it in')
@@ -34,8 +35,6 @@ export function addMakingOptions(command: Command): Command {
 
 export function choicesFrom(options: MakingOptions): ContainerChoices {
   const { name, memory, disk, cpus, pool, host } = options
-  const replicas = parseCount(options.replicas ?? '2', '--replicas')
-  if (replicas !== 1 && replicas !== 2 && replicas !== 3) throw badArgument(`--replicas: ${replicas} is not 1, 2 or 3`)
   return {
     ...(name === undefined ? {} : { name }),
     ...(memory === undefined ? {} : { memoryBytes: parseSize(memory, '--memory') }),
@@ -43,7 +42,8 @@ export function choicesFrom(options: MakingOptions): ContainerChoices {
     ...(cpus === undefined ? {} : { cpus: parseCount(cpus, '--cpus') }),
     ...(pool === undefined ? {} : { pool }),
     ...(host === undefined ? {} : { host }),
-    replicas,
+    root: options.nativeRoot ? 'native' : 'image',
+    replicas: replicasFrom(options),
     privileged: options.privileged === true,
     nesting: options.nesting === true,
     start: options.start === true,

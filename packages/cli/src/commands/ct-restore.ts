@@ -99,6 +99,7 @@ function restoreRequest(dump: ContainerDump, name: string, options: MakingOption
         }),
       ),
       container: {
+        ...(choices.root === 'native' ? { root: choices.root } : {}),
         ...(dump.hostname === undefined ? {} : { hostname: dump.hostname }),
         nameservers: dump.nameservers,
         searchDomains: dump.searchDomains,

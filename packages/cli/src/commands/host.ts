@@ -226,6 +226,7 @@ function hostText(view: HostView): string {
     { title: 'POOL', of: (pool) => pool.name },
     { title: 'ALLOCATED', of: (pool) => formatSize(pool.allocatedBytes) },
     { title: 'CAPACITY', of: (pool) => formatSize(pool.capacityBytes) },
+    { title: 'NATIVE ROOTS', of: (pool) => (pool.subvolumes ? 'yes' : 'no') },
   ])
   return `${fields}\n${pools}`
 }

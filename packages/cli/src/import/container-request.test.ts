@@ -9,7 +9,10 @@ import { importOpenVz } from './openvz-container.ts'
 import { importProxmoxContainer } from './proxmox-container.ts'
 
 const MIB = 2 ** 20
-const CHOICES: ContainerChoices = { replicas: 2, privileged: false, nesting: false, start: false, container: {} }
+const CHOICES: ContainerChoices = {
+  ...{ replicas: 2, root: 'image', privileged: false, nesting: false, start: false },
+  container: {},
+}
 const WISH: ContainerWish = {
   ...{ name: 'Web1', memoryBytes: 64 * MIB, diskBytes: 128 * MIB, cpus: 1, limits: {}, nics: [], mounts: [] },
   ...{ nameservers: [], searchDomains: [], privileged: false, nesting: false, autostart: false, tags: [] },

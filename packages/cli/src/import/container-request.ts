@@ -29,6 +29,7 @@ export interface ContainerChoices {
   readonly diskBytes?: number
   readonly cpus?: number
   readonly replicas: 1 | 2 | 3
+  readonly root: 'image' | 'native'
   readonly pool?: string
   readonly host?: string
   readonly privileged: boolean
@@ -101,6 +102,7 @@ export function requestOf(wish: ContainerWish, choices: ContainerChoices): Resul
         ...place,
       })),
       container: {
+        ...(choices.root === 'native' ? { root: choices.root } : {}),
         ...(hostname === undefined ? {} : { hostname }),
         addresses: [...addresses],
         gateways: [...gateways],

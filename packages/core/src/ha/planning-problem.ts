@@ -19,6 +19,8 @@ export interface ProblemQuestion {
   readonly needing: ReadonlySet<GuestId>
   /** Guests that are not in the records yet, or that are to be taken otherwise than the records say. */
   readonly changed?: ReadonlyMap<GuestId, Guest>
+  /** Of guests that are not in the records yet: hosts that they can't run on, and why. */
+  readonly impossibleFor?: ReadonlyMap<GuestId, Readonly<Record<HostId, string>>>
   /** Guests that run and may be moved to make room, each with the hosts that it can't go to and why; as usual if absent. */
   readonly mayMove?: ReadonlyMap<GuestId, Readonly<Record<HostId, string>>>
 }
@@ -47,7 +49,8 @@ export function problemOf(question: ProblemQuestion): PlanningProblem {
     const arrivesAt = isComing ? grant.handover?.to : undefined
     const place = arrivesAt ?? at
     if (place === undefined && !needing.has(guest.id)) return
-    guests.push(planningGuest(question, guest, grant, place, unfit[guest.kind]))
+    const elsewhere = { ...boundToItsRoot(state, guest), ...question.impossibleFor?.get(guest.id) }
+    guests.push(planningGuest(question, guest, grant, place, { ...unfit[guest.kind], ...elsewhere }))
     if ((arrivesAt !== undefined || needing.has(guest.id)) && at !== undefined)
       guests.push(leavingRoom(policy, guest, at))
   }
@@ -174,6 +177,15 @@ function hostsWithout(state: ClusterState, kind: GuestKind): Record<HostId, stri
     if (kind === 'ct' && !host.containers) reasons[host.id] = 'it cannot run containers'
   }
   return reasons
+}
+
+/** A root that is a subvolume is no other host's. */
+function boundToItsRoot(state: ClusterState, guest: Guest): Record<HostId, string> {
+  const root = volumesOf(state, guest)?.find(({ value }) => value.form === 'subvolume')?.value
+  const home = root?.replicas[0]?.host
+  if (home === undefined) return {}
+  const others = [...state.hosts.keys()].filter((host) => host !== home)
+  return Object.fromEntries(others.map((host) => [host, `its root is a subvolume of ${home}`]))
 }
 
 /** While it still runs elsewhere: it leaves only for the host that was asked for, and live only where that is possible. */

@@ -33,6 +33,7 @@ export function plannedMove(
 ): Result<Volume> {
   const leaving = from && replicaOn(volume, from.host)
   const refusal =
+    whyBound(volume) ??
     whyNotNow(state, volume) ??
     (from === undefined && to === undefined
       ? refuse('It is not said what is to change', 'Give --from, --to or both')
@@ -247,6 +248,14 @@ export function moveProgress(state: ClusterState, volume: Volume): Progress {
   if (incoming && incoming.state !== 'in-sync')
     return running(0.4, `copying to ${volume.move.incoming ? placeName(incoming) : incoming.host}`)
   return running(0.9, from === undefined ? 'complete' : `the replica on ${from} leaves`)
+}
+
+function whyBound({ form, name }: Volume): Failure | undefined {
+  if (form !== 'subvolume') return undefined
+  return refuse(
+    `${name} is a subvolume, which nothing mirrors: it stays where it is`,
+    'Dump the container, and restore it with a root on a mirrored disk (`stead ct dump`, `stead ct restore`)',
+  )
 }
 
 function whyNotNow(state: ClusterState, volume: Volume): Failure | undefined {

@@ -2,7 +2,7 @@
  * Opens a guest's disks for a new run: asks each current replica's host to serve it at the new epoch, which at the
  * same time takes it away from every older run.
  */
-import type { Failure } from '../errors.ts'
+import { failure, type Failure } from '../errors.ts'
 import type { Grant } from '../model/grant.ts'
 import type { HostId } from '../model/ids.ts'
 import { inSync } from '../model/records.ts'
@@ -19,6 +19,7 @@ import { exportRevoked, replicaStale } from './storage-events.ts'
  * before the one leaves whose place it takes (docs/internals/storage-move.md).
  */
 export function widthOf(volume: Volume): number {
+  if (volume.form === 'subvolume') return 1
   return volume.replicas.length + 1
 }
 
@@ -57,10 +58,15 @@ export async function openDisk(
       continue
     }
     const { value: address } = answer
+    if (address.folder !== undefined && replica.host !== self) {
+      failures.push({ host: replica.host, error: notOfThisHost(volume, replica.host) })
+      continue
+    }
     legs.push({
       host: replica.host,
       endpoint: await legEndpoint(context, replica.host, address),
       exportName: address.exportName,
+      ...(address.folder === undefined ? {} : { folder: address.folder }),
       local: replica.host === self,
     })
     historyLost ||= address.bitmapIsNew
@@ -104,6 +110,10 @@ function doubtAll(records: RunRecords, volume: Volume) {
       replica.stale ? { ...replica, stale: { ...replica.stale, cause: 'unknown' as const } } : replica,
     ),
   }))
+}
+
+function notOfThisHost({ name }: Volume, host: HostId): Failure {
+  return failure('storage', `${name} is a subvolume of ${host}, which only its own containers can use`)
 }
 
 function grantLost(): Failure {

@@ -35,7 +35,8 @@ export class KeptLeg {
       if (health !== 'alive') onTrouble(this, health)
       else if (isRenewed) void this.#askWhetherServed(() => onTrouble(this, (this.health = 'refused')))
     }
-    this.#stops = [context.legWatch.watch(leg.endpoint, onChange)]
+    // A folder has no server that could die while this host lives.
+    this.#stops = leg.folder === undefined ? [context.legWatch.watch(leg.endpoint, onChange)] : []
     const preferred = this.paths()[0]
     if (this.network === undefined || !preferred || preferred.network === this.network) return
     this.#stops.push(
@@ -96,6 +97,7 @@ export async function findDeadLegs(
 ): Promise<KeptLeg[]> {
   const verdicts = await Promise.all(
     [...legs.values()].map(async (leg) => {
+      if (leg.leg.folder !== undefined) return undefined
       if (leg.health !== undefined && leg.health !== 'alive') return leg
       const isServed = await isServedBy(context, id, leg.leg)
       return isServed === true || isServed === 'not-a-replica' ? undefined : leg

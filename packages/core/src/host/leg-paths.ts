@@ -68,7 +68,8 @@ export async function legEndpoint(
   host: HostId,
   address: ExportAddress,
 ): Promise<Leg['endpoint']> {
-  const { loopback, port } = address
+  const { loopback, port, folder } = address
+  if (folder !== undefined) return { kind: 'unix', path: folder }
   if (host === context.self) return { kind: 'tcp', address: loopback, port }
   const paths = pathsTo(context.mirror.state, host, serverOf(address))
   const path = (await answeringPaths(context, host, paths))[0] ?? paths[0]

@@ -84,5 +84,6 @@ async function serve(context: HostContext, { volume, epoch }: LiveGrowth, host: 
   const address = await withinServing(context, host, answer)
   if (!address.ok) return address
   const endpoint = await legEndpoint(context, host, address.value)
-  return ok({ host, endpoint, exportName: address.value.exportName, local: host === context.self })
+  const { exportName, folder } = address.value
+  return ok({ host, endpoint, exportName, ...(folder === undefined ? {} : { folder }), local: host === context.self })
 }

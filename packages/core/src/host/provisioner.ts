@@ -6,7 +6,7 @@ import { failure, type Failure, type FailureCode } from '../errors.ts'
 import type { ClusterState, Versioned } from '../model/cluster.ts'
 import type { Guest } from '../model/guest.ts'
 import { KEYS } from '../model/keys.ts'
-import type { Volume } from '../model/volume.ts'
+import { formOf, type Volume } from '../model/volume.ts'
 import type { HostContext } from './host-context.ts'
 import type { Write } from '../ports/store.ts'
 import { failedOperationWrites } from './failed-operations.ts'
@@ -65,7 +65,7 @@ export class Provisioner {
     const answers = await Promise.all(
       volume.replicas.map((replica) =>
         volumesOn(replica.host).createReplica(
-          { volume: volume.id, pool: replica.pool, sizeBytes: volume.sizeBytes },
+          { volume: volume.id, pool: replica.pool, sizeBytes: volume.sizeBytes, ...formOf(volume) },
           volume.content,
         ),
       ),

@@ -4,7 +4,7 @@ import type { ClusterState } from './cluster.ts'
 import type { FileMaking } from './file-making.ts'
 import type { Guest } from './guest.ts'
 import type { GuestId, HostId, VolumeId } from './ids.ts'
-import { inSync, isActive } from './records.ts'
+import { inSync, isActive, volumesOf } from './records.ts'
 
 /** `name` is the id of what it is for: of the guest that becomes a template, of the new guest, of the volume. */
 export interface DiskCopy extends FileMaking {
@@ -25,6 +25,10 @@ export function copySubject({ purpose, name }: Pick<DiskCopy, 'purpose' | 'name'
 /** Why a guest's disks cannot be read now. */
 export function objectionToReading(state: ClusterState, guest: Guest): Failure | undefined {
   if (guest.deleting) return failure('conflict', `${guest.name} is being deleted`)
+  if (volumesOf(state, guest)?.some(({ value }) => value.form === 'subvolume'))
+    return failure('conflict', `The root of ${guest.name} is a subvolume, no disk that could be copied`, {
+      hint: `Dump it, and restore it under another name: \`stead ct dump ${guest.name}\``,
+    })
   if (guest.desired === 'stopped' && !isActive(state.grants.get(guest.id)?.value)) return undefined
   const kind = guest.kind
   return failure('conflict', `${guest.name} must be stopped before its disks are copied`, {

@@ -16,6 +16,8 @@ export interface Pool {
   /** Folder on the host's file system that holds the replicas. */
   readonly path: string
   readonly capacityBytes: number
+  /** Its file system can hold roots of containers as folders with quotas (btrfs). */
+  readonly subvolumes?: true
 }
 
 /** What a host says of itself when it joins or starts. Written by that host's agent only. */

@@ -73,6 +73,11 @@ export interface Volume {
   readonly name: string
   /** A disk when absent. */
   readonly role?: VolumeRole
+  /**
+   * `subvolume`: a folder of its pool's own file system, with a quota instead of a size. It has one replica for life, which
+   * only that host's containers can use, as a root. Absent: an image of a disk, which can be mirrored.
+   */
+  readonly form?: 'subvolume'
   readonly sizeBytes: number
   /** The size that it is to have, while its replicas make room for it. */
   readonly growTo?: number
@@ -100,6 +105,11 @@ export interface Volume {
   readonly move?: ReplicaMove
   /** Set, with `ready` false, while the replicas are made to be this snapshot again. */
   readonly rollBackTo?: SnapshotId
+}
+
+/** As part of what a host is told of a replica. */
+export function formOf({ form }: Pick<Volume, 'form'>): Pick<Volume, 'form'> {
+  return form === undefined ? {} : { form }
 }
 
 /** Left by a deletion for each replica; the replica's host removes the file, then the record. */

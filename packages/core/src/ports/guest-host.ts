@@ -28,6 +28,8 @@ export interface Leg {
         readonly key?: ExportKey
       }
   readonly exportName: string
+  /** A subvolume of this host, which a container mounts as it is. It is its disk's only leg, and `endpoint` no server. */
+  readonly folder?: string
   /** Served by the guest's own host: it is read first. A unix socket is local without saying so. */
   readonly local?: boolean
 }

@@ -13,6 +13,8 @@ export interface ReplicaSpec {
   readonly volume: VolumeId
   readonly pool: string
   readonly sizeBytes: number
+  /** `Volume.form`. */
+  readonly form?: 'subvolume'
 }
 
 /** What opens one export from another host: who asks with it is known by it, and all that is said is encrypted with it. */
@@ -32,6 +34,8 @@ export interface ExportAddress {
   readonly exportName: string
   readonly loopback: string
   readonly port: number
+  /** Of a subvolume, which a guest of this very host mounts: nothing listens on `port`. */
+  readonly folder?: string
   /** Absent: the host's version has no gate, and serves on `port` in clear. */
   readonly gate?: { readonly port: number; readonly key: ExportKey }
 }

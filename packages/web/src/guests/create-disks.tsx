@@ -3,7 +3,7 @@ import { useText } from '../i18n/texts.ts'
 import { useHosts } from '../live/use-live.ts'
 import { Icon } from '../parts/icon.tsx'
 import { Panel } from '../parts/page.tsx'
-import { emptyDisk, nextKey, type DiskForm } from './create-form.ts'
+import { emptyDisk, nextKey, withNativeRoot, type DiskForm } from './create-form.ts'
 import type { FieldsProps } from './create-page.tsx'
 import classes from './create-page.module.css'
 
@@ -12,7 +12,9 @@ const DISKS_MAX = 12
 /** Each disk: how large, on which pools, how many hosts hold a copy. */
 export function CreateDisks({ form, onChange, complaint }: FieldsProps) {
   const t = useText()
-  const pools = [...new Set(useHosts().flatMap((host) => host.pools.map(({ name }) => name)))].toSorted()
+  const all = useHosts().flatMap((host) => host.pools)
+  const usable = form.isRootNative ? all.filter(({ subvolumes }) => subvolumes) : all
+  const pools = [...new Set(usable.map(({ name }) => name))].toSorted()
   const set = (key: number, part: Partial<DiskForm>) =>
     onChange({ disks: form.disks.map((disk) => (disk.key === key ? { ...disk, ...part } : disk)) })
   return (
@@ -23,7 +25,7 @@ export function CreateDisks({ form, onChange, complaint }: FieldsProps) {
           size="compact-xs"
           variant="default"
           leftSection={<Icon name="plus" size={14} />}
-          disabled={form.disks.length >= DISKS_MAX}
+          disabled={form.disks.length >= DISKS_MAX || form.isRootNative}
           onClick={() => onChange({ disks: [...form.disks, emptyDisk(nextKey(form.disks), 10)] })}
         >
           {t('create.addDisk')}
@@ -50,6 +52,7 @@ export function CreateDisks({ form, onChange, complaint }: FieldsProps) {
             data={(['1', '2', '3'] as const).map((value) => ({ value, label: t(`create.copies.${value}`) }))}
             value={String(disk.copies)}
             allowDeselect={false}
+            disabled={form.isRootNative}
             onChange={(value) => set(disk.key, { copies: Number(value) as DiskForm['copies'] })}
           />
           <Select
@@ -79,6 +82,16 @@ export function CreateDisks({ form, onChange, complaint }: FieldsProps) {
             >
               <Icon name="close" size={16} />
             </ActionIcon>
+          ) : null}
+          {form.kind === 'ct' && index === 0 ? (
+            <Checkbox
+              className={classes.wide}
+              label={t('create.nativeRoot')}
+              description={t(all.some(({ subvolumes }) => subvolumes) ? 'create.nativeRootText' : 'create.noBtrfs')}
+              checked={form.isRootNative}
+              disabled={!form.isRootNative && !all.some(({ subvolumes }) => subvolumes)}
+              onChange={(event) => onChange(withNativeRoot(form, event.currentTarget.checked))}
+            />
           ) : null}
           {disk.image === '' ? null : (
             <Checkbox

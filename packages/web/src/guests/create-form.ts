@@ -64,6 +64,8 @@ export interface CreateForm {
   readonly hostname: string
   readonly privileged: boolean
   readonly nesting: boolean
+  /** Its root is a subvolume of one host, mirrored by nothing. */
+  readonly isRootNative: boolean
   readonly limits: LimitsForm
 }
 
@@ -80,7 +82,7 @@ export function emptyForm(kind: CreateForm['kind']): CreateForm {
     ...{ cdrom: '', display: false, firmware: 'bios', tpm: false, watchdog: '', processor: 'baseline' },
     ...{ dedicatedCpus: false, numaNodes: 1, hugePages: '', devices: [], cloudInit: emptyCloudInit() },
     ...{ template: '', addresses: '', gateways: '', nameservers: '', searchDomains: '', hostname: '' },
-    ...{ privileged: false, nesting: false, limits: emptyLimits() },
+    ...{ privileged: false, nesting: false, isRootNative: false, limits: emptyLimits() },
   }
 }
 
@@ -119,6 +121,14 @@ export function withImage(form: CreateForm, image: ImageFacts | undefined): Crea
     // Whatever has no disk yet is installed by hand; an image wants to know who may log in.
     cloudInit: { ...form.cloudInit, isWanted: true },
   }
+}
+
+/** Such a root is the only disk, and has no other copy. */
+export function withNativeRoot(form: CreateForm, isRootNative: boolean): Partial<CreateForm> {
+  const [root = emptyDisk(0, 8)] = form.disks
+  return isRootNative
+    ? { isRootNative, disks: [{ ...root, copies: 1 }] }
+    : { isRootNative, disks: [{ ...root, copies: 2 }, ...form.disks.slice(1)] }
 }
 
 export function nextKey(disks: readonly DiskForm[]): number {
@@ -189,6 +199,7 @@ function containerOf(form: CreateForm): Pick<CreateBody, 'boot' | 'container'> {
     boot: { kind: 'container' },
     container: {
       template: form.template,
+      ...(form.isRootNative ? { root: 'native' as const } : {}),
       ...(form.hostname === '' ? {} : { hostname: form.hostname }),
       ...Object.fromEntries(Object.entries(lists).filter(([, list]) => list.length > 0)),
       ...(form.privileged ? { privileged: true } : {}),

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { placeOf, placeText, roomsFor } from './replica-places.ts'
 
-const pool = (name: string) => ({ name, capacityBytes: 100, allocatedBytes: 40 })
+const pool = (name: string) => ({ name, capacityBytes: 100, allocatedBytes: 40, subvolumes: false })
 const hosts = ['h1', 'h2', 'h3'].map((name) => ({ name, pools: [pool('fast'), pool('slow')] }))
 const volume = {
   replicas: [

@@ -16,6 +16,8 @@ import {
 } from '@stead/core/model/container-counters.ts'
 import type { ContainerLimits } from '@stead/core/model/container-limits.ts'
 import { CONTAINER_RESOURCE_NAMES, type ContainerResourceName } from '@stead/core/model/container-resources.ts'
+import { quotaOf } from '../root-mount.ts'
+import { BTRFS_MAGIC } from '../../subvolumes/qgroup-figures.ts'
 import type { CgroupUsage, ContainerCgroup } from './cgroup-files.ts'
 import { readText } from './cgroup-tree.ts'
 import { enforcement } from './cgroup-limits.ts'
@@ -169,7 +171,7 @@ export class CounterSampler {
     }
     const readings: CounterReadings = { ...known.deep, ...group, ...sockets, ...diskCounters(of.root) }
     known.counters = containerCounters(of.limits, withKept(known, withRates(readings, known.rates)), (resource) =>
-      enforcement(of.cgroup, resource),
+      resource === 'diskinodes' && readings.diskinodes === undefined ? 'counted' : enforcement(of.cgroup, resource),
     )
     const failures = newLimitFailures(known.told, known.counters)
     for (const { resource, total } of failures) known.told[resource] = total
@@ -228,7 +230,12 @@ function ratesBetween(before: Usage, now: Usage): ContainerRates {
 function diskCounters(root: string | undefined): CounterReadings {
   if (root === undefined) return {}
   try {
-    const { bsize, blocks, bfree, files, ffree } = statfsSync(root)
+    const { bsize, blocks, bfree, files, ffree, type } = statfsSync(root)
+    // Of a subvolume the file system's own figures say nothing; its files nobody counts, and nobody limits.
+    if (type === BTRFS_MAGIC) {
+      const quota = quotaOf(root)
+      return quota ? { diskspace: { held: Math.ceil(quota.heldBytes / 1024) } } : {}
+    }
     return { diskspace: { held: Math.ceil(((blocks - bfree) * bsize) / 1024) }, diskinodes: { held: files - ffree } }
   } catch {
     return {}

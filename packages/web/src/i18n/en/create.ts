@@ -40,9 +40,13 @@ export const texts = {
   'create.moreLimitsText': 'One a line, named as in OpenVZ: NAME=BARRIER:LIMIT',
   'create.mountPath': 'Mounted at',
   'create.nameText': 'Small letters, digits and dashes; it becomes its DNS name',
+  'create.nativeRoot': 'Native root',
+  'create.nativeRootText':
+    'A subvolume of one host’s pool on btrfs: made in milliseconds and mirrored by nothing. The container runs on that host only, and waits for it while it is down',
   'create.nestingText': 'It then sees more of the kernel, which weakens what keeps it in',
   'create.nic': 'With a network card on the LAN',
   'create.noCdrom': 'The drive is empty',
+  'create.noBtrfs': 'No pool of any host is on btrfs',
   'create.noDisk': 'It has no disk. What it needs must come from the network or a CD.',
   'create.noImage': 'An empty disk',
   'create.noPreset': 'None',

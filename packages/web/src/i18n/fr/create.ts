@@ -39,9 +39,13 @@ export const texts: Record<string, string> = {
   'create.moreLimitsText': 'Une par ligne, nommée comme dans OpenVZ : NOM=BARRIÈRE:LIMITE',
   'create.mountPath': 'Monté sur',
   'create.nameText': 'Minuscules, chiffres et tirets ; il devient son nom DNS',
+  'create.nativeRoot': 'Racine native',
+  'create.nativeRootText':
+    'Un sous-volume du pool btrfs d’un seul hôte : créé en quelques millisecondes, mais sans aucun miroir. Le conteneur ne fonctionne que sur cet hôte et l’attend tant qu’il est arrêté',
   'create.nestingText': 'Il voit alors davantage du noyau, ce qui affaiblit son isolement',
   'create.nic': 'Avec une carte réseau sur le LAN',
   'create.noCdrom': 'Le lecteur est vide',
+  'create.noBtrfs': 'Aucun pool d’aucun hôte n’est sur btrfs',
   'create.noDisk': "Il n'a pas de disque : tout doit venir du réseau ou d'un CD.",
   'create.noImage': 'Un disque vide',
   'create.noPreset': 'Aucun',

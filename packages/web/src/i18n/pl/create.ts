@@ -39,9 +39,13 @@ export const texts: Record<string, string> = {
   'create.moreLimitsText': 'Po jednym w wierszu, nazwane jak w OpenVZ: NAZWA=BARIERA:LIMIT',
   'create.mountPath': 'Montowany w',
   'create.nameText': 'Małe litery, cyfry i myślniki; stanie się nazwą DNS',
+  'create.nativeRoot': 'Natywny katalog główny',
+  'create.nativeRootText':
+    'Podwolumin puli btrfs jednego hosta: powstaje w kilka milisekund i nie ma żadnej kopii. Kontener działa tylko na tym hoście i czeka na niego, gdy ten nie działa',
   'create.nestingText': 'Widzi wtedy więcej jądra, co osłabia jego izolację',
   'create.nic': 'Z kartą sieciową w sieci LAN',
   'create.noCdrom': 'Napęd jest pusty',
+  'create.noBtrfs': 'Żadna pula żadnego hosta nie leży na btrfs',
   'create.noDisk': 'Nie ma dysku. Wszystko musi pochodzić z sieci lub z płyty CD.',
   'create.noImage': 'Pusty dysk',
   'create.noPreset': 'Brak',
