@@ -7,6 +7,8 @@ const MIB = 2 ** 20
 
 export interface ContainerSize {
   readonly replicas: 1 | 2
+  /** Its root is a subvolume of a pool on btrfs. */
+  readonly nativeRoot?: true
   readonly memoryMib?: number
   readonly diskMib?: number
   readonly address?: string
@@ -24,7 +26,7 @@ export class ContainerCalls {
 
   /** From the request until its init runs, ms. */
   async createAndStart(name: string, size: ContainerSize): Promise<number> {
-    const { replicas, memoryMib = 64, diskMib = 128, address, limits = { numproc: { limit: 50 } } } = size
+    const { replicas, nativeRoot, memoryMib = 64, diskMib = 128, address, limits = { numproc: { limit: 50 } } } = size
     return timed(async () => {
       const { operation } = must(
         await this.#client.call(ENDPOINTS['guest.create'], {
@@ -33,7 +35,11 @@ export class ContainerCalls {
             memoryBytes: memoryMib * MIB,
             disks: [{ sizeBytes: diskMib * MIB, replicas }],
             boot: { kind: 'container' },
-            container: { template: 'busybox', limits, ...(address === undefined ? {} : { addresses: [address] }) },
+            container: {
+              ...{ template: 'busybox', limits },
+              ...(nativeRoot ? { root: 'native' as const } : {}),
+              ...(address === undefined ? {} : { addresses: [address] }),
+            },
             host: this.#host,
             start: true,
             nic: true,

@@ -11,7 +11,13 @@ import { IncusRig } from './bench-incus.ts'
 import { BenchLab, spread, type Spread } from './bench-lab.ts'
 
 export interface LifecycleReport {
-  readonly createMs: { readonly plain: Spread; readonly mirrored: Spread; readonly incus: Spread | undefined }
+  readonly createMs: {
+    /** Of a root that is a subvolume on btrfs. */
+    readonly native: Spread
+    readonly plain: Spread
+    readonly mirrored: Spread
+    readonly incus: Spread | undefined
+  }
   readonly execMs: { readonly stead: Spread; readonly incus: Spread | undefined }
   readonly stopMs: { readonly stead: Spread; readonly incus: Spread | undefined }
   readonly moveMs: Spread
@@ -40,7 +46,7 @@ export async function benchContainer({ rounds, quick, note }: ContainerOptions):
   const loadBefore = loadavg()[0] ?? 0
   const folder = mkdtempSync(join(tmpdir(), 'stead-bench-'))
   let incus: IncusRig | undefined
-  const lab = await BenchLab.up()
+  const lab = await BenchLab.up({ btrfsPool: true })
   try {
     await lab.cluster.must('template', 'build', 'busybox')
     // A processor is what each may take at most; two hundred of them on a host of two are meant to share.
@@ -90,6 +96,7 @@ async function benchLifecycle(wanted: {
 }): Promise<LifecycleReport> {
   const { calls, incus, rounds, note } = wanted
   const times = {
+    native: [],
     plain: [],
     mirrored: [],
     incus: [],
@@ -98,9 +105,13 @@ async function benchLifecycle(wanted: {
     stop: [],
     incusStop: [],
     move: [],
-  } as Record<'plain' | 'mirrored' | 'incus' | 'exec' | 'incusExec' | 'stop' | 'incusStop' | 'move', number[]>
+  } as Record<
+    'native' | 'plain' | 'mirrored' | 'incus' | 'exec' | 'incusExec' | 'stop' | 'incusStop' | 'move',
+    number[]
+  >
   for (let round = 0; round <= rounds; round++) {
     if (round === 1) for (const each of Object.values(times)) each.length = 0
+    times.native.push(await calls.createAndStart('native', { replicas: 1, nativeRoot: true }))
     times.plain.push(await calls.createAndStart('plain', { replicas: 1 }))
     times.mirrored.push(await calls.createAndStart('mirrored', { replicas: 2 }))
     if (incus) times.incus.push(await incus.createAndStart('c1'))
@@ -111,6 +122,7 @@ async function benchLifecycle(wanted: {
     times.stop.push(await calls.stop('plain'))
     if (incus) times.incusStop.push(await incus.stop('c1'))
     times.move.push(await calls.move('mirrored', AWAY))
+    await calls.remove('native')
     await calls.remove('plain')
     await calls.remove('mirrored')
     if (incus) await incus.remove('c1')
@@ -122,7 +134,12 @@ async function benchLifecycle(wanted: {
   }
   const of = (values: readonly number[]) => (values.length === 0 ? undefined : spread(values))
   return {
-    createMs: { plain: spread(times.plain), mirrored: spread(times.mirrored), incus: of(times.incus) },
+    createMs: {
+      native: spread(times.native),
+      plain: spread(times.plain),
+      mirrored: spread(times.mirrored),
+      incus: of(times.incus),
+    },
     execMs: { stead: spread(times.exec), incus: of(times.incusExec) },
     stopMs: { stead: spread(times.stop), incus: of(times.incusStop) },
     moveMs: spread(times.move),

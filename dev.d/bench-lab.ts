@@ -34,9 +34,9 @@ export class BenchLab {
   }
 
   /** Three hosts. Always end it with `down`. */
-  static async up(): Promise<BenchLab> {
+  static async up(options: { readonly btrfsPool?: true } = {}): Promise<BenchLab> {
     const startedMs = monotonicMs()
-    const cluster = await LabCluster.up({ hosts: 3 })
+    const cluster = await LabCluster.up({ hosts: 3, ...options })
     const upMs = monotonicMs() - startedMs
     try {
       const lab = must(findLab(cluster.env, must(labPlaces(cluster.env))))
