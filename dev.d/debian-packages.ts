@@ -9,6 +9,8 @@ interface DebianPackage {
   readonly major?: number
   /** What comes with it and Stead does not want: it starts its own. */
   readonly services?: readonly string[]
+  /** Only tests want it, and they are left out where this Debian has none. */
+  readonly ifThere?: true
 }
 
 /** QEMU 7.2 of Debian 12 killed guests during long migrations; 10 is in its backports, and in Debian 13 itself. */
@@ -43,6 +45,9 @@ const PACKAGES: readonly DebianPackage[] = [
   { name: 'e2fsprogs', reason: "file systems of containers, their templates, and the Debian image's" },
   { name: 'slapd', reason: 'a real directory for tests of signing in', services: ['slapd.service'] },
   { name: 'ldap-utils', reason: 'changes that directory in tests' },
+  { name: 'bind9-dnsutils', reason: 'nsupdate: writes into zones the proofs by which certificates are given' },
+  { name: 'knot', reason: 'a real name server for tests of those proofs', services: ['knot.service'] },
+  { name: 'pebble', reason: "a real authority for tests of certificates: Let's Encrypt's own for that", ifThere: true },
   { name: 'chromium', reason: 'tests the web interface as people use it' },
   { name: 'gcc', reason: 'compiles the small C helpers' },
   { name: 'libc6-dev', reason: 'compiles the small C helpers' },
@@ -61,8 +66,16 @@ export function missingDebianPackages(): readonly DebianPackage[] {
   }
   return PACKAGES.filter((wanted) => {
     const version = installed.get(wanted.name)
+    if (version === undefined && isNowhere(wanted)) return false
     return version === undefined || majorOf(version) < (wanted.major ?? 0)
   })
+}
+
+/** As far as apt knows; before it has ever looked it knows of nothing. */
+function isNowhere({ name, ifThere }: DebianPackage): boolean {
+  if (ifThere === undefined || !readdirSync('/var/lib/apt/lists').some((file) => file.includes('_Packages')))
+    return false
+  return !/Candidate: \d/.test(outputOf('apt-cache', ['policy', name]) ?? '')
 }
 
 export async function installDebianPackages(missing: readonly DebianPackage[]): Promise<void> {
@@ -75,11 +88,12 @@ export async function installDebianPackages(missing: readonly DebianPackage[]): 
   }
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
   await mustRun('apt-get', ['update', '-qq'], env)
-  const backports = missing.some((wanted) => !offersEnough(wanted)) ? await enableBackports(env) : undefined
+  const packagesToGet = missing.filter((wanted) => !isNowhere(wanted))
+  const backports = packagesToGet.some((wanted) => !offersEnough(wanted)) ? await enableBackports(env) : undefined
   await withoutStartingServices(async () => {
     const groups = [
-      { from: [], packages: missing.filter(offersEnough) },
-      { from: ['-t', backports ?? ''], packages: missing.filter((wanted) => !offersEnough(wanted)) },
+      { from: [], packages: packagesToGet.filter(offersEnough) },
+      { from: ['-t', backports ?? ''], packages: packagesToGet.filter((wanted) => !offersEnough(wanted)) },
     ]
     for (const { from, packages } of groups) {
       if (packages.length === 0) continue

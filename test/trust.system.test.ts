@@ -5,6 +5,12 @@ import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileS
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
+import {
+  startAuthority,
+  startNameServer,
+  WITHOUT_AUTHORITY,
+  type Place,
+} from '@stead/agent/certificate/test-authority-fixture.ts'
 import { readCertificate } from '@stead/agent/trust/certificate-reading.ts'
 import { createAuthority, issueCertificate } from '@stead/agent/trust/certificates.ts'
 import { hostContent } from '@stead/agent/trust/host-trust.ts'
@@ -13,6 +19,7 @@ import { signatureOf } from '@stead/agent/webhooks/webhook-message.ts'
 import type { ClusterView } from '@stead/api/cluster-view.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { AuthorityView } from '@stead/api/endpoints/authority.ts'
+import type { CertificateView } from '@stead/api/endpoints/certificate.ts'
 import type { SignInView } from '@stead/api/endpoints/sign-in.ts'
 import type { Result } from '@stead/core/result.ts'
 import { LabCluster, STEAD } from './support/lab-cluster.ts'
@@ -30,6 +37,7 @@ suite('trust between hosts', { timeout: 300_000 }, () => {
     strange = mkdtempSync(join(tmpdir(), 'stead-stranger-'))
   })
   after(async () => {
+    for (const end of ends.toReversed()) await end()
     await lab.down()
     rmSync(strange, { recursive: true })
   })
@@ -156,7 +164,8 @@ suite('trust between hosts', { timeout: 300_000 }, () => {
   const PASSWORD = 'correct horse battery staple'
   const BIND_DN = 'cn=reader,dc=example,dc=org'
   const BIND_PASSWORD = 'what the reader types'
-  const known = { factor: '', webhook: '' }
+  const known = { factor: '', webhook: '', name: '', root: '' }
+  const ends: (() => void | Promise<void>)[] = []
 
   test('no disk of a host has them in clear', async () => {
     const root = lab.clientOf(['h1'])
@@ -194,6 +203,84 @@ suite('trust between hosts', { timeout: 300_000 }, () => {
     }
   })
 
+  test(
+    'an authority gives a certificate of the web, to one that goes on where the coordinator dies: every host shows it',
+    { skip: WITHOUT_AUTHORITY },
+    async () => {
+      const place: Place = {
+        address: LISTENER.address,
+        start: (command, args, env) => {
+          const said = Object.entries(env).map(([name, value]) => `${name}=${value}`)
+          const daemon = lab.spawn(STEAD, ['lab', 'client', '--', 'env', ...said, command, ...args])
+          daemon.stdout?.resume()
+          daemon.stderr?.resume()
+          return daemon
+        },
+      }
+      const context = { after: (run: () => void | Promise<void>) => void ends.push(run) }
+      const hosts = { h1: '10.66.0.1', h2: '10.66.0.2' }
+      const zone = { h1: [hosts.h1], h2: [hosts.h2] }
+      const names = await startNameServer(context, zone, place, 5353)
+      const authority = await startAuthority(context, {
+        names,
+        place,
+        port: 14_000,
+        httpPort: 80,
+        looksAfterSeconds: 3,
+      })
+      const pem = join(strange, 'acme.pem')
+      writeFileSync(pem, authority.authorityPem)
+      const curl = (...args: readonly string[]) =>
+        lab.run('lab', 'client', '--', 'curl', '--silent', '--max-time', '5', ...args)
+      await lab.until(
+        'the authority answers',
+        async () => (await curl('--insecure', authority.directoryUrl)).code === 0,
+      )
+
+      const order = (...of: readonly string[]) => [
+        ...[
+          'certificate',
+          'order',
+          ...of.map((host) => `${host}.example.test`),
+          '--authority',
+          pem,
+          '--timeout',
+          '120s',
+        ],
+        ...['--directory', authority.directoryUrl],
+      ]
+      assert.match((await lab.run(...order('h1'))).stderr, /terms that must be agreed to[^]*--agree-terms/)
+      // What one of them has ordered both answer: the authority asks each by its own name.
+      await lab.must(...order('h1', 'h2'), '--agree-terms')
+      assert.deepEqual((await certificate()).given?.names.toSorted(), ['h1.example.test', 'h2.example.test'])
+
+      const { coordinator } = await lab.json<ClusterView>('cluster', 'show')
+      const [other = ''] = Object.keys(hosts).filter((host) => host !== coordinator)
+      known.name = `${other}.example.test`
+      const ordering = lab.run(...order(other), '--agree-terms')
+      await lab.until('the authority looks', async () =>
+        (await lab.must('operation', 'list')).includes('the authority looks whether the names are ours'),
+      )
+      await lab.must('lab', 'kill', coordinator ?? '', 'agent')
+      const ordered = await ordering
+      assert.equal(ordered.code, 0, ordered.stderr)
+      const { standing, given } = await certificate()
+      assert.deepEqual([standing, given?.names], ['valid', [known.name]])
+
+      const root = join(strange, 'acme-root.pem')
+      writeFileSync(root, (await curl('--insecure', authority.rootUrl)).stdout)
+      for (const [host, address] of Object.entries(hosts)) {
+        await lab.until(`${host} shows it`, async () => (await shownBy(address, root)).code === 0)
+        const own = await curl('--cacert', root, `https://${address}:8443/v1/version`)
+        assert.equal(own.code, CURL_NOT_BELIEVED, `${host} shows its own to who comes by its address`)
+        assert.notEqual((await curl(`http://${address}/`)).code, 0, `port 80 of ${host} is closed again`)
+      }
+      known.root = root
+      for (const host of ['h1', 'h2', 'witness'])
+        assert.deepEqual(onDiskOf(host, [known.name, KEY_IN_RECORD]), [known.name], host)
+    },
+  )
+
   test('all hosts off, a host and the witness on again: its secrets open, with no person at it', async () => {
     for (const host of ['h1', 'h2', 'witness']) await lab.must('lab', 'power-off', host)
     for (const host of ['h1', 'witness']) await lab.must('lab', 'power-on', host)
@@ -210,9 +297,29 @@ suite('trust between hosts', { timeout: 300_000 }, () => {
     const { signature, body } = JSON.parse(await heard) as { readonly signature: string; readonly body: string }
     const [, seconds = '', shown] = /^t=(\d+),v1=(.+)$/.exec(signature) ?? []
     assert.equal(shown, signatureOf(known.webhook, Number(seconds), body))
+    if (known.root !== '')
+      await lab.until('the certificate is shown', async () => (await shownBy('10.66.0.1', known.root)).code === 0)
     await lab.must('lab', 'power-on', 'h2')
   })
 
+  const shownBy = (address: string, root: string) => {
+    const by = ['--resolve', `${known.name}:8443:${address}`, '--cacert', root, '--silent', '--max-time', '5']
+    return lab.run(
+      'lab',
+      'client',
+      '--',
+      'curl',
+      ...by,
+      '--output',
+      '/dev/null',
+      `https://${known.name}:8443/v1/version`,
+    )
+  }
+
+  const certificate = () => lab.json<CertificateView>('certificate', 'show')
+  /** A key in JSON: the line's end is two characters there. */
+  const KEY_IN_RECORD = 'PRIVATE KEY-----\\n'
+  const CURL_NOT_BELIEVED = 60
   const ADA = { user: 'ada', form: 'token' } as const
   const LISTENER = { address: '10.66.250.1', port: 8080 }
 

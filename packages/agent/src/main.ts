@@ -37,6 +37,7 @@ import { GuardianFence } from './guardian/guardian-fence.ts'
 import { HostContainers } from './container/host-containers.ts'
 import { diskCopies } from './disk-copies.ts'
 import { imageImports } from './image-imports.ts'
+import { CertificateKeeper } from './certificate/certificate-keeper.ts'
 import { ClusterDecisions, decisionCalls } from './cluster-decisions.ts'
 import { DecisionHistory } from './decision-history.ts'
 import { History } from './history.ts'
@@ -349,6 +350,7 @@ async function main(configPath: string | undefined): Promise<void> {
   work.push(guests.keep(signal), metrics.keep(signal), auditChain.keep(signal))
   work.push(keeper.run(signal))
   work.push(keepWebhooksTold({ self, store, mirror, history, usage, clock, log }, signal))
+  work.push(new CertificateKeeper({ self, store, mirror, events, clock, random: realRandom, log }).run(signal))
   work.push(keepMetering({ self, store, mirror, clock, log }, signal))
   work.push(imports.work(copies.captureDisk, signal))
   work.push(keepBlobsTidy({ directory: join(config.stateDir, 'blobs'), mirror, clock, log }, signal))

@@ -1,5 +1,6 @@
 /** Records of which the audit shows what was changed, by the folder of the store that they lie in. */
 import { clusterPolicySchema, guestSchema, hostSchema, policySchema } from './records.ts'
+import { wantedCertificateSchema } from './certificate-records.ts'
 import { imageSchema } from './image-records.ts'
 import { groupSchema, permissionSchema, roleSchema, tokenSchema, userSchema } from './access-records.ts'
 import { projectSchema } from './project-records.ts'
@@ -13,6 +14,7 @@ export const AUDITED_SCHEMAS = {
   clusterPolicy: clusterPolicySchema,
   guests: guestSchema,
   hosts: hostSchema,
+  wantedCertificate: wantedCertificateSchema,
   images: imageSchema,
   policies: policySchema,
   groups: groupSchema,

@@ -112,7 +112,7 @@ const REVISED_BY_PARAMETER = [
   'realm',
   'webhook',
 ] as const
-export type RevisedObject = (typeof REVISED_BY_PARAMETER)[number] | 'policy'
+export type RevisedObject = (typeof REVISED_BY_PARAMETER)[number] | 'policy' | 'certificate'
 
 export function isRead({ method }: Pick<Endpoint, 'method'>): boolean {
   return method === 'GET' || method === 'HEAD'

@@ -3,6 +3,7 @@ import { ACCESS_ENDPOINTS } from './endpoints/access.ts'
 import { AUDIT_ENDPOINTS } from './endpoints/audit.ts'
 import { AUTHORITY_ENDPOINTS } from './endpoints/authority.ts'
 import { CLUSTER_ENDPOINTS } from './endpoints/cluster.ts'
+import { CERTIFICATE_ENDPOINTS } from './endpoints/certificate.ts'
 import { CONSOLE_ENDPOINTS } from './endpoints/consoles.ts'
 import { CONTAINER_DUMP_ENDPOINTS } from './endpoints/container-dumps.ts'
 import { CONTAINER_TEMPLATE_ENDPOINTS } from './endpoints/container-templates.ts'
@@ -34,6 +35,7 @@ import type { Endpoint } from './endpoint.ts'
 export const ENDPOINTS = {
   ...CLUSTER_ENDPOINTS,
   ...AUTHORITY_ENDPOINTS,
+  ...CERTIFICATE_ENDPOINTS,
   ...CONSOLE_ENDPOINTS,
   ...COUNTER_ENDPOINTS,
   ...DECISION_ENDPOINTS,

@@ -17,6 +17,7 @@ import type { ClusterPolicy } from '@stead/core/model/cluster-policy.ts'
 import type { Project } from '@stead/core/model/project.ts'
 import type { Realm } from '@stead/core/model/realm.ts'
 import type { Vault } from '@stead/core/model/vault.ts'
+import type { CertificateProgress, WantedCertificate } from '@stead/core/model/web-certificate.ts'
 import type { Webhook, WebhookDelivery } from '@stead/core/model/webhook.ts'
 import type { Rule } from '@stead/core/model/rule.ts'
 import type { Snapshot } from '@stead/core/model/snapshot.ts'
@@ -32,6 +33,7 @@ import { z } from 'zod'
 import { blobIdSchema } from './blob-id-schema.ts'
 import { nicLimitsSchema } from './hardware-records.ts'
 import { passwordPolicySchema } from './password-records.ts'
+import { certificateProgressSchema, wantedCertificateSchema } from './certificate-records.ts'
 import { diskCopySchema, imageDiskSchema, imageImportSchema, imageSchema } from './image-records.ts'
 import { describeIssues } from './issues.ts'
 import { lifecycleSchema } from './lifecycle-records.ts'
@@ -359,6 +361,8 @@ export type RecordsMatchModel = Checked<
     Same<SchemaOf<typeof heartbeatKeySchema>, HeartbeatKey>,
     Same<SchemaOf<typeof authorityChangeSchema>, AuthorityChange>,
     Same<SchemaOf<typeof vaultSchema>, Vault>,
+    Same<SchemaOf<typeof wantedCertificateSchema>, WantedCertificate>,
+    Same<SchemaOf<typeof certificateProgressSchema>, CertificateProgress>,
     Same<SchemaOf<typeof hostSchema>, Host>,
     Same<SchemaOf<typeof statusSchema>, HostStatus>,
     Same<SchemaOf<typeof policySchema>, HostPolicy>,
@@ -407,6 +411,8 @@ export const recordDecoder = {
   heartbeatKey: decoderOf('heartbeat key', heartbeatKeySchema),
   authorityChange: decoderOf('change of the authority', authorityChangeSchema),
   vault: decoderOf('vault', vaultSchema),
+  wantedCertificate: decoderOf('wanted certificate', wantedCertificateSchema),
+  certificateProgress: decoderOf('progress of a certificate', certificateProgressSchema),
   host: decoderOf('host', hostSchema),
   status: decoderOf('status', statusSchema),
   policy: decoderOf('policy', policySchema),

@@ -4,6 +4,7 @@ import { FAILURES } from '@stead/core/errors.ts'
 import { addAuditCommands } from './commands/audit.ts'
 import { addBenchCommands } from './commands/bench.ts'
 import { addAuthorityCommands } from './commands/authority.ts'
+import { addCertificateCommands } from './commands/certificate.ts'
 import { addClusterCommands } from './commands/cluster.ts'
 import { addCtCommands } from './commands/ct.ts'
 import { addDeclareCommands } from './commands/declare.ts'
@@ -43,6 +44,7 @@ export function buildProgram(terminal: Terminal = processTerminal): Command {
   addCtCommands(program, terminal)
   addClusterCommands(program, terminal)
   addAuthorityCommands(program, terminal)
+  addCertificateCommands(program, terminal)
   addHostCommands(program, terminal)
   addRuleCommands(program, terminal)
   addPolicyCommands(program, terminal)

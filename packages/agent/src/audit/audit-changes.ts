@@ -8,6 +8,8 @@ import type { Write } from '@stead/core/ports/store.ts'
 
 /** Characters of one side of a record; more is left out, since the store holds the entries for a while. */
 const SIDE_LENGTH_MAX = 6_000
+/** Records of which there is one. */
+const SINGLES = ['clusterPolicy', 'wantedCertificate'] as const
 const LEFT_OUT = 'too long, left out'
 
 export function auditChanges(state: ClusterState, writes: readonly Write[]): AuditChange[] {
@@ -27,15 +29,17 @@ export function auditChanges(state: ClusterState, writes: readonly Write[]): Aud
 
 function schemaOf(key: string) {
   if (!key.startsWith(PREFIX)) return undefined
-  if (key === KEYS.clusterPolicy) return AUDITED_SCHEMAS.clusterPolicy
+  const single = SINGLES.find((name) => KEYS[name] === key)
+  if (single) return AUDITED_SCHEMAS[single]
   const [collection = ''] = key.slice(PREFIX.length).split('/')
-  return Object.hasOwn(AUDITED_SCHEMAS, collection) && collection !== 'clusterPolicy'
+  return Object.hasOwn(AUDITED_SCHEMAS, collection) && !SINGLES.includes(collection as never)
     ? AUDITED_SCHEMAS[collection as keyof typeof AUDITED_SCHEMAS]
     : undefined
 }
 
 function presentValue(state: ClusterState, key: string): unknown {
-  if (key === KEYS.clusterPolicy) return state.clusterPolicy?.value
+  const single = SINGLES.find((name) => KEYS[name] === key)
+  if (single) return state[single]?.value
   const path = key.slice(PREFIX.length)
   const slash = path.indexOf('/')
   const maps = state as unknown as Readonly<Record<string, ReadonlyMap<string, Versioned<unknown>>>>

@@ -4,6 +4,7 @@ import { conditionalBackend } from './conditional-requests.ts'
 import { Desk, type BackendContext } from './desk.ts'
 import { accessEndpoints } from './access-endpoints.ts'
 import { auditEndpoints } from './audit-endpoints.ts'
+import { certificateEndpoints } from './certificate-endpoints.ts'
 import { consoleEndpoints } from './console-endpoints.ts'
 import { containerDumpEndpoints } from './container-dump-endpoints.ts'
 import { containerTemplateEndpoints } from './container-template-endpoints.ts'
@@ -44,6 +45,7 @@ export function createApiBackend(context: BackendContext): ApiBackend {
     ...guestEndpoints(desk),
     ...guestAgentEndpoints(desk),
     ...lifecycleEndpoints(desk),
+    ...certificateEndpoints(desk),
     ...consoleEndpoints(desk),
     ...counterEndpoints(desk),
     ...mediaEndpoints(desk),

@@ -5,6 +5,7 @@ import { hostsWithoutKey } from '@stead/core/ha/heartbeat-key-step.ts'
 import type { ClusterState } from '@stead/core/model/cluster.ts'
 import { FIRST_HEARTBEAT_KEY } from '@stead/core/model/heartbeat-key.ts'
 import type { HostId } from '@stead/core/model/ids.ts'
+import { certificateWarning } from '@stead/core/model/web-certificate.ts'
 import { SHARES_NEEDED } from '@stead/core/model/vault.ts'
 import { worst, type ViewContext } from './views.ts'
 
@@ -14,6 +15,7 @@ export function clusterView(
   self: HostId,
   hosts: readonly HostView[],
   guests: readonly GuestView[],
+  wallMs: number,
 ): ClusterView {
   const settings = state.settings?.value
   return {
@@ -35,7 +37,7 @@ export function clusterView(
     heartbeatIntervalMs: settings?.heartbeatIntervalMs ?? 0,
     leaseTtlMs: settings?.leaseTtlMs ?? 0,
     secrets: secretsView(state),
-    warnings: [...warnings(hosts, guests), ...secretsWarning(state)],
+    warnings: [...warnings(hosts, guests), ...secretsWarning(state), ...certificateWarnings(state, wallMs)],
     createdAt: new Date(settings?.createdAt ?? 0).toISOString(),
   }
 }
@@ -64,6 +66,11 @@ function secretsView({ vault }: ClusterState): ClusterView['secrets'] {
   return keeping === 'beside'
     ? { state: 'key-beside', holders: [...holders], sharesNeeded: 0 }
     : { state: 'sealed', holders: [...holders], sharesNeeded: SHARES_NEEDED }
+}
+
+function certificateWarnings(state: ClusterState, wallMs: number): string[] {
+  const warning = certificateWarning(state, wallMs)
+  return warning === undefined ? [] : [warning]
 }
 
 function secretsWarning({ vault, hosts }: ClusterState): string[] {

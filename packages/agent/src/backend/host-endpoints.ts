@@ -37,7 +37,7 @@ export function hostEndpoints(desk: Desk): Answers {
         const view = desk.view()
         const hosts = [...state.hosts.values()].map((host) => hostView(view, host))
         const guests = [...state.guests.values()].map((guest) => guestView(view, guest))
-        return ok(clusterView(view, desk.context.self, hosts, guests))
+        return ok(clusterView(view, desk.context.self, hosts, guests, desk.context.clock.wallMs()))
       }),
 
     'cluster.failover': async ({ body }, request) => {

@@ -306,7 +306,13 @@ export class LiveViews {
         return host && hostView(context, host)
       }
       case 'cluster':
-        return clusterView(context, this.#context.self, this.#views<HostView>('host'), this.#views<GuestView>('guest'))
+        return clusterView(
+          context,
+          this.#context.self,
+          this.#views<HostView>('host'),
+          this.#views<GuestView>('guest'),
+          this.#context.clock.wallMs(),
+        )
     }
   }
 }

@@ -17,6 +17,8 @@ export function recordKeysOf(object: RevisedObject, state: ClusterState, params:
   switch (object) {
     case 'policy':
       return [KEYS.clusterPolicy]
+    case 'certificate':
+      return [KEYS.wantedCertificate]
     case 'project':
       return [KEYS.project(name)]
     case 'guest': {

@@ -4,7 +4,7 @@
  */
 import { chmod, rm } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
-import { Server as TlsServer } from 'node:tls'
+import { Server as TlsServer, type SecureContext } from 'node:tls'
 import fastify, {
   type FastifyInstance,
   type FastifyReply,
@@ -24,6 +24,7 @@ import { principalName, type Principal } from '@stead/core/model/access.ts'
 import { clientAddress } from '@stead/core/access/client-address.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { z } from 'zod'
+import type { NamedCertificate } from '../certificate/named-certificate.ts'
 import type { ApiBackend, BackendOf, RequestContext } from './backend.ts'
 import { CLIENT_LIMITS, limitConnections, TokenBuckets, type ClientLimits } from './client-limits.ts'
 import { CLIENT_GONE, digestCheck } from './digest-check.ts'
@@ -72,6 +73,8 @@ export interface ApiServer {
   readonly addresses: readonly ListenAddress[]
   /** For connections from now on. Throws when it is none. */
   useCertificate(tls: ServerCertificate): void
+  /** For connections from now on that ask for one of its names; undefined: there is no such certificate. */
+  useNamed(certificate: NamedCertificate | undefined): void
   /** Ends open streams, then closes. */
   close(): Promise<void>
 }
@@ -91,13 +94,16 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   const servers: FastifyInstance[] = []
   const addresses: ListenAddress[] = []
   const closing = new AbortController()
+  let named: NamedCertificate | undefined
+  // Without a context the server's own is taken.
+  const contextFor = (name: string) => (named?.holds(name) ? named.context : undefined)
   const close = async () => {
     closing.abort()
     await Promise.all(servers.map((server) => server.close()))
   }
   try {
     for (const address of options.listen) {
-      const server = buildServer(options, address, closing.signal)
+      const server = buildServer(options, address, closing.signal, contextFor)
       servers.push(server)
       addresses.push(await listen(server, address))
     }
@@ -108,7 +114,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   const useCertificate = ({ certificate: cert, key }: ServerCertificate) => {
     for (const { server } of servers) if (server instanceof TlsServer) server.setSecureContext({ cert, key })
   }
-  return { addresses, close, useCertificate }
+  return { addresses, close, useCertificate, useNamed: (certificate) => (named = certificate) }
 }
 
 async function listen(server: FastifyInstance, address: ListenAddress): Promise<ListenAddress> {
@@ -124,7 +130,12 @@ async function listen(server: FastifyInstance, address: ListenAddress): Promise<
   return { host: address.host, port: typeof bound === 'object' && bound ? bound.port : address.port }
 }
 
-function buildServer(options: ApiServerOptions, address: ListenAddress, closing: AbortSignal): FastifyInstance {
+function buildServer(
+  options: ApiServerOptions,
+  address: ListenAddress,
+  closing: AbortSignal,
+  contextFor: (name: string) => SecureContext | undefined,
+): FastifyInstance {
   const via = 'unix' in address ? 'unix' : 'tcp'
   const tls = 'tls' in address ? address.tls : undefined
   const limits = options.limits ?? CLIENT_LIMITS
@@ -149,6 +160,8 @@ function buildServer(options: ApiServerOptions, address: ListenAddress, closing:
             ...sockets,
             ...{ cert: tls.certificate, key: tls.key, minVersion: 'TLSv1.2', ALPNProtocols: ['http/1.1'] },
             handshakeTimeout: limits.headTimeoutMs,
+            SNICallback: (name: string, give: (error: null, context?: SecureContext) => void) =>
+              give(null, contextFor(name)),
           },
         }
       : { http: sockets }),

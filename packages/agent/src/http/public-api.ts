@@ -2,8 +2,9 @@
  * The API's public port: TLS on the host's LAN address, and on the cluster's while this host holds it. The unix socket serves
  * all the same when this cannot.
  */
-import type { Clock } from '@stead/core/ports/clock.ts'
 import { WakeableSleep } from '@stead/core/wakeable-sleep.ts'
+import { keepChallengesAnswered } from '../certificate/challenge-server.ts'
+import { NamedCertificates } from '../certificate/named-certificate.ts'
 import type { AgentConfig } from '../config.ts'
 import type { HostId } from '@stead/core/model/ids.ts'
 import { ClusterAddress, type ClusterAddressOptions } from '../network/cluster-address.ts'
@@ -20,38 +21,52 @@ const AGAIN_MS = 500
 
 /** Of a host of the cluster: its own port, and its part in holding the cluster's address. */
 export function publicApiWork(
-  {
-    config,
-    vault,
-    ...parts
-  }: { readonly config: AgentConfig; readonly vault: Opener } & Pick<
-    ClusterAddressOptions,
-    'store' | 'mirror' | 'clock' | 'log'
-  >,
+  parts: PublicApiContext,
   serving: Omit<ApiServerOptions, 'listen'>,
   signal: AbortSignal,
 ): Promise<void>[] {
+  const { config, vault: _, ...rest } = parts
   const lan = new LinuxLanAddress(config.addresses.lan, config.nativeDir)
-  const shared = new ClusterAddress({ ...parts, self: config.hostId as HostId, lan })
+  const shared = new ClusterAddress({ ...rest, self: config.hostId as HostId, lan })
   // A witness holds none: it has no certificate that could name the address.
   const holding = config.role === 'compute' ? [shared.run(signal)] : []
-  return [...holding, keepPublicApi(config, vault, serving, shared, parts.clock, signal)]
+  const addresses = () => [ownAddress(config), shared.held].filter((address) => address !== undefined)
+  return [
+    ...holding,
+    keepPublicApi(parts, serving, shared, signal),
+    keepChallengesAnswered({ ...rest, addresses }, signal),
+  ]
+}
+
+type PublicApiContext = { readonly config: AgentConfig; readonly vault: Opener } & Pick<
+  ClusterAddressOptions,
+  'store' | 'mirror' | 'clock' | 'log'
+>
+
+function ownAddress({ api, addresses }: AgentConfig): string | undefined {
+  return api?.address ?? addresses.lan
 }
 
 /** Until the signal aborts. */
 async function keepPublicApi(
-  config: AgentConfig,
-  vault: Opener,
+  { config, vault, store, mirror, clock }: PublicApiContext,
   options: Omit<ApiServerOptions, 'listen'>,
   clusterAddress: Pick<ClusterAddress, 'wanted' | 'held' | 'onChange'>,
-  clock: Clock,
   signal: AbortSignal,
 ): Promise<void> {
   const { log } = options
-  const host = config.api?.address ?? config.addresses.lan
+  const host = ownAddress(config)
   if (host === undefined) return log.warn('there is no public API: the host has no LAN address')
   const rest = new WakeableSleep(clock)
-  const off = clusterAddress.onChange(() => rest.wake())
+  const named = new NamedCertificates({ store, log })
+  let seen = mirror.state.certificateProgress
+  const ends = [
+    clusterAddress.onChange(() => rest.wake()),
+    mirror.onChange(({ certificateProgress }) => {
+      if (certificateProgress?.value.given?.fingerprint !== seen?.value.given?.fingerprint) rest.wake()
+      seen = certificateProgress
+    }),
+  ]
   let server: ApiServer | undefined
   let shared: { readonly address: string; readonly server: ApiServer } | undefined
   let served = ''
@@ -78,10 +93,16 @@ async function keepPublicApi(
       told = ''
       log.info('the public API serves', { host, port: portOf(config) })
     }
+    // A witness opens no secrets.
+    const byName = config.role === 'compute' ? await named.look(mirror.state, clock.wallMs()) : undefined
+    if (byName?.isLate) lookAgainMs = AGAIN_MS
+    const useNamed = () => [server, shared?.server].forEach((one) => one?.useNamed(byName?.certificate))
+    useNamed()
     if (shared?.address === held) return
     await shared?.server.close()
     shared = undefined
     if (held !== undefined) shared = { address: held, server: await serveAt(held) }
+    useNamed()
   }
   while (!signal.aborted) {
     try {
@@ -91,7 +112,7 @@ async function keepPublicApi(
     }
     await rest.sleep(lookAgainMs, signal)
   }
-  off()
+  for (const end of ends) end()
   await Promise.all([server?.close(), shared?.server.close()])
 }
 

@@ -38,6 +38,8 @@ const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as con
  */
 const NOT_BEFORE = new Date(0)
 
+const COMMON_NAME_LENGTH_MAX = 64
+
 /** A private key (PKCS #8) and its certificate, both PEM. */
 export interface KeyAndCertificate {
   readonly keyPem: string
@@ -91,6 +93,33 @@ export async function createSigningRequest(name: string, existingKeyPem?: string
     signingAlgorithm: ALGORITHM,
   })
   return { keyPem, requestPem: `${request.toString('pem')}\n` }
+}
+
+/** Asks a foreign authority for a certificate of these names, with a key that there is. DER. */
+export async function createNamesRequest(names: readonly string[], keyPem: string): Promise<Buffer> {
+  const { keys } = await keyOf(keyPem)
+  const request = await Pkcs10CertificateRequestGenerator.create({
+    // A subject's name is shorter than DNS allows.
+    name: names
+      .filter((name) => name.length <= COMMON_NAME_LENGTH_MAX)
+      .slice(0, 1)
+      .map((name) => ({ CN: [name] })),
+    keys,
+    signingAlgorithm: ALGORITHM,
+    extensions: [new SubjectAlternativeNameExtension(names.map((value) => ({ type: 'dns', value })))],
+  })
+  return Buffer.from(request.rawData)
+}
+
+/** By which an authority knows what it has given (RFC 9773 section 4.1); undefined: it has no such name. */
+export function renewalIdOf(certificatePem: string): string | undefined {
+  const certificate = new X509Certificate(certificatePem)
+  const issuerKey = certificate.getExtension(AuthorityKeyIdentifierExtension)?.keyId
+  if (issuerKey === undefined) return undefined
+  // As a number that is not negative is written in DER.
+  const serial = certificate.serialNumber
+  const parts = [issuerKey, /^[89a-f]/i.test(serial) ? `00${serial}` : serial]
+  return parts.map((hex) => Buffer.from(hex, 'hex').toString('base64url')).join('.')
 }
 
 /**

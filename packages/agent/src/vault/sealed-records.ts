@@ -1,6 +1,7 @@
 /** Where secrets lie in the store: whole values, and fields of records that everybody has a copy of. */
 import { realmSchema } from '@stead/api/realm-records.ts'
 import { secretFields } from '@stead/api/secrets.ts'
+import { wantedCertificateSchema } from '@stead/api/certificate-records.ts'
 import { webhookSchema } from '@stead/api/webhook-records.ts'
 import { KEYS, SECRET_KEYS } from '@stead/core/model/keys.ts'
 import { ok, type Result } from '@stead/core/result.ts'
@@ -9,6 +10,7 @@ const WHOLE = [
   SECRET_KEYS.password(''),
   SECRET_KEYS.secondFactors(''),
   SECRET_KEYS.deviceKey,
+  SECRET_KEYS.certificate(''),
   // By itself it opens with a host's own key, which lies on the same disk.
   SECRET_KEYS.nextAuthority,
 ]
@@ -16,6 +18,7 @@ const WHOLE = [
 /** By the folder of the records: what their schemas mark as secret. */
 const SEALED_FIELDS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   [KEYS.realm('')]: secretFields(realmSchema),
+  [KEYS.wantedCertificate]: secretFields(wantedCertificateSchema),
   [KEYS.webhook('')]: secretFields(webhookSchema),
 }
 

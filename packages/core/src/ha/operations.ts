@@ -10,6 +10,7 @@ import { isActive, volumesOf } from '../model/records.ts'
 import { failuresMax } from '../model/guest.ts'
 import { snapshotOutcome } from './snapshot-outcome.ts'
 import { placeGuests } from '../planning/place.ts'
+import { certificateOutcome } from './certificate-outcome.ts'
 import { copyOutcome, importOutcome, makingProgress } from './making-outcome.ts'
 import { hardwareProgress } from './hardware-operations.ts'
 import { problemOf } from './planning-problem.ts'
@@ -55,6 +56,9 @@ export function operationOutcome(operation: Operation, state: ClusterState): Ope
     case 'vm.template':
     case 'volume.capture':
       return copyOutcome(operation, state)
+    case 'certificate.order':
+    case 'certificate.renew':
+      return certificateOutcome(operation, state)
     case 'vm.delete':
       return state.guests.has(id as GuestId)
         ? running(operation, 0.5, 'stopping it and removing its disks')

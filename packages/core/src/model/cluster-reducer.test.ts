@@ -38,6 +38,8 @@ function permissiveDecoder() {
     heartbeatKey: take,
     authorityChange: take,
     vault: take,
+    wantedCertificate: take,
+    certificateProgress: take,
     host: take,
     status: take,
     policy: take,

@@ -10,6 +10,7 @@ import type { AuthorityChange } from './authority-change.ts'
 import type { HeartbeatKey } from './heartbeat-key.ts'
 import { KEYS, PREFIX } from './keys.ts'
 import type { Vault } from './vault.ts'
+import type { CertificateProgress, WantedCertificate } from './web-certificate.ts'
 
 /** The maps of the state. Each is filled from the folder of the store with the same name. */
 type Collection = {
@@ -63,6 +64,8 @@ export type RecordDecoder = {
   readonly heartbeatKey: (json: unknown) => Result<HeartbeatKey>
   readonly authorityChange: (json: unknown) => Result<AuthorityChange>
   readonly vault: (json: unknown) => Result<Vault>
+  readonly wantedCertificate: (json: unknown) => Result<WantedCertificate>
+  readonly certificateProgress: (json: unknown) => Result<CertificateProgress>
 }
 
 export interface Reduction {
@@ -131,6 +134,8 @@ const SINGLES = [
   'heartbeatKey',
   'authorityChange',
   'vault',
+  'wantedCertificate',
+  'certificateProgress',
 ] as const
 type Single = (typeof SINGLES)[number]
 
@@ -140,13 +145,8 @@ type Slot =
 
 /** Where the record of a key belongs; undefined for keys that are no part of the state. */
 function slotOf(key: string): Slot | undefined {
-  if (key === KEYS.settings) return { kind: 'single', name: 'settings' }
-  if (key === KEYS.coordinator) return { kind: 'single', name: 'coordinator' }
-  if (key === KEYS.clusterPolicy) return { kind: 'single', name: 'clusterPolicy' }
-  if (key === KEYS.addressHolder) return { kind: 'single', name: 'addressHolder' }
-  if (key === KEYS.heartbeatKey) return { kind: 'single', name: 'heartbeatKey' }
-  if (key === KEYS.authorityChange) return { kind: 'single', name: 'authorityChange' }
-  if (key === KEYS.vault) return { kind: 'single', name: 'vault' }
+  const single = SINGLES.find((name) => key === KEYS[name])
+  if (single) return { kind: 'single', name: single }
   if (!key.startsWith(PREFIX)) return undefined
   const slash = key.indexOf('/', PREFIX.length)
   if (slash === -1 || slash === key.length - 1) return undefined

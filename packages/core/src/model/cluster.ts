@@ -15,6 +15,7 @@ import type { Operation } from './operation.ts'
 import type { Project } from './project.ts'
 import type { Realm } from './realm.ts'
 import type { Vault } from './vault.ts'
+import type { CertificateProgress, WantedCertificate } from './web-certificate.ts'
 import type { Webhook, WebhookDelivery } from './webhook.ts'
 import type { Rule, RuleId } from './rule.ts'
 import type { Snapshot } from './snapshot.ts'
@@ -64,6 +65,9 @@ export interface ClusterState {
   readonly authorityChange?: Versioned<AuthorityChange>
   /** Absent: the cluster's secrets lie in clear, until all members can have a share of a key. */
   readonly vault?: Versioned<Vault>
+  /** Absent: no authority is asked for a certificate of the web. */
+  readonly wantedCertificate?: Versioned<WantedCertificate>
+  readonly certificateProgress?: Versioned<CertificateProgress>
   readonly hosts: ReadonlyMap<HostId, Versioned<Host>>
   readonly statuses: ReadonlyMap<HostId, Versioned<HostStatus>>
   readonly policies: ReadonlyMap<HostId, Versioned<HostPolicy>>

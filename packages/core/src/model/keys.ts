@@ -26,6 +26,8 @@ export const SECRET_KEYS = {
   usedChallenge: (digest: string) => `${SECRETS}used-challenges/${digest}`,
   /** The key of the authority that is to come, readable by the hosts that may sign. */
   nextAuthority: `${SECRETS}next-authority`,
+  /** The certificate of the web with its key, the key of the next one, the account's: see `certificate/held-keys.ts`. */
+  certificate: (part: 'current' | 'next' | 'account' | '') => `${SECRETS}certificate/${part}`,
   /** With what devices prove that their user has signed in on them before. */
   deviceKey: `${SECRETS}device-key`,
 } as const
@@ -38,6 +40,8 @@ export const KEYS = {
   heartbeatKey: `${PREFIX}heartbeat-key`,
   authorityChange: `${PREFIX}authority-change`,
   vault: `${PREFIX}vault`,
+  wantedCertificate: `${PREFIX}wanted-certificate`,
+  certificateProgress: `${PREFIX}certificate-progress`,
   host: (id: HostId) => `${PREFIX}hosts/${id}`,
   status: (id: HostId) => `${PREFIX}statuses/${id}`,
   policy: (id: HostId) => `${PREFIX}policies/${id}`,
