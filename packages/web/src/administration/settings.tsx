@@ -13,6 +13,7 @@ import { RefusableButton } from '../parts/refusable-button.tsx'
 import { useRefusal } from '../session/privileges.ts'
 import classes from './listing.module.css'
 import { Authority } from './authority.tsx'
+import { Certificate } from './certificate.tsx'
 import { HostsAuthority } from './hosts-authority.tsx'
 import { TemplateKeys } from './template-keys.tsx'
 
@@ -199,6 +200,7 @@ function PolicyForm({ policy }: { policy: PolicyView }) {
             />
           </Stack>
         </Panel>
+        <Certificate refusal={refusal} />
         <Authority />
         <HostsAuthority refusal={refusal} />
         <Panel title={t('settings.outbound')}>

@@ -95,7 +95,7 @@ const routeTree = root.addChildren([
     validateSearch: administrationTabOf,
     component: lazyRouteComponent(
       withTexts(
-        ['administration', 'activity', 'delegation'],
+        ['administration', 'activity', 'delegation', 'certificate'],
         () => import('../administration/administration-page.tsx'),
       ),
       'AdministrationPage',

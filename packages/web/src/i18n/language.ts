@@ -2,6 +2,7 @@
 import type { texts as activity } from './en/activity.ts'
 import type { texts as administration } from './en/administration.ts'
 import type { texts as availability } from './en/availability.ts'
+import type { texts as certificate } from './en/certificate.ts'
 import type { texts as delegation } from './en/delegation.ts'
 import type { texts as foresight } from './en/foresight.ts'
 import type { texts as consoles } from './en/consoles.ts'
@@ -26,6 +27,7 @@ interface Areas {
   readonly activity: typeof activity
   readonly administration: typeof administration
   readonly availability: typeof availability
+  readonly certificate: typeof certificate
   readonly delegation: typeof delegation
   readonly foresight: typeof foresight
   readonly consoles: typeof consoles
