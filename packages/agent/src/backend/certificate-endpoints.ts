@@ -89,7 +89,7 @@ export function certificateEndpoints(desk: Desk): Answers {
     const opened = await openedWish(store)
     if (!opened.ok) return opened
     const { wanted } = opened.value
-    const [pair, key] = [await currentPair(store), await accountKey(store, wanted.directoryUrl)]
+    const [pair, key] = [await currentPair(store), await accountKey(store, wanted)]
     if (!pair.ok) return pair
     if (!key.ok) return key
     if (!pair.value) return fail(failure('conflict', 'There is no certificate yet that could be revoked'))

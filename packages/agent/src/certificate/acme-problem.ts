@@ -1,4 +1,4 @@
-/** What an authority answers that refuses something, in words of which an administrator can make something. Pure. */
+/** What an authority answers that refuses something, in words of which an administrator can make something. */
 import { failure, type Failure } from '@stead/core/errors.ts'
 import type { AcmeAuthorization } from './acme-client.ts'
 import type { OutboundAnswer } from '../outbound/guarded-request.ts'

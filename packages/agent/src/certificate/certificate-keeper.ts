@@ -33,6 +33,8 @@ const LOOK_MS = 1_000
 const SEEN_MS = 5_000
 /** While an order is under way an authority that does not answer is asked again soon. */
 const AGAIN_MS = 5_000
+/** One that wants to be left alone for longer will not go on with this order. */
+const AGAIN_MS_MAX = 10 * 60_000
 
 export interface CertificateKeeperContext {
   readonly self: HostId
@@ -82,6 +84,8 @@ export class CertificateKeeper {
     const { order } = progress
     if (taken.ok) {
       const { given } = taken.value
+      // The next one is weeks away: its directory, and where hosts may connect to, are looked at anew.
+      if (!taken.value.progress.order) this.#signedIn = undefined
       await this.#record(state, taken.value, given ? givenEvent(wanted, given.notAfter) : undefined)
       if (given && order) await takeProofAway({ state, log }, wanted, order.challenges)
       return
@@ -90,7 +94,7 @@ export class CertificateKeeper {
     const { code, retryAfterMs = 0 } = taken.error
     // It is this host that cannot, and not for long.
     if (code === 'secrets_locked' || code === 'store_timeout') return
-    if (order && code === 'host_unreachable') {
+    if (order && code === 'host_unreachable' && retryAfterMs <= AGAIN_MS_MAX) {
       const lookAt = clock.wallMs() + Math.max(AGAIN_MS, retryAfterMs)
       return this.#record(state, { progress: { ...progress, order: { ...order, lookAt } }, writes: [] })
     }
@@ -124,7 +128,7 @@ export class CertificateKeeper {
     const { store } = this.#context
     const revision = state.wantedCertificate?.revision ?? 0n
     if (this.#signedIn?.revision === revision) return ok(this.#signedIn)
-    const key = await accountKey(store, wanted.directoryUrl)
+    const key = await accountKey(store, wanted)
     if (!key.ok) return key
     const client = acmeClient(wanted, key.value, state)
     const signedIn = await client.signIn(wanted)

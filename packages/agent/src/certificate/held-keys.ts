@@ -27,8 +27,12 @@ export async function openedWish(store: Pick<Store, 'get'>) {
 export const ORDER_HINT = '`stead certificate order NAME` asks one'
 
 /** The same one each time; two hosts that make one at a time go on with the first. */
-export function accountKey(store: Keeping, directoryUrl: string): Promise<Result<string>> {
-  return keyFor(store, SECRET_KEYS.certificate('account'), directoryUrl)
+export function accountKey(
+  store: Keeping,
+  { directoryUrl, externalAccount }: Pick<WantedCertificate, 'directoryUrl' | 'externalAccount'>,
+): Promise<Result<string>> {
+  const of = [directoryUrl, ...(externalAccount ? [externalAccount.keyId] : [])].join(' ')
+  return keyFor(store, SECRET_KEYS.certificate('account'), of)
 }
 
 /** Kept before the authority hears of it: else a certificate could come to which nobody has the key. */

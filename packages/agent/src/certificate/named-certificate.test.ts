@@ -11,8 +11,8 @@ import { MemoryStoreServer } from '@stead/sim/memory-store.ts'
 import { silent } from '../backend/backend-fixture.ts'
 import { startApiServer } from '../http/api-server.ts'
 import type { ApiBackend } from '../http/backend.ts'
-import { makePair } from '../http/web-certificate.ts'
 import { realClock } from '../real-clock.ts'
+import { createAuthority, issueCertificate } from '../trust/certificates.ts'
 import { becomesCurrent } from './held-keys.ts'
 import { NamedCertificates } from './named-certificate.ts'
 
@@ -22,11 +22,19 @@ const WANTED: WantedCertificate = {
   ...{ names: ['web.example.org'], directoryUrl: 'https://ca', proof: { kind: 'http', port: 80 }, agreedAt: 0 },
 }
 
+const AUTHORITY = createAuthority('authority', NOW)
+
+async function pairFor(...names: readonly string[]) {
+  const content = { purpose: 'web', name: names[0] ?? '', names } as const
+  const { certificatePem: certificate, keyPem: key } = await issueCertificate(await AUTHORITY, content, NOW)
+  return { certificate, key }
+}
+
 async function start(context: TestContext) {
   const memory = new MemoryStoreServer(realClock)
   context.after(() => memory.close())
   const store = memory.client()
-  const own = await makePair({ clusterName: 'lab', name: 'h1', names: ['127.0.0.1'], nowMs: NOW })
+  const own = await pairFor('h1', '127.0.0.1')
   const server = await startApiServer({
     ...{ listen: [{ host: '127.0.0.1', port: 0, tls: own }], backend: {} as ApiBackend, log: silent, host: 'h1' },
     ownerOfToken: async () => fail(failure('unauthorized', 'nobody')),
@@ -34,7 +42,7 @@ async function start(context: TestContext) {
   context.after(() => server.close())
   /** As the keeper writes it. */
   const given = async (...names: readonly string[]) => {
-    const pair = await makePair({ clusterName: 'authority', name: names[0]!, names, nowMs: NOW })
+    const pair = await pairFor(...names)
     await store.transact({ compares: [], writes: becomesCurrent(pair) })
     const { fingerprint256: fingerprint } = new X509Certificate(pair.certificate)
     const record: GivenCertificate = { fingerprint, names, issuer: 'CA', notBefore: NOW, notAfter: NOW + 90 * DAY_MS }
