@@ -5,6 +5,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { suite, test } from 'node:test'
 import { addShownUsers, type SimulatedCluster } from '@stead/agent/backend/simulated-cluster-fixture.ts'
+import { startAuthority, WITHOUT_AUTHORITY } from '@stead/agent/certificate/test-authority-fixture.ts'
 import type { TestBrowser } from './support/browser.ts'
 import { simulatedPages, type SimulatedPages } from './support/simulated-pages.ts'
 
@@ -291,6 +292,42 @@ suite('administration', { timeout: 240_000 }, () => {
     await browser.press('Delete: chat')
     await confirm('Delete')
     await browser.see('No webhooks')
+  })
+
+  const ofAuthority = 'a certificate is ordered of an authority, whose terms are shown first, and given up'
+  test(ofAuthority, { skip: WITHOUT_AUTHORITY }, async () => {
+    const authority = await startAuthority(context, { names: { port: 53 } })
+    await cluster.backend.must('policy.set', { body: { outboundAllow: ['127.0.0.1/32'] } })
+    await open('settings', "none: hosts show the cluster's own")
+    await browser.press('Order')
+    await fill('Names', '10.0.0.1')
+    await dialog().getByText('must be a DNS name').waitFor()
+    await fill('Names', 'stead.example.org')
+    await fill('Directory', authority.directoryUrl)
+    browser.expect(/40\d|50\d/)
+    await confirm('Show the terms')
+    await dialog().getByRole('alert').waitFor()
+    browser.expect(undefined)
+    await fill(
+      "By whom the directory's own certificate is believed (PEM; empty: a public authority)",
+      authority.authorityPem,
+    )
+    await confirm('Show the terms')
+    await dialog().getByText('Do%20what%20thou%20wilt').waitFor()
+    assert.ok(await dialog().getByRole('button', { name: 'Order', exact: true }).isDisabled())
+    await choose('Proof', 'By DNS')
+    await browser.check('order a certificate')
+    await choose('Proof', 'At port 80')
+    await dialog().getByLabel("I have read the authority's terms and agree to them").check()
+    await confirm('Order')
+    await dialog().waitFor({ state: 'detached' })
+    const main = browser.page.getByRole('main')
+    await main.getByText('is being asked for').waitFor()
+    await main.getByText(authority.directoryUrl).waitFor()
+    await browser.press('Give it up')
+    await dialog().getByLabel('Have the authority revoke it').waitFor()
+    await confirm('Give it up')
+    await main.getByText("none: hosts show the cluster's own").waitFor()
   })
 
   test('keys that sign templates are trusted, and trusted no more', async () => {

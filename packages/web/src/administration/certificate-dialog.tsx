@@ -1,5 +1,5 @@
 /** Which certificate of the web is wanted of which authority, and how it sees that the names are ours. */
-import { Button, Checkbox, Group, NumberInput, PasswordInput, Select, SimpleGrid, Textarea } from '@mantine/core'
+import { Button, Checkbox, Group, NumberInput, PasswordInput, Select, SimpleGrid, Stack, Textarea } from '@mantine/core'
 import { useState } from 'react'
 import { TSIG_ALGORITHMS, type CertificateView } from '@stead/api/endpoints/certificate.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
@@ -32,7 +32,7 @@ export function CertificateDialog({ view, onClose }: { view: CertificateView; on
   const change = (part: Partial<CertificateForm>) => setForm((before) => ({ ...before, ...part }))
   return (
     <ChangeDialog
-      title={t('certificate.order')}
+      title={t('certificate.askOrder')}
       confirm={t('certificate.order')}
       complaint={complaintAboutCertificate(form)}
       call={(client) =>
@@ -60,29 +60,31 @@ function AuthorityFields({ form, change }: FieldsProps) {
   const t = useText()
   return (
     <FieldGroup title={t('certificate.authority')}>
-      <TextField
-        label={t('certificate.directory')}
-        description={t('certificate.directoryText')}
-        value={form.directoryUrl}
-        onChange={(directoryUrl) => change({ directoryUrl })}
-      />
-      <TextField label={t('certificate.email')} value={form.email} onChange={(email) => change({ email })} />
-      <SimpleGrid cols={2}>
-        <TextField label={t('certificate.keyId')} value={form.keyId} onChange={(keyId) => change({ keyId })} />
-        <PasswordInput
-          label={t('certificate.hmacKey')}
-          autoComplete="off"
-          value={form.hmacKey}
-          onChange={(event) => change({ hmacKey: event.currentTarget.value })}
+      <Stack gap="sm">
+        <TextField
+          label={t('certificate.directory')}
+          description={t('certificate.directoryText')}
+          value={form.directoryUrl}
+          onChange={(directoryUrl) => change({ directoryUrl })}
         />
-      </SimpleGrid>
-      <Textarea
-        label={t('certificate.authorityPem')}
-        value={form.authorityPem}
-        onChange={(event) => change({ authorityPem: event.currentTarget.value })}
-        rows={2}
-        spellCheck={false}
-      />
+        <TextField label={t('certificate.email')} value={form.email} onChange={(email) => change({ email })} />
+        <SimpleGrid cols={2}>
+          <TextField label={t('certificate.keyId')} value={form.keyId} onChange={(keyId) => change({ keyId })} />
+          <PasswordInput
+            label={t('certificate.hmacKey')}
+            autoComplete="off"
+            value={form.hmacKey}
+            onChange={(event) => change({ hmacKey: event.currentTarget.value })}
+          />
+        </SimpleGrid>
+        <Textarea
+          label={t('certificate.authorityPem')}
+          value={form.authorityPem}
+          onChange={(event) => change({ authorityPem: event.currentTarget.value })}
+          rows={2}
+          spellCheck={false}
+        />
+      </Stack>
     </FieldGroup>
   )
 }
@@ -91,25 +93,27 @@ function ProofFields({ form, change }: FieldsProps) {
   const t = useText()
   return (
     <FieldGroup title={t('certificate.proof')}>
-      <Select
-        label={t('certificate.proof')}
-        description={t(`certificate.proofText.${form.kind}`)}
-        data={PROOFS.map((one) => ({ value: one, label: t(`certificate.proof.${one}`) }))}
-        value={form.kind}
-        onChange={(next) => change({ kind: next === 'dns' ? 'dns' : 'http' })}
-        allowDeselect={false}
-      />
-      {form.kind === 'http' ? (
-        <NumberInput
-          label={t('certificate.port')}
-          min={1}
-          max={65_535}
-          value={form.httpPort}
-          onChange={(value) => change({ httpPort: Number(value) })}
+      <Stack gap="sm">
+        <Select
+          label={t('certificate.proof')}
+          description={t(`certificate.proofText.${form.kind}`)}
+          data={PROOFS.map((one) => ({ value: one, label: t(`certificate.proof.${one}`) }))}
+          value={form.kind}
+          onChange={(next) => change({ kind: next === 'dns' ? 'dns' : 'http' })}
+          allowDeselect={false}
         />
-      ) : (
-        <DnsFields form={form} change={change} />
-      )}
+        {form.kind === 'http' ? (
+          <NumberInput
+            label={t('certificate.port')}
+            min={1}
+            max={65_535}
+            value={form.httpPort}
+            onChange={(value) => change({ httpPort: Number(value) })}
+          />
+        ) : (
+          <DnsFields form={form} change={change} />
+        )}
+      </Stack>
     </FieldGroup>
   )
 }

@@ -3,6 +3,7 @@ export const texts = {
   'certificate.agree': "I have read the authority's terms and agree to them",
   'certificate.algorithm': 'Algorithm of the key',
   'certificate.askForget': "Show the cluster's own certificate again?",
+  'certificate.askOrder': 'Order a certificate of an authority',
   'certificate.askRenew': 'Ask for a new certificate now?',
   'certificate.authority': 'Authority',
   'certificate.authorityPem': "By whom the directory's own certificate is believed (PEM; empty: a public authority)",

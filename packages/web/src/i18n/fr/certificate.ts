@@ -3,6 +3,7 @@ export const texts: Record<string, string> = {
   'certificate.agree': "J'ai lu les conditions de l'autorité et je les accepte",
   'certificate.algorithm': 'Algorithme de la clé',
   'certificate.askForget': 'Montrer de nouveau le certificat du cluster ?',
+  'certificate.askOrder': 'Commander un certificat à une autorité',
   'certificate.askRenew': 'Demander un nouveau certificat maintenant ?',
   'certificate.authority': 'Autorité',
   'certificate.authorityPem': "Par qui le certificat de l'annuaire est reconnu (PEM ; vide : autorité publique)",

@@ -3,6 +3,7 @@ export const texts: Record<string, string> = {
   'certificate.agree': 'Znam warunki urzędu i zgadzam się na nie',
   'certificate.algorithm': 'Algorytm klucza',
   'certificate.askForget': 'Pokazywać znowu certyfikat klastra?',
+  'certificate.askOrder': 'Zamów certyfikat urzędu',
   'certificate.askRenew': 'Poprosić teraz o nowy certyfikat?',
   'certificate.authority': 'Urząd',
   'certificate.authorityPem': 'Przez kogo uznawany jest certyfikat katalogu (PEM; puste: urząd publiczny)',
