@@ -109,13 +109,13 @@ export class CertificateKeeper {
     wanted: WantedCertificate,
     progress: CertificateProgress,
   ): Promise<Result<Taken>> {
-    const { store, clock, random, log } = this.#context
+    const { store, clock, log } = this.#context
     if (step === 'give-up') return fail(GIVEN_UP)
     const account = await this.#account(state, wanted)
     if (!account.ok) return account
     const context = {
       ...{ store, wanted, clock, log, state, ...account.value },
-      ...{ nowMs: clock.wallMs(), fraction: random.fraction() },
+      nowMs: clock.wallMs(),
     }
     if (step === 'go-on' && progress.order) return goOn(context, progress, progress.order)
     if (step === 'order') return begin(context, progress)

@@ -14,7 +14,7 @@ import {
 } from '@stead/core/model/web-certificate.ts'
 import type { Store, Write } from '@stead/core/ports/store.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
-import type { AcmeClient, AcmeOrder, Answered } from './acme-client.ts'
+import type { AcmeAuthorization, AcmeClient, AcmeOrder, Answered } from './acme-client.ts'
 import { refusedProof } from './acme-problem.ts'
 import { keyAuthorization, recordText } from './acme-signature.ts'
 import { makeProofReady, type ProofContext } from './certificate-proof.ts'
@@ -31,8 +31,6 @@ export interface StepContext extends ProofContext {
   readonly accountKeyPem: string
   readonly wanted: WantedCertificate
   readonly nowMs: number
-  /** 0 to 1. */
-  readonly fraction: number
 }
 
 export interface Taken {
@@ -87,27 +85,26 @@ export async function goOn(
   }
   if (status === 'valid' && certificate !== undefined) return take(context, progress, order, certificate)
   if (status === 'invalid') {
-    const looked = await Promise.all(authorizations.map((url) => client.authorization(url)))
-    return fail(
-      refusedProof(
-        looked.flatMap((one) => (one.ok ? [one.value.value] : [])),
-        error,
-      ),
-    )
+    const refused: AcmeAuthorization[] = []
+    for (const url of authorizations) {
+      const looked = await client.authorization(url)
+      if (looked.ok) refused.push(looked.value.value)
+    }
+    return fail(refusedProof(refused, error))
   }
   return ok(later(context, progress, order, asked.value))
 }
 
 /** The authority's own wish for the time of renewal. */
 export async function askForHint(context: StepContext, progress: CertificateProgress, pem: string) {
-  const { client, nowMs, fraction } = context
+  const { client, nowMs } = context
   const { renewalIdOf } = await import('../trust/certificates.ts')
   const id = renewalIdOf(pem)
   const hint = id === undefined ? ok(undefined) : await client.renewalWindow(id)
   const { given } = progress
   // It is a wish: without it the certificate is renewed in time all the same.
   const { window, retryAfterMs = HINT_MS } = (hint.ok ? hint.value : undefined) ?? {}
-  const renewAt = window && given ? Math.min(renewalTime(given, fraction, window), progress.renewAt) : progress.renewAt
+  const renewAt = window && given ? Math.min(renewalTime(given, window), progress.renewAt) : progress.renewAt
   return ok<Taken>({
     progress: { ...progress, renewAt, hintAt: nowMs + Math.max(retryAfterMs, HINT_MS_MIN) },
     writes: [],
@@ -147,14 +144,14 @@ async function take(
   order: CertificateOrder,
   url: string,
 ): Promise<Result<Taken>> {
-  const { client, store, wanted, nowMs, fraction } = context
+  const { client, store, wanted, nowMs } = context
   const [pem, key] = [await client.certificate(url), await orderKey(store, order.url)]
   if (!pem.ok) return pem
   if (!key.ok) return key
   const given = readGiven(pem.value, key.value, wanted.names)
   if (!given.ok) return given
   const { order: _, failing: _over, ...rest } = progress
-  const next = { ...rest, given: given.value, renewAt: renewalTime(given.value, fraction), hintAt: nowMs }
+  const next = { ...rest, given: given.value, renewAt: renewalTime(given.value), hintAt: nowMs }
   return ok({
     ...{ progress: next, given: given.value },
     writes: becomesCurrent({ certificate: pem.value, key: key.value }),

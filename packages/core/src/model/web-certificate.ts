@@ -107,13 +107,14 @@ export function certificateStep(progress: CertificateProgress, nowMs: number): C
 
 /**
  * At two thirds of its life, and up to a tenth of what is then left later, so that clusters that were set up together do
- * not come together. `window`: when the authority itself wants it, of which any moment will do. `fraction`: 0 to 1.
+ * not come together. `window`: when the authority itself wants it, of which any moment will do. Which one is the same however
+ * often it is asked: the certificate's own chance.
  */
 export function renewalTime(
-  { notBefore, notAfter }: Pick<GivenCertificate, 'notBefore' | 'notAfter'>,
-  fraction: number,
+  { fingerprint, notBefore, notAfter }: Pick<GivenCertificate, 'fingerprint' | 'notBefore' | 'notAfter'>,
   window?: { readonly startMs: number; readonly endMs: number },
 ): number {
+  const fraction = Number.parseInt(fingerprint.slice(0, 8), 16) / 2 ** 32
   const lifeMs = Math.max(notAfter - notBefore, 0)
   const latest = notBefore + lifeMs * (2 / 3 + fraction / 30)
   if (!window) return latest
