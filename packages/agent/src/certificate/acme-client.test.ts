@@ -6,12 +6,27 @@ import { once } from 'node:events'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { test, type TestContext } from 'node:test'
+import { certificateStep, renewalTime } from '@stead/core/model/web-certificate.ts'
 import { AuthorityKeyIdentifierExtension, X509CertificateGenerator } from '@peculiar/x509'
 import { createAuthority, issueCertificate, renewalIdOf } from '../trust/certificates.ts'
 import { AcmeClient } from './acme-client.ts'
+import { askForHint } from './certificate-steps.ts'
 import { externalBinding, keyAuthorization, newKey, recordText, signedBody } from './acme-signature.ts'
 
+const DAY_MS = 86_400_000
 const AUTHORITY = createAuthority('authority', Date.now())
+
+const EXAMPLE_ID = 'aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE'
+
+async function exampleOfRfc9773(): Promise<string> {
+  const keys = await webcrypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['sign', 'verify'])
+  const certificate = await X509CertificateGenerator.createSelfSigned({
+    ...{ serialNumber: '0087654321', name: 'CN=example', keys, notAfter: new Date(Date.now() + DAY_MS) },
+    signingAlgorithm: { name: 'ECDSA', hash: 'SHA-256' },
+    extensions: [new AuthorityKeyIdentifierExtension('69885b6b87464041e1b37b847ba0ae2cde01c8d4')],
+  })
+  return certificate.toString('pem')
+}
 
 type Answers = Readonly<Record<string, { readonly body: unknown; readonly headers?: Record<string, string> }>>
 
@@ -59,6 +74,25 @@ test('an authority says when it would have a certificate renewed, and when it wa
   assert.deepEqual(seen, ['/dir', '/info/a.b', '/info/c.d', '/info/e.f'])
 })
 
+test('one that wants a certificate back has it renewed now, and one that does not answer changes nothing', async (context) => {
+  const { client } = await authority(context, (base) => ({
+    '/dir': { body: directory(base, { renewalInfo: `${base}/info` }) },
+    [`/info/${EXAMPLE_ID}`]: {
+      body: { suggestedWindow: { start: '2026-11-01T00:00:00Z', end: '2026-11-02T00:00:00Z' } },
+    },
+  }))
+  const nowMs = Date.parse('2026-11-23T00:00:00Z')
+  const life = { notBefore: nowMs - DAY_MS, notAfter: nowMs + 89 * DAY_MS }
+  const given = { fingerprint: 'ffffffff', names: ['a.example'], issuer: 'CA', ...life }
+  const progress = { given, renewAt: renewalTime(given), hintAt: nowMs }
+  assert.equal(certificateStep(progress, nowMs), 'ask-for-hint')
+  const hinted = await askForHint({ client, nowMs }, progress, await exampleOfRfc9773())
+  assert.equal(certificateStep(hinted.progress, nowMs), 'order')
+  const other = await issueCertificate(await AUTHORITY, { purpose: 'web', name: 'a.example', names: [] }, nowMs)
+  const silent = await askForHint({ client, nowMs }, progress, other.certificatePem)
+  assert.deepEqual(silent.progress, { ...progress, hintAt: nowMs + 6 * 3_600_000 })
+})
+
 test('one that has no opinion is not asked', async (context) => {
   const { client, seen } = await authority(context, (base) => ({ '/dir': { body: directory(base) } }))
   assert.deepEqual(await client.renewalWindow('a.b'), { ok: true, value: undefined })
@@ -91,13 +125,7 @@ test('an order that leads out of TLS is not followed', async (context) => {
 })
 
 test('a certificate is known to its authority by a name that RFC 9773 gives as an example', async () => {
-  const keys = await webcrypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['sign', 'verify'])
-  const certificate = await X509CertificateGenerator.createSelfSigned({
-    ...{ serialNumber: '0087654321', name: 'CN=example', keys, notAfter: new Date(Date.now() + 1_000) },
-    signingAlgorithm: { name: 'ECDSA', hash: 'SHA-256' },
-    extensions: [new AuthorityKeyIdentifierExtension('69885b6b87464041e1b37b847ba0ae2cde01c8d4')],
-  })
-  assert.equal(renewalIdOf(certificate.toString('pem')), 'aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE')
+  assert.equal(renewalIdOf(await exampleOfRfc9773()), EXAMPLE_ID)
 })
 
 test('what is signed names its place and its nonce, and nothing that is said is outside of the signature', async () => {

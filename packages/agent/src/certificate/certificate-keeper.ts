@@ -121,7 +121,7 @@ export class CertificateKeeper {
     if (step === 'order') return begin(context, progress)
     const pair = await currentPair(store)
     if (!pair.ok) return pair
-    return pair.value ? askForHint(context, progress, pair.value.certificate) : begin(context, progress)
+    return pair.value ? ok(await askForHint(context, progress, pair.value.certificate)) : begin(context, progress)
   }
 
   async #account(state: ClusterState, wanted: WantedCertificate) {

@@ -96,8 +96,11 @@ export async function goOn(
 }
 
 /** The authority's own wish for the time of renewal. */
-export async function askForHint(context: StepContext, progress: CertificateProgress, pem: string) {
-  const { client, nowMs } = context
+export async function askForHint(
+  { client, nowMs }: Pick<StepContext, 'client' | 'nowMs'>,
+  progress: CertificateProgress,
+  pem: string,
+): Promise<Taken> {
   const { renewalIdOf } = await import('../trust/certificates.ts')
   const id = renewalIdOf(pem)
   const hint = id === undefined ? ok(undefined) : await client.renewalWindow(id)
@@ -105,10 +108,7 @@ export async function askForHint(context: StepContext, progress: CertificateProg
   // It is a wish: without it the certificate is renewed in time all the same.
   const { window, retryAfterMs = HINT_MS } = (hint.ok ? hint.value : undefined) ?? {}
   const renewAt = window && given ? Math.min(renewalTime(given, window), progress.renewAt) : progress.renewAt
-  return ok<Taken>({
-    progress: { ...progress, renewAt, hintAt: nowMs + Math.max(retryAfterMs, HINT_MS_MIN) },
-    writes: [],
-  })
+  return { progress: { ...progress, renewAt, hintAt: nowMs + Math.max(retryAfterMs, HINT_MS_MIN) }, writes: [] }
 }
 
 async function tell(
