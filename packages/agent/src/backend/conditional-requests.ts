@@ -62,7 +62,10 @@ export function conditionalBackend(desk: Desk, backend: ApiBackend): ApiBackend 
       async (input: unknown, request: RequestContext) => {
         const once = await onceOf(store, endpoint, input as AnyInput, request)
         if (!once.ok) return once
-        const conditions = once.value ? { once: once.value } : {}
+        const conditions = {
+          ...(once.value ? { once: once.value } : {}),
+          ...(endpoint.whatIf === 'none' ? { isUnforeseeable: true as const } : {}),
+        }
         // The first of these requests has changed what it was about.
         if (once.value?.earlier) return answer(input, { ...request, ...conditions })
         const unchanged = await unchangedRecords(desk, endpoint, input as AnyInput, request)

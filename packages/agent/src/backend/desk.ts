@@ -163,7 +163,7 @@ export class Desk {
     if (request.whatIf) return foreseeChange(this, async () => this.#inTurns(await make(), 'look'))
     const makeForeseen = async () => {
       const change = await make()
-      if (!change.ok || !this.state.clusterPolicy?.value.whatIfRequired) return change
+      if (!change.ok || request.isUnforeseeable || !this.state.clusterPolicy?.value.whatIfRequired) return change
       const seen = requireForeseen(this, change.value, request.foreseen)
       return seen.ok ? change : seen
     }

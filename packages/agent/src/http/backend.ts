@@ -18,6 +18,8 @@ export interface RequestContext {
   readonly whatIf?: true
   /** The token of what the client has foreseen of this change. */
   readonly foreseen?: string
+  /** Of a change that nobody can foresee: none is demanded to have. */
+  readonly isUnforeseeable?: true
   /** Aborted when the client has gone. */
   readonly signal: AbortSignal
   readonly principal: Principal
