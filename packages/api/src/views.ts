@@ -236,7 +236,7 @@ export type HostView = z.output<typeof hostViewSchema>
 
 export const operationViewSchema = operationSchema.extend({
   id: z.string(),
-  subjectName: z.string().describe("The guest's or host's name"),
+  subjectName: z.string().describe("The guest's or host's name; of a volume also its guest's: `web/disk0`"),
 })
 export type OperationView = z.output<typeof operationViewSchema>
 

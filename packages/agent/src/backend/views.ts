@@ -8,7 +8,7 @@ import type { Decision } from '@stead/core/model/decision.ts'
 import type { Grant } from '@stead/core/model/grant.ts'
 import { failuresMax, haPolicyOf, type Guest, type GuestObservation, type GuestState } from '@stead/core/model/guest.ts'
 import type { Host, HostPolicy } from '@stead/core/model/host.ts'
-import type { HostId, VolumeId } from '@stead/core/model/ids.ts'
+import type { GuestId, HostId, VolumeId } from '@stead/core/model/ids.ts'
 import { projectOf } from '@stead/core/model/project.ts'
 import { whyNotMigratable } from '@stead/core/model/platform.ts'
 import type { Operation } from '@stead/core/model/operation.ts'
@@ -318,9 +318,17 @@ export function cloneDecision({ moved, ...decision }: Decision) {
 
 export function operationView({ state }: ViewContext, operation: Operation): OperationView {
   const outcome = operationOutcome(operation, state)
-  const [noun, id = ''] = outcome.subject.split('/')
-  const name = noun === 'guest' ? state.guests.get(id as never)?.value.name : id
-  return { ...outcome, subjectName: name ?? id }
+  return { ...outcome, subjectName: nameOfSubject(state, outcome.subject) }
+}
+
+/** Permissions have no name, and whose they are is not told to everybody who sees operations. */
+function nameOfSubject(state: ClusterState, subject: string): string {
+  const [noun, id = ''] = subject.split('/')
+  const nameOfGuest = (guest: string) => state.guests.get(guest as GuestId)?.value.name
+  if (noun === 'guest') return nameOfGuest(id) ?? id
+  if (noun === 'permission') return id.slice(0, 8)
+  const volume = noun === 'volume' ? state.volumes.get(id as VolumeId)?.value : undefined
+  return volume ? [nameOfGuest(volume.guest) ?? [], volume.name].flat().join('/') : id
 }
 
 export function imageView({ value: { moreDisks, root, ...image }, revision }: Versioned<Image>) {
