@@ -35,7 +35,7 @@ test('only where a device does that is a plug pulled and put in, of a witness to
   assert.equal(obstacleTo('restorePower', host({ state: 'lost' })), undefined)
 })
 
-test('only a host that is not heard from can be said to be dead, and only one without guests goes', () => {
+test('only a host that is not heard from can be said to be dead, only one without guests goes, and a lost one is down', () => {
   for (const state of ['online', 'draining', 'maintenance'] as const)
     assert.equal(obstacleTo('confirmDead', host({ state })), 'host.obstacle.heard')
   for (const state of ['suspected', 'lost', 'unknown'] as const)
@@ -43,6 +43,8 @@ test('only a host that is not heard from can be said to be dead, and only one wi
   assert.equal(obstacleTo('remove', host({ guests: ['web'] })), 'host.obstacle.guests')
   assert.equal(obstacleTo('remove', host()), undefined)
   assert.equal(obstacleTo('drain', host({ guests: ['web'] })), undefined)
+  assert.equal(obstacleTo('shutdown', host({ state: 'lost' })), 'host.obstacle.lost')
+  assert.equal(obstacleTo('shutdown', host({ state: 'suspected' })), undefined, 'the cluster has not decided it yet')
 })
 
 test('a death is confirmed for the whole cluster, all else is asked of the host', () => {

@@ -33,6 +33,7 @@ export function obstacleTo(action: HostAction, { state, guests }: Facts): TextKe
   const isHeard = state !== 'suspected' && state !== 'lost' && state !== 'unknown'
   // One that is not heard from may hang: its plug can be pulled all the same.
   if ((action === 'confirmDead' || action === 'restorePower') && isHeard) return 'host.obstacle.heard'
+  if (action === 'shutdown' && state === 'lost') return 'host.obstacle.lost'
   return action === 'remove' && guests.length > 0 ? 'host.obstacle.guests' : undefined
 }
 

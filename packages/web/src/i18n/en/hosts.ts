@@ -33,6 +33,7 @@ export const texts = {
   'host.none': 'There is no host {{name}}',
   'host.obstacle.guests': 'Guests are granted to it: drain it first',
   'host.obstacle.heard': 'It is heard from',
+  'host.obstacle.lost': 'It is lost: there is nothing left to shut down',
   'host.pool': 'Pool {{name}}',
   'host.remove': 'Remove',
   'host.removeText':

@@ -32,6 +32,7 @@ export const texts: Record<string, string> = {
   'host.none': "Il n'y a pas d'hôte {{name}}",
   'host.obstacle.guests': "Des invités lui sont accordés : videz-le d'abord",
   'host.obstacle.heard': "On l'entend encore",
+  'host.obstacle.lost': "Il est perdu : il n'y a plus rien à arrêter",
   'host.pool': 'Pool {{name}}',
   'host.remove': 'Retirer',
   'host.removeText':

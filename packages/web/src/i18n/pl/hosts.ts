@@ -32,6 +32,7 @@ export const texts: Record<string, string> = {
   'host.none': 'Nie ma hosta {{name}}',
   'host.obstacle.guests': 'Ma przyznanych gości: najpierw go opróżnij',
   'host.obstacle.heard': 'Wciąż go słychać',
+  'host.obstacle.lost': 'Jest utracony: nie ma już czego wyłączać',
   'host.pool': 'Pula {{name}}',
   'host.remove': 'Usuń',
   'host.removeText':
