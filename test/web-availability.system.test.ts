@@ -147,6 +147,7 @@ suite('what can fail', { timeout: 240_000 }, () => {
     for (const guest of ['web-1', 'web-2']) await browser.page.getByRole('option', { name: guest }).click()
     await browser.page.keyboard.press('Tab')
     await dialog.getByText('What this would do').waitFor()
+    await dialog.getByText('1 guest moved without a break').waitFor()
     await browser.check('create a rule')
     await browser.picture('rule')
     await create.click()

@@ -254,6 +254,10 @@ function summarize(guests: readonly GuestForesight[], data: readonly DataForesig
   if (atRisk.length > 0) parts.push(`${count(atRisk.length, 'disk')} left with one copy`)
   const started = guests.filter((one) => one.from === undefined && one.to !== undefined)
   if (started.length > 0) parts.push(`${count(started.length, 'guest')} started`)
+  const moved = guests.filter(
+    (one) => one.from !== one.to && one.from !== undefined && one.to !== undefined && one.interruptions === 0,
+  )
+  if (moved.length > 0) parts.push(`${count(moved.length, 'guest')} moved without a break`)
   return parts.length === 0 ? 'no guest is touched' : parts.join('; ')
 }
 
