@@ -27,7 +27,7 @@ export function OperationsPage() {
       {
         id: 'kind',
         title: t('column.operation'),
-        width: 'minmax(100px, .8fr)',
+        width: 'minmax(100px, 1.2fr)',
         value: ({ kind }) => kind,
         cell: ({ kind }) => kind,
       },

@@ -56,7 +56,7 @@ function Outcome({ outcome: { web, fingerprint, administrator, invitations } }: 
           // Two of one role are told apart by their place alone.
           <div key={index}>
             <Told label={t(`setup.invitation.${role}`)} value={token} />
-            <Group mt={6} justify="space-between">
+            <Group mt={6} justify="space-between" wrap="nowrap">
               <p className={classes.dim}>{t('setup.invitationText')}</p>
               <CommandOf role={role} token={token} />
             </Group>
@@ -85,7 +85,7 @@ function CommandOf({ role, token }: Pick<SetupOutcome['invitations'][number], 'r
   return (
     <CopyButton value={`${command} ${token}`}>
       {({ copied, copy }) => (
-        <Button size="compact-sm" variant="default" onClick={copy}>
+        <Button size="compact-sm" variant="default" className={classes.command ?? ''} onClick={copy}>
           {copied ? t('word.copied') : t('setup.copyCommand', { command })}
         </Button>
       )}
