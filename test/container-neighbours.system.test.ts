@@ -107,6 +107,7 @@ suite('neighbours of a container that misbehaves', { timeout: 300_000 }, () => {
   })
 
   test('a packet flooder sends what its limit lets through, and the rest is dropped at its own card', async () => {
+    assert.equal((await counters(HOG)).get('packetrate')?.limit, 50_000)
     await lab.must('ct', 'set', HOG, '--limit', 'netrate=8M')
     const { id } = await lab.guest(HOG)
     const sent = async () => {
@@ -135,5 +136,14 @@ suite('neighbours of a container that misbehaves', { timeout: 300_000 }, () => {
     assert.ok(after.dropped > before.dropped, 'something was dropped')
     const most = ((after.atMs - before.atMs) / 1000) * 1e6 + MIB
     assert.ok(after.bytes - before.bytes <= most, `${after.bytes - before.bytes} bytes, at most ${most}`)
+    // Small packets have a limit of their own, which is told.
+    await lab.must('ct', 'set', HOG, '--limit', 'packetrate=200', '--limit', 'netrate=unlimited')
+    await besideIt(() => hog(flood.replace('x'.repeat(900), 'x')))
+    const packets = (await counters(HOG)).get('packetrate')
+    assert.deepEqual([packets?.limit, packets?.enforced], [200, 'limit'])
+    assert.ok((packets?.failures ?? 0) > 0, 'packets were dropped and counted')
+    await lab.until('it is an event', async () =>
+      (await lab.events()).some(({ kind, message }) => kind === 'guest.limit-reached' && /packetrate/.test(message)),
+    )
   })
 })

@@ -13,6 +13,7 @@ import { LxcGuestHost } from './container/lxc-guest-host.ts'
 import { HostCounters } from './counters/host-counters.ts'
 import { keepGuestFolders } from './guest-folders.ts'
 import { guestsByKind } from './guests-by-kind.ts'
+import type { LinuxNetworkHost } from './network/linux-network-host.ts'
 import { giveUserfaultfd } from './qemu/userfaultfd.ts'
 import { QemuGuestHost } from './qemu/qemu-guest-host.ts'
 
@@ -37,12 +38,13 @@ export interface HostGuestsOptions {
   readonly namespacePid: () => Promise<number | undefined>
   readonly mirror: ClusterMirror
   readonly events: EventWriter
+  readonly network: Pick<LinuxNetworkHost, 'droppedPackets'>
   readonly clock: Clock
   readonly log: Log
 }
 
 export function hostGuests(options: HostGuestsOptions): HostGuests {
-  const { config, helper, namespacePid, mirror, events, clock, log } = options
+  const { config, helper, namespacePid, mirror, events, network, clock, log } = options
   const user = config.guestUser ? { user: config.guestUser } : {}
   const folders = { vm: join(config.stateDir, 'guests'), ct: join(config.stateDir, 'containers') }
   const vms = new QemuGuestHost({
@@ -61,6 +63,7 @@ export function hostGuests(options: HostGuestsOptions): HostGuests {
     containers,
     vms,
     nameOf: (guest) => mirror.state.guests.get(guest)?.value.name,
+    droppedPackets: () => network.droppedPackets(),
     tell: (...drafts) => events.tell(...drafts),
     clock,
     log,

@@ -190,7 +190,8 @@ async function main(configPath: string | undefined): Promise<void> {
   work.push(gate.keep(signal))
   const ownVolumes = gate.openTo(self, volumes)
   const namespacePid = () => guestNamespace(fence, deadman)
-  const guests = hostGuests({ config, helper, namespacePid, mirror, events, clock, log })
+  const network = watchedNetworkHost(config.guestUser ? { user: config.guestUser } : {}, clock, log, signal)
+  const guests = hostGuests({ config, helper, namespacePid, mirror, events, network, clock, log })
   const metrics = measuring({ config, guests, store, mirror, events, peers, fence, clock, log })
   const copies = diskCopies({
     ...{ self, mirror, config, images, subvolumes, peers, containers: guests.containers },
@@ -218,7 +219,7 @@ async function main(configPath: string | undefined): Promise<void> {
     memory,
     arrivalsOn: (host) => (host === self ? arrivals : remoteArrivals(peers.client(host))),
     volumesOn: (host, via) => (host === self ? ownVolumes : peers.volumes(host, via)),
-    network: watchedNetworkHost(config.guestUser ? { user: config.guestUser } : {}, clock, log, signal),
+    network,
     legWatch: new LegProbe(),
     probe: new HostGuestProbe({
       consoleLogPath: (guest) => guests.host.consoleLogPath(guest),

@@ -27,6 +27,8 @@ export interface HostCountersOptions {
   readonly containers: Pick<LxcGuestHost, 'running' | 'runOf'>
   readonly vms: Pick<QemuGuestHost, 'pids'>
   readonly nameOf: (guest: GuestId) => string | undefined
+  /** By port: how many packets were more than its card may send. */
+  readonly droppedPackets: () => Promise<Result<ReadonlyMap<string, number>>>
   readonly tell: (...drafts: readonly EventDraft[]) => void
   readonly clock: Clock
   readonly log: Log
@@ -80,6 +82,7 @@ export class HostCounters {
   readonly #vms = new Map<GuestId, VmFigures>()
   #looking: Promise<void> | undefined
   #lookedAt = -Infinity
+  #dropped: ReadonlyMap<string, number> | undefined
 
   constructor(options: HostCountersOptions) {
     this.#options = options
@@ -106,7 +109,8 @@ export class HostCounters {
   }
 
   /** One container's counters as they are now. */
-  counters(guest: GuestId): Result<readonly ContainerCounter[]> {
+  async counters(guest: GuestId): Promise<Result<readonly ContainerCounter[]>> {
+    await this.#readDropped()
     const run = this.#options.containers.runOf(guest)
     if (!run.ok) return run
     this.#follow(guest)
@@ -138,6 +142,7 @@ export class HostCounters {
   async #lookAtAll(): Promise<void> {
     const { containers, clock } = this.#options
     const running = new Set(containers.running)
+    if (running.size > 0) await this.#readDropped()
     for (const guest of this.#known.keys()) if (!running.has(guest)) this.#forget(guest)
     for (const guest of running) {
       this.#follow(guest)
@@ -165,6 +170,7 @@ export class HostCounters {
       this.#sampler.add({
         ...{ id: guest, cgroup, init, root: rootFolder, stateFile: countersFile },
         limits: { ...limits, ...fileSystemLimits(rootFolder) },
+        droppedPackets: () => this.#droppedOf(launch),
       })
     } catch (error) {
       // It ends at this very moment, and its groups and its disk with it; the others are counted all the same.
@@ -172,6 +178,15 @@ export class HostCounters {
       return this.#forget(guest)
     }
     this.#known.set(guest, { launch, init })
+  }
+
+  async #readDropped(): Promise<void> {
+    const dropped = await this.#options.droppedPackets()
+    this.#dropped = dropped.ok ? dropped.value : undefined
+  }
+
+  #droppedOf({ nics }: GuestLaunch): number | undefined {
+    return this.#dropped && nics.reduce((sum, { tap }) => sum + (this.#dropped?.get(tap) ?? 0), 0)
   }
 
   #forget(guest: GuestId): void {

@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { failure } from '@stead/core/errors.ts'
 import type { GuestId } from '@stead/core/model/ids.ts'
 import type { Log } from '@stead/core/ports/log.ts'
-import { fail } from '@stead/core/result.ts'
+import { fail, ok } from '@stead/core/result.ts'
 import { hostMetersContract, type HostMetersHarness } from '@stead/sim/contract/host-meters-contract.ts'
 import { HostCounters } from '../counters/host-counters.ts'
 import { realClock } from '../real-clock.ts'
@@ -31,6 +31,7 @@ hostMetersContract('on Linux', async (): Promise<HostMetersHarness> => {
       },
     },
     nameOf: () => undefined,
+    droppedPackets: async () => ok(new Map()),
     tell: () => {},
     clock: realClock,
     log: silent,

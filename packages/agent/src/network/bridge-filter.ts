@@ -4,7 +4,7 @@
  */
 import { SocketAddress, isIPv4, isIPv6 } from 'node:net'
 import { failure } from '@stead/core/errors.ts'
-import type { NicIdentity } from '@stead/core/ports/network-host.ts'
+import type { NicIdentity, NicPace } from '@stead/core/ports/network-host.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 
 export const TABLE = 'bridge stead'
@@ -21,6 +21,8 @@ const SETS = {
   addresses4: 'type ifname . ether_addr . ipv4_addr',
   addresses6: 'type ifname . ether_addr . ipv6_addr',
   // `icmpv6 taddr` came with nftables 1.0.7: the target of a neighbour advertisement, bytes 8 to 23 of the message.
+  // Each with a limit of its own; what is above it is counted and dropped. Its set's own limit is nobody's.
+  paced: 'type ifname\n    limit rate over 1/second\n    counter',
   announced6: 'typeof iifname . ether saddr . @th,64,128',
 } as const
 
@@ -36,6 +38,7 @@ const SETS = {
 const CHAINS = `
   chain bridged {
     type filter hook prerouting priority -300; policy accept;
+    iifname @paced drop
     iifname @ports jump guest
   }
   chain received {
@@ -80,10 +83,14 @@ const CHAINS = `
 `
 
 /** The elements that let a card send as itself; refuses what is no address. */
-export function elementsOf(port: string, { mac, addresses = [] }: NicIdentity): Result<readonly Element[]> {
+export function elementsOf(
+  port: string,
+  { mac, addresses = [], packetsPerSecond }: NicIdentity & NicPace,
+): Result<readonly Element[]> {
   if (!/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(mac)) return refuse(mac, 'hardware address')
   const hardware = mac.toLowerCase()
   const elements = [element('ports', port), element('sources', port, hardware)]
+  if (packetsPerSecond !== undefined) elements.push(paced(port, packetsPerSecond, burstOf(packetsPerSecond)))
   if (addresses.length === 0) return ok(elements)
   elements.push(element('bound', port))
   const wanted = new Set<string>()
@@ -140,6 +147,11 @@ export function readListing(text: string): ListedTable {
     const { set } = object
     if (set)
       for (const entry of set.elem ?? []) {
+        if (isPaced(entry)) {
+          const { val, limit } = entry.elem
+          elements.set(val, [...(elements.get(val) ?? []), paced(val, limit.rate, limit.burst)])
+          continue
+        }
         const [port = '', ...keys] = typeof entry === 'object' ? entry.concat.map(String) : [entry]
         const values = set.name === 'announced6' ? [keys[0] ?? '', hexDigits(BigInt(keys[1] ?? 0))] : keys
         const list = elements.get(port)
@@ -154,9 +166,38 @@ export function readListing(text: string): ListedTable {
   return { elements, rules: JSON.stringify(rules, (key, value: unknown) => (key === 'handle' ? undefined : value)) }
 }
 
+/** What `nft list set` prints of `paced`: how many packets of each port were dropped. (As JSON nftables 1.0.6 leaves that out.) */
+export function readDropped(text: string): ReadonlyMap<string, number> {
+  return new Map(
+    [...text.matchAll(/"(st[0-9a-f]+)"[^"]*?counter packets (\d+)/g)].map(([, port = '', packets]) => [
+      port,
+      Number(packets),
+    ]),
+  )
+}
+
+interface PacedEntry {
+  readonly elem: { readonly val: string; readonly limit: { readonly rate: number; readonly burst: number } }
+}
+
+type ListedEntry = string | { readonly concat: readonly (string | number)[] } | PacedEntry
+
 interface ListedObject {
   readonly name?: string
-  readonly elem?: readonly (string | { readonly concat: readonly (string | number)[] })[]
+  readonly elem?: readonly ListedEntry[]
+}
+
+function isPaced(entry: ListedEntry): entry is PacedEntry {
+  return typeof entry === 'object' && 'elem' in entry
+}
+
+/** What saves up: packets come in bursts. */
+function burstOf(packetsPerSecond: number): number {
+  return Math.max(1, Math.ceil(packetsPerSecond / 5))
+}
+
+function paced(port: string, packetsPerSecond: number, burst: number): Element {
+  return `paced { "${port}" limit rate over ${packetsPerSecond}/second burst ${burst} packets counter }`
 }
 
 function element(set: string, port: string, ...keys: readonly string[]): Element {

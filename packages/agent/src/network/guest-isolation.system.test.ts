@@ -72,6 +72,11 @@ const rarp = (hardware: string) =>
     Buffer.concat([bytes(0, 1, 8, 0, 6, 4, 0, 3), mac(hardware), ip4('0.0.0.0'), mac(hardware), ip4('0.0.0.0')]),
   )
 
+async function until(condition: () => Promise<boolean>): Promise<void> {
+  for (const deadline = performance.now() + 10_000; !(await condition()); await sleep(10))
+    assert.ok(performance.now() < deadline, 'not in time')
+}
+
 /** What no guest may send, whether its addresses are known or not. */
 const FORBIDDEN: Readonly<Record<string, string>> = {
   'a frame from another MAC': sends4(MAC.two, '10.0.0.1'),
@@ -230,7 +235,11 @@ describe('isolation of guests', { skip: process.getuid?.() === 0 ? false : 'need
     holder.kill('SIGKILL')
     await gone
   })
-  const isolate = async (guest: GuestId, identity: { mac: string; addresses?: readonly string[] }, by = host) => {
+  const isolate = async (
+    guest: GuestId,
+    identity: { mac: string; addresses?: readonly string[]; packetsPerSecond?: number },
+    by = host,
+  ) => {
     const done = await by.isolate(guest, 0, identity)
     assert.ok(done.ok, JSON.stringify(done))
   }
@@ -352,6 +361,32 @@ describe('isolation of guests', { skip: process.getuid?.() === 0 ? false : 'need
     run('nft', 'flush', 'ruleset')
     await isolate(two, { mac: MAC.two }, next)
     assert.equal(await passes(guest, outside, FOREIGN['from another IPv4 address']!), false)
+  })
+
+  it('drops and counts what is more than a card may send, by itself, and at another rate at once', async () => {
+    const [guest, outside] = [wire(tapName(one, 0), 'one'), wire('uplink', 'outside')]
+    const refused = async () => {
+      const dropped = await host.droppedPackets()
+      return dropped.ok ? [dropped.value.get(tapName(one, 0)), dropped.value.get(tapName(two, 0))] : dropped
+    }
+    await isolate(one, { ...bound, packetsPerSecond: 10 })
+    await isolate(two, { mac: MAC.two, packetsPerSecond: 10 })
+    assert.deepEqual(await refused(), [0, 0])
+    await outside.ready
+    for (let sent = 0; sent < 200; sent++) await guest.send(HONEST['that it is here']!)
+    await until(async () => Number(((await refused()) as number[])[0]) > 100)
+    assert.equal(((await refused()) as number[])[1], 0)
+    assert.ok(outside.heard.length > 0 && outside.heard.length < 100, `${outside.heard.length} were heard`)
+    assert.deepEqual(await host.verifyIsolation(), { ok: true, value: false })
+    await isolate(one, bound)
+    assert.deepEqual(await refused(), [undefined, 0])
+    for (let sent = 0; sent < 50; sent++) assert.equal(await passes(guest, outside, HONEST['an ARP probe']!), true)
+    // What an agent before this one has limited is so under the next, until that says what it is to be.
+    await isolate(one, { ...bound, packetsPerSecond: 20 })
+    const next = newAgent()
+    await isolate(three, { mac: MAC.three }, next)
+    assert.match(rules(), /"st111111110" limit rate over 20\/second/)
+    assert.deepEqual(await next.verifyIsolation(), { ok: true, value: false })
   })
 
   it("takes a container's end of a veth as it takes a tap", async () => {

@@ -2,13 +2,14 @@
  * Keeps the table that holds guests to their own addresses as it should be: one transaction a change, the whole table
  * anew where something else has changed it. Rules and reasons: `bridge-filter.ts`.
  */
-import type { NicIdentity } from '@stead/core/ports/network-host.ts'
+import type { NicIdentity, NicPace } from '@stead/core/ports/network-host.ts'
 import { SerialQueue } from '@stead/core/host/serial-queue.ts'
 import { ok, type Result } from '@stead/core/result.ts'
 import {
   TABLE,
   changeText,
   elementsOf,
+  readDropped,
   readListing,
   tableText,
   type Element,
@@ -39,7 +40,7 @@ export class GuestIsolation {
   }
 
   /** From now on the port sends as this card and as nobody else. */
-  async set(port: string, identity: NicIdentity): Promise<Result<void>> {
+  async set(port: string, identity: NicIdentity & NicPace): Promise<Result<void>> {
     const elements = elementsOf(port, identity)
     if (!elements.ok) return elements
     this.#wanted.set(port, elements.value)
@@ -63,6 +64,13 @@ export class GuestIsolation {
 
   portsOf(prefix: string): readonly string[] {
     return [...this.#wanted.keys()].filter((port) => port.startsWith(prefix))
+  }
+
+  /** How many packets of each port were above its limit, since the table or the limit was made. */
+  async dropped(): Promise<Result<ReadonlyMap<string, number>>> {
+    if (!this.#present) return ok(new Map())
+    const listed = await this.#host.nft(['list', 'set', ...TABLE.split(' '), 'paced'])
+    return listed.ok ? ok(readDropped(listed.value)) : listed
   }
 
   /** Compares the kernel's table with what it should be. True: it was not, and was made anew. */

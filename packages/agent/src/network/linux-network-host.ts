@@ -6,7 +6,7 @@ import { failure } from '@stead/core/errors.ts'
 import type { GuestId } from '@stead/core/model/ids.ts'
 import type { NicLimits } from '@stead/core/model/hardware.ts'
 import type { Nic } from '@stead/core/model/guest.ts'
-import type { NetworkHost, NicIdentity } from '@stead/core/ports/network-host.ts'
+import type { NetworkHost, NicIdentity, NicPace } from '@stead/core/ports/network-host.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { runProgram } from '../process/run-program.ts'
 import { GuestIsolation } from './guest-isolation.ts'
@@ -80,7 +80,7 @@ export class LinuxNetworkHost implements NetworkHost {
     return listening
   }
 
-  async isolate(guest: GuestId, index: number, identity: NicIdentity): Promise<Result<void>> {
+  async isolate(guest: GuestId, index: number, identity: NicIdentity & NicPace): Promise<Result<void>> {
     const port = tapName(guest, index)
     const [links, filtered] = await Promise.all([this.#links(), this.#isolation.set(port, identity)])
     if (!filtered.ok) return filtered
@@ -106,6 +106,11 @@ export class LinuxNetworkHost implements NetworkHost {
   /** Compares the filter with what it should be, and mends it. True: it was not. */
   verifyIsolation(): Promise<Result<boolean>> {
     return this.#isolation.verify()
+  }
+
+  /** By port: how many packets were more than its card may send. */
+  droppedPackets(): Promise<Result<ReadonlyMap<string, number>>> {
+    return this.#isolation.dropped()
   }
 
   async removeTap(guest: GuestId, index: number): Promise<Result<void>> {

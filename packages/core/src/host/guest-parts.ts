@@ -1,10 +1,10 @@
 /** What of a guest's launch is this host's own: paths of files and names of taps. */
 import type { ContainerSettings } from '../model/container.ts'
+import { packetsPerSecondOf } from '../model/container-limits.ts'
 import type { Guest, Nic } from '../model/guest.ts'
 import { nicSlot } from '../model/hardware.ts'
-import type { GuestId } from '../model/ids.ts'
 import type { GuestLaunch, LaunchContainer } from '../ports/guest-host.ts'
-import type { NetworkHost } from '../ports/network-host.ts'
+import type { NetworkHost, NicPace } from '../ports/network-host.ts'
 import { ok, type Result } from '../result.ts'
 import { openMedia } from './guest-media.ts'
 import type { HostContext } from './host-context.ts'
@@ -22,7 +22,7 @@ export async function guestParts(
     const nics: GuestLaunch['nics'][number][] = []
     for (const [position, nic] of guest.nics.entries()) {
       const slot = nicSlot(nic, position)
-      const port = await containerPort(context.network, guest.id, slot, nic)
+      const port = await containerPort(context.network, guest, slot, nic)
       if (!port.ok) return port
       nics.push({ ...nic, slot, tap: port.value })
     }
@@ -52,12 +52,16 @@ export async function guestParts(
 /** The name that a container's port will have. It is made with the card, and is filtered from its first frame. */
 export async function containerPort(
   network: NetworkHost,
-  guest: GuestId,
+  guest: Guest,
   slot: number,
   nic: Nic,
 ): Promise<Result<string>> {
-  const isolated = await network.isolate(guest, slot, nic)
-  return isolated.ok ? ok(network.portName(guest, slot)) : isolated
+  const isolated = await network.isolate(guest.id, slot, withPace(nic, packetsPerSecondOf(guest)))
+  return isolated.ok ? ok(network.portName(guest.id, slot)) : isolated
+}
+
+export function withPace(nic: Nic, packetsPerSecond: number | undefined): Nic & NicPace {
+  return packetsPerSecond === undefined ? nic : { ...nic, packetsPerSecond }
 }
 
 /** What of its settings a host needs, with all that was left out. */

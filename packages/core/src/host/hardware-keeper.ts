@@ -5,7 +5,7 @@
  */
 import { diskSlot, nicSlot, type HardwareObservation, type PendingChange } from '../model/hardware.ts'
 import type { ClusterState, Versioned } from '../model/cluster.ts'
-import { nicLimitsOf } from '../model/container-limits.ts'
+import { nicLimitsOf, packetsPerSecondOf } from '../model/container-limits.ts'
 import type { Grant } from '../model/grant.ts'
 import type { Guest, Nic } from '../model/guest.ts'
 import { KEYS } from '../model/keys.ts'
@@ -18,7 +18,7 @@ import { failure } from '../errors.ts'
 import { exportNameOf, type DiskKeeper } from './disk-keeper.ts'
 import { openDisk } from './disk-opening.ts'
 import { atNextStart, balloonWork, hasGivenBack, releaseHolds, sizeWork, type GrowthWork } from './growth-keeper.ts'
-import { containerPort, launchContainer } from './guest-parts.ts'
+import { containerPort, launchContainer, withPace } from './guest-parts.ts'
 import type { HostContext } from './host-context.ts'
 import type { RunRecords } from './run-records.ts'
 import { detachWrites, isLeaving } from './volume-attachment.ts'
@@ -287,7 +287,9 @@ export class HardwareKeeper {
           return set
         },
       }))
+    const packetsPerSecond = packetsPerSecondOf(guest)
     const isolated = [...wanted]
+      .map(([slot, nic]) => [slot, withPace(nic, packetsPerSecond)] as const)
       .filter(([slot, nic]) => this.#isolatedAs.get(slot) !== JSON.stringify(nic))
       .map(([slot, nic]) => ({
         what: `nic ${slot}`,
@@ -310,7 +312,7 @@ export class HardwareKeeper {
   async #addNic(guest: Guest, slot: number, nic: Nic): Promise<Result<void>> {
     const { network, guests } = this.#options.context
     const port = guest.container
-      ? await containerPort(network, guest.id, slot, nic)
+      ? await containerPort(network, guest, slot, nic)
       : await network.ensureTap(guest.id, slot, nic)
     if (!port.ok) return port
     const added = await guests.addNic(guest.id, { ...nic, slot, tap: port.value })

@@ -9,6 +9,7 @@ import {
   effectiveLimits,
   limitsProblem,
   nicLimitsOf,
+  packetsPerSecondOf,
   parseLimit,
   simpleLimits,
   withLimit,
@@ -128,20 +129,21 @@ test('the guest’s memory is a limit, so that swap may be one too; what is name
   assert.deepEqual(effectiveLimits({ swappages: { limit: 5 } }, size), {
     iolimit: { limit: 64 << 20 },
     numproc: { limit: 256 },
+    packetrate: { limit: 50_000 },
     physpages: { limit: 16_384 },
     swappages: { limit: 5 },
   })
 })
 
-test('processes and disks have a limit unless something else is said, and only lifting it lifts it', () => {
+test('processes, disks and packets have a limit unless something else is said, and only lifting it lifts it', () => {
   const processes = (memoryMib: number) => effectiveLimits({}, { memoryBytes: memoryMib << 20 }).numproc?.limit
   assert.deepEqual([8, 32, 512, 1562, 2040].map(processes), [64, 128, 2048, 6248, 8160])
-  const iolimit = { limit: 64 << 20 }
-  assert.deepEqual(effectiveLimits({}, {}), { numproc: { limit: 8192 }, iolimit })
-  assert.deepEqual(effectiveLimits({ numproc: { limit: 20_000 } }, {}), { numproc: { limit: 20_000 }, iolimit })
+  const others = { iolimit: { limit: 64 << 20 }, packetrate: { limit: 50_000 } }
+  assert.deepEqual(effectiveLimits({}, {}), { numproc: { limit: 8192 }, ...others })
+  assert.deepEqual(effectiveLimits({ numproc: { limit: 20_000 } }, {}), { numproc: { limit: 20_000 }, ...others })
   const some = { numproc: { limit: 50 }, numfile: { limit: 512 }, iolimit: { limit: 4096 } }
-  const lifted = changedLimits(some, { numproc: {}, numfile: {}, iolimit: {} })
-  assert.deepEqual(lifted, { numproc: {}, iolimit: {} })
+  const lifted = changedLimits(some, { numproc: {}, numfile: {}, iolimit: {}, packetrate: {} })
+  assert.deepEqual(lifted, { numproc: {}, iolimit: {}, packetrate: {} })
   assert.deepEqual(effectiveLimits(lifted, {}), lifted)
   assert.deepEqual(effectiveLimits(CONTAINER_PRESETS.unlimited, {}), lifted)
 })
@@ -152,6 +154,14 @@ test('a rate of the network is that of each card', () => {
     sendBytesPerSecond: 1_000_000,
   })
   assert.equal(nicLimitsOf({}), undefined)
+})
+
+test('how many packets its cards may send is said of a container, and of no virtual machine', () => {
+  const size = { memoryBytes: 64 << 20, cpus: 1 }
+  const container = { template: 'busybox', system: { haltSignal: 'SIGUSR1' }, idBase: 1_000_000 }
+  const of = (limits: ContainerLimits) => packetsPerSecondOf({ ...size, container: { ...container, limits } })
+  assert.deepEqual([of({}), of({ packetrate: { limit: 100 } }), of({ packetrate: {} })], [50_000, 100, undefined])
+  assert.equal(packetsPerSecondOf(size), undefined)
 })
 
 test('every preset is valid', () => {

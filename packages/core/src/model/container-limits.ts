@@ -13,6 +13,7 @@ import {
   type ContainerResourceName,
   type ResourceUnit,
 } from './container-resources.ts'
+import type { Guest } from './guest.ts'
 import type { NicLimits } from './hardware.ts'
 
 export interface BarrierAndLimit {
@@ -94,6 +95,15 @@ export function nicLimitsOf({ netrate }: ContainerLimits): NicLimits | undefined
   return { receiveBytesPerSecond: bytesPerSecond, sendBytesPerSecond: bytesPerSecond }
 }
 
+/** How many packets a second each of a guest's cards may send; absent: as many as it can. Of a virtual machine nothing is said. */
+export function packetsPerSecondOf({
+  container,
+  memoryBytes,
+  cpus,
+}: Pick<Guest, 'container' | 'memoryBytes' | 'cpus'>) {
+  return container && effectiveLimits(container.limits ?? {}, { memoryBytes, cpus }).packetrate?.limit
+}
+
 /**
  * Below these there is no room for an init, a login and a command in it, or the kernel refuses the value. Measured: the
  * smallest container, busybox with one shell, takes 1 MiB and 2 processes.
@@ -115,6 +125,7 @@ const LOWEST: { readonly [Name in ContainerResourceName]?: number } = {
   diskspace: 2048,
   diskinodes: 64,
   netrate: 8,
+  packetrate: 100,
 }
 const HIGHEST: { readonly [Name in ContainerResourceName]?: number } = { cpuunits: 500_000, cpus: 4096, ioprio: 7 }
 
@@ -128,16 +139,21 @@ const HIGHEST: { readonly [Name in ContainerResourceName]?: number } = { cpuunit
  * So much of each disk, each direction, as any program needs for long. All containers of a host share its storage daemons and
  * processors: beside one that fills its disk without a limit, a neighbour that waits for each of its writes had 0.34 to 0.50 of
  * its speed; with this one 0.91.
+ *
+ * So many packets as a busy server sends, and a flood of small ones does not: each costs the host's processors some
+ * microseconds, whatever its size, in no container's name. Large ones are counted as the one that they are handed over as.
  */
 function defaultLimits({ memoryBytes }: SimpleLimits): ContainerLimits {
   const byMemory = memoryBytes === undefined ? PROCESSES_MAX : Math.floor(memoryBytes / BYTES_PER_PROCESS)
   return {
     numproc: { limit: Math.min(PROCESSES_MAX, Math.max(PROCESSES_MIN, byMemory)) },
     iolimit: { limit: IO_BYTES_PER_SECOND },
+    packetrate: { limit: PACKETS_PER_SECOND },
   }
 }
 
 const IO_BYTES_PER_SECOND = 64 << 20
+const PACKETS_PER_SECOND = 50_000
 const BYTES_PER_PROCESS = 256 * 1024
 /** What systemd and a few services take. */
 const PROCESSES_MIN = 64

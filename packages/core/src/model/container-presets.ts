@@ -9,7 +9,7 @@ import { PAGE_BYTES, pagesOf } from './container-resources.ts'
 const MIB = 2 ** 20
 
 export const CONTAINER_PRESETS = {
-  unlimited: { numproc: {}, iolimit: {} },
+  unlimited: { numproc: {}, iolimit: {}, packetrate: {} },
   'vps.light': {
     lockedpages: both(4),
     numproc: both(40),

@@ -19,6 +19,7 @@ export type ResourceUnit =
   | 'bytes/s'
   | 'operations/s'
   | 'kbit/s'
+  | 'packets/s'
 
 /** Of every architecture that Stead runs on. */
 export const PAGE_BYTES = 4096
@@ -265,6 +266,14 @@ export const CONTAINER_RESOURCES = {
     by: { v1: 'HTB', v2: 'HTB' },
     each: 'direction',
     counted: { v1: '/proc/PID/net/dev', v2: '/proc/PID/net/dev' },
+  },
+  packetrate: {
+    unit: 'packets/s',
+    meaning: 'packets that it sends, by each card; held: by all of them',
+    limit: 'packets above it are dropped, after a fifth of a second’s worth at once',
+    by: { v1: 'nftables', v2: 'nftables' },
+    counted: { v1: '/proc/PID/net/dev', v2: '/proc/PID/net/dev' },
+    failures: 'packets that were dropped',
   },
 } as const satisfies Record<string, ContainerResource>
 

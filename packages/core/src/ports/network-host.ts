@@ -11,6 +11,12 @@ export interface NicIdentity {
   readonly addresses?: readonly string[]
 }
 
+/** And how much. */
+export interface NicPace {
+  /** What is more is dropped and counted; absent: no limit. */
+  readonly packetsPerSecond?: number
+}
+
 /** A port is the host's end of a guest's network card: a VM's tap, or a container's veth. */
 export interface NetworkHost {
   /** Name of the guest's port on the bridge: its tap, or the host's end of a container's veth pair. */
@@ -29,6 +35,6 @@ export interface NetworkHost {
    * meant for others. Compares and repairs, so it may be called again, also when the card's addresses change; before
    * the port exists, what it may send is decided already. Ends with `removeTap`.
    */
-  isolate(guest: GuestId, index: number, identity: NicIdentity): Promise<Result<void>>
+  isolate(guest: GuestId, index: number, identity: NicIdentity & NicPace): Promise<Result<void>>
   removeTaps(guest: GuestId): Promise<Result<void>>
 }

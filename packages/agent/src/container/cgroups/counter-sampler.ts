@@ -41,6 +41,8 @@ export interface SampledContainer {
   readonly limits: ContainerLimits
   /** Where its root file system is mounted on the host; never a path that the container can change. */
   readonly root?: string
+  /** How many packets of its cards were dropped as too many; undefined: not known. */
+  readonly droppedPackets?: () => number | undefined
   /** A file of its own, for what is kept. */
   readonly stateFile: string
 }
@@ -56,6 +58,7 @@ export interface ContainerRates {
   readonly writesPerSecond: number
   readonly receivedBytesPerSecond: number
   readonly sentBytesPerSecond: number
+  readonly sentPacketsPerSecond: number
 }
 
 export interface ContainerSample {
@@ -169,7 +172,9 @@ export class CounterSampler {
       known.rates = known.usage && ratesBetween(known.usage, now)
       known.usage = now
     }
-    const readings: CounterReadings = { ...known.deep, ...group, ...sockets, ...diskCounters(of.root) }
+    const dropped = of.droppedPackets?.()
+    const packetrate = dropped === undefined ? {} : { packetrate: { failures: dropped } }
+    const readings: CounterReadings = { ...known.deep, ...group, ...sockets, ...diskCounters(of.root), ...packetrate }
     known.counters = containerCounters(of.limits, withKept(known, withRates(readings, known.rates)), (resource) =>
       resource === 'diskinodes' && readings.diskinodes === undefined ? 'counted' : enforcement(of.cgroup, resource),
     )
@@ -208,6 +213,7 @@ function withRates(readings: CounterReadings, rates: ContainerRates | undefined)
     iolimit: { held: Math.round(Math.max(rates.readBytesPerSecond, rates.writtenBytesPerSecond)) },
     iopslimit: { held: Math.round(Math.max(rates.readsPerSecond, rates.writesPerSecond)) },
     netrate: { held: Math.round((network * 8) / 1000) },
+    packetrate: { ...readings.packetrate, held: Math.round(rates.sentPacketsPerSecond) },
   }
 }
 
@@ -223,6 +229,7 @@ function ratesBetween(before: Usage, now: Usage): ContainerRates {
     writesPerSecond: each(({ writes }) => writes),
     receivedBytesPerSecond: each(({ receivedBytes }) => receivedBytes),
     sentBytesPerSecond: each(({ sentBytes }) => sentBytes),
+    sentPacketsPerSecond: each(({ sentPackets }) => sentPackets),
   }
 }
 

@@ -67,20 +67,23 @@ export function networkCounters(init: number, proc = '/proc'): { counters: Count
 export interface NetworkUsage {
   readonly receivedBytes: number
   readonly sentBytes: number
+  readonly sentPackets: number
 }
 
 /** `eth0: bytes packets errs drop fifo frame compressed multicast bytes …`, without the loopback. */
 function cardsOf(text: string): NetworkUsage {
   let receivedBytes = 0
   let sentBytes = 0
+  let sentPackets = 0
   for (const line of text.split('\n')) {
     const [name = '', figures] = line.split(':')
     if (figures === undefined || name.trim() === 'lo') continue
     const columns = figures.trim().split(/\s+/)
     receivedBytes += Number(columns[0])
     sentBytes += Number(columns[8])
+    sentPackets += Number(columns[9])
   }
-  return { receivedBytes, sentBytes }
+  return { receivedBytes, sentBytes, sentPackets }
 }
 
 /** Linux 6.2 and later give their number as the folder's size (fs/proc/fd.c), ten times faster than its list. */
