@@ -58,6 +58,20 @@ test('secrets are found where they are, and nothing else is touched', () => {
   assert.deepEqual(seen, ['/stead/realms/corp#service.bindPassword'])
   const whole = withSecrets(SECRET_KEYS.secondFactors('ada'), '{"recovery":[]}', (_, place) => ok(place))
   assert.deepEqual(whole, ok('/stead-secrets/second-factors/ada'))
+  const wanted = { names: ['a'], externalAccount: { keyId: 'k', hmacKey: 'h' }, proof: { kind: 'dns', keySecret: 's' } }
+  const places: string[] = []
+  withSecrets(KEYS.wantedCertificate, JSON.stringify(wanted), (secret, place) => (places.push(place), ok(secret)))
+  assert.deepEqual(
+    places,
+    ['externalAccount.hmacKey', 'proof.keySecret'].map((field) => `${KEYS.wantedCertificate}#${field}`),
+  )
+  for (const part of ['current', 'next', 'account'] as const) {
+    const key = SECRET_KEYS.certificate(part)
+    assert.deepEqual(
+      withSecrets(key, '{"keyPem":"x"}', (_, place) => ok(place)),
+      ok(key),
+    )
+  }
   for (const text of ['', 'null', '[]', '{}', '{"service":null}', '{"service":{"clientSecret":7}}'])
     assert.deepEqual(
       withSecrets(KEYS.realm('corp'), text, () => assert.fail()),
