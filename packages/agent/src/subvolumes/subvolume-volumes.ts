@@ -281,11 +281,8 @@ export class SubvolumeVolumes implements VolumeHost {
       if (!emptied.ok) return emptied
       renameSync(folder.root(volume), folder.former(volume))
       const published = await this.#publish(folder, volume, sizeBytes)
-      if (!published.ok) {
-        renameSync(folder.former(volume), folder.root(volume))
-        return published
-      }
-      return deleteSubvolume(folder.former(volume))
+      // Without a root the next one to open it puts the former one back.
+      return published.ok ? deleteSubvolume(folder.former(volume)) : published
     })
   }
 
