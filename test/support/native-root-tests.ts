@@ -94,6 +94,21 @@ export function nativeRootTests(labOf: () => LabCluster): void {
     assert.match(await sh('dd if=/dev/zero of=/big bs=1M count=64 2>&1; rm /big'), /64\+0 records out/)
   })
 
+  test('its limit shrinks while it runs, not below what it holds', async () => {
+    const lab = labOf()
+    const { id } = await volume()
+    await lab.must('volume', 'resize', id, '--size', '64MiB')
+    await lab.until('the kernel has the new limit', async () => (await diskspace()).limit === 64 * 1024)
+    await sh('dd if=/dev/zero of=/big bs=1M count=40; sync')
+    const refused = await lab.run('volume', 'resize', id, '--size', '24MiB')
+    assert.notEqual(refused.code, 0)
+    assert.match(refused.stderr, /holds \d+ bytes/)
+    assert.deepEqual([(await volume()).sizeBytes, (await diskspace()).limit], [64 * MIB, 64 * 1024])
+    await sh('rm /big; sync')
+    await lab.must('volume', 'resize', id, '--size', '96MiB')
+    await lab.until('the kernel has the new limit', async () => (await diskspace()).limit === 96 * 1024)
+  })
+
   test('its agent is killed: the next one adopts it', async () => {
     const before = (await labOf().guest(NAME)).epoch
     await labOf().must('lab', 'kill', HOST, 'agent')

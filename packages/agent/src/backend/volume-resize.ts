@@ -28,7 +28,7 @@ function objectionTo(state: ClusterState, volume: Volume, sizeBytes: number): Fa
   const { id, name, role, ready, growTo } = volume
   const guest = state.guests.get(volume.guest)?.value
   if (role !== undefined) return failure('conflict', `${name} is part of the machine itself, not a disk`)
-  if (sizeBytes < volume.sizeBytes)
+  if (sizeBytes < volume.sizeBytes && volume.form !== 'subvolume')
     return failure(
       'bad_request',
       `The volume ${id} has ${volume.sizeBytes} bytes, and a volume is never made smaller`,

@@ -29,6 +29,7 @@ import {
   sweepQgroups,
   syncFileSystem,
 } from './btrfs.ts'
+import { mountOf, qgroupOf, type QuotaFigures } from './qgroup-figures.ts'
 import { SubvolumeFolder } from './subvolume-folder.ts'
 import { sweepTemplates, templateSubvolume } from './template-subvolumes.ts'
 
@@ -122,13 +123,21 @@ export class SubvolumeVolumes implements VolumeHost {
     return syncFileSystem(folder.path)
   }
 
-  /** A limit takes no room of its own: it is only looked whether there is some. */
+  /** A limit takes no room of its own: it is only looked whether there is some, and none is set below what is held. */
   async reserveReplica({ volume, pool, sizeBytes }: ReplicaSpec): Promise<Result<void>> {
     return this.#withRoot(volume, pool, async (place, present) => {
+      const { heldBytes = 0 } = this.#figures(place, volume) ?? {}
+      if (sizeBytes < present && sizeBytes < heldBytes) return fail(holdsMore(volume, heldBytes))
       const missing = sizeBytes - present
       const room = missing > 0 ? await roomIn(place.pool) : missing
       return missing > room ? fail(noCapacity(place.pool, missing, room)) : ok()
     })
+  }
+
+  #figures({ pool, folder }: Place, volume: VolumeId): QuotaFigures | undefined {
+    const record = folder.record(volume)
+    const device = mountOf(pool.path)?.source
+    return record.ok && record.value && device !== undefined ? qgroupOf(device, record.value.subvolumeId) : undefined
   }
 
   removeReplica(volume: VolumeId, pool: string): Promise<Result<void>> {
@@ -368,6 +377,12 @@ function markerOf(folder: SubvolumeFolder, volume: VolumeId, snapshot: SnapshotI
 
 function noRoot(volume: VolumeId): Failure {
   return failure('not_found', `This host has no subvolume of volume ${volume}`)
+}
+
+function holdsMore(volume: VolumeId, heldBytes: number): Failure {
+  return failure('conflict', `Volume ${volume} holds ${heldBytes} bytes`, {
+    hint: 'Delete something in the container first, or take a larger size',
+  })
 }
 
 function noBlocks(): Failure {

@@ -4,7 +4,7 @@ import type { Guest } from '../model/guest.ts'
 import type { HardwareObservation } from '../model/hardware.ts'
 import type { GuestId, VolumeId } from '../model/ids.ts'
 import type { Operation } from '../model/operation.ts'
-import { isActive } from '../model/records.ts'
+import { isActive, isResized } from '../model/records.ts'
 import { isLeaving } from '../host/volume-attachment.ts'
 
 export interface Progress {
@@ -34,7 +34,7 @@ export function hardwareProgress({ kind, subject, startedAt }: Operation, state:
       if (!volume) return failed('the volume was deleted meanwhile')
       if (volume.growTo !== undefined) return running(0.3, 'making room on its replicas')
       if (!seen || volume.attachment === 'detached') return succeeded('enlarged')
-      if (seen.volumes.some((each) => each.id === volume.id && each.sizeBytes >= volume.sizeBytes))
+      if (seen.volumes.some((each) => each.id === volume.id && !isResized(volume, each.sizeBytes)))
         return succeeded('enlarged')
       return waiting(seen, `disk ${volume.name}`, 'enlarging it under the running guest')
     }

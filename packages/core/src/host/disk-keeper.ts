@@ -6,7 +6,7 @@
 import { failure, type Failure } from '../errors.ts'
 import { canChangePool, isKeptBySnapshots, type ChangingVolume } from '../ha/storage-move.ts'
 import type { GuestId, HostId, VolumeId } from '../model/ids.ts'
-import { inSync, isFillable, isWhole, replicaOn, withCurrent } from '../model/records.ts'
+import { inSync, isFillable, isResized, isWhole, replicaOn, withCurrent } from '../model/records.ts'
 import type { Volume } from '../model/volume.ts'
 import type { GuestDisk, Leg } from '../ports/guest-host.ts'
 import { fail, ok, type Result } from '../result.ts'
@@ -143,7 +143,7 @@ export class DiskKeeper {
     const disk = this.#disks.get(volume.id)
     const isOver = () => this.#ended.signal.aborted || this.#held.signal.aborted || this.#disks.get(volume.id) !== disk
     if (!disk || isOver()) return fail(failure('conflict', 'the guest is about to move or to end'))
-    if (disk.sizeBytes >= volume.sizeBytes && disk.legs.size > 0) return ok()
+    if (!isResized(volume, disk.sizeBytes) && disk.legs.size > 0) return ok()
     if (disk.resyncing) return fail(failure('conflict', 'its replicas are being brought up to date'))
     disk.resyncing = true
     try {

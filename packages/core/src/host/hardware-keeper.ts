@@ -9,7 +9,7 @@ import { nicLimitsOf, packetsPerSecondOf } from '../model/container-limits.ts'
 import type { Grant } from '../model/grant.ts'
 import type { Guest, Nic } from '../model/guest.ts'
 import { KEYS } from '../model/keys.ts'
-import { isActive, volumesOf } from '../model/records.ts'
+import { isActive, isResized, volumesOf } from '../model/records.ts'
 import type { Volume } from '../model/volume.ts'
 import type { HardwareFacts } from '../ports/guest-hardware.ts'
 import type { StoreEntry } from '../ports/store.ts'
@@ -174,7 +174,7 @@ export class HardwareKeeper {
       if (isLeaving(volume)) return [{ what, run: () => this.#removeDisk(guest, versioned, disk !== undefined) }]
       if (!disk) return [{ what, run: () => this.#addDisk(guest, grant, volume, slots.get(volume.id) ?? 0) }]
       const { limits = {} } = volume
-      const isBehind = disk.sizeBytes < volume.sizeBytes
+      const isBehind = isResized(volume, disk.sizeBytes)
       return [
         ...(isBehind ? [{ what, run: () => this.#growDisk(guest, volume) }] : []),
         ...(isBehind || disk.fileSystemIsSmaller

@@ -27,6 +27,11 @@ export function replicaOn(volume: Volume, host: HostId): Replica | undefined {
   return volume.replicas.find((replica) => replica.host === host)
 }
 
+/** Whether a run that knows this size is to have another: larger, or of a subvolume, whose size is a quota, smaller too. */
+export function isResized({ form, sizeBytes }: Volume, knownBytes: number): boolean {
+  return form === 'subvolume' ? knownBytes !== sizeBytes : knownBytes < sizeBytes
+}
+
 /** The volume's file in this pool of this host, also while it is to take another pool's place. */
 export function replicaIn(volume: Volume, host: HostId, pool: string): Replica | undefined {
   const { incoming } = volume.move ?? {}
