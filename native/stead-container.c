@@ -2,9 +2,11 @@
  * stead-container: what a container needs of the kernel that neither Node nor LXC's programs do.
  *
  *   stead-container run --folder DIR --others DIR --root DIR -- LXC-START ARGUMENT...
+ *   stead-container restore --folder DIR --others DIR --root DIR -- LXC-CHECKPOINT ARGUMENT...
  *   stead-container attach PID [--pty COLUMNS ROWS] -- LXC-ATTACH ARGUMENT...
  *   stead-container write ROOT NAME < content
  *   stead-container started DIR
+ *   stead-container idle
  *
  * run: started by stead-run-guest in the guests' pid namespace; stays as the parent of lxc-start. It gives it a mount namespace
  * in which /proc is that pid namespace's and no other guest's mount is held (a copy of it would keep that guest's disk busy
@@ -12,6 +14,12 @@
  * DIR/console.log and sent to the one connection of DIR/console.sock, as QEMU does with a serial port. It writes DIR/exit
  * ("CODE SIGNAL INIT": of lxc-start, and the wait status of init or -1) at the end. Connections of DIR/watch.sock end with it and are told "started" each time
  * that an init is about to run ('started', a hook of LXC, says so): the second time is a reboot. lxc-start dies with it, and the container with lxc-start.
+ *
+ * restore: as run, for a container that comes with its processes. lxc-checkpoint ends with status 0 once they run, and leaves
+ * LXC's monitor as a child of this process, which is then what lxc-start is otherwise; watchers are told "started" at that moment.
+ *
+ * idle: does nothing but hold a connection with itself, as the init of a container of no importance that is to show whether
+ * containers can be written down and restored.
  *
  * attach: runs lxc-attach where `run` (process PID) does, with the caller's standard streams, or on a pseudo terminal of its own
  * that standard input and output are relayed to; "COLUMNS ROWS" lines on descriptor 3 change its size. Ends as lxc-attach does.
@@ -23,6 +31,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <net/if.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -49,7 +59,8 @@
 
 static void usage(void) {
   fprintf(stderr, "usage: stead-container started DIR\n"
-                  "       stead-container run --folder DIR --others DIR --root DIR -- COMMAND...\n"
+                  "       stead-container idle\n"
+                  "       stead-container run|restore --folder DIR --others DIR --root DIR -- COMMAND...\n"
                   "       stead-container attach PID [--pty COLUMNS ROWS] -- COMMAND...\n"
                   "       stead-container write ROOT NAME\n");
   exit(2);
@@ -122,6 +133,9 @@ static void own_mounts(const char *others, const char *own, const char *root) {
 
 /* ---- pseudo terminals ---- */
 
+/* The console under a name that the configuration of LXC can have from the beginning. */
+#define CONSOLE PLACE "/console"
+
 struct terminal {
   int master, slave;
   char name[64];
@@ -177,7 +191,14 @@ static void take_watcher(int *watchers, int listener, int was_started) {
   if (fd >= 0) close(fd);
 }
 
-static pid_t start_child(char **command, const char *console) {
+static void show_console(const char *terminal) {
+  int fd = open(CONSOLE, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+  if (fd < 0) die(CONSOLE);
+  close(fd);
+  if (mount(terminal, CONSOLE, NULL, MS_BIND, NULL)) die(CONSOLE);
+}
+
+static pid_t start_child(char **command) {
   pid_t parent = getpid(), child = fork();
   if (child < 0) die("fork");
   if (child > 0) return child;
@@ -185,19 +206,7 @@ static pid_t start_child(char **command, const char *console) {
   setsid();
   if (prctl(PR_SET_PDEATHSIG, SIGKILL)) _exit(126);
   if (getppid() != parent) _exit(126);
-  int count = 0;
-  while (command[count]) count++;
-  char **arguments = calloc((size_t)count + 3, sizeof *arguments), define[96];
-  if (!arguments) _exit(126);
-  /* What follows "--" is init's own. */
-  int own = 0;
-  while (own < count && strcmp(command[own], "--")) own++;
-  memcpy(arguments, command, (size_t)own * sizeof *arguments);
-  snprintf(define, sizeof define, "lxc.console.path=%s", console);
-  arguments[own] = "-s";
-  arguments[own + 1] = define;
-  memcpy(arguments + own + 2, command + own, (size_t)(count - own) * sizeof *arguments);
-  execv(command[0], arguments);
+  execv(command[0], command);
   fprintf(stderr, "stead-container: %s: %s\n", command[0], strerror(errno));
   _exit(127);
 }
@@ -237,19 +246,44 @@ static void leave_lines_alone(int slave) {
   if (tcsetattr(slave, TCSANOW, &mode) || ioctl(slave, TIOCSLCKTRMIOS, &locked)) die("tcsetattr");
 }
 
-static int run(const char *folder, const char *others, const char *root, char **command) {
+/* Of LXC's monitor the init; of this process the monitor, whose parent has ended once the container was restored. 0: none. */
+static pid_t only_child(pid_t of) {
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%d/task/%d/children", of, of);
+  FILE *file = fopen(path, "re");
+  int child = 0;
+  if (!file) return 0;
+  if (fscanf(file, "%d", &child) != 1) child = 0;
+  fclose(file);
+  return child;
+}
+
+static int status_of(pid_t child) {
+  int status;
+  while (waitpid(child, &status, 0) < 0)
+    if (errno != EINTR) die("waitpid");
+  return status;
+}
+
+static int run(const char *folder, const char *others, const char *root, char **command, int restores) {
   char path[4096];
   own_mounts(others, folder, root);
   struct terminal console = open_terminal();
-  struct termios raw;
-  if (tcgetattr(console.slave, &raw)) die("tcgetattr");
-  cfmakeraw(&raw);
-  if (tcsetattr(console.slave, TCSANOW, &raw)) die("tcsetattr");
-  leave_lines_alone(console.slave);
+  show_console(console.name);
+  /* The monitor that lxc-checkpoint leaves is to come here, wherever this process runs. */
+  if (restores && prctl(PR_SET_CHILD_SUBREAPER, 1)) die("prctl");
+  /* LXC's own terminal, which this one is the continuation of, ends lines. A container that is restored has this one alone. */
+  if (!restores) {
+    struct termios raw;
+    if (tcgetattr(console.slave, &raw)) die("tcgetattr");
+    cfmakeraw(&raw);
+    if (tcsetattr(console.slave, TCSANOW, &raw)) die("tcsetattr");
+    leave_lines_alone(console.slave);
+  }
   snprintf(path, sizeof path, "%s/console.sock", folder);
   int listener = listen_privately(path);
   snprintf(path, sizeof path, "%s/watch.sock", folder);
-  int watch = listen_privately(path), watchers[WATCHERS_MAX], was_started = 0, init = -1;
+  int watch = listen_privately(path), watchers[WATCHERS_MAX], was_started = 0, init = -1, status;
   for (int i = 0; i < WATCHERS_MAX; i++) watchers[i] = -1;
   snprintf(path, sizeof path, "%s/console.log", folder);
   int log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
@@ -257,7 +291,7 @@ static int run(const char *folder, const char *others, const char *root, char **
   snprintf(path, sizeof path, "%s/exit", folder);
   unlink(path);
 
-  pid_t child = start_child(command, console.name);
+  pid_t child = start_child(command);
   int ended = (int)syscall(SYS_pidfd_open, child, 0), client = -1;
   if (ended < 0) die("pidfd_open");
   for (;;) {
@@ -314,11 +348,23 @@ static int run(const char *folder, const char *others, const char *root, char **
       }
     }
     if (watched[4].revents) take_watcher(watchers, watch, was_started);
-    if (watched[3].revents && !(watched[0].revents & POLLIN)) break;
+    if (watched[3].revents && !(watched[0].revents & POLLIN)) {
+      if (!restores) break;
+      restores = 0;
+      status = status_of(child);
+      pid_t monitor = status == 0 ? only_child(getpid()) : 0;
+      if (monitor == 0) goto over;
+      child = monitor;
+      close(ended);
+      ended = (int)syscall(SYS_pidfd_open, child, 0);
+      if (ended < 0) die("pidfd_open");
+      init = (int)syscall(SYS_pidfd_open, only_child(child), 0);
+      was_started = 1;
+      tell(watchers, "started\n");
+    }
   }
-  int status;
-  while (waitpid(child, &status, 0) < 0)
-    if (errno != EINTR) die("waitpid");
+  status = status_of(child);
+over:
   note_exit(folder, status, init);
   return 0;
 }
@@ -349,9 +395,7 @@ static void enter(pid_t pid, const char *kind, int flag) {
 }
 
 static int wait_for(pid_t child) {
-  int status;
-  while (waitpid(child, &status, 0) < 0)
-    if (errno != EINTR) die("waitpid");
+  int status = status_of(child);
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
@@ -508,12 +552,29 @@ static int write_file(const char *root, const char *name) {
   return 1;
 }
 
+/* ---- idle ---- */
+
+static void idle(void) {
+  struct sockaddr_in here = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  socklen_t length = sizeof here;
+  int listener = socket(AF_INET, SOCK_STREAM, 0), one = socket(AF_INET, SOCK_STREAM, 0);
+  if (listener < 0 || one < 0) die("socket");
+  struct ifreq loopback = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+  if (ioctl(one, SIOCSIFFLAGS, &loopback)) die("lo");
+  if (bind(listener, (struct sockaddr *)&here, length) || listen(listener, 1)) die("listen");
+  if (getsockname(listener, (struct sockaddr *)&here, &length)) die("getsockname");
+  if (connect(one, (struct sockaddr *)&here, length) || accept(listener, NULL, NULL) < 0) die("connect");
+  for (;;) pause();
+}
+
 int main(int argc, char **argv) {
   if (argc == 4 && !strcmp(argv[1], "write")) return write_file(argv[2], argv[3]);
   if (argc >= 3 && !strcmp(argv[1], "started")) return say_started(argv[2]);
-  if (argc > 9 && !strcmp(argv[1], "run") && !strcmp(argv[2], "--folder") && !strcmp(argv[4], "--others") &&
+  if (argc == 2 && !strcmp(argv[1], "idle")) idle();
+  int restores = argc > 9 && !strcmp(argv[1], "restore");
+  if (argc > 9 && (restores || !strcmp(argv[1], "run")) && !strcmp(argv[2], "--folder") && !strcmp(argv[4], "--others") &&
       !strcmp(argv[6], "--root") && !strcmp(argv[8], "--"))
-    return run(argv[3], argv[5], argv[7], argv + 9);
+    return run(argv[3], argv[5], argv[7], argv + 9, restores);
   if (argc > 4 && !strcmp(argv[1], "attach")) {
     if (!strcmp(argv[3], "--")) return attach(atoi(argv[2]), 0, 0, 0, argv + 4);
     if (argc > 7 && !strcmp(argv[3], "--pty") && !strcmp(argv[6], "--"))

@@ -3,6 +3,7 @@
  *
  *   stead-mount show INIT SOURCE TARGET
  *   stead-mount hide MAJOR:MINOR KEEPER PID...
+ *   stead-mount map SOURCE TARGET FIRST COUNT
  *
  * show: SOURCE of this mount namespace appears at TARGET in that of the process INIT, with its owners mapped to INIT's user ids
  * where these are not the host's. TARGET is made where it is missing, by the container's own root. What TARGET leads to is looked
@@ -10,6 +11,9 @@
  *
  * hide: every mount of the device goes from the mount namespaces of all PIDs, or, where one is in use, from none (status 3); then
  * from that of KEEPER, which has copies only.
+ *
+ * map: SOURCE appears at TARGET too, as the root of a container whose ids are COUNT of this host's from FIRST on, with the flags
+ * that LXC gives to one: a root that is restored into a user namespace cannot be given others there.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -32,7 +36,8 @@
 
 static void usage(void) {
   fprintf(stderr, "usage: stead-mount show INIT SOURCE TARGET\n"
-                  "       stead-mount hide MAJOR:MINOR KEEPER PID...\n");
+                  "       stead-mount hide MAJOR:MINOR KEEPER PID...\n"
+                  "       stead-mount map SOURCE TARGET FIRST COUNT\n");
   exit(2);
 }
 
@@ -94,6 +99,53 @@ static int show(const char *init, const char *source, char *target) {
   if (setns(place, CLONE_NEWNS)) die("the container's mount namespace");
   make_folder(mapped ? user : -1, target);
   if (move_mount(tree, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS)) die(target);
+  return 0;
+}
+
+/* ---- map ---- */
+
+static void write_map(pid_t of, const char *name, const char *first, const char *count) {
+  char path[64], line[64];
+  snprintf(path, sizeof path, "/proc/%d/%s", of, name);
+  int length = snprintf(line, sizeof line, "0 %s %s\n", first, count), fd = open(path, O_WRONLY | O_CLOEXEC);
+  if (fd < 0 || write(fd, line, (size_t)length) != length) die(path);
+  close(fd);
+}
+
+/* A user namespace with this map. It lives as long as the descriptor. */
+static int mapped_users(const char *first, const char *count) {
+  int made[2], taken[2];
+  char byte = 0, pid[16];
+  if (pipe(made) || pipe(taken)) die("pipe");
+  pid_t child = fork();
+  if (child < 0) die("fork");
+  if (child == 0) {
+    close(taken[1]);
+    if (unshare(CLONE_NEWUSER)) die("a user namespace");
+    if (write(made[1], &byte, 1) != 1) _exit(1);
+    /* Until it is opened, or its maker gone. */
+    _exit(read(taken[0], &byte, 1) < 0);
+  }
+  close(made[1]);
+  if (read(made[0], &byte, 1) != 1) exit(1);
+  write_map(child, "uid_map", first, count);
+  write_map(child, "gid_map", first, count);
+  snprintf(pid, sizeof pid, "%d", child);
+  int user = open_namespace(pid, "user");
+  close(taken[1]);
+  ended_as(child);
+  return user;
+}
+
+static int map(const char *source, const char *target, const char *first, const char *count) {
+  int tree = open_tree(AT_FDCWD, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+  if (tree < 0) die(source);
+  struct mount_attr attributes = {.attr_set = MOUNT_ATTR_IDMAP | MOUNT_ATTR_RELATIME,
+                                  .attr_clr = MOUNT_ATTR__ATIME,
+                                  .propagation = MS_PRIVATE,
+                                  .userns_fd = (unsigned)mapped_users(first, count)};
+  if (mount_setattr(tree, "", AT_EMPTY_PATH, &attributes, sizeof attributes)) die("map the owners");
+  if (move_mount(tree, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH)) die(target);
   return 0;
 }
 
@@ -180,6 +232,7 @@ static int hide(const char *device, const char *keeper, char **pids, int count) 
 
 int main(int argc, char **argv) {
   if (argc == 5 && !strcmp(argv[1], "show")) return show(argv[2], argv[3], argv[4]);
+  if (argc == 6 && !strcmp(argv[1], "map")) return map(argv[2], argv[3], argv[4], argv[5]);
   if (argc >= 4 && !strcmp(argv[1], "hide")) return hide(argv[2], argv[3], argv + 4, argc - 4);
   usage();
 }

@@ -44,6 +44,7 @@ const LONG_FILES: Readonly<Record<string, readonly [lines: number, reason: strin
   'packages/agent/src/storage/volume-node.ts': [415, 'one volume in its daemon: nodes, bitmaps, exports'],
   'packages/agent/src/container/container-front.ts': [404, 'one process from its start to its end'],
   'packages/agent/src/storage/qsd-volume-host.ts': [705, 'the whole port VolumeHost, one method after the other'],
+  'packages/agent/src/container/container-run.ts': [404, 'one run from its start to its end'],
   'packages/api/src/records.ts': [450, 'every record of the store, one schema after the other'],
   'packages/sim/src/memory-store.ts': [410, 'one simulated etcd server and its client'],
   'packages/sim/src/memory-volume-host.ts': [596, 'the whole port VolumeHost, one method after the other'],

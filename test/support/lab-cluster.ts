@@ -49,6 +49,7 @@ export interface LabOptions {
   readonly fastPool?: boolean
   /** Each host has the pool `btrfs` too. */
   readonly btrfsPool?: boolean
+  readonly criu?: string
 }
 
 let serial = 0
@@ -85,8 +86,9 @@ export class LabCluster {
 
   /** Starts a lab and waits until every host is online. Always end it with `down` (in `after`). */
   static async up(options: LabOptions = {}): Promise<LabCluster> {
-    const { hosts = 3, witness = false, fastPool = false, btrfsPool = false } = options
+    const { hosts = 3, witness = false, fastPool = false, btrfsPool = false, criu } = options
     const lab = new LabCluster()
+    if (criu !== undefined) lab.env['STEAD_LAB_CRIU'] = criu
     try {
       await lab.must(
         'lab',

@@ -42,6 +42,7 @@ const agentConfig = z.strictObject({
     .optional()
     .describe('unprivileged user that guests and storage daemons run as'),
   nativeDir: z.string().describe('folder of the built C helpers'),
+  criu: z.string().optional().describe('path of CRIU, by which containers move live; /usr/sbin/criu when absent'),
   apiToken: z.string().optional().describe("counts as root at the public port; the lab's"),
   api: z
     .strictObject({

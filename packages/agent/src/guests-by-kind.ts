@@ -1,11 +1,13 @@
-/** One `GuestHost` and one `GuestAgent` over those of virtual machines and of containers. */
+/** One `GuestHost`, one `GuestAgent` and one `GuestMigration` over those of virtual machines and of containers. */
 import type { GuestId } from '@stead/core/model/ids.ts'
 import type { GuestAgent } from '@stead/core/ports/guest-agent.ts'
+import type { GuestMigration } from '@stead/core/ports/guest-migration.ts'
 import type { GuestHost } from '@stead/core/ports/guest-host.ts'
 
 export interface GuestKindHost {
   readonly host: GuestHost
   readonly agent: GuestAgent
+  readonly migration: GuestMigration
 }
 
 /** `isContainer`: of a guest that is, or was, on this host. */
@@ -24,7 +26,11 @@ export function guestsByKind(
       return () => offs.forEach((off) => off())
     },
   }
-  return { host, agent: routed<GuestAgent>((guest) => of(guest).agent, AGENT_CALLS) }
+  const migration: GuestMigration = {
+    ...routed<GuestMigration>((guest) => of(guest).migration, MIGRATION_CALLS),
+    receive: (launch, at) => (launch.boot.kind === 'container' ? containers : vms).migration.receive(launch, at),
+  }
+  return { host, agent: routed<GuestAgent>((guest) => of(guest).agent, AGENT_CALLS), migration }
 }
 
 type CallOn = (guest: GuestId, ...more: never[]) => unknown
@@ -72,6 +78,21 @@ const AGENT_CALLS: Readonly<Record<GuestCalls<GuestAgent>, true>> = {
   freezeStatus: true,
   shutdown: true,
   execute: true,
+}
+const MIGRATION_CALLS: Readonly<Record<GuestCalls<Omit<GuestMigration, 'receive'>>, true>> = {
+  awaitArrival: true,
+  launchOf: true,
+  send: true,
+  awaitStandstill: true,
+  progress: true,
+  startPostCopy: true,
+  relinquishDisks: true,
+  complete: true,
+  awaitSent: true,
+  receiveRest: true,
+  resume: true,
+  awaitMemory: true,
+  cancel: true,
 }
 
 function routed<Port>(of: (guest: GuestId) => Port, names: Readonly<Record<string, true>>): Port {

@@ -5,6 +5,7 @@ import type { EventWriter } from '@stead/core/host/event-writer.ts'
 import type { GuestId } from '@stead/core/model/ids.ts'
 import type { Clock } from '@stead/core/ports/clock.ts'
 import type { GuestAgent } from '@stead/core/ports/guest-agent.ts'
+import type { GuestMigration } from '@stead/core/ports/guest-migration.ts'
 import type { GuestHost } from '@stead/core/ports/guest-host.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import type { AgentConfig } from './config.ts'
@@ -23,6 +24,7 @@ const LAN_BRIDGE = 'lanbr0'
 export interface HostGuests {
   readonly host: GuestHost
   readonly agent: GuestAgent
+  readonly migration: GuestMigration
   readonly vms: QemuGuestHost
   readonly containers: LxcGuestHost
   readonly counters: HostCounters
@@ -57,6 +59,7 @@ export function hostGuests(options: HostGuestsOptions): HostGuests {
     ...user,
     namespacePid,
     bridge: LAN_BRIDGE,
+    ...(config.criu === undefined ? {} : { criu: config.criu }),
     log,
   })
   const counters = new HostCounters({
@@ -71,8 +74,8 @@ export function hostGuests(options: HostGuestsOptions): HostGuests {
   const isKnown = (guest: string) => !mirror.loaded || mirror.state.guests.has(guest as GuestId)
   const isContainer = (guest: GuestId) => containers.has(guest)
   const ofBoth = guestsByKind(
-    { host: vms, agent: vms.agent },
-    { host: containers, agent: containers.agent },
+    { host: vms, agent: vms.agent, migration: vms.migration },
+    { host: containers, agent: containers.agent, migration: containers.migration },
     isContainer,
   )
   return {

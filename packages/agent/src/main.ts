@@ -215,7 +215,7 @@ async function main(configPath: string | undefined): Promise<void> {
       notesFile: join(config.stateDir, 'made-devices.json'),
       ...(config.guestUser ? { user: config.guestUser } : {}),
     }),
-    migration: guests.vms.migration,
+    migration: guests.migration,
     memory,
     arrivalsOn: (host) => (host === self ? arrivals : remoteArrivals(peers.client(host))),
     volumesOn: (host, via) => (host === self ? ownVolumes : peers.volumes(host, via)),
@@ -345,7 +345,7 @@ async function main(configPath: string | undefined): Promise<void> {
     ...{ store, events, clock, random: realRandom, log },
   }
   await register(registration, signal)
-  work.push(containers.tryLiveMove().then(() => register(registration, signal)))
+  work.push(containers.tryLiveMove(config).then(() => register(registration, signal)))
   work.push(keepRegistered(registration, signal))
   work.push(runHostAgent({ context, arrivals, role: config.role, detectionMs: config.detectionMs }, signal))
   work.push(guests.keep(signal), metrics.keep(signal), auditChain.keep(signal))

@@ -71,7 +71,7 @@ export const containerSchema = z.object({
 export const containerHostSchema = z.object({
   lxc: z.string().describe('Version of LXC'),
   liveMove: z
-    .object({ possible: z.boolean(), reason: z.string() })
+    .object({ possible: z.boolean(), reason: z.string(), criu: z.string().exactOptional() })
     .exactOptional()
     .describe('What a trial dump and restore on its kernel has shown'),
 })

@@ -36,6 +36,8 @@ export interface AgentConfig extends AgentMember {
   readonly guestUser: { readonly uid: number; readonly gid: number }
   /** Folder of the compiled helpers. */
   readonly nativeDir: string
+  /** Path of CRIU; absent: the machine's own. */
+  readonly criu?: string
   readonly apiToken: string
 }
 
@@ -49,7 +51,7 @@ export function agentConfig(
   hosts: readonly LabHostSpec[],
   host: LabHostSpec,
   secrets: LabSecrets,
-  nativeDir: string,
+  { nativeDir, criu }: { readonly nativeDir: string; readonly criu: string | undefined },
 ): AgentConfig {
   const stateDir = hostFolder(places, host.id)
   return {
@@ -79,6 +81,7 @@ export function agentConfig(
     leaseTtlMs: 3000,
     guestUser: { uid: 64_990, gid: 64_990 },
     nativeDir,
+    ...(criu === undefined ? {} : { criu }),
     apiToken: secrets.apiToken,
   }
 }

@@ -51,7 +51,8 @@ const IS_OF_KIND: Record<ProcessKind, (argv: readonly string[]) => boolean> = {
   qemu: (argv) => isQemu(argv) && !isFront(argv),
   front: (argv) => isQemu(argv) && isFront(argv),
   'stead-disk': (argv) => basename(argv[0] ?? '') === 'stead-disk',
-  lxc: (argv) => basename(argv[0] ?? '') === 'lxc-start',
+  // The second is how LXC names itself once it has restored one.
+  lxc: ([program = '']) => basename(program) === 'lxc-start' || program.startsWith('[lxc monitor] '),
 }
 
 function isQemu(argv: readonly string[]): boolean {

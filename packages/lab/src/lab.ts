@@ -219,7 +219,7 @@ async function startAll(boot: HostBoot, notes: LabNotes): Promise<Result<void>> 
 
 async function configureAll({ places, nativeDir }: HostBoot, notes: LabNotes): Promise<void> {
   for (const host of notes.hosts) {
-    const config = agentConfig(places, notes.hosts, host, notes, nativeDir)
+    const config = agentConfig(places, notes.hosts, host, notes, { nativeDir, criu: process.env['STEAD_LAB_CRIU'] })
     writeWhole(join(hostFolder(places, host.id), 'agent.json'), `${JSON.stringify(config, null, 2)}\n`)
   }
   // Loaded here: it brings a library that no other command needs.

@@ -1,7 +1,9 @@
 /** A container's network as the kernel has it, seen from the host. */
 import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { failure } from '@stead/core/errors.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
+import { gratuitousArp } from '../network/lan-address.ts'
 import { runProgram } from '../process/run-program.ts'
 import type { LxcNic } from './lxc-spec.ts'
 
@@ -76,6 +78,33 @@ export async function addLink(init: number, link: LxcNic): Promise<Result<void>>
   const given = made.ok ? await ip(insideOf(init), [up, ...addressCommands(link), ...routeCommands(link)]) : made
   if (!given.ok) await removeLink(hostEnd)
   return given
+}
+
+/**
+ * Of a container that has come with its processes: its cards are heard from now on, and say where they are, or what is sent to it
+ * would go on to where it was until it sends something itself.
+ */
+export async function raiseLinks(
+  nativeDir: string,
+  init: number,
+  links: readonly { readonly hostEnd: string; readonly name: string }[],
+): Promise<Result<void>> {
+  const up = await ip(
+    [],
+    links.map(({ hostEnd }) => ['link', 'set', hostEnd, 'up']),
+  )
+  if (!up.ok) return up
+  const found = await addressesOf(init)
+  if (!found.ok) return found
+  const [program = '', ...inside] = insideOf(init)
+  for (const { name } of links) {
+    const own = found.value.filter((each) => each.interface === name && !each.address.includes(':'))
+    const frames = own.map(({ mac, address }) => `${gratuitousArp(mac, address.split('/')[0] ?? '')}\n`)
+    // One that is lost is followed by the first that its programs send.
+    const args = [...inside, join(nativeDir, 'frame-port'), '--send', name]
+    if (frames.length > 0) await runProgram(program, args, TIMEOUT_MS, { input: frames.join('') })
+  }
+  return ok()
 }
 
 /** From what it was given to what it is to have; what the container has given itself is left alone. */

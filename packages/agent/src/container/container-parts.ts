@@ -21,7 +21,8 @@ import { deviceOf } from './container-mounts.ts'
 import { NoFront, type ContainerDisk, type DiskFront } from './disk-front.ts'
 import { FolderRoot, type FolderRootOptions } from './folder-root.ts'
 import { clearHeldDisk, HeldDisk, type HeldDiskEvent } from './held-disk.ts'
-import { adoptContainer, endFolderLeftovers, startContainer, type LxcContainer } from './lxc-container.ts'
+import { adoptContainer, endFolderLeftovers, type LxcContainer } from './lxc-container.ts'
+import { restoreContainer, startContainer } from './lxc-start.ts'
 import { lxcPrograms, SHOWN_MOUNTS, type HaltSignal, type LxcNic, type LxcSpec } from './lxc-spec.ts'
 
 /** Where a container is, and with what it is run. */
@@ -53,6 +54,12 @@ export interface ContainerParts {
   readonly disks: Map<VolumeId, ContainerDisk>
 }
 
+export interface ArrivingParts {
+  readonly front: ContainerFront
+  /** Path of the program. */
+  readonly criu: string
+}
+
 /** The parts of a run, one after the other. What they tell before the run is there is told to it then. */
 export class ContainerBuilding {
   readonly #options: ContainerPlace
@@ -71,11 +78,15 @@ export class ContainerBuilding {
     for (const tell of this.#early.splice(0)) tell()
   }
 
-  async build(): Promise<Result<ContainerParts>> {
+  startFront(): Promise<Result<ContainerFront>> {
     const { guest, name, epoch, disks } = this.#launch
-    const front = this.#subvolume
-      ? ok(this.#noFront())
-      : await ContainerFront.start(this.#frontOptions(), { guest, name, epoch, disks })
+    return ContainerFront.start(this.#frontOptions(), { guest, name, epoch, disks })
+  }
+
+  /** `arriving`: its front waits already, and its processes come from another host. */
+  async build(arriving?: ArrivingParts): Promise<Result<ContainerParts>> {
+    const { disks } = this.#launch
+    const front = arriving ? ok(arriving.front) : this.#subvolume ? ok(this.#noFront()) : await this.startFront()
     if (!front.ok) return front
     const mounts = join(this.#options.folder, 'mounts')
     mkdirSync(mounts, { recursive: true })
@@ -90,7 +101,10 @@ export class ContainerBuilding {
       if (!disk.ok) return disk
       this.#disks.set(disks[position]!.volume, disk.value)
     }
-    const lxc = await startContainer(lxcPrograms(this.#options.nativeDir), this.#spec())
+    const programs = lxcPrograms(this.#options.nativeDir)
+    const lxc = arriving
+      ? await restoreContainer(programs, this.#spec(), { criu: arriving.criu })
+      : await startContainer(programs, this.#spec())
     return lxc.ok ? ok({ front: front.value, lxc: lxc.value, disks: this.#disks }) : lxc
   }
 
@@ -226,8 +240,15 @@ export function linkOf(
   slot: number,
   { name: bridge, mtu }: ContainerPlace['bridge'],
 ): LxcNic {
-  return { hostEnd: tap, name: `eth${slot}`, mac, bridge, mtu, addresses, gateways }
+  return { hostEnd: tap, name: interfaceOf(slot), mac, bridge, mtu, addresses, gateways }
 }
+
+/** How a card is called inside. */
+export function linkName({ slot }: LaunchNic, position: number): string {
+  return interfaceOf(slot ?? position)
+}
+
+const interfaceOf = (slot: number): string => `eth${slot}`
 
 /** What memory and processors come to, and its own limits, which win. */
 export function limitsOf({ memoryBytes, cpus, container }: GuestLaunch): ContainerLimits {

@@ -22,6 +22,7 @@ import {
   limitsOf,
   mountFolder,
   rootFolder,
+  type ArrivingParts,
   type ContainerParts,
   type ContainerPlace,
   type PartsListener,
@@ -36,6 +37,8 @@ export interface ContainerRunOptions extends ContainerPlace {
   /** It has ended by itself, and all of it is gone. */
   readonly onGone: (run: ContainerRun) => void
 }
+
+type Arriving = ArrivingParts & { readonly building: ContainerBuilding }
 
 /** `stop` of a VM may take as long. */
 const HOLD_TIMEOUT_MS = 3_000
@@ -80,13 +83,17 @@ export class ContainerRun implements PartsListener {
   }
 
   /** Everything that an earlier run has left here must have been ended. Nothing is left of a start that failed. */
-  static async start(options: ContainerRunOptions, launch: GuestLaunch): Promise<Result<ContainerRun>> {
+  static async start(
+    options: ContainerRunOptions,
+    launch: GuestLaunch,
+    arriving?: Arriving,
+  ): Promise<Result<ContainerRun>> {
     const { container, disks } = launch
     if (!container || disks.length === 0) return fail(failure('internal', `${launch.name} has no root`))
     const record = RunRecord.begin(options.folder, launch)
     if (!record.ok) return record
-    const building = new ContainerBuilding(options, launch)
-    const parts = await building.build()
+    const building = arriving?.building ?? new ContainerBuilding(options, launch)
+    const parts = await building.build(arriving)
     if (parts.ok) {
       const run = new ContainerRun(options, record.value, building, parts.value)
       building.hand(run)

@@ -1,9 +1,17 @@
 /** What this host can do for containers, for its record. */
+import { join } from 'node:path'
 import type { ContainerHost } from '@stead/core/model/container.ts'
 import type { Log } from '@stead/core/ports/log.ts'
-import { tryLiveMove } from './live-move-trial.ts'
+import { CRIU_PATH } from './container-surroundings.ts'
+import { tryLiveMove } from './live-move/live-move-trial.ts'
 import { lxcAbilities } from './lxc-abilities.ts'
 import { lxcPrograms } from './lxc-spec.ts'
+
+interface LiveMovePlace {
+  readonly nativeDir: string
+  readonly criu?: string | undefined
+  readonly stateDir: string
+}
 
 export class HostContainers {
   #record: ContainerHost | undefined
@@ -19,11 +27,12 @@ export class HostContainers {
     else log.warn(able.error.message, { hint: able.error.hint })
   }
 
-  /** Takes up to 20 s, and only says why containers move by a restart: nothing waits for it. */
-  async tryLiveMove(): Promise<void> {
+  /** Takes some seconds, and only says how containers move: nothing waits for it. */
+  async tryLiveMove({ nativeDir, criu = CRIU_PATH, stateDir }: LiveMovePlace): Promise<void> {
     if (!this.#record) return
-    const trial = await tryLiveMove()
-    const reason = trial.possible ? '' : trial.reason
-    this.#record = { ...this.#record, liveMove: { possible: trial.possible, reason } }
+    const trial = await tryLiveMove({ nativeDir, criu, folder: join(stateDir, 'trial') })
+    const { possible, version } = trial
+    const liveMove = { possible, reason: trial.possible ? '' : trial.reason, ...(version ? { criu: version } : {}) }
+    this.#record = { ...this.#record, liveMove }
   }
 }

@@ -4,6 +4,7 @@ import { idMapLines } from './id-maps.ts'
 import { lxcConfig } from './lxc-config.ts'
 import type { LxcSpec } from './lxc-spec.ts'
 
+const SURROUNDINGS = { nativeDir: '/usr/lib/stead', console: '/run/console' }
 const SPEC: LxcSpec = {
   id: 'g1',
   name: 'web',
@@ -24,7 +25,7 @@ const SPEC: LxcSpec = {
 }
 
 function lines(more: Partial<LxcSpec> = {}): readonly string[] {
-  const config = lxcConfig({ ...SPEC, ...more }, '/usr/lib/stead', { apparmor: false })
+  const config = lxcConfig({ ...SPEC, ...more }, SURROUNDINGS, { apparmor: false })
   assert.ok(config.ok)
   return config.value.split('\n')
 }
@@ -48,7 +49,7 @@ describe('the configuration of a container', () => {
   })
 
   test('takes no value that would be a line of its own', () => {
-    const config = lxcConfig({ ...SPEC, name: 'x\nlxc.idmap =' }, '/usr/lib/stead', { apparmor: false })
+    const config = lxcConfig({ ...SPEC, name: 'x\nlxc.idmap =' }, SURROUNDINGS, { apparmor: false })
     assert.equal(config.ok ? '' : config.error.code, 'bad_request')
   })
 

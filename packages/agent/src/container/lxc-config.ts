@@ -38,12 +38,19 @@ export interface HostAbilities {
   readonly apparmor: boolean
 }
 
+export interface Surroundings {
+  readonly nativeDir: string
+  /** The terminal that LXC's own, which is its init's console, is shown on; `none`: on none. */
+  readonly console: string
+  /** Path of the file; LXC's common one when absent. */
+  readonly seccompProfile?: string
+}
+
 /** Fails with `bad_request` where a value could not be written into the file as one value. */
 export function lxcConfig(
   spec: LxcSpec,
-  nativeDir: string,
+  { nativeDir, console, seccompProfile = SECCOMP_PROFILE }: Surroundings,
   abilities: HostAbilities,
-  seccompProfile = SECCOMP_PROFILE,
 ): Result<string> {
   const maps = idMapLines(spec.idBase)
   if (!maps.ok) return maps
@@ -67,6 +74,7 @@ export function lxcConfig(
     // Tells the agent of every start, of those after a reboot from inside too.
     `lxc.hook.start-host = ${nativeDir}/stead-container started ${spec.folder}`,
     'lxc.tty.max = 0',
+    `lxc.console.path = ${console}`,
     `lxc.cgroup.dir.container = ${spec.cgroup}`,
     `lxc.cgroup.dir.monitor = ${monitorCgroup(spec.cgroup)}`,
     ...bothVersions('devices.deny = a'),

@@ -18,10 +18,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Result } from '@stead/core/result.ts'
 import { onBareHost } from './bare-host-fixture.ts'
 import { processesIn } from './container-cgroup.ts'
-import { adoptContainer, endFolderLeftovers, startContainer, type LxcContainer } from './lxc-container.ts'
+import { adoptContainer, endFolderLeftovers, type LxcContainer } from './lxc-container.ts'
 import type { ContainerExit } from './lxc-outcome.ts'
 import { ID_BASE, LxcFixture, PROGRAMS, until } from './lxc-fixture.ts'
 import type { LxcSpec } from './lxc-spec.ts'
+import { startContainer } from './lxc-start.ts'
 
 const LIMITS = { timeoutMs: 10_000, outputBytesMax: 100_000 }
 

@@ -8,27 +8,16 @@
  * groups since the start is lost by it, for LXC makes them anew: set it again at `onReboot`.
  */
 import { EventEmitter } from 'node:events'
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { failure } from '@stead/core/errors.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
-import {
-  isAlive,
-  killDetached,
-  readPidFile,
-  readStat,
-  startDetached,
-  waitGone,
-  type DetachedProcess,
-} from '../process/detached.ts'
+import { isAlive, killDetached, readPidFile, readStat, waitGone, type DetachedProcess } from '../process/detached.ts'
 import type { ControllerFolder } from './cgroups/cgroup-tree.ts'
 import { namedCgroups, processesIn, removeCgroups, setFrozen } from './container-cgroup.ts'
-import { writeIdentity } from './container-files.ts'
-import { addressesOf, removeLink, type ContainerAddress } from './container-links.ts'
-import { lxcAbilities } from './lxc-abilities.ts'
-import { writeProfileWithoutSubvolumes } from './seccomp-profile.ts'
+import { addressesOf, type ContainerAddress } from './container-links.ts'
 import {
   childrenOf,
   execIn,
@@ -39,20 +28,19 @@ import {
   type ExecOutcome,
 } from './lxc-attach.ts'
 import { describeProcess, programOf, readText, sendSignal, type ContainerProcess } from './lxc-processes.ts'
-import { readExit, whyNot, type ContainerExit } from './lxc-outcome.ts'
+import { readExit, type ContainerExit } from './lxc-outcome.ts'
 import { pidInside } from '../process/noted-end.ts'
-import { hasBlanks, lxcConfig, monitorCgroup } from './lxc-config.ts'
+import { monitorCgroup } from './lxc-config.ts'
 import { endOnceAlone, endsWithItsInit } from './idle-init.ts'
-import { HALT_SIGNALS, LXC_PATH, type HaltSignal, type LxcPrograms, type LxcSpec } from './lxc-spec.ts'
+import { HALT_SIGNALS, type HaltSignal, type LxcPrograms } from './lxc-spec.ts'
 
-const START_TIMEOUT_MS = 20_000
 const KILL_TIMEOUT_MS = 10_000
 /** Of other inits nobody knows what they do alone. */
 const BUSYBOX_HALT: HaltSignal = 'SIGUSR1'
 /** Of USER_HZ, which is 100 on every architecture that Node runs on. */
 const TICKS_PER_SECOND = 100
 
-interface RunRecord {
+export interface LxcRecord {
   readonly id: string
   readonly cgroup: string
   readonly haltSignal: HaltSignal
@@ -62,59 +50,6 @@ interface RunRecord {
 interface ContainerEvents {
   exited: [ContainerExit]
   rebooted: []
-}
-
-/** Starts it and returns once its init runs. Fails with what LXC said. Nothing is left of a failed start. */
-export async function startContainer(programs: LxcPrograms, spec: LxcSpec): Promise<Result<LxcContainer>> {
-  if (readPidFile(pidFile(spec.folder))) return fail(failure('conflict', `The container ${spec.name} runs already`))
-  const record: RunRecord = pickRecord(spec)
-  const cleared = await endLeftovers(record)
-  if (!cleared.ok) return cleared
-  for (const { hostEnd } of spec.nics) {
-    const removed = await removeLink(hostEnd)
-    if (!removed.ok) return removed
-  }
-  // At a time: each runs a program.
-  const [able, named] = await Promise.all([lxcAbilities(programs), writeIdentity(programs.nativeDir, spec)])
-  if (!able.ok) return able
-  if (!named.ok) return named
-  const configFolder = join(spec.folder, 'lxc', spec.id)
-  mkdirSync(configFolder, { recursive: true })
-  const profile = spec.rootIsSubvolume ? writeProfileWithoutSubvolumes(configFolder) : undefined
-  const config = lxcConfig(spec, programs.nativeDir, able.value, profile)
-  if (!config.ok) return config
-  // The container's root user has to be able to walk through it.
-  chmodSync(join(spec.folder, 'lxc'), 0o711)
-  writeFileSync(join(configFolder, 'config'), config.value, { mode: 0o600 })
-  writeFileSync(recordFile(spec.folder), JSON.stringify(record), { mode: 0o600 })
-  for (const left of ['lxc.log', 'exit', 'lxc.out', 'console.log']) rmSync(join(spec.folder, left), { force: true })
-  const log = join(spec.folder, 'lxc.log')
-  const started = await startDetached(join(programs.nativeDir, 'stead-run-guest'), {
-    command: join(programs.nativeDir, 'stead-container'),
-    args: [
-      ...['run', '--folder', spec.folder, '--others', spec.guestsFolder, '--root', spec.rootPath, '--'],
-      ...[programs.lxcStart, '-F', '-n', spec.id],
-      ...['-P', LXC_PATH, '-o', log, '-l', 'WARN'],
-      ...(spec.init !== undefined && hasBlanks(spec.init) ? ['--', ...spec.init] : []),
-    ],
-    pidFile: pidFile(spec.folder),
-    stdoutPath: join(spec.folder, 'lxc.out'),
-    stderrPath: join(spec.folder, 'lxc.out'),
-    namespacePid: spec.namespacePid,
-    // Without newuidmap in sight LXC writes the id map itself, and /etc/subuid need not name every container.
-    env: { PATH: '/nonexistent' },
-  })
-  if (!started.ok) return started
-  const container = new LxcContainer(programs, spec.folder, record, started.value)
-  if (await container.waitStarted(START_TIMEOUT_MS)) return ok(container)
-  const killed = await container.kill()
-  const reason = whyNot(spec.folder)
-  return fail(
-    failure('hypervisor', `LXC did not start ${spec.name}: ${reason}`, {
-      hint: `More is in ${log}`,
-      ...(killed.ok ? {} : { cause: killed.error }),
-    }),
-  )
 }
 
 /** The container that an earlier agent started in this folder, if it runs. */
@@ -134,7 +69,7 @@ export class LxcContainer {
   readonly id: string
   readonly folder: string
   readonly #programs: LxcPrograms
-  readonly #record: RunRecord
+  readonly #record: LxcRecord
   readonly #keeper: DetachedProcess
   readonly #events = new EventEmitter<ContainerEvents>()
   #starts = 0
@@ -143,8 +78,8 @@ export class LxcContainer {
   #watchClosed = false
   #isHalting = false
 
-  /** Only for `startContainer` and `adoptContainer`. */
-  constructor(programs: LxcPrograms, folder: string, record: RunRecord, keeper: DetachedProcess) {
+  /** Only for `lxc-start.ts` and `adoptContainer`. */
+  constructor(programs: LxcPrograms, folder: string, record: LxcRecord, keeper: DetachedProcess) {
     this.id = record.id
     this.folder = folder
     this.#programs = programs
@@ -284,7 +219,7 @@ export class LxcContainer {
     this.#watch?.destroy()
   }
 
-  /** Only for `startContainer`: true once its init has been executed, false when LXC gave up. */
+  /** Only for `lxc-start.ts`: true once its init has been executed, false when LXC gave up. */
   async waitStarted(timeoutMs: number): Promise<boolean> {
     const deadline = performance.now() + timeoutMs
     while (performance.now() < deadline && this.running) {
@@ -354,16 +289,12 @@ export class LxcContainer {
   }
 }
 
-function pickRecord({ id, cgroup, haltSignal, namespacePid }: LxcSpec): RunRecord {
-  return { id, cgroup, haltSignal, namespacePid }
-}
-
 /** LXC puts the groups beside those of process 1 of its own pid namespace. */
-function namespaceOf({ namespacePid }: RunRecord): number | 'self' {
+function namespaceOf({ namespacePid }: LxcRecord): number | 'self' {
   return namespacePid !== 0 && existsSync(`/proc/${namespacePid}`) ? namespacePid : namespacePid === 0 ? 1 : 'self'
 }
 
-async function endLeftovers(record: RunRecord): Promise<Result<void>> {
+export async function endLeftovers(record: LxcRecord): Promise<Result<void>> {
   const groups = [record.cgroup, monitorCgroup(record.cgroup)].flatMap((name) =>
     namedCgroups(namespaceOf(record), name),
   )
@@ -386,15 +317,15 @@ async function endLeftovers(record: RunRecord): Promise<Result<void>> {
   return removeCgroups(groups)
 }
 
-function readRecord(folder: string): RunRecord | undefined {
+function readRecord(folder: string): LxcRecord | undefined {
   const text = readText(recordFile(folder))
-  return text === '' ? undefined : (JSON.parse(text) as RunRecord)
+  return text === '' ? undefined : (JSON.parse(text) as LxcRecord)
 }
 
-function pidFile(folder: string): string {
+export function pidFile(folder: string): string {
   return join(folder, 'lxc.pid')
 }
 
-function recordFile(folder: string): string {
+export function recordFile(folder: string): string {
   return join(folder, 'lxc.json')
 }

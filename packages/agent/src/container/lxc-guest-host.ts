@@ -2,7 +2,7 @@
  * `GuestHost` on LXC. Each container has a folder and at most one run (`ContainerRun`), whose processes outlive the agent
  * and are adopted by the next one.
  */
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { totalmem } from 'node:os'
 import { failure } from '@stead/core/errors.ts'
@@ -18,33 +18,23 @@ import type {
   Leg,
   RunningGuest,
 } from '@stead/core/ports/guest-host.ts'
-import type { Log } from '@stead/core/ports/log.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { RunningConsole } from '../qemu/running-guest.ts'
 import { KeyedLock } from '../storage/keyed-lock.ts'
 import { ContainerAgent } from './container-agent.ts'
 import { shareMountsBelow } from './container-file-system.ts'
 import type { ContainerPlace } from './container-parts.ts'
-import { clearRun, ContainerRun } from './container-run.ts'
+import { clearRun, ContainerRun, type ContainerRunOptions } from './container-run.ts'
+import { CRIU_PATH, foldersIn, mtuOf, type LxcGuestHostOptions } from './container-surroundings.ts'
+import { LxcGuestMigration } from './live-move/lxc-guest-migration.ts'
 import type { LxcContainer } from './lxc-container.ts'
-
-export interface LxcGuestHostOptions {
-  /** Holds one folder a container. Short: sockets lie below it. */
-  readonly containersFolder: string
-  readonly nativeDir: string
-  readonly user?: { readonly uid: number; readonly gid: number }
-  /** Pid of the init of the guests' pid namespace, so that the deadman reaches every container; undefined: none. */
-  readonly namespacePid: () => Promise<number | undefined>
-  /** The bridge of the guests' network. */
-  readonly bridge: string
-  readonly log: Log
-}
 
 /** Nobody has so many; the host's own number is what counts in the end. */
 const CPUS_MAX = 4096
 
 export class LxcGuestHost implements GuestHost {
   readonly agent: ContainerAgent
+  readonly migration: LxcGuestMigration
   readonly #options: LxcGuestHostOptions
   readonly #runs = new Map<GuestId, ContainerRun>()
   readonly #listeners = new Set<(event: GuestEvent) => void>()
@@ -54,6 +44,15 @@ export class LxcGuestHost implements GuestHost {
   constructor(options: LxcGuestHostOptions) {
     this.#options = options
     this.agent = new ContainerAgent((guest) => this.#run(guest))
+    this.migration = new LxcGuestMigration({
+      criu: options.criu ?? CRIU_PATH,
+      log: options.log,
+      runOf: (guest) => this.#run(guest),
+      folder: (guest) => this.#folder(guest),
+      clear: (launch) => this.#clearFor(launch),
+      came: (guest, run) => void this.#runs.set(guest, run),
+      inTurn: (guest, work) => this.#turns.run(guest, work),
+    })
   }
 
   /** Whether the guest is, or was, a container of this host. */
@@ -98,6 +97,14 @@ export class LxcGuestHost implements GuestHost {
     })
   }
 
+  async #clearFor(launch: GuestLaunch): Promise<Result<ContainerRunOptions>> {
+    const ended = await this.#killNow(launch.guest)
+    if (!ended.ok) return ended
+    mkdirSync(this.#folder(launch.guest), { recursive: true, mode: 0o755 })
+    const place = await this.#place(launch.guest, launch)
+    return place.ok ? ok(this.#runOptions(launch.guest, place.value)) : place
+  }
+
   async #launch(launch: GuestLaunch): Promise<Result<RunningGuest>> {
     const began = performance.now()
     mkdirSync(this.#folder(launch.guest), { recursive: true, mode: 0o755 })
@@ -127,7 +134,7 @@ export class LxcGuestHost implements GuestHost {
     const found = known ? ok(known) : place.ok ? await ContainerRun.adopt(this.#runOptions(guest, place.value)) : place
     // An agent that died in the middle of a dump has left it suspended.
     if (!known && found.ok && found.value) await found.value.lxc.thaw()
-    const inspected = found.ok && found.value ? await found.value.inspect() : undefined
+    const inspected = found.ok && found.value ? await this.#inspect(found.value) : undefined
     if (found.ok && found.value && inspected?.ok) {
       this.#runs.set(guest, found.value)
       return inspected.value
@@ -172,6 +179,7 @@ export class LxcGuestHost implements GuestHost {
     const run = this.#runs.get(guest)
     this.#quiet.add(guest)
     const killed = run ? await run.kill() : existsSync(this.#folder(guest)) ? await clearRun(this.#folder(guest)) : ok()
+    await this.migration.forget(guest)
     this.#quiet.delete(guest)
     if (killed.ok && run && this.#runs.delete(guest)) this.#ended(run, 'killed on request', false)
     return killed
@@ -182,7 +190,13 @@ export class LxcGuestHost implements GuestHost {
   }
 
   inspect(guest: GuestId): Promise<Result<RunningGuest>> {
-    return this.#with(guest, (run) => run.inspect())
+    const waiting = this.migration.arriving(guest)
+    return waiting ?? this.#with(guest, (run) => this.#inspect(run))
+  }
+
+  async #inspect(run: ContainerRun): Promise<Result<RunningGuest>> {
+    const found = await run.inspect()
+    return found.ok ? ok({ ...found.value, ...this.migration.leaving(run.launch.guest) }) : found
   }
 
   pause(guest: GuestId): Promise<Result<void>> {
@@ -380,16 +394,4 @@ export class LxcGuestHost implements GuestHost {
   #folder(guest: GuestId): string {
     return join(this.#options.containersFolder, guest)
   }
-}
-
-function mtuOf(bridge: string): number | undefined {
-  try {
-    return Number(readFileSync(`/sys/class/net/${bridge}/mtu`, 'utf8'))
-  } catch {
-    return undefined
-  }
-}
-
-function foldersIn(path: string): readonly string[] {
-  return existsSync(path) ? readdirSync(path) : []
 }

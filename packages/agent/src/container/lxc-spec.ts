@@ -70,6 +70,8 @@ export type HaltSignal = keyof typeof HALT_SIGNALS
 
 /** LXC's folder of containers, in the mount namespace of `stead-container run`. */
 export const LXC_PATH = '/run/stead-container/lxc'
+/** There too: the terminal of its init. */
+export const SHOWN_CONSOLE = '/run/stead-container/console'
 /** There too: what is mounted below `<folder>/mounts`. */
 export const SHOWN_MOUNTS = '/run/stead-container/mounts'
 
@@ -78,8 +80,12 @@ export interface LxcPrograms {
   readonly nativeDir: string
   readonly lxcStart: string
   readonly lxcAttach: string
+  readonly lxcCheckpoint: string
 }
 
 export function lxcPrograms(nativeDir: string): LxcPrograms {
-  return { nativeDir, lxcStart: '/usr/bin/lxc-start', lxcAttach: '/usr/bin/lxc-attach' }
+  return {
+    ...{ nativeDir, lxcStart: '/usr/bin/lxc-start', lxcAttach: '/usr/bin/lxc-attach' },
+    lxcCheckpoint: '/usr/bin/lxc-checkpoint',
+  }
 }

@@ -74,7 +74,7 @@ export class Departures {
   leaving(): Guest[] {
     const leaving = this.#running
       .filter(({ guest, grant }) => this.#isAskedToMove(guest, grant) || this.#isDrained(grant.host))
-      .filter(({ guest, grant }) => !this.#mustWait(guest, grant))
+      .filter(({ guest, grant }) => guest.kind === 'ct' || !this.#mustWait(guest, grant))
     if (!leaving.some(({ grant }) => this.#slots.isFree(grant.host))) return []
     return leaving.map(({ guest }) => guest).toSorted(compareImportance)
   }
@@ -90,11 +90,19 @@ export class Departures {
         const { grant } = this.#running.find((one) => one.guest.id === guest.id)!
         const to = placement.places.get(guest.id)!
         if (!this.#slots.take(grant.host, to)) return []
-        const reason = this.#isAskedToMove(guest, grant)
-          ? `it was asked to move to ${guest.moveTo}`
-          : `${grant.host} is being drained`
-        return [this.#move(guest, grant, reason, to)]
+        return [this.#move(guest, grant, this.#whyLeaving(guest, grant), to)]
       })
+  }
+
+  #whyLeaving(guest: Guest, grant: Grant): string {
+    if (this.#isAskedToMove(guest, grant)) return `it was asked to move to ${guest.moveTo}`
+    const drained = `${grant.host} is being drained`
+    return this.#hasJustFailed(guest, grant) ? `${drained}; not live: ${grant.failedHandover?.reason}` : drained
+  }
+
+  /** Of a container: what CRIU could not write down is there the next time too, so it does not wait for a better moment. */
+  #hasJustFailed(guest: Guest, grant: Grant): boolean {
+    return guest.kind === 'ct' && pauseBeforeNextTry(grant, this.#wallMs) > 0
   }
 
   /** Live, where nothing speaks against it and the user did not ask for a restart. */
@@ -116,7 +124,7 @@ export class Departures {
     const [from, target] = [hosts.get(grant.host)?.value, hosts.get(to)?.value]
     const phase = observations.get(guest.id)?.value.phase
     if (!from || !target || (phase !== 'paused' && phase !== 'starting')) return false
-    const isFit = whyNotMigrating(from) === '' && objectionBetween(from, target, grant) === ''
+    const isFit = whyNotMigrating(from, guest) === '' && objectionBetween(from, target, grant, guest.kind) === ''
     if (isFit) this.againInMs = Math.min(this.againInMs ?? Infinity, BETWEEN_STATES_MS)
     return isFit
   }
@@ -125,7 +133,8 @@ export class Departures {
     const { hosts } = this.#state
     const [from, target] = [hosts.get(grant.host)?.value, hosts.get(to)?.value]
     if (!from || !target || objectionToLiveMove(this.#state, guest, grant) !== '') return false
-    return objectionBetween(from, target, grant) === ''
+    if (!this.#isAskedToMove(guest, grant) && this.#hasJustFailed(guest, grant)) return false
+    return objectionBetween(from, target, grant, guest.kind) === ''
   }
 
   /** A live move has just failed: the next try waits, and a restart is no answer to it unless somebody asks for one. */
@@ -146,7 +155,7 @@ export class Departures {
     for (const { guest, grant } of this.#running) {
       if (guest.ha !== 'started' || this.#isAskedToMove(guest, grant) || needing.has(guest.id)) continue
       if (objectionToLiveMove(this.#state, guest, grant) !== '' || this.#mustWait(guest, grant)) continue
-      mayMove.set(guest.id, unfitForLiveMove(this.#state, grant.host, grant))
+      mayMove.set(guest.id, unfitForLiveMove(this.#state, grant.host, grant, guest.kind))
     }
     const problem = problemOf({ state: this.#state, isUp: this.#isUp, needing, mayMove })
     const made = makeRoom(problem, { movesMaxFor })

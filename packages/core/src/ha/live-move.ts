@@ -4,20 +4,17 @@
  */
 import type { ClusterState } from '../model/cluster.ts'
 import type { Grant } from '../model/grant.ts'
-import type { Guest } from '../model/guest.ts'
+import type { Guest, GuestKind } from '../model/guest.ts'
 import type { Host } from '../model/host.ts'
 import type { HardwareObservation } from '../model/hardware.ts'
 import type { HostId } from '../model/ids.ts'
 import { whyNotMigratable } from '../model/platform.ts'
 
+/** The processor that the guest has been given. */
+type HandedOver = Pick<Grant, 'processorLevel'>
+
 /** QEMU 7.2 killed guests under a long pre-copy in 3 of 5 runs, 10.0 in none. */
 const QEMU_MAJOR_MIN = 10
-
-/** What a trial dump and restore on its host has shown; where that works, containers still move by a restart in this version. */
-function whyContainersRestart(host: Host | undefined): string {
-  const reason = host?.containers?.liveMove?.reason
-  return reason ? `a container cannot be taken along live from ${host.id}: ${reason}` : 'containers move by a restart'
-}
 
 /** After a try that failed: the wait before the next, ms. The last one is for all further ones. */
 const RETRY_AFTER_MS = [5_000, 15_000, 60_000, 300_000] as const
@@ -27,12 +24,12 @@ export function objectionToLiveMove(state: ClusterState, guest: Guest, grant: Gr
   const seen = state.observations.get(guest.id)?.value
   if (seen?.epoch !== grant.epoch || seen.phase !== 'running') return 'it does not run just now'
   if (grant.memoryOn !== undefined) return `the rest of its memory is still on ${grant.memoryOn}`
-  if (guest.kind === 'ct') return whyContainersRestart(state.hosts.get(grant.host)?.value)
-  const held = whyNotMigratable(guest.platform ?? {})
-  if (held !== '') return held
   const host = state.hosts.get(grant.host)?.value
   if (!host) return `${grant.host} is not known`
-  return whyNotMigrating(host) || whyNotEmulated(host, guest, seen.hardware)
+  if (guest.kind === 'ct') return whyNotTakenAlong(state, guest) || whyNotMigrating(host, guest)
+  const held = whyNotMigratable(guest.platform ?? {})
+  if (held !== '') return held
+  return whyNotMigrating(host, guest) || whyNotEmulated(host, guest, seen.hardware)
 }
 
 /** An emulating QEMU loses writes to all memory but the first: docs/internals/hardware.md. Hardware notices them. */
@@ -44,10 +41,20 @@ function whyNotEmulated({ accelerator }: Host, { platform = {} }: Guest, hardwar
   return ''
 }
 
-/** Empty when the hosts' hypervisors can give guests to each other in this direction. */
-export function objectionBetween(from: Host, to: Host, grant: Pick<Grant, 'processorLevel'> | undefined): string {
-  const objection = whyNotMigrating(to)
+/** Of a container's settings: what the trial of its host has not had. */
+function whyNotTakenAlong(state: ClusterState, { container, volumes }: Guest): string {
+  if (volumes.some((id) => state.volumes.get(id)?.value.form === 'subvolume'))
+    return 'its root is a subvolume of its host'
+  if (container?.privileged) return 'it is privileged, and its devices would not be kept from it while it is restored'
+  if (container?.nesting) return 'it may have containers of its own (nesting), which CRIU cannot take along'
+  return volumes.length > 1 ? 'it has further disks, which cannot be taken along yet' : ''
+}
+
+/** Whether hosts can give guests of this kind to each other in this direction: empty when they can. */
+export function objectionBetween(from: Host, to: Host, grant: HandedOver | undefined, kind: GuestKind = 'vm'): string {
+  const objection = whyNotMigrating(to, { kind })
   if (objection !== '') return objection
+  if (kind === 'ct') return objectionOfCriu(from, to) || objectionOfProcessors(from, to, undefined)
   if (from.accelerator !== to.accelerator)
     return `${from.id} runs guests by ${from.accelerator}, ${to.id} by ${to.accelerator}`
   if (compareVersions(to.qemuVersion ?? '', from.qemuVersion ?? '') < 0)
@@ -55,8 +62,13 @@ export function objectionBetween(from: Host, to: Host, grant: Pick<Grant, 'proce
   return objectionOfProcessors(from, to, grant)
 }
 
+function objectionOfCriu(from: Host, to: Host): string {
+  const [given, taken] = [from.containers?.liveMove?.criu ?? '', to.containers?.liveMove?.criu ?? '']
+  return compareVersions(taken, given) < 0 ? `${to.id} has an older CRIU (${taken}) than ${from.id} (${given})` : ''
+}
+
 /** A guest must find everywhere what it has found when it booted. */
-function objectionOfProcessors(from: Host, to: Host, grant: Pick<Grant, 'processorLevel'> | undefined): string {
+function objectionOfProcessors(from: Host, to: Host, grant: HandedOver | undefined): string {
   if (!from.processor || !to.processor) return ''
   const level = grant?.processorLevel
   if (level !== undefined)
@@ -66,7 +78,13 @@ function objectionOfProcessors(from: Host, to: Host, grant: Pick<Grant, 'process
     : `it sees the very processor of ${from.id} (${from.processor.model}); ${to.id} has another (${to.processor.model})`
 }
 
-export function whyNotMigrating({ id, qemuVersion }: Host): string {
+/** What has shown itself on the host alone. */
+export function whyNotMigrating({ id, qemuVersion, containers }: Host, { kind }: Pick<Guest, 'kind'>): string {
+  if (kind === 'ct') {
+    const trial = containers?.liveMove
+    if (!trial) return `${id} has not tried yet whether it can take a container along live`
+    return trial.possible ? '' : `a container cannot be taken along live on ${id}: ${trial.reason}`
+  }
   if (qemuVersion === undefined) return `${id} does not say which QEMU it has`
   if (Number.parseInt(qemuVersion, 10) < QEMU_MAJOR_MIN)
     return `${id} has QEMU ${qemuVersion}, which loses guests in a live migration; ${QEMU_MAJOR_MIN} is needed`
@@ -95,13 +113,18 @@ export function pauseBeforeNextTry(grant: Grant, wallMs: number): number {
 }
 
 /** Hosts to which the guest cannot go live from where it is, with the reason. */
-export function unfitForLiveMove(state: ClusterState, from: HostId, grant: Grant | undefined): Record<HostId, string> {
+export function unfitForLiveMove(
+  state: ClusterState,
+  from: HostId,
+  grant: Grant | undefined,
+  kind: GuestKind,
+): Record<HostId, string> {
   const source = state.hosts.get(from)?.value
   if (!source) return {}
   const reasons: Record<HostId, string> = {}
   for (const { value: host } of state.hosts.values()) {
     if (host.id === from || host.role === 'witness') continue
-    const objection = objectionBetween(source, host, grant)
+    const objection = objectionBetween(source, host, grant, kind)
     if (objection !== '') reasons[host.id] = objection
   }
   return reasons

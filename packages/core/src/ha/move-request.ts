@@ -81,7 +81,7 @@ export function moveTargets(
   const changed = new Map([[guest.id, free]])
   const placement = placeGuests(problemOf({ state, isUp, needing: new Set([guest.id]), changed }))
   const grant = state.grants.get(guest.id)?.value
-  const unfit = how === 'live' && isActive(grant) ? unfitForLiveMove(state, grant.host, grant) : {}
+  const unfit = how === 'live' && isActive(grant) ? unfitForLiveMove(state, grant.host, grant, guest.kind) : {}
   return placement.judge(guest.id).map(({ host, objection, merits }) => ({
     host,
     reason: objection === undefined ? (unfit[host] ?? '') : sentenceOf(objection),

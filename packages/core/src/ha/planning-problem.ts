@@ -193,7 +193,7 @@ function impossibleHosts(state: ClusterState, guest: Guest): Record<HostId, stri
   const at = state.grants.get(guest.id)?.value.host
   if (guest.moveTo === undefined) return {}
   if ((guest.moveHow === 'live' || guest.moveHow === 'post-copy') && at !== undefined) {
-    const unfit = unfitForLiveMove(state, at, state.grants.get(guest.id)?.value)
+    const unfit = unfitForLiveMove(state, at, state.grants.get(guest.id)?.value, guest.kind)
     if (unfit[guest.moveTo] !== undefined) return unfit
   }
   const reason = `it was asked to move to ${guest.moveTo}`

@@ -114,8 +114,6 @@ export class GuestRun {
   /** Nobody knows how far it was; before its transaction it is harmless to begin anew. */
   async #endMoveOfEarlierAgent(run: Run, grant: Grant | undefined): Promise<void> {
     const { migration, self } = this.#context
-    // A container's move is a stop and a start, of which nothing is left half done.
-    if (this.#context.mirror.state.guests.get(this.#guest)?.value.kind === 'ct') return
     const cancelled = await migration.cancel(this.#guest)
     if (!cancelled.ok)
       run.end = { reason: `its move could not be called off: ${cancelled.error.message}`, deposed: false }

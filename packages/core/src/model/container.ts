@@ -70,6 +70,8 @@ export interface ContainerHost {
     readonly possible: boolean
     /** What a trial on this very kernel showed; empty when it is possible. */
     readonly reason: string
+    /** Version of CRIU; absent where there is none. */
+    readonly criu?: string
   }
 }
 

@@ -1,10 +1,13 @@
 const REASONS_MAX = 2
 const REASON_LENGTH_MAX = 120
+/** It wants more open files for itself than it needs, which an agent without CAP_SYS_RESOURCE cannot give. */
+const HARMLESS = /RLIMIT_NOFILE for self/
 
-/** What CRIU's errors begin with: all that follow are of those; and without the places in its source. */
+/** Of CRIU's log or complaint its first errors, without the places in its source: all that follow are of those. */
 export function whyIn(complaint: string): string {
   const said = complaint
     .split('\n')
+    .filter((line) => !line.includes('Warn  (') && !HARMLESS.test(line))
     .map((line) => line.replace(/^.*?Error \([^)]*\):\s*/, '').trim())
     // The end of a child that it had asked something.
     .filter((line) => line !== '' && !/^exited, status=\d+$/.test(line))

@@ -1,0 +1,168 @@
+/** `GuestMigration` of containers, by CRIU. Its steps are those of a VM's move; the memory goes over while the container stands still. */
+import { failure } from '@stead/core/errors.ts'
+import type { GuestId } from '@stead/core/model/ids.ts'
+import type { GuestLaunch, RunningGuest } from '@stead/core/ports/guest-host.ts'
+import type {
+  ArrivalEndpoint,
+  GuestMigration,
+  MemoryState,
+  MigrationProgress,
+  SentGuest,
+} from '@stead/core/ports/guest-migration.ts'
+import type { Log } from '@stead/core/ports/log.ts'
+import { fail, ok, type Result } from '@stead/core/result.ts'
+import type { ContainerRun, ContainerRunOptions } from '../container-run.ts'
+import { ContainerArrival } from './container-arrival.ts'
+import { callBack, ContainerDeparture } from './container-departure.ts'
+import { clearImageFolder, readStopped } from './image-folder.ts'
+
+/** What it needs of the host's containers. */
+export interface ContainerRuns {
+  readonly criu: string
+  readonly runOf: (guest: GuestId) => Result<ContainerRun>
+  readonly folder: (guest: GuestId) => string
+  /** Ends what the guest had here, at an older epoch or waiting. */
+  readonly clear: (launch: GuestLaunch) => Promise<Result<ContainerRunOptions>>
+  readonly came: (guest: GuestId, run: ContainerRun) => void
+  readonly log: Log
+  readonly inTurn: <T>(guest: GuestId, work: () => Promise<T>) => Promise<T>
+}
+
+export class LxcGuestMigration implements GuestMigration {
+  readonly #runs: ContainerRuns
+  readonly #arrivals = new Map<GuestId, ContainerArrival>()
+  readonly #departures = new Map<GuestId, ContainerDeparture>()
+
+  constructor(runs: ContainerRuns) {
+    this.#runs = runs
+  }
+
+  receive(
+    launch: GuestLaunch,
+    at: { readonly address: string; readonly secret: string },
+  ): Promise<Result<ArrivalEndpoint>> {
+    return this.#runs.inTurn(launch.guest, async () => {
+      const options = await this.#runs.clear(launch)
+      if (!options.ok) return options
+      const of = { options: options.value, launch, criu: this.#runs.criu }
+      const prepared = await ContainerArrival.prepare(of, at)
+      if (!prepared.ok) return prepared
+      this.#arrivals.set(launch.guest, prepared.value.arrival)
+      return ok(prepared.value.endpoint)
+    })
+  }
+
+  async awaitArrival(guest: GuestId, timeoutMs: number): Promise<Result<RunningGuest>> {
+    const arrival = this.#arrivals.get(guest)
+    if (!arrival) return fail(failure('not_found', 'The container is not awaited here'))
+    const run = await arrival.arrived(timeoutMs)
+    // It may have been ended meanwhile.
+    if (this.#arrivals.get(guest) !== arrival) {
+      if (run.ok) await run.value.kill()
+      return fail(failure('conflict', 'The container is not awaited here any more'))
+    }
+    if (!run.ok) return run
+    this.#arrivals.delete(guest)
+    this.#runs.came(guest, run.value)
+    return run.value.inspect()
+  }
+
+  async launchOf(guest: GuestId): Promise<Result<GuestLaunch>> {
+    const run = this.#runs.runOf(guest)
+    return run.ok ? ok(run.value.launch) : run
+  }
+
+  async send(guest: GuestId, to: ArrivalEndpoint): Promise<Result<void>> {
+    const run = this.#runs.runOf(guest)
+    if (!run.ok) return run
+    const { criu, folder, log } = this.#runs
+    const of = { run: run.value, folder: folder(guest), criu, log: log.with({ guest }) }
+    const departure = new ContainerDeparture(of)
+    this.#departures.set(guest, departure)
+    return departure.send(to)
+  }
+
+  awaitStandstill(guest: GuestId, signal: AbortSignal): Promise<Result<void>> {
+    return this.#leaving(guest, (departure) => departure.awaitStandstill(signal))
+  }
+
+  progress(guest: GuestId): Promise<Result<MigrationProgress>> {
+    return this.#leaving(guest, async (departure) => ok(departure.progress()))
+  }
+
+  relinquishDisks(guest: GuestId): Promise<Result<void>> {
+    return this.#leaving(guest, (departure) => departure.relinquishDisks())
+  }
+
+  complete(guest: GuestId): Promise<Result<SentGuest>> {
+    return this.#leaving(guest, (departure) => departure.complete())
+  }
+
+  async cancel(guest: GuestId): Promise<Result<void>> {
+    const departure = this.#departures.get(guest)
+    const run = this.#runs.runOf(guest)
+    if (!run.ok) return departure ? run : ok()
+    // Without one, an earlier agent may have stopped it.
+    const cancelled = departure ? await departure.cancel() : await callBack(run.value, this.#runs.folder(guest))
+    if (cancelled.ok) this.#departures.delete(guest)
+    return cancelled
+  }
+
+  // A container has all of its memory from the beginning.
+
+  async startPostCopy(): Promise<Result<void>> {
+    return fail(failure('conflict', 'A container moves while it stands still'))
+  }
+
+  async awaitSent(): Promise<Result<SentGuest>> {
+    return fail(failure('conflict', 'Nothing of a container is sent after it has gone'))
+  }
+
+  async receiveRest(): Promise<Result<never>> {
+    return fail(failure('conflict', 'Nothing of a container comes after it has arrived'))
+  }
+
+  async resume(): Promise<Result<void>> {
+    return fail(failure('conflict', 'Nothing of a container is sent after it has gone'))
+  }
+
+  async awaitMemory(): Promise<Result<MemoryState>> {
+    return ok('here')
+  }
+
+  /** As `GuestHost.inspect` tells of one that waits here; undefined when none does. */
+  arriving(guest: GuestId): Promise<Result<RunningGuest>> | undefined {
+    const arrival = this.#arrivals.get(guest)
+    if (!arrival) return undefined
+    const { front, launch } = arrival
+    return front.inspect().then((disks) => {
+      if (!disks.ok) return disks
+      const legs = new Map(disks.value.map((disk) => [disk.volume, disk.legs.map(({ host }) => host)]))
+      return ok({ guest, epoch: launch.epoch, pid: front.process.pid, status: 'arriving', legs, disks: disks.value })
+    })
+  }
+
+  /** What a move makes of what `inspect` tells. */
+  leaving(guest: GuestId): Partial<Pick<RunningGuest, 'status' | 'sending'>> {
+    const departure = this.#departures.get(guest)
+    if (!departure) return readStopped(this.#runs.folder(guest)) ? { sending: 'standing-still' } : {}
+    const { phase, relinquished } = departure
+    if (phase === 'completed' || relinquished) return { status: 'departed', sending: phase }
+    return phase === 'setup' || phase === 'copying' || phase === 'standing-still' ? { sending: phase } : {}
+  }
+
+  /** The guest is being ended here, come or not. */
+  async forget(guest: GuestId): Promise<void> {
+    const [arrival, departure] = [this.#arrivals.get(guest), this.#departures.get(guest)]
+    this.#arrivals.delete(guest)
+    this.#departures.delete(guest)
+    await arrival?.end()
+    await departure?.forget()
+    await clearImageFolder(this.#runs.folder(guest))
+  }
+
+  async #leaving<T>(guest: GuestId, work: (departure: ContainerDeparture) => Promise<Result<T>>): Promise<Result<T>> {
+    const departure = this.#departures.get(guest)
+    return departure ? work(departure) : fail(failure('conflict', 'The container is on no way to a host'))
+  }
+}
