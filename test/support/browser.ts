@@ -23,6 +23,19 @@ interface BrowserOptions {
   readonly proxy?: string
 }
 
+/**
+ * What fades in or out has colors that are nobody's design; what turns for ever is not waited for. A transition begins with
+ * the frame after the one that asks for it.
+ */
+const STANDS_STILL = `(async () => {
+  const frame = () => new Promise((resolve) => requestAnimationFrame(resolve))
+  for (const _ of [1, 2]) await frame()
+  const moving = document.getAnimations().filter(({ effect }) => effect?.getComputedTiming().endTime !== Infinity)
+  const still = Promise.allSettled(moving.map(({ finished }) => finished))
+  await Promise.race([still, new Promise((resolve) => setTimeout(resolve, 2_000))])
+  await frame()
+})()`
+
 export class TestBrowser {
   readonly page: Page
   readonly #browser: Browser
@@ -89,6 +102,7 @@ export class TestBrowser {
 
   /** Nothing on the page keeps anybody out (WCAG 2.2 AA), and the console has stayed silent. */
   async check(what: string): Promise<void> {
+    await this.page.evaluate(STANDS_STILL)
     await this.page.evaluate(AXE)
     const found = await this.page.evaluate(async () => {
       type Axe = {
