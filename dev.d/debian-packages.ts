@@ -41,7 +41,6 @@ const PACKAGES: readonly DebianPackage[] = [
   { name: 'fdisk', reason: 'partitions the Debian image' },
   { name: 'dosfstools', reason: "the Debian image's EFI system partition" },
   { name: 'mtools', reason: "fills the Debian image's EFI system partition" },
-  { name: 'btrfs-progs', reason: 'tests snapshots on a file system that shares blocks between files' },
   { name: 'e2fsprogs', reason: "file systems of containers, their templates, and the Debian image's" },
   { name: 'slapd', reason: 'a real directory for tests of signing in', services: ['slapd.service'] },
   { name: 'ldap-utils', reason: 'changes that directory in tests' },
