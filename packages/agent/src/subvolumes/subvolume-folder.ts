@@ -3,7 +3,7 @@
  *
  *   <pool>/subvolumes/<volume>              the root of a container
  *   <pool>/subvolumes/<volume>.json         its number and its size; written before it appears, removed after it is gone
- *   <pool>/subvolumes/<volume>.snap-<id>    a snapshot, read-only
+ *   <pool>/subvolumes/<volume>.snap-<id>    a snapshot, read-only; beside it <id>.new until it lasts
  *   <pool>/subvolumes/template-<digest>     what a template holds, read-only
  *   <pool>/subvolumes/*.new, *.old          half made, or half replaced
  */
@@ -67,9 +67,11 @@ export class SubvolumeFolder {
     return ok()
   }
 
+  /** Also those that were prepared and never cut, of which there is the marker alone. */
   snapshotsOf(volume: VolumeId): readonly SnapshotId[] {
     const prefix = `${volume}.snap-`
-    return this.#names().flatMap((name) => (name.startsWith(prefix) ? [name.slice(prefix.length) as SnapshotId] : []))
+    const names = this.#names().filter((name) => name.startsWith(prefix))
+    return [...new Set(names.map((name) => name.slice(prefix.length).replace(/\.new$/, '') as SnapshotId))]
   }
 
   get volumes(): readonly VolumeId[] {

@@ -160,10 +160,9 @@ export class SubvolumeVolumes implements VolumeHost {
     })
   }
 
-  exportToGuest(request: Parameters<VolumeHost['exportToGuest']>[0]): ReturnType<VolumeHost['exportToGuest']> {
-    return this.#open(request).then((opened) =>
-      opened.ok ? ok({ ...opened.value, bitmapIsNew: false, revoked: [] }) : opened,
-    )
+  async exportToGuest(request: Parameters<VolumeHost['exportToGuest']>[0]): ReturnType<VolumeHost['exportToGuest']> {
+    const opened = await this.#open(request)
+    return opened.ok ? ok({ ...opened.value, bitmapIsNew: false, revoked: [] }) : opened
   }
 
   /** A folder has no connection that could be dead: it is as it was, with the limit that it is to have. */
@@ -195,11 +194,8 @@ export class SubvolumeVolumes implements VolumeHost {
     if (sizeBytes === undefined || sizeBytes === present) return ok()
     const limited = await limitSubvolume(folder.root(volume), sizeBytes)
     const record = limited.ok ? folder.record(volume) : limited
-    return record.ok && record.value
-      ? folder.note(volume, { ...record.value, sizeBytes })
-      : record.ok
-        ? fail(noRoot(volume))
-        : record
+    if (!record.ok) return record
+    return record.value ? folder.note(volume, { ...record.value, sizeBytes }) : fail(noRoot(volume))
   }
 
   /** Those who wrote to it are this host's own containers, which are ended before another run of them begins. */
@@ -228,15 +224,14 @@ export class SubvolumeVolumes implements VolumeHost {
   prepareSnapshot(volume: VolumeId, pool: string, snapshot: SnapshotId): Promise<Result<void>> {
     return this.#withRoot(volume, pool, async ({ pool: config, folder }, sizeBytes) => {
       const held = folder.snapshotsOf(volume)
-      const marker = markerOf(folder, volume, snapshot)
-      if (held.includes(snapshot) || existsSync(marker)) return ok()
+      if (held.includes(snapshot)) return ok()
       if (held.length >= SNAPSHOTS_MAX) return fail(tooMany(volume))
       // Each block that is written again takes a new one, as long as there is any snapshot.
       const room = held.length === 0 ? await roomIn(config) : sizeBytes
       const { bavail, bsize } = statfsSync(config.path)
       const free = Math.min(room, bavail * bsize)
       if (sizeBytes > free) return fail(noCapacity(config, sizeBytes, free))
-      writeFileSync(marker, '')
+      writeFileSync(markerOf(folder, volume, snapshot), '')
       return ok()
     })
   }
