@@ -43,7 +43,7 @@ export async function startContainer(programs: LxcPrograms, spec: LxcSpec): Prom
 
 /**
  * From the checkpoint in its `imagesFolder`: resolves once its processes run as they did, its cards on the bridge and not yet up
- * (`announceLinks`). Nothing is left of a failure.
+ * (`raiseLinks`). Nothing is left of a failure.
  */
 export async function restoreContainer(
   programs: LxcPrograms,

@@ -35,11 +35,10 @@ export interface Interface {
   readonly index: number
 }
 
-/** What is to be undone when the container goes on here. */
+/** What must be known when the container goes on here. */
 export interface StoppedContainer {
   /** They were stopped by somebody inside, and stay so. */
   readonly stoppedBefore: readonly number[]
-  readonly hostEnds: readonly string[]
 }
 
 export const CHECKPOINT_FILE = 'checkpoint.json'
@@ -119,7 +118,11 @@ export function stoppedProcesses(lxc: LxcContainer): readonly number[] {
 }
 
 /** Its processes run on, and its cards are heard again. */
-export async function goOn(lxc: LxcContainer, { stoppedBefore, hostEnds }: StoppedContainer): Promise<Result<void>> {
+export async function goOn(
+  lxc: LxcContainer,
+  { stoppedBefore }: StoppedContainer,
+  hostEnds: readonly string[],
+): Promise<Result<void>> {
   for (const pid of lxc.processIds()) if (!stoppedBefore.includes(pid)) sendSignal(pid, 'SIGCONT')
   const up = await Promise.all(hostEnds.map((name) => runProgram('ip', ['link', 'set', name, 'up'], LINK_TIMEOUT_MS)))
   return up.find((each) => !each.ok) ?? ok()

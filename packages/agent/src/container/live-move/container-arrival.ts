@@ -81,7 +81,10 @@ export class ContainerArrival {
     const late = new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), CONNECTED_TIMEOUT_MS).unref())
     const socket = await Promise.race([this.#listener.arrived, late])
     this.#listener.close()
-    if (!socket || this.#over) return fail(failure('timeout', 'The host that it leaves has not connected'))
+    if (!socket || this.#over) {
+      socket?.close()
+      return fail(failure('timeout', 'The host that it leaves has not connected'))
+    }
     this.#socket = socket
     socket.storeIn(imagesFolder(this.#of.options.folder))
     socket.tell({ kind: 'ready' })

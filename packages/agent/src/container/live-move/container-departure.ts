@@ -9,14 +9,7 @@ import { fail, ok, type Result } from '@stead/core/result.ts'
 import { runProgram } from '../../process/run-program.ts'
 import type { ContainerRun } from '../container-run.ts'
 import { linkName } from '../container-parts.ts'
-import {
-  goOn,
-  lookBefore,
-  stoppedProcesses,
-  takeCheckpoint,
-  type Interface,
-  type StoppedContainer,
-} from './checkpoint.ts'
+import { goOn, lookBefore, stoppedProcesses, takeCheckpoint, type Interface } from './checkpoint.ts'
 import { clearImageFolder, imagesFolder, makeImageFolder, noteStopped, readStopped } from './image-folder.ts'
 import { connectForImages, type ImageSocket } from './image-socket.ts'
 
@@ -92,13 +85,11 @@ export class ContainerDeparture {
 
   async #standStill(socket: ImageSocket, links: readonly Interface[]): Promise<Result<void>> {
     const { run, folder, criu } = this.#of
-    const hostEnds = run.launch.nics.map(({ tap }) => tap)
-    const stopped = { stoppedBefore: stoppedProcesses(run.lxc), hostEnds }
-    const noted = noteStopped(folder, stopped)
+    const noted = noteStopped(folder, { stoppedBefore: stoppedProcesses(run.lxc) })
     if (!noted.ok) return this.#failed(noted)
     this.#stoppedAtMs = performance.now()
     const images = imagesFolder(folder)
-    const taken = await takeCheckpoint(run.lxc, { criu, images, hostEnds, links })
+    const taken = await takeCheckpoint(run.lxc, { criu, images, hostEnds: hostEndsOf(run), links })
     if (!taken.ok) return this.#failed(taken)
     const takenMs = performance.now() - this.#stoppedAtMs
     const [sent, written] = await Promise.all([this.#sendImages(socket, images), this.#writeDisks()])
@@ -195,15 +186,18 @@ export class ContainerDeparture {
 
 /** Also of a container that an earlier agent had stopped. */
 export async function callBack(run: ContainerRun, folder: string): Promise<Result<void>> {
-  const stopped: StoppedContainer | undefined = readStopped(folder)
+  const stopped = readStopped(folder)
   if (stopped) {
     const resumed = await run.resume()
     if (!resumed.ok) return resumed
-    const hostEnds = run.launch.nics.map(({ tap }) => tap)
-    const gone = await goOn(run.lxc, { ...stopped, hostEnds })
+    const gone = await goOn(run.lxc, stopped, hostEndsOf(run))
     if (!gone.ok) return gone
   }
   return clearDeparture(folder)
+}
+
+function hostEndsOf({ launch }: ContainerRun): readonly string[] {
+  return launch.nics.map(({ tap }) => tap)
 }
 
 async function clearDeparture(folder: string): Promise<Result<void>> {

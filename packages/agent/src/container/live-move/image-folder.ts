@@ -49,6 +49,8 @@ export function noteStopped(container: string, stopped: StoppedContainer | undef
 
 /** Undefined when none of its processes were stopped for a move. */
 export function readStopped(container: string): StoppedContainer | undefined {
-  const read = readRecordFile<StoppedContainer>(stoppedFile(container), ({ hostEnds }) => Array.isArray(hostEnds))
-  return read.ok ? read.value : { stoppedBefore: [], hostEnds: [] }
+  const read = readRecordFile<StoppedContainer>(stoppedFile(container), ({ stoppedBefore }) =>
+    Array.isArray(stoppedBefore),
+  )
+  return read.ok ? read.value : { stoppedBefore: [] }
 }
