@@ -3,15 +3,11 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:https'
-import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { EndsLater } from '../backend/backend-fixture.ts'
-import { freePorts } from '../free-port-fixture.ts'
+import { freePorts, untilOpen } from '../free-port-fixture.ts'
 import { makePair } from '../http/web-certificate.ts'
-
-const TRIES_MAX = 300
-const PAUSE_MS = 50
 
 /** Where daemons run, and how they are started: here on loopback; in a lab's namespace there. */
 export interface Place {
@@ -159,17 +155,4 @@ export function rootOf({ rootUrl, authorityPem }: TestAuthority): Promise<string
     asked.once('error', reject)
     asked.end()
   })
-}
-
-async function untilOpen(port: number): Promise<void> {
-  for (let tries = 0; tries < TRIES_MAX; tries++) {
-    const socket = connect(port, '127.0.0.1')
-    const isOpen = await new Promise<boolean>((resolve) => {
-      socket.once('connect', () => resolve(true)).once('error', () => resolve(false))
-    })
-    socket.destroy()
-    if (isOpen) return
-    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
-  }
-  throw new Error(`nobody listens at port ${port}`)
 }

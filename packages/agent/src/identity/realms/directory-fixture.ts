@@ -2,17 +2,14 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, mkdir, rm, writeFile } from 'node:fs/promises'
-import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { EndsLater } from '../../backend/backend-fixture.ts'
-import { freePort } from '../../free-port-fixture.ts'
+import { freePort, untilOpen } from '../../free-port-fixture.ts'
 import type { ServerCertificate } from '../../http/api-server.ts'
 
 const run = promisify(execFile)
-const TRIES_MAX = 300
-const PAUSE_MS = 50
 
 export const BASE = 'dc=example,dc=org'
 export const READER = { dn: `cn=reader,${BASE}`, password: 'the reader&(1)' } as const
@@ -95,7 +92,7 @@ export class TestDirectory {
       daemon.kill('SIGTERM')
       await once(daemon, 'exit')
     })
-    await answers(secure)
+    await untilOpen(secure)
     return self
   }
 
@@ -106,19 +103,6 @@ export class TestDirectory {
     const env = { ...process.env, LDAPTLS_REQCERT: 'never' }
     await run('ldapmodify', ['-x', '-H', this.ldaps, '-D', `cn=admin,${BASE}`, '-w', 'admin', '-f', file], { env })
   }
-}
-
-async function answers(port: number): Promise<void> {
-  for (let tries = 0; tries < TRIES_MAX; tries++) {
-    const socket = connect(port, '127.0.0.1')
-    const isOpen = await new Promise<boolean>((resolve) => {
-      socket.once('connect', () => resolve(true)).once('error', () => resolve(false))
-    })
-    socket.destroy()
-    if (isOpen) return
-    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
-  }
-  throw new Error('the directory does not listen')
 }
 
 /** People read themselves; who looks for others must be the reader. */
