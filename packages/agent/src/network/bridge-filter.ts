@@ -20,9 +20,9 @@ const SETS = {
   bound: 'type ifname',
   addresses4: 'type ifname . ether_addr . ipv4_addr',
   addresses6: 'type ifname . ether_addr . ipv6_addr',
-  // `icmpv6 taddr` came with nftables 1.0.7: the target of a neighbour advertisement, bytes 8 to 23 of the message.
   // Each with a limit of its own; what is above it is counted and dropped. Its set's own limit is nobody's.
   paced: 'type ifname\n    limit rate over 1/second\n    counter',
+  // `icmpv6 taddr` came with nftables 1.0.7: the target of a neighbour advertisement, bytes 8 to 23 of the message.
   announced6: 'typeof iifname . ether saddr . @th,64,128',
 } as const
 
