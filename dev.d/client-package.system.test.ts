@@ -1,7 +1,7 @@
 /** `@stead/client` as a customer has it: packed, installed into an empty folder, run by Node without TypeScript. */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, request, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import { startSimulatedCluster, type SimulatedCluster } from '@stead/agent/backend/simulated-cluster-fixture.ts'
 import { buildClientPackage } from './client-package.ts'
+import { GuestHost } from './guest-host-fixture.ts'
 import { ROOT } from './run-program.ts'
 
 const TOKEN = 'client'
@@ -33,21 +34,22 @@ suite('the client as a package', { timeout: 180_000 }, () => {
   })
 
   /** A plain module of the customer's; what it prints. */
-  async function plain(code: string, hosts = [cluster.url]): Promise<string> {
+  async function plain(code: string, hosts = [cluster.url], flags: readonly string[] = []): Promise<string> {
     const file = join(installed, 'program.mjs')
     writeFileSync(file, code)
     const env = { ...process.env, STEAD_HOSTS: hosts.join(','), STEAD_TOKEN: TOKEN }
-    return run(process.execPath, ['--no-experimental-strip-types', file], env)
+    return run(process.execPath, [...flags, '--no-experimental-strip-types', file], env)
   }
 
   /** The same with a client, whose code says what it found. */
-  async function found<Value>(code: string, hosts?: string[]): Promise<Value> {
+  async function found<Value>(code: string, hosts?: string[], flags?: readonly string[]): Promise<Value> {
     const printed = await plain(
       `import { Stead, SteadError } from '@stead/client'
        const stead = new Stead({ hosts: process.env.STEAD_HOSTS.split(','), token: process.env.STEAD_TOKEN })
        const found = await (async () => { ${code} })()
        console.log(JSON.stringify(found))`,
       hosts,
+      flags,
     )
     return JSON.parse(printed) as Value
   }
@@ -71,8 +73,9 @@ suite('the client as a package', { timeout: 180_000 }, () => {
     const place = join(installed, 'node_modules', '@stead', 'client')
     const { dependencies } = JSON.parse(readFileSync(join(place, 'package.json'), 'utf8')) as { dependencies?: object }
     assert.equal(dependencies, undefined)
-    assert.doesNotMatch(readFileSync(join(place, 'stead.js'), 'utf8'), /zod|from ["']@stead/)
-    assert.doesNotMatch(readFileSync(join(place, 'stead.d.ts'), 'utf8'), /from ["']@stead/)
+    for (const file of readdirSync(place).filter((name) => /\.(js|d\.ts)$/.test(name)))
+      assert.doesNotMatch(readFileSync(join(place, file), 'utf8'), /zod|from ["']@stead/, file)
+    assert.doesNotMatch(readFileSync(join(place, 'stead.browser.js'), 'utf8'), /["']node:|require\(/)
   })
 
   test('the examples of its page compile, and run against a cluster', async () => {
@@ -201,6 +204,71 @@ suite('the client as a package', { timeout: 180_000 }, () => {
       told.map(Number),
       told.map((_, index) => first + index),
     )
+  })
+
+  for (const { where, flags } of [
+    { where: 'in Node', flags: [] },
+    // Which has the same WebSocket as browsers, and takes of the package what they take.
+    { where: 'in a browser', flags: ['--conditions=browser'] },
+  ]) {
+    test(`${where} a console goes on when its host dies, and what is typed comes back`, async () => {
+      const guests = new GuestHost()
+      const [first, second] = [await guests.serve(ends), await guests.serve(ends)]
+      const told = await found<string[]>(
+        `const told = []
+         let text = ''
+         const console = stead.console('web', 'serial')
+         for await (const each of console) {
+           if (each.is === 'bytes') text += new TextDecoder().decode(each.bytes)
+           else told.push(each.is === 'connected' ? each.is + ' ' + each.host : each.is)
+           if (each.is === 'connected') console.send('hello ' + told.length)
+           if (text === 'hello 1') console.send('die')
+           if (text.endsWith('hello 3')) break
+         }
+         return told`,
+        [first, second],
+        flags,
+      )
+      assert.deepEqual(told, ['connected h1', 'waiting', 'connected h2'])
+    })
+
+    test(`${where} a shell ends with its exit code, and one that is lost throws`, async () => {
+      const guests = new GuestHost()
+      const host = await guests.serve(ends)
+      const told = await found<unknown[]>(
+        `const told = []
+         for (const typed of ['exit', 'die']) {
+           const shell = stead.shell('ct1', { columns: 100, rows: 30 })
+           try {
+             for await (const each of shell) {
+               if (each.is === 'connected') shell.send(typed)
+               if (each.is === 'ended') told.push(each.exitCode)
+             }
+           } catch (error) {
+             told.push(error instanceof SteadError && error.code)
+           }
+         }
+         return told`,
+        [host],
+        flags,
+      )
+      assert.deepEqual(told, [7, 'host_unreachable'])
+      assert.deepEqual(guests.sizes, ['100x30', '100x30'])
+    })
+  }
+
+  test('a console of a guest that there is not is refused, and one that is left ends', async () => {
+    const host = await new GuestHost().serve(ends)
+    const told = await found<unknown[]>(
+      `const told = []
+       try { for await (const each of stead.console('nobody', 'vnc')) told.push(each) } catch ({ code }) { told.push(code) }
+       const console = stead.console('web', 'vnc')
+       console.send('nobody hears it')
+       for await (const each of console) { told.push(each.is); console.leave() }
+       return told`,
+      [host],
+    )
+    assert.deepEqual(told, ['not_found', 'connected'])
   })
 
   test('a refusal says why, with its code and what can be done; without a cluster there is one as well', async () => {

@@ -11,15 +11,16 @@ const SOURCE = join(ROOT, 'packages', 'client')
 export async function buildClientPackage(folder: string): Promise<string> {
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(join(folder, 'types'), { recursive: true })
-  await bundleTo(join(folder, 'stead.js'))
+  await bundleTo(join(folder, 'stead.js'), 'node')
+  await bundleTo(join(folder, 'stead.browser.js'), 'browser')
   writeTypes(folder)
   const { version, description, license, name } = JSON.parse(readFileSync(join(SOURCE, 'package.json'), 'utf8')) as {
     readonly [key: string]: string
   }
   const described = {
     ...{ name, version, description, license, type: 'module', engines: { node: '>=20' } },
-    exports: { '.': { types: './stead.d.ts', default: './stead.js' } },
-    files: ['stead.js', 'stead.d.ts', 'endpoint-types.d.ts'],
+    exports: { '.': { types: './stead.d.ts', browser: './stead.browser.js', default: './stead.js' } },
+    files: ['*.js', '*.d.ts'],
   }
   writeFileSync(join(folder, 'package.json'), `${JSON.stringify(described, null, 2)}\n`)
   cpSync(join(SOURCE, 'README.md'), join(folder, 'README.md'))
@@ -28,17 +29,25 @@ export async function buildClientPackage(folder: string): Promise<string> {
   return join(folder, `stead-client-${version}.tgz`)
 }
 
-async function bundleTo(file: string): Promise<void> {
+/** What stands in place of a source: the contract's schemas stay with the cluster, and a page has no sockets of its own. */
+function replacedSource(id: string, platform: 'node' | 'browser'): string | undefined {
+  const table = JSON.stringify(endpointTable())
+  if (id.endsWith('/client/src/endpoint-table.ts')) return `export function endpointTable() { return ${table} }\n`
+  if (id.endsWith('/api/src/endpoints/consoles.ts')) return `export const CONSOLE_ENDPOINTS = ${table}\n`
+  if (id.endsWith('/client/src/way.ts') && platform === 'browser')
+    return readFileSync(join(SOURCE, 'src', 'browser-way.ts'), 'utf8')
+  return undefined
+}
+
+async function bundleTo(file: string, platform: 'node' | 'browser'): Promise<void> {
   // Loaded only now: it needs the packages that setup has installed.
   const { rolldown } = await import('rolldown')
-  const table = `export function endpointTable() { return ${JSON.stringify(endpointTable())} }\n`
   const bundle = await rolldown({
     input: join(SOURCE, 'src', 'stead.ts'),
-    ...{ cwd: ROOT, platform: 'node', logLevel: 'warn', transform: { target: 'node20' } },
-    // The contract's schemas stay with the cluster.
-    plugins: [{ name: 'table', load: (id) => (id.endsWith('/client/src/endpoint-table.ts') ? table : undefined) }],
+    ...{ cwd: ROOT, platform, logLevel: 'warn', transform: { target: platform === 'node' ? 'node20' : 'es2023' } },
+    plugins: [{ name: 'replaced', load: (id) => replacedSource(id, platform) }],
   })
-  await bundle.write({ file, format: 'esm' })
+  await bundle.write({ file, format: 'esm', codeSplitting: false })
   await bundle.close()
 }
 
@@ -58,8 +67,10 @@ function writeTypes(folder: string): void {
   }
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(project))
   must('tsc', ['--project', join(folder, 'tsconfig.json')])
-  const told = readFileSync(join(out, 'packages', 'client', 'src', 'stead.d.ts'), 'utf8')
-  writeFileSync(join(folder, 'stead.d.ts'), told.replaceAll('./endpoint-types.ts', './endpoint-types.js'))
+  for (const name of ['stead', 'stead-error', 'guest-streams']) {
+    const told = readFileSync(join(out, 'packages', 'client', 'src', `${name}.d.ts`), 'utf8')
+    writeFileSync(join(folder, `${name}.d.ts`), told.replaceAll(/(?<=from '\.\/[a-z-]+\.)ts(?=')/g, 'js'))
+  }
   writeFileSync(join(folder, 'endpoint-types.d.ts'), endpointTypes())
   rmSync(out, { recursive: true })
   rmSync(join(folder, 'tsconfig.json'))

@@ -5,7 +5,7 @@
  *   stead-container restore --folder DIR --others DIR --root DIR -- LXC-CHECKPOINT ARGUMENT...
  *   stead-container attach PID [--pty COLUMNS ROWS] -- LXC-ATTACH ARGUMENT...
  *   stead-container write ROOT NAME < content
- *   stead-container started DIR
+ *   stead-container started DIR TERMINALS-MAX
  *   stead-container idle
  *
  * run: started by stead-run-guest in the guests' pid namespace; stays as the parent of lxc-start. It gives it a mount namespace
@@ -17,6 +17,10 @@
  *
  * restore: as run, for a container that comes with its processes. lxc-checkpoint ends with status 0 once they run, and leaves
  * LXC's monitor as a child of this process, which is then what lxc-start is otherwise; watchers are told "started" at that moment.
+ *
+ * started: LXC's hook right before init runs. It makes the container's pseudo-terminals, at most TERMINALS-MAX at a time, without
+ * which there is no sshd and no tmux. LXC would make the console one of them, whose other end is outside: CRIU cannot restore
+ * that into more than one mount namespace.
  *
  * idle: does nothing but hold a connection with itself, as the init of a container of no importance that is to show whether
  * containers can be written down and restored.
@@ -30,6 +34,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/openat2.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -371,7 +376,29 @@ over:
 
 /* ---- started ---- */
 
-static int say_started(const char *folder) {
+/* /dev is a file system that LXC has just made: nothing in it is the container's yet. */
+static void make_terminals(const char *init, const char *max) {
+  char path[64], options[128];
+  struct stat theirs, ours;
+  snprintf(path, sizeof path, "/proc/%s/ns/user", init);
+  int user = open(path, O_RDONLY | O_CLOEXEC);
+  if (user < 0 || fstat(user, &theirs) || stat("/proc/self/ns/user", &ours)) die(path);
+  snprintf(path, sizeof path, "/proc/%s/ns/mnt", init);
+  int place = open(path, O_RDONLY | O_CLOEXEC);
+  if (place < 0) die(path);
+  if (theirs.st_ino != ours.st_ino &&
+      (setns(user, CLONE_NEWUSER) || setgroups(0, NULL) || setresgid(0, 0, 0) || setresuid(0, 0, 0)))
+    die("the container's user namespace");
+  if (setns(place, CLONE_NEWNS)) die("the container's mount namespace");
+  umask(022);
+  snprintf(options, sizeof options, "newinstance,ptmxmode=0666,mode=0620,gid=5,max=%s", max);
+  if ((mkdir("/dev/pts", 0755) && errno != EEXIST) ||
+      mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, options))
+    die("/dev/pts");
+  if (symlink("pts/ptmx", "/dev/ptmx") && errno != EEXIST) die("/dev/ptmx");
+}
+
+static int say_started(const char *folder, const char *terminals_max) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   snprintf(address.sun_path, sizeof address.sun_path, "%s/watch.sock", folder);
   int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -379,7 +406,8 @@ static int say_started(const char *folder) {
   /* The answer is awaited: what is told in time is told before init runs. */
   char answer[16];
   const char *pid = getenv("LXC_PID");
-  if (!pid) pid = "0";
+  if (pid) make_terminals(pid, terminals_max);
+  else pid = "0";
   if (write(fd, pid, strlen(pid)) != (ssize_t)strlen(pid) || read(fd, answer, sizeof answer) <= 0) die(address.sun_path);
   return 0;
 }
@@ -569,7 +597,7 @@ static void idle(void) {
 
 int main(int argc, char **argv) {
   if (argc == 4 && !strcmp(argv[1], "write")) return write_file(argv[2], argv[3]);
-  if (argc >= 3 && !strcmp(argv[1], "started")) return say_started(argv[2]);
+  if (argc >= 4 && !strcmp(argv[1], "started")) return say_started(argv[2], argv[3]);
   if (argc == 2 && !strcmp(argv[1], "idle")) idle();
   int restores = argc > 9 && !strcmp(argv[1], "restore");
   if (argc > 9 && (restores || !strcmp(argv[1], "run")) && !strcmp(argv[2], "--folder") && !strcmp(argv[4], "--others") &&

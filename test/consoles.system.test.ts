@@ -7,7 +7,8 @@ import { after, before, suite, test } from 'node:test'
 import { ConsoleConnection } from '@stead/api/console-connection.ts'
 import type { OwnConsoleKind } from '@stead/api/console-protocol.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
-import { openNodeSocket } from '@stead/cli/console-socket.ts'
+import { openNodeSocket } from '@stead/client/node-socket.ts'
+import { Stead } from '@stead/client/stead.ts'
 import { GUEST_APPEND } from '@stead/lab/guest-image.ts'
 import { LabCluster, ROOT } from './support/lab-cluster.ts'
 import { RfbViewer } from './support/rfb-viewer.ts'
@@ -94,6 +95,16 @@ suite('consoles', { timeout: 400_000 }, () => {
     assert.deepEqual(first.places, ['h1'])
     const late = new Watcher(lab, 'h1', 'serial')
     await says(late, /42-first[\s\S]*48-second/, 'who comes later sees what was before').finally(() => late.leave())
+  })
+
+  test('a program uses it by the client', async () => {
+    const terminal = new Stead({ hosts: [join(lab.hostFolder('h2'), 'agent.sock')] }).console(NAME, 'serial')
+    let text = ''
+    for await (const each of terminal) {
+      if (each.is === 'connected') terminal.send('echo $((6 * 9))-program\r')
+      if (each.is === 'bytes') text += Buffer.from(each.bytes).toString('latin1')
+      if (/54-program\r\n/.test(text)) break
+    }
   })
 
   test('the screen is seen and typed into by VNC, through a host that does not run the guest', async () => {

@@ -1,12 +1,25 @@
 /** Containers as files, as a user has them: dumped while they work, made again under other names, taken over from OpenVZ. */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  createWriteStream,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
 import { after, before, suite, test } from 'node:test'
+import { ENDPOINTS } from '@stead/api/endpoints.ts'
+import type { BackupView } from '@stead/api/endpoints/backups.ts'
 import { FAILURES } from '@stead/core/errors.ts'
 import { LabCluster } from './support/lab-cluster.ts'
+import { nativeRootCopyTests } from './support/native-root-copy-tests.ts'
 import { nativeRootTests } from './support/native-root-tests.ts'
 
 /** Odd names, owners, modes, links; a file that grows all the time. */
@@ -26,7 +39,7 @@ const TELL = `cd /srv/data && for each in * .[!.]*; do
   [ "$each" = growing ] || [ ! -e "$each" -a ! -h "$each" ] || stat -c '%N %f %u %g %h %s' "./$each"; done
   cat 'a name with blanks' ./-rf hard; stat -c '%N %u %g %h' /var/extra/*; cat /var/extra/hard; md5sum holes; wc -c < growing`
 
-suite('dumps of containers', { timeout: 400_000 }, () => {
+suite('dumps of containers', { timeout: 600_000 }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'stead-ctdump-'))
   const path = (name: string) => join(folder, name)
   let lab: LabCluster
@@ -92,6 +105,32 @@ suite('dumps of containers', { timeout: 400_000 }, () => {
     )
   })
 
+  test('the cluster holds one for as long as it is asked to: it is restored, fetched and deleted', async () => {
+    assert.deepEqual(await lab.json<unknown[]>('backup', 'list'), [], 'what was only fetched is let go')
+    await lab.must('project', 'set', 'default', '--backups', '1')
+    await lab.must('ct', 'dump', 'c1', '--keep', '2d')
+    const [backup = assert.fail()] = await lab.json<BackupView[]>('backup', 'list')
+    assert.deepEqual([backup.guest, backup.state, backup.mode], ['c1', 'ready', 'snapshot'])
+    const more = await lab.run('ct', 'dump', 'c1', path('more.tar.zst'))
+    assert.equal(more.code, FAILURES.quota.exit, more.stderr)
+    await lab.must('ct', 'restore', 'kept', '--backup', backup.id, '--start')
+    assert.equal(steady(await sh('kept', TELL)), dumped)
+    await lab.must('ct', 'stop', 'kept', '--force')
+    await lab.must('ct', 'delete', 'kept')
+    // Asked of the other host, it comes from the one that has it, and nothing stays there.
+    const other = backup.host === 'h1' ? 'h2' : 'h1'
+    const fetched = await lab.clientOf([other]).stream(ENDPOINTS['backup.fetch'], { params: { backup: backup.id } })
+    assert.ok(fetched.ok)
+    await pipeline(fetched.value.body, createWriteStream(path('kept.tar.zst')))
+    assert.equal(statSync(path('kept.tar.zst')).size, backup.sizeBytes)
+    const files = (host: string) => readdirSync(join(lab.hostFolder(host), 'blobs'))
+    const name = backup.blob?.replace(':', '-') ?? ''
+    assert.deepEqual([files(backup.host).includes(name), files(other).includes(name)], [true, false])
+    await lab.must('backup', 'delete', backup.id)
+    await lab.until('its file is gone', async () => !files(backup.host).includes(name))
+    await lab.must('project', 'set', 'default', '--backups', 'none')
+  })
+
   test('a file that exists is not overwritten, and nothing half stays', async () => {
     writeFileSync(path('there'), 'mine')
     assert.notEqual((await lab.run('ct', 'dump', 'c1', path('there'))).code, 0)
@@ -155,4 +194,5 @@ suite('dumps of containers', { timeout: 400_000 }, () => {
   })
 
   nativeRootTests(() => lab)
+  nativeRootCopyTests(() => lab)
 })

@@ -18,7 +18,9 @@ else suite('containers that move live', { timeout: 400_000 }, () => movesLive(fo
 
 function movesLive(criu: string): void {
   const folder = mkdtempSync(join(tmpdir(), 'stead-criu-'))
-  const [slowDump, noRestore] = [join(folder, 'slow-dump'), join(folder, 'no-restore')]
+  const [slowDump, noRestore, slowRestore] = ['slow-dump', 'no-restore', 'slow-restore'].map((name) =>
+    join(folder, name),
+  ) as [string, string, string]
   let lab: LabCluster
   let id = ''
 
@@ -29,6 +31,7 @@ function movesLive(criu: string): void {
       wrapper,
       `#!/bin/sh
 [ "$1" = restore ] && [ -e ${noRestore} ] && exit 1
+[ "$1" = restore ] && [ -e ${slowRestore} ] && echo > ${slowRestore}.done && sleep 3
 [ "$1" = dump ] && [ -e ${slowDump} ] || exec ${criu} "$@"
 ${criu} "$@" && echo > ${slowDump}.done && sleep 5
 `,
@@ -86,6 +89,15 @@ ${criu} "$@" && echo > ${slowDump}.done && sleep 5
     // Numbers, one after the other: a connection that lost or repeated any would show it.
     const count = 'i=0; while :; do i=$((i+1)); echo $i; sleep 0.1; done'
     await told(`setsid sh -c '(${count}) | nc -l -p ${PORT}' >/dev/null 2>&1 </dev/null & sleep 0.3`)
+    // What systemd has as well: groups below its own, an empty file system for credentials, mounts of one service's own; and
+    // a pseudo-terminal.
+    await told(`
+      mkdir -p /groups /run/credentials/service
+      mount -t cgroup -o pids none /groups || mount -t cgroup2 none /groups
+      mkdir /groups/service
+      mount -t ramfs -o ro none /run/credentials/service
+      setsid unshare --mount sh -c 'echo $$ >/groups/service/cgroup.procs; exec sleep 10000' >/dev/null 2>&1 </dev/null &
+      setsid sh -c 'exec 7<>/dev/ptmx; exec sleep 10001' >/dev/null 2>&1 </dev/null & sleep 0.3`)
     const { epoch } = await lab.guest(NAME)
     const heard = listen(lab)
     await lab.until('it talks', async () => heard.numbers().length > 5)
@@ -103,6 +115,8 @@ ${criu} "$@" && echo > ${slowDump}.done && sleep 5
       assert.equal(lines(await lab.console(NAME), 'RESUME').length, 1, 'it has begun anew')
       await lab.until(`nothing is left on ${from}`, async () => (await tracesOn(from)).length === 0)
       assert.equal(await told('hostname'), NAME)
+      assert.equal(await told('ls /dev/pts; wc -l </groups/service/cgroup.procs'), '0\nptmx\n1')
+      await told('mkdir /groups/service/more && rmdir /groups/service/more')
       await untilLive(from)
     }
     heard.end()
@@ -129,6 +143,21 @@ ${criu} "$@" && echo > ${slowDump}.done && sleep 5
     assert.deepEqual({ epoch, host }, await now())
   })
 
+  test('so are namespaces of its own that CRIU cannot take along; those that it must not have are refused', async () => {
+    await told('! unshare --uts true && ! unshare --ipc true')
+    const { epoch, host } = await lab.guest(NAME)
+    await told(`setsid unshare --net sleep 10002 >/dev/null 2>&1 </dev/null & sleep 0.3`)
+    const networked = await lab.run('ct', 'migrate', NAME)
+    assert.match(networked.stderr, /goes on on h\d.*sleep has a network of its own \(`PrivateNetwork=`\)/s)
+    await told(ended('10002'))
+    await told(`setsid unshare --mount sleep 10003 >/dev/null 2>&1 </dev/null & sleep 0.3`)
+    const mounted = await lab.run('ct', 'migrate', NAME)
+    assert.match(mounted.stderr, /2 of its services have mounts of their own/)
+    await told(ended('10003'))
+    await whole()
+    assert.deepEqual({ epoch, host }, await now())
+  })
+
   test('the agent is killed while it is stopped: the next one lets it go on', async () => {
     const before = await now()
     writeFileSync(slowDump, '')
@@ -140,6 +169,44 @@ ${criu} "$@" && echo > ${slowDump}.done && sleep 5
     await whole()
     assert.deepEqual(await now(), before)
     assert.equal(lines(await lab.console(NAME), 'RESUME').length, 1, 'it has begun anew')
+  })
+
+  test('the agent is killed while it is being restored: the next one has it come, and keeps no image of its memory', async () => {
+    await untilLive(await other())
+    const [{ epoch }, to] = [await now(), await other()]
+    writeFileSync(slowRestore, '')
+    const moving = lab.run('ct', 'migrate', NAME)
+    await lab.until('it is being restored', async () => existsSync(`${slowRestore}.done`))
+    rmSync(slowRestore)
+    await replaced(lab, to, 'agent', await signal(lab, to, 'agent'))
+    await moving
+    await lab.until('it runs there', async () => {
+      const guest = await lab.guest(NAME)
+      return guest.state === 'running' && guest.host === to && (guest.epoch ?? 0) > (epoch ?? 0)
+    })
+    await whole()
+    for (const host of ['h1', 'h2']) {
+      const mounts = await lab.must('lab', 'exec', host, '--', 'cat', '/proc/self/mountinfo')
+      assert.doesNotMatch(mounts, /\/live /, `images of its memory on ${host}`)
+    }
+  })
+
+  test('a reboot from inside it, after a move, is a new run of the same container', async () => {
+    const { epoch } = await now()
+    const before = acknowledgedOn(lab, await home(), id)
+    await lab.run('ct', 'exec', NAME, '--', 'reboot')
+    await lab.until('it has begun anew', async () => {
+      const guest = await lab.guest(NAME)
+      return guest.state === 'running' && (guest.epoch ?? 0) > (epoch ?? 0)
+    })
+    const found = async () =>
+      Number(
+        lines(await lab.console(NAME), 'RESUME ')
+          .at(-1)
+          ?.slice('RESUME '.length),
+      )
+    await lab.until('it has all that was acknowledged', async () => (await found()) >= before)
+    await whole()
   })
 
   test('it cannot be restored where it was let go to: it begins anew from its root, with all that was safe', async () => {
@@ -174,6 +241,11 @@ function listen(lab: LabCluster): { numbers(): readonly number[]; end(): void } 
   let text = ''
   client.stdout?.on('data', (bytes: Buffer) => (text += bytes.toString()))
   return { numbers: () => lines(text, '').slice(0, -1).map(Number), end: () => client.kill() }
+}
+
+/** Ends the `sleep` of so many seconds. */
+function ended(seconds: string): string {
+  return `for each in /proc/[0-9]*; do [ "$(tr '\\0' ' ' <$each/cmdline)" != 'sleep ${seconds} ' ] || kill \${each#/proc/}; done`
 }
 
 function lines(text: string, beginning: string): readonly string[] {

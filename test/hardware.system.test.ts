@@ -1,6 +1,7 @@
 /** Disks and network cards that come and go while a guest runs, in a lab of real hosts and a real Linux guest. */
 import assert from 'node:assert/strict'
 import { after, before, suite, test } from 'node:test'
+import type { ContainerCounterView } from '@stead/api/endpoints/counters.ts'
 import type { VolumeView } from '@stead/api/views.ts'
 import { EventWatch, qemuOf, signal } from './support/fault-watch.ts'
 import { LabCluster } from './support/lab-cluster.ts'
@@ -9,10 +10,17 @@ const NAME = 'plug'
 
 /**
  * What the guest does: says which disks and cards it has whenever that changes, and writes to a second disk without end,
- * saying how many MiB it has written in each second.
+ * saying how many MiB it has written in each second. Through a second card it sends small packets while it has that: a
+ * datagram for each line that it logs.
  */
 const SCRIPT = `
 seen=
+flood() {
+  ip link set eth1 up && ip address add 10.77.0.9/24 dev eth1 && ip route add 239.0.0.0/8 dev eth1
+  syslogd -n -R 239.9.9.9:514 &
+  while [ -e /sys/class/net/eth1 ]; do yes x | head -n 500 | logger; usleep 100000; done
+  kill $!
+}
 while :; do
   now="disks $(cd /sys/block; for d in vd*; do echo $d:$(cat $d/size); done | tr '\\n' ' ')nics $(ls /sys/class/net | tr '\\n' ' ')"
   [ "$now" = "$seen" ] || echo "HW $now"
@@ -20,6 +28,7 @@ while :; do
   if [ -b /dev/vdb ] && dd if=/dev/urandom of=/dev/vdb bs=4096 count=64 oflag=direct 2>/dev/null; then
     n=$((n + 1)); [ $((n % 20)) = 0 ] && echo "WROTE $n"
   fi
+  if [ -e /sys/class/net/eth1 ] && [ -z "$floods" ]; then floods=yes; flood & fi
   usleep 100000
 done
 `
@@ -79,6 +88,26 @@ suite('hardware that changes while the guest runs', { timeout: 600_000 }, () => 
     await lab.must('vm', 'nic', 'add', NAME, '--receive', '1MiB', '--send', '2MiB')
     await says(/eth1/)
     assert.match(await lab.must('vm', 'show', NAME), /1: lan 52:54:00:.* \(receives 1 MiB\/s, sends 2 MiB\/s\)/)
+    // Nothing is refused before there is a limit, nor forgotten once there is none.
+    const packets = async () => (await lab.json<readonly ContainerCounterView[]>('vm', 'counters', NAME))[0]
+    assert.deepEqual([(await packets())?.limit, (await packets())?.failures], [null, 0])
+    await lab.must('vm', 'nic', 'limit', NAME, '1', '--packets', '100')
+    await lab.until('packets are dropped and counted', async () => ((await packets())?.failures ?? 0) > 0)
+    assert.equal((await packets())?.limit, 100)
+    const shown = await lab.must('vm', 'show', NAME)
+    assert.match(shown, /1: lan 52:54:00:.* \(sends 100 packets\/s\)/)
+    assert.match(shown, /^refused: +packetrate \d+$/m)
+    await lab.until('it is an event', async () =>
+      (await lab.events()).some(({ kind, message }) => kind === 'guest.limit-reached' && /packetrate/.test(message)),
+    )
+    const refused = await lab.run('vm', 'nic', 'limit', NAME, '1', '--packets', '99')
+    assert.equal(refused.code, 2, refused.stderr)
+    await lab.must('vm', 'nic', 'limit', NAME, '1')
+    await lab.until('it is lifted', async () => {
+      const filter = await lab.must('lab', 'exec', 'h1', '--', 'nft', 'list', 'set', 'bridge', 'stead', 'paced')
+      return !filter.includes('limit rate over 100/second')
+    })
+    assert.ok(((await packets())?.failures ?? 0) > 0, 'what was refused is not forgotten')
     await lab.must('vm', 'nic', 'remove', NAME, '1')
     await says(/nics eth0 lo\s*$/)
   })

@@ -43,17 +43,17 @@ const LONG_FILES: Readonly<Record<string, readonly [lines: number, reason: strin
   ],
   'packages/agent/src/storage/volume-node.ts': [415, 'one volume in its daemon: nodes, bitmaps, exports'],
   'packages/agent/src/container/container-front.ts': [404, 'one process from its start to its end'],
-  'packages/agent/src/storage/qsd-volume-host.ts': [705, 'the whole port VolumeHost, one method after the other'],
+  'packages/agent/src/storage/qsd-volume-host.ts': [708, 'the whole port VolumeHost, one method after the other'],
   'packages/agent/src/container/container-run.ts': [404, 'one run from its start to its end'],
-  'packages/api/src/records.ts': [450, 'every record of the store, one schema after the other'],
+  'packages/api/src/records.ts': [452, 'every record of the store, one schema after the other'],
   'packages/sim/src/memory-store.ts': [410, 'one simulated etcd server and its client'],
-  'packages/sim/src/memory-volume-host.ts': [596, 'the whole port VolumeHost, one method after the other'],
+  'packages/sim/src/memory-volume-host.ts': [600, 'the whole port VolumeHost, one method after the other'],
   'packages/sim/src/contract/guest-host-contract.ts': [525, 'the whole port GuestHost, one behaviour after the other'],
   'packages/sim/src/contract/volume-host-contract.ts': [
     582,
     'the whole port VolumeHost, one behaviour after the other',
   ],
-  'packages/sim/src/world-host.ts': [470, 'one simulated machine: whatever happens to it reaches all of its parts'],
+  'packages/sim/src/world-host.ts': [501, 'one simulated machine: whatever happens to it reaches all of its parts'],
 }
 
 /** Files that a process is started with, or that a tool loads: nothing imports them. */
@@ -72,6 +72,7 @@ const ENTRY_POINTS = new Set([
   'packages/agent/src/images/full-disk-fixture.ts',
   // What `@stead/client` is built from.
   'packages/client/src/stead.ts',
+  'packages/client/src/browser-way.ts',
   'packages/lab/src/forwarder-main.ts',
   'packages/lab/src/tour-main.ts',
   // Run by a test in the namespace of a lab's client.

@@ -44,6 +44,7 @@ suite('administration', { timeout: 240_000 }, () => {
       ['realms', 'No realms'],
       ['projects', 'default'],
       ['images', 'No images'],
+      ['backups', 'No backups'],
       ['webhooks', 'No webhooks'],
       ['audit', 'vm.create'],
       ['settings', 'Room and balance'],

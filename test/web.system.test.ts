@@ -367,6 +367,11 @@ suite('the web interface', { timeout: 240_000 }, () => {
     await page.getByRole('combobox', { name: 'RAN' }).click()
     await page.getByRole('option', { name: /10.0.2.1/ }).click()
     await browser.see('ens1f1 has 100 Mbit/s; disks want 1 Gbit/s or more.')
+    await page.getByRole('button', { name: 'Make two cards one port' }).click()
+    await page.getByRole('combobox', { name: 'Cards' }).click()
+    for (const card of ['eno1', 'eno2']) await page.getByRole('option', { name: card }).click()
+    await page.keyboard.press('Escape')
+    await browser.see('One card carries, the others wait')
     await browser.check('networks of a set-up')
     await browser.picture('setup-networks')
     await next()
@@ -402,6 +407,10 @@ suite('the web interface', { timeout: 240_000 }, () => {
           answers.kind === 'init' && [answers.cluster, answers.clusterAddress, answers.addresses, answers.invite],
       ),
       [['demo', '192.0.2.100', { lan: '192.0.2.1', san: '10.0.1.1', ran: '10.0.2.1' }, ['compute', 'witness']]],
+    )
+    assert.deepEqual(
+      setup.begun.map(({ bonds }) => bonds.map(({ name, ports, mode }) => [name, ports, mode])),
+      [[['bond0', ['eno1', 'eno2'], 'active-backup']]],
     )
   })
 

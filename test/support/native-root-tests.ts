@@ -56,9 +56,9 @@ export function nativeRootTests(labOf: () => LabCluster): void {
     }
     const { id } = await volume()
     for (const [command, why] of [
-      [['ct', 'migrate', NAME, '--to', 'h1'], /its root is a subvolume of h2/],
       [['volume', 'move', id, '--to', 'h1'], /is a subvolume, which nothing mirrors/],
-      [['ct', 'clone', NAME, 'native2'], /is a subvolume, no disk that could be copied/],
+      [['ct', 'clone', NAME, 'native2', '--host', 'h1'], /begins on h2, where its root is/],
+      [['vm', 'template', NAME], /is a subvolume, no disk that could be copied/],
       [['ct', 'disk', 'add', NAME, '--size', '16MiB', '--mount', '/srv'], /goes with no further disks/],
     ] as const) {
       const refused = await lab.run(...command)
@@ -130,6 +130,18 @@ export function nativeRootTests(labOf: () => LabCluster): void {
     assert.equal((await diskspace()).limit, 96 * 1024)
     await lab.must('ct', 'snapshot', 'delete', NAME, 'before')
     await lab.until('the snapshot is gone', async () => !(await onHost('ls "$1"', pool())).includes('.snap-'))
+  })
+
+  test('cloned while it runs, the clone has what it had and a quota of its own', async () => {
+    const lab = labOf()
+    await lab.must('ct', 'clone', NAME, 'native2', '--start')
+    const inClone = (script: string) => lab.must('ct', 'exec', 'native2', '--', 'sh', '-c', script)
+    assert.equal((await inClone('cat /root/room; echo own > /root/room')).trim(), 'room')
+    assert.equal((await sh('cat /root/room')).trim(), 'room')
+    const filled = await lab.run('ct', 'exec', 'native2', '--', 'sh', '-c', 'dd if=/dev/zero of=/big bs=1M count=128')
+    assert.match(filled.stdout + filled.stderr, /Disk quota exceeded/)
+    await lab.must('ct', 'stop', 'native2', '--force')
+    await lab.must('ct', 'delete', 'native2')
   })
 
   test('dumped while it runs, it is made again on the other host', async () => {

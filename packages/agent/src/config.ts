@@ -3,6 +3,7 @@ import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import type { Clock } from '@stead/core/ports/clock.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import { z } from 'zod'
+import { bondSchema } from '@stead/api/endpoints/set-up.ts'
 import type { HeartbeatKeys } from './guardian/heartbeat-keys.ts'
 
 const UNCONFIGURED_LOOK_MS = 500
@@ -11,6 +12,12 @@ export const addressesSchema = z.object({ lan: z.string(), san: z.string(), ran:
 const role = z.enum(['compute', 'witness'])
 
 export const memberSchema = z.strictObject({ hostId: z.string(), role, order: z.int(), addresses: addressesSchema })
+
+const bondRouteSchema = z.strictObject({
+  to: z.string(),
+  via: z.string().exactOptional(),
+  metric: z.int().exactOptional(),
+})
 
 const agentConfig = z.strictObject({
   hostId: z.string().describe('name of this host, a DNS label'),
@@ -32,6 +39,10 @@ const agentConfig = z.strictObject({
   etcdMembers: z.array(z.string()).describe('hosts that run a member of the store'),
   joined: z.boolean().optional().describe('it came to a cluster that existed: it never makes a store of its own'),
   stateDir: z.string(),
+  bonds: z
+    .array(bondSchema.extend({ routes: z.array(bondRouteSchema) }))
+    .optional()
+    .describe('ports that the agent makes one at each start'),
   pools: z.array(z.strictObject({ name: z.string(), path: z.string(), capacityBytes: z.int() })),
   capacity: z.strictObject({ cpuCount: z.int(), memoryBytes: z.int() }),
   detectionMs: z.int(),

@@ -41,9 +41,13 @@ export function diskCopies(options: DiskCopiesOptions) {
     ...shared,
     reading: (volume, pool, task) => images.withReadingExport(volume, pool, task),
   })
+  const made = new Set<BlobId>()
   const dumps = new ContainerDumps({
     ...{ ...shared, reserveBytes: STATE_RESERVE_BYTES },
-    keep: (path, blob) => keep(path, blob, 0o600),
+    keep: (path, blob) => {
+      made.add(blob)
+      return keep(path, blob, 0o600)
+    },
     runOf: (guest) => containers.runOf(guest),
     reading: (volume, pool, task, snapshot) => images.withReadingExport(volume, pool, task, snapshot),
     subvolumeOf: (volume, pool, snapshot) => subvolumes.pathOf(volume, pool, snapshot),
@@ -65,6 +69,8 @@ export function diskCopies(options: DiskCopiesOptions) {
     }
   }
   return {
+    /** Dumps of containers that were made here. */
+    dumps: made as ReadonlySet<BlobId>,
     captureDisk: (host: HostId, order: CaptureOrder, task: MakingTask) =>
       on<ImageDisk>(host, 'capture-disk', order, () => capturer.capture(order.volume, order.pool, task)),
     dumpContainer: (host: HostId, order: DumpOrder) =>

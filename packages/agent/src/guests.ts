@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import type { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
 import type { EventWriter } from '@stead/core/host/event-writer.ts'
+import { lowestPacketRate } from '@stead/core/model/container-limits.ts'
 import type { GuestId } from '@stead/core/model/ids.ts'
 import type { Clock } from '@stead/core/ports/clock.ts'
 import type { GuestAgent } from '@stead/core/ports/guest-agent.ts'
@@ -66,6 +67,10 @@ export function hostGuests(options: HostGuestsOptions): HostGuests {
     containers,
     vms,
     nameOf: (guest) => mirror.state.guests.get(guest)?.value.name,
+    packetLimitOf: (guest) => {
+      const known = mirror.state.guests.get(guest)?.value
+      return known && lowestPacketRate(known)
+    },
     droppedPackets: () => network.droppedPackets(),
     tell: (...drafts) => events.tell(...drafts),
     clock,

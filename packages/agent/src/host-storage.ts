@@ -1,5 +1,6 @@
 /** The replicas of this host, and the gate through which other hosts come to them. */
 import type { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
+import type { HostContext } from '@stead/core/host/host-context.ts'
 import { namesReplica } from '@stead/core/ha/export-gate.ts'
 import type { BlobId, HostId, VolumeId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
@@ -11,11 +12,14 @@ import type { VolumeHost } from '@stead/core/ports/volume-host.ts'
 import { ok } from '@stead/core/result.ts'
 import type { BlobStore } from './blobs/blob-store.ts'
 import type { AgentConfig } from './config.ts'
+import { openRemoteSend, remoteRootCopies, rootCopyService } from './http/remote-root-copies.ts'
 import type { Peers } from './peers.ts'
 import { readEpoch } from './storage/granted-epoch.ts'
+import { KeyedLock } from './storage/keyed-lock.ts'
 import { QsdVolumeHost } from './storage/qsd-volume-host.ts'
 import { doorwaysTo, keepStorageDoor, NBD_PORT_FIRST } from './storage/storage-door.ts'
 import { StorageGate } from './storage/storage-gate.ts'
+import { SubvolumeCopies } from './subvolumes/subvolume-copies.ts'
 import { SubvolumeVolumes } from './subvolumes/subvolume-volumes.ts'
 import { volumesByForm } from './subvolumes/volumes-by-form.ts'
 
@@ -40,6 +44,10 @@ export interface HostStorage {
   readonly volumes: VolumeHost
   readonly subvolumes: SubvolumeVolumes
   readonly gate: StorageGate
+  readonly rootCopies: {
+    readonly ports: Pick<HostContext, 'ownRoots' | 'rootsOn'>
+    readonly service: ReturnType<typeof rootCopyService>
+  }
 }
 
 /** Answers once nobody but hosts of the cluster can connect. */
@@ -73,8 +81,22 @@ export async function hostStorage(options: HostStorageOptions, signal: AbortSign
     bootId,
     remoteDigests: (host, volume, pool, range) => peers.volumes(host as HostId).digests(volume, pool, range),
   })
-  const subvolumes = new SubvolumeVolumes({ ...judging, hasBlob: (blob) => blobs.find(blob) !== undefined })
-  return { images, subvolumes, volumes: volumesByForm(images, subvolumes), gate }
+  const lock = new KeyedLock()
+  const subvolumes = new SubvolumeVolumes({ ...judging, lock, hasBlob: (blob) => blobs.find(blob) !== undefined })
+  const ownRoots = new SubvolumeCopies({
+    ...{ self, pools: judging.pools, lock },
+    readVolume: async (volume) => {
+      const record = await store.get(KEYS.volume(volume))
+      return record.ok ? ok(record.value && (JSON.parse(record.value.value) as Volume)) : record
+    },
+    watch: (volume, changed) => mirror.onChange((state) => changed(state.volumes.get(volume)?.value)),
+    open: (host, order, ending) => openRemoteSend(peers.client(host), order, ending),
+  })
+  const rootsOn = (host: HostId) => (host === self ? ownRoots : remoteRootCopies(peers.client(host)))
+  return {
+    ...{ images, subvolumes, volumes: volumesByForm(images, subvolumes), gate },
+    rootCopies: { ports: { ownRoots, rootsOn }, service: rootCopyService(ownRoots) },
+  }
 }
 
 /** Its version opens replicas of other hosts in clear, and cannot do otherwise. */

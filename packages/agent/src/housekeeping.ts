@@ -20,7 +20,12 @@ export async function keepHouse(
   while (!signal.aborted) {
     await clock.sleep(INTERVAL_MS, signal)
     if (signal.aborted || !isCoordinating()) continue
-    const keys = [...(await oldEvents(store)), ...(await oldOperations(store, mirror)), ...endedSessions(mirror, clock)]
+    const keys = [
+      ...(await oldEvents(store)),
+      ...(await oldOperations(store, mirror)),
+      ...endedSessions(mirror, clock),
+      ...endedBackups(mirror, clock),
+    ]
     for (let start = 0; start < keys.length; start += WRITES_AT_ONCE) {
       const writes = keys.slice(start, start + WRITES_AT_ONCE).map((key): Write => ({ kind: 'delete', key }))
       const outcome = await store.transact({ compares: [], writes })
@@ -34,6 +39,12 @@ function endedSessions({ state }: ClusterMirror, clock: Clock): string[] {
   return [...state.sessions]
     .filter(([, { value }]) => sessionExpiredBecause(value, state.users.get(value.user)?.value, now) !== undefined)
     .map(([digest]) => KEYS.session(digest))
+}
+
+/** Whoever has the file removes it: `blob-sweeper.ts`. */
+function endedBackups({ state }: ClusterMirror, clock: Clock): string[] {
+  const now = clock.wallMs()
+  return [...state.backups.values()].flatMap(({ value }) => (value.expiresAt <= now ? [KEYS.backup(value.id)] : []))
 }
 
 async function oldEvents(store: Store): Promise<string[]> {

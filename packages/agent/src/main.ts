@@ -43,6 +43,8 @@ import { DecisionHistory } from './decision-history.ts'
 import { History } from './history.ts'
 import { HostAdmission } from './membership/host-admission.ts'
 import { ownTrusts } from './membership/follow-authority.ts'
+import { leavingCalls, tellLeftBehind } from './membership/left-behind.ts'
+import { LoneHost } from './membership/lone-host.ts'
 import { membershipWork, signingCalls } from './membership/membership-work.ts'
 import { AuthorityReplacement } from './membership/replace-authority.ts'
 import { keepHouse } from './housekeeping.ts'
@@ -58,6 +60,8 @@ import { measuring } from './metrics/measuring.ts'
 import { keepMetering } from './metering/meter.ts'
 import { UsageLog } from './metering/usage-log.ts'
 import { keepWebhooksTold } from './webhooks/webhook-courier.ts'
+import { ownNetwork } from './network/bond-maker.ts'
+import { ownBonds, remakeBonds, watchBonds } from './network/kept-bonds.ts'
 import { watchedNetworkHost } from './network/isolation-watch.ts'
 import { ConsoleRouter } from './console/console-router.ts'
 import { ConsoleTickets } from './console/console-tickets.ts'
@@ -98,7 +102,8 @@ async function main(configPath: string | undefined): Promise<void> {
   )
   const stopping = new AbortController()
   const { signal } = stopping
-  for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stopping.abort())
+  const end = () => stopping.abort()
+  for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, end)
   tellServiceManager(process.env, clock, unnamedLog, signal)
   await untilConfigured(configPath, unnamedLog, clock, signal)
   if (signal.aborted) return
@@ -116,6 +121,7 @@ async function main(configPath: string | undefined): Promise<void> {
   }
 
   startProgramsBy(join(config.nativeDir, 'stead-runner'))
+  await remakeBonds(config.bonds ?? [], ownNetwork, clock, log)
   const helper = join(config.nativeDir, 'stead-run-guest')
   const credentials = HostCredentials.load(config.stateDir)
   const member = new EtcdMemberHost(config, credentials, clock, log)
@@ -183,7 +189,7 @@ async function main(configPath: string | undefined): Promise<void> {
   const blobs = new BlobStore(join(config.stateDir, 'blobs'), (blob) => peers.fetchBlob(blob))
   const imports = imageImports({ self, store, mirror, clock, events, log, config, blobs, peers })
   await imports.clean()
-  const { images, subvolumes, volumes, gate } = await hostStorage(
+  const { images, subvolumes, volumes, gate, rootCopies } = await hostStorage(
     { ...{ config, helper, bootId, store, mirror, peers, blobs, clock, log }, onRestart: restarted },
     signal,
   )
@@ -219,13 +225,8 @@ async function main(configPath: string | undefined): Promise<void> {
     memory,
     arrivalsOn: (host) => (host === self ? arrivals : remoteArrivals(peers.client(host))),
     volumesOn: (host, via) => (host === self ? ownVolumes : peers.volumes(host, via)),
-    network,
-    legWatch: new LegProbe(),
-    probe: new HostGuestProbe({
-      consoleLogPath: (guest) => guests.host.consoleLogPath(guest),
-      agent: guests.agent,
-      clock,
-    }),
+    ...{ ...rootCopies.ports, network, legWatch: new LegProbe() },
+    probe: new HostGuestProbe({ ...guests, consoleLogPath: (guest) => guests.host.consoleLogPath(guest), clock }),
     blobPath: (blob) => blobs.ensure(blob),
     consoleLogs: new CarriedLogs({ peers, logPath: (guest) => guests.host.consoleLogPath(guest), log }),
     events,
@@ -251,11 +252,9 @@ async function main(configPath: string | undefined): Promise<void> {
     return view ? hostVerdicts({ self, view, members, detectionMs }) : new Map()
   }
   const authority = new AuthorityReplacement({ config, credentials, store, mirror, events, clock, log })
+  const own = { config, store, mirror, member, etcd, clock }
   const backend = createApiBackend({
-    self,
-    store,
-    mirror,
-    events,
+    ...{ self, store, mirror, events },
     ...{ history, audit, auditChain, usage },
     decisions: new ClusterDecisions(decisions, {
       online: () => peers.online().filter((host) => host !== self),
@@ -279,7 +278,8 @@ async function main(configPath: string | undefined): Promise<void> {
     spreadBlobs: imports.spreadBlobs,
     admission: new HostAdmission({ config, store, vault, mirror, member, events, clock, log }),
     authority,
-    confirmDead: (host) => confirmDead({ config, store, mirror, member, etcd, verdicts, clock, events }, host),
+    loneHost: new LoneHost({ ...own, credentials, vault, verdicts, events, log }),
+    confirmDead: (host) => confirmDead({ ...own, verdicts, events }, host),
     webAuthority: () => webAuthority(config, clock.wallMs(), vault),
     ...(powerStrip === undefined ? {} : { power: new PowerStrip(powerStrip) }),
   })
@@ -306,14 +306,15 @@ async function main(configPath: string | undefined): Promise<void> {
       ...{ ...guestAgentCalls(context), ...memoryUseCalls(context), ...counterCalls(guests.counters) },
       ...{ ...arrivalCalls(arrivals), ...metrics.calls },
       ...memoryImages.calls,
-      ...consoles.calls,
+      ...{ ...consoles.calls, ...rootCopies.service.calls },
       ...{ ...copies.calls, ...auditChain.calls },
       ...imports.calls,
+      ...leavingCalls({ config, credentials, configPath, companions: [deadman, guardian, etcd], end, clock, log }),
     },
     pipes: { ...consoles.pipes, ...memoryImages.pipes },
     streams: {
       ...consoles.streams,
-      ...memoryImages.streams,
+      ...{ ...memoryImages.streams, ...rootCopies.service.streams },
       console: async (input, gone) => {
         const { guest, offset, follow } = input as { guest: GuestId; offset: number; follow: boolean }
         return ok(readConsole(guests.host.consoleLogPath(guest), offset, follow, gone))
@@ -349,12 +350,14 @@ async function main(configPath: string | undefined): Promise<void> {
   work.push(keepRegistered(registration, signal))
   work.push(runHostAgent({ context, arrivals, role: config.role, detectionMs: config.detectionMs }, signal))
   work.push(guests.keep(signal), metrics.keep(signal), auditChain.keep(signal))
+  work.push(watchBonds({ host: self, events, clock, log, look: ownBonds(ownNetwork) }, signal))
   work.push(keeper.run(signal))
   work.push(keepWebhooksTold({ self, store, mirror, history, usage, clock, log }, signal))
   work.push(new CertificateKeeper({ self, store, mirror, events, clock, random: realRandom, log }).run(signal))
   work.push(keepMetering({ self, store, mirror, clock, log }, signal))
   work.push(imports.work(copies.captureDisk, signal))
-  work.push(keepBlobsTidy({ directory: join(config.stateDir, 'blobs'), mirror, clock, log }, signal))
+  const { dumps } = copies
+  work.push(keepBlobsTidy({ directory: join(config.stateDir, 'blobs'), mirror, clock, log, dumps }, signal))
   work.push(
     keepHouse(
       { store, mirror, clock, log, isCoordinating: () => mirror.state.coordinator?.value.host === self },
@@ -362,13 +365,13 @@ async function main(configPath: string | undefined): Promise<void> {
     ),
   )
   const acknowledge = () => register(registration, signal)
-  const ending = { beforeEnd: () => keeper.beforeEnd(), end: () => stopping.abort() }
+  const ending = { beforeEnd: () => keeper.beforeEnd(), end }
   const joining = {
     ...{ configPath, config, store, vault, mirror, peers, guardian: fence, writeKeys, authority, acknowledge },
     ...{ credentials, events, ...ending, clock, log },
     ...(ownMember ? { member: ownMember } : {}),
   }
-  work.push(...membershipWork(joining, signal))
+  work.push(...membershipWork(joining, signal), tellLeftBehind({ config, events, clock, log }, signal))
   if (member.isMember) work.push(watchMembership(member, etcd, clock, log, signal))
   await Promise.all(work)
   await Promise.all([api.close(), internal.close()])
@@ -376,11 +379,7 @@ async function main(configPath: string | undefined): Promise<void> {
   images.release()
   fence.close()
   await Promise.all([store.close(), member.close()])
-  history.close()
-  auditChain.log.close()
-  usage.close()
-  metrics.close()
-  decisions.close()
+  for (const file of [history, auditChain.log, usage, metrics, decisions]) file.close()
 }
 
 /** Guests start only where the deadman reaches them; while it is being restarted, they wait. */

@@ -1,6 +1,7 @@
 /** Records of which the audit shows what was changed, by the folder of the store that they lie in. */
 import { clusterPolicySchema, guestSchema, hostSchema, policySchema } from './records.ts'
 import { wantedCertificateSchema } from './certificate-records.ts'
+import { backupSchema } from './backup-records.ts'
 import { imageSchema } from './image-records.ts'
 import { groupSchema, permissionSchema, roleSchema, tokenSchema, userSchema } from './access-records.ts'
 import { projectSchema } from './project-records.ts'
@@ -16,6 +17,7 @@ export const AUDITED_SCHEMAS = {
   hosts: hostSchema,
   wantedCertificate: wantedCertificateSchema,
   images: imageSchema,
+  backups: backupSchema,
   policies: policySchema,
   groups: groupSchema,
   permissions: permissionSchema,

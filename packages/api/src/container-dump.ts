@@ -1,12 +1,9 @@
 /** What a dump of a container says of it, beside its files: everything that makes it again. */
+import { DUMP_MODES } from '@stead/core/model/backup.ts'
 import { z } from 'zod'
 import { containerLimitsSchema, containerSystemSchema, mountPathSchema } from './container-records.ts'
 import { setGuestBody } from './endpoints/guests.ts'
 import { bytes } from './record-values.ts'
-
-/** How it was read while it was to go on. */
-export const DUMP_MODES = ['snapshot', 'suspend', 'stop'] as const
-export type DumpMode = (typeof DUMP_MODES)[number]
 
 export const containerDumpSchema = z.object({
   version: z.literal(1),

@@ -30,6 +30,8 @@ export const ACCESS_OBJECTS = [
   'volumes',
   'image',
   'images',
+  'backup',
+  'backups',
   'operation',
   'operations',
   'event',
@@ -109,6 +111,7 @@ const REVISED_BY_PARAMETER = [
   'project',
   'image',
   'template',
+  'backup',
   'realm',
   'webhook',
 ] as const

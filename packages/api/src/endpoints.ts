@@ -2,10 +2,10 @@
 import { ACCESS_ENDPOINTS } from './endpoints/access.ts'
 import { AUDIT_ENDPOINTS } from './endpoints/audit.ts'
 import { AUTHORITY_ENDPOINTS } from './endpoints/authority.ts'
+import { BACKUP_ENDPOINTS } from './endpoints/backups.ts'
 import { CLUSTER_ENDPOINTS } from './endpoints/cluster.ts'
 import { CERTIFICATE_ENDPOINTS } from './endpoints/certificate.ts'
 import { CONSOLE_ENDPOINTS } from './endpoints/consoles.ts'
-import { CONTAINER_DUMP_ENDPOINTS } from './endpoints/container-dumps.ts'
 import { CONTAINER_TEMPLATE_ENDPOINTS } from './endpoints/container-templates.ts'
 import { COUNTER_ENDPOINTS } from './endpoints/counters.ts'
 import { DECISION_ENDPOINTS } from './endpoints/decisions.ts'
@@ -52,7 +52,7 @@ export const ENDPOINTS = {
   ...REPLICA_MOVE_ENDPOINTS,
   ...TEMPLATE_ENDPOINTS,
   ...CONTAINER_TEMPLATE_ENDPOINTS,
-  ...CONTAINER_DUMP_ENDPOINTS,
+  ...BACKUP_ENDPOINTS,
   ...RULE_ENDPOINTS,
   ...POLICY_ENDPOINTS,
   ...ACCESS_ENDPOINTS,

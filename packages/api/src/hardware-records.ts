@@ -1,5 +1,6 @@
 /** The schemas of `core/model/hardware.ts`: limits, and what a host sees of a running guest's hardware. */
 import type { VolumeId } from '@stead/core/model/ids.ts'
+import { PACKETS_PER_SECOND_MAX, PACKETS_PER_SECOND_MIN } from '@stead/core/model/container-limits.ts'
 import { z } from 'zod'
 
 const positive = () => z.number().int().min(1).max(1e15)
@@ -15,6 +16,15 @@ export const diskLimitsSchema = z.object({
 export const nicLimitsSchema = z.object({
   receiveBytesPerSecond: positive().exactOptional().describe('To the guest, bytes a second'),
   sendBytesPerSecond: positive().exactOptional().describe('From the guest, bytes a second'),
+  sendPacketsPerSecond: z
+    .number()
+    .int()
+    .min(PACKETS_PER_SECOND_MIN)
+    .max(PACKETS_PER_SECOND_MAX)
+    .exactOptional()
+    .describe(
+      'From the guest, packets a second; what is more is dropped. Absent of a container: its limit `packetrate`',
+    ),
 })
 
 const bytes = () => z.number().int().min(0)

@@ -114,7 +114,10 @@ function responseOf(endpoint: Endpoint): Json {
   const headers = hasRevision ? { headers: { ETag: ETAG_HEADER } } : {}
   if (!endpoint.item) return { description: 'Done', ...headers, content: json }
   const stream = { 'text/event-stream': { schema: jsonSchema(endpoint.item, 'output') } }
-  return { description: 'Done; with follow=true a stream of events', content: { ...json, ...stream } }
+  return {
+    description: 'Done; with follow=true a stream of events; upgraded to a WebSocket, each item is a message',
+    content: { ...json, ...stream },
+  }
 }
 
 function responseSchema({ response, listedBy }: Endpoint): z.ZodType {

@@ -12,6 +12,7 @@ export const quotaSchema = z.object({
   memoryBytes: limit('Memory of all guests, running or not').exactOptional(),
   diskBytes: limit('Disks, each replica counted').exactOptional(),
   snapshots: limit('Snapshots').exactOptional(),
+  backups: limit('Backups, while they are being made too').exactOptional(),
   addresses: limit("Addresses of containers' network cards").exactOptional(),
 })
 

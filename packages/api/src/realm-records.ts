@@ -24,6 +24,7 @@ export const ldapServiceSchema = z.object({
   baseDn: z.string().describe('Below which users are'),
   bindDn: z.string().exactOptional().describe('As whom users and groups are looked for; absent: as nobody'),
   bindPassword: secret(z.string()).exactOptional(),
+  activeDirectory: z.string().exactOptional().describe('The domain of an Active Directory, which is asked as one'),
   userAttribute: z.string().describe('Whose value people type as their name'),
   userFilter: z.string().exactOptional().describe("What else must be true of a user's entry"),
   groupBaseDn: z.string().exactOptional().describe('Below which groups are; absent: below `baseDn`'),
@@ -31,7 +32,9 @@ export const ldapServiceSchema = z.object({
 })
 
 export const realmGroupSchema = z.object({
-  theirs: z.string().describe('As the realm calls it; of a directory its `cn` or its whole DN'),
+  theirs: z
+    .string()
+    .describe('As the realm calls it; of a directory its `cn` or DN, of Active Directory `sAMAccountName`, DN or SID'),
   ours: z.string().describe('A group of the cluster'),
 })
 

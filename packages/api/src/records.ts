@@ -4,6 +4,7 @@
  */
 import type { Role } from '@stead/core/access/privilege.ts'
 import type { AccessPermission, ApiToken, Group, SignInSession, User } from '@stead/core/model/access.ts'
+import type { Backup } from '@stead/core/model/backup.ts'
 import type { AddressHolder, ClusterSettings, CoordinatorClaim } from '@stead/core/model/cluster.ts'
 import type { RecordDecoder } from '@stead/core/model/cluster-reducer.ts'
 import type { Candidate, Decision } from '@stead/core/model/decision.ts'
@@ -34,6 +35,7 @@ import { blobIdSchema } from './blob-id-schema.ts'
 import { nicLimitsSchema } from './hardware-records.ts'
 import { passwordPolicySchema } from './password-records.ts'
 import { certificateProgressSchema, wantedCertificateSchema } from './certificate-records.ts'
+import { backupSchema } from './backup-records.ts'
 import { diskCopySchema, imageDiskSchema, imageImportSchema, imageSchema } from './image-records.ts'
 import { describeIssues } from './issues.ts'
 import { lifecycleSchema } from './lifecycle-records.ts'
@@ -55,6 +57,7 @@ import { grantSchema, observationSchema } from './run-records.ts'
 import { realmSchema } from './realm-records.ts'
 import { webhookDeliverySchema, webhookSchema } from './webhook-records.ts'
 import { ruleSchema } from './rule-records.ts'
+import { rootCopyPolicySchema } from './root-copy-records.ts'
 import { snapshotScheduleSchema, snapshotSchema } from './snapshot-records.ts'
 import { authorityChangeSchema, heartbeatKeySchema, vaultSchema } from './trust-records.ts'
 import { volumeSchema } from './volume-records.ts'
@@ -270,6 +273,7 @@ export const guestSchema = z.object({
   cancelledHandover: epoch.exactOptional().describe('The hand-over that a user has called off'),
   resumeFrom: z.string().exactOptional().describe('The snapshot whose memory belongs to the disks as they are'),
   snapshotSchedule: snapshotScheduleSchema.exactOptional(),
+  rootCopy: rootCopyPolicySchema.exactOptional().describe('Of a native root: a copy on another host'),
   deleting: z.boolean(),
   createdAt: wallMs('When it was created'),
 })
@@ -381,6 +385,7 @@ export type RecordsMatchModel = Checked<
     Same<SchemaOf<typeof imageSchema>, Image>,
     Same<SchemaOf<typeof imageImportSchema>, ImageImport>,
     Same<SchemaOf<typeof diskCopySchema>, DiskCopy>,
+    Same<SchemaOf<typeof backupSchema>, Backup>,
     Same<SchemaOf<typeof userSchema>, User>,
     Same<SchemaOf<typeof groupSchema>, Group>,
     Same<SchemaOf<typeof roleSchema>, Role>,
@@ -429,6 +434,7 @@ export const recordDecoder = {
   image: decoderOf('image', imageSchema),
   imageImport: decoderOf('image import', imageImportSchema),
   diskCopy: decoderOf('copy of disks', diskCopySchema),
+  backup: decoderOf('backup', backupSchema),
   operation: decoderOf('operation', operationSchema),
   user: decoderOf('user', userSchema),
   group: decoderOf('group', groupSchema),

@@ -14,6 +14,7 @@ import {
   haSchema,
   operationSchema,
 } from './records.ts'
+import { rootCopyPolicySchema, rootCopyViewSchema } from './root-copy-records.ts'
 
 const revision = z.string().describe("The store's revision of the record, decimal; also sent as ETag")
 
@@ -55,6 +56,7 @@ export const volumeViewSchema = z.object({
   ready: z.boolean(),
   protection: protectionSchema,
   replicas: z.array(replicaViewSchema),
+  copies: z.array(rootCopyViewSchema).describe('Of a native root: as it was at a moment, on other hosts'),
   move: z
     .object({ to: z.string().nullable(), from: z.string().nullable(), since: z.string(), message: z.string() })
     .nullable()
@@ -180,8 +182,13 @@ export const guestViewSchema = z.object({
       sizeBytes: z.number().int(),
       limits: diskLimitsSchema.exactOptional(),
       replicas: z.array(replicaViewSchema),
+      copies: z.array(rootCopyViewSchema).describe('Of a native root: as it was at a moment, on other hosts'),
     }),
   ),
+  rootCopy: rootCopyPolicySchema
+    .extend({ to: z.string().nullable().describe('null: one that has room') })
+    .nullable()
+    .describe('Of a native root: the copy that is to follow it; null: none'),
   tags: tagsSchema,
   notes: notesSchema,
   autostart: z.boolean().describe('Of a guest that HA ignores: started again where it ran when its host has booted'),

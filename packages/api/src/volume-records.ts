@@ -6,6 +6,7 @@ import { diskLimitsSchema } from './hardware-records.ts'
 import { volumeRoleSchema } from './platform-records.ts'
 import { projectName } from './project-records.ts'
 import { bytes, epoch, guestId, hostId, volumeId, wallMs, wholeNumber } from './record-values.ts'
+import { rootCopySchema } from './root-copy-records.ts'
 import { snapshotId } from './snapshot-records.ts'
 
 const stalenessSchema = z.object({
@@ -35,6 +36,7 @@ const replicaMoveSchema = z.object({
     .object({ host: hostId, pool: z.string() })
     .exactOptional()
     .describe('It is no replica any more, and its file is removed next'),
+  near: z.literal(true).exactOptional().describe('Of a native root: the rest is sent in a moment'),
   carried: z.array(snapshotId).exactOptional().describe("The guest's snapshots that the new replica holds too"),
   since: wallMs('When it was asked for'),
 })
@@ -48,7 +50,9 @@ export const volumeSchema = z.object({
   form: z
     .literal('subvolume')
     .exactOptional()
-    .describe("A folder of its pool's file system, on one host for life; absent: the image of a disk"),
+    .describe("A folder of its pool's file system, on one host; absent: the image of a disk"),
+  copies: z.array(rootCopySchema).exactOptional().describe('Of a subvolume: as it was at a moment, on other hosts'),
+  takesOver: volumeId.exactOptional().describe('Set aside: under whose name it still lies on its host'),
   sizeBytes: bytes('Size of the disk'),
   growTo: bytes('The size that it is to have, while its replicas make room for it').exactOptional(),
   ready: z.boolean().describe("False until every replica's file exists"),
@@ -60,6 +64,7 @@ export const volumeSchema = z.object({
     })
     .exactOptional()
     .describe('What the disk holds at first; zeros when absent'),
+  cloneOf: volumeId.exactOptional().describe('Of a subvolume: it begins as that one was'),
   awaitsContent: z.literal(true).exactOptional().describe('That is still being copied from another disk'),
   replicas: z.array(replicaSchema),
   syncPoint: z.string().describe('The dirty bitmap kept since all in-sync replicas were equal'),

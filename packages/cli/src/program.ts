@@ -12,6 +12,7 @@ import { addDecisionCommands } from './commands/decision.ts'
 import { addExplainCommands } from './commands/explain.ts'
 import { addHistoryCommands } from './commands/history.ts'
 import { addHostCommands } from './commands/host.ts'
+import { addBackupCommands } from './commands/backup.ts'
 import { addImageCommands } from './commands/image.ts'
 import { addImportCommand } from './commands/import.ts'
 import { addLoginCommands } from './commands/login.ts'
@@ -52,6 +53,7 @@ export function buildProgram(terminal: Terminal = processTerminal): Command {
   addHistoryCommands(program, terminal)
   addTopCommand(program, terminal)
   addImageCommands(program, terminal)
+  addBackupCommands(program, terminal)
   addTemplateCommands(program, terminal)
   addExplainCommands(program, terminal)
   addDecisionCommands(program, terminal)

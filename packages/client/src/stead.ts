@@ -4,11 +4,18 @@
  */
 import { Client } from '@stead/api/client.ts'
 import type { Endpoint } from '@stead/api/endpoint.ts'
+import { ConsoleConnection } from '@stead/api/console-connection.ts'
+import { ShellConnection } from '@stead/api/shell-connection.ts'
 import type { ApiTarget } from '@stead/api/transport.ts'
 import type { Result } from '@stead/core/result.ts'
 import { endpointTable } from './endpoint-table.ts'
 import type { Endpoints } from './endpoint-types.ts'
-import { unixTransport } from './node-transport.ts'
+import { GuestConsole, GuestShell, type TerminalSize } from './guest-streams.ts'
+import { SteadError } from './stead-error.ts'
+import { WAY } from './way.ts'
+
+export type { ConsoleEvent, GuestConsole, GuestShell, ShellEvent, TerminalSize } from './guest-streams.ts'
+export { SteadError } from './stead-error.ts'
 
 export interface SteadOptions {
   /** Of several hosts: `https://192.0.2.1:8443`, or the path of a host's own socket. The first that answers is asked on. */
@@ -27,28 +34,6 @@ export interface CallOptions {
   readonly ifMatch?: string
   /** Of a change that must be made once even if this program dies and asks again; a new one for each call when absent. */
   readonly idempotencyKey?: string
-}
-
-interface Refusal {
-  readonly code: string
-  readonly message: string
-  readonly hint?: string
-  readonly cause?: unknown
-}
-
-/** Why the cluster refused, or that none of its hosts answered. */
-export class SteadError extends Error {
-  override name = 'SteadError'
-  /** Stable: `not_found`, `quota`, `changed_meanwhile`, … */
-  readonly code: string
-  /** What an administrator can do. */
-  readonly hint: string | undefined
-
-  constructor({ code, message, hint, cause }: Refusal) {
-    super(message, { cause })
-    this.code = code
-    this.hint = hint
-  }
 }
 
 export type EndpointName = keyof Endpoints
@@ -92,6 +77,7 @@ type Rest<Name extends EndpointName> =
 
 const PAGE = 200
 const TRIES_MAX = 5
+const TERMINAL: TerminalSize = { columns: 80, rows: 24 }
 
 export class Stead {
   readonly #client: Client
@@ -102,7 +88,7 @@ export class Stead {
       host.startsWith('/') ? { unix: host } : { url: host, ...(authority === undefined ? {} : { authority }) },
     )
     this.#client = new Client({
-      ...{ targets, transport: unixTransport },
+      ...{ targets, transport: WAY.transport },
       ...(token === undefined ? {} : { token }),
       ...(patienceMs === undefined ? {} : { patienceMs }),
     })
@@ -168,6 +154,18 @@ export class Stead {
     const endpoint = this.#endpoint(name) as Endpoint & { streams: 'text' }
     const [input, options] = rest
     yield* valueOf(await this.#client.stream(endpoint, (input ?? {}) as never, options)).body
+  }
+
+  /** A guest's screen, as RFB, or its serial console, of a container that of its init. Guests have ids and names. */
+  console(guest: string, kind: 'vnc' | 'serial'): GuestConsole {
+    const asked = { client: this.#client, openSocket: WAY.openSocket, guest, kind }
+    return new GuestConsole((on) => new ConsoleConnection({ ...asked, ...on }))
+  }
+
+  /** A shell in a container, as its root. */
+  shell(guest: string, size: TerminalSize = TERMINAL): GuestShell {
+    const asked = { client: this.#client, openSocket: WAY.openSocket, guest, size }
+    return new GuestShell((on) => new ShellConnection({ ...asked, ...on }))
   }
 
   /** The client reads of an endpoint how it is asked, and no schema. */

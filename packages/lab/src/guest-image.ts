@@ -34,7 +34,7 @@ const MODULES = [
   ...['failover', 'net_failover', 'virtio_net', 'evdev', 'button', 'virtio_console'],
 ]
 /** In the image too, for guests that load them themselves. */
-const SPARE_MODULES = ['efivarfs', 'virtio_balloon', 'virtio_mem']
+const SPARE_MODULES = ['efivarfs', 'virtio_balloon', 'virtio_mem', 'tls', 'bonding']
 
 const INIT = `#!/bin/busybox sh
 export PATH=/bin

@@ -56,9 +56,10 @@ export class MemoryGuestMigration implements GuestMigration {
     const spawned = machine.spawn(launch, 'arriving')
     if (!spawned.ok) return spawned
     const process = spawned.value
-    const postCopy = at.postCopy === true
+    const postCopy = at.postCopy === true && launch.container === undefined
     process.waiting = places.add({ host, machine, process, secret: at.secret, postCopy })
     const endpoint = { address: at.address, port: process.waiting.port, secret: at.secret }
+    if (launch.container) return ok({ ...endpoint, postCopyRefusal: 'a container moves while it stands still' })
     return ok(at.postCopy ? endpoint : { ...endpoint, postCopyRefusal: 'it was not asked to' })
   }
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import type { GuestKind } from '@stead/core/model/guest.ts'
 import type { GuestId, VolumeId } from '@stead/core/model/ids.ts'
 import type { GuestLaunch } from '@stead/core/ports/guest-host.ts'
 import { type GuestMigrationHarness, type HostName, type MigrationHost } from './contract/guest-migration-contract.ts'
@@ -11,12 +12,20 @@ const SERVERS = ['a', 'b'] as const
 /** Little enough that a copy at full speed takes one step. */
 const MEMORY_BYTES = 1 << 20
 
+const CONTAINER: Pick<GuestLaunch, 'boot' | 'container'> = {
+  boot: { kind: 'container' },
+  container: {
+    ...{ system: { haltSignal: 'SIGUSR1' }, idBase: 1_000_000, nesting: false, hostname: 'ct' },
+    ...{ nameservers: [], searchDomains: [], mounts: [], limits: {} },
+  },
+}
+
 export interface MemoryMigrationHarness extends GuestMigrationHarness {
   readonly machines: Readonly<Record<HostName, MemoryMachine>>
 }
 
 /** Two hosts in memory, whose guests' disks are on the same storage. */
-export async function memoryMigrationHarness(): Promise<MemoryMigrationHarness> {
+export async function memoryMigrationHarness(kind: GuestKind = 'vm'): Promise<MemoryMigrationHarness> {
   const servers = new MemoryStorageServers()
   for (const server of SERVERS) servers.set(server, 'up')
   const boots: Record<HostName, Map<GuestId, number>> = { here: new Map(), there: new Map() }
@@ -55,7 +64,8 @@ export async function memoryMigrationHarness(): Promise<MemoryMigrationHarness> 
   return {
     hosts,
     machines,
-    knowsPostCopy: true,
+    knowsPostCopy: kind === 'vm',
+    runsWhileCopied: kind === 'vm',
     guest: async () => {
       const guest = `g${++guests}` as GuestId
       const disk = { volume: `v${guests}` as VolumeId, sizeBytes: 1 << 20, width: 2, legs: [] }
@@ -63,6 +73,7 @@ export async function memoryMigrationHarness(): Promise<MemoryMigrationHarness> 
         {
           ...{ guest, name: guest, epoch: 1, memoryBytes: MEMORY_BYTES, cpus: 1, boot: { kind: 'disk' }, nics: [] },
           ...{ disks: [disk], accelerator: 'tcg' },
+          ...(kind === 'ct' ? CONTAINER : {}),
         },
         1,
       )

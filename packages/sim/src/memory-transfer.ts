@@ -54,6 +54,8 @@ export class MemoryTransfer {
   readonly #secret: string
   readonly #limits: MigrationLimits
   readonly #routes: TransferRoutes
+  readonly #isContainer: boolean
+  readonly #totalBytes: number
   readonly #waiting = new Set<() => void>()
   #phase: MigrationProgress['phase'] = 'setup'
   #error: string | undefined
@@ -67,6 +69,7 @@ export class MemoryTransfer {
   #isLetGo = false
   #postCopy = false
   #hasArrived = false
+  #isFlushed = false
   /** How the guest was when it came to stand still. */
   #before: Process['status'] | undefined
 
@@ -82,7 +85,9 @@ export class MemoryTransfer {
     this.#secret = secret
     this.#limits = limits
     this.#routes = routes
-    this.#remainingBytes = source.process.launch.memoryBytes
+    this.#isContainer = source.process.launch.container !== undefined
+    this.#totalBytes = source.process.launch.memoryBytes
+    this.#remainingBytes = this.#totalBytes
     routes.after(SETUP_MS, () => this.#connect())
   }
 
@@ -144,7 +149,7 @@ export class MemoryTransfer {
 
   relinquish(): Result<void> {
     const { process } = this.#source
-    if (this.#before === undefined && process.status === 'running')
+    if (process.status === 'running' || (this.#isContainer && !this.#is('standing-still')))
       return fail(failure('conflict', 'The guest runs; it would lose its disks'))
     this.#relinquished = true
     for (const { connections } of process.disks.values()) for (const each of connections) breakConnection(each)
@@ -173,10 +178,6 @@ export class MemoryTransfer {
     return ok()
   }
 
-  get #totalBytes(): number {
-    return this.#source.process.launch.memoryBytes
-  }
-
   get #bandwidth(): number {
     return this.#limits.bandwidthBytesPerSecond || LINK_BYTES_PER_SECOND
   }
@@ -203,6 +204,7 @@ export class MemoryTransfer {
     if (destination.process.launch.guest !== process.launch.guest) return this.#end('Another guest is awaited there')
     this.#phase = 'copying'
     this.#notify()
+    if (this.#isContainer) void this.#standStill()
     this.#tickLater()
   }
 
@@ -219,7 +221,7 @@ export class MemoryTransfer {
       if (this.#phase === 'standing-still' && !this.#isLetGo) this.#note(broken)
       else return this.#end(broken)
     } else if (this.#silentMs === 0 && this.#bothRun()) {
-      if (this.#phase === 'copying' && this.#before === undefined) this.#copy()
+      if (this.#phase === 'copying' && (this.#before === undefined || this.#isContainer)) this.#copy()
       if (this.#phase === 'standing-still') this.#stoodStillMs += TICK_MS
     }
     this.#tickLater()
@@ -280,6 +282,7 @@ export class MemoryTransfer {
     this.#transferredBytes += sent
     this.#remainingBytes = Math.min(this.#totalBytes, this.#remainingBytes - sent + dirtied)
     this.#ranMs += TICK_MS
+    if (this.#isContainer) return this.#standsWritten()
     if (this.#remainingBytes <= (this.#bandwidth * this.#limits.downtimeMs) / 1000) return void this.#standStill()
     if (this.#dirtyBytesPerSecond > this.#bandwidth / 2 && this.#ranMs % THROTTLE.afterMs === 0)
       this.#throttlePercent = Math.min(
@@ -296,6 +299,13 @@ export class MemoryTransfer {
     const flushed = await machine.flushAll(process)
     if (!this.isUnderWay || !isAlive(this.#source)) return
     if (!flushed) return this.#end('Error in migration completion: Input/output error')
+    this.#isFlushed = true
+    this.#standsWritten()
+  }
+
+  /** Of a container nothing is sent before it stands still: then all that CRIU has written down. */
+  #standsWritten(): void {
+    if (!this.#isFlushed || (this.#isContainer && this.#remainingBytes > 0)) return
     this.#phase = 'standing-still'
     this.#notify()
   }

@@ -236,10 +236,14 @@ export class MemoryVolumeHost implements VolumeHost {
     const bytes = new ReplicaContent(spec.sizeBytes, this.#blockBytes)
     if (start) bytes.write(0, start)
     bytes.flush()
-    const { sizeBytes } = spec
-    const empty = { bitmaps: new Map(), exports: new Map(), kept: [], keptEpochs: [], debtBytes: 0 }
-    replicas.set(spec.volume, { sizeBytes, content: bytes, ...empty })
+    this.adopt(spec.volume, spec.pool, bytes)
     return ok()
+  }
+
+  /** What is on disk already becomes a replica. */
+  protected adopt(volume: VolumeId, pool: string, content: ReplicaContent): void {
+    const empty = { bitmaps: new Map(), exports: new Map(), kept: [], keptEpochs: [], debtBytes: 0 }
+    this.#pools.get(pool)?.set(volume, { sizeBytes: content.sizeBytes, content, ...empty })
   }
 
   async reserveReplica({ volume, pool, sizeBytes }: ReplicaSpec): Promise<Result<void>> {

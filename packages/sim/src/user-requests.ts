@@ -2,7 +2,7 @@
  * What users ask of a cluster, written as an API writes it, and refused where an API refuses it. Each returns why it
  * was refused, or nothing.
  */
-import { objectionToMove } from '@stead/core/ha/move-request.ts'
+import { objectionToLiveMoveOf, objectionToMove } from '@stead/core/ha/move-request.ts'
 import { plannedMove, withoutMove } from '@stead/core/ha/storage-move.ts'
 import { removalWrite } from '@stead/core/host/storage-mover.ts'
 import type { ClusterState } from '@stead/core/model/cluster.ts'
@@ -60,7 +60,9 @@ export function askForMove(world: World, name: string, to: HostId, moveHow?: 'li
   const state = beliefOf(world)
   if (!state) return 'no agent answers'
   const isUp = (host: HostId) => state.statuses.get(host)?.value.state === 'online'
-  const objection = objectionToMove(state, guest, to, isUp)
+  // A container's is refused where it cannot be; a machine's may be asked for whatever its state, as by a drain.
+  const ask = moveHow !== undefined && guest.kind === 'ct' ? objectionToLiveMoveOf : objectionToMove
+  const objection = ask(state, guest, to, isUp)
   if (objection !== undefined) return objection.message
   const runs = guest.desired === 'running' || isActive(world.grant(name))
   world.changeGuest(name, { preferredHost: to, ...(runs ? { moveTo: to } : {}), ...(moveHow ? { moveHow } : {}) })

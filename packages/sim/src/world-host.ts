@@ -19,6 +19,7 @@ import { replicaGrantOf, type ReplicaGrant } from '@stead/core/ha/export-gate.ts
 import type { Leg } from '@stead/core/ports/guest-host.ts'
 import type { GuestProbe } from '@stead/core/ports/guest-probe.ts'
 import type { Log } from '@stead/core/ports/log.ts'
+import type { OwnRootCopies, RootCopies } from '@stead/core/ports/root-copies.ts'
 import type { Store } from '@stead/core/ports/store.ts'
 import type { VolumeHost } from '@stead/core/ports/volume-host.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
@@ -29,7 +30,7 @@ import { HostClock } from './host-clock.ts'
 import { MemoryGuestAgent } from './memory-guest-agent.ts'
 import type { WaitingPlaces } from './memory-guest-migration.ts'
 import { MemoryMachine, type Pace, type Process } from './memory-machine.ts'
-import { MemoryVolumeHost } from './memory-volume-host.ts'
+import { MemoryRoots } from './memory-roots.ts'
 import { ProcessLife } from './process-life.ts'
 import type { SeededRandom } from './seeded-random.ts'
 import type { VirtualClock } from './virtual-clock.ts'
@@ -65,6 +66,9 @@ const PATIENCE_MS = { stop: 10_000, flush: 30_000 } as const
 const PIDS_PER_HOST = 10_000
 /** Another host starts a hypervisor and opens disks for a guest that is to come. */
 const PREPARE_MS_MAX = 20_000
+/** Of what a native root lacks on another host. */
+const CARRY_SLICES_MAX = 5
+const CARRY_SLICE_MS = 50
 
 /** What a host shares with all others. */
 export interface HostSurroundings {
@@ -101,7 +105,7 @@ export class WorldHost {
   readonly role: HostRole
   readonly clock: HostClock
   readonly machine: MemoryMachine
-  readonly volumes: MemoryVolumeHost
+  readonly volumes: MemoryRoots
   readonly guardian: WorldGuardian
   readonly #machine: WorldMachine
   readonly #around: HostSurroundings
@@ -135,7 +139,7 @@ export class WorldHost {
       onAcknowledged: (process, disk) => checks.writes.acknowledge(process, disk),
       onFlushed: (process, disk, upTo) => checks.writes.flushed(process, disk, upTo),
     })
-    this.volumes = new MemoryVolumeHost({
+    this.volumes = new MemoryRoots({
       host: id,
       pools: POOLS,
       capacityBytes: machine.poolBytes * POOLS.length,
@@ -157,6 +161,12 @@ export class WorldHost {
           volumes: around.host(to as HostId).volumes,
         }),
       digest: async () => '',
+      readVolume: async (volume) => {
+        const entry = await this.#storeOf(this.#agent?.life ?? new ProcessLife()).get(KEYS.volume(volume))
+        return entry.ok ? ok(entry.value && (JSON.parse(entry.value.value) as Volume)) : entry
+      },
+      rootsOf: (other) => around.host(other).volumes,
+      carry: (from) => this.#carry(from),
     })
     this.guardian = new WorldGuardian({
       self: id,
@@ -323,13 +333,15 @@ export class WorldHost {
     const mirror = new ClusterMirror(TRUSTING_DECODER, this.#log)
     const latency = () => clock.sleep(random.fraction() * LATENCY_MS_MAX)
     const own = life.bind(throughDaemon({ ...this.#around, volumes: this.volumes, host: this.id, life }), latency)
+    const ownRoots = life.bind<OwnRootCopies>(this.volumes, latency)
     const remotes = new Map(
       hostIds.map((to) => {
         const there = { from: this.id, to, network, clock, callerLife: life }
         const volumes = remoteService<VolumeHost>({ ...there, served: () => this.#around.host(to).servedVolumes() })
         const served = () => this.#around.host(to).servedArrivals()
         const arrivals = remoteService<ArrivalHost>({ ...there, served, limitMs: PREPARE_MS_MAX })
-        return [to, { volumes: life.bind(volumes), arrivals: life.bind(arrivals) }]
+        const roots = remoteService<RootCopies>({ ...there, served: () => this.#around.host(to).servedRoots() })
+        return [to, { volumes: life.bind(volumes), arrivals: life.bind(arrivals), roots: life.bind(roots) }]
       }),
     )
     const events = new EventWriter({ store, clock: ownClock, host: this.id, bootId: this.#bootId, log: this.#log })
@@ -345,6 +357,8 @@ export class WorldHost {
       memory: life.bind(new WorldMemory({ ...onThisHost, volumesOn: (id) => this.#around.host(id).volumes }), latency),
       arrivalsOn: (id) => remotes.get(id)?.arrivals ?? arrivals,
       volumesOn: (id) => (id === this.id ? own : (remotes.get(id)?.volumes ?? own)),
+      rootsOn: (id) => (id === this.id ? ownRoots : (remotes.get(id)?.roots ?? ownRoots)),
+      ownRoots,
       hostDevices: NO_DEVICES,
       network: NO_TAPS,
       probe: life.bind<GuestProbe>(new WorldProbe(this.machine, this.#around.guestFaults, clock)),
@@ -404,9 +418,26 @@ export class WorldHost {
     return { service: throughDaemon({ ...this.#around, volumes: this.volumes, host: this.id, life }), life }
   }
 
+  servedRoots(): { readonly service: RootCopies; readonly life: ProcessLife } | undefined {
+    const agent = this.#agent
+    return agent && this.role !== 'witness' ? { service: this.volumes, life: agent.life } : undefined
+  }
+
   servedArrivals(): { readonly service: ArrivalHost; readonly life: ProcessLife } | undefined {
     const agent = this.#agent
     return agent && this.role !== 'witness' ? { service: agent.arrivals, life: agent.life } : undefined
+  }
+
+  /** What is sent of a root: for as long as both hosts and the way between them are there, and this agent lives. */
+  async #carry(from: HostId): Promise<boolean> {
+    const { clock, network, random, host } = this.#around
+    const agent = this.#agent
+    for (let slices = random.between(1, CARRY_SLICES_MAX); slices > 0; slices--) {
+      await clock.sleep(CARRY_SLICE_MS)
+      const isThere = network.passesAnyhow(from, this.id) && host(from).hasRunningAgent
+      if (!isThere || !agent || this.#agent !== agent) return false
+    }
+    return true
   }
 
   get #bootId(): string {

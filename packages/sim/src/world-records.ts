@@ -42,15 +42,30 @@ export function hostRecord(options: HostRecordOptions): Host {
     order,
     addresses: addressesOf(order),
     agentPort: 8444,
-    pools: isCompute ? POOLS.map((name) => ({ name, path: `/${name}`, capacityBytes: poolBytes })) : [],
+    pools: isCompute
+      ? POOLS.map((name) => ({ name, path: `/${name}`, capacityBytes: poolBytes, subvolumes: true }))
+      : [],
     cpuCount,
     memoryBytes,
     bootId,
     accelerator: isCompute ? 'kvm' : 'none',
     powerSwitch: true,
     ...(isCompute && qemuVersion !== undefined ? { qemuVersion } : {}),
+    ...(isCompute ? { containers: { lxc: '5.0.2', liveMove: liveMoveOf(order, qemuVersion !== undefined) } } : {}),
   }
 }
+
+/** The trial of every third host has failed, so that containers go there by a restart. */
+function liveMoveOf(order: number, live: boolean) {
+  const possible = live && order % 3 !== 0
+  return { possible, reason: possible ? '' : 'the trial failed', criu: '4.2.1' }
+}
+
+const CONTAINER = {
+  kind: 'ct',
+  boot: { kind: 'container' },
+  container: { template: 'busybox', system: { haltSignal: 'SIGUSR1' }, idBase: 1_000_000 },
+} as const
 
 /** A guest that is to run, with one disk. `generation` tells its disk from that of a deleted guest of the same name. */
 export function guestRecords(options: {
@@ -59,8 +74,10 @@ export function guestRecords(options: {
   readonly replicas: readonly HostId[]
   readonly ready: boolean
   readonly generation?: number
+  /** A container, whose root its disk is. */
+  readonly container?: boolean
 }): { readonly guest: Guest; readonly volume: Volume } {
-  const { name, createdAt, replicas, ready, generation = 0 } = options
+  const { name, createdAt, replicas, ready, generation = 0, container = false } = options
   const id = guestId(name)
   const volume: Volume = {
     id: generation === 0 ? volumeId(name) : volumeId(`${name}${generation}`),
@@ -74,10 +91,9 @@ export function guestRecords(options: {
   const guest: Guest = {
     id,
     name,
-    kind: 'vm',
+    ...(container ? CONTAINER : ({ kind: 'vm', boot: { kind: 'disk' } } as const)),
     memoryBytes: GUEST_MEMORY_BYTES,
     cpus: 1,
-    boot: { kind: 'disk' },
     volumes: [volume.id],
     nics: [],
     ha: 'started',

@@ -58,6 +58,8 @@ export interface WorldOptions {
   readonly witness?: boolean
   /** Hosts of each guest's replicas, by the guest's name. Their disks exist and are in sync. */
   readonly guests: Readonly<Record<string, readonly string[]>>
+  /** Which of the guests are containers; none when absent. */
+  readonly containers?: readonly string[]
   /** How many guests fit on a host. */
   readonly memoryGuests?: number
   /** All hosts in the order of succession; instead of `hosts`, `witness` and `memoryGuests`. */
@@ -99,6 +101,7 @@ export class World {
   readonly memoryGuests: number
   readonly #hosts = new Map<HostId, WorldHost>()
   readonly #values = new WeakMap<StoreEntry, unknown>()
+  readonly #containers: ReadonlySet<string>
   #created = 0
   #changedAtMs = 0
 
@@ -113,9 +116,11 @@ export class World {
     diskMs = DISK_MS,
     openMs = 0,
     live = false,
+    containers = [],
     keepDecision,
   }: WorldOptions) {
     this.random = new SeededRandom(seed)
+    this.#containers = new Set(containers)
     this.memoryGuests = memoryGuests
     this.hostIds = machines.map(({ id }) => id)
     const { clock, random, hostIds } = this
@@ -277,6 +282,7 @@ export class World {
 
   /** Writes records as a user does, through any member. */
   write(...writes: readonly Write[]): void {
+    this.checks.replicas.asked(writes)
     this.etcd.server.execute({ compares: [], writes }, () => undefined)
   }
 
@@ -284,7 +290,8 @@ export class World {
   addGuest(name: string, replicas: readonly HostId[], ready = false): void {
     this.#created += 1
     const generation = ready ? 0 : this.#created
-    const { guest, volume } = guestRecords({ name, createdAt: this.#created, replicas, ready, generation })
+    const container = this.#containers.has(name)
+    const { guest, volume } = guestRecords({ name, createdAt: this.#created, replicas, ready, generation, container })
     const spec = { volume: volume.id, sizeBytes: volume.sizeBytes }
     if (ready)
       for (const { host, pool } of volume.replicas) void this.host(host).volumes.createReplica({ ...spec, pool })

@@ -27,11 +27,14 @@ const NOT_CALLED: Partial<Record<EndpointId, string>> = {
   'realm.show': LISTED,
   'webhook.show': LISTED,
   'template.show': LISTED,
+  'backup.show': LISTED,
+  'cluster.recover': 'done as root of the one host that is left, where no browser signs in any more',
   'openapi.show': PROGRAMS,
   'metrics.scrape': PROGRAMS,
   'console.open': 'ConsoleConnection of packages/api calls it',
   'console.enter': 'ShellConnection of packages/api calls it',
   'console.connect': 'ConsoleConnection of packages/api opens it',
+  'backup.fetch': 'a link leads there: the browser fetches a file that may be larger than its memory',
   'blob.get': 'a link leads there: the browser fetches a file that may be larger than its memory',
 }
 

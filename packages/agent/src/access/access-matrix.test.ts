@@ -8,6 +8,7 @@ import { ALL_ENDPOINTS } from '@stead/api/endpoints.ts'
 import { BUILT_IN_ROLES } from '@stead/core/access/privilege.ts'
 import { ClusterFixture } from '@stead/core/ha/cluster-fixture.ts'
 import type { AccessPermission, Principal } from '@stead/core/model/access.ts'
+import type { BackupId } from '@stead/core/model/backup.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
 import { ok, type Result } from '@stead/core/result.ts'
 import { TestBackend } from '../backend/backend-fixture.ts'
@@ -38,6 +39,10 @@ async function cluster(context: TestContext, path: string) {
   const image = { blob, format: 'raw', virtualSizeBytes: 2 ** 20, createdAt: 0 }
   await backend.put(KEYS.image('debian'), { name: 'debian', ...image })
   await backend.put(KEYS.image('tiny@1'), { name: 'tiny@1', kind: 'root', root, ...image })
+  await backend.put(KEYS.backup('b1' as BackupId), {
+    ...{ id: 'b1', guest: 'guest-gone', guestName: 'gone', host: 'h1', mode: 'stop', compress: 'zstd' },
+    ...{ createdAt: 0, expiresAt: 4_102_444_800_000 },
+  })
   for (const role of ROLES) {
     const name = role.toLowerCase()
     await backend.put(KEYS.user(name), { name, realm: 'local', createdAt: 0 })
@@ -52,6 +57,7 @@ async function cluster(context: TestContext, path: string) {
   const operation = [...backend.mirror.state.operations.values()].find(({ value }) => value.kind === 'rule.create')!
   const params = {
     ...{ host: 'h1', project: 'default', guest: 'web', volume: 'volumeweb', image: 'debian', template: 'tiny@1' },
+    ...{ backup: 'b1' },
     ...{ operation: operation.value.id, event: backend.events().find(({ kind }) => kind === 'rule.created')!.id },
   }
   return { backend, params, ask: asking(backend, params) }

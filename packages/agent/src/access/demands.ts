@@ -3,6 +3,7 @@ import type { Endpoint } from '@stead/api/endpoint.ts'
 import type { EndpointId } from '@stead/api/endpoints.ts'
 import {
   ACCESS_PATH,
+  backupPath,
   CLUSTER_PATH,
   guestPath,
   hostPath,
@@ -85,10 +86,16 @@ function ofObject(endpoint: Endpoint, privilege: Privilege, input: AnyInput, sta
     }
     case 'image':
       return [ofImage(state, params['image'] ?? params['template'] ?? '', privilege)]
+    case 'backup': {
+      const { backup = '' } = params
+      const missing = { message: `There is no backup ${backup}`, hint: 'See `stead backup list`' }
+      return [{ privilege, path: backupPath(state, backup), seenBy: 'guest.view', missing }]
+    }
     case 'hosts':
     case 'guests':
     case 'volumes':
     case 'images':
+    case 'backups':
     case 'projects':
     case 'usages':
     case 'operation':

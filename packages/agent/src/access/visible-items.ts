@@ -1,6 +1,14 @@
 /** To which object each item of a list belongs, so that a list shows only what may be seen. Pure. */
 import type { AccessObject } from '@stead/api/endpoint.ts'
-import { guestPath, hostPath, imagePath, projectPath, subjectPath, volumePath } from '@stead/core/access/object-path.ts'
+import {
+  backupPath,
+  guestPath,
+  hostPath,
+  imagePath,
+  projectPath,
+  subjectPath,
+  volumePath,
+} from '@stead/core/access/object-path.ts'
 import type { ClusterState } from '@stead/core/model/cluster.ts'
 import { templateImageName } from '@stead/core/model/container-template.ts'
 import type { GuestId } from '@stead/core/model/ids.ts'
@@ -23,6 +31,7 @@ export const ITEM_PATHS: Partial<Record<AccessObject, PathOf>> = {
       ? guestPath({ id: id as GuestId, project })
       : subjectPath(state, `guest/${guest ?? id ?? ''}`),
   volumes: (state, { id }: { id: string }) => volumePath(state, id),
+  backups: (state, { id }: { id: string }) => backupPath(state, id),
   usages: (_state, { project }: { project: string }) => projectPath(project),
   projects: (_state, { name }: { name: string }) => projectPath(name),
   images: (state, { name, version }: { name: string; version?: string }) =>

@@ -6,6 +6,7 @@ import { accessEndpoints } from './access-endpoints.ts'
 import { auditEndpoints } from './audit-endpoints.ts'
 import { certificateEndpoints } from './certificate-endpoints.ts'
 import { consoleEndpoints } from './console-endpoints.ts'
+import { backupEndpoints } from './backup-endpoints.ts'
 import { containerDumpEndpoints } from './container-dump-endpoints.ts'
 import { containerTemplateEndpoints } from './container-template-endpoints.ts'
 import { counterEndpoints } from './counter-endpoints.ts'
@@ -59,6 +60,7 @@ export function createApiBackend(context: BackendContext): ApiBackend {
     ...replicaMoveEndpoints(desk),
     ...templateEndpoints(desk),
     ...containerTemplateEndpoints(desk),
+    ...backupEndpoints(desk),
     ...containerDumpEndpoints(desk),
     ...historyEndpoints(desk),
     ...ruleEndpoints(desk),

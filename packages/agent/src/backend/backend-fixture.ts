@@ -44,6 +44,7 @@ const COLLECTIONS = [
   'images',
   'imports',
   'copies',
+  'backups',
   'operations',
   'users',
   'groups',
@@ -74,6 +75,7 @@ async function withoutAuthority(): Promise<Result<never>> {
 }
 
 const AUTHORITY = { fingerprint: '', expiresAt: new Date(0).toISOString(), down: [], replacement: null }
+const RECOVERED = { host: 'h1', done: true, secrets: 'kept', guests: [] } as const
 
 export class TestBackend {
   readonly server: MemoryStoreServer
@@ -189,6 +191,7 @@ export class TestBackend {
       admission: { invite: withoutAuthority, remove: withoutAuthority },
       authority: { show: () => ok(AUTHORITY), begin: async () => ok(AUTHORITY) },
       confirmDead: async () => ok(),
+      loneHost: { recover: async (request) => ok({ ...RECOVERED, guests: [], lost: [...request.lost] }) },
       power: { cut: (host) => this.power.cut(host), restore: (host) => this.power.restore(host) },
       webAuthority: async () => ok({ certificate: '', fingerprint: '' }),
     })

@@ -15,6 +15,7 @@ import { fail, ok, type Result } from '@stead/core/result.ts'
 import { newKey } from '../certificate/acme-signature.ts'
 import { acmeClient } from '../certificate/certificate-keeper.ts'
 import { accountKey, allForgotten, currentPair, openedWish, ORDER_HINT } from '../certificate/held-keys.ts'
+import { withKeptSecrets } from '../certificate/kept-secrets.ts'
 import type { ApiBackend, RequestContext } from '../http/backend.ts'
 import { put } from './access-change.ts'
 import type { Change } from './change.ts'
@@ -39,8 +40,10 @@ export function certificateEndpoints(desk: Desk): Answers {
       const { termsOfService = null, website = null, externalAccountRequired = false } = found.value.meta
       return ok({ termsOfService, website, demandsExternalAccount: externalAccountRequired })
     },
-    'certificate.order': async ({ body }, request) =>
-      begun(request, () => {
+    'certificate.order': async ({ body }, request) => {
+      const secrets = await withKeptSecrets(store, body)
+      if (!secrets.ok) return secrets
+      return begun(request, () => {
         const names = [...new Set(body.names)]
         if (body.proof.kind === 'http' && names.some((name) => name.startsWith('*')))
           return fail(
@@ -48,16 +51,17 @@ export function certificateEndpoints(desk: Desk): Answers {
               hint: '--dns-server and --dns-key-name',
             }),
           )
-        const { zone, ...proof } = { zone: undefined, ...body.proof }
+        const { proof, externalAccount } = secrets.value
         const wanted: WantedCertificate = {
           ...{ names, directoryUrl: body.directoryUrl, agreedAt: clock.wallMs() },
-          proof: { ...proof, ...(zone === undefined ? {} : { zone }) } as WantedCertificate['proof'],
+          proof,
           ...(body.authorityPem === undefined ? {} : { authorityPem: body.authorityPem }),
           ...(body.email === undefined ? {} : { email: body.email }),
-          ...(body.externalAccount === undefined ? {} : { externalAccount: body.externalAccount }),
+          ...(externalAccount === undefined ? {} : { externalAccount }),
         }
         return ok(changeOf('certificate.order', desk.state, [put(KEYS.wantedCertificate, wanted), dueNow(desk.state)]))
-      }),
+      })
+    },
     'certificate.renew': async (_, request) =>
       begun(request, () =>
         desk.state.wantedCertificate ? ok(changeOf('certificate.renew', desk.state, [dueNow(desk.state)])) : fail(NONE),
@@ -141,7 +145,7 @@ function certificateView(state: ClusterState, nowMs: number): CertificateView {
 function wantedView(wanted: WantedCertificate): CertificateView['wanted'] {
   const { names, directoryUrl, authorityPem, email = null, externalAccount, proof, agreedAt } = wanted
   return {
-    ...{ names: [...names], directoryUrl, ownAuthority: authorityPem !== undefined, email },
+    ...{ names: [...names], directoryUrl, authorityPem: authorityPem ?? null, email },
     externalAccount: externalAccount?.keyId ?? null,
     proof: shownProof(proof),
     agreedAt: new Date(agreedAt).toISOString(),

@@ -4,7 +4,7 @@ import { test, type TestContext } from 'node:test'
 import { isRecorded, revisedObjectOf, type Endpoint, type RevisedObject } from '@stead/api/endpoint.ts'
 import { ALL_ENDPOINTS, ENDPOINTS } from '@stead/api/endpoints.ts'
 import { ClusterFixture } from '@stead/core/ha/cluster-fixture.ts'
-import type { HostId } from '@stead/core/model/ids.ts'
+import type { BlobId, HostId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
 import { ok, type Result } from '@stead/core/result.ts'
 import type { BackendId, RequestContext } from '../http/backend.ts'
@@ -20,6 +20,10 @@ async function start(context: TestContext) {
     cluster.grant(guest, 'h1')
     cluster.observe(guest, {})
   }
+  cluster.guestWithDisk('box', ['h1', 'h2'], {
+    ...{ kind: 'ct', boot: { kind: 'container' }, desired: 'stopped', ha: 'stopped' },
+    container: { template: 'tiny@1', system: { haltSignal: 'SIGPWR' }, idBase: 1_000_000 },
+  })
   cluster.guestWithDisk('off', ['h1', 'h2'], { desired: 'stopped', ha: 'stopped' })
   const root = { system: { haltSignal: 'SIGPWR' }, os: '', architecture: '', sourceDigest: '', form: 'root' }
   const image = { blob: BLOB, format: 'raw', virtualSizeBytes: MIB, createdAt: 0 }
@@ -31,6 +35,7 @@ async function start(context: TestContext) {
   const { value: h3 } = cluster.state.hosts.get('h3' as HostId)!
   await backend.put(KEYS.host(h3.id), { ...h3, powerSwitch: true })
   const other = await backend.onHost(context, 'h2')
+  backend.dumpContainer = async () => ok({ blob: BLOB as BlobId, sizeBytes: 7, pausedMs: 0 })
   backend.power = { cut: async () => ok(), restore: async () => ok() }
   return { backend, other }
 }
@@ -84,6 +89,8 @@ const STEPS: readonly (Step | ((backend: TestBackend) => Step))[] = [
   { id: 'rule.create', body: { kind: 'ban', name: 'r', guests: ['web'], hosts: ['h3'] } },
   { id: 'rule.set', params: { rule: 'r' }, body: { kind: 'ban', guests: ['web'], hosts: ['h2'] } },
   { id: 'rule.delete', params: { rule: 'r' } },
+  { id: 'guest.dump', params: { guest: 'box' }, body: { keepHours: 24 } },
+  ({ mirror }) => ({ id: 'backup.delete', params: { backup: [...mirror.state.backups.keys()][0]! } }),
   { id: 'image.assign', params: { image: 'debian' }, body: { project: 'default' } },
   { id: 'image.delete', params: { image: 'debian' } },
   { id: 'image.import', body: { name: 'imported', blob: BLOB, format: 'raw' } },
@@ -170,7 +177,7 @@ test('each change is made once: sent again to another host it has the same answe
 })
 
 test('the walk leaves out nothing but what no fixture can have', () => {
-  const walked = new Set<string>(['permission.revoke', 'delegation.revoke'])
+  const walked = new Set<string>(['permission.revoke', 'delegation.revoke', 'backup.delete'])
   for (const each of STEPS) if (typeof each !== 'function') walked.add(each.id)
   const left = ALL_ENDPOINTS.filter((endpoint) => isRecorded(endpoint) && !walked.has(endpoint.id)).map(({ id }) => id)
   assert.deepEqual(left.toSorted(), NOT_HERE.toSorted())

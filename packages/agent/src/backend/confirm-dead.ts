@@ -12,20 +12,11 @@ import { KEYS } from '@stead/core/model/keys.ts'
 import type { Clock } from '@stead/core/ports/clock.ts'
 import type { Store } from '@stead/core/ports/store.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
-import type { AgentConfig } from '../config.ts'
-import type { EtcdMemberHost } from '../etcd/etcd-member.ts'
-import type { Companion } from '../process/companion.ts'
+import { makeStoreAlone, type LoneStoreContext } from '../etcd/lone-store.ts'
 
-const STORE_RETURNS_MS = 10_000
-
-export interface ConfirmDeadContext {
-  readonly config: AgentConfig
-  readonly store: Store
+export interface ConfirmDeadContext extends LoneStoreContext {
   readonly mirror: ClusterMirror
-  readonly member: EtcdMemberHost
-  readonly etcd: Companion
   readonly verdicts: () => ReadonlyMap<HostId, Verdict>
-  readonly clock: Clock
   readonly events: EventWriter
 }
 
@@ -57,10 +48,8 @@ export async function confirmDead(context: ConfirmDeadContext, host: HostId): Pr
 }
 
 /** Makes a store of this host's member alone. Only where no other voter could exist that still decides. */
-async function goOnAlone(
-  { config, member, etcd, store, clock, verdicts }: ConfirmDeadContext,
-  host: HostId,
-): Promise<Result<void>> {
+async function goOnAlone(context: ConfirmDeadContext, host: HostId): Promise<Result<void>> {
+  const { config, verdicts } = context
   const others = config.etcdMembers.filter((id) => id !== config.hostId && id !== host)
   if (others.length > 0) {
     const silent = others.filter((id) => verdicts().get(id as HostId) !== 'heard')
@@ -69,23 +58,12 @@ async function goOnAlone(
         'no_quorum',
         `The store has lost its majority: besides ${host}, ${silent.join(', ') || 'another voter'} is missing`,
         {
-          hint: 'Bring one of them back; with three or more voters a majority must never be given up by hand',
+          hint: 'Bring one of them back. Only where all but one are lost for good: `stead cluster recover`, on that one',
         },
       ),
     )
   }
-  member.forceNewCluster()
-  await etcd.kill()
-  const deadline = clock.monotonicMs() + STORE_RETURNS_MS
-  while (clock.monotonicMs() < deadline) {
-    await clock.sleep(200)
-    if ((await store.get(KEYS.settings)).ok) return ok()
-  }
-  return fail(
-    failure('no_quorum', 'The store did not come back', {
-      hint: `See etcd's log in the state folder of ${config.hostId}`,
-    }),
-  )
+  return makeStoreAlone(context)
 }
 
 async function recordLost(store: Store, clock: Clock, host: HostId, bootId: string): Promise<Result<void>> {

@@ -4,6 +4,7 @@ import { ClusterFixture } from '@stead/core/ha/cluster-fixture.ts'
 import { IDS_PER_CONTAINER } from '@stead/core/model/container.ts'
 import type { BlobId, GuestId, HostId } from '@stead/core/model/ids.ts'
 import type { Host } from '@stead/core/model/host.ts'
+import { KEYS } from '@stead/core/model/keys.ts'
 import type { Image } from '@stead/core/model/volume.ts'
 import { TestBackend } from './backend-fixture.ts'
 
@@ -209,6 +210,53 @@ test('a native root lies where it can be, and its container runs nowhere else', 
     [root, { disks: [{ ...disks[0], sizeBytes: 2 ** 40 }] }, /bytes free/],
   ] as const) {
     const refused = await backend.call('guest.create', asked('other', container, more))
+    assert.match(refused.ok ? '' : refused.error.message, why)
+  }
+})
+
+test('a container with a native root is cloned where that is, once it is made', async (context) => {
+  const { backend, guest } = await start(context, { btrfsOn: 'h2' })
+  const volumeOf = (id: string) => backend.mirror.state.volumes.get(guest(id).volumes[0]!)!
+  const clone = (of: string, name: string, more: object = {}) =>
+    backend.call('guest.clone', { params: { guest: of }, body: { name, ...more } })
+  const disks = [{ sizeBytes: 128 * MIB, replicas: 1 as const }]
+  const native = await backend.must('guest.create', asked('native', { root: 'native' }, { disks, start: true }))
+  const early = await clone('native', 'early')
+  assert.match(early.ok ? '' : early.error.message, /is being changed/)
+  const { value, revision } = volumeOf(native.guest.id)
+  const key = KEYS.volume(value.id)
+  const compares = [{ key, modRevision: revision }]
+  const ready = JSON.stringify({ ...value, ready: true })
+  await backend.store.transact({ compares, writes: [{ kind: 'put', key, value: ready }] })
+  const elsewhere = await clone('native', 'elsewhere', { host: 'h1' })
+  assert.match(elsewhere.ok ? '' : elsewhere.error.message, /begins on h2, where its root is/)
+  const made = await clone('native', 'like')
+  assert.ok(made.ok, made.ok ? '' : made.error.message)
+  const like = volumeOf(made.value.guest.id).value
+  assert.deepEqual(
+    [
+      like.cloneOf,
+      like.form,
+      like.content,
+      like.awaitsContent,
+      like.replicas.map(({ host, pool }) => `${host} ${pool}`),
+    ],
+    [value.id, 'subvolume', undefined, undefined, ['h2 fast']],
+  )
+})
+
+test('a copy of a root is for native ones, and is where there is another pool for them', async (context) => {
+  const { backend } = await start(context, { btrfsOn: 'h2' })
+  const disks = [{ sizeBytes: 128 * MIB, replicas: 1 as const }]
+  await backend.must('guest.create', asked('image'))
+  await backend.must('guest.create', asked('native', { root: 'native' }, { disks }))
+  const rootCopy = { everyMs: 300_000, onLoss: 'wait' as const }
+  for (const [guest, asks, why] of [
+    ['image', rootCopy, /has no native root/],
+    ['native', rootCopy, /No other host can hold a copy: .*none of the pools of h1 is on btrfs/],
+    ['native', { ...rootCopy, to: 'h2' }, /The root itself is on h2/],
+  ] as const) {
+    const refused = await backend.call('guest.set', { params: { guest }, body: { rootCopy: asks } })
     assert.match(refused.ok ? '' : refused.error.message, why)
   }
 })

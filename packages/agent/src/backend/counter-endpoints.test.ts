@@ -21,6 +21,10 @@ const NUMPROC: ContainerCounter = {
   ...{ resource: 'numproc', held: 3, maxHeld: 50, barrier: null, limit: 50, failures: 2, enforced: 'limit' },
 }
 
+const PACKETRATE: ContainerCounter = {
+  ...{ resource: 'packetrate', held: 480, maxHeld: 500, barrier: null, limit: 500, failures: 9, enforced: 'limit' },
+}
+
 /** The container `ct` on h1, the virtual machine `vm` on h2, and `idle`, a container that does not run. */
 async function start(context: TestContext, figures: readonly GuestFigures[] = []) {
   const cluster = new ClusterFixture(3)
@@ -32,7 +36,11 @@ async function start(context: TestContext, figures: readonly GuestFigures[] = []
   const { value: h2 } = cluster.state.hosts.get('h2' as never)!
   backend.counters = {
     of: async (host, guest) =>
-      host === 'h1' && guest === 'guest-ct' ? ok([NUMPROC]) : fail(failure('conflict', 'not here')),
+      host === 'h1' && guest === 'guest-ct'
+        ? ok([NUMPROC])
+        : host === 'h2' && guest === 'guest-vm'
+          ? ok([PACKETRATE])
+          : fail(failure('conflict', 'not here')),
     figures: async (host) =>
       host === 'h3'
         ? fail(failure('host_unreachable', 'h3 did not answer within 1500 ms'))
@@ -58,12 +66,15 @@ test("a container's counters are asked of its host, and come with units and mean
   assert.deepEqual(items, [{ ...NUMPROC, unit: 'count', meaning: 'processes and threads' }])
 })
 
-test('what does not run, and what is no container, has none', async (context) => {
+test('what does not run has none, and a virtual machine only how many packets it sends', async (context) => {
   const { backend } = await start(context)
   const idle = await backend.refused('guest.counters', { params: { guest: 'idle' } })
   assert.deepEqual([idle.code, idle.message], ['conflict', 'idle does not run, so it holds nothing'])
-  const vm = await backend.refused('guest.counters', { params: { guest: 'vm' } })
-  assert.deepEqual([vm.code, vm.hint], ['bad_request', '`stead top` shows what it uses'])
+  const vm = await backend.must('guest.counters', { params: { guest: 'vm' } })
+  assert.deepEqual(
+    vm.items.map(({ resource, failures, limit }) => ({ resource, failures, limit })),
+    [{ resource: 'packetrate', failures: 9, limit: 500 }],
+  )
 })
 
 test('what all guests use comes from all hosts, without those that are silent', async (context) => {

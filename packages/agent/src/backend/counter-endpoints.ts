@@ -37,17 +37,11 @@ export function counterEndpoints(desk: Desk): Answers {
       const found = desk.findGuest(params.guest)
       if (!found.ok) return found
       const { value: guest } = found.value
-      if (guest.kind === 'vm')
-        return fail(
-          failure('bad_request', `${guest.name} is a virtual machine, whose limits are its hardware`, {
-            hint: '`stead top` shows what it uses',
-          }),
-        )
       const grant = desk.state.grants.get(guest.id)?.value
       if (!isActive(grant))
         return fail(
           failure('conflict', `${guest.name} does not run, so it holds nothing`, {
-            hint: `\`stead ct show ${guest.name}\` shows its limits`,
+            hint: `\`stead ${guest.kind} show ${guest.name}\` shows its limits`,
           }),
         )
       const counters = await desk.context.counters.of(grant.host, guest.id)

@@ -17,6 +17,7 @@ async function present(backend: TestBackend) {
     ((await backend.must(id)) as unknown as { items: never[] }).items
   return presentCluster({
     policy: await backend.must('policy.show'),
+    certificate: await backend.must('certificate.show'),
     hosts: await list('host.list'),
     projects: await list('project.list'),
     roles: await list('role.list'),
@@ -53,6 +54,8 @@ async function apply(backend: TestBackend, document: object, prune = false): Pro
     }
   return plan
 }
+
+const SECRET = Buffer.from('a secret of sixteen bytes').toString('base64')
 
 const words = ({ steps }: DeclaredPlan) => steps.map(({ what, kind, name }) => `${what} ${kind} ${name}`)
 
@@ -156,6 +159,54 @@ test('nothing is deleted unless that is asked for, and then only of kinds of whi
   ])
   const { guests, projects } = (await present(backend)).kinds
   assert.deepEqual([guests.size, projects.size], [2, 2])
+})
+
+const CERTIFICATE = {
+  ...{ names: ['web.example.org', '*.example.org'], email: 'admin@example.org', agreesToTerms: true },
+  externalAccount: { keyId: 'account-7', hmacKey: SECRET },
+  proof: { kind: 'dns', server: '192.0.2.53', keyName: 'stead', keySecret: SECRET },
+}
+
+test('a certificate is ordered as the file says, and exported without the secrets, which are kept', async (context) => {
+  const backend = await empty(context)
+  assert.deepEqual(words(await apply(backend, { certificate: CERTIFICATE })), ['create certificate certificate'])
+  assert.deepEqual(words(await planFor(backend, { certificate: CERTIFICATE })), [])
+  const exported = exportedCluster(await present(backend))
+  assert.ok(!JSON.stringify(exported).includes(SECRET) && !JSON.stringify(exported).includes('(secret)'))
+  assert.deepEqual(words(await planFor(backend, exported)), [])
+
+  const { certificate } = JSON.parse(JSON.stringify(exported)) as { certificate: typeof CERTIFICATE }
+  const plan = await apply(backend, { certificate: { names: ['new.example.org'], agreesToTerms: true } })
+  assert.deepEqual(
+    plan.steps.map(({ what, differences }) => [what, differences.map(({ path }) => path.join('.'))]),
+    [['change', ['names']]],
+  )
+  const changed = (await backend.must('certificate.show')).wanted
+  assert.deepEqual(
+    [changed?.names, changed?.email, changed?.proof],
+    [['new.example.org'], CERTIFICATE.email, { ...certificate.proof, zone: null }],
+  )
+  const wanted = await backend.store.get('/stead/wanted-certificate')
+  assert.ok(wanted.ok && wanted.value?.value.includes(SECRET), 'the secret has stayed')
+})
+
+test('where no secret is kept, or it is of another key or server, the file must have it', async (context) => {
+  const backend = await empty(context)
+  const { keySecret: _none, ...proof } = CERTIFICATE.proof
+  const without = { names: ['web.example.org'], agreesToTerms: true as const, proof }
+  const obstacles = async (certificate: object) =>
+    (await planFor(backend, { certificate })).obstacles.map(({ why }) => why)
+  assert.match((await obstacles(without))[0] ?? '', /key stead/)
+  await apply(backend, { certificate: { ...without, proof: CERTIFICATE.proof } })
+  for (const other of [{ server: '192.0.2.99' }, { keyName: 'other' }, { port: 5353 }]) {
+    const certificate = { ...without, proof: { ...proof, ...other } }
+    assert.equal((await obstacles(certificate)).length, 1)
+    // Whoever calls the API without a plan is told the same.
+    const body = { ...certificate, proof: { port: 53, ...certificate.proof } }
+    assert.match((await backend.refused('certificate.order', { body: body as never })).message, /not known here/)
+  }
+  assert.deepEqual(await obstacles({ ...without, names: ['other.example.org'] }), [])
+  assert.match((await obstacles({ ...without, externalAccount: { keyId: 'unknown' } }))[0] ?? '', /key unknown/)
 })
 
 for (const [what, document, why] of [

@@ -29,6 +29,7 @@ import type { ClusterMetrics } from '../metrics/cluster-metrics.ts'
 import type { UsageLog } from '../metering/usage-log.ts'
 import type { ClusterNetworks } from '../network/host-networks.ts'
 import type { HostAdmission } from '../membership/host-admission.ts'
+import type { LoneHost } from '../membership/lone-host.ts'
 import type { AuthorityReplacement } from '../membership/replace-authority.ts'
 import type { RequestContext } from '../http/backend.ts'
 import { admitChange, isJudged } from './admission-check.ts'
@@ -91,6 +92,8 @@ export interface BackendContext {
   readonly authority: Pick<AuthorityReplacement, 'show' | 'begin'>
   /** `failover --confirm-dead`, which must work without the store. */
   readonly confirmDead: (host: HostId) => Promise<Result<void>>
+  /** `cluster recover`, which must too. */
+  readonly loneHost: Pick<LoneHost, 'recover'>
   /** Absent outside of a lab. */
   readonly power?: PowerSwitch
   /** What clients of this host's public port are to believe. */

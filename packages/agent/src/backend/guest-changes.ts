@@ -15,6 +15,7 @@ import type { Change } from './change.ts'
 import { changedContainer } from './container-settings.ts'
 import { hasSize, lackOfRoom, resized } from './guest-size.ts'
 import { lifecycleSettings, objectionTo } from './lifecycle-settings.ts'
+import { rootCopyChange, rootMoveChange } from './root-copy-changes.ts'
 
 export function startChange(state: ClusterState, known: Versioned<Guest>, acceptDataLoss: boolean): Result<Change> {
   const { value: guest } = known
@@ -88,11 +89,12 @@ export function setChange(
   known: Versioned<Guest>,
   body: GuestSettings,
   isUp: (host: HostId) => boolean,
+  nowMs: number,
 ): Result<Change> {
   const { value: guest } = known
   if (guest.deleting) return fail(failure('conflict', `${guest.name} is being deleted`))
   if (guest.template && body.ha === 'started') return fail(isTemplate(guest))
-  const { ha, watchdog } = body
+  const { ha, watchdog, rootCopy } = body
   const lifecycle = lifecycleSettings(body)
   const settings = Object.fromEntries(
     SETTINGS.flatMap((name) => (body[name] === undefined ? [] : [[name, body[name]]])),
@@ -100,7 +102,7 @@ export function setChange(
   const contained = body.container ? changedContainer(state, guest, body.container) : ok(guest)
   if (!contained.ok) return contained
   const isEmpty = Object.keys(settings).length === 0 && Object.keys(lifecycle).length === 0 && !body.container
-  if (isEmpty && ha === undefined && watchdog === undefined && !hasSize(body))
+  if (isEmpty && ha === undefined && watchdog === undefined && rootCopy === undefined && !hasSize(body))
     return fail(failure('bad_request', 'Nothing is to be changed', { hint: 'Give at least one setting' }))
   const runs = isActive(state.grants.get(guest.id)?.value)
   if (STOPPED_ONLY.some((name) => body[name] !== undefined) && (runs || guest.desired === 'running'))
@@ -115,8 +117,13 @@ export function setChange(
   const kind = desired === guest.desired ? 'vm.set' : desired === 'running' ? 'vm.start' : 'vm.stop'
   const refused = desired === 'stopped' && guest.desired === 'running' ? objectionTo(guest, 'stop') : undefined
   if (refused) return fail(refused)
+  const copied = rootCopy ? rootCopyChange(state, guest, rootCopy, { isUp, nowMs }) : ok(undefined)
+  if (!copied.ok) return copied
+  const { rootCopy: kept, ...rest } = sized.value
+  const policy = rootCopy === undefined ? kept : copied.value?.policy
   const next: Guest = {
-    ...sized.value,
+    ...rest,
+    ...(policy ? { rootCopy: policy } : {}),
     ...settings,
     ...(Object.keys(lifecycle).length === 0 ? {} : { lifecycle: { ...guest.lifecycle, ...lifecycle } }),
     ...(watchdog === undefined ? {} : { platform: withWatchdog(guest.platform, watchdog) }),
@@ -124,10 +131,11 @@ export function setChange(
   }
   const roomless = runs ? lackOfRoom(state, next, isUp) : undefined
   if (roomless) return fail(roomless)
-  const writes: Write[] = [put(next)]
+  const writes: Write[] = [put(next), ...(copied.value?.writes ?? [])]
   if (ha !== undefined && desired === 'running' && !runs)
     writes.push({ kind: 'delete', key: KEYS.observation(guest.id) })
-  return ok(change(kind, known, writes))
+  const made = change(kind, known, writes)
+  return ok({ ...made, compares: [...made.compares, ...(copied.value?.compares ?? [])] })
 }
 
 const STOPPED_ONLY = ['display', 'watchdog'] as const
@@ -146,10 +154,13 @@ export function relocateChange(
   known: Versioned<Guest>,
   to: HostId,
   isUp: (host: HostId) => boolean,
+  nowMs: number,
 ): Result<Change> {
   const { value: guest } = known
   const objection = objectionToMove(state, guest, to, isUp)
   if (objection) return fail(objection)
+  const ofRoot = rootMoveChange(state, known, to, { isUp, nowMs })
+  if (ofRoot) return ofRoot
   const runs = guest.desired === 'running' || isActive(state.grants.get(guest.id)?.value)
   if (!runs) return ok(change('vm.set', known, [put({ ...guest, preferredHost: to })]))
   const next: Guest = { ...guest, moveTo: to, moveHow: 'restart', preferredHost: to }

@@ -150,7 +150,7 @@ export function guestEndpoints(desk: Desk): Answers {
     },
     'guest.set': async ({ params, body }, request) => {
       const change = await desk.changeGuestAdmitted(params.guest, request, body.acceptBreach, (guest) =>
-        setChange(desk.state, guest, body, desk.isUp),
+        setChange(desk.state, guest, body, desk.isUp, clock.wallMs()),
       )
       if (!change.ok) return change
       await desk.started(change.value.operation)
@@ -181,7 +181,7 @@ export function guestEndpoints(desk: Desk): Answers {
     'guest.relocate': async ({ params, body }, request) => {
       const operation = await desk.changeGuest(params.guest, request, (guest) => {
         const host = desk.findHost(body.to)
-        return host.ok ? relocateChange(desk.state, guest, host.value.value.id, desk.isUp) : host
+        return host.ok ? relocateChange(desk.state, guest, host.value.value.id, desk.isUp, clock.wallMs()) : host
       })
       return operation.ok ? ok(await desk.started(operation.value)) : operation
     },

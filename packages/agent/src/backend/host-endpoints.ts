@@ -15,6 +15,7 @@ type Answers = Pick<
   ApiBackend,
   | 'cluster.show'
   | 'cluster.failover'
+  | 'cluster.recover'
   | 'host.list'
   | 'host.show'
   | 'host.set'
@@ -60,6 +61,12 @@ export function hostEndpoints(desk: Desk): Answers {
         }),
       )
       return operation.ok ? ok(await desk.started(operation.value)) : operation
+    },
+
+    'cluster.recover': async ({ body }, { principal, visitor }) => {
+      // Whoever decides this has been at the machines.
+      if (principal.kind !== 'root' || visitor.address !== 'local') return fail(NOT_HERE)
+      return desk.context.loneHost.recover(body)
     },
 
     'host.list': async () =>
@@ -134,6 +141,10 @@ export function hostEndpoints(desk: Desk): Answers {
     },
   }
 }
+
+const NOT_HERE = failure('forbidden', 'This is done as root of the host that is left, and nowhere else', {
+  hint: 'Run `stead cluster recover` on that host itself',
+})
 
 function withGuestHost(desk: Desk, name: string, make: (host: Host) => Result<Change>): Result<Change> {
   const host = desk.findHost(name)

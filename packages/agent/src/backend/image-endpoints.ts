@@ -10,7 +10,7 @@ import { projectExists } from '@stead/core/model/project.ts'
 import type { Image } from '@stead/core/model/volume.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { ApiBackend } from '../http/backend.ts'
-import { callOff } from './call-off.ts'
+import { endRecord } from './end-record.ts'
 import type { Change } from './change.ts'
 import type { Desk } from './desk.ts'
 import { imageView } from './views.ts'
@@ -29,7 +29,7 @@ export function imageEndpoints(desk: Desk): Answers {
     },
     'image.cancel-import': ({ params }) => {
       const error = failure('conflict', 'the import was called off', { hint: 'Import it again if it is wanted' })
-      return callOff(desk, {
+      return endRecord(desk, {
         find: (state) => state.imports.get(params.image),
         end: (seen) => failedImport({ mirror, clock, events }, seen, error),
         missing: () =>

@@ -170,6 +170,9 @@ function objectionToDelete(state: ClusterState, name: string) {
     ...[...state.imports.values()]
       .filter(({ value }) => value.project === name)
       .map(({ value }) => `the image ${value.name}, which is being imported`),
+    ...[...state.backups.values()]
+      .filter(({ value }) => projectOf(value) === name)
+      .map(({ value }) => `the backup ${value.id}`),
   ]
   const [first] = held
   if (first === undefined) return undefined
@@ -189,16 +192,22 @@ function assignChange(state: ClusterState, { value: guest, revision }: Versioned
   const kept = [...state.volumes.values()].filter(
     ({ value }) => value.guest === guest.id && value.attachment !== undefined && value.attachment !== 'joining',
   )
+  const backups = [...state.backups.values()].filter(({ value }) => value.guest === guest.id)
+  const owned = to === DEFAULT_PROJECT ? {} : { project: to }
   return ok({
     ...{ kind: 'vm.assign', subject: `guest/${guest.id}`, project: to },
     compares: [
       { key: KEYS.guest(guest.id), modRevision: revision },
       ...kept.map(({ value, revision: seen }) => ({ key: KEYS.volume(value.id), modRevision: seen })),
+      ...backups.map(({ value, revision: seen }) => ({ key: KEYS.backup(value.id), modRevision: seen })),
       target.value,
     ],
     writes: [
-      put(KEYS.guest(guest.id), to === DEFAULT_PROJECT ? rest : { ...rest, project: to }),
+      put(KEYS.guest(guest.id), { ...rest, ...owned }),
       ...kept.map(({ value }) => put(KEYS.volume(value.id), { ...value, project: to })),
+      ...backups.map(({ value: { project: _from, ...backup } }) =>
+        put(KEYS.backup(backup.id), { ...backup, ...owned }),
+      ),
     ],
     events: [
       {

@@ -19,7 +19,7 @@ import { fail, ok, type Result } from '@stead/core/result.ts'
 import { stateAfter } from './admission-check.ts'
 import type { Change } from './change.ts'
 
-const COUNTED = ['guests', 'volumes', 'snapshots'].map((collection) => `${PREFIX}${collection}/`)
+const COUNTED = ['guests', 'volumes', 'snapshots', 'backups'].map((collection) => `${PREFIX}${collection}/`)
 
 /** Projects whose turn a change must take: those to which it adds, but for the default one while nothing is set of it. */
 export function projectsAddedTo(state: ClusterState, writes: readonly Write[]): readonly string[] {
@@ -88,5 +88,6 @@ const MEASURES: Readonly<Record<QuotaMeasure, { readonly noun: string; readonly 
   memoryBytes: { noun: 'memory', text: bytes },
   diskBytes: { noun: 'disk, all replicas', text: bytes },
   snapshots: { noun: 'snapshots', text: count },
+  backups: { noun: 'backups', text: count },
   addresses: { noun: 'addresses', text: count },
 }

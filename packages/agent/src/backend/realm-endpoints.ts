@@ -2,11 +2,12 @@
 import type { RealmServiceChange, RealmView } from '@stead/api/endpoints/realms.ts'
 import { realmSchema } from '@stead/api/realm-records.ts'
 import { maskedBy } from '@stead/api/secrets.ts'
-import { changedGroups } from '@stead/core/access/realm-user.ts'
+import { completeDirectory } from '@stead/core/access/directory-settings.ts'
+import { changedGroups, userHere } from '@stead/core/access/realm-user.ts'
 import { failure } from '@stead/core/errors.ts'
 import type { Versioned } from '@stead/core/model/cluster.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
-import type { Realm, RealmGroup } from '@stead/core/model/realm.ts'
+import type { Realm, RealmGroup, RealmIdentity } from '@stead/core/model/realm.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { AccessState } from '../access/access-records.ts'
 import type { ApiBackend } from '../http/backend.ts'
@@ -44,12 +45,14 @@ export function realmEndpoints(desk: Desk, realms: RealmSignIn, signIn: SignIn):
     'realm.list': async () => desk.loaded((state) => ok({ items: records().map((one) => viewOf(state, one)) })),
     'realm.show': async ({ params }) => desk.loaded(() => shown(params.realm)),
     'realm.add': async ({ body }, request) => {
-      const { name, title, makesUsers, groups, service } = body
+      const { name, title, makesUsers, groups } = body
+      const service = serviceOf(body.service)
+      if (!service.ok) return service
       const made = await changeAccess(desk, request, (state) => {
         const problem = nameProblem(desk, name) ?? unknownGroup(state, groups)
         if (problem) return problem
         const realm: Realm = {
-          ...{ name, groups, service: serviceOf(service), createdAt: desk.context.clock.wallMs() },
+          ...{ name, groups, service: service.value, createdAt: desk.context.clock.wallMs() },
           ...(title === undefined ? {} : { title }),
           ...(makesUsers ? { makesUsers: true } : {}),
         }
@@ -103,7 +106,7 @@ export function realmEndpoints(desk: Desk, realms: RealmSignIn, signIn: SignIn):
       const realm = known.value.value
       const told = await realms.test(realm, body.user)
       if (!told.ok) return told
-      const { answered, identity } = told.value as { answered: string; identity?: Parameters<typeof testedUser>[2] }
+      const { answered, identity } = told.value
       if (body.user !== undefined && !identity)
         return fail(
           failure('not_found', `${realm.name} has nobody, or more than one, by the name ${body.user}`, {
@@ -118,17 +121,21 @@ export function realmEndpoints(desk: Desk, realms: RealmSignIn, signIn: SignIn):
 function testedUser(
   desk: Desk,
   realm: Realm,
-  {
-    name,
-    groups,
-    fullName = '',
-    email = '',
-  }: { name: string; groups: readonly string[]; fullName?: string; email?: string },
+  { name, subject, groups, fullName = '', email = '', barriers = [] }: RealmIdentity,
 ) {
-  const user = `${name}@${realm.name}`
+  const users = [...desk.state.users.values()].map(({ value }) => value)
+  const user = userHere(realm, users, { name, ...(subject === undefined ? {} : { subject }) })
   const empty = [...desk.state.groups].map(([key, { value }]) => [key, { ...value, members: [] }] as const)
   const ours = changedGroups(realm, new Map(empty), user, groups).map((group) => group.name)
-  return { name: user, known: desk.state.users.has(user), fullName, email, theirs: [...groups], ours }
+  return {
+    name: user,
+    known: desk.state.users.has(user),
+    fullName,
+    email,
+    barriers: [...barriers],
+    theirs: [...groups],
+    ours,
+  }
 }
 
 function nameProblem(desk: Desk, name: string): Result<never> | undefined {
@@ -152,15 +159,14 @@ function changedService({ name, service }: Realm, change: RealmServiceChange): R
     return fail(
       failure('conflict', `${name} is of the kind ${service.kind}, and stays so`, { hint: 'Add another realm' }),
     )
-  return ok(serviceOf({ ...service, ...definedOf(change) } as AnyService))
+  return serviceOf({ ...service, ...definedOf(change) })
 }
 
-type AnyService = { readonly kind: 'oidc' | 'ldap' } & Readonly<Record<string, unknown>>
-
 /** As the record has it: what is null or false is not there. */
-function serviceOf(settings: object): Realm['service'] {
+function serviceOf(settings: object): Result<Realm['service']> {
   const kept = Object.entries(settings).filter(([, value]) => value !== null && value !== undefined && value !== false)
-  return Object.fromEntries(kept) as unknown as Realm['service']
+  const service = Object.fromEntries(kept) as unknown as Realm['service']
+  return service.kind === 'ldap' ? completeDirectory(service) : ok(service)
 }
 
 function definedOf(change: object): object {

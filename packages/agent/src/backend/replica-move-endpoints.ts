@@ -1,7 +1,7 @@
 /** Replicas that come and go while their guest runs: what a user's word changes in the volume's record. */
 import { failure, type Failure } from '@stead/core/errors.ts'
 import { plannedMove, withoutMove, type MoveRequest } from '@stead/core/ha/storage-move.ts'
-import { failedOperationWrites } from '@stead/core/host/failed-operations.ts'
+import { failedOperationWrites } from '@stead/core/host/ended-operations.ts'
 import { removalWrite } from '@stead/core/host/storage-mover.ts'
 import type { ClusterState, Versioned } from '@stead/core/model/cluster.ts'
 import type { HostId, VolumeId } from '@stead/core/model/ids.ts'

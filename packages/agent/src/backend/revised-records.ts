@@ -4,6 +4,7 @@ import { tokenKey } from '@stead/core/model/access.ts'
 import type { ClusterState } from '@stead/core/model/cluster.ts'
 import { templateByName } from '@stead/core/model/container-template.ts'
 import type { GuestId, HostId, VolumeId } from '@stead/core/model/ids.ts'
+import type { BackupId } from '@stead/core/model/backup.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
 import { guestByName } from '@stead/core/model/records.ts'
 import type { RuleId } from '@stead/core/model/rule.ts'
@@ -38,6 +39,8 @@ export function recordKeysOf(object: RevisedObject, state: ClusterState, params:
     }
     case 'rule':
       return record(state.rules, KEYS.rule(name as RuleId))
+    case 'backup':
+      return record(state.backups, KEYS.backup(name as BackupId))
     case 'user':
       return record(state.users, KEYS.user(name))
     case 'group':

@@ -7,18 +7,19 @@ import type { Guest } from '@stead/core/model/guest.ts'
 import type { VolumeId } from '@stead/core/model/ids.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
 import { projectOf } from '@stead/core/model/project.ts'
-import { volumesOf } from '@stead/core/model/records.ts'
+import { nativeRootOf, volumesOf } from '@stead/core/model/records.ts'
 import type { ImageDisk, Volume } from '@stead/core/model/volume.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { ApiBackend } from '../http/backend.ts'
 import { noSource } from '../images/copy-making.ts'
 import type { Change } from './change.ts'
-import { callOff } from './call-off.ts'
+import { endRecord } from './end-record.ts'
 import { planCreate, type CreateContext } from './create-plan.ts'
 import { containerLike } from './container-settings.ts'
 import type { Desk } from './desk.ts'
 import { createChange } from './guest-endpoints.ts'
 import { keepSeed } from './guest-media.ts'
+import { nativeCloneChange } from './native-root-clone.ts'
 
 type Answers = Pick<
   ApiBackend,
@@ -27,6 +28,9 @@ type Answers = Pick<
 
 export function templateEndpoints(desk: Desk): Answers {
   const { self, clock, random, verdicts, blobs } = desk.context
+  const creating = (): CreateContext => ({
+    ...{ state: desk.state, self, verdicts: verdicts(), uuid: () => random.uuid(), wallMs: clock.wallMs() },
+  })
 
   return {
     'guest.template': async ({ params }, request) => {
@@ -45,10 +49,15 @@ export function templateEndpoints(desk: Desk): Answers {
         const known = desk.findGuest(params.guest)
         if (!known.ok) return known
         const { value: source, revision } = known.value
+        const root = source.template ? undefined : nativeRootOf(desk.state, source)
+        if (root) {
+          const like = likeness(desk.state, source, body)
+          return nativeCloneChange({ ...creating(), ...systemLike(source) }, known.value, root, like)
+        }
         const objection = source.template ? undefined : objectionToReading(desk.state, source)
         if (objection) return fail(objection)
         const context = {
-          ...{ state: desk.state, self, verdicts: verdicts(), uuid: () => random.uuid(), wallMs: clock.wallMs() },
+          ...creating(),
           ...systemLike(source),
           ...(source.template ? ofTemplate(source, body.linked) : ofCopies(desk.state, source)),
         }
@@ -123,6 +132,13 @@ function copyRecord(
   // A TPM's secrets are the guest's own.
   const volumes =
     wanted ?? ((guest && volumesOf(state, guest)) ?? []).map(({ value }) => value).filter(({ role }) => role !== 'tpm')
+  const folder = volumes.find(({ form }) => form === 'subvolume')
+  if (folder)
+    return fail(
+      failure('conflict', `${folder.name} is a subvolume, no disk that could be copied`, {
+        hint: `Its files are in the folder \`subvolumes/${folder.id}\` of its pool on ${folder.replicas[0]?.host}`,
+      }),
+    )
   const unready = volumes.find(({ ready }) => !ready)
   if (unready) return fail(failure('conflict', `The disk ${unready.name} is still being made`, { hint: 'Wait for it' }))
   const ids = volumes.map(({ id }) => id)
@@ -150,7 +166,7 @@ function copyChange(kind: string, copy: DiskCopy): Change {
 
 function cancelCopy(desk: Desk, name: string, missing: string): Promise<Result<void>> {
   const error = failure('conflict', 'the copy was called off', { hint: 'Ask again if it is wanted' })
-  return callOff(desk, {
+  return endRecord(desk, {
     find: (state) => state.copies.get(name),
     end: (seen) => failedCopy(desk.context, seen, error),
     missing: () => failure('not_found', missing, { hint: 'It has ended; see `stead operation list`' }),
@@ -217,8 +233,7 @@ function likeness(
       linked: false,
     })),
     boot: source.boot.kind === 'kernel' ? source.boot : { kind: source.boot.kind },
-    ...(source.container ? { container: containerLike(source.container) } : {}),
-    platform: platformLike(source),
+    ...(source.container ? { container: containerLike(source.container) } : { platform: platformLike(source) }),
     start: body.start,
     nic: source.nics.length > 0,
     ...(source.display === undefined ? {} : { display: source.display }),

@@ -13,7 +13,7 @@ import { projectOf } from '@stead/core/model/project.ts'
 import { whyNotMigratable } from '@stead/core/model/platform.ts'
 import type { Operation } from '@stead/core/model/operation.ts'
 import { moveProgress } from '@stead/core/ha/storage-move.ts'
-import { grantedMemoryBytes, isActive, promisedPoolBytes, volumesOf } from '@stead/core/model/records.ts'
+import { grantedMemoryBytes, isActive, nativeRootOf, promisedPoolBytes, volumesOf } from '@stead/core/model/records.ts'
 import type { Image, Volume } from '@stead/core/model/volume.ts'
 import { containerView, nicViews } from './container-views.ts'
 import { lifecycleView } from './lifecycle-views.ts'
@@ -69,7 +69,9 @@ export function guestView(context: ViewContext, { value: guest, revision }: Vers
       sizeBytes: volume.sizeBytes,
       ...(volume.limits ? { limits: volume.limits } : {}),
       replicas: replicaViews(context, volume),
+      copies: copyViews(volume),
     })),
+    rootCopy: guest.rootCopy ? { ...guest.rootCopy, to: guest.rootCopy.to ?? null } : null,
     ...lifecycleView(state, guest),
     createdAt: new Date(guest.createdAt).toISOString(),
     revision: String(revision),
@@ -165,7 +167,10 @@ export function guestState(
     if (seen.phase === 'paused') return { state: 'paused', reason: seen.reason }
     return { state: 'stopping', reason: grant.state === 'recalled' ? grant.reason : '' }
   }
-  if (guest.desired === 'stopped') return { state: 'stopped', reason: '' }
+  const root = nativeRootOf(state, guest)?.value
+  const onItsWayTo = root?.move ? moveProgress(state, root).message : ''
+  if (guest.desired === 'stopped') return { state: 'stopped', reason: onItsWayTo }
+  if (onItsWayTo !== '' && decision?.action !== 'wait') return { state: 'starting', reason: onItsWayTo }
   if ((seen?.failures ?? 0) >= failuresMax(guest))
     return { state: 'error', reason: `it failed ${seen?.failures} times in a row: ${seen?.reason}` }
   if (decision?.action === 'wait') return { state: 'waiting', reason: decision.outcome }
@@ -195,6 +200,7 @@ export function volumeView(context: ViewContext, { value: volume, revision }: Ve
     ready: volume.ready,
     protection: volumeProtection(context, volume),
     replicas: replicaViews(context, volume),
+    copies: copyViews(volume),
     move: volume.move
       ? {
           to: volume.move.to ?? null,
@@ -221,16 +227,31 @@ function replicaViews(context: ViewContext, volume: Volume): GuestView['volumes'
   }))
 }
 
+function copyViews({ copies = [] }: Volume): VolumeView['copies'] {
+  return copies.map(({ host, pool, newest, late, trouble }) => ({
+    ...{ host, pool, at: newest ? new Date(newest.at).toISOString() : null },
+    ...{ late: late === true, trouble: trouble?.message ?? '' },
+  }))
+}
+
+function ofCopies({ copies = [] }: Volume): string {
+  const whole = copies.flatMap(({ host, newest }) =>
+    newest ? [`${host} has a copy of ${new Date(newest.at).toISOString()}`] : [],
+  )
+  return whole.map((text) => `; ${text}`).join('')
+}
+
 function volumeProtection({ state }: ViewContext, volume: Volume): Protection {
   const current = volume.replicas.filter((replica) => replica.state === 'in-sync')
   const reachable = current.filter((replica) => state.statuses.get(replica.host)?.value.state !== 'lost')
   if (reachable.length === 0)
     return {
       level: 'lost',
-      reason: `no current copy can be reached; one is on ${current.map((replica) => replica.host).join(', ')}`,
+      reason: `no current copy can be reached; one is on ${current.map((replica) => replica.host).join(', ')}${ofCopies(volume)}`,
     }
   const { length } = volume.replicas.filter(({ incoming }) => incoming === undefined)
-  if (length === 1) return { level: 'unprotected', reason: `one copy only, on ${reachable[0]?.host}` }
+  if (length === 1)
+    return { level: 'unprotected', reason: `one copy only, on ${reachable[0]?.host}${ofCopies(volume)}` }
   const missing = volume.replicas.filter((replica) => replica.incoming === undefined && !reachable.includes(replica))
   if (missing.length === 0) return { level: 'protected', reason: '' }
   return {

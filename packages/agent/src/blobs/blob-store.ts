@@ -50,6 +50,11 @@ export class BlobStore {
     return path === undefined ? undefined : createReadStream(path)
   }
 
+  /** From whichever host has it, without keeping it here. */
+  async stream(blob: BlobId): Promise<Readable | undefined> {
+    return (await this.open(blob)) ?? (await this.#fetch(blob))
+  }
+
   /** Bytes of it that are here: all, or of an upload that broke off. */
   async receivedBytes(blob: BlobId): Promise<number> {
     return (await sizeOf(this.#path(blob))) ?? (await sizeOf(this.#partPath(blob))) ?? 0

@@ -207,6 +207,7 @@ export class ContainerBuilding {
     const settings = container as LaunchContainer
     const places = new Map(disks.map(({ volume, slot }, position) => [volume, slot ?? position]))
     const mounts = cgroupMounts()
+    const limits = limitsOf(this.#launch)
     return {
       id: guest,
       name: settings.hostname,
@@ -226,7 +227,8 @@ export class ContainerBuilding {
       haltSignal: settings.system.haltSignal as HaltSignal,
       ...(settings.system.init ? { init: settings.system.init } : {}),
       ...(settings.system.process ? { process: settings.system.process } : {}),
-      limitLines: mounts.ok ? startLines(mounts.value, limitsOf(this.#launch)) : [],
+      ...(limits.numpty?.limit === undefined ? {} : { terminalsMax: limits.numpty.limit }),
+      limitLines: mounts.ok ? startLines(mounts.value, limits) : [],
       namespacePid,
       cgroup: cgroupName(guest),
       ...(this.#subvolume === undefined ? {} : { rootIsSubvolume: true }),

@@ -33,6 +33,9 @@ const DEVICES = [
   'c 10:229 rwm',
 ]
 
+/** Pseudo-terminals: distributions' own configurations give as many. */
+const TERMINALS_MAX = 1024
+
 export interface HostAbilities {
   /** The kernel checks paths with AppArmor and apparmor_parser is there. */
   readonly apparmor: boolean
@@ -71,8 +74,8 @@ export function lxcConfig(
     `lxc.mount.auto = proc:${spec.nesting ? 'rw' : 'mixed'} sys:${spec.nesting ? 'rw' : 'mixed'} cgroup:mixed`,
     `lxc.seccomp.profile = ${seccompProfile}`,
     `lxc.cap.drop = ${DROPPED_CAPABILITIES}`,
-    // Tells the agent of every start, of those after a reboot from inside too.
-    `lxc.hook.start-host = ${nativeDir}/stead-container started ${spec.folder}`,
+    // Tells the agent of every start, of those after a reboot from inside too, and makes the terminals (no `lxc.pty.max`).
+    `lxc.hook.start-host = ${nativeDir}/stead-container started ${spec.folder} ${spec.terminalsMax ?? TERMINALS_MAX}`,
     'lxc.tty.max = 0',
     `lxc.console.path = ${console}`,
     `lxc.cgroup.dir.container = ${spec.cgroup}`,

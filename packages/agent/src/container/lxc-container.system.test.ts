@@ -334,6 +334,22 @@ await onBareHost(import.meta.filename, () => {
       await until('it is heard', () => readFileSync(container.consoleLog, 'utf8').includes('to its console'))
     })
 
+    test('has pseudo-terminals of its own, as many as it may', async () => {
+      const { container } = await start()
+      const said = async (script: string) => {
+        const { stdout } = value(await container.exec(['/bin/sh', '-c', script], LIMITS))
+        return stdout.toString().trim().split('\n')
+      }
+      const found = await said('ls /dev/pts; readlink /dev/ptmx; exec 7<>/dev/ptmx; ls /dev/pts')
+      assert.deepEqual(found, ['ptmx', 'pts/ptmx', '0', 'ptmx'])
+      const all = '7<>/dev/ptmx 6<>/dev/ptmx 5<>/dev/ptmx 4<>/dev/ptmx 3<>/dev/ptmx'
+      assert.deepEqual(await said(`exec ${all}; echo five; (: 8<>/dev/ptmx) 2>/dev/null || echo no more`), [
+        'five',
+        'no more',
+      ])
+      value(await container.kill())
+    })
+
     test('it dies with the guests’ namespace, and what it left does not hinder the next start', async () => {
       const { container, spec } = await start()
       const init = container.initPid()!

@@ -72,6 +72,8 @@ export class LxcContainer {
   readonly #record: LxcRecord
   readonly #keeper: DetachedProcess
   readonly #events = new EventEmitter<ContainerEvents>()
+  /** As it was found last. */
+  #init: DetachedProcess | undefined
   #starts = 0
   #exit: ContainerExit | undefined
   #watch: Socket | undefined
@@ -119,6 +121,11 @@ export class LxcContainer {
   /** Host's pids of what runs it: for the pids that limits or an out-of-memory score concern. */
   get keeperPid(): number {
     return this.#keeper.pid
+  }
+
+  /** By which name its control groups are found. */
+  get cgroup(): string {
+    return this.#record.cgroup
   }
 
   /** Its control groups in every hierarchy. */
@@ -271,9 +278,14 @@ export class LxcContainer {
   }
 
   #initPid(): number | undefined {
+    // It is asked for of every container by whoever looks at them all, and seldom is another one.
+    if (this.#init && this.running && isAlive(this.#init)) return this.#init.pid
     const lxc = this.#lxcPid()
     // Hooks are children too: init is the one that is 1 in a pid namespace of its own.
-    return lxc === undefined ? undefined : childrenOf(lxc).find((pid) => pidInside(pid) === 1)
+    const pid = lxc === undefined ? undefined : childrenOf(lxc).find((child) => pidInside(child) === 1)
+    const startTime = pid === undefined ? undefined : readStat(pid)?.startTime
+    this.#init = pid === undefined || startTime === undefined ? undefined : { pid, startTime }
+    return pid
   }
 
   #namespace(): number | 'self' {

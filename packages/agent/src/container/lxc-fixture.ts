@@ -82,6 +82,7 @@ export class LxcFixture {
       mounts: [],
       devices: [],
       haltSignal: 'SIGUSR1',
+      terminalsMax: 5,
       limitLines: ['lxc.cgroup.pids.max = 60', 'lxc.cgroup2.pids.max = 60'],
       namespacePid: this.namespacePid,
       cgroup: `stead-${id}`,

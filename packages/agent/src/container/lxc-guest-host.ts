@@ -46,6 +46,7 @@ export class LxcGuestHost implements GuestHost {
     this.agent = new ContainerAgent((guest) => this.#run(guest))
     this.migration = new LxcGuestMigration({
       criu: options.criu ?? CRIU_PATH,
+      nativeDir: options.nativeDir,
       log: options.log,
       runOf: (guest) => this.#run(guest),
       folder: (guest) => this.#folder(guest),
@@ -134,7 +135,8 @@ export class LxcGuestHost implements GuestHost {
     const found = known ? ok(known) : place.ok ? await ContainerRun.adopt(this.#runOptions(guest, place.value)) : place
     // An agent that died in the middle of a dump has left it suspended.
     if (!known && found.ok && found.value) await found.value.lxc.thaw()
-    const inspected = found.ok && found.value ? await this.#inspect(found.value) : undefined
+    const settled = known !== undefined || (await this.migration.settle(guest, found.ok ? found.value : undefined))
+    const inspected = found.ok && found.value && settled ? await this.#inspect(found.value) : undefined
     if (found.ok && found.value && inspected?.ok) {
       this.#runs.set(guest, found.value)
       return inspected.value

@@ -54,6 +54,8 @@ export interface LxcSpec {
   readonly init?: readonly string[]
   /** How that begins. */
   readonly process?: ContainerProcess
+  /** Pseudo-terminals that may be open at a time; as usual when absent. */
+  readonly terminalsMax?: number
   /** `lxc.*` lines of the limits. */
   readonly limitLines: readonly string[]
   /** Pid of the init of the guests' pid namespace: the container dies with the deadman. 0: the agent's own. */

@@ -15,7 +15,7 @@ import { hasBlanks, lxcConfig } from './lxc-config.ts'
 import { endLeftovers, LxcContainer, pidFile, recordFile, type LxcRecord } from './lxc-container.ts'
 import { whyNot } from './lxc-outcome.ts'
 import { readText } from './lxc-processes.ts'
-import { writeProfileWithoutSubvolumes } from './seccomp-profile.ts'
+import { writeSeccompProfile } from './seccomp-profile.ts'
 import { LXC_PATH, SHOWN_CONSOLE, type LxcPrograms, type LxcSpec } from './lxc-spec.ts'
 
 const START_TIMEOUT_MS = 20_000
@@ -99,8 +99,8 @@ async function writeConfig(programs: LxcPrograms, spec: LxcSpec, console = SHOWN
   if (!able.ok) return able
   const configFolder = join(spec.folder, 'lxc', spec.id)
   mkdirSync(configFolder, { recursive: true })
-  const seccompProfile = spec.rootIsSubvolume ? { seccompProfile: writeProfileWithoutSubvolumes(configFolder) } : {}
-  const config = lxcConfig(spec, { nativeDir: programs.nativeDir, console, ...seccompProfile }, able.value)
+  const seccompProfile = writeSeccompProfile(configFolder, spec)
+  const config = lxcConfig(spec, { nativeDir: programs.nativeDir, console, seccompProfile }, able.value)
   if (!config.ok) return config
   // The container's root user has to be able to walk through it.
   chmodSync(join(spec.folder, 'lxc'), 0o711)

@@ -8,7 +8,7 @@ import { LimitNotices } from '@stead/core/host/limit-notices.ts'
 import type { EventDraft } from '@stead/core/ha/plan.ts'
 import type { ContainerCounter } from '@stead/core/model/container-counters.ts'
 import type { ContainerLimits } from '@stead/core/model/container-limits.ts'
-import { PAGE_BYTES, type ContainerResourceName } from '@stead/core/model/container-resources.ts'
+import type { ContainerResourceName } from '@stead/core/model/container-resources.ts'
 import type { GuestId } from '@stead/core/model/ids.ts'
 import type { GuestLaunch } from '@stead/core/ports/guest-host.ts'
 import type { Clock } from '@stead/core/ports/clock.ts'
@@ -21,12 +21,16 @@ import type { LxcGuestHost } from '../container/lxc-guest-host.ts'
 import type { QemuGuestHost } from '../qemu/qemu-guest-host.ts'
 import { quotaOf } from '../container/root-mount.ts'
 import { BTRFS_MAGIC } from '../subvolumes/qgroup-figures.ts'
-import { networkLinks, vmUsage, type VmUsage } from './vm-usage.ts'
+import { DroppedPackets } from './dropped-packets.ts'
+import { VmCounters } from './vm-counters.ts'
+import { networkLinks } from './vm-usage.ts'
 
 export interface HostCountersOptions {
   readonly containers: Pick<LxcGuestHost, 'running' | 'runOf'>
   readonly vms: Pick<QemuGuestHost, 'pids'>
   readonly nameOf: (guest: GuestId) => string | undefined
+  /** How many packets a second the card may send that may send the fewest. */
+  readonly packetLimitOf: (guest: GuestId) => number | undefined
   /** By port: how many packets were more than its card may send. */
   readonly droppedPackets: () => Promise<Result<ReadonlyMap<string, number>>>
   readonly tell: (...drafts: readonly EventDraft[]) => void
@@ -64,29 +68,21 @@ export interface GuestUsage {
   readonly storage?: StorageCounters
 }
 
-interface VmFigures {
-  readonly usage: VmUsage
-  readonly at: number
-  readonly rates?: Partial<ContainerRates>
-}
-
-/** Two looks that lie closer together make no rate. */
-const RATE_MS_MIN = 1_000
-
 export class HostCounters {
   readonly #options: HostCountersOptions
   readonly #sampler: CounterSampler
   readonly #notices = new LimitNotices()
   /** What the sampler was told of each container: a change of either is told again. */
   readonly #known = new Map<GuestId, { readonly launch: GuestLaunch; readonly init: number }>()
-  readonly #vms = new Map<GuestId, VmFigures>()
+  readonly #vms: VmCounters
+  readonly #dropped = new DroppedPackets()
   #looking: Promise<void> | undefined
   #lookedAt = -Infinity
-  #dropped: ReadonlyMap<string, number> | undefined
 
   constructor(options: HostCountersOptions) {
     this.#options = options
     this.#sampler = new CounterSampler(() => options.clock.monotonicMs())
+    this.#vms = new VmCounters(options.packetLimitOf)
   }
 
   /** Looks at all guests: every ten seconds, by whoever measures this host. */
@@ -101,16 +97,21 @@ export class HostCounters {
       const counters = { run, cpuMicroseconds, memoryBytes, receivedBytes, sentBytes }
       return [[guest, { ...counters, storage: { reads, writes, readBytes, writtenBytes } }] as const]
     })
-    const machines = [...this.#vms].map(([guest, { usage }]) => {
+    const machines = this.#vms.usage().map(([guest, usage]) => {
       const { pid, cpuMicroseconds, memoryBytes, receivedBytes, sentBytes } = usage
       return [guest, { run: `pid ${pid}`, cpuMicroseconds, memoryBytes, receivedBytes, sentBytes }] as const
     })
     return new Map<GuestId, GuestUsage>([...containers, ...machines])
   }
 
-  /** One container's counters as they are now. */
+  /** One guest's counters as they are now. */
   async counters(guest: GuestId): Promise<Result<readonly ContainerCounter[]>> {
     await this.#readDropped()
+    if (this.#options.vms.pids.has(guest)) {
+      this.#lookAtVms()
+      this.#tell()
+      return ok(this.#vms.of(guest) ?? [])
+    }
     const run = this.#options.containers.runOf(guest)
     if (!run.ok) return run
     this.#follow(guest)
@@ -130,7 +131,7 @@ export class HostCounters {
     if (clock.monotonicMs() - this.#lookedAt > ageMsMax) await this.#look()
     return {
       ...{ swapBytes: swapBytes(), processesMax: processesMax() },
-      guests: [...this.#containerFigures(), ...this.#vmFigures()],
+      guests: [...this.#containerFigures(), ...this.#vms.figures()],
     }
   }
 
@@ -140,9 +141,10 @@ export class HostCounters {
   }
 
   async #lookAtAll(): Promise<void> {
-    const { containers, clock } = this.#options
+    const { containers, vms, packetLimitOf, clock } = this.#options
     const running = new Set(containers.running)
-    if (running.size > 0) await this.#readDropped()
+    const isPaced = (guest: GuestId) => packetLimitOf(guest) !== undefined
+    if (running.size > 0 || [...vms.pids.keys()].some(isPaced)) await this.#readDropped()
     for (const guest of this.#known.keys()) if (!running.has(guest)) this.#forget(guest)
     for (const guest of running) {
       this.#follow(guest)
@@ -182,11 +184,11 @@ export class HostCounters {
 
   async #readDropped(): Promise<void> {
     const dropped = await this.#options.droppedPackets()
-    this.#dropped = dropped.ok ? dropped.value : undefined
+    if (dropped.ok) this.#dropped.note(dropped.value, networkLinks())
   }
 
-  #droppedOf({ nics }: GuestLaunch): number | undefined {
-    return this.#dropped && nics.reduce((sum, { tap }) => sum + (this.#dropped?.get(tap) ?? 0), 0)
+  #droppedOf({ nics }: GuestLaunch): number {
+    return this.#dropped.of((port) => nics.some(({ tap }) => tap === port))
   }
 
   #forget(guest: GuestId): void {
@@ -201,18 +203,8 @@ export class HostCounters {
 
   #lookAtVms(): void {
     const { vms, clock } = this.#options
-    const { pids } = vms
-    for (const guest of this.#vms.keys()) if (!pids.has(guest)) this.#vms.delete(guest)
-    if (pids.size === 0) return
-    const links = networkLinks()
-    for (const [guest, pid] of pids) {
-      const usage = vmUsage(guest, pid, links)
-      const at = clock.monotonicMs()
-      const before = this.#vms.get(guest)
-      if (!usage || (before?.usage.pid === pid && at - before.at < RATE_MS_MIN)) continue
-      const rates = before?.usage.pid === pid ? vmRates(before, { usage, at }) : undefined
-      this.#vms.set(guest, { usage, at, ...(rates ? { rates } : {}) })
-    }
+    const refused = this.#vms.look(vms.pids, this.#dropped, clock.monotonicMs())
+    for (const [guest, failures] of refused) this.#notices.add(guest, failures)
   }
 
   #containerFigures(): GuestFigures[] {
@@ -227,26 +219,6 @@ export class HostCounters {
         ...(rates ? { rates } : {}),
       }
     })
-  }
-
-  #vmFigures(): GuestFigures[] {
-    return [...this.#vms].map(([guest, { usage, rates }]) => ({
-      guest,
-      held: { physpages: Math.ceil(usage.memoryBytes / PAGE_BYTES) },
-      failures: {},
-      ...(rates ? { rates } : {}),
-    }))
-  }
-}
-
-function vmRates(before: VmFigures, { usage, at }: VmFigures): Partial<ContainerRates> {
-  const seconds = (at - before.at) / 1000
-  const each = (pick: (of: VmUsage) => number) => Math.max(0, pick(usage) - pick(before.usage)) / seconds
-  return {
-    cpuPercent: each(({ cpuMicroseconds }) => cpuMicroseconds) / 10_000,
-    memoryBytes: usage.memoryBytes,
-    receivedBytesPerSecond: each(({ receivedBytes }) => receivedBytes),
-    sentBytesPerSecond: each(({ sentBytes }) => sentBytes),
   }
 }
 

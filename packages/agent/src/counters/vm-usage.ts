@@ -18,6 +18,7 @@ export interface VmUsage {
   readonly memoryBytes: number
   readonly receivedBytes: number
   readonly sentBytes: number
+  readonly sentPackets: number
 }
 
 /** Undefined when the process has just ended. */
@@ -38,6 +39,7 @@ export function vmUsage(guest: GuestId, pid: number, links: readonly string[]): 
     // What the host receives from a tap the guest has sent.
     receivedBytes: sum('tx_bytes'),
     sentBytes: sum('rx_bytes'),
+    sentPackets: sum('rx_packets'),
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * This host's member of the store: how etcd is started, joined again after it was removed, and restored by hand.
  *
- * A member that a forced new cluster has left behind (`stead failover --confirm-dead`) still has the old cluster's
+ * A member that a store that went on alone has left behind (`stead failover --confirm-dead`) still has the old cluster's
  * data. It asks the others first: if they do not know it, its data is put aside and it joins as a learner.
  */
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
@@ -9,12 +9,13 @@ import { join } from 'node:path'
 import type { Clock } from '@stead/core/ports/clock.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import { failure } from '@stead/core/errors.ts'
-import { fail, type Result } from '@stead/core/result.ts'
+import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { AgentConfig } from '../config.ts'
 import { readPidFile, type DetachedSpec } from '../process/detached.ts'
 import type { HostCredentials } from '../trust/host-credentials.ts'
 import { readCertificate } from '../trust/certificate-reading.ts'
 import { readAuthorities, trustFiles } from '../trust/trust-files.ts'
+import { makeDataAlone } from './lone-data.ts'
 import { EtcdCluster, type EtcdMember } from '../store/etcd-cluster.ts'
 
 /** Measured: killing the leader costs 0.74 s until the next write with these, 1.15 s with etcd's defaults. */
@@ -83,13 +84,11 @@ export class EtcdMemberHost {
     const { hostId, etcdClientPort, etcdPeerPort } = this.#config
     const self = this.#members().find((member) => member.hostId === hostId)
     if (!self) throw new Error(`${hostId} is no member of the store`)
+    await this.#goAlone(urlsOf(self, etcdPeerPort))
     const start = await this.#howToStart()
     // Left by one that was killed: etcd does not take its place. That of a living one is about to be adopted.
     if (!readPidFile(this.pidFile)) rmSync(this.#socket(), { force: true })
     const peerUrls = urlsOf(self, etcdPeerPort)
-    const force = join(this.#directory, 'force-new-cluster')
-    const forced = existsSync(force)
-    if (forced) rmSync(force)
     return {
       // etcd makes its sockets in its working folder.
       command: 'env',
@@ -119,7 +118,6 @@ export class EtcdMemberHost {
         ],
         // The clients ping every 2 s, and the largest plan writes a few hundred records at once.
         ...['--grpc-keepalive-min-time', '1s', '--max-txn-ops', '2048'],
-        ...(forced ? ['--force-new-cluster'] : []),
       ],
       pidFile: this.pidFile,
       stdoutPath: join(this.#directory, 'etcd.log'),
@@ -132,8 +130,25 @@ export class EtcdMemberHost {
   }
 
   /** The next start makes a cluster of this member alone out of its data: only a person may decide that. */
-  forceNewCluster(): void {
-    writeFileSync(join(this.#directory, 'force-new-cluster'), '')
+  goAlone(): void {
+    writeFileSync(this.#alone, '')
+  }
+
+  get #alone(): string {
+    return join(this.#directory, 'go-alone')
+  }
+
+  async #goAlone(peerUrls: readonly string[]): Promise<void> {
+    // One that runs is about to be adopted; its data is its own.
+    if (!existsSync(this.#alone) || readPidFile(this.pidFile)) return
+    const [name, now] = [this.#config.hostId, Math.trunc(this.#clock.wallMs())]
+    const made = await makeDataAlone({
+      ...{ data: this.#data(), name, peerUrls, token: `${this.#config.clusterName}-${now}` },
+      aside: `${this.#data()}.left-behind-${now}`,
+    })
+    if (!made.ok) throw new Error(made.error.message, { cause: made.error })
+    rmSync(this.#alone)
+    this.#log.warn('the store goes on with the records of this host alone; its old data is kept aside', { name })
   }
 
   /**
@@ -154,6 +169,13 @@ export class EtcdMemberHost {
       ...(promoted.ok ? {} : { cause: promoted.error }),
     })
     return 'learner'
+  }
+
+  /** Hosts that have a member in the store, by its own word. */
+  async memberNames(): Promise<Result<readonly string[]>> {
+    const cluster = this.#cluster(this.endpoints())
+    const members = await cluster.memberList().finally(() => cluster.close())
+    return members.ok ? ok(members.value.map(({ name }) => name)) : members
   }
 
   /** A host that is no longer of the cluster has no voice. `not_found` when it has none. */

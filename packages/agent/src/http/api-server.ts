@@ -28,6 +28,7 @@ import type { NamedCertificate } from '../certificate/named-certificate.ts'
 import type { ApiBackend, BackendOf, RequestContext } from './backend.ts'
 import { CLIENT_LIMITS, limitConnections, TokenBuckets, type ClientLimits } from './client-limits.ts'
 import { CLIENT_GONE, digestCheck } from './digest-check.ts'
+import { eventsOf } from './event-socket.ts'
 import { foreignOrigin, identify, isKnown, type Identification } from './identify.ts'
 import { parseJson } from './json-body.ts'
 import { jsonOf } from './kept-json.ts'
@@ -216,8 +217,8 @@ function buildServer(
     'openapi.show': async () => ({ ok: true, value: openApiDocument() }),
     'console.connect': async () => fail(failure('bad_request', 'This address is for a WebSocket', UPGRADE_HINT)),
   }
-  const { connectConsole } = options
-  if (connectConsole) serveWebSockets(server.server, connectConsole, closing, options.log)
+  const { connectConsole: connect } = options
+  if (connect) serveWebSockets(server.server, { connect, openEvents: eventsOf(server) }, closing, options.log)
   for (const endpoint of options.endpoints ?? ALL_ENDPOINTS) {
     server.route({
       method: endpoint.method,

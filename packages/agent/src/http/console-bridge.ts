@@ -15,8 +15,8 @@ import {
 import type { WebSocket } from 'ws'
 import { TooSlow } from '../console/serial-console.ts'
 import { encodeShellFrame, shellFrameReader, type ShellFrame } from '../console/shell-frames.ts'
+import { keepPinged } from './socket-pings.ts'
 
-const PING_INTERVAL_MS = 5_000
 /** More than this on its way to the client: VNC waits. */
 const PAUSE_ABOVE_BYTES = 256 * 1024
 const GIVE_UP_ABOVE_BYTES = 4 << 20
@@ -39,7 +39,6 @@ export function bridgeConsole(socket: WebSocket, stream: Duplex, options: Bridge
   const { agentStops, runEnded, hostLost, tooSlow, shellEnded, notPermitted } = CONSOLE_CLOSE_CODES
   const isShell = options.kind === 'shell'
   const framesIn = isShell ? shellFrameReader() : (bytes: Buffer): readonly ShellFrame[] => [{ kind: 'bytes', bytes }]
-  let answered = true
   let ended = false
 
   const close = (code: number, reason: string) => {
@@ -51,7 +50,7 @@ export function bridgeConsole(socket: WebSocket, stream: Duplex, options: Bridge
   }
   const release = () => {
     ended = true
-    clearInterval(pings)
+    unpinged()
     clearInterval(lives)
     clearInterval(drain)
     offMoved()
@@ -66,12 +65,7 @@ export function bridgeConsole(socket: WebSocket, stream: Duplex, options: Bridge
   options.taken.addEventListener('abort', onTaken, { once: true })
   if (options.taken.aborted) onTaken()
 
-  const pings = setInterval(() => {
-    if (!answered) return socket.terminate()
-    answered = false
-    socket.ping()
-  }, PING_INTERVAL_MS)
-  socket.on('pong', () => (answered = true))
+  const unpinged = keepPinged(socket)
   const lives = setInterval(() => options.alive && socket.send(CONSOLE_ALIVE), CONSOLE_ALIVE_MS)
 
   let drain: NodeJS.Timeout | undefined

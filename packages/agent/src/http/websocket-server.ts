@@ -1,6 +1,7 @@
 /**
- * The API's WebSockets: consoles. They come as upgrades of `GET /v1/guests/{guest}/console/{kind}` and show a ticket
- * instead of a token. What is refused is refused before the upgrade, as a problem document.
+ * The API's WebSockets. Consoles come as upgrades of `GET /v1/guests/{guest}/console/{kind}` and show a ticket
+ * instead of a token; events as upgrades of the `GET` that streams them. What is refused is refused before the upgrade, as a problem
+ * document.
  */
 import { STATUS_CODES, type IncomingMessage, type Server } from 'node:http'
 import type { Duplex } from 'node:stream'
@@ -15,6 +16,7 @@ import type { WebSocketServer } from 'ws'
 import { z } from 'zod'
 import type { ConsoleRequest, OpenConsole } from '../console/console-router.ts'
 import { bridgeConsole } from './console-bridge.ts'
+import { bridgeEvents, isEventPath, type OpenEvents } from './event-socket.ts'
 import { FOREIGN, isOwn } from './identify.ts'
 
 /** Opens a console against a ticket, which is used up. */
@@ -23,7 +25,17 @@ export type ConnectConsole = (request: ConsoleRequest) => Promise<Result<OpenCon
 /** What a client may send at once, bytes: a clipboard, not a file. */
 const MESSAGE_BYTES_MAX = 1 << 20
 
-export function serveWebSockets(server: Server, connect: ConnectConsole, closing: AbortSignal, log: Log): void {
+export interface SocketSources {
+  readonly connect: ConnectConsole
+  readonly openEvents: OpenEvents
+}
+
+export function serveWebSockets(
+  server: Server,
+  { connect, openEvents }: SocketSources,
+  closing: AbortSignal,
+  log: Log,
+): void {
   let sockets: Promise<WebSocketServer> | undefined
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on('error', () => socket.destroy())
@@ -36,6 +48,7 @@ export function serveWebSockets(server: Server, connect: ConnectConsole, closing
   async function accept(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const { origin, host } = request.headers
     if (origin !== undefined && !isOwn(origin, host)) return refuse(socket, FOREIGN)
+    if (isEventPath(new URL(request.url ?? '', 'http://agent').pathname)) return acceptEvents(request, socket, head)
     const asked = parseAddress(request.url ?? '')
     if (!asked.ok) return refuse(socket, asked.error)
     const { alive = false, ...wanted } = asked.value
@@ -47,17 +60,7 @@ export function serveWebSockets(server: Server, connect: ConnectConsole, closing
       socket.destroy()
       return
     }
-    // Read when the first console is opened: most agents never serve one.
-    sockets ??= import('ws').then(
-      (ws) =>
-        new ws.WebSocketServer({
-          noServer: true,
-          perMessageDeflate: false,
-          maxPayload: MESSAGE_BYTES_MAX,
-          handleProtocols: (names) => (names.has(CONSOLE_SUBPROTOCOL) ? CONSOLE_SUBPROTOCOL : false),
-        }),
-    )
-    const accepting = await sockets
+    const accepting = await accepter()
     let upgraded = false
     // A request that is no proper upgrade is refused by `ws` itself, which closes the connection.
     socket.once('close', () => upgraded || stream.destroy())
@@ -65,6 +68,35 @@ export function serveWebSockets(server: Server, connect: ConnectConsole, closing
       upgraded = true
       bridgeConsole(webSocket, stream, { kind: wanted.kind, alive, closing, onMoved, taken })
     })
+  }
+
+  async function acceptEvents(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    const over = new AbortController()
+    const opened = await openEvents(request, over.signal)
+    if (!opened.ok) return refuse(socket, opened.error)
+    if (socket.destroyed || closing.aborted) {
+      over.abort()
+      socket.destroy()
+      return
+    }
+    const accepting = await accepter()
+    socket.once('close', () => over.abort())
+    accepting.handleUpgrade(request, socket, head, (webSocket) => {
+      void bridgeEvents(webSocket, opened.value, over, closing)
+    })
+  }
+
+  /** Read when the first is opened: most agents never serve one. */
+  function accepter(): Promise<WebSocketServer> {
+    return (sockets ??= import('ws').then(
+      (ws) =>
+        new ws.WebSocketServer({
+          noServer: true,
+          perMessageDeflate: false,
+          maxPayload: MESSAGE_BYTES_MAX,
+          handleProtocols: (names) => (names.has(CONSOLE_SUBPROTOCOL) ? CONSOLE_SUBPROTOCOL : false),
+        }),
+    ))
   }
 }
 

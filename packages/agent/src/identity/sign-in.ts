@@ -8,7 +8,6 @@ import { failure } from '@stead/core/errors.ts'
 import type { ClusterMirror } from '@stead/core/host/cluster-mirror.ts'
 import type { Principal, SessionDuty, SignInSession } from '@stead/core/model/access.ts'
 import { KEYS } from '@stead/core/model/keys.ts'
-import { realmOf } from '@stead/core/model/realm.ts'
 import type { Clock } from '@stead/core/ports/clock.ts'
 import type { Compare, Store } from '@stead/core/ports/store.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
@@ -18,6 +17,7 @@ import type { Visitor } from '../http/backend.ts'
 import type { ClusterKey } from './cluster-key.ts'
 import { DeviceKeys } from './device-keys.ts'
 import { putPending, tryPending, type PendingSignIn } from './pending-sign-ins.ts'
+import { checkedPassword, WRONG_PASSWORD } from './checked-password.ts'
 import { noPasswordHere, Passwords, type RightPassword } from './passwords.ts'
 import type { KeyOwner, KeySignIn, ShownKey } from './key-sign-in.ts'
 import type { RealmGuest, RealmSignIn } from './realms/realm-sign-in.ts'
@@ -94,13 +94,14 @@ export class SignIn {
   }
 
   async withPassword(credentials: Credentials, visitor: Visitor): Promise<Result<SignInView>> {
-    const { user, form } = credentials
-    const checked = await this.#check(user, credentials.password, credentials.device ?? visitor.device, visitor)
+    const { form } = credentials
+    const device = credentials.device ?? visitor.device
+    const checked = await this.#check(credentials.user, credentials.password, device, visitor)
     if (!checked.ok) return checked
-    const { right, attempt } = checked.value
+    const { right, attempt, user, wrong } = checked.value
     const lapsed = this.#lapsed(user)
     if (!right || lapsed !== undefined) {
-      this.#context.told.refused(user, visitor, lapsed ?? 'the password is wrong')
+      this.#context.told.refused(user, visitor, (right && lapsed) ?? wrong)
       return fail(WRONG)
     }
     const how = right.oneTime ? 'by a one-time password' : 'by the password'
@@ -322,7 +323,9 @@ export class SignIn {
     const { clock } = this.#context
     if (Passwords.isOneTime(password)) {
       const right = await this.#passwords.check(user, password, false, clock.wallMs())
-      return right.ok ? ok({ right: right.value, attempt: undefined }) : right
+      return right.ok
+        ? ok({ right: right.value, attempt: undefined, user, wrong: this.#lapsed(user) ?? WRONG_PASSWORD })
+        : right
     }
     const known = await this.#devices.idOf(user, device)
     if (!known.ok) return known
@@ -332,24 +335,12 @@ export class SignIn {
     }
     const waitMs = this.#throttle.begin(attempt, clock.monotonicMs())
     if (waitMs > 0) return this.#slowedDown(user, visitor, waitMs)
-    const right = await this.#rightPassword(user, password, known.value !== undefined, visitor)
-    if (right.ok) return ok({ right: right.value, attempt })
+    const presented = { user, password, first: known.value !== undefined }
+    const whose = { ...this.#context, passwords: this.#passwords, lapsed: (name: string) => this.#lapsed(name) }
+    const checked = await checkedPassword(whose, presented, visitor)
+    if (checked.ok) return ok({ ...checked.value, attempt })
     this.#throttle.undo(attempt, clock.monotonicMs())
-    return right
-  }
-
-  /** By the cluster's own record of it, or by the user's realm. */
-  async #rightPassword(
-    user: string,
-    password: string,
-    first: boolean,
-    visitor: Visitor,
-  ): Promise<Result<RightPassword | undefined>> {
-    const { mirror, realms, clock } = this.#context
-    const realm = realmOf(mirror.state.realms, user)
-    if (!realm) return this.#passwords.check(user, password, first, clock.wallMs())
-    const right = await realms.checkPassword(realm, user, password, visitor)
-    return right.ok ? ok(right.value ? noPasswordHere(user) : undefined) : right
+    return checked
   }
 
   #slowedDown(user: string, visitor: Visitor, waitMs: number): Result<never> {

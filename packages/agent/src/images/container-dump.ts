@@ -8,6 +8,7 @@ import { once } from 'node:events'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
+import type { DumpCompression } from '@stead/core/model/backup.ts'
 import { failure } from '@stead/core/errors.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 
@@ -26,8 +27,6 @@ export type DumpedDisk =
   | { readonly kind: 'folder'; readonly path: string }
   /** A file with its file system. */
   | { readonly kind: 'image'; readonly path: string }
-
-export type DumpCompression = 'zstd' | 'none'
 
 export interface ContainerDump {
   /** The archive. Destroying it ends the dump. */

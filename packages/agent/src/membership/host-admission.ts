@@ -99,7 +99,7 @@ export class HostAdmission {
         ],
         writes: [
           { kind: 'put', key: MEMBERSHIP_KEY, value: JSON.stringify(after) },
-          { kind: 'put', key: KEYS.heartbeatKey, value: keyKnownTo(host, knownKey.value?.value) },
+          { kind: 'put', key: KEYS.heartbeatKey, value: keyKnownTo([host], knownKey.value?.value) },
           // The next use makes another one: nobody is taken for a known device by what the removed host has read.
           { kind: 'delete', key: SECRET_KEYS.deviceKey },
           ...[KEYS.host(host), KEYS.status(host), KEYS.policy(host), KEYS.liveness(host)].map((key) => ({
@@ -134,9 +134,9 @@ export class HostAdmission {
 }
 
 /** The coordinator makes another one. */
-function keyKnownTo(removed: HostId, present: string | undefined): string {
+export function keyKnownTo(removed: readonly HostId[], present: string | undefined): string {
   const key = present === undefined ? FIRST_HEARTBEAT_KEY : (JSON.parse(present) as HeartbeatKey)
-  return JSON.stringify({ ...key, due: [...new Set([...key.due, removed])] })
+  return JSON.stringify({ ...key, due: [...new Set([...key.due, ...removed])] })
 }
 
 export const BEING_REPLACED = failure('conflict', 'The authority is being replaced, and nobody joins meanwhile', {

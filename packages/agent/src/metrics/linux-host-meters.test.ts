@@ -31,6 +31,7 @@ hostMetersContract('on Linux', async (): Promise<HostMetersHarness> => {
       },
     },
     nameOf: () => undefined,
+    packetLimitOf: () => undefined,
     droppedPackets: async () => ok(new Map()),
     tell: () => {},
     clock: realClock,

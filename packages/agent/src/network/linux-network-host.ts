@@ -53,7 +53,12 @@ export class LinuxNetworkHost implements NetworkHost {
     return tapName(guest, index)
   }
 
-  async ensureTap(guest: GuestId, index: number, nic: Nic, { arriving = false } = {}): Promise<Result<string>> {
+  async ensureTap(
+    guest: GuestId,
+    index: number,
+    nic: Nic & NicPace,
+    { arriving = false } = {},
+  ): Promise<Result<string>> {
     const tap = tapName(guest, index)
     const bridgeName = this.#bridges[nic.network]
     // Before the tap is on the bridge: it is never there unfiltered.

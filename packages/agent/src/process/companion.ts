@@ -11,13 +11,16 @@ import {
   isAlive,
   killDetached,
   readPidFile,
+  signal as sendSignal,
   startDetached,
+  waitGone,
   type DetachedProcess,
   type DetachedSpec,
 } from './detached.ts'
 
 /** Whoever loses a connection to the daemon asks for a look at once (`look`); this is for the others. */
 const POLL_MS = 1_000
+const END_MS = 5_000
 const CLOSE_POLL_MS = 20
 const CLOSELY_FOR_MS = 500
 const LOG_BYTES_MAX = 8 << 20
@@ -71,6 +74,13 @@ export class Companion {
   async kill(): Promise<void> {
     // Not asked of `spec`: making one prepares a start, and what it prepares (a store that is forced) is used once.
     if (this.#process) await killDetached(this.#process, this.#pidFile)
+  }
+
+  /** The same, given some time to end in order. */
+  async end(): Promise<void> {
+    if (!this.#process) return
+    sendSignal(this.#process, 'SIGTERM')
+    if (!(await waitGone(this.#process, END_MS))) await this.kill()
   }
 
   async #startOrAdopt(signal: AbortSignal): Promise<void> {

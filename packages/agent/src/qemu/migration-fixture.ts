@@ -217,6 +217,8 @@ export class RealHarness implements GuestMigrationHarness {
   }
 
   /** Whether the kernel has what it needs, and this test may give it to the guests. */
+  readonly runsWhileCopied = true
+
   get knowsPostCopy(): boolean {
     return GUEST_USER !== undefined && existsSync(FAULTS)
   }

@@ -4,10 +4,11 @@ import { lookup } from 'node:dns/promises'
 import { createServer } from 'node:net'
 import { totalmem } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
-import type { SetupAnswers, SetupCheck } from '@stead/api/endpoints/set-up.ts'
+import type { SetupAnswers, SetupCheck, SetupPort } from '@stead/api/endpoints/set-up.ts'
 import { levelOf, type ProcessorLevel } from '@stead/core/model/processor.ts'
 import type { HostRole, NetworkRole } from '@stead/core/model/host.ts'
 import { runProgram } from '../process/run-program.ts'
+import { bondChecks, bondPlans, portsWithBonds } from './bond-steps.ts'
 import { checkOf, GIB, gib } from './check.ts'
 import { portsOfHost } from './host-facts.ts'
 
@@ -26,13 +27,16 @@ export interface OwnQuestion {
   readonly addresses: Addresses
   readonly tcpPorts: readonly number[]
   readonly pools: SetupAnswers['pools']
+  readonly bonds: SetupAnswers['bonds']
   readonly stateDir: string
 }
 
 export async function ownChecks(own: OwnQuestion): Promise<readonly SetupCheck[]> {
+  const bonds = await bondPlans(own.bonds)
   return [
     notSetUp(own.stateDir),
-    ...(await addressChecks(own.addresses)),
+    ...bondChecks(bonds),
+    ...addressChecks(own.addresses, portsWithBonds(await portsOfHost(), bonds)),
     ...(await Promise.all(own.tcpPorts.map((port) => portCheck(port)))),
     await nameCheck(own),
     await timeServiceCheck(),
@@ -54,8 +58,7 @@ function notSetUp(stateDir: string): SetupCheck {
     : check.ok('this host is of no cluster')
 }
 
-async function addressChecks(addresses: Addresses): Promise<SetupCheck[]> {
-  const ports = await portsOfHost()
+function addressChecks(addresses: Addresses, ports: readonly SetupPort[]): SetupCheck[] {
   const given = Object.entries(addresses).filter(([, address]) => address !== undefined) as [NetworkRole, string][]
   return given.flatMap(([role, address]) => {
     const check = checkOf(`${role}-address`, `${role} address`)
@@ -63,7 +66,7 @@ async function addressChecks(addresses: Addresses): Promise<SetupCheck[]> {
     if (!port)
       return check.refused(
         `no port or bond of this host has the address ${address}`,
-        "Set up the port with the system's own means first: it must have the address after each boot",
+        "Set up the port with the system's own means first (it must have the address after each boot), or make a bond that has it: --bond",
       )
     const text = `${address} is on ${port.name}${port.members.length > 0 ? ` (${port.members.join(', ')})` : ''}`
     const link = checkOf(`${role}-link`, `${role} link`)
@@ -139,7 +142,7 @@ function runningPrograms(): ReadonlySet<string> {
 }
 
 const PROGRAMS: Readonly<Record<'all' | HostRole | 'containers', readonly string[]>> = {
-  all: ['etcd', 'ip', 'ss', 'ping'],
+  all: ['etcd', 'etcdctl', 'ip', 'ss', 'ping'],
   compute: ['qemu-system-x86_64', 'qemu-storage-daemon', 'qemu-img', 'nft', 'tc', 'bridge', 'nsenter', 'prlimit'],
   witness: [],
   containers: ['lxc-start', 'losetup', 'mkfs.ext4', 'resize2fs', 'fsfreeze'],

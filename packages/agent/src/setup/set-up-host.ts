@@ -8,6 +8,7 @@ import { cpus, totalmem } from 'node:os'
 import { join } from 'node:path'
 import type { InitAnswers, JoinAnswers, SetupAnswers, SetupPlan } from '@stead/api/endpoints/set-up.ts'
 import { failure } from '@stead/core/errors.ts'
+import type { Bond } from '@stead/core/network/bond-plan.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { AgentConfig } from '../config.ts'
 import { factsSchema, joinAnswerSchema, JOIN_PORT, type JoinAnswer } from '../membership/join-protocol.ts'
@@ -15,6 +16,7 @@ import { readToken } from '../membership/join-token.ts'
 import { createSigningRequest } from '../trust/certificates.ts'
 import { trustEachOther } from '../trust/host-trust.ts'
 import { writeTrust } from '../trust/trust-files.ts'
+import { bondSteps, type BondSteps } from './bond-steps.ts'
 import { JoinClient } from './join-client.ts'
 import { jointChecks } from './joint-checks.ts'
 import { ownChecks } from './own-checks.ts'
@@ -61,8 +63,9 @@ async function prepareInit(answers: InitAnswers, place: Place): Promise<Result<P
   const { host, cluster, addresses, detectionMs } = answers
   const checks = await ownChecks({ ...answers, role: 'compute', tcpPorts: TCP_PORTS, stateDir: place.stateDir })
   const member = { hostId: host, role: 'compute' as const, order: 1, addresses: withoutUndefined(addresses) }
+  const bonds = bondSteps(answers.bonds, [])
   const config = (): AgentConfig => ({
-    ...configOf(answers, place),
+    ...configOf(answers, place, bonds),
     ...{ role: 'compute', order: 1, clusterName: cluster, clusterKey: randomBytes(32).toString('hex') },
     ...PORTS,
     ...{ members: [member], etcdMembers: [host] },
@@ -76,6 +79,7 @@ async function prepareInit(answers: InitAnswers, place: Place): Promise<Result<P
   return ok({
     plan: { kind: 'init', cluster, host, role: 'compute', checks: [...checks] },
     steps: [
+      ...bonds.steps,
       {
         text: `make the cluster ${cluster}: its authority, and the certificate of ${host}, in ${join(place.stateDir, 'trust')}`,
         run: makeTrust,
@@ -103,10 +107,12 @@ async function prepareJoin(given: JoinAnswers, place: Place): Promise<Result<Pre
     ...(await jointChecks(client.value, facts, answers, { startedMs, endedMs })),
   ]
   let joined: JoinAnswer | undefined
+  const bonds = bondSteps(answers.bonds, token.value.addresses)
   const others = facts.members.map(({ hostId }) => hostId).join(', ')
   return ok({
     plan: { kind: 'join', cluster: facts.clusterName, host: answers.host, role, checks },
     steps: [
+      ...bonds.steps,
       {
         text: `join the cluster ${facts.clusterName} (${others}) as ${role === 'witness' ? 'its witness, which runs no guests' : 'a host that runs guests'}; the key of ${answers.host} stays in ${join(place.stateDir, 'trust')}`,
         run: async () => {
@@ -117,7 +123,7 @@ async function prepareJoin(given: JoinAnswers, place: Place): Promise<Result<Pre
         },
       },
       ...poolSteps(answers.pools),
-      configStep(place, () => joinedConfig(joined as JoinAnswer, answers, place)),
+      configStep(place, () => joinedConfig(joined as JoinAnswer, answers, place, bonds)),
     ],
   })
 }
@@ -137,11 +143,11 @@ async function joinBy(client: JoinClient, answers: JoinAnswers, { stateDir }: Pl
   return ok(joined)
 }
 
-function joinedConfig(joined: JoinAnswer, answers: JoinAnswers, place: Place): AgentConfig {
+function joinedConfig(joined: JoinAnswer, answers: JoinAnswers, place: Place, bonds: BondSteps): AgentConfig {
   const { clusterName, clusterKey, clusterKeyGeneration, formerClusterKey } = joined
   const { members, etcdMembers, self } = joined
   return {
-    ...configOf(answers, place),
+    ...configOf(answers, place, bonds),
     joined: true,
     ...{ role: self.role, order: self.order, clusterName, clusterKey, clusterKeyGeneration },
     ...(formerClusterKey === undefined ? {} : { formerClusterKey }),
@@ -151,7 +157,7 @@ function joinedConfig(joined: JoinAnswer, answers: JoinAnswers, place: Place): A
   }
 }
 
-function configOf(answers: SetupAnswers, { stateDir, nativeDir }: Place) {
+function configOf(answers: SetupAnswers, { stateDir, nativeDir }: Place, { made }: BondSteps) {
   const { host, addresses, pools, guestUser } = answers
   const capacity = {
     cpuCount: answers.cpuCount ?? cpus().length,
@@ -160,7 +166,13 @@ function configOf(answers: SetupAnswers, { stateDir, nativeDir }: Place) {
   return {
     ...{ hostId: host, addresses: withoutUndefined(addresses), pools, capacity, stateDir, nativeDir },
     ...(guestUser ? { guestUser } : {}),
+    ...(made.length > 0 ? { bonds: made.map(keptBond) } : {}),
   }
+}
+
+/** As the file has it. */
+function keptBond({ ports, addresses, routes, ...bond }: Bond): NonNullable<AgentConfig['bonds']>[number] {
+  return { ...bond, ports: [...ports], addresses: [...addresses], routes: [...routes] }
 }
 
 function withoutUndefined(addresses: SetupAnswers['addresses']): AgentConfig['addresses'] {

@@ -9,6 +9,7 @@ import type { SetupAnswers } from '@stead/api/endpoints/set-up.ts'
 import type { Transport } from '@stead/api/transport.ts'
 import { FAILURES, failure } from '@stead/core/errors.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
+import { addressOfBond, readBond, type BondFlag } from './bond-flag.ts'
 import { complain } from './complaint.ts'
 import { ownName } from './host-facts.ts'
 
@@ -20,6 +21,7 @@ interface Options {
   readonly lan?: string
   readonly san?: string
   readonly ran?: string
+  readonly bond: readonly string[]
   readonly pool?: readonly string[]
   readonly state: string
   readonly guestUser?: string
@@ -78,6 +80,12 @@ function hostCommand(name: string, description: string): Command {
     .option('--lan <address>', "of this host, or the port that has it: guests' and users' traffic")
     .option('--san <address>', 'the same: from guests to storage')
     .option('--ran <address>', 'the same: between replicas')
+    .option(
+      '--bond <name=port+port,…>',
+      'make these cards one port: lan0=eno1+eno2,mode=802.3ad; a role may name it; may be repeated',
+      collect,
+      [],
+    )
     .option('--guest-user <uid:gid>', 'whom guests run as')
     .option('--cpus <n>', 'what guests may have of its processors; all when absent')
     .option('--memory <size>', 'what guests may have of its memory; all when absent')
@@ -183,9 +191,15 @@ async function run(options: Options, transport: Transport, own: Readonly<Record<
 
 function flagsOf(options: Options): Result<Readonly<Record<string, unknown>>> {
   const { lan, san, ran, host, cpus } = options
+  const bonds: BondFlag[] = []
+  for (const text of options.bond) {
+    const bond = readBond(text)
+    if (!bond.ok) return bond
+    bonds.push(bond.value)
+  }
   const addresses = Object.fromEntries(
     Object.entries({ lan, san, ran }).flatMap(([role, given]) =>
-      given === undefined ? [] : [[role, addressOfPort(given) ?? given]],
+      given === undefined ? [] : [[role, addressOfBond(bonds, given, addressOfPort) ?? addressOfPort(given) ?? given]],
     ),
   )
   const pools: { readonly name: string; readonly path: string; readonly capacityBytes: number }[] = []
@@ -201,7 +215,7 @@ function flagsOf(options: Options): Result<Readonly<Record<string, unknown>>> {
     return wrong(`'${options.memory}' is no size`, 'Such as 64GiB')
   const [uid, gid] = (options.guestUser ?? '').split(':').map(Number)
   return ok({
-    ...{ host, addresses, pools },
+    ...{ host, addresses, bonds, pools },
     ...(cpus === undefined ? {} : { cpuCount: Number(cpus) }),
     ...(memoryBytes === undefined ? {} : { memoryBytes }),
     ...(uid !== undefined && gid !== undefined ? { guestUser: { uid, gid } } : {}),

@@ -598,6 +598,9 @@ export class QsdVolumeHost implements VolumeHost {
   ): Promise<Result<T>> {
     const opened = await this.#withReplica(volume, pool, async (place) => {
       const size = await this.#sizeOf(place.pool, volume)
+      // QEMU lets nobody read what a merge works on; it is begun again, and refused until this has been read.
+      const settled = await this.#snapshots.settleMerge(volume, place.daemon, place.node)
+      if (!settled.ok) return settled
       const layer = snapshot === undefined ? ok(undefined) : await layerHolding(place.pool, volume, snapshot)
       if (!layer.ok) return layer
       const there = size.ok ? await place.node.open() : size

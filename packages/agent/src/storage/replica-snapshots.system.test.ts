@@ -8,18 +8,18 @@ import type { VolumeId } from '@stead/core/model/ids.ts'
 import type { SnapshotId } from '@stead/core/model/snapshot.ts'
 import type { Result } from '@stead/core/result.ts'
 import { makeQsdFixture, POOL, type QsdSide } from './qsd-fixture.ts'
-import type { QsdVolumeHost } from './qsd-volume-host.ts'
+import type { QsdVolumeHost, ReadingExport } from './qsd-volume-host.ts'
 
 const MIB = 2 ** 20
 const SIZE = 16 * MIB
 const BLOCK = 64 * 1024
 
-async function start(context: TestContext, capacityBytes?: number) {
+async function start(context: TestContext, capacityBytes?: number, sizeBytes = SIZE) {
   const fixture = await makeQsdFixture(capacityBytes)
   context.after(() => fixture.close())
   const { source: side, folder } = fixture
   const volume = randomUUID().replaceAll('-', '') as VolumeId
-  value(await side.volumes.createReplica({ volume, pool: POOL, sizeBytes: SIZE }))
+  value(await side.volumes.createReplica({ volume, pool: POOL, sizeBytes }))
   const files = () =>
     readdirSync(join(folder, side.host)).filter((name) => name.startsWith(volume) && !name.endsWith('.kept.json'))
   return { side, volume, files, guest: await serve(side, side.volumes, volume, 1) }
@@ -135,6 +135,36 @@ test('a replica is enlarged while its layers are merged: the merge makes way and
   const { size, blocks } = statSync(path)
   assert.equal(size, sizeBytes)
   assert.ok(blocks * 512 >= sizeBytes, 'all its blocks are allocated')
+})
+
+test('a snapshot is read while its layer is merged: the merge makes way and is done later', async (context) => {
+  const { side, volume, guest, files } = await start(context, undefined, 6 * SIZE)
+  const first = await take(side.volumes, volume)
+  // Half a second of merging.
+  for (let block = 0; block < 1000; block++) value(await guest.write(BLOCK * block, pattern(block)))
+  const second = await take(side.volumes, volume)
+  value(await guest.write(BLOCK * 7, pattern(240)))
+  value(await side.volumes.releaseSnapshot(volume, POOL, first))
+  const merging = side.volumes.mergeLayers(volume, POOL)
+  const daemon = value(side.volumes.daemon(POOL))
+  const isMerging = async () => value(await daemon.call<readonly unknown[]>('query-jobs')).length > 0
+  for (let tries = 0; tries < 500 && !(await isMerging()); tries++) await new Promise((next) => setImmediate(next))
+  assert.ok(await isMerging())
+  const read = async ({ exportName }: ReadingExport) => {
+    const client = value(await daemon.connect({ exportName }))
+    const content = await client.read(BLOCK * 7, BLOCK)
+    await client.disconnect()
+    return content
+  }
+  assert.ok(value(await side.volumes.withReadingExport(volume, POOL, read, second)).equals(pattern(7)))
+  await merging
+  value(await side.volumes.mergeLayers(volume, POOL))
+  assert.ok(value(await side.volumes.withReadingExport(volume, POOL, read, second)).equals(pattern(7)))
+  await guest.close()
+  value(await side.volumes.revokeBelow(volume, POOL, 2))
+  value(await side.volumes.releaseSnapshot(volume, POOL, second))
+  value(await side.volumes.mergeLayers(volume, POOL))
+  assert.deepEqual(files(), [`${volume}.raw`])
 })
 
 test('a pool without room for all that may be written: refused, and nothing is left behind', async (context) => {

@@ -4,7 +4,7 @@
  * judged as for every replica: by a linearizable read of record and grant. docs/internals/native-roots.md
  */
 import { existsSync, mkdirSync, renameSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
-import { failure, type Failure } from '@stead/core/errors.ts'
+import { failure } from '@stead/core/errors.ts'
 import { objectionToOpening } from '@stead/core/ha/export-gate.ts'
 import { exportNameOf } from '@stead/core/host/disk-keeper.ts'
 import type { BlobId, VolumeId } from '@stead/core/model/ids.ts'
@@ -13,7 +13,7 @@ import type { VolumeContent } from '@stead/core/model/volume.ts'
 import type { HeldSnapshots } from '@stead/core/ports/replica-snapshots.ts'
 import type { ExportAddress, ReplicaInfo, ReplicaSpec, VolumeHost } from '@stead/core/ports/volume-host.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
-import { KeyedLock } from '../storage/keyed-lock.ts'
+import type { KeyedLock } from '../storage/keyed-lock.ts'
 import type { QsdVolumeHostOptions } from '../storage/qsd-volume-host.ts'
 import { noCapacity, roomIn } from '../storage/replica-files.ts'
 import { cutAlready, neverCut, notPrepared, tooMany } from '../storage/snapshot-refusals.ts'
@@ -30,13 +30,17 @@ import {
   syncFileSystem,
 } from './btrfs.ts'
 import { mountOf, qgroupOf, type QuotaFigures } from './qgroup-figures.ts'
+import { dropCopies, restoreFormer, rootFromCopy, rootToClone } from './root-copy-files.ts'
 import { SubvolumeFolder } from './subvolume-folder.ts'
+import { holdsMore, noBlocks, noRoot, noSubvolumes } from './subvolume-refusals.ts'
 import { sweepTemplates, templateSubvolume } from './template-subvolumes.ts'
 
 export interface SubvolumeVolumesOptions extends Pick<
   QsdVolumeHostOptions,
   'pools' | 'readEpoch' | 'isWanted' | 'readRollBack' | 'blobPath'
 > {
+  /** One for all that is done to subvolumes, by volume and by `pool NAME`. */
+  readonly lock: KeyedLock
   /** Whether this host has the blob. */
   readonly hasBlob: (blob: BlobId) => boolean
 }
@@ -48,12 +52,13 @@ interface Place {
 
 export class SubvolumeVolumes implements VolumeHost {
   readonly #options: SubvolumeVolumesOptions
-  readonly #lock = new KeyedLock()
+  readonly #lock: KeyedLock
   /** By volume: the newest run that it was opened for by this agent. */
   readonly #opened = new Map<VolumeId, number>()
 
   constructor(options: SubvolumeVolumesOptions) {
     this.#options = options
+    this.#lock = options.lock
   }
 
   /** Anything of it is here, also half made. */
@@ -89,13 +94,15 @@ export class SubvolumeVolumes implements VolumeHost {
       if (!canHoldSubvolumes(folder.path)) return fail(noSubvolumes(pool))
       const counting = await this.#lock.run(`pool ${pool.name}`, () => ensureQuotas(folder.path))
       if (!counting.ok) return counting
-      const base = content ? await this.#template(place.value, content) : ok(undefined)
+      const base = spec.cloneOf ? rootToClone(folder, spec.cloneOf) : await this.#template(place.value, content)
       if (!base.ok) return base
       return this.#lock.run(`pool ${pool.name}`, () => this.#make(place.value, spec, base.value))
     })
   }
 
-  async #template({ folder }: Place, { blob, format }: VolumeContent): Promise<Result<string>> {
+  async #template({ folder }: Place, content: VolumeContent | undefined): Promise<Result<string | undefined>> {
+    if (!content) return ok(undefined)
+    const { blob, format } = content
     if (format !== 'raw') return fail(failure('invalid_image', 'The image of a root is no raw image'))
     return this.#lock.run(`template ${blob}`, () => templateSubvolume(folder, blob, () => this.#options.blobPath(blob)))
   }
@@ -147,6 +154,8 @@ export class SubvolumeVolumes implements VolumeHost {
       const { folder } = place.value
       const snapshots = folder.snapshotsOf(volume)
       for (const snapshot of snapshots) this.#forgetMarker(folder, volume, snapshot)
+      const cleared = await dropCopies(folder, volume, [])
+      if (!cleared.ok) return cleared
       const paths = [folder.root(volume), folder.draft(volume), folder.former(volume)]
       for (const path of [...paths, ...snapshots.map((each) => folder.snapshot(volume, each))]) {
         const deleted = await deleteSubvolume(path)
@@ -172,11 +181,28 @@ export class SubvolumeVolumes implements VolumeHost {
 
   #open(request: Parameters<VolumeHost['serveAnew']>[0]): Promise<Result<ExportAddress>> {
     const { volume, pool, epoch, sizeBytes } = request
-    return this.#withRoot(volume, pool, async ({ pool: { port }, folder }, present) => {
+    return this.#lock.run(volume, async () => {
       const granted = await this.#options.readEpoch(volume, pool)
       if (!granted.ok) return granted
       const objection = objectionToOpening(volume, granted.value, epoch, 'serve')
       if (objection) return fail(objection)
+      return this.#serve(request, epoch, sizeBytes)
+    })
+  }
+
+  /** The records say that the root is here: where there is none yet, the newest copy is to become it. */
+  async #serve(
+    { volume, pool: name }: Parameters<VolumeHost['serveAnew']>[0],
+    epoch: number,
+    sizeBytes: number | undefined,
+  ): Promise<Result<ExportAddress>> {
+    const place = this.#place(name)
+    if (!place.ok) return place
+    const settled = await rootFromCopy(place.value.folder, volume, (size) =>
+      this.#publish(place.value.folder, volume, size),
+    )
+    if (!settled.ok) return settled
+    return this.#atRoot(place.value, volume, async ({ pool: { port }, folder }, present) => {
       const limited = await this.#limit(folder, volume, present, sizeBytes)
       if (!limited.ok) return limited
       this.#opened.set(volume, epoch)
@@ -231,7 +257,7 @@ export class SubvolumeVolumes implements VolumeHost {
       const { bavail, bsize } = statfsSync(config.path)
       const free = Math.min(room, bavail * bsize)
       if (sizeBytes > free) return fail(noCapacity(config, sizeBytes, free))
-      writeFileSync(markerOf(folder, volume, snapshot), '')
+      writeFileSync(folder.marker(volume, snapshot), '')
       return ok()
     })
   }
@@ -241,7 +267,7 @@ export class SubvolumeVolumes implements VolumeHost {
     return this.#withRoot(volume, pool, async ({ folder }) => {
       const path = folder.snapshot(volume, snapshot)
       if (existsSync(path)) return fail(cutAlready(volume))
-      if (!existsSync(markerOf(folder, volume, snapshot))) return fail(notPrepared(volume))
+      if (!existsSync(folder.marker(volume, snapshot))) return fail(notPrepared(volume))
       return cloneSubvolume(folder.root(volume), path, 'read-only')
     })
   }
@@ -336,7 +362,7 @@ export class SubvolumeVolumes implements VolumeHost {
   }
 
   #forgetMarker(folder: SubvolumeFolder, volume: VolumeId, snapshot: SnapshotId): void {
-    rmSync(markerOf(folder, volume, snapshot), { force: true })
+    rmSync(folder.marker(volume, snapshot), { force: true })
   }
 
   /** In turn with all else that is done to it. `sizeBytes`: its limit now. */
@@ -347,16 +373,21 @@ export class SubvolumeVolumes implements VolumeHost {
   ): Promise<Result<T>> {
     return this.#lock.run(volume, async () => {
       const place = this.#place(pool)
-      if (!place.ok) return place
-      const { folder } = place.value
-      // A roll-back that was cut short: what it put away is whole still.
-      if (!existsSync(folder.root(volume)) && existsSync(folder.former(volume)))
-        renameSync(folder.former(volume), folder.root(volume))
-      const record = folder.record(volume)
-      if (!record.ok) return record
-      if (!record.value || !existsSync(folder.root(volume))) return fail(noRoot(volume))
-      return task(place.value, record.value.sizeBytes)
+      return place.ok ? this.#atRoot(place.value, volume, task) : place
     })
+  }
+
+  async #atRoot<T>(
+    place: Place,
+    volume: VolumeId,
+    task: (place: Place, sizeBytes: number) => Promise<Result<T>>,
+  ): Promise<Result<T>> {
+    const { folder } = place
+    restoreFormer(folder, volume)
+    const record = folder.record(volume)
+    if (!record.ok) return record
+    if (!record.value || !existsSync(folder.root(volume))) return fail(noRoot(volume))
+    return task(place, record.value.sizeBytes)
   }
 
   #place(name: string): Result<Place> {
@@ -364,28 +395,4 @@ export class SubvolumeVolumes implements VolumeHost {
     if (!pool) return fail(failure('not_found', `This host has no pool ${name}`))
     return ok({ pool, folder: new SubvolumeFolder(pool.path) })
   }
-}
-
-function markerOf(folder: SubvolumeFolder, volume: VolumeId, snapshot: SnapshotId): string {
-  return `${folder.snapshot(volume, snapshot)}.new`
-}
-
-function noRoot(volume: VolumeId): Failure {
-  return failure('not_found', `This host has no subvolume of volume ${volume}`)
-}
-
-function holdsMore(volume: VolumeId, heldBytes: number): Failure {
-  return failure('conflict', `Volume ${volume} holds ${heldBytes} bytes`, {
-    hint: 'Delete something in the container first, or take a larger size',
-  })
-}
-
-function noBlocks(): Failure {
-  return failure('conflict', 'The volume is a subvolume of one host, which has no blocks that another one could copy')
-}
-
-function noSubvolumes({ name }: PoolConfig): Failure {
-  return failure('storage', `Pool ${name} is not on btrfs, or the program btrfs is missing`, {
-    hint: 'Make a file system with mkfs.btrfs, mount it where the pool is, and install btrfs-progs',
-  })
 }

@@ -6,7 +6,8 @@ import { webhookSchema } from '@stead/api/webhook-records.ts'
 import { KEYS, SECRET_KEYS } from '@stead/core/model/keys.ts'
 import { ok, type Result } from '@stead/core/result.ts'
 
-const WHOLE = [
+/** Values that are a secret as a whole. */
+export const WHOLE_SECRETS: readonly string[] = [
   SECRET_KEYS.password(''),
   SECRET_KEYS.secondFactors(''),
   SECRET_KEYS.deviceKey,
@@ -23,7 +24,7 @@ const SEALED_FIELDS: Readonly<Record<string, readonly (readonly string[])[]>> = 
 }
 
 /** All of them, to be looked through. */
-export const SEALED_PREFIXES: readonly string[] = [...WHOLE, ...Object.keys(SEALED_FIELDS)]
+export const SEALED_PREFIXES: readonly string[] = [...WHOLE_SECRETS, ...Object.keys(SEALED_FIELDS)]
 
 export function holdsSecrets(key: string): boolean {
   return SEALED_PREFIXES.some((prefix) => key.startsWith(prefix))
@@ -38,7 +39,7 @@ export function withSecrets(
   value: string,
   change: (secret: string, place: string) => Result<string>,
 ): Result<string> {
-  if (WHOLE.some((prefix) => key.startsWith(prefix))) return change(value, key)
+  if (WHOLE_SECRETS.some((prefix) => key.startsWith(prefix))) return change(value, key)
   const [, paths = []] = Object.entries(SEALED_FIELDS).find(([prefix]) => key.startsWith(prefix)) ?? []
   let record: unknown
   try {

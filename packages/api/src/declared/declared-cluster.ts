@@ -6,6 +6,7 @@ import { failure } from '@stead/core/errors.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { z } from 'zod'
 import { ACCESS_ENDPOINTS } from '../endpoints/access.ts'
+import { CERTIFICATE_ENDPOINTS } from '../endpoints/certificate.ts'
 import { CLUSTER_ENDPOINTS } from '../endpoints/cluster.ts'
 import { createGuestBody, setGuestBody } from '../endpoints/guests.ts'
 import { setPolicyBody } from '../endpoints/policy.ts'
@@ -39,6 +40,7 @@ const list = <T extends z.ZodType>(item: T) => z.array(item).max(ITEMS_MAX).opti
 export const declaredClusterSchema = z.strictObject({
   stead: z.literal(1).describe('Version of this form'),
   policy: setPolicyBody.optional(),
+  certificate: CERTIFICATE_ENDPOINTS['certificate.order'].body.optional(),
   hosts: list(host),
   projects: list(PROJECT_ENDPOINTS['project.create'].body),
   roles: list(ACCESS_ENDPOINTS['role.create'].body),
@@ -63,7 +65,9 @@ export const DECLARED_KINDS = [
 export type DeclaredKind = (typeof DECLARED_KINDS)[number]
 
 /** Checked, but as it was written: what the file does not say is not filled in, since it is not to be changed. */
-export type DeclaredCluster = { readonly policy?: Fields } & { readonly [Kind in DeclaredKind]?: readonly Fields[] }
+export type DeclaredCluster = { readonly policy?: Fields; readonly certificate?: Fields } & {
+  readonly [Kind in DeclaredKind]?: readonly Fields[]
+}
 
 export function readDeclaredCluster(document: unknown): Result<DeclaredCluster> {
   const checked = declaredClusterSchema.safeParse(document)

@@ -3,6 +3,7 @@
  * Nothing is deleted but where it was asked for, and nothing is made anew that holds data. Pure.
  */
 import type { EndpointId } from '../endpoints.ts'
+import { certificateDifferences, certificateOrder, keyWithoutSecret } from './declared-certificate.ts'
 import {
   DECLARED_KINDS,
   GUEST_SETTINGS,
@@ -24,7 +25,7 @@ export interface DeclaredCall {
 
 export interface DeclaredStep {
   readonly what: 'create' | 'change' | 'delete'
-  readonly kind: DeclaredKind | 'policy'
+  readonly kind: DeclaredKind | 'policy' | 'certificate'
   readonly name: string
   readonly differences: readonly Difference[]
   /** One after the other; the revision of the first is known. */
@@ -33,7 +34,7 @@ export interface DeclaredStep {
 
 /** What the file says and no call can bring about. */
 export interface Obstacle {
-  readonly kind: DeclaredKind
+  readonly kind: DeclaredKind | 'certificate'
   readonly name: string
   readonly why: string
 }
@@ -53,6 +54,11 @@ export function planDeclared(
   const steps: DeclaredStep[] = []
   const obstacles: Obstacle[] = []
   if (declared.policy) steps.push(...policyStep(declared.policy, present.policy))
+  if (declared.certificate) {
+    const outcome = certificateStep(declared.certificate, present.certificate)
+    if ('why' in outcome) obstacles.push({ kind: 'certificate', name: 'certificate', why: outcome.why })
+    else steps.push(...outcome.steps)
+  }
   for (const kind of DECLARED_KINDS) {
     for (const wanted of declared[kind] ?? []) {
       const name = nameOf(kind, wanted)
@@ -80,6 +86,20 @@ function policyStep(wanted: Fields, known: Present): DeclaredStep[] {
   const body = pick(wanted, fieldsOf(differences))
   const calls = [{ endpoint: 'policy.set', body, ifMatch: known.revision } as const]
   return [{ what: 'change', kind: 'policy', name: 'policy', differences, calls }]
+}
+
+function certificateStep(
+  wanted: Fields,
+  known: Present | undefined,
+): { readonly steps: DeclaredStep[] } | { readonly why: string } {
+  const differences = certificateDifferences(wanted, known?.declared)
+  if (differences.length === 0) return { steps: [] }
+  const body = certificateOrder(wanted, known?.declared)
+  const key = keyWithoutSecret(body, known?.declared)
+  if (key !== undefined) return { why: `the secret of the key ${key} is neither kept nor in the file` }
+  const calls = [{ endpoint: 'certificate.order', body, ...(known ? { ifMatch: known.revision } : {}) } as const]
+  const what = known ? 'change' : 'create'
+  return { steps: [{ what, kind: 'certificate', name: 'certificate', differences: known ? differences : [], calls }] }
 }
 
 function creationOf(kind: DeclaredKind, wanted: Fields): Outcome {

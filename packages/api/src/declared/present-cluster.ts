@@ -5,11 +5,13 @@
 import type { ResponseOf } from '../endpoint.ts'
 import type { EndpointOf } from '../endpoints.ts'
 import type { GuestView, RuleView } from '../views.ts'
+import { presentCertificate } from './declared-certificate.ts'
 import { nameOf, type DeclaredCluster, type DeclaredKind, type Fields } from './declared-cluster.ts'
 
 /** The answers from which a present cluster is made. */
 export interface ClusterViews {
   readonly policy: ResponseOf<EndpointOf<'policy.show'>>
+  readonly certificate: ResponseOf<EndpointOf<'certificate.show'>>
   readonly hosts: ResponseOf<EndpointOf<'host.list'>>['items']
   readonly projects: ResponseOf<EndpointOf<'project.list'>>['items']
   readonly roles: ResponseOf<EndpointOf<'role.list'>>['items']
@@ -36,13 +38,17 @@ export interface Present {
 
 export interface PresentCluster {
   readonly policy: Present
+  /** Undefined: no authority is asked for one. */
+  readonly certificate: Present | undefined
   readonly kinds: { readonly [Kind in DeclaredKind]: ReadonlyMap<string, Present> }
 }
 
 export function presentCluster(views: ClusterViews): PresentCluster {
   const { revision, ...policy } = views.policy
+  const certificate = presentCertificate(views.certificate)
   return {
     policy: { name: 'policy', declared: policy, revision },
+    certificate: certificate && { name: 'certificate', declared: certificate, revision: views.certificate.revision },
     kinds: {
       hosts: byName(
         'hosts',
@@ -74,12 +80,17 @@ export function presentCluster(views: ClusterViews): PresentCluster {
 }
 
 /** Without what comes with every cluster. */
-export function exportedCluster({ policy, kinds }: PresentCluster): DeclaredCluster & { readonly stead: 1 } {
+export function exportedCluster({
+  policy,
+  certificate,
+  kinds,
+}: PresentCluster): DeclaredCluster & { readonly stead: 1 } {
   const items = (kind: DeclaredKind) =>
     [...kinds[kind].values()].filter(({ fixed }) => !fixed || kind === 'hosts').map(({ declared }) => declared)
   return {
     stead: 1,
     policy: policy.declared,
+    ...(certificate ? { certificate: certificate.declared } : {}),
     hosts: items('hosts'),
     projects: items('projects'),
     roles: items('roles'),

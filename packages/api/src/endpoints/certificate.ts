@@ -46,7 +46,9 @@ const proof = z.discriminatedUnion('kind', [
     zone: dnsName.optional().describe('Found by asking the server when absent'),
     keyName: dnsName.describe('Of the TSIG key'),
     algorithm: z.enum(TSIG_ALGORITHMS).default('hmac-sha256'),
-    keySecret: keyText.describe('Of the TSIG key, base64; nobody can read it again'),
+    keySecret: keyText
+      .optional()
+      .describe('Of the TSIG key, base64; nobody can read it again. Absent: as it is kept of this key at this server'),
     settleMs: z
       .int()
       .min(0)
@@ -66,7 +68,10 @@ export const certificateViewSchema = z.object({
     .object({
       names: z.array(z.string()),
       directoryUrl: z.string(),
-      ownAuthority: z.boolean().describe("The directory's own certificate is believed by one that was given for it"),
+      authorityPem: z
+        .string()
+        .nullable()
+        .describe("By which the directory's own certificate is believed; null: by those that every machine knows"),
       email: z.string().nullable(),
       externalAccount: z.string().nullable().describe("The key's id"),
       proof: z.discriminatedUnion('kind', [
@@ -147,7 +152,10 @@ export const CERTIFICATE_ENDPOINTS = {
         .optional()
         .describe('Where the authority writes to'),
       externalAccount: z
-        .strictObject({ keyId: z.string().min(1).max(512), hmacKey: keyText.describe('base64url, as it was given') })
+        .strictObject({
+          keyId: z.string().min(1).max(512),
+          hmacKey: keyText.optional().describe('base64url, as it was given. Absent: as it is kept of this key'),
+        })
         .optional()
         .describe('With which the account is one that the authority knows from elsewhere'),
       proof: proof.default({ kind: 'http', port: 80 }).describe('How the authority sees that the names are ours'),

@@ -39,6 +39,37 @@ export const CLUSTER_ENDPOINTS = {
     answerWithinMs: 30_000,
     worksWithoutStore: true,
   }),
+  'cluster.recover': endpoint({
+    id: 'cluster.recover',
+    method: 'POST',
+    path: '/v1/recovery',
+    summary: 'Go on with this host alone, since all other members are lost for ever; only as root of the host itself',
+    permission: 'cluster.failover',
+    on: 'cluster',
+    body: z.strictObject({
+      lost: z.array(z.string()).describe('Every other member, by name; a person has made sure that none comes back'),
+      giveUpSecrets: z.boolean().default(false).describe('Go on although the secrets of the cluster do not open'),
+      check: z.boolean().default(false).describe('Tell what would be left, and change nothing'),
+    }),
+    response: z.object({
+      host: z.string(),
+      lost: z.array(z.string()),
+      done: z.boolean(),
+      secrets: z
+        .enum(['kept', 'given-up', 'locked', 'unknown'])
+        .describe('`locked`: they do not open here; `unknown`: the host has not read its records since it began'),
+      guests: z
+        .array(z.object({ name: z.string(), copies: z.enum(['current', 'stale', 'none']), text: z.string() }))
+        .nullable()
+        .describe('What each has left on this host; null while `secrets` is `unknown`'),
+    }),
+    status: 200,
+    unrecorded: true,
+    whatIf: 'none',
+    // The store is started anew, and the records are read.
+    answerWithinMs: 120_000,
+    worksWithoutStore: true,
+  }),
   'host.list': endpoint({
     id: 'host.list',
     method: 'GET',
@@ -234,7 +265,9 @@ export const CLUSTER_ENDPOINTS = {
         )
         .describe('Only these kinds, separated by commas'),
       limit: queryInteger(1, 10_000).optional().describe('At most so many, the newest; default 1000'),
-      follow: queryBoolean.optional().describe('Go on as server-sent events'),
+      follow: queryBoolean
+        .optional()
+        .describe('Go on as server-sent events; with an upgrade, as messages of a WebSocket'),
     }),
     response: z.object({ items: z.array(eventSchema).describe('Oldest first') }),
     streams: 'events',

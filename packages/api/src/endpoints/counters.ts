@@ -71,7 +71,7 @@ export const COUNTER_ENDPOINTS = {
     id: 'guest.counters',
     method: 'GET',
     path: '/v1/guests/{guest}/counters',
-    summary: 'Show what a container holds, may have and was refused',
+    summary: 'Show what a guest holds, may have and was refused; of a virtual machine, the packets that it sends',
     permission: 'guest.view',
     on: 'guest',
     params: guestParams,

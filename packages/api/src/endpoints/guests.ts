@@ -5,6 +5,7 @@ import { containerChangeSchema, containerRequestSchema } from '../container-reco
 import { notesSchema, protectedFromSchema, tagSchema, tagsSchema } from '../lifecycle-records.ts'
 import { platformRequestSchema } from '../platform-records.ts'
 import { displaySchema, guestSchema, haSchema } from '../records.ts'
+import { rootCopyPolicySchema } from '../root-copy-records.ts'
 import {
   explanationSchema,
   guestViewSchema,
@@ -108,6 +109,11 @@ export const setGuestBody = z.strictObject({
   memoryMaxBytes: memoryBytes.optional().describe('Memory up to which it can grow while it runs; from its next start'),
   cpusMax: cpus.optional().describe('Processors up to which it can grow while it runs; from its next start'),
   container: containerChangeSchema.optional(),
+  rootCopy: z
+    .strictObject({ ...rootCopyPolicySchema.shape, to: z.string().optional().describe('Absent: one that has room') })
+    .nullable()
+    .optional()
+    .describe('Of a container with a native root: a copy of it on another host; null: none any more'),
   balloonBytes: memoryBytes
     .nullable()
     .optional()

@@ -74,7 +74,9 @@ export const LIVE_VIEW_ENDPOINTS = {
         )
         .describe('Of a kind that is named here only these fields, as `guest.name,guest.state`; others come whole'),
       since: z.string().optional().describe('The id of the last batch that was received: only what changed after it'),
-      follow: queryBoolean.optional().describe('Go on as server-sent events'),
+      follow: queryBoolean
+        .optional()
+        .describe('Go on as server-sent events; with an upgrade, as messages of a WebSocket'),
     }),
     response: liveBatchSchema,
     streams: 'events',

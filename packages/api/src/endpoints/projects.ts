@@ -13,6 +13,7 @@ const limits = z
     memoryBytes: z.number().int().min(0).nullable().optional().describe('Of all guests, running or not'),
     diskBytes: z.number().int().min(0).nullable().optional().describe('Each replica counts'),
     snapshots: z.number().int().min(0).nullable().optional(),
+    backups: z.number().int().min(0).nullable().optional().describe('While they are being made too'),
     addresses: z.number().int().min(0).nullable().optional().describe('Of network cards'),
   })
   .describe('What is left out stays as it is; null: no limit')
@@ -32,6 +33,7 @@ export const projectViewSchema = z.object({
     memoryBytes: z.number().int(),
     diskBytes: z.number().int(),
     snapshots: z.number().int(),
+    backups: z.number().int(),
     addresses: z.number().int(),
   }),
   images: z.number().int(),

@@ -1,5 +1,6 @@
 /** Realms: who else says who somebody is. And signing in by one whose page asks for the password itself. */
 import { z } from 'zod'
+import { ACCOUNT_BARRIERS } from '@stead/core/access/active-directory.ts'
 import { accessNameSchema } from '../access-records.ts'
 import { endpoint } from '../endpoint.ts'
 import { ldapServiceSchema, oidcServiceSchema, realmGroupSchema } from '../realm-records.ts'
@@ -10,6 +11,7 @@ const text = z.string().min(1).max(200)
 const attribute = z.string().regex(/^[A-Za-z][A-Za-z0-9-]{0,63}$/, 'must be the name of an attribute')
 const claim = z.string().regex(/^[^\s]{1,200}$/, 'must be the name of a claim')
 const dn = z.string().max(500).regex(/=/, 'must be a distinguished name: `dc=example,dc=org`')
+const account = z.string().min(1).max(500).describe('A distinguished name; of Active Directory a name of the domain')
 const authority = z.string().max(20_000).includes('-----BEGIN CERTIFICATE-----', { error: 'must be PEM' })
 const secretText = z.string().min(1).max(1_000)
 const domain = z.string().regex(/^[A-Za-z0-9.-]{1,253}$/, 'must be a domain: `example.org`')
@@ -34,17 +36,26 @@ const oidcSettings = z.strictObject({
   checksSecondFactor: z.boolean().default(false).describe('It asks for a second factor itself; none is asked for here'),
 })
 
-const ldapSettings = z.strictObject({
-  kind: z.literal('ldap'),
-  urls,
-  baseDn: dn,
-  bindDn: dn.optional(),
-  bindPassword: secretText.optional(),
-  userAttribute: attribute.default('uid'),
-  userFilter: text.optional(),
-  groupBaseDn: dn.optional(),
-  authority: authority.optional(),
-})
+const activeDirectory = domain.describe('The domain of an Active Directory: from it follows what is not said')
+
+const ldapSettings = z
+  .strictObject({
+    kind: z.literal('ldap'),
+    activeDirectory: activeDirectory.optional(),
+    urls: urls.optional().describe('Of Active Directory `ldaps://` and its domain, when absent'),
+    baseDn: dn.optional().describe('Of Active Directory the whole domain, when absent'),
+    bindDn: account.optional(),
+    bindPassword: secretText.optional(),
+    userAttribute: attribute.optional().describe('`uid`, of Active Directory `sAMAccountName`, when absent'),
+    userFilter: text.optional(),
+    groupBaseDn: dn.optional(),
+    authority: authority.optional(),
+  })
+  .superRefine((given, context) => {
+    const required = given.activeDirectory === undefined ? (['urls', 'baseDn'] as const) : (['bindDn'] as const)
+    for (const path of required)
+      if (given[path] === undefined) context.addIssue({ code: 'custom', path: [path], message: 'is missing' })
+  })
 
 /** Null: as if it had never been set. */
 const oidcChange = z.strictObject({
@@ -62,9 +73,10 @@ const oidcChange = z.strictObject({
 
 const ldapChange = z.strictObject({
   kind: z.literal('ldap'),
+  activeDirectory: activeDirectory.nullable().optional(),
   urls: urls.optional(),
   baseDn: dn.optional(),
-  bindDn: dn.nullable().optional(),
+  bindDn: account.nullable().optional(),
   bindPassword: secretText.nullable().optional(),
   userAttribute: attribute.optional(),
   userFilter: text.nullable().optional(),
@@ -100,6 +112,9 @@ export const realmTestSchema = z.object({
       known: z.boolean().describe('There is such a user in the cluster'),
       fullName: z.string(),
       email: z.string(),
+      barriers: z
+        .array(z.enum(ACCOUNT_BARRIERS))
+        .describe('What keeps him from signing in there; of Active Directory only'),
       theirs: z.array(z.string()).describe('Groups, as the realm calls them'),
       ours: z.array(z.string()).describe('Groups of the cluster in which he would be by them'),
     })

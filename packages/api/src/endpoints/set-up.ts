@@ -4,11 +4,32 @@
  */
 import { z } from 'zod'
 import { userNameSchema } from '../access-records.ts'
+import { BOND_MODES, HASH_POLICIES, LACP_RATES } from '@stead/core/network/bond-plan.ts'
 import { endpoint } from '../endpoint.ts'
 
 const dnsLabel = z.string().regex(/^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$/, 'must be a DNS label of at most 32 characters')
 const address = z.ipv4({ error: 'must be an IPv4 address' })
 const bytes = z.number().int().min(1)
+
+/** As the kernel takes it; also what keeps an order for `ip` to one word. */
+const portName = z.string().regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}$/, 'must be the name of a port, such as eno1')
+
+export const bondSchema = z.strictObject({
+  name: portName.describe('What the bond is called: `bond0`'),
+  ports: z.array(portName).min(2).max(16).describe('The cards that it is made of'),
+  mode: z
+    .enum(BOND_MODES)
+    .default('active-backup')
+    .describe('`active-backup` needs nothing of the switch; `802.3ad` LACP; `balance-xor` a fixed aggregation'),
+  miimonMs: z.number().int().min(10).max(10_000).default(100).describe('How often links are looked at'),
+  lacpRate: z.enum(LACP_RATES).default('fast').describe('Of `802.3ad`'),
+  hashPolicy: z.enum(HASH_POLICIES).default('layer3+4').describe('By what the port of a packet is chosen'),
+  addresses: z
+    .array(z.cidrv4({ error: 'must be an IPv4 address with the length of its network, such as 192.0.2.1/24' }))
+    .max(8)
+    .default([])
+    .describe('Besides those that its ports have, which go over to it'),
+})
 
 const onHost = {
   host: dnsLabel.describe('What the host is called in the cluster'),
@@ -16,6 +37,7 @@ const onHost = {
     .strictObject({ lan: address.optional(), san: address.optional(), ran: address.optional() })
     .refine((given) => Object.values(given).some((one) => one !== undefined), 'must name at least one address')
     .describe('Of this host, on its networks; one network may serve for all: `lan` then'),
+  bonds: z.array(bondSchema).max(8).default([]).describe('Ports that are to be one from now on'),
   pools: z
     .array(
       z.strictObject({

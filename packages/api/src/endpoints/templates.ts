@@ -28,7 +28,7 @@ export const TEMPLATE_ENDPOINTS = {
     whatIf: 'none',
     method: 'POST',
     path: '/v1/guests/{guest}/clones',
-    summary: 'Create a guest like a template or a stopped guest',
+    summary: 'Create a guest like a template, a stopped guest, or any container with a native root',
     permission: 'guest.create',
     on: 'clone',
     params: guestParams,

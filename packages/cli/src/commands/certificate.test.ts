@@ -78,7 +78,7 @@ test('a renewal that fails is shown with its reason, what to do, and the days th
   const view = {
     standing: 'failing',
     wanted: {
-      ...{ names: ['web.example.org'], directoryUrl: 'https://ca.example/dir', ownAuthority: false, email: null },
+      ...{ names: ['web.example.org'], directoryUrl: 'https://ca.example/dir', authorityPem: null, email: null },
       ...{ externalAccount: null, proof: { kind: 'http', port: 80 }, agreedAt: '2026-01-01T00:00:00Z' },
     },
     given: {

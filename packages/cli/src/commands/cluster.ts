@@ -7,6 +7,7 @@ import { formatFields, formatTable } from '../output.ts'
 import { formatSize } from '../quantities.ts'
 import { action, valueOf, type Session, type Terminal } from '../session.ts'
 import { finished, settle } from '../waiting.ts'
+import { addClusterRecover } from './cluster-recover.ts'
 
 export function addClusterCommands(program: Command, terminal: Terminal): void {
   const cluster = program.command('cluster').description('The cluster as a whole')
@@ -34,6 +35,7 @@ export function addClusterCommands(program: Command, terminal: Terminal): void {
         session.print(file, () => clusterFileText(file))
       }),
     )
+  addClusterRecover(cluster, terminal)
   program
     .command('failover')
     .description(ENDPOINTS['cluster.failover'].summary)

@@ -1,46 +1,74 @@
 /** `ct dump`: a container in one file here. */
-import { createWriteStream, existsSync } from 'node:fs'
-import { rename, rm } from 'node:fs/promises'
-import { pipeline } from 'node:stream/promises'
+import { existsSync } from 'node:fs'
 import type { Command } from 'commander'
 import type { Client } from '@stead/api/client.ts'
-import { DUMP_MODES, type DumpMode } from '@stead/api/container-dump.ts'
+import type { CallInput } from '@stead/api/endpoint.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
-import { failure, FailureError } from '@stead/core/errors.ts'
-import type { BlobId } from '@stead/core/model/ids.ts'
-import { digestOf } from '../blob-upload.ts'
+import { DUMP_MODES, type DumpMode } from '@stead/core/model/backup.ts'
 import { mustWait } from '../import/container-from-archive.ts'
-import { badArgument, formatSize } from '../quantities.ts'
+import { badArgument, formatSize, parseDuration } from '../quantities.ts'
 import { action, valueOf, type Session, type Terminal } from '../session.ts'
 import { settle } from '../waiting.ts'
+import { fetchBackup, fileExists } from './backup.ts'
 
-type Compression = 'zstd' | 'none'
+type DumpBody = NonNullable<CallInput<(typeof ENDPOINTS)['guest.dump']>['body']>
+
+const HOUR_MS = 3_600_000
 
 export function addCtDump(ct: Command, terminal: Terminal): void {
   ct.command('dump')
-    .description('Dump a container, its settings and its disks, into a file here')
+    .description("Dump a container, its settings and its disks, into a file here or among the cluster's backups")
     .argument('<name>', "the guest's name or id")
-    .argument('<file>', 'made, and must not exist: a tar, packed with zstd')
+    .argument('[file]', 'made, and must not exist: a tar, packed with zstd')
     .option(
       '--mode <mode>',
       'snapshot: it runs on; suspend: it stands still meanwhile; stop: it is stopped',
       'snapshot',
     )
     .option('--compress <how>', 'zstd or none', 'zstd')
+    .option('--keep <time>', 'have the cluster hold it as a backup for so long, as 30d, whether it is fetched or not')
     .action(
-      action(terminal, async (session, [guest = '', file = ''], { mode, compress }) => {
+      action(terminal, async (session, [guest = '', file], options) => {
         mustWait(session)
-        if (compress !== 'zstd' && compress !== 'none')
-          throw badArgument(`--compress: \`${String(compress)}\` is neither zstd nor none`)
-        if (existsSync(file)) throw exists(file)
+        const { mode } = options
+        const compress = compressionOf(options['compress'])
+        const keepHours = keepHoursOf(options['keep'])
+        if (file === undefined && keepHours === undefined)
+          throw badArgument('Neither a file nor --keep is given', 'Say where the dump is to be.')
+        if (file !== undefined && existsSync(file)) throw fileExists(file)
         const client = await session.client()
-        const dumped = await dumpIn(session, client, guest, modeOf(mode), compress)
-        await fetchWhole(session, client, dumped.blob, file)
+        const body = { compress, ...(keepHours === undefined ? {} : { keepHours }) }
+        const dumped = await dumpIn(session, client, guest, modeOf(mode), body)
+        try {
+          if (file !== undefined) await fetchBackup(session, client, dumped.backup, file)
+        } finally {
+          if (keepHours === undefined) await letGo(session, client, dumped.backup)
+        }
+        const places = [...(file === undefined ? [] : [file]), ...(keepHours === undefined ? [] : [dumped.backup])]
         const { sizeBytes, tookMs } = dumped
-        const text = `ct ${guest} dumped to ${file}: ${dumped.mode}, ${formatSize(sizeBytes)}, ${(tookMs / 1000).toFixed(1)} s`
-        session.print({ file, ...dumped }, () => `${text}\n`)
+        const text = `ct ${guest} dumped to ${places.join(' and ')}: ${dumped.mode}, ${formatSize(sizeBytes)}, ${(tookMs / 1000).toFixed(1)} s`
+        session.print({ ...(file === undefined ? {} : { file }), ...dumped }, () => `${text}\n`)
       }),
     )
+}
+
+function compressionOf(text: unknown): DumpBody['compress'] {
+  if (text === 'zstd' || text === 'none') return text
+  throw badArgument(`--compress: \`${String(text)}\` is neither zstd nor none`)
+}
+
+function keepHoursOf(text: unknown): number | undefined {
+  if (typeof text !== 'string') return undefined
+  const hours = parseDuration(text, '--keep') / HOUR_MS
+  if (hours < 1) throw badArgument('--keep: less than an hour', 'Write a time such as 12h or 30d.')
+  return Math.ceil(hours)
+}
+
+/** Nobody else asks for it: the room is free again, and the quota. */
+async function letGo(session: Session, client: Client, backup: string): Promise<void> {
+  const removed = await client.call(ENDPOINTS['backup.delete'], { params: { backup } })
+  if (!removed.ok && removed.error.code !== 'not_found')
+    session.warn([`the backup ${backup} is still there: ${removed.error.message}`])
 }
 
 function modeOf(mode: unknown): DumpMode {
@@ -50,9 +78,9 @@ function modeOf(mode: unknown): DumpMode {
 }
 
 /** A container that does not run is read as it is, whatever the mode. */
-async function dumpIn(session: Session, client: Client, guest: string, mode: DumpMode, compress: Compression) {
+async function dumpIn(session: Session, client: Client, guest: string, mode: DumpMode, wanted: DumpBody) {
   const dump = async (snapshot?: string) => {
-    const body = { compress, ...(snapshot === undefined ? {} : { snapshot }) }
+    const body = { ...wanted, ...(snapshot === undefined ? {} : { snapshot }) }
     return valueOf(await client.call(ENDPOINTS['guest.dump'], { params: { guest }, body }, { signal: session.signal }))
   }
   const { state, container } = valueOf(await client.call(ENDPOINTS['guest.show'], { params: { guest } }))
@@ -89,29 +117,4 @@ async function ofSnapshot<T>(
     if (!removed.ok && removed.error.code !== 'not_found')
       session.warn([`the snapshot ${snapshot} is still there: ${removed.error.message}`])
   }
-}
-
-/** Whole and as its digest says, or not there. */
-async function fetchWhole(session: Session, client: Client, blob: BlobId, file: string): Promise<void> {
-  const part = `${file}.part`
-  const { body } = valueOf(
-    await client.stream(ENDPOINTS['blob.get'], { params: { digest: blob } }, { signal: session.signal }),
-  )
-  try {
-    await pipeline(body, createWriteStream(part, { mode: 0o600 }))
-    if ((await digestOf(part)) !== blob) throw new Error('its content was damaged on the way')
-    if (existsSync(file)) throw exists(file)
-    await rename(part, file)
-  } catch (cause) {
-    await rm(part, { force: true })
-    if (cause instanceof FailureError) throw cause
-    const why = cause instanceof Error ? cause.message : String(cause)
-    throw new FailureError(failure('bad_request', `${file} could not be written: ${why}`, { cause }))
-  }
-}
-
-function exists(file: string): FailureError {
-  return new FailureError(
-    failure('bad_request', `${file} could not be written: it exists`, { hint: 'Name another file' }),
-  )
 }

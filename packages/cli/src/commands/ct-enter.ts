@@ -2,7 +2,7 @@
 import type { Command } from 'commander'
 import type { ShellSize } from '@stead/api/console-protocol.ts'
 import { ShellConnection } from '@stead/api/shell-connection.ts'
-import { openNodeSocket } from '../console-socket.ts'
+import { openNodeSocket } from '@stead/client/node-socket.ts'
 import { badArgument } from '../quantities.ts'
 import { action, valueOf, type Session, type Terminal, type TerminalInput } from '../session.ts'
 

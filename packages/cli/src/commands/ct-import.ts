@@ -47,7 +47,12 @@ export function addCtImport(ct: Command, terminal: Terminal): void {
         return
       }
       session.note(reportText(report))
-      await make(session, { file: archive, ...(await signatureIn(said['signature'])) }, request, report)
+      await make(
+        session,
+        { file: archive, project: said.project, ...(await signatureIn(said['signature'])) },
+        request,
+        report,
+      )
     }),
   )
 }

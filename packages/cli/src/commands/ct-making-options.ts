@@ -12,6 +12,7 @@ export interface MakingOptions extends ContainerOptions, RootOptions {
   readonly cpus?: string
   readonly pool?: string
   readonly host?: string
+  readonly project?: string
   readonly privileged?: boolean
   readonly nesting?: boolean
   readonly start?: boolean
@@ -26,6 +27,7 @@ export function addMakingOptions(command: Command): Command {
     .option(...NATIVE_ROOT)
     .option('--pool <name>', 'pool of the disks on each host')
     .option('--host <host>', 'where it should run')
+    .option('--project <name>', 'whose it is to be; of the project default when absent')
     .option('--nesting', 'it may make containers itself; weakens what keeps it in')
     .option('--privileged', "its root is the host's root: only for those whom you trust like the host itself")
     .option('--signature <file>', 'of the archive, where the cluster demands one; see `template import`')

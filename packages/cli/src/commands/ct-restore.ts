@@ -8,7 +8,9 @@ import { fileHead } from '../blob-upload.ts'
 import { configInArchive } from '../import/archive-config.ts'
 import { makeFromArchive } from '../import/container-from-archive.ts'
 import type { ContainerRequest } from '../import/container-request.ts'
+import { badArgument } from '../quantities.ts'
 import { action, valueOf, type Session, type Terminal } from '../session.ts'
+import { withBackup } from './backup.ts'
 import { signatureIn } from './template-import.ts'
 import { addMakingOptions, choicesFrom, type MakingOptions } from './ct-making-options.ts'
 
@@ -17,30 +19,45 @@ export function addCtRestore(ct: Command, terminal: Terminal): void {
     .command('restore')
     .description('Make a container again of a dump, under a name of its own')
     .argument('<name>', 'a DNS label, unique in the cluster')
-    .argument('<file>', 'what `ct dump` has made')
+    .argument('[file]', 'what `ct dump` has made')
+    .option('--backup <id>', 'what the cluster holds, in place of a file: see `stead backup list`')
   addMakingOptions(restore).action(
-    action(terminal, async (session, [name = '', file = ''], options) => {
-      const dump = await readDump(session, file)
-      const client = await session.client()
-      const request = restoreRequest(dump, name, options as unknown as MakingOptions)
-      const { body } = request
-      const used = await addressInUse(client, body.container.addresses ?? [])
-      const isAsked = options['address'] !== undefined
-      if (used !== undefined && !isAsked)
-        session.warn([`its addresses are left out, since ${used} has one of them; give it another with --address`])
-      const container =
-        used === undefined || isAsked ? body.container : { ...body.container, addresses: [], gateways: [] }
-      session.warn(request.changed.map(({ what, text }) => `${what}: ${text}`))
-      const made = await makeFromArchive(
-        session,
-        client,
-        { file, ...dump.system, ...(await signatureIn(options['signature'])) },
-        { ...request, body: { ...body, container } },
-      )
-      const done = body.start ? 'restored and started' : 'restored'
-      session.print(made, () => `ct ${name} ${done}, as ${dump.name} was at ${dump.dumpedAt}\n`)
+    action(terminal, async (session, [name = '', file], options) => {
+      const { backup } = options
+      if ((file === undefined) === (typeof backup !== 'string'))
+        throw badArgument('Neither a file nor --backup is given, or both', 'Say what it is to be restored from.')
+      const made = (from: string) => restored(session, name, from, options)
+      if (typeof backup !== 'string') return made(file ?? '')
+      return withBackup(session, await session.client(), backup, made)
     }),
   )
+}
+
+async function restored(
+  session: Session,
+  name: string,
+  file: string,
+  options: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const choices = options as MakingOptions
+  const dump = await readDump(session, file)
+  const client = await session.client()
+  const request = restoreRequest(dump, name, choices)
+  const { body } = request
+  const used = await addressInUse(client, body.container.addresses ?? [])
+  const isAsked = choices.address !== undefined
+  if (used !== undefined && !isAsked)
+    session.warn([`its addresses are left out, since ${used} has one of them; give it another with --address`])
+  const container = used === undefined || isAsked ? body.container : { ...body.container, addresses: [], gateways: [] }
+  session.warn(request.changed.map(({ what, text }) => `${what}: ${text}`))
+  const made = await makeFromArchive(
+    session,
+    client,
+    { file, ...dump.system, project: choices.project, ...(await signatureIn(options['signature'])) },
+    { ...request, body: { ...body, container } },
+  )
+  const done = body.start ? 'restored and started' : 'restored'
+  session.print(made, () => `ct ${name} ${done}, as ${dump.name} was at ${dump.dumpedAt}\n`)
 }
 
 async function readDump(session: Session, file: string): Promise<ContainerDump> {

@@ -6,7 +6,6 @@ import { failure, FailureError } from '@stead/core/errors.ts'
 import { badArgument, parseCount, parseDuration, parseSize } from '../quantities.ts'
 import { action, valueOf, type Session, type Terminal } from '../session.ts'
 import { finished, settle } from '../waiting.ts'
-import { addCtCounters } from './ct-counters.ts'
 import { addCtCreate } from './ct-create.ts'
 import { addCtDump } from './ct-dump.ts'
 import { addCtEnter } from './ct-enter.ts'
@@ -14,6 +13,7 @@ import { addCtImport } from './ct-import.ts'
 import { addCtRestore } from './ct-restore.ts'
 import { growDisk } from './disk-grow.ts'
 import { addContainerOptions, containerFrom, liftedBy, presetOf, type ContainerOptions } from './ct-options.ts'
+import { addCopyOptions, copyFrom } from './ct-root.ts'
 import { addGuestCommands } from './guest.ts'
 import { addHaOptions, haBody, setGuest, type SetBody } from './guest-settings.ts'
 import { ACCEPT_BREACH } from './host.ts'
@@ -31,7 +31,6 @@ export function addCtCommands(program: Command, terminal: Terminal): void {
   addCtRestore(ct, terminal)
   addCtImport(ct, terminal)
   addSerialConsole(ct, terminal)
-  addCtCounters(ct, terminal)
   addCtEnter(ct, terminal)
   ct.command('exec')
     .description("Run a program in a container; its output and its exit code are the command's own")
@@ -58,7 +57,7 @@ export function addCtCommands(program: Command, terminal: Terminal): void {
     .option('--nesting', 'it may make containers itself, from its next start on')
     .option('--no-nesting', 'it may not')
     .option(...ACCEPT_BREACH)
-  addContainerOptions(addLifecycleOptions(addHaOptions(set))).action(
+  addCopyOptions(addContainerOptions(addLifecycleOptions(addHaOptions(set)))).action(
     action(terminal, (session, [guest = ''], options) => setContainer(session, guest, options)),
   )
 }
@@ -92,7 +91,11 @@ function restartText({ expectedMs, measured }: MoveTargets['restart']): string {
 
 async function setContainer(session: Session, guest: string, options: Options): Promise<void> {
   const { disk, ...others } = options
-  const body = bodyOf(others)
+  const rootCopy = copyFrom(options, async () => {
+    const client = await session.client()
+    return valueOf(await client.call(ENDPOINTS['guest.show'], { params: { guest } })).rootCopy
+  })
+  const body = { ...bodyOf(others), ...(rootCopy === undefined ? {} : { rootCopy: await rootCopy }) }
   const isEmpty = Object.keys(body).length === 0
   if (typeof disk !== 'string') {
     if (isEmpty) throw badArgument('Nothing to set', 'Give at least one setting; see --help.')

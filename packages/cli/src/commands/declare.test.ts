@@ -18,6 +18,7 @@ const LISTS = Object.fromEntries(
 const CLUSTER = {
   ...LISTS,
   'GET /v1/policy': { cpuOvercommit: 1, armed: true, revision: '3' },
+  'GET /v1/certificate': { wanted: null, revision: '0' },
   'GET /v1/projects': { items: [project('default', { revision: '0' }), project('old'), project('kept')] },
 }
 

@@ -94,6 +94,7 @@ function unreadable(cause: Error): never {
 async function lookUp(client: Client): Promise<PresentCluster> {
   return presentCluster({
     policy: valueOf(await client.call(ENDPOINTS['policy.show'])),
+    certificate: valueOf(await client.call(ENDPOINTS['certificate.show'])),
     hosts: valueOf(await client.call(ENDPOINTS['host.list'])).items,
     projects: valueOf(await client.call(ENDPOINTS['project.list'])).items,
     roles: valueOf(await client.call(ENDPOINTS['role.list'])).items,
@@ -110,7 +111,7 @@ function refuseObstacles({ obstacles }: DeclaredPlan): void {
   if (!first) return
   const more = obstacles.length === 1 ? '' : `; and ${obstacles.length - 1} more`
   throw new FailureError(
-    failure('conflict', `${first.kind.slice(0, -1)} ${first.name}: ${first.why}${more}`, {
+    failure('conflict', `${wordsFor(first)}: ${first.why}${more}`, {
       hint: 'Nothing was changed. Make the file agree with what is there, or change that by hand first',
     }),
   )
@@ -162,14 +163,14 @@ function planText({ steps, obstacles, unlisted }: DeclaredPlan): string {
         ({ path, present, wanted }) => `    ${path.join('.')}: ${shown(present)} -> ${shown(wanted)}`,
       ),
     ]),
-    ...obstacles.map(({ kind, name, why }) => `! ${kind.slice(0, -1)} ${name}: ${why}`),
+    ...obstacles.map(({ kind, name, why }) => `! ${wordsFor({ kind, name })}: ${why}`),
     ...(unlisted.length === 0 || deletes ? [] : [`${unlisted.length} not in the file stay; --prune would delete them`]),
   ]
   return `${lines.length === 0 ? 'The cluster is as the file says' : lines.join('\n')}\n`
 }
 
-function wordsFor({ kind, name }: DeclaredStep): string {
-  if (kind === 'policy') return 'the policy'
+function wordsFor({ kind, name }: Pick<DeclaredStep, 'kind' | 'name'>): string {
+  if (kind === 'policy' || kind === 'certificate') return `the ${kind}`
   return `${kind.slice(0, -1)} ${name}`
 }
 

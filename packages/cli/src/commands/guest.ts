@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
+import type { ContainerCounterView } from '@stead/api/endpoints/counters.ts'
 import type { GuestView, OperationView } from '@stead/api/views.ts'
 import type { Client } from '@stead/api/client.ts'
 import type { Result } from '@stead/core/result.ts'
@@ -7,7 +8,9 @@ import { formatFields, formatTable } from '../output.ts'
 import { badArgument, formatSize, parseDuration } from '../quantities.ts'
 import { action, valueOf, type Session, type Terminal } from '../session.ts'
 import { settle } from '../waiting.ts'
+import { addGuestCounters } from './guest-counters.ts'
 import { containerFields } from './ct-options.ts'
+import { copyLines } from './ct-root.ts'
 import { printExplanation } from './explain.ts'
 import { ACCEPT_BREACH } from './host.ts'
 import { addGuestMetrics } from './metrics.ts'
@@ -101,6 +104,7 @@ export function addGuestCommands(vm: Command, terminal: Terminal): void {
   addGuestAssign(vm, terminal)
   addVmSnapshots(vm, terminal)
   addGuestMetrics(vm, terminal)
+  addGuestCounters(vm, terminal)
   vm.command('log')
     .description(ENDPOINTS['guest.log'].summary)
     .argument(...NAME)
@@ -152,11 +156,17 @@ async function listGuests(
 async function showGuest(session: Session, [guest = '']: readonly string[]): Promise<void> {
   const client = await session.client()
   const view = valueOf(await client.call(ENDPOINTS['guest.show'], { params: { guest } }))
-  session.print(view, () => guestText(view))
+  const isPaced = view.kind === 'vm' && view.nics.some(({ limits }) => limits?.sendPacketsPerSecond !== undefined)
+  // What was refused is no record: its host is asked, and one that is silent hides nothing else.
+  const counted =
+    isPaced && view.host !== null && session.format === 'table'
+      ? await client.call(ENDPOINTS['guest.counters'], { params: { guest } })
+      : undefined
+  session.print(view, () => guestText(view, counted?.ok ? counted.value.items : []))
   if (session.explain) await printExplanation(session, client, guest)
 }
 
-export function guestText(view: GuestView): string {
+export function guestText(view: GuestView, counters: readonly ContainerCounterView[] = []): string {
   const fields = formatFields([
     ['name', view.name],
     ['project', view.project === 'default' ? '' : view.project],
@@ -179,6 +189,7 @@ export function guestText(view: GuestView): string {
     ['boot', view.boot.kind],
     ...(view.container ? containerFields(view.container) : [['display', view.display] as const]),
     ['nics', view.nics.map(nicText).join(', ')],
+    ['refused', refusalsText(counters)],
     ['pending', view.pending.map(({ what, why }) => `${what}: ${why}`).join('; ')],
     ['addresses', view.addresses?.join(', ') ?? null],
     ['agent', view.agent.execute ? 'may run programs' : null],
@@ -201,11 +212,16 @@ export function guestText(view: GuestView): string {
   const limits = view.volumes.flatMap(({ name, limits: limited }) =>
     limited ? [`${name} is limited to ${diskLimitText(limited)}\n`] : [],
   )
-  return `${fields}\n${table}${limits.join('')}`
+  return `${fields}\n${table}${limits.join('')}${copyLines(view, Date.now())}`
 }
 
 function nicText({ slot, network, mac, addresses = [], limits }: GuestView['nics'][number]): string {
   return [`${slot}: ${network} ${mac}${rateText(limits)}`, ...addresses].join(' ')
+}
+
+function refusalsText(counters: readonly ContainerCounterView[]): string | null {
+  const refused = counters.filter(({ failures }) => (failures ?? 0) > 0)
+  return refused.map(({ resource, failures }) => `${resource} ${failures ?? 0}`).join(', ') || null
 }
 
 /** Sends a long request, waits for its end and says so. */

@@ -54,7 +54,8 @@ function printWays(session: Session, answer: Ways): void {
 
 function portKind({ kind, vlan, members }: NonNullable<HostNetworkView['port']>): string {
   const name = vlan === null ? kind : `VLAN ${vlan}`
-  return members.length === 0 ? name : `${name} over ${members.map((member) => member.name).join(', ')}`
+  const over = members.map((member) => (member.state === 'down' ? `${member.name} without link` : member.name))
+  return over.length === 0 ? name : `${name} over ${over.join(', ')}`
 }
 
 function speedText(bitsPerSecond: number | null): string | null {

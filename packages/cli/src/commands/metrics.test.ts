@@ -50,7 +50,10 @@ test('the load of pools comes with who causes it', async (context) => {
 
 test('the networks of hosts come with who is not heard there', async (context) => {
   const port = { name: 'bond0', kind: 'bond', vlan: null, state: 'up', speedBitsPerSecond: 25e9, mtuBytes: 9000 }
-  const members = [{ name: 'ens1', state: 'up', speedBitsPerSecond: 25e9 }]
+  const members = [
+    { name: 'ens1', state: 'up', speedBitsPerSecond: 25e9 },
+    { name: 'ens2', state: 'down', speedBitsPerSecond: null },
+  ]
   const item = {
     ...{ host: 'h1', network: 'san', address: '10.0.0.1' },
     port: { ...port, members, faultyPackets: 0, droppedPackets: 0 },
@@ -63,7 +66,10 @@ test('the networks of hosts come with who is not heard there', async (context) =
   const lonely = { host: 'h2', network: 'lan', address: '10.0.1.2', port: null, peers: [] }
   const { run } = await terminalWith(context, { 'GET /v1/networks': { items: [item, lonely], silent: ['h3'] } })
   const { stdout, stderr } = await run('host', 'networks')
-  assert.match(stdout, /^h1 +san +10\.0\.0\.1 +bond0 \(bond over ens1\) +up +25 Gbit\/s +9000 +h2, h3 \(down\)$/m)
+  assert.match(
+    stdout,
+    /^h1 +san +10\.0\.0\.1 +bond0 \(bond over ens1, ens2 without link\) +up +25 Gbit\/s +9000 +h2, h3 \(down\)$/m,
+  )
   assert.match(stdout, /^h2 +lan +10\.0\.1\.2 +- +no port/m)
   assert.match(stderr, /h3 did not answer/)
 })

@@ -176,6 +176,7 @@ const LIMITS = [
   ['memory', 'memoryBytes', parseSize, 'memory of all guests, running or not'],
   ['disk', 'diskBytes', parseSize, 'disks; each replica counts'],
   ['snapshots', 'snapshots', parseCount, 'snapshots'],
+  ['backups', 'backups', parseCount, 'backups'],
   ['addresses', 'addresses', parseCount, 'addresses of network cards'],
 ] as const
 

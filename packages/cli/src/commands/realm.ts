@@ -1,6 +1,7 @@
 /** `stead realm`: who else says who somebody is. */
 import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
+import { directoryUrls } from '@stead/api/directory-urls.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { RealmTest, RealmView } from '@stead/api/endpoints/realms.ts'
 import { formatFields, formatTable } from '../output.ts'
@@ -75,16 +76,22 @@ function addChanges(realm: Command, terminal: Terminal): void {
     add
       .option('--oidc <issuer>', 'an OpenID provider: https://login.example.org/realms/campus')
       .option('--ldap <urls>', 'a directory: ldaps://ldap1.example.org,ldaps://ldap2.example.org')
+      .option('--controllers <hosts>', 'Active Directory: dc1.example.org,dc2.example.org; its domain when absent')
       .option('--public-client', 'the provider has given no client secret'),
   ).action(
     action(terminal, async (session, [name = ''], options) => {
-      const { oidc, ldap } = options
-      if ((oidc === undefined) === (ldap === undefined)) throw badArgument('Give either --oidc or --ldap')
+      const { oidc, ldap, activeDirectory, controllers } = options
+      if ([oidc, ldap, activeDirectory].filter((given) => given !== undefined).length !== 1)
+        throw badArgument('Give one of --oidc, --ldap and --active-directory')
+      if (controllers !== undefined && activeDirectory === undefined)
+        throw badArgument('--controllers is for --active-directory')
       const kind = oidc === undefined ? 'ldap' : 'oidc'
+      const servers = ldap ?? controllers
       const isSecret = kind === 'oidc' ? options['publicClient'] !== true : options['bindDn'] !== undefined
       const service = {
         ...(await serviceOf(options, kind)),
-        ...(kind === 'oidc' ? { issuer: oidc } : { urls: String(ldap).split(',') }),
+        ...(kind === 'oidc' ? { issuer: oidc } : {}),
+        ...(servers === undefined ? {} : { urls: directoryUrls(String(servers)) }),
         ...(isSecret ? await askedSecret(session, kind) : {}),
       }
       const { makesUsers, title, groups } = commonOf(options)
@@ -116,7 +123,7 @@ function addChanges(realm: Command, terminal: Terminal): void {
       const service = {
         ...(await serviceOf(options, kind)),
         ...(issuer === undefined ? {} : { issuer }),
-        ...(urls === undefined ? {} : { urls: String(urls).split(',') }),
+        ...(urls === undefined ? {} : { urls: directoryUrls(String(urls)) }),
         ...(secret === true ? await askedSecret(session, kind) : {}),
       }
       const { makesUsers, title, groups } = commonOf(options)
@@ -148,8 +155,9 @@ function settings(command: Command): Command {
     .option('--second-factor-there', 'OpenID: it asks for a second factor itself, none is asked for here')
     .option('--no-second-factor-there', 'OpenID: as users of the cluster show one')
     .option('--base <dn>', 'directory: below which users are')
+    .option('--active-directory <domain>', 'it is an Active Directory: ad.example.org; needs --bind-dn and no --base')
     .option('--bind-dn <dn>', 'directory: as whom users are looked for; its password is asked for')
-    .option('--user-attribute <name>', 'directory: what people type as their name; `uid` when absent')
+    .option('--user-attribute <name>', 'directory: what people type; `uid`, of Active Directory `sAMAccountName`')
     .option('--user-filter <filter>', "directory: what else must be true of a user's entry")
     .option('--group-base <dn>', 'directory: below which groups are')
 }
@@ -165,7 +173,7 @@ const SERVICE_OPTIONS = {
   },
   ldap: {
     ...{ base: 'baseDn', bindDn: 'bindDn', userAttribute: 'userAttribute', userFilter: 'userFilter' },
-    groupBase: 'groupBaseDn',
+    ...{ groupBase: 'groupBaseDn', activeDirectory: 'activeDirectory' },
   },
 } as const
 
@@ -246,6 +254,7 @@ function testText({ realm, answered, user }: RealmTest): string {
     ['user', `${user.name}${user.known ? '' : ' (not known here yet)'}`],
     ['full name', user.fullName],
     ['email', user.email],
+    ...(user.barriers.length > 0 ? [['kept out there', user.barriers.map(words).join(', ')] as const] : []),
     ['theirs', user.theirs.join('; ')],
     ['ours', user.ours.join(', ')],
   ])

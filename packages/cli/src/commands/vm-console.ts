@@ -7,7 +7,7 @@ import type { StreamBody } from '@stead/api/client.ts'
 import { KEYBOARD_LAYOUTS, type KeyboardLayoutName } from '@stead/core/console/keyboard-layout.ts'
 import { keystrokesOf } from '@stead/core/console/keystrokes.ts'
 import { badArgument, parseDuration } from '../quantities.ts'
-import { openNodeSocket } from '../console-socket.ts'
+import { openNodeSocket } from '@stead/client/node-socket.ts'
 import { action, valueOf, type Session, type Terminal, type TerminalInput } from '../session.ts'
 
 const NAME = ['<name>', "the guest's name or id"] as const

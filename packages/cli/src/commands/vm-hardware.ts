@@ -191,6 +191,7 @@ function rateOptions(command: Command): Command {
   return command
     .option('--receive <size>', 'to the guest, a second: 10MiB')
     .option('--send <size>', 'from the guest, a second: 10MiB')
+    .option('--packets <n>', 'from the guest, packets a second; what is more is dropped')
 }
 
 function newDisk(options: Options) {
@@ -228,15 +229,24 @@ function diskLimits(options: Options) {
 
 function nicLimits(options: Options) {
   const size = (name: string) => (typeof options[name] === 'string' ? parseSize(options[name], `--${name}`) : undefined)
-  return withoutAbsent({ receiveBytesPerSecond: size('receive'), sendBytesPerSecond: size('send') })
+  const { packets } = options
+  return withoutAbsent({
+    receiveBytesPerSecond: size('receive'),
+    sendBytesPerSecond: size('send'),
+    sendPacketsPerSecond: typeof packets === 'string' ? parseCount(packets, '--packets') : undefined,
+  })
 }
 
-/** ` (receives 1 MiB/s, sends 2 MiB/s)`; empty without limits. */
+/** ` (receives 1 MiB/s, sends 2 MiB/s and 500 packets/s)`; empty without limits. */
 export function rateText(limits: GuestView['nics'][number]['limits']): string {
-  const { receiveBytesPerSecond: receive, sendBytesPerSecond: send } = limits ?? {}
+  const { receiveBytesPerSecond: receive, sendBytesPerSecond: send, sendPacketsPerSecond: packets } = limits ?? {}
+  const sends = [
+    ...(send === undefined ? [] : [`${formatSize(send)}/s`]),
+    ...(packets === undefined ? [] : [`${packets} packets/s`]),
+  ]
   const parts = [
     ...(receive === undefined ? [] : [`receives ${formatSize(receive)}/s`]),
-    ...(send === undefined ? [] : [`sends ${formatSize(send)}/s`]),
+    ...(sends.length === 0 ? [] : [`sends ${sends.join(' and ')}`]),
   ]
   return parts.length === 0 ? '' : ` (${parts.join(', ')})`
 }

@@ -28,7 +28,7 @@ export function addVmTemplates(vm: Command, terminal: Terminal): void {
     )
   vm.command('clone')
     .description(ENDPOINTS['guest.clone'].summary)
-    .argument('<name>', 'a template or a stopped guest')
+    .argument('<name>', 'a template, a stopped guest, or any container with a native root')
     .argument('<new>', 'a DNS label, unique in the cluster')
     .option('--linked', 'share the blocks of the disks instead of copying them')
     .option('--host <host>', 'where it should run')

@@ -14,6 +14,7 @@ export interface ArchiveRoot {
   /** How its system is begun and ended, where that is known. */
   readonly init?: readonly string[]
   readonly haltSignal?: string
+  readonly project?: string | undefined
   /** Of the file. */
   readonly signature?: string
 }
@@ -24,13 +25,15 @@ type CreateBody = CallInput<(typeof ENDPOINTS)['guest.create']>['body']
 export async function makeFromArchive(
   session: Session,
   client: Client,
-  { file, init, haltSignal, signature }: ArchiveRoot,
+  { file, init, haltSignal, signature, project }: ArchiveRoot,
   { body, settings }: Pick<ContainerRequest, 'body' | 'settings'>,
 ) {
   mustWait(session)
-  const blob = await uploadBlob(session, client, file)
+  const blob = await uploadBlob(session, client, file, project)
   const name = `restore-${randomBytes(6).toString('hex')}`
+  const owned = project === undefined ? {} : { project }
   const words = {
+    ...owned,
     ...(init ? { init: [...init] } : {}),
     ...(haltSignal === undefined ? {} : { haltSignal }),
     ...(signature === undefined ? {} : { signature }),
@@ -43,7 +46,7 @@ export async function makeFromArchive(
     const { devicesLeftOut } = valueOf(await client.call(ENDPOINTS['template.show'], { params }))
     // Disks after the root that the archive holds too.
     const disks = (body.disks ?? []).map((disk) => (disk.imageDisk === undefined ? disk : { ...disk, image: template }))
-    const create = { ...body, disks, container: { ...body.container, template } } as CreateBody
+    const create = { ...body, ...owned, disks, container: { ...body.container, template } } as CreateBody
     const answer = valueOf(await client.call(ENDPOINTS['guest.create'], { body: create }))
     session.warn(answer.warnings)
     const operation = await settle(session, client, answer.operation)

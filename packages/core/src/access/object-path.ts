@@ -12,7 +12,7 @@ export const ACCESS_PATH = '/access'
 
 const ACCESS_SUBJECTS: ReadonlySet<string> = new Set(['user', 'group', 'role', 'permission', 'token'])
 
-type Records = Pick<ClusterState, 'guests' | 'hosts' | 'volumes' | 'images' | 'projects'>
+type Records = Pick<ClusterState, 'guests' | 'hosts' | 'volumes' | 'images' | 'backups' | 'projects'>
 
 export function projectPath(project: string): string {
   return `/projects/${project}`
@@ -41,9 +41,18 @@ export function volumePath(records: Records, id: string): string {
   return guest ? guestPath(guest) : projectPath(projectOfVolume(records, volume))
 }
 
+/** That of its guest, as long as that is there and of the same project. */
+export function backupPath({ backups, guests }: Pick<ClusterState, 'backups' | 'guests'>, id: string): string {
+  const backup = backups.get(id)?.value
+  if (!backup) return CLUSTER_PATH
+  const guest = guests.get(backup.guest)?.value
+  const project = projectOf(backup)
+  return guest && projectOf(guest) === project ? guestPath(guest) : projectPath(project)
+}
+
 /**
  * Of what an event or an operation is about: `guest/<name or id>`, `host/<name>`, `volume/<id>`, `image/<name>`,
- * `rule/<name>`, `cluster`.
+ * `backup/<id>`, `rule/<name>`, `cluster`.
  * `project`: whose it was then. What was said of a guest that is gone, or of another one of that name, is for those who
  * see that project.
  */
@@ -55,8 +64,9 @@ export function subjectPath(records: Records, subject: string, project?: string)
     return project === undefined || records.images.has(name)
       ? imagePath(records, name)
       : `${projectPath(project)}/images/${name}`
+  if (kind === 'backup' && records.backups.has(name)) return backupPath(records, name)
   if (ACCESS_SUBJECTS.has(kind)) return ACCESS_PATH
-  if (kind !== 'guest' && kind !== 'volume') return CLUSTER_PATH
+  if (kind !== 'guest' && kind !== 'volume' && kind !== 'backup') return CLUSTER_PATH
   if (kind === 'volume' && records.volumes.has(name as VolumeId)) return volumePath(records, name)
   const byId = records.guests.get(name as GuestId)?.value
   if (byId) return guestPath(byId)
@@ -66,11 +76,16 @@ export function subjectPath(records: Records, subject: string, project?: string)
 }
 
 /** Whose it is now; undefined where it is nobody's, or not there. */
-export function subjectProject(records: Pick<ClusterState, 'guests' | 'volumes'>, subject: string): string | undefined {
+export function subjectProject(
+  records: Pick<ClusterState, 'guests' | 'volumes' | 'backups'>,
+  subject: string,
+): string | undefined {
   const [kind, name] = subjectParts(subject)
   if (kind === 'project') return name
   const volume = kind === 'volume' ? records.volumes.get(name as VolumeId)?.value : undefined
   if (volume) return projectOfVolume(records, volume)
+  const backup = kind === 'backup' ? records.backups.get(name)?.value : undefined
+  if (backup) return projectOf(backup)
   if (kind !== 'guest') return undefined
   const guest = records.guests.get(name as GuestId)?.value ?? guestByName(records, name)?.value
   return guest && projectOf(guest)

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Group, User } from '../model/access.ts'
 import type { Realm } from '../model/realm.ts'
-import { admittedUser, changedGroups, localPart } from './realm-user.ts'
+import { admittedUser, changedGroups, localPart, userHere } from './realm-user.ts'
 
 const ldap: Realm['service'] = { kind: 'ldap', urls: ['ldaps://d'], baseDn: 'dc=d', userAttribute: 'uid' }
 const realm: Realm = { name: 'campus', makesUsers: true, groups: [], service: ldap, createdAt: 0 }
@@ -40,6 +40,17 @@ test('the first subject is kept, and another one refused; a realm that gives non
   assert.ok(first.ok && first.value.subject === 'a')
   assert.ok(!admittedUser(realm, first.value, { ...identity, subject: 'b' }, 7).ok)
   assert.ok(admittedUser(realm, first.value, identity, 7).ok)
+})
+
+test('who has been given another name there is the same user here; without a subject the name decides', () => {
+  const users = [
+    { ...dora, subject: 'a' },
+    { ...dora, name: 'dora@labs', realm: 'labs', subject: 'b' },
+  ]
+  assert.equal(userHere(realm, users, { name: 'dora.smith', subject: 'a' }), 'dora@campus')
+  assert.equal(userHere(realm, users, { name: 'dora.smith', subject: 'b' }), 'dora.smith@campus')
+  assert.equal(userHere(realm, users, { name: 'dora', subject: 'b' }), 'dora@campus')
+  assert.equal(userHere(realm, users, { name: 'dora.smith' }), 'dora.smith@campus')
 })
 
 test('groups that are mapped are what the realm says, others are left alone', () => {

@@ -22,6 +22,17 @@ export function localPart(shown: string, domain?: string): Result<string> {
   )
 }
 
+/** The user who he is here: names change, and the subject of a person does not. */
+export function userHere(
+  realm: Realm,
+  users: Iterable<User>,
+  { name, subject }: Pick<RealmIdentity, 'name' | 'subject'>,
+): string {
+  if (subject !== undefined)
+    for (const user of users) if (user.realm === realm.name && user.subject === subject) return user.name
+  return `${name}@${realm.name}`
+}
+
 /** His record from now on; the very same one when nothing is new. */
 export function admittedUser(
   realm: Realm,
@@ -29,7 +40,7 @@ export function admittedUser(
   identity: RealmIdentity,
   wallMs: number,
 ): Result<User> {
-  const name = `${identity.name}@${realm.name}`
+  const name = known?.name ?? `${identity.name}@${realm.name}`
   if (!known && !realm.makesUsers)
     return fail(
       failure('forbidden', `${realm.name} knows you, but this cluster has no user ${name}`, {

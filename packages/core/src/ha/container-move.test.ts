@@ -40,6 +40,17 @@ test('it moves live where the trials of both hosts have passed', () => {
   )
 })
 
+test('asked to go live to a host that cannot take it any more, it waits, and goes nowhere else', () => {
+  const asked = { moveTo: 'h2' as HostId, moveHow: 'live' } as const
+  assert.deepEqual(running([WORKS, undefined, WORKS], asked).moves(), [])
+  assert.deepEqual(
+    running([WORKS, WORKS, WORKS], asked)
+      .moves()
+      .map(({ kind }) => kind),
+    ['hand-over'],
+  )
+})
+
 test('what a trial has shown on either host is the reason against it, and a drain restarts it', () => {
   const fails = { possible: false, reason: 'CRIU 3.17.1, check: vdso', criu: '3.17.1' }
   for (const [trials, expected] of [

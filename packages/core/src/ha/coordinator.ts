@@ -5,6 +5,7 @@
  */
 import type { Candidate, Decision } from '../model/decision.ts'
 import { endOf } from '../model/operation.ts'
+import { projectOf } from '../model/project.ts'
 import type { ClusterState } from '../model/cluster.ts'
 import { newestEpoch, withoutHandover, type Grant } from '../model/grant.ts'
 import { compareImportance, type Guest } from '../model/guest.ts'
@@ -13,13 +14,14 @@ import { baselineOf } from '../model/processor.ts'
 import { isActive, volumesOf } from '../model/records.ts'
 import type { Volume } from '../model/volume.ts'
 import { placeGuests, type Placement } from '../planning/place.ts'
-import { explainMissingData, factsOf } from './decision-facts.ts'
+import { explainMissingData, factsOf, lossAccepted } from './decision-facts.ts'
 import { judgeHosts } from './host-judgement.ts'
 import { Departures, type RoomMove } from './departures.ts'
 import { isRoomComing, movedFor, MOVES_TOLD, roomBudget, roomFacts, roomOutcome } from './moves-for-room.ts'
 import { operationOutcome } from './operations.ts'
 import type { Action, Plan, PlannedAction } from './plan.ts'
 import { problemOf } from './planning-problem.ts'
+import { copyToStartFrom } from './root-copies.ts'
 import { scheduledActions } from './scheduled-actions.ts'
 import { planServing, withoutLostReplicas, type ServingPlan } from './serving.ts'
 import { startGate } from './start-gate.ts'
@@ -182,8 +184,10 @@ class Round {
 
   #servingPlans({ guest, previous }: Starting, host: HostId | undefined): readonly ServingPlan[] {
     const volumes = volumesOf(this.#input.state, guest) ?? []
-    const loss = acceptedLoss(guest, previous)
-    return volumes.map(({ value }) => planServing(value, previous, this.#isUp, host, this.#input.wallMs, loss))
+    return volumes.map(({ value }) => {
+      const loss = copyToStartFrom(this.#input.state, guest, value, this.#isUp)
+      return planServing(value, previous, this.#isUp, host, this.#input.wallMs, loss)
+    })
   }
 
   /** Whether every disk has a current copy that can be reached; else the guest waits and says for whom. */
@@ -266,7 +270,8 @@ class Round {
       ],
       candidates,
     }
-    const loss = acceptedLoss(guest, previous)
+    const aside = serving.flatMap((plan) => (plan.aside ? [{ ...plan.aside, project: projectOf(guest) }] : []))
+    const loss = acceptedLoss(guest, previous) ?? (aside.length > 0 ? chosen : undefined)
     const { moveTo, moveHow: _how, ...settled } = guest
     this.#push(
       {
@@ -275,6 +280,7 @@ class Round {
         ...(moveTo === undefined ? {} : { guestAfter: settled }),
         grant,
         volumes: serving.map((plan) => plan.volume),
+        ...(aside.length > 0 ? { aside } : {}),
         decision,
         ...(loss === undefined ? {} : { acceptedLoss: loss }),
       },
@@ -284,15 +290,7 @@ class Round {
         message: `${guest.name} is granted to ${chosen} at epoch ${epoch}: ${why}`,
         details: { host: chosen, epoch, action: decision.action },
       },
-      ...(loss === undefined
-        ? []
-        : [
-            {
-              kind: 'data-loss.accepted' as const,
-              subject: `guest/${guest.name}`,
-              message: `${guest.name} starts from the stale copy on ${loss}; newer writes are given up`,
-            },
-          ]),
+      ...(loss === undefined ? [] : [lossAccepted(guest, loss, serving)]),
     )
   }
 

@@ -1,6 +1,9 @@
 /** What was known when a decision was made, in sentences for an administrator. */
 import type { Grant } from '../model/grant.ts'
+import type { Guest } from '../model/guest.ts'
+import type { HostId } from '../model/ids.ts'
 import type { CoordinatorInput } from './coordinator.ts'
+import type { EventDraft } from './plan.ts'
 import type { ServingPlan } from './serving.ts'
 
 export function factsOf(
@@ -36,4 +39,17 @@ export function explainMissingData(plans: readonly ServingPlan[]): string {
   }
   const stale = copies.length > 0 ? `; ${copies.join('; ')}` : '; there is no other copy'
   return `the only current copy of its data is on ${[...hosts].join(' and ')}, which is down${stale}`
+}
+
+/** For the event that a guest starts without what was written last. */
+export function lossAccepted(
+  { name }: Guest,
+  from: HostId,
+  serving: readonly Extract<ServingPlan, { kind: 'serve' }>[],
+): EventDraft {
+  const given = serving.find(({ aside }) => aside)
+  const message = given
+    ? `${given.facts.join('; ')}; ${name} starts from it. What was written since is given up; what ${given.aside?.replicas[0]?.host} has is set aside as volume ${given.aside?.id}`
+    : `${name} starts from the stale copy on ${from}; newer writes are given up`
+  return { kind: 'data-loss.accepted', subject: `guest/${name}`, message, details: { host: from } }
 }

@@ -8,7 +8,7 @@ import type { MovedForRoom } from '../model/decision.ts'
 import { newestEpoch, type Grant } from '../model/grant.ts'
 import { compareImportance, haPolicyOf, type Guest } from '../model/guest.ts'
 import type { GuestId, HostId } from '../model/ids.ts'
-import { isActive } from '../model/records.ts'
+import { isActive, nativeRootOf } from '../model/records.ts'
 import { balance } from '../planning/balance.ts'
 import { makeRoom } from '../planning/make-room.ts'
 import { placeGuests, type Placement } from '../planning/place.ts'
@@ -75,6 +75,7 @@ export class Departures {
     const leaving = this.#running
       .filter(({ guest, grant }) => this.#isAskedToMove(guest, grant) || this.#isDrained(grant.host))
       .filter(({ guest, grant }) => guest.kind === 'ct' || !this.#mustWait(guest, grant))
+      .filter(({ guest }) => this.#hasItsRootSent(guest))
     if (!leaving.some(({ grant }) => this.#slots.isFree(grant.host))) return []
     return leaving.map(({ guest }) => guest).toSorted(compareImportance)
   }
@@ -254,6 +255,12 @@ export class Departures {
     const found = this.#running.filter(({ guest }) => ids.includes(guest.id) && guest.ha !== 'ignored')
     if (found.length < ids.length || found.some(({ guest, grant }) => this.#mustWait(guest, grant))) return undefined
     return found.map(({ guest, grant }) => this.#move(guest, grant, reason, to))
+  }
+
+  /** A native root is sent while the guest runs; it is stopped for what is written last. */
+  #hasItsRootSent(guest: Guest): boolean {
+    const move = nativeRootOf(this.#state, guest)?.value.move
+    return move === undefined || move.near === true
   }
 
   #isAskedToMove(guest: Guest, grant: Grant): boolean {

@@ -44,7 +44,7 @@ function whyNotEmulated({ accelerator }: Host, { platform = {} }: Guest, hardwar
 /** Of a container's settings: what the trial of its host has not had. */
 function whyNotTakenAlong(state: ClusterState, { container, volumes }: Guest): string {
   if (volumes.some((id) => state.volumes.get(id)?.value.form === 'subvolume'))
-    return 'its root is a subvolume of its host'
+    return 'its root is a subvolume of its host, which is sent while it runs, and what it writes last while it stands still'
   if (container?.privileged) return 'it is privileged, and its devices would not be kept from it while it is restored'
   if (container?.nesting) return 'it may have containers of its own (nesting), which CRIU cannot take along'
   return volumes.length > 1 ? 'it has further disks, which cannot be taken along yet' : ''

@@ -39,6 +39,20 @@ test('a guest that is being stopped, or that HA ignores, need not be placed afte
   assert.deepEqual(texts(withGuest(withGuest(cluster.state, { ...a!, ha: 'ignored' }), { ...b!, ha: 'ignored' })), [])
 })
 
+test('a container that may start from a copy of its native root has a place where that is', () => {
+  for (const onLoss of ['wait', 'start-from-copy'] as const) {
+    const cluster = new ClusterFixture(2, { witness: true })
+    const { guest, volume } = cluster.guestWithDisk('a', ['h1'], { kind: 'ct', rootCopy: { everyMs: 1, onLoss } })
+    for (const [id, { value, revision }] of cluster.state.hosts)
+      cluster.state.hosts.set(id, { value: { ...value, containers: { lxc: '5.0.2' } }, revision })
+    const copies = [{ host: 'h2' as HostId, pool: 'default', since: 0, newest: { at: 1, epoch: 1 } }]
+    cluster.state.volumes.set(volume.id, { value: { ...volume, form: 'subvolume', copies }, revision: 1n })
+    cluster.grant(guest, 'h1')
+    const missing = ['if h1 died now, a (1 GiB) would have no place']
+    assert.deepEqual(texts(cluster.state), onLoss === 'wait' ? missing : [])
+  }
+})
+
 test('nothing is asked where no loss is to be survived, or where one host runs all guests', () => {
   const cluster = pair(['a', 'h1', 8], ['b', 'h2', 8])
   const tolerant = { ...DEFAULT_POLICY, admission: { hostFailures: 0, onBreach: 'refuse' as const } }

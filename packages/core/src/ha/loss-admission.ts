@@ -40,7 +40,7 @@ export function lossAdmission(state: ClusterState, isUp: (host: HostId) => boole
   const { hostFailures } = clusterPolicyOf(state).admission
   const compute = [...state.hosts.values()].filter(({ value }) => value.role === 'compute')
   if (hostFailures === 0 || compute.length < 2) return undefined
-  const problem = problemOf({ state, isUp, needing: guestsNeedingPlace(state, isUp) })
+  const problem = problemOf({ state, isUp, needing: guestsNeedingPlace(state, isUp), afterLoss: true })
   return admission(problem, {
     hostFailures,
     isProtected: ({ id }) => state.guests.get(id)?.value.ha !== 'ignored',

@@ -3,7 +3,7 @@ import { failure, type Failure } from '../errors.ts'
 import type { ClusterState } from '../model/cluster.ts'
 import type { Guest } from '../model/guest.ts'
 import type { HostId } from '../model/ids.ts'
-import { isActive } from '../model/records.ts'
+import { isActive, nativeRootOf } from '../model/records.ts'
 import { sentenceOf } from '../planning/objection.ts'
 import { placeGuests } from '../planning/place.ts'
 import { objectionToLiveMove, unfitForLiveMove } from './live-move.ts'
@@ -54,7 +54,8 @@ export function objectionToLiveMoveOf(
       hint: `\`stead vm relocate ${guest.name} --to ${to}\` lets it start there next`,
     })
   if (grant.handover) return failure('conflict', `${guest.name} is being moved to ${grant.handover.to} already`)
-  const objection = objectionToMove(state, guest, to, isUp, 'live')
+  // A native root never goes along live: what speaks against that is said, not where else the root could be.
+  const objection = objectionToMove(state, guest, to, isUp, nativeRootOf(state, guest) ? 'restart' : 'live')
   if (objection) return objection
   const reason = objectionToLiveMove(state, guest, grant)
   if (reason === '') return undefined
@@ -79,7 +80,8 @@ export function moveTargets(
 ): MoveTarget[] {
   const { moveTo: _asked, moveHow: _how, ...free } = guest
   const changed = new Map([[guest.id, free]])
-  const placement = placeGuests(problemOf({ state, isUp, needing: new Set([guest.id]), changed }))
+  const roots = how === 'restart' ? { rootsMayMove: true as const } : {}
+  const placement = placeGuests(problemOf({ state, isUp, needing: new Set([guest.id]), changed, ...roots }))
   const grant = state.grants.get(guest.id)?.value
   const unfit = how === 'live' && isActive(grant) ? unfitForLiveMove(state, grant.host, grant, guest.kind) : {}
   return placement.judge(guest.id).map(({ host, objection, merits }) => ({

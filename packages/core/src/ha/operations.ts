@@ -6,7 +6,7 @@
 import type { ClusterState } from '../model/cluster.ts'
 import type { Operation } from '../model/operation.ts'
 import type { GuestId, HostId, VolumeId } from '../model/ids.ts'
-import { isActive, volumesOf } from '../model/records.ts'
+import { isActive, nativeRootOf, volumesOf } from '../model/records.ts'
 import { failuresMax } from '../model/guest.ts'
 import { snapshotOutcome } from './snapshot-outcome.ts'
 import { placeGuests } from '../planning/place.ts'
@@ -56,6 +56,8 @@ export function operationOutcome(operation: Operation, state: ClusterState): Ope
     case 'vm.template':
     case 'volume.capture':
       return copyOutcome(operation, state)
+    case 'ct.dump':
+      return dumpOutcome(operation, state, id)
     case 'certificate.order':
     case 'certificate.renew':
       return certificateOutcome(operation, state)
@@ -71,6 +73,12 @@ export function operationOutcome(operation: Operation, state: ClusterState): Ope
       return done(operation, 'done')
     }
   }
+}
+
+function dumpOutcome(operation: Operation, state: ClusterState, id: string): Operation {
+  const backup = state.backups.get(id)?.value
+  if (!backup) return failed(operation, 'the dump ended without a file')
+  return backup.file ? done(operation, 'dumped') : running(operation, 0.3, `read and packed on ${backup.host}`)
 }
 
 function createOutcome(operation: Operation, state: ClusterState, id: GuestId): Operation {
@@ -155,6 +163,8 @@ function moveOutcome(operation: Operation, state: ClusterState, id: GuestId): Op
   if (guest.moveTo === undefined) return runOutcome(operation, state, id)
   const grant = state.grants.get(id)?.value
   if (isActive(grant) && grant.state === 'recalled') return running(operation, 0.4, `stopping on ${grant.host}`)
+  const root = nativeRootOf(state, guest)?.value
+  if (root?.move) return { ...operation, ...moveProgress(state, root) }
   if (withoutPlace(state, new Set([id])).length === 0) return running(operation, 0.2, `moving to ${guest.moveTo}`)
   return { ...operation, state: 'waiting', progress: 0.2, message: `${guest.moveTo} cannot take it now` }
 }

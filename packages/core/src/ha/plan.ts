@@ -34,6 +34,8 @@ export type Action =
       readonly grant: Grant
       /** Every volume of the guest as it must read at the new epoch. */
       readonly volumes: readonly Volume[]
+      /** What lost hosts have of native roots that are given up, as volumes of their own; the guest's snapshots go with them. */
+      readonly aside?: readonly Volume[]
       readonly decision: Decision
       /** The host whose newer data the administrator gave up, when this grant does that. */
       readonly acceptedLoss?: HostId

@@ -7,8 +7,9 @@ import { haPolicyOf, type Guest, type GuestKind } from '../model/guest.ts'
 import type { Host } from '../model/host.ts'
 import { hugePagesBytes, sharesOfGuest, sharesOfHost } from '../model/host-shares.ts'
 import type { GuestId, HostId } from '../model/ids.ts'
-import { inSync, isActive, volumesOf } from '../model/records.ts'
+import { inSync, isActive, nativeRootOf, volumesOf } from '../model/records.ts'
 import { unfitForLiveMove } from './live-move.ts'
+import { copyOn, copyToStartFrom, homeOf, isLostHost, poolForRoot } from './root-copies.ts'
 import type { PlanningGuest, PlanningHost, PlanningProblem } from '../planning/problem.ts'
 
 export interface ProblemQuestion {
@@ -23,6 +24,10 @@ export interface ProblemQuestion {
   readonly impossibleFor?: ReadonlyMap<GuestId, Readonly<Record<HostId, string>>>
   /** Guests that run and may be moved to make room, each with the hosts that it can't go to and why; as usual if absent. */
   readonly mayMove?: ReadonlyMap<GuestId, Readonly<Record<HostId, string>>>
+  /** Native roots count as being wherever there is room for them: an administrator asks where a guest could be moved. */
+  readonly rootsMayMove?: true
+  /** It is asked what a loss would mean: native roots count as being where a copy is that their guests may start from. */
+  readonly afterLoss?: true
 }
 
 export function clusterPolicyOf(state: ClusterState): ClusterPolicy {
@@ -49,7 +54,7 @@ export function problemOf(question: ProblemQuestion): PlanningProblem {
     const arrivesAt = isComing ? grant.handover?.to : undefined
     const place = arrivesAt ?? at
     if (place === undefined && !needing.has(guest.id)) return
-    const elsewhere = { ...boundToItsRoot(state, guest), ...question.impossibleFor?.get(guest.id) }
+    const elsewhere = { ...boundToItsRoot(question, guest), ...question.impossibleFor?.get(guest.id) }
     guests.push(planningGuest(question, guest, grant, place, { ...unfit[guest.kind], ...elsewhere }))
     if ((arrivesAt !== undefined || needing.has(guest.id)) && at !== undefined)
       guests.push(leavingRoom(policy, guest, at))
@@ -179,26 +184,40 @@ function hostsWithout(state: ClusterState, kind: GuestKind): Record<HostId, stri
   return reasons
 }
 
-/** A root that is a subvolume is no other host's. */
-function boundToItsRoot(state: ClusterState, guest: Guest): Record<HostId, string> {
-  const root = volumesOf(state, guest)?.find(({ value }) => value.form === 'subvolume')?.value
-  const home = root?.replicas[0]?.host
-  if (home === undefined) return {}
-  const others = [...state.hosts.keys()].filter((host) => host !== home)
-  return Object.fromEntries(others.map((host) => [host, `its root is a subvolume of ${home}`]))
+/** A root that is a subvolume is no other host's: unless it moves there first, or a copy there is to be taken for it. */
+function boundToItsRoot(
+  { state, isUp, rootsMayMove, afterLoss }: ProblemQuestion,
+  guest: Guest,
+): Record<HostId, string> {
+  const root = nativeRootOf(state, guest)?.value
+  const home = root && homeOf(root)
+  if (root === undefined || home === undefined) return {}
+  const from = isLostHost(state, home) ? copyToStartFrom(state, guest, root, isUp) : undefined
+  const others = [...state.hosts.keys()].filter((host) => host !== (from ?? home))
+  return Object.fromEntries(
+    others.flatMap((host) => {
+      if (host === root.move?.to && guest.moveTo === host) return []
+      if (afterLoss && guest.rootCopy?.onLoss === 'start-from-copy' && copyOn(root, host)?.newest) return []
+      const place = rootsMayMove ? poolForRoot(state, root, host, isUp) : undefined
+      if (place?.ok) return []
+      const bound = `its root is a subvolume of ${home}`
+      return [[host, place ? `${bound}, and ${place.error.message}` : bound]]
+    }),
+  )
 }
 
 /** While it still runs elsewhere: it leaves only for the host that was asked for, and live only where that is possible. */
 function impossibleHosts(state: ClusterState, guest: Guest): Record<HostId, string> {
-  const at = state.grants.get(guest.id)?.value.host
-  if (guest.moveTo === undefined) return {}
-  if ((guest.moveHow === 'live' || guest.moveHow === 'post-copy') && at !== undefined) {
-    const unfit = unfitForLiveMove(state, at, state.grants.get(guest.id)?.value, guest.kind)
-    if (unfit[guest.moveTo] !== undefined) return unfit
-  }
-  const reason = `it was asked to move to ${guest.moveTo}`
-  const others = [...state.hosts.keys()].filter((host) => host !== guest.moveTo)
-  return Object.fromEntries(others.map((host) => [host, reason]))
+  const { moveTo, moveHow } = guest
+  if (moveTo === undefined) return {}
+  const reason = `it was asked to move to ${moveTo}`
+  const others = [...state.hosts.keys()].filter((host) => host !== moveTo)
+  const impossible = Object.fromEntries(others.map((host) => [host, reason]))
+  const grant = state.grants.get(guest.id)?.value
+  if ((moveHow !== 'live' && moveHow !== 'post-copy') || !grant) return impossible
+  // It was asked when nothing spoke against it; a host whose agent has begun anew has not tried yet what it can.
+  const unfit = unfitForLiveMove(state, grant.host, grant, guest.kind)[moveTo]
+  return unfit === undefined ? impossible : { ...impossible, [moveTo]: unfit }
 }
 
 /** Hosts with current replicas of most of its disks. */

@@ -51,6 +51,9 @@ function objectionToGrant(action: Extract<Action, { kind: 'grant' }>, state: Clu
     )
     if (objection) return objection
   }
+  for (const aside of action.aside ?? [])
+    if (state.volumes.has(aside.id) || aside.attachment !== 'detached' || aside.takesOver === undefined)
+      return `volume ${aside.id} would be overwritten, or run`
   return undefined
 }
 

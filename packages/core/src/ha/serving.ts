@@ -2,10 +2,12 @@
  * Which replicas may serve a new run, and what the record must say of the others before the run's first write.
  * This is the heart of "never lose an acknowledged write, never let two copies drift apart unseen".
  */
+import { assert } from '../assert.ts'
 import type { Grant } from '../model/grant.ts'
 import type { HostId } from '../model/ids.ts'
 import { inSync, withReplica } from '../model/records.ts'
 import type { Staleness, Volume } from '../model/volume.ts'
+import { newestCopies, withRootFromCopy } from './root-copies.ts'
 
 export type ServingPlan =
   /** The volume's record as it must be written with the grant, and who serves then. */
@@ -14,6 +16,8 @@ export type ServingPlan =
       readonly volume: Volume
       readonly serving: readonly HostId[]
       readonly facts: readonly string[]
+      /** Of a native root that is started from a copy: what is left of it on its host, as a volume of its own. */
+      readonly aside?: Volume
     }
   | { readonly kind: 'wait'; readonly forHosts: readonly HostId[]; readonly staleCopies: readonly StaleCopy[] }
 
@@ -39,17 +43,22 @@ export function planServing(
   const available = current.filter((replica) => usable(replica.host))
   const sinceEpoch = previous?.epoch ?? 0
   if (available.length === 0) {
-    const copies = volume.replicas
+    const ofRoot = newestCopies(volume, usable).flatMap(({ host, newest }) =>
+      newest ? [{ host, sinceEpoch: newest.epoch, since: newest.at }] : [],
+    )
+    const replicas = volume.replicas
       .filter((replica) => replica.state !== 'in-sync' && replica.incoming === undefined && usable(replica.host))
       .map((replica) => ({
         host: replica.host,
         sinceEpoch: replica.stale?.sinceEpoch ?? 0,
         since: replica.stale?.since ?? 0,
       }))
-      .toSorted((a, b) => b.sinceEpoch - a.sinceEpoch || b.since - a.since)
+    const copies = [...ofRoot, ...replicas].toSorted((a, b) => b.sinceEpoch - a.sinceEpoch || b.since - a.since)
     if (acceptLossOf === undefined || !copies.some((copy) => copy.host === acceptLossOf))
       return { kind: 'wait', forHosts: current.map((replica) => replica.host), staleCopies: copies }
-    return serveStale(volume, acceptLossOf, sinceEpoch, nowMs)
+    return ofRoot.some((copy) => copy.host === acceptLossOf)
+      ? serveCopy(volume, acceptLossOf, sinceEpoch, nowMs)
+      : serveStale(volume, acceptLossOf, sinceEpoch, nowMs)
   }
   const wasClean = previous === undefined || (previous.state === 'released' && previous.clean)
   const source = available.find((replica) => replica.host === preferredSource) ?? available[0]!
@@ -124,6 +133,17 @@ function whyNotServing(
   }
   if (wasClean) return undefined
   return { sinceEpoch, since: nowMs, reason: 'the last run ended with writes in flight', cause: 'run-lost' }
+}
+
+function serveCopy(volume: Volume, host: HostId, epoch: number, nowMs: number): ServingPlan {
+  const started = withRootFromCopy(volume, host, epoch)
+  assert(started, `volume ${volume.id} has no whole copy on ${host}`)
+  const at = newestCopies(volume, (each) => each === host)[0]?.newest?.at ?? nowMs
+  const age = Math.max(0, Math.round((nowMs - at) / 1000))
+  const facts = [
+    `the copy of its root on ${host}, of ${new Date(at).toISOString()} and so ${age} s old, was taken for the root`,
+  ]
+  return { kind: 'serve', volume: started.volume, serving: [host], facts, aside: started.aside }
 }
 
 function serveStale(volume: Volume, host: HostId, sinceEpoch: number, nowMs: number): ServingPlan {

@@ -6,8 +6,9 @@ import type { ClusterState } from '../model/cluster.ts'
 import type { Grant } from '../model/grant.ts'
 import { failuresMax, type Guest } from '../model/guest.ts'
 import type { GuestId, HostId } from '../model/ids.ts'
-import { isActive, volumesOf } from '../model/records.ts'
+import { isActive, nativeRootOf, volumesOf } from '../model/records.ts'
 import { clusterPolicyOf } from './planning-problem.ts'
+import { homeOf, isLostHost } from './root-copies.ts'
 
 export interface GateInput {
   readonly state: ClusterState
@@ -19,7 +20,7 @@ export interface GateInput {
 
 export type Gate =
   | { readonly kind: 'open' }
-  /** Nothing to be said: its disks are being made, or it is in `error`. */
+  /** Nothing to be said: its disks are being made, its root is being moved, or it is in `error`. */
   | { readonly kind: 'shut' }
   /** Opens by itself after this time. */
   | { readonly kind: 'later'; readonly inMs: number }
@@ -43,6 +44,7 @@ export function startGate(input: GateInput, guest: Guest, grant: Grant | undefin
   const { state, pausedRetries } = input
   const volumes = volumesOf(state, guest)
   if (!volumes || !volumes.every((volume) => volume.value.ready)) return { kind: 'shut' }
+  if (isRootOnItsWay(state, guest)) return { kind: 'shut' }
   const lastHost = grant?.host
   const recovering = isActive(grant)
   const failures = state.observations.get(guest.id)?.value.failures ?? 0
@@ -56,6 +58,12 @@ export function startGate(input: GateInput, guest: Guest, grant: Grant | undefin
   if (!recovering && isComingBack(state, lastHost)) return { kind: 'later', inMs: LOOK_AGAIN_MS }
   if (isMovingWithOthers(state, guest)) return { kind: 'later', inMs: LOOK_AGAIN_MS }
   return orderGate(input, guest)
+}
+
+/** The rest of it is sent while the guest stands still. Not for ever: from a lost host nothing comes. */
+function isRootOnItsWay(state: ClusterState, guest: Guest): boolean {
+  const root = nativeRootOf(state, guest)?.value
+  return root?.move !== undefined && !isLostHost(state, homeOf(root))
 }
 
 function whyFrozen(state: ClusterState, grant: Grant | undefined): string | undefined {

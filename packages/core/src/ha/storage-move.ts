@@ -8,7 +8,7 @@ import type { ClusterState } from '../model/cluster.ts'
 import type { Grant } from '../model/grant.ts'
 import type { Guest } from '../model/guest.ts'
 import type { HostId } from '../model/ids.ts'
-import { inSync, isFillable, isWhole, promisedPoolBytes, replicaOn } from '../model/records.ts'
+import { inSync, isActive, isFillable, isWhole, promisedPoolBytes, replicaOn } from '../model/records.ts'
 import type { SnapshotId } from '../model/snapshot.ts'
 import type { Removal, Replica, ReplicaMove, Volume } from '../model/volume.ts'
 import { fail, ok, type Result } from '../result.ts'
@@ -228,6 +228,7 @@ export function moveProgress(state: ClusterState, volume: Volume): Progress {
   const incoming = volume.move?.incoming ?? (to === undefined ? undefined : replicaOn(volume, to))
   const running = (progress: number, message: string): Progress => ({ state: 'running', progress, message })
   if (!volume.move) return { state: 'succeeded', progress: 1, message: 'done' }
+  if (volume.form === 'subvolume') return rootProgress(state, volume, to)
   const grant = state.grants.get(volume.guest)?.value
   if (grant?.state === 'released' && !grant.clean)
     return {
@@ -250,11 +251,21 @@ export function moveProgress(state: ClusterState, volume: Volume): Progress {
   return running(0.9, from === undefined ? 'complete' : `the replica on ${from} leaves`)
 }
 
+function rootProgress(state: ClusterState, volume: Volume, to: HostId | undefined): Progress {
+  const home = inSync(volume)[0]?.host
+  if (home !== undefined && state.statuses.get(home)?.value.state === 'lost')
+    return { state: 'waiting', progress: 0.3, message: `it goes on when ${home} is back` }
+  const runs = isActive(state.grants.get(volume.guest)?.value)
+  if (!runs) return { state: 'running', progress: 0.6, message: `sending the rest of its root to ${to}` }
+  if (volume.move?.near) return { state: 'running', progress: 0.4, message: 'about to stop it' }
+  return { state: 'running', progress: 0.2, message: `sending its root to ${to}, while it runs` }
+}
+
 function whyBound({ form, name }: Volume): Failure | undefined {
   if (form !== 'subvolume') return undefined
   return refuse(
-    `${name} is a subvolume, which nothing mirrors: it stays where it is`,
-    'Dump the container, and restore it with a root on a mirrored disk (`stead ct dump`, `stead ct restore`)',
+    `${name} is a subvolume, which nothing mirrors: it moves with its container`,
+    '`stead ct migrate NAME --to HOST`; for a root on a mirrored disk dump the container and restore it',
   )
 }
 

@@ -40,6 +40,11 @@ export function transactionFor(action: Action, events: readonly EventDraft[], co
         unchanged(KEYS.volume(volume.id), state.volumes.get(volume.id)?.revision)
         put(KEYS.volume(volume.id), volume)
       }
+      for (const volume of action.aside ?? []) {
+        unchanged(KEYS.volume(volume.id), undefined)
+        put(KEYS.volume(volume.id), volume)
+      }
+      if (action.aside) writes.push({ kind: 'delete-prefix', prefix: KEYS.snapshot(guest.id, '') })
       if (guestAfter) put(KEYS.guest(guest.id), guestAfter)
       put(KEYS.grant(guest.id), grant)
       put(KEYS.decision(guest.id), decision)
@@ -115,7 +120,7 @@ function eraseWrites({ guest, volumes }: Extract<Action, { kind: 'erase' }>): Wr
   const removals = volumes.flatMap((volume) =>
     removalsOf(volume).map((removal): Write => ({
       kind: 'put',
-      key: KEYS.removal(removal.host, volume.id, removal.pool),
+      key: KEYS.removal(removal.host, removal.volume, removal.pool),
       value: JSON.stringify(removal),
     })),
   )

@@ -13,7 +13,7 @@ import { volumesOf } from '../model/records.ts'
 import type { GuestTemplate } from '../model/template.ts'
 import type { Volume } from '../model/volume.ts'
 import type { Compare, Transaction, Write } from '../ports/store.ts'
-import { failedOperationWrites } from './failed-operations.ts'
+import { failedOperationWrites } from './ended-operations.ts'
 import type { HostContext } from './host-context.ts'
 
 type RecordContext = Pick<HostContext, 'mirror' | 'clock'>

@@ -329,8 +329,7 @@ export class DiskKeeper {
 
   /** The record says, for people, by which network a leg goes that does not take the preferred one. */
   async #note(disk: Disk, volume: Volume): Promise<void> {
-    const named = withLegPaths(volume, disk.legs)
-    if (disk.noting || JSON.stringify(named) === JSON.stringify(volume)) return
+    if (disk.noting || withLegPaths(volume, disk.legs) === volume) return
     disk.noting = true
     const signal = AbortSignal.any([this.#ended.signal, this.#held.signal])
     await this.#options.records.changeVolume(volume.id, (record) => withLegPaths(record, disk.legs), signal)

@@ -37,7 +37,7 @@ export async function guestParts(
   const nics: GuestLaunch['nics'][number][] = []
   for (const [position, nic] of guest.nics.entries()) {
     const slot = nicSlot(nic, position)
-    const tap = await context.network.ensureTap(guest.id, slot, nic, { arriving })
+    const tap = await context.network.ensureTap(guest.id, slot, withPace(guest, nic), { arriving })
     if (!tap.ok) return tap
     nics.push({ ...nic, slot, tap: tap.value })
   }
@@ -56,11 +56,12 @@ export async function containerPort(
   slot: number,
   nic: Nic,
 ): Promise<Result<string>> {
-  const isolated = await network.isolate(guest.id, slot, withPace(nic, packetsPerSecondOf(guest)))
+  const isolated = await network.isolate(guest.id, slot, withPace(guest, nic))
   return isolated.ok ? ok(network.portName(guest.id, slot)) : isolated
 }
 
-export function withPace(nic: Nic, packetsPerSecond: number | undefined): Nic & NicPace {
+export function withPace(guest: Guest, nic: Nic): Nic & NicPace {
+  const packetsPerSecond = packetsPerSecondOf(guest, nic)
   return packetsPerSecond === undefined ? nic : { ...nic, packetsPerSecond }
 }
 

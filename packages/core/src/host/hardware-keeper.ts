@@ -5,7 +5,7 @@
  */
 import { diskSlot, nicSlot, type HardwareObservation, type PendingChange } from '../model/hardware.ts'
 import type { ClusterState, Versioned } from '../model/cluster.ts'
-import { nicLimitsOf, packetsPerSecondOf } from '../model/container-limits.ts'
+import { nicLimitsOf } from '../model/container-limits.ts'
 import type { Grant } from '../model/grant.ts'
 import type { Guest, Nic } from '../model/guest.ts'
 import { KEYS } from '../model/keys.ts'
@@ -287,9 +287,8 @@ export class HardwareKeeper {
           return set
         },
       }))
-    const packetsPerSecond = packetsPerSecondOf(guest)
     const isolated = [...wanted]
-      .map(([slot, nic]) => [slot, withPace(nic, packetsPerSecond)] as const)
+      .map(([slot, nic]) => [slot, withPace(guest, nic)] as const)
       .filter(([slot, nic]) => this.#isolatedAs.get(slot) !== JSON.stringify(nic))
       .map(([slot, nic]) => ({
         what: `nic ${slot}`,
@@ -313,7 +312,7 @@ export class HardwareKeeper {
     const { network, guests } = this.#options.context
     const port = guest.container
       ? await containerPort(network, guest, slot, nic)
-      : await network.ensureTap(guest.id, slot, nic)
+      : await network.ensureTap(guest.id, slot, withPace(guest, nic))
     if (!port.ok) return port
     const added = await guests.addNic(guest.id, { ...nic, slot, tap: port.value })
     if (added.ok) this.#changed(guest, `${guest.name} has the network card ${slot}, ${nic.mac}`)

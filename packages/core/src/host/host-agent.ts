@@ -8,6 +8,8 @@ import { GuestRuns } from './guest-runs.ts'
 import { HeldSnapshotKeeper } from './held-snapshot-keeper.ts'
 import { LostMakings } from './lost-makings.ts'
 import { Provisioner } from './provisioner.ts'
+import { RootCopier } from './root-copier.ts'
+import { RootCopyWatch } from './root-copy-watch.ts'
 import { SnapshotCoordination } from './snapshot-coordination.ts'
 import { StorageKeeper } from './storage-keeper.ts'
 
@@ -42,11 +44,12 @@ export async function runHostAgent(
     new Provisioner(context, () => coordinator.coordinating).run(signal),
     new SnapshotCoordination(context, () => coordinator.coordinating).run(signal),
     new LostMakings(context, () => coordinator.coordinating).run(signal),
+    new RootCopyWatch(context, () => coordinator.coordinating).run(signal),
   ]
   if (role === 'compute') {
     await untilLoaded(context, signal)
     loops.push(new GuestRuns(context, arrivals).run(signal), new StorageKeeper(context).run(signal))
-    loops.push(new HeldSnapshotKeeper(context).run(signal))
+    loops.push(new HeldSnapshotKeeper(context).run(signal), new RootCopier(context).run(signal))
   }
   await Promise.all(loops)
 }

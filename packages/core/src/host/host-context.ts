@@ -15,6 +15,7 @@ import type { GuestProbe } from '../ports/guest-probe.ts'
 import type { LegWatch } from '../ports/leg-watch.ts'
 import type { Log } from '../ports/log.ts'
 import type { NetworkHost } from '../ports/network-host.ts'
+import type { OwnRootCopies, RootCopies } from '../ports/root-copies.ts'
 import type { Store } from '../ports/store.ts'
 import type { VolumeHost } from '../ports/volume-host.ts'
 import type { Result } from '../result.ts'
@@ -39,6 +40,9 @@ export interface HostContext {
    * network and by a connection of its own, since one that is kept open may lead into a cut cable.
    */
   readonly volumesOn: (host: HostId, via?: NetworkRole) => VolumeHost
+  /** What each host holds of native roots beside the roots; this one's own too. */
+  readonly rootsOn: (host: HostId) => RootCopies
+  readonly ownRoots: OwnRootCopies
   readonly network: NetworkHost
   readonly legWatch: LegWatch
   readonly probe: GuestProbe

@@ -6,12 +6,11 @@
 import type { Failure } from '../errors.ts'
 import type { EventDraft } from '../ha/plan.ts'
 import type { Versioned } from '../model/cluster.ts'
-import { endOf } from '../model/operation.ts'
 import { imageSubject, type ImageImport } from '../model/image-import.ts'
 import { KEYS } from '../model/keys.ts'
 import type { Image } from '../model/volume.ts'
 import type { Compare, Transaction, Write } from '../ports/store.ts'
-import { failedOperationWrites } from './failed-operations.ts'
+import { failedOperationWrites, succeededOperationWrites } from './ended-operations.ts'
 import type { HostContext } from './host-context.ts'
 
 type RecordContext = Pick<HostContext, 'mirror' | 'clock' | 'events'>
@@ -23,21 +22,22 @@ export function finishedImport(
   image: Image,
   message: string,
 ): Transaction {
-  const { mirror, clock, events } = context
   const { name, project } = seen.value
   const owned = project === undefined ? {} : { project }
   const subject = imageSubject(name)
-  const end = { state: 'succeeded', progress: 1, message }
-  const finished = [...mirror.state.operations.values()]
-    .filter(({ value }) => value.subject === subject && value.finishedAt === undefined)
-    .map(({ value }) => put(KEYS.operation(value.id), { ...value, ...end, finishedAt: endOf(value, clock.wallMs()) }))
+  const finished = succeededOperationWrites(context, subject, message)
   const said: EventDraft = {
     ...{ kind: 'image.imported', subject, ...owned },
     message: `${name} is an image: ${message}`,
   }
   return {
     compares: [unchanged(seen), { key: KEYS.image(name), modRevision: 0n }],
-    writes: [put(KEYS.image(name), { ...image, ...owned }), remove(seen), ...finished, ...events.writesFor([said])],
+    writes: [
+      put(KEYS.image(name), { ...image, ...owned }),
+      remove(seen),
+      ...finished,
+      ...context.events.writesFor([said]),
+    ],
   }
 }
 

@@ -121,6 +121,7 @@ async function isServedBy(
 
 /** The record as it says by which network each leg goes that does not take the preferred one. */
 export function withLegPaths(volume: Volume, legs: ReadonlyMap<HostId, KeptLeg>): Volume {
+  if (volume.replicas.every(({ host, redirected }) => legs.get(host)?.redirected === redirected)) return volume
   const replicas = volume.replicas.map(({ redirected: _old, ...replica }) => {
     const redirected = legs.get(replica.host)?.redirected
     return redirected === undefined ? replica : { ...replica, redirected }

@@ -9,7 +9,7 @@ import { KEYS } from '../model/keys.ts'
 import { formOf, type Volume } from '../model/volume.ts'
 import type { HostContext } from './host-context.ts'
 import type { Write } from '../ports/store.ts'
-import { failedOperationWrites } from './failed-operations.ts'
+import { failedOperationWrites } from './ended-operations.ts'
 import { watchRecords } from './record-watch.ts'
 import { detachWrites, eraseVolumeWrites, joinWrites, leavingAtRest } from './volume-attachment.ts'
 import { makeRoom } from './volume-growth.ts'
@@ -89,10 +89,11 @@ export class Provisioner {
     if (!known || known.value.ready) return
     const joined = known.value.attachment === 'joining' ? joinWrites(mirror.state, known) : undefined
     if (known.value.attachment === 'joining' && !joined) return
+    const { cloneOf: _made, ...made } = known.value
     await store.transact(
       joined ?? {
         compares: [{ key: KEYS.volume(volume.id), modRevision: known.revision }],
-        writes: [{ kind: 'put', key: KEYS.volume(volume.id), value: JSON.stringify({ ...known.value, ready: true }) }],
+        writes: [{ kind: 'put', key: KEYS.volume(volume.id), value: JSON.stringify({ ...made, ready: true }) }],
       },
     )
   }

@@ -2,6 +2,7 @@
 import type { EventDraft } from '../ha/plan.ts'
 import type { NetworkRole } from '../model/host.ts'
 import type { HostId, VolumeId } from '../model/ids.ts'
+import type { RootCopy } from '../model/root-copy.ts'
 import type { ReplicaMove, Volume } from '../model/volume.ts'
 import { replicaOn } from '../model/records.ts'
 import type { ResyncReport } from './resync.ts'
@@ -78,6 +79,22 @@ export function moveFinished(volume: Volume, move: ReplicaMove, guest: string): 
     message: `${volume.name} of ${guest} has ${what}`,
     details: { ...(to ? { to } : {}), ...(from ? { from } : {}) },
   }
+}
+
+/** `guest`: its name. */
+export function rootCopyLate({ id }: Volume, guest: string, { host, newest, trouble }: RootCopy): EventDraft {
+  const age = newest ? `shows it as it was at ${new Date(newest.at).toISOString()}` : 'was never made'
+  return {
+    kind: 'root-copy.late',
+    subject: `volume/${id}`,
+    message: `the copy of the root of ${guest} on ${host} ${age}${trouble ? `: ${trouble.message}` : ''}`,
+    details: { host },
+  }
+}
+
+export function rootCopyCurrent({ id }: Volume, guest: string, host: HostId): EventDraft {
+  const message = `the copy of the root of ${guest} on ${host} follows it again`
+  return { kind: 'root-copy.current', subject: `volume/${id}`, message, details: { host } }
 }
 
 export function moveUndone(volume: Volume, guest: string, reason: string): EventDraft {

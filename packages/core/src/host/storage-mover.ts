@@ -22,10 +22,11 @@ import type { SnapshotId } from '../model/snapshot.ts'
 import type { Removal, Replica, Volume } from '../model/volume.ts'
 import type { Compare, Write } from '../ports/store.ts'
 import { ok, type Result } from '../result.ts'
-import { failedOperationWrites } from './failed-operations.ts'
+import { failedOperationWrites } from './ended-operations.ts'
 import type { HostContext } from './host-context.ts'
 import { carrySnapshots } from './snapshot-carrying.ts'
 import { moveFinished, moveUndone } from './storage-events.ts'
+import { replaceVolume } from './replace-volume.ts'
 
 const RETRY_MS = 500
 const NOTE_TRIES = 100
@@ -118,20 +119,14 @@ export async function moveOnAtRest(context: HostContext, id: VolumeId): Promise<
     context.events.tell(moveFinished(volume, known.value.move, guestName(context, volume)))
 }
 
-async function put(
-  { store, clock }: HostContext,
-  { value: { id }, revision }: Versioned<Volume>,
+function put(
+  context: HostContext,
+  known: Versioned<Volume>,
   next: Volume,
   besides: readonly Write[] = [],
   compares: readonly Compare[] = [],
 ): Promise<boolean> {
-  const outcome = await store.transact({
-    compares: [{ key: KEYS.volume(id), modRevision: revision }, ...compares],
-    writes: [{ kind: 'put', key: KEYS.volume(id), value: JSON.stringify(next) }, ...besides],
-  })
-  if (outcome.ok && outcome.value.committed) return true
-  await clock.sleep(outcome.ok ? 20 : RETRY_MS)
-  return false
+  return replaceVolume(context, known, next, { besides, compares, retryMs: RETRY_MS })
 }
 
 function guestName({ mirror }: HostContext, { guest }: Volume): string {

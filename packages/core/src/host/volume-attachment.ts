@@ -71,7 +71,7 @@ export function detachWrites(
 export function eraseVolumeWrites(volume: Volume): readonly Write[] {
   return [
     { kind: 'delete', key: KEYS.volume(volume.id) },
-    ...removalsOf(volume).map((removal) => put(KEYS.removal(removal.host, volume.id, removal.pool), removal)),
+    ...removalsOf(volume).map((removal) => put(KEYS.removal(removal.host, removal.volume, removal.pool), removal)),
   ]
 }
 

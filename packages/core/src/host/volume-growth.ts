@@ -5,7 +5,7 @@
 import type { Failure } from '../errors.ts'
 import { KEYS } from '../model/keys.ts'
 import type { Volume } from '../model/volume.ts'
-import { failedOperationWrites } from './failed-operations.ts'
+import { failedOperationWrites } from './ended-operations.ts'
 import type { HostContext } from './host-context.ts'
 
 /** True once the record says how it ended. `mayPass`: whether a failure may be over when it is tried again. */

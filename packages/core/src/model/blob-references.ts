@@ -27,6 +27,7 @@ export function referencedBlobs(state: ClusterState): ReadonlySet<BlobId> {
   for (const { value } of state.images.values()) add(blobsOfImage(value))
   for (const { value } of state.imports.values()) add([value.source, ...value.files])
   for (const { value } of state.copies.values()) add(value.files)
+  for (const { value } of state.backups.values()) if (value.file) add([value.file.blob])
   for (const { value } of state.guests.values()) add(blobsOfGuest(value))
   for (const { value } of state.volumes.values()) if (value.content) add([value.content.blob])
   return blobs

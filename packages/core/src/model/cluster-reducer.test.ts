@@ -7,6 +7,7 @@ import type { Result } from '../result.ts'
 import { applyBatch, emptyClusterState } from './cluster-reducer.ts'
 import type { RecordDecoder } from './cluster-reducer.ts'
 import type { GuestId, HostId, OperationId, VolumeId } from './ids.ts'
+import type { BackupId } from './backup.ts'
 import { KEYS, SECRET_KEYS } from './keys.ts'
 import type { RuleId } from './rule.ts'
 
@@ -27,6 +28,7 @@ function permissiveDecoder() {
       permission: take,
       project: take,
       realm: take,
+      backup: take,
       webhook: take,
       webhookDelivery: take,
       session: take,
@@ -101,6 +103,7 @@ test('each key of the layout lands in its map', () => {
       entry(KEYS.image('debian'), {}),
       entry(KEYS.imageImport('fedora'), {}),
       entry(KEYS.diskCopy('g1'), {}),
+      entry(KEYS.backup('b1' as BackupId), {}),
       entry(KEYS.operation('o1' as OperationId), { id: 'o1' }),
       entry(KEYS.user('alice@campus'), {}),
       entry(KEYS.group('staff'), {}),

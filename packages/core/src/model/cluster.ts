@@ -1,5 +1,6 @@
 import type { Role } from '../access/privilege.ts'
 import type { AccessPermission, ApiToken, Group, SignInSession, User } from './access.ts'
+import type { Backup } from './backup.ts'
 import type { ClusterEvent } from './event.ts'
 import type { ClusterPolicy } from './cluster-policy.ts'
 import type { Decision } from './decision.ts'
@@ -86,6 +87,7 @@ export interface ClusterState {
   readonly images: ReadonlyMap<string, Versioned<Image>>
   readonly imports: ReadonlyMap<string, Versioned<ImageImport>>
   readonly copies: ReadonlyMap<string, Versioned<DiskCopy>>
+  readonly backups: ReadonlyMap<string, Versioned<Backup>>
   readonly operations: ReadonlyMap<OperationId, Versioned<Operation>>
   readonly users: ReadonlyMap<string, Versioned<User>>
   readonly groups: ReadonlyMap<string, Versioned<Group>>

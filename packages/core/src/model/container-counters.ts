@@ -35,7 +35,7 @@ export function containerCounters(
     held: readings[resource]?.held ?? null,
     maxHeld: readings[resource]?.maxHeld ?? readings[resource]?.held ?? null,
     barrier: limits[resource]?.barrier ?? null,
-    limit: limits[resource]?.limit ?? null,
+    limit: limits[resource]?.limit ?? containerResource(resource).ordinary ?? null,
     failures: readings[resource]?.failures ?? null,
     enforced: enforced(resource),
   }))

@@ -8,12 +8,14 @@ import {
   changedLimits,
   effectiveLimits,
   limitsProblem,
+  lowestPacketRate,
   nicLimitsOf,
   packetsPerSecondOf,
   parseLimit,
   simpleLimits,
   withLimit,
 } from './container-limits.ts'
+import type { Nic } from './guest.ts'
 import { CONTAINER_PRESETS, presetParts } from './container-presets.ts'
 import { CONTAINER_RESOURCE_NAMES, containerResource, enforcementOf } from './container-resources.ts'
 
@@ -156,12 +158,17 @@ test('a rate of the network is that of each card', () => {
   assert.equal(nicLimitsOf({}), undefined)
 })
 
-test('how many packets its cards may send is said of a container, and of no virtual machine', () => {
+test('how many packets a card may send is said of a container as a whole and of each card, of a machine of its cards only', () => {
   const size = { memoryBytes: 64 << 20, cpus: 1 }
   const container = { template: 'busybox', system: { haltSignal: 'SIGUSR1' }, idBase: 1_000_000 }
-  const of = (limits: ContainerLimits) => packetsPerSecondOf({ ...size, container: { ...container, limits } })
+  const card: Nic = { mac: '52:54:00:00:00:01', network: 'lan' }
+  const slow = { ...card, limits: { sendPacketsPerSecond: 500 } }
+  const of = (limits: ContainerLimits) => packetsPerSecondOf({ ...size, container: { ...container, limits } }, card)
   assert.deepEqual([of({}), of({ packetrate: { limit: 100 } }), of({ packetrate: {} })], [50_000, 100, undefined])
-  assert.equal(packetsPerSecondOf(size), undefined)
+  assert.deepEqual([packetsPerSecondOf(size, card), packetsPerSecondOf(size, slow)], [undefined, 500])
+  assert.equal(packetsPerSecondOf({ ...size, container }, slow), 500)
+  const slowest = (...nics: readonly Nic[]) => lowestPacketRate({ ...size, nics })
+  assert.deepEqual([slowest(), slowest(card), slowest(card, slow)], [undefined, undefined, 500])
 })
 
 test('every preset is valid', () => {

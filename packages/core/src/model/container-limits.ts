@@ -13,7 +13,7 @@ import {
   type ContainerResourceName,
   type ResourceUnit,
 } from './container-resources.ts'
-import type { Guest } from './guest.ts'
+import type { Guest, Nic } from './guest.ts'
 import type { NicLimits } from './hardware.ts'
 
 export interface BarrierAndLimit {
@@ -95,14 +95,31 @@ export function nicLimitsOf({ netrate }: ContainerLimits): NicLimits | undefined
   return { receiveBytesPerSecond: bytesPerSecond, sendBytesPerSecond: bytesPerSecond }
 }
 
-/** How many packets a second each of a guest's cards may send; absent: as many as it can. Of a virtual machine nothing is said. */
-export function packetsPerSecondOf({
-  container,
-  memoryBytes,
-  cpus,
-}: Pick<Guest, 'container' | 'memoryBytes' | 'cpus'>) {
-  return container && effectiveLimits(container.limits ?? {}, { memoryBytes, cpus }).packetrate?.limit
+type PacedGuest = Pick<Guest, 'container' | 'memoryBytes' | 'cpus'>
+
+/**
+ * How many packets a second a card of a guest may send; undefined: as many as it can. A virtual machine has no limit where
+ * none is said: its packets cost its own QEMU's threads first, and many a one is a router or a firewall, whose full-sized
+ * packets at one gigabit a second are 83,000.
+ */
+export function packetsPerSecondOf(
+  { container, memoryBytes, cpus }: PacedGuest,
+  { limits }: Pick<Nic, 'limits'>,
+): number | undefined {
+  const ofContainer = () =>
+    container && effectiveLimits(container.limits ?? {}, { memoryBytes, cpus }).packetrate?.limit
+  return limits?.sendPacketsPerSecond ?? ofContainer()
 }
+
+/** Of the card that may send the fewest. */
+export function lowestPacketRate(guest: PacedGuest & Pick<Guest, 'nics'>): number | undefined {
+  const rates = guest.nics.flatMap((nic) => packetsPerSecondOf(guest, nic) ?? [])
+  return rates.length === 0 ? undefined : Math.min(...rates)
+}
+
+/** Below it not even addresses are resolved in time; the kernel's counter of what saves up has 32 bits. */
+export const PACKETS_PER_SECOND_MIN = 100
+export const PACKETS_PER_SECOND_MAX = 1_000_000_000
 
 /**
  * Below these there is no room for an init, a login and a command in it, or the kernel refuses the value. Measured: the
@@ -125,9 +142,12 @@ const LOWEST: { readonly [Name in ContainerResourceName]?: number } = {
   diskspace: 2048,
   diskinodes: 64,
   netrate: 8,
-  packetrate: 100,
+  packetrate: PACKETS_PER_SECOND_MIN,
 }
-const HIGHEST: { readonly [Name in ContainerResourceName]?: number } = { cpuunits: 500_000, cpus: 4096, ioprio: 7 }
+const HIGHEST: { readonly [Name in ContainerResourceName]?: number } = {
+  ...{ cpuunits: 500_000, cpus: 4096, ioprio: 7 },
+  packetrate: PACKETS_PER_SECOND_MAX,
+}
 
 /**
  * What every container has unless something else is said, `unlimited` too.

@@ -42,6 +42,8 @@ export interface ContainerResource {
   readonly failures?: string
   /** Refusals that are the limit at its ordinary work (a throttled processor) and no event. */
   readonly failuresAreOrdinary?: true
+  /** What the kernel gives everybody where nothing is said; absent: no limit. */
+  readonly ordinary?: number
   /** A change is for the next start only. */
   readonly changesAtStart?: true
 }
@@ -203,6 +205,7 @@ export const CONTAINER_RESOURCES = {
     unit: 'units',
     meaning: 'share of the processors while they are wanted by several; 1000 is the ordinary one',
     limit: 'the share itself',
+    ordinary: 1000,
     by: { v1: 'cpu.shares', v2: 'cpu.weight' },
   },
   cpulimit: {
@@ -225,6 +228,7 @@ export const CONTAINER_RESOURCES = {
     meaning:
       'priority of disk I/O, 0 (last) to 7 (first); 4 is the ordinary one; each level counts twice the one below',
     limit: 'the level itself',
+    ordinary: 4,
     by: { v1: 'blkio.bfq.weight', v2: 'io.weight' },
   },
   iolimit: {

@@ -27,7 +27,7 @@ export function objectionToReading(state: ClusterState, guest: Guest): Failure |
   if (guest.deleting) return failure('conflict', `${guest.name} is being deleted`)
   if (volumesOf(state, guest)?.some(({ value }) => value.form === 'subvolume'))
     return failure('conflict', `The root of ${guest.name} is a subvolume, no disk that could be copied`, {
-      hint: `Dump it, and restore it under another name: \`stead ct dump ${guest.name}\``,
+      hint: `Clone it (\`stead ct clone\`), or dump it: \`stead ct dump ${guest.name}\``,
     })
   if (guest.desired === 'stopped' && !isActive(state.grants.get(guest.id)?.value)) return undefined
   const kind = guest.kind

@@ -5,6 +5,7 @@ import type { GuestPlatform } from './platform.ts'
 import type { SnapshotSchedule } from './snapshot.ts'
 import type { BlobId, GuestId, HostId, VolumeId } from './ids.ts'
 import type { GuestProcessor } from './processor.ts'
+import type { RootCopyPolicy } from './root-copy.ts'
 import type { GuestLifecycle } from './lifecycle.ts'
 import type { Readiness } from './probe.ts'
 import type { GuestMedia } from './media.ts'
@@ -113,6 +114,8 @@ export interface Guest {
   readonly resumeFrom?: string
   /** Snapshots that are taken and removed by themselves. */
   readonly snapshotSchedule?: SnapshotSchedule
+  /** Of a container with a native root: a copy of it on another host; none when absent. */
+  readonly rootCopy?: RootCopyPolicy
   /** Set by delete: the guest is stopped, its volumes removed, then the record goes. */
   readonly deleting: boolean
   readonly createdAt: number

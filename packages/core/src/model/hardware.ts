@@ -22,6 +22,8 @@ export interface DiskLimits {
 export interface NicLimits {
   readonly receiveBytesPerSecond?: number
   readonly sendBytesPerSecond?: number
+  /** What is more is dropped and counted: a flood of small packets stays below any limit of bytes. */
+  readonly sendPacketsPerSecond?: number
 }
 
 /** What of the wishes has not come true in the running guest, and why. */

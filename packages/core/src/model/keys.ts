@@ -2,6 +2,7 @@
  * The layout of the store: which record lives under which key. One prefix, so that one watch sees all.
  * Records are JSON; `packages/api/src/records.ts` holds the schemas that check them on reading.
  */
+import type { BackupId } from './backup.ts'
 import type { GuestId, HostId, OperationId, VolumeId } from './ids.ts'
 import type { RuleId } from './rule.ts'
 
@@ -79,6 +80,7 @@ export const KEYS = {
   imageImport: (name: string) => `${PREFIX}imports/${name}`,
   /** The name is an id: see `DiskCopy`. */
   diskCopy: (name: string) => `${PREFIX}copies/${name}`,
+  backup: (id: BackupId) => `${PREFIX}backups/${id}`,
   user: (name: string) => `${PREFIX}users/${name}`,
   group: (name: string) => `${PREFIX}groups/${name}`,
   role: (name: string) => `${PREFIX}roles/${name}`,

@@ -60,7 +60,7 @@ export interface ProjectRate {
 
 /** What each project uses at this moment. */
 export function ratesOf(
-  state: Pick<ClusterState, 'guests' | 'volumes' | 'snapshots' | 'grants'>,
+  state: Pick<ClusterState, 'guests' | 'volumes' | 'snapshots' | 'backups' | 'grants'>,
 ): ReadonlyMap<string, ProjectRate> {
   const running = new Map<string, { cpus: number; memoryBytes: number }>()
   for (const { value: grant } of state.grants.values()) {

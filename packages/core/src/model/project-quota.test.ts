@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { ClusterFixture } from '../ha/cluster-fixture.ts'
+import type { Backup } from './backup.ts'
 import type { Guest } from './guest.ts'
 import type { GuestId, HostId, VolumeId } from './ids.ts'
 import { growingProjects, NO_USAGE, QUOTA_MEASURES, quotaBreaches, usageByProject, usageOf } from './project-quota.ts'
@@ -17,6 +18,7 @@ function records() {
     guests: new Map<GuestId, never>(),
     volumes: new Map<VolumeId, never>(),
     snapshots: new Map<string, never>(),
+    backups: new Map<string, never>(),
   }
 }
 
@@ -77,7 +79,7 @@ test('a limit refuses what goes beyond it, and never what makes it less', () => 
 })
 
 const operation = fc.record({
-  kind: fc.constantFrom('guest', 'volume', 'snapshot', 'delete', 'assign'),
+  kind: fc.constantFrom('guest', 'volume', 'snapshot', 'backup', 'forget', 'delete', 'assign'),
   id: fc.integer({ min: 0, max: 5 }),
   project: fc.constantFrom('default', 'shop', 'lab'),
   size: fc.integer({ min: 1, max: 8 }),
@@ -90,6 +92,7 @@ test('what projects hold is the sum over their records, whatever came and went, 
       for (const { kind, id, project, size } of operations) {
         const before: Counted = {
           ...{ guests: new Map(state.guests), volumes: new Map(state.volumes), snapshots: new Map(state.snapshots) },
+          backups: new Map(state.backups),
         }
         const key = `g${id}` as GuestId
         const known = (state.guests.get(key) as { value: Guest } | undefined)?.value
@@ -97,6 +100,8 @@ test('what projects hold is the sum over their records, whatever came and went, 
         if (kind === 'volume')
           put(state.volumes, `v${id}` as VolumeId, volume(`v${id}`, key, { sizeBytes: size * GIB, project }))
         if (kind === 'snapshot') put(state.snapshots, `${key}/s${size}`, { guest: key } as Snapshot)
+        if (kind === 'backup') put(state.backups, `b${size}`, { guest: key, project } as unknown as Backup)
+        if (kind === 'forget') state.backups.delete(`b${size}`)
         if (kind === 'delete') state.guests.delete(key)
         if (kind === 'assign' && known) put(state.guests, key, { ...known, project })
         const growing = growingProjects(before, state)
@@ -131,6 +136,7 @@ function countedAnew(state: Counted, project: string): Record<(typeof QUOTA_MEAS
     memoryBytes: sum(own.map(({ memoryBytes }) => memoryBytes)),
     diskBytes: sum(volumes.map(({ sizeBytes, replicas }) => sizeBytes * replicas.length)),
     snapshots: snapshots.length,
+    backups: [...state.backups.values()].filter(({ value }) => value.project === project).length,
     addresses: 0,
   }
 }

@@ -8,17 +8,25 @@ import type { Guest } from './guest.ts'
 import { DEFAULT_PROJECT, projectOf, projectOfVolume } from './project.ts'
 import type { Volume } from './volume.ts'
 
-export const QUOTA_MEASURES = ['guests', 'cpus', 'memoryBytes', 'diskBytes', 'snapshots', 'addresses'] as const
+export const QUOTA_MEASURES = [
+  'guests',
+  'cpus',
+  'memoryBytes',
+  'diskBytes',
+  'snapshots',
+  'backups',
+  'addresses',
+] as const
 export type QuotaMeasure = (typeof QUOTA_MEASURES)[number]
 
 /** What is absent has no limit. */
 export type ProjectQuota = { readonly [Measure in QuotaMeasure]?: number }
 export type ProjectUsage = { readonly [Measure in QuotaMeasure]: number }
 
-type Counted = Pick<ClusterState, 'guests' | 'volumes' | 'snapshots'>
+type Counted = Pick<ClusterState, 'guests' | 'volumes' | 'snapshots' | 'backups'>
 
 export const NO_USAGE: ProjectUsage = {
-  ...{ guests: 0, cpus: 0, memoryBytes: 0, diskBytes: 0, snapshots: 0, addresses: 0 },
+  ...{ guests: 0, cpus: 0, memoryBytes: 0, diskBytes: 0, snapshots: 0, backups: 0, addresses: 0 },
 }
 
 /** Of every project that has anything. A guest that is stopped holds what it is to have when it runs. */
@@ -46,6 +54,7 @@ export function usageByProject(state: Counted): ReadonlyMap<string, ProjectUsage
     const guest = state.guests.get(snapshot.guest)?.value
     of(guest ? projectOf(guest) : DEFAULT_PROJECT).snapshots += 1
   }
+  for (const { value: backup } of state.backups.values()) of(projectOf(backup)).backups += 1
   return sums
 }
 
@@ -77,8 +86,12 @@ export function quotaBreaches(quota: ProjectQuota, before: ProjectUsage, after: 
   })
 }
 
-/** All replicas count; one that only takes another's place does not. */
-function diskBytes({ replicas, move, sizeBytes, growTo = sizeBytes }: Volume): number {
+/** All replicas and copies count; one that only takes another's place does not. */
+function diskBytes({ form, replicas, copies = [], move, sizeBytes, growTo = sizeBytes }: Volume): number {
+  if (form === 'subvolume') {
+    const lasting = copies.filter(({ host }) => host !== move?.to)
+    return (replicas.length + lasting.length) * Math.max(sizeBytes, growTo)
+  }
   const { to, from, leaving, incoming } = move ?? {}
   // From pool to pool of one host the new one is none of `replicas` until the old one has left.
   const isBoth = to !== undefined && from !== undefined && leaving === undefined && incoming === undefined

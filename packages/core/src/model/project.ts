@@ -17,6 +17,7 @@ export interface Project {
   readonly createdAt: number
 }
 
+/** Of a guest, and of a backup of one. */
 export function projectOf({ project = DEFAULT_PROJECT }: Pick<Guest, 'project'>): string {
   return project
 }

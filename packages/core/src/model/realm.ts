@@ -1,5 +1,7 @@
 /** Who else says that somebody is who he claims to be: an OpenID provider, or a directory. docs/internals/realms.md. */
 
+import type { AccountBarrier } from '../access/active-directory.ts'
+
 export interface Realm {
   /** `campus`: its users are `alice@campus`. */
   readonly name: string
@@ -16,7 +18,7 @@ export interface Realm {
 }
 
 export interface RealmGroup {
-  /** As the realm calls it; of a directory its `cn` or its whole DN. */
+  /** As the realm calls it; of a directory its `cn` or its whole DN; of Active Directory its `sAMAccountName`, DN or SID. */
   readonly theirs: string
   readonly ours: string
 }
@@ -44,9 +46,11 @@ export interface LdapService {
   /** `ldaps://…`, or `ldap://…` with StartTLS; asked in this order. */
   readonly urls: readonly string[]
   readonly baseDn: string
-  /** As whom users and groups are looked for; absent: as nobody. */
+  /** As whom users and groups are looked for; absent: as nobody. Of Active Directory also `reader@ad.example.org`. */
   readonly bindDn?: string
   readonly bindPassword?: string
+  /** The domain `ad.example.org`: it is an Active Directory, and asked as one. */
+  readonly activeDirectory?: string
   /** Whose value people type as their name. */
   readonly userAttribute: string
   /** What else must be true of a user's entry. */
@@ -64,6 +68,8 @@ export interface RealmIdentity {
   readonly subject?: string
   readonly fullName?: string
   readonly email?: string
+  /** What keeps him from signing in there, as far as it says so. */
+  readonly barriers?: readonly AccountBarrier[]
   /** By each of the names that a mapping may use. */
   readonly groups: readonly string[]
 }

@@ -54,15 +54,28 @@ export function withReplica(volume: Volume, host: HostId, change: (replica: Repl
   return { ...volume, replicas: volume.replicas.map((replica) => (replica.host === host ? change(replica) : replica)) }
 }
 
-/** Where the volume has, or is to have, a file: its replicas, and one that is none yet or none any more. */
-export function filesOf({ replicas, move }: Volume): readonly { readonly host: HostId; readonly pool: string }[] {
+/** Where the volume has, or is to have, a file: its replicas, one that is none yet or none any more, and copies. */
+export function filesOf({
+  replicas,
+  move,
+  copies = [],
+}: Volume): readonly { readonly host: HostId; readonly pool: string }[] {
   const { incoming, leaving } = move ?? {}
-  return [...replicas, ...[incoming, leaving].filter((file) => file !== undefined)]
+  return [...replicas, ...[incoming, leaving].filter((file) => file !== undefined), ...copies]
 }
 
 /** What is left to do when the volume is deleted: one for each file. */
 export function removalsOf(volume: Volume): readonly Removal[] {
-  return filesOf(volume).map(({ host, pool }) => ({ host, volume: volume.id, pool }))
+  return filesOf(volume).map(({ host, pool }) => ({ host, volume: volume.takesOver ?? volume.id, pool }))
+}
+
+/** The guest's root, where that is a subvolume of one host. */
+export function nativeRootOf(
+  { volumes }: Pick<ClusterState, 'volumes'>,
+  guest: Pick<Guest, 'volumes'>,
+): Versioned<Volume> | undefined {
+  const root = guest.volumes[0] === undefined ? undefined : volumes.get(guest.volumes[0])
+  return root?.value.form === 'subvolume' ? root : undefined
 }
 
 /** True when every replica is in-sync. */

@@ -2,6 +2,7 @@ import type { RootFacts } from './container-template.ts'
 import type { DiskLimits } from './hardware.ts'
 import type { NetworkRole } from './host.ts'
 import type { VolumeRole } from './platform.ts'
+import type { RootCopy } from './root-copy.ts'
 import type { SnapshotId } from './snapshot.ts'
 import type { BlobId, GuestId, HostId, VolumeId } from './ids.ts'
 
@@ -39,6 +40,8 @@ export interface ReplicaMove {
   readonly leaving?: { readonly host: HostId; readonly pool: string }
   /** The guest's snapshots that the new replica holds too. */
   readonly carried?: readonly SnapshotId[]
+  /** Of a subvolume, which moves by a restart: what is left to be sent takes a moment, so that its guest may be stopped. */
+  readonly near?: true
   /** Wall clock, ms. */
   readonly since: number
 }
@@ -74,10 +77,17 @@ export interface Volume {
   /** A disk when absent. */
   readonly role?: VolumeRole
   /**
-   * `subvolume`: a folder of its pool's own file system, with a quota instead of a size. It has one replica for life, which
+   * `subvolume`: a folder of its pool's own file system, with a quota instead of a size. It has one replica, which
    * only that host's containers can use, as a root. Absent: an image of a disk, which can be mirrored.
    */
   readonly form?: 'subvolume'
+  /** Of a subvolume. None of them is a replica: what was written since is not in it. */
+  readonly copies?: readonly RootCopy[]
+  /**
+   * Of a subvolume that was set aside when its container was started from a copy: of which volume it was the root, and
+   * under whose name it still lies on its host, which has not been back since.
+   */
+  readonly takesOver?: VolumeId
   readonly sizeBytes: number
   /** The size that it is to have, while its replicas make room for it. */
   readonly growTo?: number
@@ -85,6 +95,8 @@ export interface Volume {
   readonly ready: boolean
   /** What the disk holds at first; zeros when absent. */
   readonly content?: VolumeContent
+  /** A subvolume that begins as this one was when it was made, in the same pool of the same host. */
+  readonly cloneOf?: VolumeId
   /** What it holds at first is still being copied from another disk; its replicas are made once that is `content`. */
   readonly awaitsContent?: true
   readonly replicas: readonly Replica[]
@@ -108,8 +120,8 @@ export interface Volume {
 }
 
 /** As part of what a host is told of a replica. */
-export function formOf({ form }: Pick<Volume, 'form'>): Pick<Volume, 'form'> {
-  return form === undefined ? {} : { form }
+export function formOf({ form, cloneOf }: Volume): Pick<Volume, 'form' | 'cloneOf'> {
+  return { ...(form === undefined ? {} : { form }), ...(cloneOf === undefined ? {} : { cloneOf }) }
 }
 
 /** Left by a deletion for each replica; the replica's host removes the file, then the record. */

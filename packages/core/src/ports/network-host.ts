@@ -25,7 +25,12 @@ export interface NetworkHost {
    * A tap device on the role's bridge, owned by the user that QEMU runs as. Returns its name. It lets nothing through but
    * what the card may send. `arriving`: the guest still runs on another host, and is reached there until it speaks here.
    */
-  ensureTap(guest: GuestId, index: number, nic: Nic, options?: { readonly arriving?: boolean }): Promise<Result<string>>
+  ensureTap(
+    guest: GuestId,
+    index: number,
+    nic: Nic & NicPace,
+    options?: { readonly arriving?: boolean },
+  ): Promise<Result<string>>
   /** Absent: harmless. */
   removeTap(guest: GuestId, index: number): Promise<Result<void>>
   /** Live; an empty object lifts all limits. The port exists. */

@@ -15,6 +15,8 @@ export interface ReplicaSpec {
   readonly sizeBytes: number
   /** `Volume.form`. */
   readonly form?: 'subvolume'
+  /** `Volume.cloneOf`. */
+  readonly cloneOf?: VolumeId
 }
 
 /** What opens one export from another host: who asks with it is known by it, and all that is said is encrypted with it. */

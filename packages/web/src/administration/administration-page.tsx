@@ -4,6 +4,7 @@ import { useText } from '../i18n/texts.ts'
 import { TabbedPage } from '../parts/tabbed-page.tsx'
 import { ADMINISTRATION_TABS, type AdministrationTab } from './administration-tabs.ts'
 import { Audit } from './audit.tsx'
+import { Backups } from './backups.tsx'
 import { Groups } from './groups.tsx'
 import { Images } from './images.tsx'
 import { Permissions, Roles } from './permissions.tsx'
@@ -23,6 +24,7 @@ const CONTENTS = {
   realms: Realms,
   projects: Projects,
   images: Images,
+  backups: Backups,
   webhooks: Webhooks,
   audit: Audit,
   settings: Settings,

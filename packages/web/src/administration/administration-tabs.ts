@@ -7,6 +7,7 @@ export const ADMINISTRATION_TABS = [
   'realms',
   'projects',
   'images',
+  'backups',
   'webhooks',
   'audit',
   'settings',

@@ -72,6 +72,7 @@ function AuthorityFields({ form, change }: FieldsProps) {
           <TextField label={t('certificate.keyId')} value={form.keyId} onChange={(keyId) => change({ keyId })} />
           <PasswordInput
             label={t('certificate.hmacKey')}
+            {...(form.keepsKeys ? { description: t('certificate.keyKept') } : {})}
             autoComplete="off"
             value={form.hmacKey}
             onChange={(event) => change({ hmacKey: event.currentTarget.value })}
@@ -148,6 +149,7 @@ function DnsFields({ form, change }: FieldsProps) {
       />
       <PasswordInput
         label={t('certificate.keySecret')}
+        {...(form.keepsKeys ? { description: t('certificate.keyKept') } : {})}
         autoComplete="off"
         value={form.keySecret}
         onChange={(event) => change({ keySecret: event.currentTarget.value })}

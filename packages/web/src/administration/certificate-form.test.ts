@@ -20,7 +20,7 @@ test('names alone are enough, once the terms are agreed to', () => {
 
 test('a proof by DNS needs who takes updates, and the key', () => {
   const dns: CertificateForm = { ...PLAIN, kind: 'dns', server: 'ns1.example.org', keyName: 'stead' }
-  assert.match(complaintAboutCertificate(dns) ?? '', /keySecret/)
+  assert.match(complaintAboutCertificate(dns) ?? '', /key/)
   const whole = { ...dns, keySecret: KEY, zone: 'example.org', settleSeconds: 30 }
   assert.equal(complaintAboutCertificate(whole), undefined)
   assert.deepEqual(orderOf(whole).proof, {
@@ -53,7 +53,7 @@ test('what is shown of an order fills the form again, but for its keys', () => {
       ...{
         names: body.names,
         directoryUrl: body.directoryUrl,
-        ownAuthority: false,
+        authorityPem: null,
         email: null,
         externalAccount: 'kid',
       },
@@ -62,4 +62,8 @@ test('what is shown of an order fills the form again, but for its keys', () => {
   })
   assert.deepEqual(orderOf({ ...form, keySecret: KEY, hmacKey: KEY }), order)
   assert.deepEqual([form.keySecret, form.hmacKey, form.agreesToTerms], ['', '', false])
+  const kept = orderOf(form)
+  assert.deepEqual(kept.externalAccount, { keyId: 'kid' })
+  assert.ok(!('keySecret' in (kept.proof ?? {})))
+  assert.equal(complaintAboutCertificate({ ...form, agreesToTerms: true }), undefined, 'keys that are kept stay')
 })

@@ -23,17 +23,19 @@ export interface CertificateForm {
   readonly keySecret: string
   readonly settleSeconds: number
   readonly agreesToTerms: boolean
+  /** There is an order, with keys that nobody can read: of the same ones nothing need be typed. */
+  readonly keepsKeys: boolean
 }
 
 type Order = CallInput<(typeof ENDPOINTS)['certificate.order']>['body']
 
-/** Keys are typed in again: nobody can read them. */
 export function formOfCertificate({ wanted }: Pick<CertificateView, 'wanted'>): CertificateForm {
   const { proof } = wanted ?? {}
   const dns = proof?.kind === 'dns' ? proof : undefined
   const known = TSIG_ALGORITHMS.find((one) => one === dns?.algorithm)
   return {
-    ...{ names: wanted?.names.join('\n') ?? '', directoryUrl: wanted?.directoryUrl ?? LETS_ENCRYPT, authorityPem: '' },
+    ...{ names: wanted?.names.join('\n') ?? '', directoryUrl: wanted?.directoryUrl ?? LETS_ENCRYPT },
+    ...{ authorityPem: wanted?.authorityPem ?? '', keepsKeys: wanted !== null },
     ...{ email: wanted?.email ?? '', keyId: wanted?.externalAccount ?? '', hmacKey: '', kind: proof?.kind ?? 'http' },
     ...{ httpPort: proof?.kind === 'http' ? proof.port : 80, server: dns?.server ?? '', dnsPort: dns?.port ?? 53 },
     ...{ zone: dns?.zone ?? '', keyName: dns?.keyName ?? '', algorithm: known ?? 'hmac-sha256', keySecret: '' },
@@ -47,18 +49,20 @@ export function authorityOf({ directoryUrl, authorityPem }: CertificateForm) {
 }
 
 export function orderOf(form: CertificateForm): Order {
-  const { email, keyId, hmacKey, zone, settleSeconds } = form
+  const { email, keyId, zone, settleSeconds, keepsKeys } = form
+  const key = <Name extends 'hmacKey' | 'keySecret'>(name: Name) =>
+    (keepsKeys && form[name].trim() === '' ? {} : { [name]: form[name].trim() }) as { [N in Name]?: string }
   return {
     ...authorityOf(form),
     names: form.names.split(/[\s,]+/).filter(Boolean),
     ...(email.trim() === '' ? {} : { email: email.trim() }),
-    ...(keyId.trim() === '' ? {} : { externalAccount: { keyId: keyId.trim(), hmacKey: hmacKey.trim() } }),
+    ...(keyId.trim() === '' ? {} : { externalAccount: { keyId: keyId.trim(), ...key('hmacKey') } }),
     proof:
       form.kind === 'http'
         ? { kind: 'http', port: form.httpPort }
         : {
             ...{ kind: 'dns', server: form.server.trim(), port: form.dnsPort, keyName: form.keyName.trim() },
-            ...{ algorithm: form.algorithm, keySecret: form.keySecret.trim(), settleMs: settleSeconds * SECOND_MS },
+            ...{ algorithm: form.algorithm, ...key('keySecret'), settleMs: settleSeconds * SECOND_MS },
             ...(zone.trim() === '' ? {} : { zone: zone.trim() }),
           },
     // The button waits for it: see `complaintAboutCertificate`.

@@ -1,7 +1,7 @@
 /** A quota as people fill it in: sizes in GiB, and nothing where there is no limit. */
 import type { ProjectView } from '@stead/api/endpoints/projects.ts'
 
-export const LIMITS = ['guests', 'cpus', 'memoryBytes', 'diskBytes', 'snapshots', 'addresses'] as const
+export const LIMITS = ['guests', 'cpus', 'memoryBytes', 'diskBytes', 'snapshots', 'backups', 'addresses'] as const
 export type Limit = (typeof LIMITS)[number]
 export type QuotaForm = Readonly<Record<Limit, number | ''>>
 

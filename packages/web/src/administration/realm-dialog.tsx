@@ -20,7 +20,7 @@ import {
 } from './realm-form.ts'
 import classes from './listing.module.css'
 
-const KINDS: readonly RealmKind[] = ['oidc', 'ldap']
+const KINDS: readonly RealmKind[] = ['oidc', 'ldap', 'active-directory']
 
 interface FieldsProps {
   readonly form: RealmForm
@@ -80,7 +80,9 @@ export function RealmDialog({ realm, onClose }: { realm?: RealmView; onClose: ()
         value={form.title}
         onChange={(title) => change({ title })}
       />
-      {form.kind === 'oidc' ? <ProviderFields {...{ form, change }} /> : <DirectoryFields {...{ form, change }} />}
+      {form.kind === 'oidc' ? <ProviderFields {...{ form, change }} /> : null}
+      {form.kind === 'ldap' ? <DirectoryFields {...{ form, change }} /> : null}
+      {form.kind === 'active-directory' ? <DomainFields {...{ form, change }} /> : null}
       <PasswordInput
         label={t(`realms.secret.${form.kind}`)}
         {...(realm && hasSecret(realm) ? { description: t('realms.secretKept') } : {})}
@@ -183,6 +185,48 @@ function DirectoryFields({ form, change }: FieldsProps) {
         />
       </SimpleGrid>
       <TextField label={t('realms.bindDn')} value={form.bindDn} onChange={(bindDn) => change({ bindDn })} />
+    </>
+  )
+}
+
+function DomainFields({ form, change }: FieldsProps) {
+  const t = useText()
+  return (
+    <>
+      <TextField
+        label={t('realms.activeDirectory')}
+        description={t('realms.activeDirectoryText')}
+        value={form.activeDirectory}
+        onChange={(activeDirectory) => change({ activeDirectory })}
+      />
+      <Textarea
+        label={t('realms.controllers')}
+        description={t('realms.controllersText')}
+        value={form.urls}
+        onChange={(event) => change({ urls: event.currentTarget.value })}
+        rows={2}
+        spellCheck={false}
+      />
+      <SimpleGrid cols={{ base: 1, xs: 2 }}>
+        <TextField
+          label={t('realms.onlyBelow')}
+          description={t('realms.onlyBelowText')}
+          value={form.baseDn}
+          onChange={(baseDn) => change({ baseDn })}
+        />
+        <TextField
+          label={t('realms.userFilter')}
+          description={t('realms.userFilterText')}
+          value={form.userFilter}
+          onChange={(userFilter) => change({ userFilter })}
+        />
+      </SimpleGrid>
+      <TextField
+        label={t('realms.account')}
+        description={t('realms.accountText')}
+        value={form.bindDn}
+        onChange={(bindDn) => change({ bindDn })}
+      />
     </>
   )
 }

@@ -39,6 +39,26 @@ test('what was filled in becomes a request that the API takes; what was left out
   assert.equal(ENDPOINTS['realm.add'].body.safeParse(added).success, true)
 })
 
+test('of an Active Directory only what was said is sent, and names of controllers are addresses with TLS', () => {
+  const form: RealmForm = { ...EMPTY_REALM, kind: 'active-directory', name: 'corp', activeDirectory: 'ad.example.org' }
+  const added = realmAddOf({ ...form, bindDn: 'reader', urls: 'dc1.ad.example.org\nldap://dc2.ad.example.org\n' })
+  assert.deepEqual(added.service, {
+    ...{ kind: 'ldap', activeDirectory: 'ad.example.org', bindDn: 'reader' },
+    urls: ['ldaps://dc1.ad.example.org', 'ldap://dc2.ad.example.org'],
+  })
+  assert.equal(complaintAboutRealm({ ...form, bindDn: 'reader' }, false), undefined)
+  assert.match(complaintAboutRealm(form, false) ?? '', /bindDn/)
+  const view: RealmView = {
+    ...VIEW,
+    service: { ...VIEW.service, activeDirectory: 'ad.example.org' } as RealmView['service'],
+  }
+  assert.equal(formOfRealm(view).kind, 'active-directory')
+  assert.deepEqual(realmChangeOf(formOfRealm(view)).service, {
+    ...{ kind: 'ldap', activeDirectory: 'ad.example.org', urls: ['ldaps://a.example'], baseDn: 'dc=d', bindDn: 'cn=r' },
+    ...{ userFilter: null, authority: null },
+  })
+})
+
 test('what the API would refuse is said before it is asked', () => {
   assert.match(complaintAboutRealm({ ...OIDC, issuer: 'http://sso.example' }, false) ?? '', /https/)
   assert.match(complaintAboutRealm({ ...LDAP, baseDn: 'example.org' }, false) ?? '', /distinguished name/)

@@ -1,10 +1,12 @@
 /** What the form of a realm holds, and the requests that come of it. The API's own schemas judge them. */
 import type { RealmView } from '@stead/api/endpoints/realms.ts'
 import type { CallInput } from '@stead/api/endpoint.ts'
+import { directoryUrls } from '@stead/api/directory-urls.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import { complaintOf } from '../parts/schema-complaint.ts'
 
-export type RealmKind = RealmView['service']['kind']
+/** An Active Directory is a directory of which less must be said. */
+export type RealmKind = RealmView['service']['kind'] | 'active-directory'
 type AddBody = CallInput<(typeof ENDPOINTS)['realm.add']>['body']
 type SetBody = CallInput<(typeof ENDPOINTS)['realm.set']>['body']
 
@@ -26,6 +28,8 @@ export interface RealmForm {
   readonly groupsClaim: string
   readonly domain: string
   readonly checksSecondFactor: boolean
+  /** The domain of an Active Directory. */
+  readonly activeDirectory: string
   /** One a line. */
   readonly urls: string
   readonly baseDn: string
@@ -40,7 +44,7 @@ export const EMPTY_REALM: RealmForm = {
   ...{ secret: '', forgetsSecret: false },
   ...{ issuer: 'https://', clientId: '', scope: 'openid profile email', userClaim: 'preferred_username' },
   ...{ groupsClaim: 'groups', domain: '', checksSecondFactor: false },
-  ...{ urls: 'ldaps://', baseDn: '', bindDn: '', userAttribute: 'uid', userFilter: '', groupBaseDn: '' },
+  ...{ activeDirectory: '', urls: '', baseDn: '', bindDn: '', userAttribute: 'uid', userFilter: '', groupBaseDn: '' },
 }
 
 export function formOfRealm({ name, title, makesUsers, disabled, groups, service }: RealmView): RealmForm {
@@ -49,8 +53,10 @@ export function formOfRealm({ name, title, makesUsers, disabled, groups, service
     const { kind, issuer, clientId, scope, userClaim, groupsClaim, domain = '', checksSecondFactor = false } = service
     return { ...shared, kind, issuer, clientId, scope, userClaim, groupsClaim, domain, checksSecondFactor }
   }
-  const { kind, urls, baseDn, bindDn = '', userAttribute, userFilter = '', groupBaseDn = '' } = service
-  return { ...shared, kind, urls: urls.join('\n'), baseDn, bindDn, userAttribute, userFilter, groupBaseDn }
+  const { activeDirectory = '', urls, baseDn, bindDn = '', userAttribute, userFilter = '', groupBaseDn = '' } = service
+  const kind = activeDirectory === '' ? service.kind : 'active-directory'
+  const users = { baseDn, userAttribute, userFilter, groupBaseDn }
+  return { ...shared, ...users, kind, activeDirectory, urls: urls.join('\n'), bindDn }
 }
 
 /** Whether one is kept; it is never shown. */
@@ -95,17 +101,25 @@ function serviceOf(form: RealmForm, optional: (text: string) => string | null | 
   const authority = optional(form.authority)
   // A blank at the end of a password is part of it.
   const secret = form.secret === '' ? undefined : form.secret
-  const service =
-    form.kind === 'oidc'
-      ? {
-          ...{ kind: 'oidc', issuer: form.issuer.trim(), clientId: form.clientId.trim(), clientSecret: secret },
-          ...{ scope: form.scope.trim(), userClaim: form.userClaim.trim(), groupsClaim: form.groupsClaim.trim() },
-          ...{ domain: optional(form.domain), checksSecondFactor: form.checksSecondFactor, authority },
-        }
-      : {
-          ...{ kind: 'ldap', urls: form.urls.split(/\s+/).filter(Boolean), baseDn: form.baseDn.trim() },
-          ...{ bindDn: optional(form.bindDn), bindPassword: secret, userAttribute: form.userAttribute.trim() },
-          ...{ userFilter: optional(form.userFilter), groupBaseDn: optional(form.groupBaseDn), authority },
-        }
+  const urls = directoryUrls(form.urls)
+  const read = { bindDn: optional(form.bindDn), bindPassword: secret, userFilter: optional(form.userFilter), authority }
+  const services: Record<RealmKind, () => object> = {
+    oidc: () => ({
+      ...{ kind: 'oidc', issuer: form.issuer.trim(), clientId: form.clientId.trim(), clientSecret: secret },
+      ...{ scope: form.scope.trim(), userClaim: form.userClaim.trim(), groupsClaim: form.groupsClaim.trim() },
+      ...{ domain: optional(form.domain), checksSecondFactor: form.checksSecondFactor, authority },
+    }),
+    ldap: () => ({
+      ...{ ...read, kind: 'ldap', urls, baseDn: form.baseDn.trim() },
+      ...{ userAttribute: form.userAttribute.trim(), groupBaseDn: optional(form.groupBaseDn) },
+    }),
+    // What is left empty follows from the domain.
+    'active-directory': () => ({
+      ...{ ...read, kind: 'ldap', activeDirectory: form.activeDirectory.trim() },
+      ...(urls.length === 0 ? {} : { urls }),
+      ...(form.baseDn.trim() === '' ? {} : { baseDn: form.baseDn.trim() }),
+    }),
+  }
+  const service = services[form.kind]()
   return Object.fromEntries(Object.entries(service).filter(([, value]) => value !== undefined))
 }

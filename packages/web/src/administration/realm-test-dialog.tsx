@@ -37,6 +37,9 @@ function Answer({ answer: { answered, user } }: { answer: RealmTest }) {
         user ? [t('realms.isUser'), `${user.name} (${t(user.known ? 'realms.known' : 'realms.unknown')})`] : undefined,
         user ? [t('admin.fullName'), user.fullName || '–'] : undefined,
         user ? [t('users.email'), user.email || '–'] : undefined,
+        user && user.barriers.length > 0
+          ? [t('realms.barriers'), user.barriers.map((each) => t(`realms.barrier.${each}`)).join(', ')]
+          : undefined,
         user ? [t('realms.theirs'), user.theirs.join(', ') || '–'] : undefined,
         user ? [t('realms.ours'), user.ours.join(', ') || '–'] : undefined,
       ]}

@@ -95,7 +95,7 @@ const routeTree = root.addChildren([
     validateSearch: administrationTabOf,
     component: lazyRouteComponent(
       withTexts(
-        ['administration', 'activity', 'delegation', 'certificate'],
+        ['administration', 'activity', 'delegation', 'certificate', 'realms'],
         () => import('../administration/administration-page.tsx'),
       ),
       'AdministrationPage',

@@ -1,13 +1,16 @@
 /** A container as one file: its settings and its disks, made by the cluster and fetched by the digest. */
-import { Button, Checkbox, Select } from '@mantine/core'
+import { Checkbox, Select } from '@mantine/core'
 import { useState } from 'react'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { GuestView } from '@stead/api/views.ts'
 import { useLanguage, useText } from '../i18n/texts.ts'
 import { useItems } from '../parts/answered.tsx'
-import { bytesText, durationText } from '../parts/figures.ts'
+import { BackupLink } from '../parts/backup-link.tsx'
+import { durationText } from '../parts/figures.ts'
 import { TrialDialog } from '../parts/trial-dialog.tsx'
 import classes from './guest-tabs.module.css'
+
+const KEEP_HOURS = ['6', '24', '168', '720', '8784'] as const
 
 export function DumpDialog({ guest, onClose }: { guest: GuestView; onClose: () => void }) {
   const t = useText()
@@ -16,7 +19,9 @@ export function DumpDialog({ guest, onClose }: { guest: GuestView; onClose: () =
   const snapshots = useItems(['snapshots', guest.id], (client) => client.call(ENDPOINTS['snapshot.list'], { params }))
   const [snapshot, setSnapshot] = useState<string | null>(null)
   const [isPacked, setPacked] = useState(true)
+  const [keep, setKeep] = useState<(typeof KEEP_HOURS)[number]>('6')
   const body = {
+    keepHours: Number(keep),
     compress: isPacked ? ('zstd' as const) : ('none' as const),
     ...(snapshot === null ? {} : { snapshot }),
   }
@@ -25,19 +30,12 @@ export function DumpDialog({ guest, onClose }: { guest: GuestView; onClose: () =
       title={t('dump.title', { name: guest.name })}
       confirm={t('dump.make')}
       ask={(client) => client.call(ENDPOINTS['guest.dump'], { params, body })}
-      told={({ blob, sizeBytes, pausedMs }) => (
+      told={({ backup, sizeBytes, pausedMs }) => (
         <>
           <p className={classes.outcome}>
             {pausedMs === 0 ? t('dump.made') : t('dump.madePaused', { time: durationText(pausedMs, language) })}
           </p>
-          {/* The browser fetches it itself, by the session's cookie: it may be larger than the page's memory. */}
-          <Button
-            component="a"
-            href={`/v1/blobs/${encodeURIComponent(blob)}`}
-            download={`${guest.name}.tar${isPacked ? '.zst' : ''}`}
-          >
-            {t('change.download', { size: bytesText(sizeBytes, language) })}
-          </Button>
+          <BackupLink id={backup} compress={body.compress} sizeBytes={sizeBytes} />
         </>
       )}
       onClose={onClose}
@@ -51,6 +49,14 @@ export function DumpDialog({ guest, onClose }: { guest: GuestView; onClose: () =
         value={snapshot}
         onChange={setSnapshot}
         clearable
+      />
+      <Select
+        label={t('dump.keep')}
+        description={t('dump.keepText')}
+        data={KEEP_HOURS.map((hours) => ({ value: hours, label: t(`dump.keepHours.${hours}`) }))}
+        value={keep}
+        onChange={(hours) => setKeep(KEEP_HOURS.find((each) => each === hours) ?? keep)}
+        allowDeselect={false}
       />
       <Checkbox
         label={t('dump.packed')}

@@ -11,6 +11,7 @@ import { Panel } from '../parts/page.tsx'
 import { useSession } from '../session/session-context.ts'
 import classes from './guest-tabs.module.css'
 import { ProbePanel } from './probe-panel.tsx'
+import { RootCopyPanel } from './root-copy-panel.tsx'
 import { SchedulesPanel } from './schedules-panel.tsx'
 
 const HA = ['started', 'stopped', 'ignored'] as const
@@ -20,6 +21,7 @@ export function GuestOptions({ guest }: { guest: GuestView }) {
   return (
     <div className={classes.column}>
       <Settings guest={guest} />
+      {guest.volumes[0]?.form === 'subvolume' ? <RootCopyPanel guest={guest} /> : null}
       <ProbePanel guest={guest} />
       <SchedulesPanel guest={guest} />
     </div>

@@ -38,7 +38,7 @@ export function ExportDisk({ guest, volume }: { guest: GuestView; volume: Volume
         href={`/v1/blobs/${encodeURIComponent(blob)}`}
         download={`${guest.name}-${volume.name}.qcow2`}
       >
-        {t('change.download', { size: bytesText(sizeBytes, language) })}
+        {t('word.download', { size: bytesText(sizeBytes, language) })}
       </Button>
     )
   }

@@ -10,8 +10,8 @@ test('limits come back as they were, and the API takes them', () => {
   }
   assert.deepEqual(diskLimitsOf(diskLimitsForm(disk)), disk)
   assert.equal(setDiskBody.safeParse({ limits: disk }).success, true)
-  const nic = { receiveBytesPerSecond: 12_500_000, sendBytesPerSecond: 1_250_000 }
-  assert.deepEqual(nicLimitsForm(nic), { receiveMbit: 100, sendMbit: 10 })
+  const nic = { receiveBytesPerSecond: 12_500_000, sendBytesPerSecond: 1_250_000, sendPacketsPerSecond: 500 }
+  assert.deepEqual(nicLimitsForm(nic), { receiveMbit: 100, sendMbit: 10, sendPackets: 500 })
   assert.deepEqual(nicLimitsOf(nicLimitsForm(nic)), nic)
 })
 

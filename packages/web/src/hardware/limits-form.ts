@@ -41,19 +41,22 @@ export function diskLimitsOf(form: DiskLimitsForm): DiskLimits {
 export interface NicLimitsForm {
   readonly receiveMbit: Amount
   readonly sendMbit: Amount
+  readonly sendPackets: Amount
 }
 
 export function nicLimitsForm(limits: NicLimits = {}): NicLimitsForm {
   return {
     receiveMbit: scaled(limits.receiveBytesPerSecond, MEGABIT),
     sendMbit: scaled(limits.sendBytesPerSecond, MEGABIT),
+    sendPackets: limits.sendPacketsPerSecond ?? '',
   }
 }
 
-export function nicLimitsOf({ receiveMbit, sendMbit }: NicLimitsForm): NicLimits {
+export function nicLimitsOf({ receiveMbit, sendMbit, sendPackets }: NicLimitsForm): NicLimits {
   return {
     ...(receiveMbit === '' ? {} : { receiveBytesPerSecond: Math.round(receiveMbit * MEGABIT) }),
     ...(sendMbit === '' ? {} : { sendBytesPerSecond: Math.round(sendMbit * MEGABIT) }),
+    ...(sendPackets === '' ? {} : { sendPacketsPerSecond: sendPackets }),
   }
 }
 

@@ -7,8 +7,8 @@ test('limits are told in the units in which people think of them', () => {
   assert.equal(diskLimitsText(disk, 'en'), '1,500 IO/s, 100 MiB/s (400 MiB/s)')
   assert.equal(diskLimitsText({ burstOperationsPerSecond: 900 }, 'en'), '(900 IO/s)')
   assert.equal(
-    nicLimitsText({ receiveBytesPerSecond: 12_500_000, sendBytesPerSecond: 62_500 }, 'en'),
-    '↓ 100 Mbit/s, ↑ 0.5 Mbit/s',
+    nicLimitsText({ receiveBytesPerSecond: 12_500_000, sendBytesPerSecond: 62_500, sendPacketsPerSecond: 1_500 }, 'en'),
+    '↓ 100 Mbit/s, ↑ 0.5 Mbit/s, ↑ 1,500 pps',
   )
   assert.deepEqual([diskLimitsText(undefined, 'en'), nicLimitsText({}, 'en')], ['', ''])
 })

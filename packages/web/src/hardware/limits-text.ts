@@ -17,10 +17,17 @@ export function diskLimitsText(limits: DiskLimits | undefined, language: string)
     .join(', ')
 }
 
-/** `↓ 100 Mbit/s, ↑ 10 Mbit/s`; empty when there are none. */
+/** `↓ 100 Mbit/s, ↑ 10 Mbit/s, ↑ 500 pps`; empty when there are none. */
 export function nicLimitsText(limits: NicLimits | undefined, language: string): string {
   const number = new Intl.NumberFormat(language, { maximumFractionDigits: 3 })
   const rate = (arrow: string, bytes: number | undefined) =>
     bytes === undefined ? '' : `${arrow} ${number.format((bytes * 8) / 1e6)} Mbit/s`
-  return [rate('↓', limits?.receiveBytesPerSecond), rate('↑', limits?.sendBytesPerSecond)].filter(Boolean).join(', ')
+  const packets = limits?.sendPacketsPerSecond
+  return [
+    rate('↓', limits?.receiveBytesPerSecond),
+    rate('↑', limits?.sendBytesPerSecond),
+    packets === undefined ? '' : `↑ ${number.format(packets)} pps`,
+  ]
+    .filter(Boolean)
+    .join(', ')
 }

@@ -3,6 +3,7 @@ import { useState } from 'react'
 import { addNicBody } from '@stead/api/endpoints/hardware.ts'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { GuestView } from '@stead/api/views.ts'
+import { PACKETS_PER_SECOND_MAX, PACKETS_PER_SECOND_MIN } from '@stead/core/model/container-limits.ts'
 import { useText } from '../i18n/texts.ts'
 import { ChangeDialog } from '../parts/change-dialog.tsx'
 import { complaintOf } from '../parts/schema-complaint.ts'
@@ -97,6 +98,15 @@ function NicLimitFields({ form, onChange }: { form: NicLimitsForm; onChange: (fo
         min={0.001}
         value={form.sendMbit}
         onChange={(value) => onChange({ ...form, sendMbit: amountOf(value) })}
+      />
+      <NumberInput
+        label={t('change.sendPackets')}
+        placeholder={t('change.noLimit')}
+        min={PACKETS_PER_SECOND_MIN}
+        max={PACKETS_PER_SECOND_MAX}
+        allowDecimal={false}
+        value={form.sendPackets}
+        onChange={(value) => onChange({ ...form, sendPackets: amountOf(value) })}
       />
     </Group>
   )

@@ -15,6 +15,7 @@ import type { texts as inside } from './en/inside.ts'
 import type { texts as metrics } from './en/metrics.ts'
 import type { texts as networks } from './en/networks.ts'
 import type { texts as options } from './en/options.ts'
+import type { texts as realms } from './en/realms.ts'
 import type { texts as session } from './en/session.ts'
 import type { texts as setup } from './en/setup.ts'
 import type { texts as storage } from './en/storage.ts'
@@ -40,6 +41,7 @@ interface Areas {
   readonly metrics: typeof metrics
   readonly networks: typeof networks
   readonly options: typeof options
+  readonly realms: typeof realms
   readonly session: typeof session
   readonly setup: typeof setup
   readonly storage: typeof storage

@@ -5,6 +5,8 @@ import {
   answersOf,
   complaintsAbout,
   portFindings,
+  portsToCome,
+  proposedBond,
   proposedForm,
   purposeOf,
   stepsOf,
@@ -94,4 +96,23 @@ test('a port is judged as soon as it is chosen: its link, its speed, and what el
   ])
   assert.deepEqual(portFindings('ran', { addresses }, ports).at(-1), { kind: 'shared', port: 'eno2', with: 'san' })
   assert.deepEqual(portFindings('ran', { addresses: { ...addresses, ran: '' } }, ports), [])
+})
+
+test('a bond is asked for with what was said of it, and a role may have the address that it brings', () => {
+  const [first, second] = [proposedBond([]), proposedBond([{ ...proposedBond([]), name: 'lan' }])]
+  assert.deepEqual([first.name, second.name], ['bond0', 'bond0'])
+  assert.equal(proposedBond([first]).name, 'bond1')
+  const bond = { ...first, ports: ['eno2', 'eno3'], address: ' 10.0.9.1/24' }
+  const form: SetupForm = { ...WHOLE, bonds: [bond], addresses: { ...WHOLE.addresses, san: '10.0.9.1' } }
+  assert.deepEqual(setupAnswersSchema.parse(answersOf(form)).bonds, [
+    {
+      ...{ name: 'bond0', ports: ['eno2', 'eno3'], mode: 'active-backup', addresses: ['10.0.9.1/24'] },
+      ...{ miimonMs: 100, lacpRate: 'fast', hashPolicy: 'layer3+4' },
+    },
+  ])
+  const [made] = portsToCome(VIEW.ports, form.bonds)
+  assert.deepEqual([made?.name, made?.up, made?.speedMbits], ['bond0', true, 10_000])
+  assert.deepEqual(portFindings('san', form, portsToCome(VIEW.ports, form.bonds)), [])
+  assert.deepEqual(portsToCome(VIEW.ports, [{ ...bond, address: '' }]), VIEW.ports)
+  assert.match(complaintsAbout({ ...form, bonds: [first] }).networks ?? '', /ports/)
 })

@@ -2,6 +2,7 @@
 import { setupAnswersSchema, type SetupPort, type SetupView } from '@stead/api/endpoints/set-up.ts'
 import { describeIssues } from '@stead/api/issues.ts'
 import { NETWORK_ROLES, type HostRole, type NetworkRole } from '@stead/core/model/host.ts'
+import type { BondMode } from '@stead/core/network/bond-plan.ts'
 import type { z } from 'zod'
 
 export const SCENARIOS = ['single', 'pair', 'join'] as const
@@ -15,12 +16,21 @@ export interface SetupPool {
   readonly sizeGib: number
 }
 
+export interface SetupBond {
+  readonly name: string
+  readonly ports: readonly string[]
+  readonly mode: BondMode
+  /** With the length of its network; empty: what its ports have. */
+  readonly address: string
+}
+
 export interface SetupForm {
   readonly scenario: Scenario
   readonly token: string
   readonly host: string
   /** Empty: none of its own. */
   readonly addresses: Readonly<Record<NetworkRole, string>>
+  readonly bonds: readonly SetupBond[]
   readonly pools: readonly SetupPool[]
   /** `UID:GID`; empty: root. */
   readonly guestUser: string
@@ -41,6 +51,7 @@ export function proposedForm({ host, ports, fileSystems }: SetupView): SetupForm
   return {
     ...{ scenario: 'pair', token: '', host, guestUser: '', cluster: '', clusterAddress: '' },
     administrator: 'admin',
+    bonds: [],
     addresses: { lan: addressesOf(ports)[0]?.address ?? '', san: '', ran: '' },
     pools: largest ? [proposedPool(largest)] : [],
   }
@@ -49,6 +60,34 @@ export function proposedForm({ host, ports, fileSystems }: SetupView): SetupForm
 export function proposedPool({ path, freeBytes }: Pick<SetupView['fileSystems'][number], 'path' | 'freeBytes'>) {
   const sizeGib = Math.max(1, Math.floor((freeBytes * POOL_SHARE) / GIB))
   return { name: 'default', path: path === '/' ? '/srv/stead' : `${path}/stead`, sizeGib }
+}
+
+/** What bonds are made of. */
+export function cardsOf(ports: readonly SetupPort[]): readonly SetupPort[] {
+  return ports.filter(({ kind }) => kind === 'ethernet')
+}
+
+/** Named as no other one of them. */
+export function proposedBond(bonds: readonly SetupBond[]): SetupBond {
+  const names = new Set(bonds.map(({ name }) => name))
+  const free = bonds.map((_, index) => `bond${index}`).find((name) => !names.has(name))
+  return { name: free ?? `bond${bonds.length}`, ports: [], mode: 'active-backup', address: '' }
+}
+
+/** The ports as they are, and bonds that bring an address of their own. */
+export function portsToCome(ports: readonly SetupPort[], bonds: readonly SetupBond[]): readonly SetupPort[] {
+  const made = bonds
+    .filter(({ address }) => address.includes('/'))
+    .map(({ name, ports: members, address }): SetupPort => {
+      const cards = ports.filter((port) => members.includes(port.name))
+      const speeds = cards.flatMap(({ speedMbits }) => speedMbits ?? [])
+      return {
+        ...{ name, kind: 'bond', mac: '', mtu: cards[0]?.mtu ?? 0, members: [...members], addresses: [address.trim()] },
+        up: cards.some(({ up }) => up),
+        speedMbits: speeds.length === 0 ? null : Math.max(...speeds),
+      }
+    })
+  return [...made, ...ports]
 }
 
 export interface PortAddress {
@@ -98,8 +137,13 @@ export function answersOf(form: SetupForm): SetupAnswersInput {
   const pools = form.pools.map(({ name, path, sizeGib }) => ({
     ...{ name: name.trim(), path: path.trim(), capacityBytes: Math.round(sizeGib * GIB) },
   }))
+  const bonds = form.bonds.map(({ name, ports, mode, address }) => ({
+    ...{ name: name.trim(), ports: [...ports], mode },
+    addresses: address.trim() === '' ? [] : [address.trim()],
+  }))
   const onHost = {
     ...{ host: form.host.trim(), addresses },
+    ...(bonds.length === 0 ? {} : { bonds }),
     pools: votesOnly ? [] : pools,
     ...(votesOnly || form.guestUser.trim() === '' ? {} : { guestUser: { uid: uid ?? NaN, gid: gid ?? NaN } }),
   }
@@ -113,7 +157,14 @@ export function answersOf(form: SetupForm): SetupAnswersInput {
 }
 
 const STEP_OF_FIELD: Readonly<Record<string, SetupStepName>> = {
-  ...{ token: 'what', host: 'networks', addresses: 'networks', guestUser: 'networks', pools: 'disks' },
+  ...{
+    token: 'what',
+    host: 'networks',
+    addresses: 'networks',
+    bonds: 'networks',
+    guestUser: 'networks',
+    pools: 'disks',
+  },
   ...{ cluster: 'cluster', clusterAddress: 'cluster', administrator: 'cluster' },
 }
 

@@ -11,6 +11,7 @@ import {
   addressesOf,
   isWitness,
   portFindings,
+  portsToCome,
   proposedPool,
   purposeOf,
   SCENARIOS,
@@ -19,6 +20,7 @@ import {
   type SetupForm,
   type SetupPool,
 } from './setup-form.ts'
+import { BondFields } from './bond-fields.tsx'
 import classes from './setup-page.module.css'
 
 export interface StepProps {
@@ -79,6 +81,7 @@ export function NetworksStep({ form, change, host, onLook }: StepProps) {
         value={form.host}
         onChange={(next) => change({ host: next })}
       />
+      <BondFields {...{ form, change, host }} />
       {NETWORK_ROLES.map((role) => (
         <RoleField key={role} {...{ role, form, change, host }} />
       ))}
@@ -101,7 +104,8 @@ export function NetworksStep({ form, change, host, onLook }: StepProps) {
 function RoleField({ role, form, change, host }: Omit<StepProps, 'onLook'> & { role: NetworkRole }) {
   const t = useText()
   const language = useLanguage()
-  const known = addressesOf(host.ports)
+  const ports = portsToCome(host.ports, form.bonds)
+  const known = addressesOf(ports)
   const speedOf = (megabits: number) => speedText(megabits * 1e6, language)
   const nameOf = ({ address, port }: PortAddress) => {
     const speed = port.speedMbits === null ? t('setup.speedUnknown') : speedOf(port.speedMbits)
@@ -119,7 +123,7 @@ function RoleField({ role, form, change, host }: Omit<StepProps, 'onLook'> & { r
         allowDeselect={false}
       />
       <div role="status">
-        {portFindings(role, form, host.ports).map((finding) => (
+        {portFindings(role, form, ports).map((finding) => (
           <p key={finding.kind} className={classes.finding}>
             <Icon name="warning" size={15} />
             {finding.kind === 'no-link' ? t('setup.finding.noLink', { port: finding.port }) : null}

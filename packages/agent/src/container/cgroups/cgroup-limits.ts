@@ -34,6 +34,5 @@ export function startLines(mounts: CgroupMounts, limits: ContainerLimits, placem
       )
       .map(({ name, value }) => `${key}.${name} = ${value}`),
     ...processLimitLines(limits),
-    ...(limits.numpty?.limit === undefined ? [] : [`lxc.pty.max = ${limits.numpty.limit}`]),
   ]
 }

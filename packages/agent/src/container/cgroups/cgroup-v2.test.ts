@@ -181,7 +181,6 @@ test('v2: what LXC is told to start with', () => {
     'lxc.cgroup2.cpu.weight = 200',
     'lxc.cgroup2.cpu.max = 100000 100000',
     'lxc.prlimit.nofile = 512:1024',
-    'lxc.pty.max = 4',
   ])
   assert.deepEqual(startLines(mounts, {}), [])
 })

@@ -41,8 +41,8 @@ export interface SampledContainer {
   readonly limits: ContainerLimits
   /** Where its root file system is mounted on the host; never a path that the container can change. */
   readonly root?: string
-  /** How many packets of its cards were dropped as too many; undefined: not known. */
-  readonly droppedPackets?: () => number | undefined
+  /** How many packets of its cards were dropped as too many, since the agent looks at them. */
+  readonly droppedPackets?: () => number
   /** A file of its own, for what is kept. */
   readonly stateFile: string
 }
@@ -91,6 +91,8 @@ class Sampled {
   readonly run: string
   readonly maxHeld: Figures
   readonly told: Figures
+  /** What dropped packets of this run the agent has not seen, less those of an earlier run that it has. */
+  readonly droppedBefore: number
   looks = 0
   usage: Usage | undefined
   rates: ContainerRates | undefined
@@ -98,12 +100,13 @@ class Sampled {
   counters: readonly ContainerCounter[] = []
   isChanged = false
 
-  constructor(of: SampledContainer) {
+  constructor(of: SampledContainer, droppedOfEarlier: number) {
     this.of = of
     this.run = runOf(of.init)
     const kept = readState(of.stateFile, this.run)
     this.maxHeld = { ...kept?.maxHeld }
     this.told = { ...kept?.failures }
+    this.droppedBefore = (kept?.failures.packetrate ?? 0) - droppedOfEarlier
   }
 }
 
@@ -121,7 +124,7 @@ export class CounterSampler {
   add(container: SampledContainer): void {
     const known = this.#containers.get(container.id)
     if (known && known.run === runOf(container.init)) known.of = container
-    else this.#containers.set(container.id, new Sampled(container))
+    else this.#containers.set(container.id, new Sampled(container, known ? (container.droppedPackets?.() ?? 0) : 0))
   }
 
   remove(id: string): void {
@@ -173,7 +176,7 @@ export class CounterSampler {
       known.usage = now
     }
     const dropped = of.droppedPackets?.()
-    const packetrate = dropped === undefined ? {} : { packetrate: { failures: dropped } }
+    const packetrate = dropped === undefined ? {} : { packetrate: { failures: known.droppedBefore + dropped } }
     const readings: CounterReadings = { ...known.deep, ...group, ...sockets, ...diskCounters(of.root), ...packetrate }
     known.counters = containerCounters(of.limits, withKept(known, withRates(readings, known.rates)), (resource) =>
       resource === 'diskinodes' && readings.diskinodes === undefined ? 'counted' : enforcement(of.cgroup, resource),

@@ -11,14 +11,12 @@ import { failure } from '@stead/core/errors.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { readStat } from '../../process/detached.ts'
 import { runProgram } from '../../process/run-program.ts'
-import { childrenOf } from '../lxc-attach.ts'
 import type { LxcContainer } from '../lxc-container.ts'
 import { readText, sendSignal } from '../lxc-processes.ts'
 import { whyIn } from './criu-complaint.ts'
 
 /** CRIU gives up by itself before (10 s to stop all processes). */
 const DUMP_TIMEOUT_MS = 60_000
-const LOOK_TIMEOUT_MS = 5_000
 const LINK_TIMEOUT_MS = 5_000
 
 export interface Checkpoint {
@@ -53,43 +51,6 @@ for link in $links; do ip link set "$link" down; done
 exec "$criu" dump --tree $init --images-dir "$images" --log-file dump.log -v2 --leave-stopped "$@"
 `
 
-/** What there is of a network that would not come along, one kind a line. */
-const NETWORK = `
-cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding 2>/dev/null | grep -q 1 && echo forwarding
-cat /proc/net/ip_tables_names /proc/net/ip6_tables_names 2>/dev/null | grep -q . && echo filter
-nft list tables 2>/dev/null | grep -q . && echo filter
-ip -json link
-`
-
-/**
- * Fails with what speaks against a checkpoint of what runs in the container now; looked at before anything is stopped. `names`: of
- * the interfaces that it was given. The result is theirs.
- */
-export async function lookBefore(lxc: LxcContainer, names: readonly string[]): Promise<Result<readonly Interface[]>> {
-  const refuse = (reason: string) => fail(failure('conflict', reason))
-  const init = lxc.initPid()
-  if (init === undefined) return refuse('it does not run just now')
-  const own = new Set(descendantsOf(init))
-  if (lxc.processIds().some((pid) => !own.has(pid)))
-    return refuse('a command that was begun from outside (`stead ct exec`, `ct enter`) runs in it')
-  if ([...own].some(isOfOuterSession))
-    return refuse(
-      'a program of an earlier `stead ct exec` runs on in the session of that command (`setsid` gives it its own)',
-    )
-  const looked = await runProgram('nsenter', [`--net=/proc/${init}/ns/net`, 'sh', '-c', NETWORK], LOOK_TIMEOUT_MS)
-  if (!looked.ok) return looked
-  const lines = looked.value.output.trim().split('\n')
-  if (lines.includes('forwarding')) return refuse('it forwards packets, and that setting would not come along')
-  if (lines.includes('filter')) return refuse('it filters packets itself, and its rules would not come along')
-  const found = JSON.parse(lines.at(-1) ?? '[]') as readonly { readonly ifname: string; readonly ifindex: number }[]
-  const links = found
-    .filter(({ ifname }) => ifname !== 'lo')
-    .map(({ ifname: name, ifindex: index }) => ({ name, index }))
-  const more = links.filter(({ name }) => !names.includes(name))
-  if (more.length === 0) return ok(links)
-  return refuse(`it has made network interfaces itself (${more.map(({ name }) => name).join(', ')})`)
-}
-
 /** After a failure the processes run as before; `goOn` is then to be called all the same, for its cards. */
 export async function takeCheckpoint(
   lxc: LxcContainer,
@@ -105,7 +66,7 @@ export async function takeCheckpoint(
   const checkpoint = { ...mountsOf(init), links: how.links }
   writeFileSync(join(how.images, CHECKPOINT_FILE), JSON.stringify(checkpoint))
   const places = [init, how.images, how.criu, how.hostEnds.join(' ')].map(String)
-  const args = ['-c', DUMP, 'sh', ...places, ...dumpArguments(init, checkpoint)]
+  const args = ['-c', DUMP, 'sh', ...places, ...dumpArguments(init, lxc.cgroup, checkpoint)]
   const done = await runProgram('sh', args, DUMP_TIMEOUT_MS)
   if (done.ok) return ok()
   const said = whyIn(readText(join(how.images, 'dump.log'))) || done.error.message
@@ -128,23 +89,27 @@ export async function goOn(
   return up.find((each) => !each.ok) ?? ok()
 }
 
-function dumpArguments(init: number, { devices, tty }: Checkpoint): readonly string[] {
+function dumpArguments(init: number, cgroup: string, { devices, tty }: Checkpoint): readonly string[] {
   return [
     // Its cards are down, so nothing comes that would be answered and then forgotten.
     ...['--tcp-established', '--skip-in-flight', '--network-lock', 'skip', '--empty-ns', 'net'],
-    ...['--file-locks', '--link-remap', '--ghost-limit', '64M', '--manage-cgroups=soft', ...cgroupRoots(init)],
+    ...['--file-locks', '--link-remap', '--ghost-limit', '64M', '--manage-cgroups=soft', ...cgroupRoots(init, cgroup)],
     ...devices.flatMap((name) => ['--external', `mnt[/dev/${name}]:dev-${name}`]),
     ...['--external', 'mnt[/dev/console]:dev-console', '--external', tty],
   ]
 }
 
-/** What it has below them is its own; where they are is the host's affair. */
-function cgroupRoots(init: number): readonly string[] {
+/** What it has below them is its own, and systemd's init is in such a one; where they are is the host's affair. */
+function cgroupRoots(init: number, cgroup: string): readonly string[] {
   const lines = readText(`/proc/${init}/cgroup`).trim().split('\n')
-  const groups = lines.map((line) => /^\d+:([^:]*):(.*)$/.exec(line) ?? [])
+  const groups = lines.map((line) => {
+    const [all = '', controllers, path = '/'] = /^\d+:([^:]*):(.*)$/.exec(line) ?? []
+    const end = `${path}/`.indexOf(`/${cgroup}/`)
+    return [all, controllers, end === -1 ? path : path.slice(0, end + 1 + cgroup.length)]
+  })
   const v1 = groups.filter(([, controllers]) => controllers)
   if (v1.length === 0) return ['--cgroup-root', groups[0]?.[2] ?? '/']
-  return v1.flatMap(([, controllers = '', path]) => ['--cgroup-root', `${controllers.replace(/^name=/, '')}:${path}`])
+  return v1.flatMap(([, controllers = '', path]) => ['--cgroup-root', `${controllers}:${path}`])
 }
 
 function mountsOf(init: number): Pick<Checkpoint, 'devices' | 'tty'> {
@@ -152,13 +117,4 @@ function mountsOf(init: number): Pick<Checkpoint, 'devices' | 'tty'> {
   const devices = mounts.flatMap((line) => / \/dev\/([a-z0-9]+) .* - devtmpfs /.exec(line)?.[1] ?? [])
   const { rdev, dev } = statSync(`/proc/${init}/root/dev/console`)
   return { devices, tty: `tty[${rdev.toString(16)}:${dev.toString(16)}]` }
-}
-
-/** The leader of its session is, or was, no process of the container: it has no number there. */
-function isOfOuterSession(pid: number): boolean {
-  return /^NSsid:.*\s0$/m.test(readText(`/proc/${pid}/status`))
-}
-
-function descendantsOf(init: number): readonly number[] {
-  return [init, ...childrenOf(init).flatMap(descendantsOf)]
 }

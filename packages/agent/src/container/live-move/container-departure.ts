@@ -9,9 +9,10 @@ import { fail, ok, type Result } from '@stead/core/result.ts'
 import { runProgram } from '../../process/run-program.ts'
 import type { ContainerRun } from '../container-run.ts'
 import { linkName } from '../container-parts.ts'
-import { goOn, lookBefore, stoppedProcesses, takeCheckpoint, type Interface } from './checkpoint.ts'
+import { goOn, stoppedProcesses, takeCheckpoint, type Interface } from './checkpoint.ts'
 import { clearImageFolder, imagesFolder, makeImageFolder, noteStopped, readStopped } from './image-folder.ts'
 import { connectForImages, type ImageSocket } from './image-socket.ts'
+import { dropEmptyCredentials, lookBefore } from './look-before.ts'
 
 const READY_TIMEOUT_MS = 5_000
 /** For the images, of which most has gone by then. */
@@ -25,6 +26,7 @@ export interface DepartingContainer {
   /** The container's own. */
   readonly folder: string
   readonly criu: string
+  readonly nativeDir: string
   readonly log: Log
 }
 
@@ -59,6 +61,7 @@ export class ContainerDeparture {
     this.#phase = 'setup'
     const links = await lookBefore(run.lxc, run.launch.nics.map(linkName))
     if (!links.ok) return this.#failed(links)
+    await dropEmptyCredentials(run.lxc, this.#of.nativeDir)
     const place = await makeImageFolder(folder, run.launch.memoryBytes)
     if (!place.ok) return this.#failed(place)
     const connected = await connectForImages(to, to.secret)
@@ -200,7 +203,7 @@ function hostEndsOf({ launch }: ContainerRun): readonly string[] {
   return launch.nics.map(({ tap }) => tap)
 }
 
-async function clearDeparture(folder: string): Promise<Result<void>> {
+export async function clearDeparture(folder: string): Promise<Result<void>> {
   const cleared = await clearImageFolder(folder)
   return cleared.ok ? noteStopped(folder, undefined) : cleared
 }

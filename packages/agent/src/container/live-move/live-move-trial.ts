@@ -15,13 +15,14 @@ import { isMounted, makeFileSystem, unmountLazily } from '../container-file-syst
 import { restoreContainer, startContainer } from '../lxc-start.ts'
 import type { LxcContainer } from '../lxc-container.ts'
 import { lxcPrograms, type LxcSpec } from '../lxc-spec.ts'
-import { lookBefore, takeCheckpoint } from './checkpoint.ts'
+import { takeCheckpoint } from './checkpoint.ts'
 import { whyIn } from './criu-complaint.ts'
 import { clearImageFolder, imagesFolder, makeImageFolder } from './image-folder.ts'
+import { lookBefore } from './look-before.ts'
 
 const run = promisify(execFile)
 const CHECK_TIMEOUT_MS = 20_000
-const MOUNT_TIMEOUT_MS = 5_000
+const MOUNT_TIMEOUT_MS = 20_000
 const ROOT_BYTES = 16 << 20
 
 export type LiveMoveTrial =

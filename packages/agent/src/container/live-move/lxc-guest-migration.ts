@@ -1,4 +1,5 @@
 /** `GuestMigration` of containers, by CRIU. Its steps are those of a VM's move; the memory goes over while the container stands still. */
+import { existsSync } from 'node:fs'
 import { failure } from '@stead/core/errors.ts'
 import type { GuestId } from '@stead/core/model/ids.ts'
 import type { GuestLaunch, RunningGuest } from '@stead/core/ports/guest-host.ts'
@@ -13,12 +14,16 @@ import type { Log } from '@stead/core/ports/log.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { ContainerRun, ContainerRunOptions } from '../container-run.ts'
 import { ContainerArrival } from './container-arrival.ts'
-import { callBack, ContainerDeparture } from './container-departure.ts'
-import { clearImageFolder, readStopped } from './image-folder.ts'
+import { callBack, clearDeparture, ContainerDeparture } from './container-departure.ts'
+import { clearImageFolder, readStopped, scriptsFolder } from './image-folder.ts'
+
+/** Of a restore that an agent before this one began. */
+const RESTORED_TIMEOUT_MS = 10_000
 
 /** What it needs of the host's containers. */
 export interface ContainerRuns {
   readonly criu: string
+  readonly nativeDir: string
   readonly runOf: (guest: GuestId) => Result<ContainerRun>
   readonly folder: (guest: GuestId) => string
   /** Ends what the guest had here, at an older epoch or waiting. */
@@ -75,8 +80,8 @@ export class LxcGuestMigration implements GuestMigration {
   async send(guest: GuestId, to: ArrivalEndpoint): Promise<Result<void>> {
     const run = this.#runs.runOf(guest)
     if (!run.ok) return run
-    const { criu, folder, log } = this.#runs
-    const of = { run: run.value, folder: folder(guest), criu, log: log.with({ guest }) }
+    const { criu, nativeDir, folder, log } = this.#runs
+    const of = { run: run.value, folder: folder(guest), criu, nativeDir, log: log.with({ guest }) }
     const departure = new ContainerDeparture(of)
     this.#departures.set(guest, departure)
     return departure.send(to)
@@ -149,6 +154,20 @@ export class LxcGuestMigration implements GuestMigration {
     const { phase, relinquished } = departure
     if (phase === 'completed' || relinquished) return { status: 'departed', sending: phase }
     return phase === 'setup' || phase === 'copying' || phase === 'standing-still' ? { sending: phase } : {}
+  }
+
+  /**
+   * What a move under an agent that died has left with the guest: one that was just being restored comes to its end, and the
+   * images go. False: it did not come. One that was stopped here is called back with the hand-over, which needs them.
+   */
+  async settle(guest: GuestId, run: ContainerRun | undefined): Promise<boolean> {
+    const folder = this.#runs.folder(guest)
+    if (run && readStopped(folder)) return true
+    const isComing = run !== undefined && existsSync(scriptsFolder(folder))
+    const came = !isComing || (await run.lxc.waitStarted(RESTORED_TIMEOUT_MS))
+    const cleared = await clearDeparture(folder)
+    if (!cleared.ok) this.#runs.log.error(cleared.error.message, { guest })
+    return came
   }
 
   /** The guest is being ended here, come or not. */

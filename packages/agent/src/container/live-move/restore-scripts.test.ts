@@ -32,6 +32,23 @@ test('what LXC finds as CRIU maps the root to the container’s ids and hands in
   assert.match(script, /--inherit-fd 'fd\[9\]:tty\[8801:1a\]'/)
 })
 
+test('the container is given its control groups, in each hierarchy that has one of this name', () => {
+  const script = criuScript(SCRIPTS, '/run/live/bin/network')
+  const [loop = ''] = /^for place in [^]*?^done$/m.exec(script) ?? []
+  const mounts = [
+    '30 24 0:26 / /sys/fs/cgroup ro,nosuid shared:4 - tmpfs tmpfs ro,mode=755',
+    '31 30 0:27 / /sys/fs/cgroup/unified rw shared:5 - cgroup2 cgroup2 rw',
+    '32 30 0:28 /../.. /sys/fs/cgroup/pids rw shared:6 - cgroup cgroup rw,pids',
+  ]
+  const said = loop
+    .replace('/proc/self/mountinfo', '-')
+    .replace('cd "$place$path" 2>/dev/null', 'echo "$place$path"')
+    .replaceAll(/chgrp|chmod|chown/g, ': $&')
+  const output = execFileSync('sh', ['-euc', `path=/stead-1\n${said}`], { input: mounts.join('\n'), encoding: 'utf8' })
+  assert.deepEqual(output.trim().split('\n'), ['/sys/fs/cgroup/pids/stead-1', '/sys/fs/cgroup/unified/stead-1'])
+  assert.match(loop, /chgrp 1000000 \.\n/)
+})
+
 test('its cards keep their numbers, and are heard only when its sockets are there', () => {
   const script = networkScript(SCRIPTS)
   check(script)

@@ -33,7 +33,8 @@ export function writeRestoreScripts(folder: string, of: RestoreScripts): void {
 const PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
 /**
- * LXC has mounted the root where `--root` says, but without the container's ids. The console is the terminal of `stead-container`
+ * LXC gives the container its control groups at a start only, so it is done here as LXC does it there (systemd makes its own in
+ * them). LXC has mounted the root where `--root` says, but without the container's ids. The console is the terminal of `stead-container`
  * itself: the monitor of a restored container carries nothing from one terminal to another (LXC 5.0). CRIU wants the init to be the child of who called LXC's `criu`, which is the monitor (`--restore-sibling`).
  */
 export function criuScript({ criu, nativeDir, images, rootPath, idBase, checkpoint }: RestoreScripts, network: string) {
@@ -42,17 +43,27 @@ export function criuScript({ criu, nativeDir, images, rootPath, idBase, checkpoi
 set -eu
 ${PATH}
 [ "$1" = --version ] && exec ${quoted(criu)} --version
-root= groups=
+umask 022
+root= groups= path=
 while [ $# -gt 0 ]; do
   case $1 in
     --root) root=$2 ;;
-    --cgroup-root) groups="$groups --cgroup-root $2" ;;
+    --cgroup-root) groups="$groups --cgroup-root $2" path=\${2#*:} ;;
   esac
   shift
 done
+for place in $(sed -n 's|^\\([^ ]* \\)\\{4\\}\\([^ ]*\\) .* - cgroup2* .*|\\2|p' /proc/self/mountinfo | sort -u); do
+  [ -n "$path" ] && cd "$place$path" 2>/dev/null || continue
+  chgrp ${idBase} .
+  chmod 775 .
+  for file in cgroup.procs cgroup.threads cgroup.subtree_control tasks; do
+    [ ! -e $file ] || { chgrp ${idBase} $file && chmod 664 $file; }
+  done
+done
+cd /
 umount "$root"
 ${quoted(join(nativeDir, 'stead-mount'))} map ${quoted(rootPath)} "$root" ${idBase} ${IDS_PER_CONTAINER}
-chown ${idBase} ${SHOWN_CONSOLE}
+chown ${idBase}:${idBase} ${SHOWN_CONSOLE}
 exec 9<>${SHOWN_CONSOLE}
 exec ${quoted(criu)} restore --restore-detached --restore-sibling --images-dir ${quoted(images)} --log-file restore.log -v2 \\
   --root "$root" --tcp-established --file-locks --link-remap --manage-cgroups=soft $groups --empty-ns net \\

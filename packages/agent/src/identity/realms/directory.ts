@@ -5,47 +5,50 @@
 import { readFileSync } from 'node:fs'
 import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls, rootCertificates, type ConnectionOptions } from 'node:tls'
-import type { Client, Entry } from 'ldapts'
 import { failure, type Failure } from '@stead/core/errors.ts'
+import { barrierOfRefusal, type AccountBarrier } from '@stead/core/access/active-directory.ts'
 import { localPart } from '@stead/core/access/realm-user.ts'
 import type { LdapService, Realm, RealmIdentity } from '@stead/core/model/realm.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
+import { ACTIVE_DIRECTORY } from './active-directory.ts'
+import { PLAIN_DIRECTORY, type Line, type People } from './directory-people.ts'
 
 const CONNECT_MS = 3_000
 const ANSWER_MS = 5_000
 /** Of one server, whatever it does. */
 const WHOLE_MS = 8_000
 const AT_ONCE_MAX = 64
-const GROUPS_MAX = 1_000
 
 type Directory = Realm & { readonly service: LdapService }
 
-type Library = typeof import('ldapts')
+/** What a directory says to a name and a password. */
+export type PasswordAnswer =
+  | { readonly kind: 'right'; readonly identity: RealmIdentity }
+  /** Or there is nobody of that name, or more than one; all take as long. */
+  | { readonly kind: 'wrong'; readonly isLocked: boolean }
+  /** The password is right, and he may not sign in. */
+  | { readonly kind: 'barred'; readonly by: Exclude<AccountBarrier, 'locked'> | 'not-now' }
 
-/** An open connection, over TLS. */
-interface Line {
-  readonly ldap: Library
-  readonly client: Client
-  readonly url: string
-  readonly service: LdapService
-}
+const WRONG: PasswordAnswer = { kind: 'wrong', isLocked: false }
 
 let busy = 0
 
-/** Undefined: the password is wrong, or there is nobody of that name; both take as long. */
-export function whoHasPassword(
+export async function whoHasPassword(
   realm: Directory,
   name: string,
   password: string,
-): Promise<Result<RealmIdentity | undefined>> {
+): Promise<Result<PasswordAnswer>> {
   // A directory takes an empty password as a wish to stay unknown, and says yes.
-  if (password === '' || !localPart(name).ok) return Promise.resolve(ok(undefined))
-  return asking(realm, async (line) => {
-    const dn = await dnOf(line, name)
-    if (!(await isPasswordOf(line, dn ?? `cn=nobody,${realm.service.baseDn}`, password)) || dn === undefined)
-      return undefined
+  if (password === '' || !localPart(name).ok) return ok(WRONG)
+  const people = peopleOf(realm)
+  return asking<PasswordAnswer>(realm, async (line) => {
+    const dn = await people.find(line, name)
+    const refused = await refusalOf(line, dn ?? `cn=nobody,${realm.service.baseDn}`, password)
+    if (dn === undefined) return ok(WRONG)
+    if (refused !== undefined) return ok(barredBy(refused, realm.service) ?? WRONG)
     await bindAsOneself(line)
-    return identityOf(line, dn, name)
+    const identity = await people.describe(line, dn, name)
+    return identity.ok ? ok({ kind: 'right', identity: identity.value }) : identity
   })
 }
 
@@ -54,18 +57,23 @@ export function lookUp(
   realm: Directory,
   name: string | undefined,
 ): Promise<Result<{ readonly answered: string; readonly identity?: RealmIdentity }>> {
+  const people = peopleOf(realm)
   return asking(realm, async (line) => {
     const answered = line.url
     await line.client.search(realm.service.baseDn, { scope: 'base', attributes: ['1.1'] })
-    const dn = name === undefined ? undefined : await dnOf(line, name)
-    return name === undefined || dn === undefined
-      ? { answered }
-      : { answered, identity: await identityOf(line, dn, name) }
+    const dn = name === undefined ? undefined : await people.find(line, name)
+    if (name === undefined || dn === undefined) return ok({ answered })
+    const identity = await people.describe(line, dn, name)
+    return identity.ok ? ok({ answered, identity: identity.value }) : identity
   })
 }
 
+function peopleOf({ service }: Directory): People {
+  return service.activeDirectory === undefined ? PLAIN_DIRECTORY : ACTIVE_DIRECTORY
+}
+
 /** Of the servers the first that answers. */
-async function asking<T>(realm: Directory, ask: (line: Line) => Promise<T>): Promise<Result<T>> {
+async function asking<T>(realm: Directory, ask: (line: Line) => Promise<Result<T>>): Promise<Result<T>> {
   if (busy >= AT_ONCE_MAX)
     return fail(failure('too_many_requests', `${realm.name} is asked too much at the moment`, { retryAfterMs: 1_000 }))
   busy += 1
@@ -85,7 +93,7 @@ async function asking<T>(realm: Directory, ask: (line: Line) => Promise<T>): Pro
 async function askOne<T>(
   { name, service }: Directory,
   url: string,
-  ask: (line: Line) => Promise<T>,
+  ask: (line: Line) => Promise<Result<T>>,
 ): Promise<Result<T>> {
   // When it is first needed: most clusters have no such realm.
   const ldap = await import('ldapts')
@@ -117,7 +125,7 @@ async function askOne<T>(
     if (isPlain) await client.startTLS({ ...tls })
     const line = { ldap, client, url, service }
     await bindAsOneself(line)
-    return ok(await ask(line))
+    return await ask(line)
   } catch (cause) {
     const { message } = cause as Error
     const what = cause instanceof ldap.ResultCodeError ? 'refuses what it is asked' : 'does not answer'
@@ -151,70 +159,21 @@ async function bindAsOneself({ client, service: { bindDn = '', bindPassword = ''
   await client.bind(bindDn, bindPassword)
 }
 
-async function isPasswordOf({ ldap, client }: Line, dn: string, password: string): Promise<boolean> {
+/** Undefined: it is his password. Otherwise what the directory says. */
+async function refusalOf({ ldap, client }: Line, dn: string, password: string): Promise<string | undefined> {
   try {
     await client.bind(dn, password)
-    return true
+    return undefined
   } catch (error) {
     // Wrong, expired, locked, or no such entry: the directory does not let him in.
-    if (error instanceof ldap.ResultCodeError) return false
+    if (error instanceof ldap.ResultCodeError) return error.message
     throw error
   }
 }
 
-/** Undefined: nobody, or more than one. */
-async function dnOf({ ldap, client, service }: Line, name: string): Promise<string | undefined> {
-  const { userAttribute, userFilter, baseDn } = service
-  // Sent by the library as a value of its own, never as text: nothing in a name is taken for a filter.
-  const named = new ldap.EqualityFilter({ attribute: userAttribute, value: name })
-  const filter =
-    userFilter === undefined
-      ? named
-      : new ldap.AndFilter({ filters: [named, ldap.FilterParser.parseString(userFilter)] })
-  try {
-    const { searchEntries } = await client.search(baseDn, { scope: 'sub', filter, attributes: ['1.1'], sizeLimit: 2 })
-    return searchEntries.length === 1 ? searchEntries[0]?.dn : undefined
-  } catch (error) {
-    if (error instanceof ldap.SizeLimitExceededError) return undefined
-    throw error
-  }
-}
-
-async function identityOf(line: Line, dn: string, name: string): Promise<RealmIdentity> {
-  const { searchEntries } = await line.client.search(dn, {
-    scope: 'base',
-    attributes: ['cn', 'displayName', 'mail', 'entryUUID', 'objectGUID'],
-    explicitBufferAttributes: ['objectGUID'],
-  })
-  const entry = searchEntries[0]
-  const [fullName] = [...textsOf(entry, 'displayName'), ...textsOf(entry, 'cn')]
-  const [email] = textsOf(entry, 'mail')
-  const guid = entry?.['objectGUID']
-  const [subject] = [...textsOf(entry, 'entryUUID'), ...(Buffer.isBuffer(guid) ? [guid.toString('hex')] : [])]
-  return {
-    name,
-    groups: await groupsOf(line, dn, name),
-    ...(subject === undefined ? {} : { subject }),
-    ...(fullName === undefined ? {} : { fullName: fullName.slice(0, 200) }),
-    ...(email === undefined ? {} : { email: email.slice(0, 254) }),
-  }
-}
-
-/** By `cn` and by DN: those that name him as a member, by his DN or, as POSIX groups do, by his name. */
-async function groupsOf({ ldap, client, service }: Line, dn: string, name: string): Promise<string[]> {
-  const filters = [
-    new ldap.EqualityFilter({ attribute: 'member', value: dn }),
-    new ldap.EqualityFilter({ attribute: 'uniqueMember', value: dn }),
-    new ldap.EqualityFilter({ attribute: 'memberUid', value: name }),
-  ]
-  const { searchEntries } = await client.search(service.groupBaseDn ?? service.baseDn, {
-    ...{ scope: 'sub', filter: new ldap.OrFilter({ filters }), attributes: ['cn'], sizeLimit: GROUPS_MAX },
-  })
-  return searchEntries.flatMap((group) => [...textsOf(group, 'cn'), group.dn])
-}
-
-function textsOf(entry: Entry | undefined, attribute: string): string[] {
-  const value = entry?.[attribute]
-  const all = Array.isArray(value) ? value : [value]
-  return all.filter((one): one is string => typeof one === 'string' && one !== '')
+function barredBy(refusal: string, { activeDirectory }: LdapService): PasswordAnswer | undefined {
+  const by = activeDirectory === undefined ? undefined : barrierOfRefusal(refusal)
+  // That is said to whoever types a wrong password, too.
+  if (by === 'locked') return { kind: 'wrong', isLocked: true }
+  return by && { kind: 'barred', by }
 }

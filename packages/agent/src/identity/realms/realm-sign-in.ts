@@ -27,9 +27,12 @@ export interface RealmSignInContext {
   readonly clock: Clock
   readonly told: SignInAudit
   readonly key: ClusterKey
-  /** Makes the user and his groups what the realm says. */
-  readonly admit: (realm: Realm, identity: RealmIdentity, visitor: Visitor) => Promise<Result<void>>
+  /** Makes the user and his groups what the realm says; tells which user he is. */
+  readonly admit: (realm: Realm, identity: RealmIdentity, visitor: Visitor) => Promise<Result<string>>
 }
+
+/** Whose the password is, or why it lets nobody in: that is for the audit. */
+export type RealmPassword = { readonly user: string } | { readonly wrong: string }
 
 /** Who has come by an OpenID realm. */
 export interface RealmGuest {
@@ -55,8 +58,8 @@ export class RealmSignIn {
     this.#begun = new Sealed(context.key, 'sign-in by OpenID', LIFE_MS)
   }
 
-  /** Of a directory's user; false: wrong, or nobody. */
-  async checkPassword(realm: Realm, user: string, password: string, visitor: Visitor): Promise<Result<boolean>> {
+  /** Of a directory's user. */
+  async checkPassword(realm: Realm, user: string, password: string, visitor: Visitor): Promise<Result<RealmPassword>> {
     if (realm.disabled) return fail(disabled(realm))
     if (!isDirectory(realm))
       return fail(
@@ -68,9 +71,16 @@ export class RealmSignIn {
     if (!opened.ok) return opened
     const found = await whoHasPassword(opened.value, user.split('@')[0] ?? '', password)
     if (!found.ok) return this.#refused(realm.name, visitor, found.error)
-    if (!found.value) return ok(false)
-    const admitted = await this.#context.admit(realm, found.value, visitor)
-    return admitted.ok ? ok(true) : this.#refused(realm.name, visitor, admitted.error)
+    const answer = found.value
+    if (answer.kind === 'wrong')
+      return ok({ wrong: answer.isLocked ? `the account is locked in ${realm.name}` : 'the password is wrong' })
+    if (answer.kind === 'barred') {
+      const told = `${realm.name} does not let you in: ${BARRED[answer.by]}`
+      this.#context.told.refused(user, visitor, told)
+      return fail(failure('forbidden', told, { hint: BARRED_HINT }))
+    }
+    const admitted = await this.#context.admit(realm, answer.identity, visitor)
+    return admitted.ok ? ok({ user: admitted.value }) : this.#refused(realm.name, visitor, admitted.error)
   }
 
   async begin(name: string, form: SignInSession['form'], visitor: Visitor) {
@@ -104,13 +114,16 @@ export class RealmSignIn {
     const admitted = await this.#context.admit(realm.value, found.value, visitor)
     if (!admitted.ok) return this.#refused(begun.realm, visitor, admitted.error)
     return ok({
-      user: `${found.value.name}@${realm.value.name}`,
+      user: admitted.value,
       form: begun.form,
       hasSecondFactor: realm.value.service.checksSecondFactor === true,
     })
   }
 
-  async test(known: Realm, name: string | undefined) {
+  async test(
+    known: Realm,
+    name: string | undefined,
+  ): Promise<Result<{ readonly answered: string; readonly identity?: RealmIdentity }>> {
     const opened = await this.#opened.of(known)
     if (!opened.ok) return opened
     const realm = opened.value
@@ -147,6 +160,16 @@ function isProvider(realm: Realm): realm is Realm & { readonly service: OidcServ
 function disabled({ name }: Realm): Failure {
   return failure('forbidden', `Nobody signs in by ${name} at present`, { hint: 'An administrator has disabled it' })
 }
+
+const BARRED = {
+  disabled: 'your account is disabled',
+  expired: 'your account has expired',
+  'password-expired': 'your password has expired',
+  'must-change-password': 'you must choose a new password first',
+  'not-now': 'not at this time, or not from here',
+} as const
+
+const BARRED_HINT = 'Passwords and accounts of a realm are changed there, not here'
 
 const NOT_BEGUN = failure('unauthorized', 'This sign-in was not begun here, or ten minutes ago', {
   hint: 'Begin it anew',

@@ -20,6 +20,7 @@ export const texts = {
   'certificate.issuer': 'Issuer',
   'certificate.keyId': 'Id of an external account',
   'certificate.keyName': 'Name of the TSIG key',
+  'certificate.keyKept': 'One is kept; empty: it stays',
   'certificate.keySecret': 'TSIG key (base64)',
   'certificate.look': 'Show the terms',
   'certificate.names': 'Names',

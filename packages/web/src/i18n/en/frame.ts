@@ -155,4 +155,5 @@ export const texts = {
   'word.save': 'Save',
   'word.yes': 'yes',
   'ask.acceptBreach': 'Do it all the same, though guests would have no place after a loss',
+  'word.download': 'Download ({{size}})',
 } as const

@@ -1,12 +1,22 @@
 /** The first run of a host. */
 export const texts = {
   'setup.accept': 'Go on in spite of this ({{name}})',
+  'setup.addBond': 'Make two cards one port',
   'setup.addPool': 'One more pool',
   'setup.administrator': 'First administrator',
   'setup.administratorText': 'He gets a password that works once, and chooses his own with it; empty: nobody yet',
   'setup.again': 'Ask again',
   'setup.back': 'Back',
   'setup.begin': 'Set this host up',
+  'setup.bond': 'Bond {{number}}',
+  'setup.bondAddress': 'Address of its own',
+  'setup.bondAddressText': 'Such as 10.0.1.1/24; addresses that its cards have go over to it by themselves',
+  'setup.bondMode': 'Mode',
+  'setup.bondModeText.802.3ad': 'All cards carry; the switch speaks LACP on these ports',
+  'setup.bondModeText.active-backup':
+    'One card carries, the others wait; needs nothing of the switches, which may be two',
+  'setup.bondModeText.balance-xor': 'All cards carry; the switch has a fixed aggregation',
+  'setup.bondPorts': 'Cards',
   'setup.change': 'Change the answers',
   'setup.checks.disks': 'Disks',
   'setup.checks.host': 'The host',
@@ -52,7 +62,8 @@ export const texts = {
   'setup.password': 'One-time password of {{user}}',
   'setup.pool': 'Pool {{number}}',
   'setup.portsText':
-    "Addresses are given, not made: set up ports and bonds with the system's own means, so that they are there after each boot. Latency and packets are measured when a host joins.",
+    "Addresses are given, not made: set them up with the system's own means, so that they are there after each boot. Bonds are made here, or by the system. Latency and packets are measured when a host joins.",
+  'setup.removeBond': 'Remove bond {{number}}',
   'setup.removePool': 'Remove pool {{number}}',
   'setup.role.lan': 'LAN',
   'setup.role.ran': 'RAN',

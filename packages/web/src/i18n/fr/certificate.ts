@@ -22,6 +22,7 @@ export const texts: Record<string, string> = {
   'certificate.issuer': 'Émetteur',
   'certificate.keyId': "Identifiant d'un compte externe",
   'certificate.keyName': 'Nom de la clé TSIG',
+  'certificate.keyKept': 'Un secret est gardé ; vide : il reste',
   'certificate.keySecret': 'Clé TSIG (base64)',
   'certificate.look': 'Voir les conditions',
   'certificate.names': 'Noms',

@@ -168,4 +168,5 @@ export const texts: Record<string, string> = {
   'word.save': 'Enregistrer',
   'word.yes': 'oui',
   'ask.acceptBreach': 'Le faire quand même, bien que des invités resteraient sans place après une perte',
+  'word.download': 'Télécharger ({{size}})',
 }

@@ -1,5 +1,6 @@
 export const texts: Record<string, string> = {
   'setup.accept': 'Continuer malgré cela ({{name}})',
+  'setup.addBond': 'Réunir des cartes en un port',
   'setup.addPool': 'Un pool de plus',
   'setup.administrator': 'Premier administrateur',
   'setup.administratorText':
@@ -7,6 +8,15 @@ export const texts: Record<string, string> = {
   'setup.again': 'Redemander',
   'setup.back': 'Retour',
   'setup.begin': 'Mettre cet hôte en service',
+  'setup.bond': 'Agrégat {{number}}',
+  'setup.bondAddress': 'Adresse propre',
+  'setup.bondAddressText': "Par exemple 10.0.1.1/24 ; les adresses de ses cartes lui reviennent d'elles-mêmes",
+  'setup.bondMode': 'Mode',
+  'setup.bondModeText.802.3ad': 'Toutes les cartes transmettent ; le commutateur parle LACP sur ces ports',
+  'setup.bondModeText.active-backup':
+    'Une carte transmet, les autres attendent ; ne demande rien aux commutateurs, qui peuvent être deux',
+  'setup.bondModeText.balance-xor': 'Toutes les cartes transmettent ; le commutateur a une agrégation fixe',
+  'setup.bondPorts': 'Cartes',
   'setup.change': 'Modifier les réponses',
   'setup.checks.disks': 'Disques',
   'setup.checks.host': "L'hôte",
@@ -53,7 +63,8 @@ export const texts: Record<string, string> = {
   'setup.password': 'Mot de passe à usage unique de {{user}}',
   'setup.pool': 'Pool {{number}}',
   'setup.portsText':
-    "Les adresses sont choisies, pas créées : configurez ports et agrégats avec les moyens du système, pour qu'ils soient là à chaque démarrage. Latence et paquets sont mesurés quand un hôte rejoint.",
+    "Les adresses sont choisies, pas créées : configurez-les avec les moyens du système, pour qu'elles soient là à chaque démarrage. Les agrégats se font ici, ou par le système. Latence et paquets sont mesurés quand un hôte rejoint.",
+  'setup.removeBond': "Retirer l'agrégat {{number}}",
   'setup.removePool': 'Retirer le pool {{number}}',
   'setup.role.lan': 'LAN',
   'setup.role.ran': 'RAN',

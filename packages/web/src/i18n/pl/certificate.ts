@@ -23,6 +23,7 @@ export const texts: Record<string, string> = {
   'certificate.issuer': 'Wystawca',
   'certificate.keyId': 'Identyfikator konta zewnętrznego',
   'certificate.keyName': 'Nazwa klucza TSIG',
+  'certificate.keyKept': 'Jeden jest przechowywany; puste: zostaje',
   'certificate.keySecret': 'Klucz TSIG (base64)',
   'certificate.look': 'Pokaż warunki',
   'certificate.names': 'Nazwy',

@@ -182,4 +182,5 @@ export const texts: Record<string, string> = {
   'word.save': 'Zapisz',
   'word.yes': 'tak',
   'ask.acceptBreach': 'Zrób to mimo to, choć po stracie część gości nie miałaby miejsca',
+  'word.download': 'Pobierz ({{size}})',
 }

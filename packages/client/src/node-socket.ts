@@ -1,6 +1,6 @@
 /** The way to a guest's console from Node, which also knows unix sockets. */
 import type { ConsoleSocket, OpenConsoleSocket } from '@stead/api/console-connection.ts'
-import { trustOf } from '@stead/client/node-transport.ts'
+import { trustOf } from './node-transport.ts'
 
 const HANDSHAKE_TIMEOUT_MS = 5_000
 

@@ -1,4 +1,4 @@
-/** Calling off what a host is making: its record is taken away, and the host sees that it has gone. */
+/** The end of the record of what a host is making: it is done, or called off, which the host sees by the record's going. */
 import { failure, type Failure } from '@stead/core/errors.ts'
 import type { ClusterState, Versioned } from '@stead/core/model/cluster.ts'
 import type { Transaction } from '@stead/core/ports/store.ts'
@@ -8,13 +8,13 @@ import type { Desk } from './desk.ts'
 const TRIES = 20
 const RETRY_MS = 50
 
-export interface CallOff<T> {
+export interface RecordEnd<T> {
   readonly find: (state: ClusterState) => Versioned<T> | undefined
   readonly end: (seen: Versioned<T>) => Transaction
   readonly missing: (state: ClusterState) => Failure
 }
 
-export async function callOff<T>(desk: Desk, { find, end, missing }: CallOff<T>): Promise<Result<void>> {
+export async function endRecord<T>(desk: Desk, { find, end, missing }: RecordEnd<T>): Promise<Result<void>> {
   const { store, mirror, clock } = desk.context
   // Between two looks its host may write how far it has come, which is no reason to give up.
   for (let attempt = 0; attempt < TRIES; attempt++) {

@@ -1,4 +1,4 @@
-/** `ct counters`: what `/proc/user_beancounters` showed, one row a resource. */
+/** `ct counters` and `vm counters`: what `/proc/user_beancounters` showed, one row a resource. */
 import type { Command } from 'commander'
 import { ENDPOINTS } from '@stead/api/endpoints.ts'
 import type { ContainerCounterView } from '@stead/api/endpoints/counters.ts'
@@ -11,11 +11,12 @@ import { formatTable } from '../output.ts'
 import { badArgument } from '../quantities.ts'
 import { action, valueOf, type Session, type Terminal } from '../session.ts'
 
-export function addCtCounters(ct: Command, terminal: Terminal): void {
-  ct.command('counters')
+export function addGuestCounters(guest: Command, terminal: Terminal): void {
+  guest
+    .command('counters')
     .description(`${ENDPOINTS['guest.counters'].summary}; with --explain, what each resource is`)
     .argument('[name]', "the guest's name or id; may be left out with --explain")
-    .action(action(terminal, (session, [guest]) => showCounters(session, guest)))
+    .action(action(terminal, (session, [name]) => showCounters(session, name)))
 }
 
 async function showCounters(session: Session, guest: string | undefined): Promise<void> {

@@ -1,0 +1,109 @@
+/** Native roots that move, and copies that follow them: part of a suite whose lab has pools on btrfs. */
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import type { VolumeView } from '@stead/api/views.ts'
+import type { LabCluster } from './lab-cluster.ts'
+
+const NAME = 'native3'
+/** The other one has the cluster's store. */
+const HOST = 'h2'
+const OTHER = 'h1'
+
+export function nativeRootCopyTests(labOf: () => LabCluster): void {
+  const sh = (script: string) => labOf().must('ct', 'exec', NAME, '--', 'sh', '-c', script)
+  const root = async () => (await labOf().guest(NAME)).volumes[0]!
+  const home = async () => (await root()).replicas.map(({ host }) => host).join()
+  const pool = (host: string) => join(labOf().hostFolder(host), 'pools', 'btrfs', 'subvolumes')
+  const onHost = (host: string, script: string) =>
+    labOf().must('lab', 'exec', host, '--', 'sh', '-c', script, 'sh', pool(host))
+  const nothingOn = async (host: string, volume: string) => {
+    await labOf().until(
+      `nothing of it is left on ${host}`,
+      async () => !(await onHost(host, 'ls "$1"')).includes(volume),
+    )
+    assert.doesNotMatch(await onHost(host, 'btrfs qgroup show "$1"'), new RegExp(volume))
+  }
+
+  test('a native root moves: sent while it runs, the rest while it stands still, with its quota', async () => {
+    const lab = labOf()
+    const size = ['--template', 'busybox', '--memory', '64MiB', '--disk', '48MiB', '--host', HOST]
+    await lab.must('ct', 'create', NAME, ...size, '--native-root', '--start')
+    await sh('echo first > /root/room; dd if=/dev/urandom of=/root/more bs=1M count=8 2>/dev/null; sync')
+    const { id } = await root()
+    const moved = await lab.run('ct', 'migrate', NAME, '--to', OTHER)
+    assert.equal(moved.code, 0, moved.stderr)
+    assert.match(moved.stderr, /moves by a restart: .*its root is a subvolume of its host, which is sent while it runs/)
+    assert.match(moved.stderr, /away for about \d/)
+    assert.deepEqual([(await lab.guest(NAME)).host, await home()], [OTHER, OTHER])
+    assert.equal((await sh('cat /root/room; wc -c < /root/more')).trim(), `first\n${8 * 2 ** 20}`)
+    await nothingOn(HOST, id)
+    assert.match(await onHost(OTHER, 'btrfs qgroup show -r --raw "$1"'), new RegExp(String(48 * 2 ** 20)))
+    assert.equal((await onHost(OTHER, 'ls "$1"')).includes('.copies'), false)
+  })
+
+  test('it moves while it is stopped; what cannot be is refused before anything is sent', async () => {
+    const lab = labOf()
+    await lab.must('ct', 'snapshot', 'create', NAME, 'before')
+    const refused = await lab.run('ct', 'migrate', NAME, '--to', HOST)
+    assert.notEqual(refused.code, 0)
+    assert.match(refused.stderr, /has snapshots, which a native root does not take along: before/)
+    await lab.must('ct', 'snapshot', 'delete', NAME, 'before')
+    await lab.must('ct', 'stop', NAME)
+    await lab.must('vm', 'relocate', NAME, '--to', HOST)
+    assert.equal(await home(), HOST)
+    await lab.must('ct', 'start', NAME)
+    assert.equal((await lab.guest(NAME)).host, HOST)
+    assert.equal((await sh('cat /root/room')).trim(), 'first')
+    await nothingOn(OTHER, (await root()).id)
+  })
+
+  test('a copy follows it, is shown with its age, counts against its pool, and goes when it is not wanted', async () => {
+    const lab = labOf()
+    const refused = await lab.run('ct', 'set', NAME, '--copy-to', HOST)
+    assert.match(refused.stderr, /The root itself is on h2/)
+    await lab.must('ct', 'set', NAME, '--copy-every', '1m', '--copy-to', OTHER)
+    await lab.until('there is a copy', async () => Boolean((await root()).copies[0]?.at))
+    assert.match(await lab.must('ct', 'show', NAME), /disk0 is copied to h1\/btrfs, every 60 s: \d+ s old .*lost: wait/)
+    const { pools } = await lab.json<{ pools: { name: string; allocatedBytes: number }[] }>('host', 'show', OTHER)
+    assert.ok((pools.find(({ name }) => name === 'btrfs')?.allocatedBytes ?? 0) >= 48 * 2 ** 20)
+    await lab.must('ct', 'set', NAME, '--no-copy')
+    await lab.until('the copy is gone', async () => (await root()).copies.length === 0)
+    await nothingOn(OTHER, (await root()).id)
+  })
+
+  test('its host is lost: it starts from the copy where it may, and what that host has is set aside', async () => {
+    const lab = labOf()
+    await lab.must('ct', 'set', NAME, '--copy-every', '1m', '--on-loss', 'start-from-copy')
+    await lab.until('there is a copy', async () => Boolean((await root()).copies[0]?.at))
+    const { id } = await root()
+    await sh('echo later > /root/room; sync')
+    await lab.must('lab', 'power-off', HOST)
+    // Of two hosts without a witness one alone cannot know that the other is lost.
+    await lab.must('failover', '--confirm-dead', HOST)
+    await lab.until('it runs from the copy', async () => (await lab.run('ct', 'exec', NAME, '--', 'true')).code === 0)
+    assert.deepEqual([(await lab.guest(NAME)).host, await home()], [OTHER, OTHER])
+    assert.equal((await sh('cat /root/room')).trim(), 'first')
+    assert.match(await lab.must('event', 'list'), /the copy of its root on h1, of .* s old, was taken for the root/)
+    await lab.must('lab', 'power-on', HOST)
+    const aside = async () =>
+      (await lab.json<VolumeView[]>('volume', 'list')).find(({ attachment }) => attachment === 'detached')
+    await lab.until('it is set aside', async () => {
+      const names = await onHost(HOST, 'ls "$1"')
+      return names.includes((await aside())?.id ?? '-') && !new RegExp(`^${id}$`, 'm').test(names)
+    })
+    const left = (await aside())!
+    assert.equal(left.name, 'disk0-left-on-h2')
+    assert.equal((await onHost(HOST, `cat "$1/${left.id}/root/room"`)).trim(), 'later')
+    await lab.must('volume', 'delete', left.id)
+    await nothingOn(HOST, left.id)
+  })
+
+  test('deleted, neither the root nor a copy of it stays', async () => {
+    const lab = labOf()
+    const { id } = await root()
+    await lab.must('ct', 'stop', NAME, '--force')
+    await lab.must('ct', 'delete', NAME)
+    for (const host of [HOST, OTHER]) await nothingOn(host, id)
+  })
+}
