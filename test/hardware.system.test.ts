@@ -10,7 +10,8 @@ const NAME = 'plug'
 
 /**
  * What the guest does: says which disks and cards it has whenever that changes, and writes to a second disk without end,
- * saying how many MiB it has written in each second. Through a second card it sends small packets while it has that: a
+ * saying so now and then, by a node of its own: `dd` makes /dev/vdb a plain file when the disk goes just before, and the
+ * kernel then has no room for the node of the next one. Through a second card it sends small packets while it has that: a
  * datagram for each line that it logs.
  */
 const SCRIPT = `
@@ -25,8 +26,12 @@ while :; do
   now="disks $(cd /sys/block; for d in vd*; do echo $d:$(cat $d/size); done | tr '\\n' ' ')nics $(ls /sys/class/net | tr '\\n' ' ')"
   [ "$now" = "$seen" ] || echo "HW $now"
   seen=$now
-  if [ -b /dev/vdb ] && dd if=/dev/urandom of=/dev/vdb bs=4096 count=64 oflag=direct 2>/dev/null; then
-    n=$((n + 1)); [ $((n % 20)) = 0 ] && echo "WROTE $n"
+  number=$(cat /sys/block/vdb/dev 2>/dev/null)
+  if [ -n "$number" ]; then
+    rm -f /disk; mknod /disk b \${number%:*} \${number#*:}
+    if dd if=/dev/urandom of=/disk bs=4096 count=64 oflag=direct 2>/dev/null; then
+      n=$((n + 1)); [ $((n % 20)) = 0 ] && echo "WROTE $n"
+    fi
   fi
   if [ -e /sys/class/net/eth1 ] && [ -z "$floods" ]; then floods=yes; flood & fi
   usleep 100000

@@ -69,6 +69,8 @@ export class StorageDaemon {
   readonly nodes = new DaemonNodes(this)
   readonly #exitListeners = new Set<(reason: string) => void>()
   #monitor: { readonly qmp: QmpClient; readonly process: DetachedProcess } | undefined
+  /** How the last one ended that did so by itself; for who asks for it before the next one runs. */
+  #lastEnd = ''
   readonly #gate = new HandshakeGate()
   #ensuring: Promise<Result<{ readonly adopted: boolean }>> | undefined
 
@@ -159,7 +161,8 @@ export class StorageDaemon {
   monitor(): Result<QmpClient> {
     const monitor = this.#monitor
     if (monitor && !monitor.qmp.closed) return ok(monitor.qmp)
-    return fail(failure('storage', `The storage daemon of pool ${this.pool.name} does not run`, { hint: DEAD_HINT }))
+    const message = `The storage daemon of pool ${this.pool.name} does not run${this.#lastEnd}`
+    return fail(failure('storage', message, { hint: DEAD_HINT }))
   }
 
   /** Calls back when the daemon has ended by itself. */
@@ -268,7 +271,9 @@ export class StorageDaemon {
       if (this.#monitor !== monitor) return
       this.#monitor = undefined
       const said = lastLines(join(this.#control, 'stderr.log'))
-      const reason = `the storage daemon of pool ${this.pool.name} (process ${process.pid}) has ended${said && `: ${said}`}`
+      const end = `(process ${process.pid}) has ended${said && `: ${said}`}`
+      this.#lastEnd = `: the one before it ${end}`
+      const reason = `the storage daemon of pool ${this.pool.name} ${end}`
       for (const listener of [...this.#exitListeners]) listener(reason)
     })
   }
