@@ -1,5 +1,7 @@
 /** Native roots that move, and copies that follow them: part of a suite whose lab has pools on btrfs. */
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import type { VolumeView } from '@stead/api/views.ts'
@@ -70,6 +72,28 @@ export function nativeRootCopyTests(labOf: () => LabCluster): void {
     await lab.must('ct', 'set', NAME, '--no-copy')
     await lab.until('the copy is gone', async () => (await root()).copies.length === 0)
     await nothingOn(OTHER, (await root()).id)
+  })
+
+  test('a copy that is asked for with the container follows from its beginning, and is in the file of the cluster', async () => {
+    const lab = labOf()
+    const size = ['--template', 'busybox', '--memory', '64MiB', '--disk', '16MiB', '--host', HOST, '--native-root']
+    const made = await lab.run('ct', 'create', 'native4', ...size, '--copy-every', '1m', '--on-loss', 'start-from-copy')
+    assert.equal(made.code, 0, made.stderr)
+    assert.match(made.stderr, /a copy on h1 follows every 1 min/)
+    const volume = async () => (await lab.guest('native4')).volumes[0]!
+    await lab.until('there is a copy', async () => Boolean((await volume()).copies[0]?.at))
+    const exported = await lab.must('export')
+    assert.match(exported, /rootCopy:\n +everyMs: 60000\n +onLoss: start-from-copy\n/)
+    const folder = mkdtempSync(join(tmpdir(), 'stead-file-'))
+    try {
+      writeFileSync(join(folder, 'cluster.yaml'), exported)
+      assert.match(await lab.must('diff', '-f', join(folder, 'cluster.yaml')), /as the file says/)
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+    const { id } = await volume()
+    await lab.must('ct', 'delete', 'native4')
+    for (const host of [HOST, OTHER]) await nothingOn(host, id)
   })
 
   test('its host is lost: it starts from the copy where it may, and what that host has is set aside', async () => {

@@ -28,12 +28,12 @@ const template: Image = {
 }
 
 /** h1 and h2 run containers, h3 only virtual machines. */
-async function start(context: TestContext, { btrfsOn }: { readonly btrfsOn?: string } = {}) {
+async function start(context: TestContext, { btrfsOn = [] }: { readonly btrfsOn?: readonly string[] } = {}) {
   const cluster = new ClusterFixture(3)
   for (const id of ['h1', 'h2'] as HostId[]) {
     const { value, revision } = cluster.state.hosts.get(id)!
     const fast = { name: 'fast', path: '/fast', capacityBytes: 2 ** 30, subvolumes: true as const }
-    const pools = id === btrfsOn ? [...value.pools, fast] : value.pools
+    const pools = btrfsOn.includes(id) ? [...value.pools, fast] : value.pools
     const host: Host = { ...value, pools, containers: { lxc: '5.0.2' } }
     cluster.state.hosts.set(id, { value: host, revision })
   }
@@ -189,7 +189,7 @@ test('containers with addresses of their own do not hinder each other', async (c
 })
 
 test('a native root lies where it can be, and its container runs nowhere else', async (context) => {
-  const { backend, guest } = await start(context, { btrfsOn: 'h2' })
+  const { backend, guest } = await start(context, { btrfsOn: ['h2'] })
   const root = { root: 'native' as const }
   const disks = [{ sizeBytes: 128 * MIB, replicas: 1 as const }]
   const made = await backend.must('guest.create', asked('fast', root, { disks }))
@@ -215,7 +215,7 @@ test('a native root lies where it can be, and its container runs nowhere else', 
 })
 
 test('a container with a native root is cloned where that is, once it is made', async (context) => {
-  const { backend, guest } = await start(context, { btrfsOn: 'h2' })
+  const { backend, guest } = await start(context, { btrfsOn: ['h2'] })
   const volumeOf = (id: string) => backend.mirror.state.volumes.get(guest(id).volumes[0]!)!
   const clone = (of: string, name: string, more: object = {}) =>
     backend.call('guest.clone', { params: { guest: of }, body: { name, ...more } })
@@ -246,7 +246,7 @@ test('a container with a native root is cloned where that is, once it is made', 
 })
 
 test('a copy of a root is for native ones, and is where there is another pool for them', async (context) => {
-  const { backend } = await start(context, { btrfsOn: 'h2' })
+  const { backend } = await start(context, { btrfsOn: ['h2'] })
   const disks = [{ sizeBytes: 128 * MIB, replicas: 1 as const }]
   await backend.must('guest.create', asked('image'))
   await backend.must('guest.create', asked('native', { root: 'native' }, { disks }))
@@ -257,6 +257,43 @@ test('a copy of a root is for native ones, and is where there is another pool fo
     ['native', { ...rootCopy, to: 'h2' }, /The root itself is on h2/],
   ] as const) {
     const refused = await backend.call('guest.set', { params: { guest }, body: { rootCopy: asks } })
+    assert.match(refused.ok ? '' : refused.error.message, why)
+  }
+})
+
+test('a copy that is asked for with the container has its room from the beginning, beside the root and not where that is', async (context) => {
+  const { backend, guest } = await start(context, { btrfsOn: ['h1', 'h2'] })
+  const disks = [{ sizeBytes: 128 * MIB, replicas: 1 as const }]
+  const native = { root: 'native' as const }
+  const rootCopy = { everyMs: 300_000, onLoss: 'start-from-copy' as const }
+  for (const [name, asks, home, on] of [
+    ['there', { to: 'h1' }, 'h2', 'h1'],
+    ['here', { to: 'h2' }, 'h1', 'h2'],
+    ['anywhere', { to: null }, 'h1', 'h2'],
+  ] as const) {
+    const made = await backend.must('guest.create', asked(name, native, { disks, rootCopy: { ...rootCopy, ...asks } }))
+    const { volumes, rootCopy: kept } = guest(made.guest.id)
+    const { to } = asks
+    assert.deepEqual(kept, { ...rootCopy, ...(to === null ? {} : { to }) })
+    const volume = backend.mirror.state.volumes.get(volumes[0]!)!.value
+    assert.deepEqual(
+      [volume.replicas.map(({ host }) => host), volume.copies?.map(({ host, pool }) => `${host} ${pool}`)],
+      [[home], [`${on} fast`]],
+    )
+    const follows = new RegExp(`subvolume of ${home}, which a copy on ${on} follows every 5 min.*starts from the copy`)
+    assert.match(made.warnings.join(), follows)
+  }
+  for (const [container, more, why] of [
+    [{}, {}, /Only a native root is followed by a copy/],
+    [native, { disks, host: 'h1', rootCopy: { ...rootCopy, to: 'h1' } }, /the copy of its root is to be there/],
+    [
+      native,
+      { disks, rootCopy: { ...rootCopy, to: 'h3' } },
+      /No copy can be on h3: none of the pools of h3 is on btrfs/,
+    ],
+    [native, { disks, rootCopy: { ...rootCopy, to: 'h9' } }, /There is no host h9/],
+  ] as const) {
+    const refused = await backend.call('guest.create', asked('other', container, { rootCopy, ...more }))
     assert.match(refused.ok ? '' : refused.error.message, why)
   }
 })

@@ -12,7 +12,6 @@ import { problemOf } from '@stead/core/ha/planning-problem.ts'
 import { placeGuests } from '@stead/core/planning/place.ts'
 import type { ClusterState } from '@stead/core/model/cluster.ts'
 import type { ContainerSystem } from '@stead/core/model/container.ts'
-import { templateByName } from '@stead/core/model/container-template.ts'
 import type { Decision } from '@stead/core/model/decision.ts'
 import type { Guest } from '@stead/core/model/guest.ts'
 import type { GuestId, HostId, VolumeId } from '@stead/core/model/ids.ts'
@@ -20,12 +19,19 @@ import { defaultCpusMax } from '@stead/core/model/growth.ts'
 import type { GuestPlatform, VolumeRole } from '@stead/core/model/platform.ts'
 import { DEFAULT_PROJECT, projectExists } from '@stead/core/model/project.ts'
 import { guestByName } from '@stead/core/model/records.ts'
-import type { Image, Volume, VolumeContent } from '@stead/core/model/volume.ts'
+import type { Volume, VolumeContent } from '@stead/core/model/volume.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { addressInUse, containerNic, newContainer } from './container-settings.ts'
 import type { FirmwareFiles } from './firmware-files.ts'
 import { sizeProblem } from './guest-size.ts'
-import { hostsWithoutRoomFor, nativeRootProblem, nativeRootWarning } from './native-root-plan.ts'
+import { contentOf, imageFor } from './image-content.ts'
+import {
+  hostsWithoutRoomFor,
+  keptPolicy,
+  nativeRootProblem,
+  nativeRootWarning,
+  withFirstCopy,
+} from './native-root-plan.ts'
 import { describeRoom, roomiestPool } from './pool-room.ts'
 
 /** More than swtpm ever keeps of a TPM 2.0, twice. */
@@ -124,6 +130,7 @@ export function planCreate(context: CreateContext, request: CreateGuest): Result
     ...(request.container ? {} : maximaOf(request)),
     ...(request.processor === undefined ? {} : { processor: request.processor }),
     ...(request.host === undefined ? {} : { preferredHost: request.host as HostId }),
+    ...(request.rootCopy ? { rootCopy: keptPolicy(request.rootCopy) } : {}),
     deleting: false,
     createdAt: wallMs,
   }
@@ -133,7 +140,7 @@ export function planCreate(context: CreateContext, request: CreateGuest): Result
   const placement = placeGuests(
     problemOf({
       ...{ state, isUp: isUsable, needing: new Set([id]), changed: new Map([[id, guest]]) },
-      impossibleFor: new Map([[id, hostsWithoutRoomFor(state, wanted[0])]]),
+      impossibleFor: new Map([[id, hostsWithoutRoomFor(state, wanted[0], request.rootCopy)]]),
     }),
   )
   const chosen = placement.places.get(id)
@@ -154,7 +161,9 @@ export function planCreate(context: CreateContext, request: CreateGuest): Result
       }),
     )
   }
-  const volumes = planVolumes(context, wanted, guest, chosen, isUsable)
+  const placed = planVolumes(context, wanted, guest, chosen, isUsable)
+  if (!placed.ok) return placed
+  const volumes = withFirstCopy(state, placed.value, guest.rootCopy, isUsable, wallMs)
   if (!volumes.ok) return volumes
   const decision: Decision = {
     guest: guest.name,
@@ -181,7 +190,7 @@ export function planCreate(context: CreateContext, request: CreateGuest): Result
 function warningsOf(request: CreateGuest, volumes: readonly Volume[]): string[] {
   const single = volumes.filter((volume) => volume.replicas.length === 1)
   if (single.length === 0) return []
-  if (request.container?.root === 'native') return [nativeRootWarning(request.name, single[0]?.replicas[0]?.host)]
+  if (request.container?.root === 'native') return [nativeRootWarning(request, single[0])]
   const asked = Math.max(...request.disks.map((disk) => disk.replicas))
   const why = asked > 1 ? `no second host could hold the other of ${asked} replicas` : 'only one replica was asked for'
   return [
@@ -353,38 +362,6 @@ function maximaOf(request: CreateGuest): Pick<Guest, 'cpusMax' | 'memoryMaxBytes
     ...(cpusMax === undefined ? {} : { cpusMax }),
     ...(memoryMaxBytes === undefined ? {} : { memoryMaxBytes }),
   }
-}
-
-function imageFor({ images }: ClusterState, name: string, isRoot = false): Image | undefined {
-  return (isRoot ? templateByName(images, name) : images.get(name))?.value
-}
-
-/** What a disk starts with that was asked to start from an image. */
-function contentOf(image: Image, disk: WantedVolume): Result<VolumeContent> {
-  const part = [image, ...(image.moreDisks ?? [])][disk.imageDisk ?? 0]
-  if (!part)
-    return fail(
-      failure('bad_request', `The image ${image.name} has no disk ${disk.imageDisk}`, {
-        hint: 'See `stead image list`',
-      }),
-    )
-  if (part.virtualSizeBytes > disk.sizeBytes)
-    return fail(
-      failure(
-        'bad_request',
-        `The image ${image.name} needs ${part.virtualSizeBytes} bytes, the disk has ${disk.sizeBytes}`,
-        {
-          hint: 'Give a larger --disk',
-        },
-      ),
-    )
-  if (disk.linked && part.format !== 'qcow2')
-    return fail(
-      failure('bad_request', `The image ${image.name} is raw and cannot be shared`, {
-        hint: 'Leave out --linked, or import it again',
-      }),
-    )
-  return ok({ blob: part.blob, format: part.format, ...(disk.linked ? { linked: true as const } : {}) })
 }
 
 function bootOf(boot: CreateGuest['boot']): Guest['boot'] {

@@ -6,6 +6,8 @@ import { readDeclaredCluster, type DeclaredCluster } from '@stead/api/declared/d
 import { planDeclared, type DeclaredPlan } from '@stead/api/declared/declared-plan.ts'
 import { exportedCluster, presentCluster } from '@stead/api/declared/present-cluster.ts'
 import { ClusterFixture } from '@stead/core/ha/cluster-fixture.ts'
+import type { BlobId } from '@stead/core/model/ids.ts'
+import type { Image } from '@stead/core/model/volume.ts'
 import type { BackendId } from '../http/backend.ts'
 import { TestBackend } from './backend-fixture.ts'
 
@@ -55,6 +57,14 @@ async function apply(backend: TestBackend, document: object, prune = false): Pro
   return plan
 }
 
+const TEMPLATE: Image = {
+  ...{ name: 'busybox', kind: 'root', blob: `sha256:${'a'.repeat(64)}` as BlobId, format: 'raw' },
+  ...{ virtualSizeBytes: 4 * MIB, createdAt: 0 },
+  root: {
+    ...{ system: { haltSignal: 'SIGUSR1' }, os: '', architecture: 'amd64', sourceDigest: '0'.repeat(64) },
+    ...{ form: 'root', files: 1, contentBytes: 1 },
+  },
+}
 const SECRET = Buffer.from('a secret of sixteen bytes').toString('base64')
 
 const words = ({ steps }: DeclaredPlan) => steps.map(({ what, kind, name }) => `${what} ${kind} ${name}`)
@@ -243,6 +253,48 @@ for (const [document, message] of [
     assert.match(declared.error.message, message)
   })
 }
+
+test('the copy that follows a native root is exported, makes another like it, changes by what is said, and goes', async (context) => {
+  const clusterOfBtrfs = () => {
+    const cluster = new ClusterFixture(3)
+    for (const [id, { value, revision }] of cluster.state.hosts) {
+      const pools = [{ name: 'fast', path: '/fast', capacityBytes: 2 ** 40, subvolumes: true as const }]
+      cluster.state.hosts.set(id, { value: { ...value, pools, containers: { lxc: '5.0.2' } }, revision })
+    }
+    cluster.state.images.set('busybox', { value: TEMPLATE, revision: 1n })
+    return TestBackend.start(context, cluster)
+  }
+  const native = (rootCopy: object | null) => ({
+    ...{ name: 'fast', memoryBytes: 64 * MIB, boot: { kind: 'container' }, disks: [{ sizeBytes: GIB, replicas: 1 }] },
+    ...{ container: { template: 'busybox', root: 'native' }, rootCopy },
+  })
+  const backend = await clusterOfBtrfs()
+  const rootCopy = { to: 'h1', everyMs: 300_000, onLoss: 'start-from-copy' }
+  await apply(backend, { guests: [native(rootCopy)] })
+  const exported = JSON.parse(JSON.stringify(exportedCluster(await present(backend)))) as DeclaredCluster
+  assert.deepEqual(
+    exported.guests?.map((guest) => guest['rootCopy']),
+    [rootCopy],
+  )
+  assert.deepEqual(words(await planFor(backend, exported)), [])
+  const other = await clusterOfBtrfs()
+  await apply(other, exported)
+  assert.deepEqual(JSON.parse(JSON.stringify(exportedCluster(await present(other)))), exported)
+
+  const shown = async () => (await backend.must('guest.show', { params: { guest: 'fast' } })).rootCopy
+  const plan = await apply(backend, { guests: [native({ everyMs: 600_000, onLoss: 'wait' })] })
+  assert.deepEqual(
+    plan.steps.flatMap(({ differences }) => differences.map(({ path }) => path.join('.'))),
+    ['rootCopy.everyMs', 'rootCopy.onLoss'],
+  )
+  assert.deepEqual(await shown(), { to: 'h1', everyMs: 600_000, onLoss: 'wait' })
+  await apply(backend, { guests: [native({ to: null, everyMs: 600_000, onLoss: 'wait' })] })
+  assert.deepEqual(await shown(), { to: null, everyMs: 600_000, onLoss: 'wait' })
+  await apply(backend, { guests: [native(null)] })
+  assert.equal(await shown(), null)
+  assert.deepEqual(words(await planFor(backend, { guests: [native(null)] })), [])
+  await apply(await clusterOfBtrfs(), { guests: [native(null)] })
+})
 
 const label = fastCheck.stringMatching(/^[a-z][a-z0-9]{0,5}$/)
 const names = (prefix: string) =>

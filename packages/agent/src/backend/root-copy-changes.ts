@@ -11,6 +11,7 @@ import type { Volume } from '@stead/core/model/volume.ts'
 import type { Compare, Write } from '@stead/core/ports/store.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { Change } from './change.ts'
+import { keptPolicy, type AskedCopy } from './native-root-plan.ts'
 
 interface Asker {
   readonly isUp: (host: HostId) => boolean
@@ -45,12 +46,6 @@ export function rootMoveChange(
   })
 }
 
-export interface AskedCopy {
-  readonly to?: string | undefined
-  readonly everyMs: number
-  readonly onLoss: RootCopyPolicy['onLoss']
-}
-
 /** The policy as it is kept, and what else is written with it; its room is promised from then on. */
 export function rootCopyChange(
   state: ClusterState,
@@ -69,11 +64,10 @@ export function rootCopyChange(
         hint: 'Its disks are mirrored between hosts: `stead volume move`',
       }),
     )
-  const { everyMs, onLoss } = asked
-  const policy: RootCopyPolicy = {
-    ...(asked.to === undefined ? {} : { to: asked.to as HostId }),
-    ...{ everyMs, onLoss },
-  }
+  const policy = keptPolicy(asked)
+  // One that was named before may have become the root's own meanwhile.
+  if (policy.to !== undefined && policy.to === homeOf(root.value) && policy.to !== guest.rootCopy?.to)
+    return fail(failure('conflict', `The root itself is on ${policy.to}`, { hint: 'Name another host, or none' }))
   const copy = plannedCopy(state, root.value, policy, isUp, nowMs)
   if (!copy.ok) return copy
   if (copyOn(root.value, copy.value.host)) return ok({ policy, writes: [], compares: [] })

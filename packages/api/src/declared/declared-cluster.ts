@@ -29,6 +29,7 @@ const settings = Object.fromEntries(GUEST_SETTINGS.map((name) => [name, true])) 
 const guest = z.strictObject({
   ...createGuestBody.omit({ acceptBreach: true }).shape,
   ...setGuestBody.pick(settings).shape,
+  rootCopy: setGuestBody.shape.rootCopy,
 })
 const user = z.strictObject({
   ...ACCESS_ENDPOINTS['user.create'].body.shape,

@@ -114,7 +114,8 @@ function creationOf(kind: DeclaredKind, wanted: Fields): Outcome {
       return { calls: [created, off] }
     }
     case 'guests': {
-      const created = { endpoint: 'guest.create', body: without(wanted, GUEST_SETTINGS) } as const
+      const { rootCopy, ...rest } = without(wanted, GUEST_SETTINGS)
+      const created = { endpoint: 'guest.create', body: { ...rest, ...(rootCopy ? { rootCopy } : {}) } } as const
       const settings = pick(wanted, GUEST_SETTINGS)
       if (Object.keys(settings).length === 0) return { calls: [created] }
       return { calls: [created, { endpoint: 'guest.set', params: { guest: String(wanted['name']) }, body: settings }] }
@@ -185,7 +186,7 @@ function membersChange(wanted: unknown, present: unknown): Fields {
 const ONLY_AT_CREATION = ['start', 'host', 'media', 'processor'] as const
 const SETTABLE: readonly string[] = [
   ...GUEST_SETTINGS,
-  ...['memoryBytes', 'cpus', 'memoryMaxBytes', 'cpusMax', 'ha', 'display'],
+  ...['memoryBytes', 'cpus', 'memoryMaxBytes', 'cpusMax', 'ha', 'display', 'rootCopy'],
 ]
 const SETTABLE_OF_CONTAINER = [
   ...['hostname', 'addresses', 'gateways', 'nameservers', 'searchDomains', 'nesting', 'limits'],
@@ -208,6 +209,9 @@ function guestChange(wanted: Fields, known: Present): Outcome {
   const unchangeable = fields.find((field) => !SETTABLE.includes(field))
   if (unchangeable !== undefined) return { why: `its ${unchangeable} cannot be changed by a file` }
   const body: Record<string, unknown> = pick(rest, fields)
+  // It is set whole.
+  if (body['rootCopy'])
+    body['rootCopy'] = { ...(known.declared['rootCopy'] as Fields | undefined), ...(body['rootCopy'] as Fields) }
   if (container !== undefined) {
     const differing = fieldsOf(differencesOf(container as Fields, (known.declared['container'] ?? {}) as Fields))
     const other = differing.find((field) => !SETTABLE_OF_CONTAINER.includes(field))

@@ -146,7 +146,7 @@ function guestFields(guest: GuestView): Fields {
     const [pool] = pools
     return { sizeBytes, replicas: replicas.length, ...(pools.size === 1 ? { pool } : {}) }
   })
-  const { priority, maxRestart, maxRelocate, failback, autostart, protectedFrom, tags, notes } = guest
+  const { priority, maxRestart, maxRelocate, failback, autostart, protectedFrom, tags, notes, rootCopy } = guest
   const platform = platformFields(guest.platform)
   return {
     ...{ name, project, memoryBytes, cpus },
@@ -155,6 +155,7 @@ function guestFields(guest: GuestView): Fields {
     ...{ disks, boot: { ...guest.boot }, ha, nic: nics.length > 0 },
     ...(container ? { container: containerFields(guest, container) } : { display }),
     ...(Object.keys(platform).length === 0 ? {} : { platform }),
+    ...(rootCopy ? { rootCopy: said(rootCopy) } : {}),
     ...{ priority, maxRestart, maxRelocate, failback, autostart },
     ...(protectedFrom.length === 0 ? {} : { protectedFrom: [...protectedFrom] }),
     ...(tags.length === 0 ? {} : { tags: [...tags] }),

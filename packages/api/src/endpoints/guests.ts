@@ -55,6 +55,13 @@ const cpus = z.number().int().min(1).max(256)
 
 const project = z.string().max(63)
 
+const rootCopy = z
+  .strictObject({
+    ...rootCopyPolicySchema.shape,
+    to: z.string().nullable().optional().describe('Null or absent: one that has room'),
+  })
+  .optional()
+
 export const createGuestBody = z.strictObject({
   name: dnsLabel.describe('A DNS label, unique in the cluster'),
   project: project.optional().describe('Whose it is to be; of the project `default` when absent'),
@@ -82,6 +89,7 @@ export const createGuestBody = z.strictObject({
     .describe(
       '`baseline` (default): what all hosts can, so that it moves live anywhere; `host`: all that its host can',
     ),
+  rootCopy: rootCopy.describe('Of a container with a native root: a copy of it on another host; absent: none'),
   acceptBreach,
 })
 export type CreateGuest = z.output<typeof createGuestBody>
@@ -109,10 +117,8 @@ export const setGuestBody = z.strictObject({
   memoryMaxBytes: memoryBytes.optional().describe('Memory up to which it can grow while it runs; from its next start'),
   cpusMax: cpus.optional().describe('Processors up to which it can grow while it runs; from its next start'),
   container: containerChangeSchema.optional(),
-  rootCopy: z
-    .strictObject({ ...rootCopyPolicySchema.shape, to: z.string().optional().describe('Absent: one that has room') })
+  rootCopy: rootCopy
     .nullable()
-    .optional()
     .describe('Of a container with a native root: a copy of it on another host; null: none any more'),
   balloonBytes: memoryBytes
     .nullable()

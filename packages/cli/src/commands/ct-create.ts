@@ -7,7 +7,7 @@ import { settle } from '../waiting.ts'
 import { addContainerOptions, containerFrom, repeated, presetOf, type ContainerOptions } from './ct-options.ts'
 import { printExplanation } from './explain.ts'
 import { parseHa } from './guest.ts'
-import { NATIVE_ROOT, replicasFrom, type RootOptions } from './ct-root.ts'
+import { addCopyOptions, copyFrom, NATIVE_ROOT, replicasFrom, type RootOptions } from './ct-root.ts'
 import { ACCEPT_BREACH } from './host.ts'
 
 interface CreateOptions extends ContainerOptions, RootOptions {
@@ -50,7 +50,7 @@ export function addCtCreate(ct: Command, terminal: Terminal): void {
     .option('--privileged', "its root is the host's root: only for those whom you trust like the host itself")
     .option('--start', 'start it once its disks exist')
     .option(...ACCEPT_BREACH)
-  addContainerOptions(create).action(
+  addContainerOptions(addCopyOptions(create)).action(
     action(terminal, (session, [name = ''], options) =>
       createContainer(session, bodyOf(name, options as unknown as CreateOptions)),
     ),
@@ -77,6 +77,7 @@ function bodyOf(name: string, options: CreateOptions): CreateBody {
   const replicas = replicasFrom(options)
   const preset = options.preset === undefined ? undefined : presetOf(options.preset)
   const mounts = (options.mount ?? []).map(parseMount)
+  const rootCopy = copyFrom(options)
   const place = { replicas, ...(options.pool === undefined ? {} : { pool: options.pool }) } as const
   return {
     name,
@@ -98,6 +99,7 @@ function bodyOf(name: string, options: CreateOptions): CreateBody {
       nesting: options.nesting === true,
       ...containerFrom(options),
     },
+    ...(rootCopy ? { rootCopy } : {}),
     nic: options.nic,
     start: options.start === true,
     ...(options.acceptBreach ? { acceptBreach: true } : {}),

@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import type { ContainerChoices } from '../import/container-request.ts'
 import { parseCount, parseSize } from '../quantities.ts'
 import { addContainerOptions, containerFrom, type ContainerOptions } from './ct-options.ts'
-import { NATIVE_ROOT, replicasFrom, type RootOptions } from './ct-root.ts'
+import { addCopyOptions, copyFrom, NATIVE_ROOT, replicasFrom, type RootOptions } from './ct-root.ts'
 
 export interface MakingOptions extends ContainerOptions, RootOptions {
   readonly name?: string
@@ -32,11 +32,12 @@ export function addMakingOptions(command: Command): Command {
     .option('--privileged', "its root is the host's root: only for those whom you trust like the host itself")
     .option('--signature <file>', 'of the archive, where the cluster demands one; see `template import`')
     .option('--start', 'start it once its disks exist')
-  return addContainerOptions(made)
+  return addContainerOptions(addCopyOptions(made))
 }
 
 export function choicesFrom(options: MakingOptions): ContainerChoices {
   const { name, memory, disk, cpus, pool, host } = options
+  const rootCopy = copyFrom(options)
   return {
     ...(name === undefined ? {} : { name }),
     ...(memory === undefined ? {} : { memoryBytes: parseSize(memory, '--memory') }),
@@ -46,6 +47,7 @@ export function choicesFrom(options: MakingOptions): ContainerChoices {
     ...(host === undefined ? {} : { host }),
     root: options.nativeRoot ? 'native' : 'image',
     replicas: replicasFrom(options),
+    ...(rootCopy ? { rootCopy } : {}),
     privileged: options.privileged === true,
     nesting: options.nesting === true,
     start: options.start === true,

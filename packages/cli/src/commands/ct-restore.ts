@@ -128,6 +128,7 @@ function restoreRequest(dump: ContainerDump, name: string, options: MakingOption
         privileged,
         nesting,
       },
+      ...(choices.rootCopy ? { rootCopy: choices.rootCopy } : {}),
       nic: dump.nics.length > 0,
       start: choices.start,
       ...(choices.host === undefined ? {} : { host: choices.host }),

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { GuestView } from '@stead/api/views.ts'
-import { copyFrom, copyLines } from './ct-root.ts'
+import { changedCopyFrom, copyFrom, copyLines, type CopyOptions } from './ct-root.ts'
 
 const SET: GuestView['rootCopy'] = { to: 'h2', everyMs: 300_000, onLoss: 'start-from-copy' }
-const asked = (options: Readonly<Record<string, unknown>>, before: GuestView['rootCopy']) =>
-  copyFrom({ copy: true, ...options }, async () => before)
+const asked = (options: CopyOptions & { readonly copy?: boolean }, before: GuestView['rootCopy']) =>
+  changedCopyFrom({ copy: true, ...options }, async () => before)
 
 test('of a copy only what is said changes; at first it is made every quarter of an hour, and nothing starts from it', async () => {
   assert.equal(asked({}, SET), undefined)
@@ -13,11 +13,14 @@ test('of a copy only what is said changes; at first it is made every quarter of 
   assert.deepEqual(await asked({ copyEvery: '1h' }, SET), { ...SET, everyMs: 3_600_000 })
   assert.deepEqual(await asked({ onLoss: 'wait' }, { ...SET, to: null }), { everyMs: 300_000, onLoss: 'wait' })
   assert.equal(await asked({ copy: false }, SET), null)
+  assert.equal(copyFrom({}), undefined)
+  assert.deepEqual(copyFrom({ onLoss: 'start-from-copy' }), { everyMs: 900_000, onLoss: 'start-from-copy' })
 })
 
 test('what is no policy is refused before anything is asked', () => {
   const never = () => Promise.reject(new Error('asked'))
-  for (const options of [{ onLoss: 'start' }, { copyEvery: 'often' }]) assert.throws(() => copyFrom(options, never))
+  for (const options of [{ onLoss: 'start' }, { copyEvery: 'often' }])
+    assert.throws(() => changedCopyFrom(options, never))
 })
 
 test('a copy is shown with its age and what is wrong with it', () => {

@@ -9,7 +9,7 @@ export const NATIVE_ROOT = [
   "its root is a subvolume of one host's pool on btrfs: made in milliseconds, mirrored by nothing",
 ] as const
 
-export interface RootOptions {
+export interface RootOptions extends CopyOptions {
   readonly replicas?: string
   readonly nativeRoot?: boolean
 }
@@ -28,33 +28,49 @@ type AskedCopy = NonNullable<SetBody['rootCopy']>
 /** When nothing else is said. */
 const COPY_EVERY_MS = 15 * 60_000
 
+export interface CopyOptions {
+  readonly copyEvery?: string
+  readonly copyTo?: string
+  readonly onLoss?: string
+}
+
 export function addCopyOptions(command: Command): Command {
   return command
     .option('--copy-every <duration>', 'a copy of its native root on another host follows it, so often: 5m, 1h')
     .option('--copy-to <host>', 'the host of the copy; one that has room when never said')
     .option('--on-loss <what>', "when the root's host is lost: `wait` (default), or `start-from-copy`")
-    .option('--no-copy', 'no copy follows it any more')
 }
 
-/** What is not said stays as it is. Undefined: nothing is said of copies. */
-export function copyFrom(
-  options: Readonly<Record<string, unknown>>,
+/** Of `ct set`: what is not said stays as it is. Undefined: nothing is said of copies. */
+export function changedCopyFrom(
+  options: CopyOptions & { readonly copy?: boolean },
   present: () => Promise<GuestView['rootCopy']>,
 ): Promise<AskedCopy | null> | undefined {
-  const { copyEvery, copyTo, onLoss, copy } = options
-  if (copy === false) return Promise.resolve(null)
+  if (options.copy === false) return Promise.resolve(null)
+  return saidOfCopy(options) && present().then((before) => copyFrom(options, before) ?? null)
+}
+
+/** Undefined: nothing is said of copies. */
+export function copyFrom(options: CopyOptions, before: GuestView['rootCopy'] = null): AskedCopy | undefined {
+  const said = saidOfCopy(options)
+  if (!said) return undefined
+  const to = said.to ?? before?.to ?? undefined
+  return {
+    ...(to === undefined ? {} : { to }),
+    everyMs: said.everyMs ?? before?.everyMs ?? COPY_EVERY_MS,
+    onLoss: said.onLoss ?? before?.onLoss ?? 'wait',
+  }
+}
+
+function saidOfCopy({ copyEvery, copyTo, onLoss }: CopyOptions): Partial<AskedCopy> | undefined {
   if (copyEvery === undefined && copyTo === undefined && onLoss === undefined) return undefined
   if (onLoss !== undefined && onLoss !== 'wait' && onLoss !== 'start-from-copy')
-    throw badArgument(`--on-loss: \`${String(onLoss)}\` is neither wait nor start-from-copy`)
-  const everyMs = copyEvery === undefined ? undefined : parseDuration(String(copyEvery), '--copy-every')
-  return present().then((before): AskedCopy => {
-    const to = copyTo === undefined ? (before?.to ?? undefined) : String(copyTo)
-    return {
-      ...(to === undefined ? {} : { to }),
-      everyMs: everyMs ?? before?.everyMs ?? COPY_EVERY_MS,
-      onLoss: onLoss ?? before?.onLoss ?? 'wait',
-    }
-  })
+    throw badArgument(`--on-loss: \`${onLoss}\` is neither wait nor start-from-copy`)
+  return {
+    ...(copyTo === undefined ? {} : { to: copyTo }),
+    ...(copyEvery === undefined ? {} : { everyMs: parseDuration(copyEvery, '--copy-every') }),
+    ...(onLoss === undefined ? {} : { onLoss }),
+  }
 }
 
 /** Of each copy: where it is, how old, and what is wrong with it. */

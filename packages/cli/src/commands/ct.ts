@@ -13,7 +13,7 @@ import { addCtImport } from './ct-import.ts'
 import { addCtRestore } from './ct-restore.ts'
 import { growDisk } from './disk-grow.ts'
 import { addContainerOptions, containerFrom, liftedBy, presetOf, type ContainerOptions } from './ct-options.ts'
-import { addCopyOptions, copyFrom } from './ct-root.ts'
+import { addCopyOptions, changedCopyFrom } from './ct-root.ts'
 import { addGuestCommands } from './guest.ts'
 import { addHaOptions, haBody, setGuest, type SetBody } from './guest-settings.ts'
 import { ACCEPT_BREACH } from './host.ts'
@@ -56,6 +56,7 @@ export function addCtCommands(program: Command, terminal: Terminal): void {
     .option('--disk <size>', 'makes its root larger; its file system too, where the host lets it')
     .option('--nesting', 'it may make containers itself, from its next start on')
     .option('--no-nesting', 'it may not')
+    .option('--no-copy', 'no copy follows its native root any more')
     .option(...ACCEPT_BREACH)
   addCopyOptions(addContainerOptions(addLifecycleOptions(addHaOptions(set)))).action(
     action(terminal, (session, [guest = ''], options) => setContainer(session, guest, options)),
@@ -91,7 +92,7 @@ function restartText({ expectedMs, measured }: MoveTargets['restart']): string {
 
 async function setContainer(session: Session, guest: string, options: Options): Promise<void> {
   const { disk, ...others } = options
-  const rootCopy = copyFrom(options, async () => {
+  const rootCopy = changedCopyFrom(options, async () => {
     const client = await session.client()
     return valueOf(await client.call(ENDPOINTS['guest.show'], { params: { guest } })).rootCopy
   })

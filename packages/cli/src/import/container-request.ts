@@ -30,6 +30,7 @@ export interface ContainerChoices {
   readonly cpus?: number
   readonly replicas: 1 | 2 | 3
   readonly root: 'image' | 'native'
+  readonly rootCopy?: CreateBody['rootCopy']
   readonly pool?: string
   readonly host?: string
   readonly privileged: boolean
@@ -113,6 +114,7 @@ export function requestOf(wish: ContainerWish, choices: ContainerChoices): Resul
         limits,
         mounts: volumes.map(({ path }) => path),
       },
+      ...(choices.rootCopy ? { rootCopy: choices.rootCopy } : {}),
       nic: wish.nics.length > 0 || addresses.length > 0,
       start: choices.start,
       ...(choices.host === undefined ? {} : { host: choices.host }),

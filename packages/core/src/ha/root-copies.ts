@@ -139,8 +139,6 @@ export function plannedCopy(
   isUp: (host: HostId) => boolean,
   nowMs: number,
 ): Result<RootCopy> {
-  if (policy.to !== undefined && policy.to === homeOf(volume))
-    return fail(refuse(`The root itself is on ${policy.to}`, 'Name another host, or none'))
   const host = followerOf(state, volume, policy, isUp)
   const present = copyOn(volume, host)
   if (present) return ok(present)

@@ -6,6 +6,7 @@ import { Panel } from '../parts/page.tsx'
 import { emptyDisk, nextKey, withNativeRoot, type DiskForm } from './create-form.ts'
 import type { FieldsProps } from './create-page.tsx'
 import classes from './create-page.module.css'
+import { RootCopyFields } from './root-copy-fields.tsx'
 
 const DISKS_MAX = 12
 
@@ -91,6 +92,15 @@ export function CreateDisks({ form, onChange, complaint }: FieldsProps) {
               checked={form.isRootNative}
               disabled={!form.isRootNative && !all.some(({ subvolumes }) => subvolumes)}
               onChange={(event) => onChange(withNativeRoot(form, event.currentTarget.checked))}
+            />
+          ) : null}
+          {index === 0 && form.isRootNative ? (
+            <RootCopyFields
+              form={form.rootCopy}
+              onChange={(part) => onChange({ rootCopy: { ...form.rootCopy, ...part } })}
+              home={form.host === '' ? undefined : form.host}
+              none={t('rootCopy.none')}
+              error={complaint('rootCopy.everyMs')}
             />
           ) : null}
           {disk.image === '' ? null : (

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createGuestBody } from '@stead/api/endpoints/guests.ts'
-import { bodyOf, complaintsAbout, emptyDisk, emptyForm, withImage, type CreateForm } from './create-form.ts'
+import {
+  bodyOf,
+  complaintsAbout,
+  emptyDisk,
+  emptyForm,
+  withImage,
+  withNativeRoot,
+  type CreateForm,
+} from './create-form.ts'
 
 const GIB = 2 ** 30
 const machine = (change: Partial<CreateForm> = {}): CreateForm => ({ ...emptyForm('vm'), name: 'web-1', ...change })
@@ -114,4 +122,16 @@ test('each complaint of the schema stands at its field', () => {
   assert.equal(complaints?.rest, '')
   const mounts = complaintsAbout(container({ disks: [emptyDisk(0, 8), emptyDisk(1, 4)] }))
   assert.match(mounts?.at('container.mounts[0]') ?? '', /absolute path/)
+})
+
+test('a native root has one copy of its disk and, where that is wanted, one that follows it', () => {
+  const plain = container()
+  const native = { ...plain, ...withNativeRoot(plain, true) }
+  assert.equal(bodyOf(native).rootCopy, undefined)
+  const followed = { ...native, rootCopy: { onLoss: 'wait' as const, to: 'h2', minutes: 5 } }
+  assert.deepEqual(bodyOf(followed).rootCopy, { onLoss: 'wait', to: 'h2', everyMs: 300_000 })
+  assert.equal(isTaken(followed), true)
+  const tooOften = { ...followed, rootCopy: { ...followed.rootCopy, minutes: 0 } }
+  assert.notEqual(complaintsAbout(tooOften)?.at('rootCopy.everyMs'), undefined)
+  assert.equal(bodyOf({ ...followed, ...withNativeRoot(followed, false) }).rootCopy, undefined)
 })

@@ -4,6 +4,7 @@ import { createGuestBody } from '@stead/api/endpoints/guests.ts'
 import { describeIssues, pathText } from '@stead/api/issues.ts'
 import { cloudInitOf, emptyCloudInit, type CloudInitForm } from './create-cloud-init.ts'
 import { emptyLimits, limitsOf, type LimitsForm } from './container-limits-form.ts'
+import { askedCopyOf, NO_ROOT_COPY, type RootCopyForm } from './root-copy-form.ts'
 
 export const GIB = 2 ** 30
 const MIB = 2 ** 20
@@ -66,6 +67,8 @@ export interface CreateForm {
   readonly nesting: boolean
   /** Its root is a subvolume of one host, mirrored by nothing. */
   readonly isRootNative: boolean
+  /** What follows such a root. */
+  readonly rootCopy: RootCopyForm
   readonly limits: LimitsForm
 }
 
@@ -82,7 +85,7 @@ export function emptyForm(kind: CreateForm['kind']): CreateForm {
     ...{ cdrom: '', display: false, firmware: 'bios', tpm: false, watchdog: '', processor: 'baseline' },
     ...{ dedicatedCpus: false, numaNodes: 1, hugePages: '', devices: [], cloudInit: emptyCloudInit() },
     ...{ template: '', addresses: '', gateways: '', nameservers: '', searchDomains: '', hostname: '' },
-    ...{ privileged: false, nesting: false, isRootNative: false, limits: emptyLimits() },
+    ...{ privileged: false, nesting: false, isRootNative: false, rootCopy: NO_ROOT_COPY, limits: emptyLimits() },
   }
 }
 
@@ -128,7 +131,7 @@ export function withNativeRoot(form: CreateForm, isRootNative: boolean): Partial
   const [root = emptyDisk(0, 8)] = form.disks
   return isRootNative
     ? { isRootNative, disks: [{ ...root, copies: 1 }] }
-    : { isRootNative, disks: [{ ...root, copies: 2 }, ...form.disks.slice(1)] }
+    : { isRootNative, rootCopy: NO_ROOT_COPY, disks: [{ ...root, copies: 2 }, ...form.disks.slice(1)] }
 }
 
 export function nextKey(disks: readonly DiskForm[]): number {
@@ -186,7 +189,7 @@ function machineOf(form: CreateForm): Pick<CreateBody, 'boot' | 'display' | 'med
   }
 }
 
-function containerOf(form: CreateForm): Pick<CreateBody, 'boot' | 'container'> {
+function containerOf(form: CreateForm): Pick<CreateBody, 'boot' | 'container' | 'rootCopy'> {
   const lists = {
     addresses: wordsOf(form.addresses),
     gateways: wordsOf(form.gateways),
@@ -195,8 +198,10 @@ function containerOf(form: CreateForm): Pick<CreateBody, 'boot' | 'container'> {
     mounts: form.disks.slice(1).map(({ mountPath }) => mountPath),
   }
   const limits = limitsOf(form.limits)
+  const rootCopy = askedCopyOf(form.rootCopy)
   return {
     boot: { kind: 'container' },
+    ...(rootCopy ? { rootCopy } : {}),
     container: {
       template: form.template,
       ...(form.isRootNative ? { root: 'native' as const } : {}),
@@ -226,6 +231,7 @@ const PLACES = [
   /^disks\[\d+\]\.sizeBytes$/,
   /^container\.(template|hostname|addresses|gateways|nameservers|searchDomains|mounts|limits)/,
   /^platform\.numaNodes$/,
+  /^rootCopy\.everyMs$/,
   /^media\.cloudInit\.(user|sshKeys|hostname|userData|network)/,
 ]
 
