@@ -60,6 +60,27 @@ export function nativeRootCopyTests(labOf: () => LabCluster): void {
     await nothingOn(OTHER, (await root()).id)
   })
 
+  test('a drained host sends it away; with snapshots it stays, and the drain says why', async () => {
+    const lab = labOf()
+    await lab.must('ct', 'snapshot', 'create', NAME, 'before')
+    const stays = await lab.run('host', 'drain', HOST)
+    assert.notEqual(stays.code, 0)
+    assert.match(stays.stderr, /no other host can take native3 \(.*has snapshots.*: before\)/)
+    await lab.must('host', 'undrain', HOST)
+    await lab.must('ct', 'snapshot', 'delete', NAME, 'before')
+    const foreseen = await lab.must('what-if', 'drain', HOST)
+    assert.match(foreseen, /the root of native3 is to move from h2 to h1: h2 is being drained/)
+    await sh('echo drained > /root/room; sync')
+    await lab.must('host', 'drain', HOST)
+    await lab.until('it runs on the other host', async () => (await lab.guest(NAME)).host === OTHER)
+    assert.equal(await home(), OTHER)
+    assert.equal((await sh('cat /root/room')).trim(), 'drained')
+    await nothingOn(HOST, (await root()).id)
+    await lab.must('host', 'undrain', HOST)
+    await sh('echo first > /root/room; sync')
+    await lab.must('ct', 'migrate', NAME, '--to', HOST)
+  })
+
   test('a copy follows it, is shown with its age, counts against its pool, and goes when it is not wanted', async () => {
     const lab = labOf()
     const refused = await lab.run('ct', 'set', NAME, '--copy-to', HOST)

@@ -37,6 +37,7 @@ const replicaMoveSchema = z.object({
     .exactOptional()
     .describe('It is no replica any more, and its file is removed next'),
   near: z.literal(true).exactOptional().describe('Of a native root: the rest is sent in a moment'),
+  forDrain: z.literal(true).exactOptional().describe('Of a native root: its host is drained'),
   carried: z.array(snapshotId).exactOptional().describe("The guest's snapshots that the new replica holds too"),
   since: wallMs('When it was asked for'),
 })
@@ -52,6 +53,10 @@ export const volumeSchema = z.object({
     .exactOptional()
     .describe("A folder of its pool's file system, on one host; absent: the image of a disk"),
   copies: z.array(rootCopySchema).exactOptional().describe('Of a subvolume: as it was at a moment, on other hosts'),
+  failedMove: z
+    .object({ to: hostId, reason: z.string(), at: wallMs('When'), times: wholeNumber().describe('In a row') })
+    .exactOptional()
+    .describe('Of a subvolume: the last try to move it, when that failed'),
   takesOver: volumeId.exactOptional().describe('Set aside: under whose name it still lies on its host'),
   sizeBytes: bytes('Size of the disk'),
   growTo: bytes('The size that it is to have, while its replicas make room for it').exactOptional(),

@@ -131,6 +131,29 @@ for (const fault of [
     assert.ok(homes.has('h2' as HostId))
   })
 
+test('a drained host sends its root away, and nothing of it stays there', async () => {
+  const world = await running(10)
+  act(world, 'drain h1')
+  await until(world, () => world.volume('web').move?.forDrain === true)
+  assert.ok(isActive(world.grant('web')))
+  await until(world, () => home(world) !== 'h1')
+  await assertAt(world, home(world) ?? '')
+})
+
+for (const fault of ['undrain h1', 'kill-agent h1', 'power-off h1', 'power-off h2', 'cut h1', 'kill-member h1'])
+  test(`${fault} at any moment of a drain: there is one root, and nothing is left over`, async () => {
+    for (let afterMs = 0; afterMs <= MOVE_MS; afterMs += 2 * STEP_MS) {
+      const world = await running(200 + afterMs)
+      act(world, 'drain h1')
+      await world.clock.advance(afterMs)
+      act(world, fault)
+      await world.clock.advance(3_000)
+      act(world, 'heal')
+      await until(world, () => isOver(world) && world.isRunning('web'))
+      await assertAt(world, home(world) ?? '')
+    }
+  })
+
 const FOLLOWING: RootCopyPolicy = { to: 'h2' as HostId, everyMs: EVERY_MS, onLoss: 'wait' }
 const newest = (world: World, host: string) =>
   world.volume('web').copies?.find((copy) => copy.host === host)?.newest?.at ?? 0

@@ -102,6 +102,11 @@ function choiceOf(action: Action): Choice | undefined {
         subject: `guest/${action.guest.name}`,
         choice: `move live from ${action.grant.host} to ${action.grant.handover?.to}: ${action.grant.handover?.reason}`,
       }
+    case 'send-root':
+      return {
+        subject: `guest/${action.guest.name}`,
+        choice: `send its root to ${action.root.move?.to}: ${action.reason}`,
+      }
     case 'release-lost':
       return { subject: `guest/${action.guest.name}`, choice: 'release its grant on a lost host' }
     case 'erase':

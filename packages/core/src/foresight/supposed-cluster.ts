@@ -3,6 +3,7 @@
  * it would be, and the hosts do what they are told in the time that it usually takes.
  */
 import { decide } from '../ha/coordinator.ts'
+import { homeOf, nextRootStep, withoutRootMove, withRootMoved, withSent } from '../ha/root-copies.ts'
 import { storeVoters } from '../ha/store-voters.ts'
 import { transactionFor } from '../host/commit.ts'
 import { applyBatch, type RecordDecoder } from '../model/cluster-reducer.ts'
@@ -123,6 +124,7 @@ export class SupposedCluster {
   /** Lets the coordinator decide and the hosts act until nothing more happens, or for this long at most. */
   comeToRest(untilMs: number): void {
     for (let round = 0; round < ROUNDS_MAX; round++) {
+      this.#moveRoots()
       const againInMs = this.canDecide ? this.#decide() : undefined
       const next = Math.min(...this.#pending.map(({ atMs }) => atMs), this.nowMs + (againInMs ?? Infinity))
       if (next === Infinity || next > untilMs) return
@@ -158,6 +160,29 @@ export class SupposedCluster {
       if (action.kind === 'hand-over') this.#moveLive(action.guest, action.grant)
     }
     return actions.length > 0 ? 0 : plan.againInMs
+  }
+
+  /** How long a root is on its way depends on what is in it; its guest runs on meanwhile, so that is left out. */
+  #moveRoots(): void {
+    for (const { value: volume } of this.state.volumes.values()) {
+      const { move } = volume
+      const home = homeOf(volume)
+      if (volume.form !== 'subvolume' || move?.to === undefined || home === undefined || !this.#isLiving(home)) continue
+      const step = nextRootStep(this.state, volume, (host) => this.#isLiving(host), this.#wallMs + this.nowMs)
+      const guest = this.state.guests.get(volume.guest)?.value
+      const name = guest?.name ?? volume.guest
+      if (step?.kind === 'stay') {
+        this.put(KEYS.volume(volume.id), withoutRootMove(volume, step.reason, false, this.#wallMs + this.nowMs).volume)
+        const { moveTo: _to, moveHow: _how, ...stays } = guest ?? {}
+        if (guest?.moveTo === move.to) this.put(KEYS.guest(guest.id), stays)
+        this.tell(`the root of ${name} stays on ${home}: ${step.reason}`)
+      } else if (step?.kind === 'send' && step.copy.host === move.to) {
+        const newest = { at: this.#wallMs + this.nowMs, epoch: this.state.grants.get(volume.guest)?.value.epoch ?? 0 }
+        const sent = withSent(volume, move.to, newest, true)
+        this.put(KEYS.volume(volume.id), step.last ? withRootMoved(sent)?.volume : sent)
+        this.tell(step.last ? `the root of ${name} is on ${move.to}` : `the root of ${name} is sent to ${move.to}`)
+      }
+    }
   }
 
   /** Hosts end the guests that nobody wants to run any more. */

@@ -106,7 +106,7 @@ class Round {
     const room = this.#roomByMoves(startable, needing, placement)
     for (const starting of startable) this.#start(starting, placement, room)
     for (const move of room?.moves ?? []) this.#push(move)
-    for (const move of this.#departures.movesFor(leaving, placement)) this.#push(move)
+    for (const move of this.#departures.movesFor(leaving, placement)) this.#push(move, ...rootSent(move))
   }
 
   /** Running guests that are not where they should be; nothing of it while others have no place. */
@@ -363,6 +363,13 @@ class Round {
   #push(action: Action, ...events: PlannedAction['events']): void {
     this.actions.push({ action, events })
   }
+}
+
+function rootSent(action: Action): PlannedAction['events'] {
+  if (action.kind !== 'send-root') return []
+  const { guest, root, reason } = action
+  const message = `the root of ${guest.name} is to move from ${root.move?.from} to ${root.move?.to}: ${reason}`
+  return [{ kind: 'replica.moving', subject: `volume/${root.id}`, message }]
 }
 
 function processorFor(state: ClusterState, guest: Guest): Pick<Grant, 'processorLevel'> {

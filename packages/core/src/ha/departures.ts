@@ -9,22 +9,27 @@ import { newestEpoch, type Grant } from '../model/grant.ts'
 import { compareImportance, haPolicyOf, type Guest } from '../model/guest.ts'
 import type { GuestId, HostId } from '../model/ids.ts'
 import { isActive, nativeRootOf } from '../model/records.ts'
+import type { ReplicaMove } from '../model/volume.ts'
 import { balance } from '../planning/balance.ts'
 import { makeRoom } from '../planning/make-room.ts'
 import { placeGuests, type Placement } from '../planning/place.ts'
+import { isDrained } from './drain.ts'
 import type { Action } from './plan.ts'
 import {
   objectionBetween,
   objectionToLiveMove,
+  pauseAfter,
   pauseBeforeNextTry,
   unfitForLiveMove,
   whyNotMigrating,
 } from './live-move.ts'
 import { MoveSlots } from './move-slots.ts'
 import { clusterPolicyOf, problemOf } from './planning-problem.ts'
+import { withRootMove } from './root-copies.ts'
 import { boundTo, freezes } from './start-gate.ts'
 
 type Recall = Extract<Action, { kind: 'recall' }>
+type SendRoot = Extract<Action, { kind: 'send-root' }>
 type Leave = Recall | Extract<Action, { kind: 'hand-over' }>
 
 /** News of the guest wakes the coordinator sooner. */
@@ -73,31 +78,45 @@ export class Departures {
   /** Those that leave their host as soon as another can take them; none while no more can set out. */
   leaving(): Guest[] {
     const leaving = this.#running
-      .filter(({ guest, grant }) => this.#isAskedToMove(guest, grant) || this.#isDrained(grant.host))
+      .filter(({ guest, grant }) => this.#isAskedToMove(guest, grant) || isDrained(this.#state, grant.host))
       .filter(({ guest, grant }) => guest.kind === 'ct' || !this.#mustWait(guest, grant))
-      .filter(({ guest }) => this.#hasItsRootSent(guest))
-    if (!leaving.some(({ grant }) => this.#slots.isFree(grant.host))) return []
+      .filter(({ guest }) => !this.#mustWaitForRoot(guest))
+    if (!leaving.some(({ guest, grant }) => this.#rootMoveOf(guest) || this.#slots.isFree(grant.host))) return []
     return leaving.map(({ guest }) => guest).toSorted(compareImportance)
   }
 
   /** Moves those that have a place to go to, the important ones first and as many as their hosts can do at once. */
-  movesFor(leaving: readonly Guest[], placement: Placement): Leave[] {
+  movesFor(leaving: readonly Guest[], placement: Placement): (Leave | SendRoot)[] {
+    // Each root that sets out takes its room from the next.
+    let state = this.#state
     // Stopping a guest that no other host can take would only make it worse; the drain says that it waits.
     return leaving
       .filter(
         (guest) => placement.places.has(guest.id) && !this.#isBetweenStates(guest, placement.places.get(guest.id)!),
       )
-      .flatMap((guest) => {
+      .flatMap((guest): (Leave | SendRoot)[] => {
         const { grant } = this.#running.find((one) => one.guest.id === guest.id)!
         const to = placement.places.get(guest.id)!
-        if (!this.#slots.take(grant.host, to)) return []
+        // Its root has had its slot since it was begun to be sent.
+        if (!this.#rootMoveOf(guest) && !this.#slots.take(grant.host, to)) return []
+        const root = nativeRootOf(state, guest)?.value
+        if (root && !root.move) {
+          const moving = withRootMove(state, root, to, this.#isUp, this.#wallMs, { forDrain: true })
+          if (!moving.ok) return []
+          state = { ...state, volumes: new Map(state.volumes).set(root.id, { value: moving.value, revision: 0n }) }
+          const guestAfter: Guest = { ...guest, moveTo: to, moveHow: 'restart' }
+          return [
+            { kind: 'send-root', guest, guestAfter, root: moving.value, reason: `${grant.host} is being drained` },
+          ]
+        }
         return [this.#move(guest, grant, this.#whyLeaving(guest, grant), to)]
       })
   }
 
   #whyLeaving(guest: Guest, grant: Grant): string {
-    if (this.#isAskedToMove(guest, grant)) return `it was asked to move to ${guest.moveTo}`
     const drained = `${grant.host} is being drained`
+    if (this.#rootMoveOf(guest)?.forDrain) return drained
+    if (this.#isAskedToMove(guest, grant)) return `it was asked to move to ${guest.moveTo}`
     return this.#hasJustFailed(guest, grant) ? `${drained}; not live: ${grant.failedHandover?.reason}` : drained
   }
 
@@ -121,6 +140,7 @@ export class Departures {
   #isBetweenStates(guest: Guest, to: HostId): boolean {
     const { grant } = this.#running.find((one) => one.guest.id === guest.id)!
     if (this.#isAskedToMove(guest, grant) && !movesLive(guest)) return false
+    if (nativeRootOf(this.#state, guest)) return false
     const { hosts, observations } = this.#state
     const [from, target] = [hosts.get(grant.host)?.value, hosts.get(to)?.value]
     const phase = observations.get(guest.id)?.value.phase
@@ -177,11 +197,11 @@ export class Departures {
   /** Stops guests whose host goes whether they have another place or not. */
   endings(): Recall[] {
     return this.#running.flatMap(({ guest, grant }) => {
-      const leaves = this.#isDrained(grant.host) || this.#isAskedToMove(guest, grant)
+      const leaves = isDrained(this.#state, grant.host) || this.#isAskedToMove(guest, grant)
       if (guest.restartEpoch === grant.epoch && !leaves)
         return [recall(guest, grant, 'it was asked to be restarted', grant.host)]
       const how = this.#state.policies.get(grant.host)?.value.shutdown
-      if (!how || this.#isDrained(grant.host)) return []
+      if (!how || isDrained(this.#state, grant.host)) return []
       const what = how === 'reboot' ? 'is being rebooted' : 'is being shut down'
       const ended = recall(guest, grant, `${grant.host} ${what}`)
       return [freezes(this.#state, how) ? { ...ended, grant: { ...ended.grant, returns: true } } : ended]
@@ -257,21 +277,21 @@ export class Departures {
     return found.map(({ guest, grant }) => this.#move(guest, grant, reason, to))
   }
 
-  /** A native root is sent while the guest runs; it is stopped for what is written last. */
-  #hasItsRootSent(guest: Guest): boolean {
-    const move = nativeRootOf(this.#state, guest)?.value.move
-    return move === undefined || move.near === true
+  #rootMoveOf(guest: Guest): ReplicaMove | undefined {
+    return nativeRootOf(this.#state, guest)?.value.move
+  }
+
+  /** A native root is sent while its guest runs, which is stopped for what is written last. */
+  #mustWaitForRoot(guest: Guest): boolean {
+    const root = nativeRootOf(this.#state, guest)?.value
+    if (!root || root.move) return root?.move !== undefined && !root.move.near
+    const pauseMs = guest.moveTo === undefined ? pauseAfter(root.failedMove, this.#wallMs) : 0
+    if (pauseMs > 0) this.againInMs = Math.min(this.againInMs ?? Infinity, pauseMs)
+    return pauseMs > 0
   }
 
   #isAskedToMove(guest: Guest, grant: Grant): boolean {
     return guest.moveTo !== undefined && guest.moveTo !== grant.host
-  }
-
-  /** In maintenance, or shut down with its guests moved off first. */
-  #isDrained(host: HostId): boolean {
-    const wish = this.#state.policies.get(host)?.value
-    if (wish?.maintenance) return true
-    return wish?.shutdown !== undefined && clusterPolicyOf(this.#state).shutdown === 'migrate'
   }
 }
 

@@ -104,7 +104,14 @@ export function compareVersions(a: string, b: string): number {
 
 /** How long the cluster waits before it tries to move this guest live again, ms; 0: it may now. */
 export function pauseBeforeNextTry(grant: Grant, wallMs: number): number {
-  const failed = grant.failedHandover
+  return pauseAfter(grant.failedHandover, wallMs)
+}
+
+/** What is left of the wait after a try that failed, ms. */
+export function pauseAfter(
+  failed: { readonly at: number; readonly times: number } | undefined,
+  wallMs: number,
+): number {
   if (!failed) return 0
   const pauseMs = RETRY_AFTER_MS[Math.min(failed.times, RETRY_AFTER_MS.length) - 1] ?? 0
   // A wall clock that was set back must not make it wait for longer than it would have.

@@ -5,6 +5,7 @@
 import type { ClusterState } from '../model/cluster.ts'
 import type { HostId } from '../model/ids.ts'
 import { isActive } from '../model/records.ts'
+import { homeOf } from './root-copies.ts'
 
 const PROCESSORS_PER_MOVE = 4
 /** With one alone nothing would use the time in which the other's hypervisor starts and its disks are opened. */
@@ -15,13 +16,19 @@ const MOVES_MAX = 8
 export class MoveSlots {
   readonly #state: ClusterState
   readonly #taken = new Map<HostId, number>()
+  /** By native roots on their way, whose guests run on: that may take hours, and hinders no others but at these hosts. */
+  readonly #sending = new Map<HostId, number>()
 
   constructor(state: ClusterState) {
     this.#state = state
     for (const { value: grant } of state.grants.values()) {
       if (!isActive(grant)) continue
-      if (grant.handover) this.#take(grant.host, grant.handover.to)
-      else if (grant.state === 'recalled') this.#take(grant.host, grant.movesTo)
+      if (grant.handover) take(this.#taken, grant.host, grant.handover.to)
+      else if (grant.state === 'recalled') take(this.#taken, grant.host, grant.movesTo)
+    }
+    for (const { value: volume } of state.volumes.values()) {
+      const isRecalled = state.grants.get(volume.guest)?.value.state === 'recalled'
+      if (volume.form === 'subvolume' && volume.move && !isRecalled) take(this.#sending, homeOf(volume), volume.move.to)
     }
   }
 
@@ -33,17 +40,17 @@ export class MoveSlots {
   isFree(host: HostId): boolean {
     const processors = this.#state.hosts.get(host)?.value.cpuCount ?? 0
     const max = Math.min(MOVES_MAX, Math.max(MOVES_MIN, Math.floor(processors / PROCESSORS_PER_MOVE)))
-    return (this.#taken.get(host) ?? 0) < max
+    return (this.#taken.get(host) ?? 0) + (this.#sending.get(host) ?? 0) < max
   }
 
   /** False when either host has enough to do. */
   take(from: HostId, to: HostId): boolean {
     if (!this.isFree(from) || !this.isFree(to)) return false
-    this.#take(from, to)
+    take(this.#taken, from, to)
     return true
   }
+}
 
-  #take(...hosts: readonly (HostId | undefined)[]): void {
-    for (const host of hosts) if (host !== undefined) this.#taken.set(host, (this.#taken.get(host) ?? 0) + 1)
-  }
+function take(taken: Map<HostId, number>, ...hosts: readonly (HostId | undefined)[]): void {
+  for (const host of hosts) if (host !== undefined) taken.set(host, (taken.get(host) ?? 0) + 1)
 }

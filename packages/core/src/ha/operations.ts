@@ -9,11 +9,12 @@ import type { GuestId, HostId, VolumeId } from '../model/ids.ts'
 import { isActive, nativeRootOf, volumesOf } from '../model/records.ts'
 import { failuresMax } from '../model/guest.ts'
 import { snapshotOutcome } from './snapshot-outcome.ts'
-import { placeGuests } from '../planning/place.ts'
+import { placeGuests, type Placement } from '../planning/place.ts'
 import { certificateOutcome } from './certificate-outcome.ts'
 import { copyOutcome, importOutcome, makingProgress } from './making-outcome.ts'
 import { hardwareProgress } from './hardware-operations.ts'
 import { problemOf } from './planning-problem.ts'
+import { homeOf } from './root-copies.ts'
 import { moveProgress } from './storage-move.ts'
 
 export function operationOutcome(operation: Operation, state: ClusterState): Operation {
@@ -124,22 +125,52 @@ function stopOutcome(operation: Operation, state: ClusterState, id: GuestId): Op
 function drainOutcome(operation: Operation, state: ClusterState, host: HostId): Operation {
   if (!state.policies.get(host)?.value.maintenance) return failed(operation, 'the drain was undone meanwhile')
   const left = [...state.grants.values()].filter(({ value }) => isActive(value) && value.host === host)
-  if (left.length === 0) return memoryLeft(operation, state, host) ?? done(operation, 'no guest runs there')
+  if (left.length === 0) return restLeft(operation, state, host) ?? done(operation, 'no guest runs there')
   if (left.some(({ value }) => value.state === 'recalled'))
     return running(operation, 0.5, `${left.length} guests to move`)
   // The coordinator recalls a guest as soon as it has seen the drain, if there is a place for it.
-  const homeless = withoutPlace(state, new Set(left.map(({ value }) => value.guest)))
-  if (homeless.length < left.length) return running(operation, 0.3, `${left.length} guests to move`)
-  const names = homeless.map((id) => state.guests.get(id)?.value.name ?? id)
+  const placement = placed(state, new Set(left.map(({ value }) => value.guest)))
+  const homeless = placement.unplaced
+  const toMove = `${left.length} guests to move`
+  if (homeless.length < left.length)
+    return running(operation, 0.3, [toMove, ...left.flatMap(({ value }) => newsOfRoot(state, value.guest))].join('; '))
+  const names = homeless.map((id) => `${nameOf(state, id)}${whyRootWaits(state, placement, id)}`)
   return { ...operation, state: 'waiting', progress: 0.5, message: `no other host can take ${names.join(', ')}` }
 }
 
-/** Who is gone from a host may still need it, for as long as the rest of its memory is there. */
-function memoryLeft(operation: Operation, state: ClusterState, host: HostId): Operation | undefined {
+/** A native root goes where there is a pool for it, which is more than the others ask for. */
+function whyRootWaits(state: ClusterState, placement: Placement, id: GuestId): string {
+  const guest = state.guests.get(id)?.value
+  const home = guest && homeOf(nativeRootOf(state, guest)?.value)
+  if (home === undefined) return ''
+  const others = placement.explain(id).filter(({ host }) => host !== home)
+  const reasons = new Set(others.map(({ rejectedBecause }) => rejectedBecause))
+  const [reason] = reasons
+  if (reasons.size === 1 && others.length > 1) return ` (${reason})`
+  return ` (${others.map(({ host, rejectedBecause }) => `${host}: ${rejectedBecause}`).join('; ')})`
+}
+
+function newsOfRoot(state: ClusterState, id: GuestId): string[] {
+  const guest = state.guests.get(id)?.value
+  const { move, failedMove } = (guest && nativeRootOf(state, guest)?.value) ?? {}
+  if (move) return [`the root of ${nameOf(state, id)} is being sent to ${move.to}`]
+  if (!failedMove) return []
+  return [`the root of ${nameOf(state, id)} did not get to ${failedMove.to} (${failedMove.reason}), and is tried again`]
+}
+
+function nameOf(state: ClusterState, id: GuestId): string {
+  return state.guests.get(id)?.value.name ?? id
+}
+
+/** Who is gone from a host may still need it, for as long as the rest of its memory, or of its native root, is there. */
+function restLeft(operation: Operation, state: ClusterState, host: HostId): Operation | undefined {
   const left = [...state.grants.values()].filter(({ value }) => isActive(value) && value.memoryOn === host)
-  return left.length === 0
-    ? undefined
-    : running(operation, 0.9, `the rest of the memory of ${left.length} guests follows`)
+  if (left.length > 0) return running(operation, 0.9, `the rest of the memory of ${left.length} guests follows`)
+  const roots = [...state.volumes.values()].filter(
+    ({ value }) => value.form === 'subvolume' && value.move?.from === host,
+  )
+  const names = roots.map(({ value }) => nameOf(state, value.guest))
+  return roots.length === 0 ? undefined : running(operation, 0.9, `the rest of the root of ${names.join(', ')} is sent`)
 }
 
 /** Stopped with its guests where they must go, as the policy says; then the machine may be switched off. */
@@ -147,7 +178,7 @@ function shutdownOutcome(operation: Operation, state: ClusterState, host: HostId
   if (!state.policies.get(host)?.value.shutdown) return failed(operation, 'the shutdown was called off')
   const left = [...state.grants.values()].filter(({ value }) => isActive(value) && value.host === host)
   if (left.length === 0)
-    return memoryLeft(operation, state, host) ?? done(operation, 'no guest runs there; it may be switched off')
+    return restLeft(operation, state, host) ?? done(operation, 'no guest runs there; it may be switched off')
   return running(operation, 0.5, `${left.length} guests to stop or to move`)
 }
 
@@ -190,8 +221,12 @@ function migrationOutcome(operation: Operation, state: ClusterState, id: GuestId
 }
 
 function withoutPlace(state: ClusterState, needing: ReadonlySet<GuestId>): readonly GuestId[] {
+  return placed(state, needing).unplaced
+}
+
+function placed(state: ClusterState, needing: ReadonlySet<GuestId>): Placement {
   const isUp = (host: HostId) => state.statuses.get(host)?.value.state === 'online'
-  return placeGuests(problemOf({ state, isUp, needing })).unplaced
+  return placeGuests(problemOf({ state, isUp, needing }))
 }
 
 function failoverOutcome(operation: Operation, state: ClusterState, host: HostId): Operation {

@@ -49,6 +49,16 @@ export type Action =
     }
   /** The guest moves while it runs: its host may begin to copy its memory to the one that the grant's hand-over names. */
   | { readonly kind: 'hand-over'; readonly guest: Guest; readonly grant: Grant; readonly forBalance?: true }
+  /** Its native root is to be sent to another host first, while it runs on; then it is recalled, and goes on there. */
+  | {
+      readonly kind: 'send-root'
+      readonly guest: Guest
+      /** Asked to move there. */
+      readonly guestAfter: Guest
+      /** With the move begun. */
+      readonly root: Volume
+      readonly reason: string
+    }
   /** The run's host is gone and the guest need not run: the grant is released as unclean. */
   | {
       readonly kind: 'release-lost'

@@ -9,7 +9,9 @@ import { hugePagesBytes, sharesOfGuest, sharesOfHost } from '../model/host-share
 import type { GuestId, HostId } from '../model/ids.ts'
 import { inSync, isActive, nativeRootOf, volumesOf } from '../model/records.ts'
 import { unfitForLiveMove } from './live-move.ts'
-import { copyOn, copyToStartFrom, homeOf, isLostHost, poolForRoot } from './root-copies.ts'
+import { isDrained } from './drain.ts'
+import { copyOn, copyToStartFrom, homeOf, isLostHost, poolForRoot, whyRootStays } from './root-copies.ts'
+import type { Volume } from '../model/volume.ts'
 import type { PlanningGuest, PlanningHost, PlanningProblem } from '../planning/problem.ts'
 
 export interface ProblemQuestion {
@@ -51,7 +53,7 @@ export function problemOf(question: ProblemQuestion): PlanningProblem {
     // On its way, or about to leave, it takes room on both hosts, also when the asker does not hear the one that it leaves;
     // the rules are asked for where it is going to be.
     const isComing = isActive(grant) && !needing.has(guest.id) && state.statuses.get(grant.host)?.value.state !== 'lost'
-    const arrivesAt = isComing ? grant.handover?.to : undefined
+    const arrivesAt = isComing ? (grant.handover?.to ?? rootMoveOf(state, guest)) : undefined
     const place = arrivesAt ?? at
     if (place === undefined && !needing.has(guest.id)) return
     const elsewhere = { ...boundToItsRoot(question, guest), ...question.impossibleFor?.get(guest.id) }
@@ -128,7 +130,7 @@ function planningGuest(
     priority: haPolicyOf(guest).priority,
     at,
     needsPlace,
-    movable: question.mayMove ? cannotGoTo !== undefined : isMovable(guest, grant),
+    movable: question.mayMove ? cannotGoTo !== undefined : isMovable(state, guest, grant),
     impossible:
       needsPlace && at !== undefined ? { ...unfit, ...impossibleHosts(state, guest) } : { ...unfit, ...cannotGoTo },
     near: mayGo ? nearHosts(question, guest) : [],
@@ -139,8 +141,15 @@ function planningGuest(
   }
 }
 
-function isMovable(guest: Guest, grant: Grant | undefined): boolean {
-  return guest.ha === 'started' && guest.desired === 'running' && grant?.state === 'held' && !grant.handover
+function isMovable(state: ClusterState, guest: Guest, grant: Grant | undefined): boolean {
+  if (guest.ha !== 'started' || guest.desired !== 'running') return false
+  return grant?.state === 'held' && !grant.handover && rootMoveOf(state, guest) === undefined
+}
+
+/** Where its native root is being sent, so that it goes on there. */
+function rootMoveOf(state: ClusterState, guest: Guest): HostId | undefined {
+  const to = nativeRootOf(state, guest)?.value.move?.to
+  return to === guest.moveTo ? to : undefined
 }
 
 /** What a guest that moves live still takes on the host that it leaves. */
@@ -192,18 +201,29 @@ function boundToItsRoot(
   const root = nativeRootOf(state, guest)?.value
   const home = root && homeOf(root)
   if (root === undefined || home === undefined) return {}
+  const mayMove = rootsMayMove || rootLeaves(state, isUp, guest, root)
+  const stays = mayMove ? whyRootStays(state, root)?.message : undefined
   const from = isLostHost(state, home) ? copyToStartFrom(state, guest, root, isUp) : undefined
   const others = [...state.hosts.keys()].filter((host) => host !== (from ?? home))
   return Object.fromEntries(
     others.flatMap((host) => {
       if (host === root.move?.to && guest.moveTo === host) return []
       if (afterLoss && guest.rootCopy?.onLoss === 'start-from-copy' && copyOn(root, host)?.newest) return []
-      const place = rootsMayMove ? poolForRoot(state, root, host, isUp) : undefined
-      if (place?.ok) return []
+      const place = mayMove ? poolForRoot(state, root, host, isUp) : undefined
+      if (place?.ok && stays === undefined) return []
       const bound = `its root is a subvolume of ${home}`
-      return [[host, place ? `${bound}, and ${place.error.message}` : bound]]
+      const why = stays ?? (place && !place.ok ? place.error.message : undefined)
+      return [[host, why === undefined ? bound : `${bound}, and ${why}`]]
     }),
   )
+}
+
+/** It is sent away by itself, while its guest runs: its host is drained. */
+function rootLeaves(state: ClusterState, isUp: (host: HostId) => boolean, guest: Guest, root: Volume): boolean {
+  const grant = state.grants.get(guest.id)?.value
+  const home = homeOf(root)
+  if (!isActive(grant) || grant.host !== home || guest.moveTo !== undefined) return false
+  return isUp(home) && isDrained(state, home)
 }
 
 /** While it still runs elsewhere: it leaves only for the host that was asked for, and live only where that is possible. */
@@ -224,6 +244,10 @@ function impossibleHosts(state: ClusterState, guest: Guest): Record<HostId, stri
 function nearHosts({ state, isUp }: ProblemQuestion, guest: Guest): HostId[] {
   const counts = new Map<HostId, number>()
   const accepted = guest.acceptDataLoss?.host
+  const root = nativeRootOf(state, guest)?.value
+  // There only what has changed since is to be sent.
+  if (root && rootLeaves(state, isUp, guest, root))
+    return (root.copies ?? []).flatMap(({ host, newest }) => (newest && isUp(host) ? [host] : []))
   for (const { value: volume } of volumesOf(state, guest) ?? []) {
     const hosts = new Set(inSync(volume).map((replica) => replica.host))
     if (accepted !== undefined && volume.replicas.some((replica) => replica.host === accepted)) hosts.add(accepted)

@@ -8,8 +8,9 @@ import type { Guest } from '../model/guest.ts'
 import type { HostId, VolumeId } from '../model/ids.ts'
 import { inSync, isActive, promisedPoolBytes } from '../model/records.ts'
 import { LATE_AFTER_INTERVALS, type RootCopy, type RootCopyPolicy } from '../model/root-copy.ts'
-import type { Removal, Volume } from '../model/volume.ts'
+import type { Removal, ReplicaMove, Volume } from '../model/volume.ts'
 import { fail, ok, type Result } from '../result.ts'
+import { isDrained } from './drain.ts'
 
 /** While its guest runs on, what is sent for a move is not older than this when the guest is stopped. */
 const NEAR_FOR_MS = 30_000
@@ -25,8 +26,8 @@ export type RootStep =
   | { readonly kind: 'stay'; readonly reason: string }
 
 /** The one host that has the root itself. */
-export function homeOf(volume: Volume): HostId | undefined {
-  return inSync(volume)[0]?.host
+export function homeOf(volume: Volume | undefined): HostId | undefined {
+  return volume && inSync(volume)[0]?.host
 }
 
 export function copyOn({ copies = [] }: Volume, host: HostId | undefined): RootCopy | undefined {
@@ -51,6 +52,8 @@ export function nextRootStep(
   if (move?.to !== undefined) {
     if (runs && guest.moveTo !== move.to) return { kind: 'stay', reason: 'it was called off' }
     if (isLostHost(state, move.to)) return { kind: 'stay', reason: `${move.to} is lost` }
+    if (move.forDrain && !move.near && !isDrained(state, move.from))
+      return { kind: 'stay', reason: `${move.from} is not drained any more` }
   }
   const follower = guest.rootCopy && followerOf(state, volume, guest.rootCopy, isUp)
   const surplus = copies.find(({ host }) => host !== follower && host !== move?.to)
@@ -153,6 +156,21 @@ export function plannedCopy(
   return fail(failure('no_capacity', `No other host can hold a copy: ${reasons}`))
 }
 
+/** Why the root cannot be moved now, wherever it is to go; undefined when it can. */
+export function whyRootStays(state: ClusterState, volume: Volume): Failure | undefined {
+  const name = state.guests.get(volume.guest)?.value.name ?? volume.guest
+  if (volume.move) return refuse(`The root of ${name} is being moved to ${volume.move.to} already`)
+  if (!volume.ready || volume.growTo !== undefined || homeOf(volume) === undefined)
+    return refuse(`The root of ${name} is being changed`, 'Wait until that is done')
+  const snapshots = [...state.snapshots.values()].filter(({ value }) => value.guest === volume.guest)
+  return snapshots.length === 0
+    ? undefined
+    : refuse(
+        `${name} has snapshots, which a native root does not take along: ${snapshots.map(({ value }) => value.name).join(', ')}`,
+        `Delete them first: \`stead ct snapshot delete ${name} …\``,
+      )
+}
+
 /** The record with the move begun, or why it cannot be. */
 export function withRootMove(
   state: ClusterState,
@@ -160,26 +178,31 @@ export function withRootMove(
   to: HostId,
   isUp: (host: HostId) => boolean,
   nowMs: number,
+  why: Pick<ReplicaMove, 'forDrain'> = {},
 ): Result<Volume> {
   const name = state.guests.get(volume.guest)?.value.name ?? volume.guest
   const from = homeOf(volume)
-  if (volume.move) return fail(refuse(`The root of ${name} is being moved to ${volume.move.to} already`))
-  if (!volume.ready || volume.growTo !== undefined || from === undefined)
-    return fail(refuse(`The root of ${name} is being changed`, 'Wait until that is done'))
-  const snapshots = [...state.snapshots.values()].filter(({ value }) => value.guest === volume.guest)
-  if (snapshots.length > 0)
-    return fail(
-      refuse(
-        `${name} has snapshots, which a native root does not take along: ${snapshots.map(({ value }) => value.name).join(', ')}`,
-        `Delete them first: \`stead ct snapshot delete ${name} …\``,
-      ),
-    )
+  const stays = whyRootStays(state, volume)
+  if (stays || from === undefined) return fail(stays ?? refuse(`The root of ${name} is nowhere`))
   const pool = poolForRoot(state, volume, to, isUp)
   if (!pool.ok) return fail({ ...pool.error, message: `${name} cannot move to ${to}: ${pool.error.message}` })
   const copies = copyOn(volume, to)
     ? (volume.copies ?? [])
     : [...(volume.copies ?? []), { host: to, pool: pool.value, since: nowMs }]
-  return ok({ ...volume, copies, move: { to, from, since: nowMs } })
+  return ok({ ...volume, copies, move: { to, from, since: nowMs, ...why } })
+}
+
+/** The move has come to nothing: the root is where it was. */
+export function withoutRootMove(
+  { move, ...volume }: Volume,
+  reason: string,
+  keepsCopy: boolean,
+  nowMs: number,
+): { readonly volume: Volume; readonly removal?: Removal } {
+  if (move?.to === undefined) return { volume }
+  const failedMove = { to: move.to, reason, at: nowMs, times: (volume.failedMove?.times ?? 0) + 1 }
+  const stays: Volume = { ...volume, failedMove }
+  return keepsCopy ? { volume: stays } : withoutCopy(stays, move.to)
 }
 
 /** The copy is as the root was at that moment; nothing else has changed about it. */
@@ -216,7 +239,7 @@ export function withoutCopy(volume: Volume, host: HostId): { readonly volume: Vo
 
 /** The root is where its last copy was sent; what was the root until now is removed. */
 export function withRootMoved(volume: Volume): { readonly volume: Volume; readonly removal: Removal } | undefined {
-  const { move, ...rest } = volume
+  const { move, failedMove: _over, ...rest } = volume
   const copy = copyOn(volume, move?.to)
   const [before] = inSync(volume)
   if (!copy?.newest || !before) return undefined
@@ -231,7 +254,7 @@ export function withRootFromCopy(
   host: HostId,
   epoch: number,
 ): { readonly volume: Volume; readonly aside: Volume } | undefined {
-  const { move: _calledOff, ...rest } = volume
+  const { move: _calledOff, failedMove: _over, ...rest } = volume
   const copy = copyOn(volume, host)
   const [before] = inSync(volume)
   if (!copy?.newest || !before) return undefined

@@ -17,6 +17,8 @@ export function objectionTo(action: Action, state: ClusterState): string | undef
       return objectionToGrant(action, state)
     case 'hand-over':
       return objectionToHandover(action, state)
+    case 'send-root':
+      return objectionToSending(action, state)
     case 'erase':
       return isActive(state.grants.get(action.guest.id)?.value) &&
         !isLost(state, state.grants.get(action.guest.id)!.value.host)
@@ -73,6 +75,22 @@ function objectionToHandover(
   const host = state.hosts.get(handover.to)?.value
   if (!host || host.role === 'witness' || handover.to === old.host) return `${handover.to} cannot take it over`
   return isLost(state, handover.to) ? `${handover.to} is lost` : undefined
+}
+
+/** It may ask for a copy of the root elsewhere, and change nothing about who has the root now. */
+function objectionToSending(
+  { guest, root }: Extract<Action, { kind: 'send-root' }>,
+  state: ClusterState,
+): string | undefined {
+  const old = state.volumes.get(root.id)?.value
+  const to = root.move?.to
+  if (!old || old.guest !== guest.id || old.move || to === undefined) return 'there is nothing to send'
+  if (JSON.stringify(old.replicas) !== JSON.stringify(root.replicas))
+    return 'the root would change hands before it is sent'
+  if (replicaOn(old, to)) return `${to} has the root itself, which would be overwritten`
+  const host = state.hosts.get(to)?.value
+  if (!host || host.role === 'witness') return `${to} cannot take it`
+  return isLost(state, to) ? `${to} is lost` : undefined
 }
 
 function objectionToVolume(

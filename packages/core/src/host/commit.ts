@@ -6,6 +6,7 @@ import { removalsOf } from '../model/records.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import { withoutGuest } from '../model/rule.ts'
 import type { Compare, Transaction, Write } from '../ports/store.ts'
+import { copyOn } from '../ha/root-copies.ts'
 import { snapshotTurn } from '../ha/snapshot-quota.ts'
 import { unreachable } from '../assert.ts'
 
@@ -56,6 +57,18 @@ export function transactionFor(action: Action, events: readonly EventDraft[], co
       unchanged(KEYS.grant(action.guest.id), state.grants.get(action.guest.id)?.revision)
       put(KEYS.grant(action.guest.id), action.grant)
       break
+    case 'send-root': {
+      const { guest, guestAfter, root } = action
+      const copy = copyOn(root, root.move?.to)
+      unchanged(KEYS.guest(guest.id), state.guests.get(guest.id)?.revision)
+      unchanged(KEYS.grant(guest.id), state.grants.get(guest.id)?.revision)
+      unchanged(KEYS.volume(root.id), state.volumes.get(root.id)?.revision)
+      // Nothing of it is still being removed where it is to be.
+      if (copy) unchanged(KEYS.removal(copy.host, root.id, copy.pool), undefined)
+      put(KEYS.guest(guest.id), guestAfter)
+      put(KEYS.volume(root.id), root)
+      break
+    }
     case 'recall':
     case 'release-lost':
       for (const volume of action.kind === 'release-lost' ? action.volumes : []) {

@@ -9,6 +9,7 @@ import {
   isLostHost,
   nextRootStep,
   withoutCopy,
+  withoutRootMove,
   withRootMoved,
   withSent,
   withTrouble,
@@ -19,7 +20,7 @@ import type { HostId, VolumeId } from '../model/ids.ts'
 import { KEYS } from '../model/keys.ts'
 import { inSync } from '../model/records.ts'
 import type { RootCopy } from '../model/root-copy.ts'
-import type { Removal, Volume } from '../model/volume.ts'
+import type { Volume } from '../model/volume.ts'
 import type { Compare, Write } from '../ports/store.ts'
 import { fail, ok, type Result } from '../result.ts'
 import { failedOperationWrites } from './ended-operations.ts'
@@ -215,14 +216,12 @@ export class RootCopier {
 
   /** The guest is asked to move no more, and goes on where its root is. */
   async #stay(known: Versioned<Volume>, error: Failure): Promise<void> {
-    const { mirror, events } = this.#context
-    const { move, ...rest } = known.value
+    const { mirror, events, clock } = this.#context
+    const { move } = known.value
     if (move?.to === undefined) return
-    const guest = mirror.state.guests.get(rest.guest)
+    const guest = mirror.state.guests.get(known.value.guest)
     const follows = guest?.value.rootCopy?.to === move.to
-    const { volume, removal }: { volume: Volume; removal?: Removal } = follows
-      ? { volume: rest }
-      : withoutCopy(rest, move.to)
+    const { volume, removal } = withoutRootMove(known.value, error.message, follows, clock.wallMs())
     const besides: Write[] = [
       ...removalWrite(removal),
       ...failedOperationWrites(this.#context, `volume/${volume.id}`, error),

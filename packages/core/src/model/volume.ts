@@ -42,8 +42,20 @@ export interface ReplicaMove {
   readonly carried?: readonly SnapshotId[]
   /** Of a subvolume, which moves by a restart: what is left to be sent takes a moment, so that its guest may be stopped. */
   readonly near?: true
+  /** Nobody asked for it: the host that the root is on is drained. */
+  readonly forDrain?: true
   /** Wall clock, ms. */
   readonly since: number
+}
+
+/** Of a subvolume: a move that came to nothing. */
+export interface FailedRootMove {
+  readonly to: HostId
+  readonly reason: string
+  /** Wall clock, ms. */
+  readonly at: number
+  /** In a row. */
+  readonly times: number
 }
 
 export interface Staleness {
@@ -115,6 +127,8 @@ export interface Volume {
   readonly attachment?: 'joining' | 'leaving' | 'leaving-for-good' | 'detached'
   /** Set while a replica comes or goes. */
   readonly move?: ReplicaMove
+  /** Of a subvolume: the last try to move it, when that failed. A drain waits for a while before the next. */
+  readonly failedMove?: FailedRootMove
   /** Set, with `ready` false, while the replicas are made to be this snapshot again. */
   readonly rollBackTo?: SnapshotId
 }
