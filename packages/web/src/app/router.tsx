@@ -129,7 +129,7 @@ const routeTree = root.addChildren([
     getParentRoute,
     path: '/create/machine',
     component: lazyRouteComponent(
-      withTexts(['create', 'guests'], () => import('../guests/create-page.tsx')),
+      withTexts(['create', 'guests', 'options'], () => import('../guests/create-page.tsx')),
       'CreateMachinePage',
     ),
   }),
@@ -137,7 +137,7 @@ const routeTree = root.addChildren([
     getParentRoute,
     path: '/create/container',
     component: lazyRouteComponent(
-      withTexts(['create', 'guests'], () => import('../guests/create-page.tsx')),
+      withTexts(['create', 'guests', 'options'], () => import('../guests/create-page.tsx')),
       'CreateContainerPage',
     ),
   }),
