@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import { EventWatch, acknowledgedOn, replaced, resumedAt, signal } from './support/fault-watch.ts'
 import { LabCluster, STEAD } from './support/lab-cluster.ts'
-import { workingCriu } from './support/working-criu.ts'
+import { workingCriu } from '@stead/agent/container/live-move/working-criu-fixture.ts'
 
 const NAME = 'web'
 const ADDRESS = '10.66.210.21'

@@ -68,6 +68,8 @@ const ENTRY_POINTS = new Set([
   'packages/agent/src/main.ts',
   'packages/agent/src/storage/storage-door-rig-fixture.ts',
   'packages/agent/src/guardian/guardian-main.ts',
+  // Run by a test in namespaces of its own.
+  'packages/agent/src/container/live-move/container-host-main.ts',
   // Run by a test in a mount namespace of its own.
   'packages/agent/src/images/full-disk-fixture.ts',
   // What `@stead/client` is built from.

@@ -55,6 +55,11 @@ export class MemoryGuestHost extends MemoryHardware implements GuestHost {
   }
 
   async adopt(): Promise<readonly RunningGuest[]> {
+    for (const process of this.#machine.processes.values()) {
+      process.transfer?.agentDied()
+      // What waits for a container does so in the agent, of which only this is left.
+      if (process.launch.container && process.status === 'arriving') this.#machine.clear(process)
+    }
     const processes = [...this.#machine.processes.values()]
     queueMicrotask(() => {
       for (const process of processes) this.#machine.repeatIoErrors(process, (event) => this.#tell(event))

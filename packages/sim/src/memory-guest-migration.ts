@@ -14,7 +14,8 @@ import { breakConnection } from './leg-servers.ts'
 import { describe } from './memory-guest-host.ts'
 import { giveUpWriting } from './memory-guest-memory.ts'
 import type { MemoryMachine, Process } from './memory-machine.ts'
-import { MemoryTransfer, type TransferRoutes, type WaitingPlace } from './memory-transfer.ts'
+import { MemoryTransfer } from './memory-transfer.ts'
+import type { TransferRoutes, WaitingPlace } from './transfer-places.ts'
 
 const FIRST_PORT = 49_152
 const NOTHING_SENT: MigrationProgress = {

@@ -11,7 +11,8 @@ import type { GuestDisk, GuestEvent, GuestLaunch, Leg, RunningGuest } from '@ste
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { LegConnection, LegServers } from './leg-servers.ts'
 import type { MemoryWriting } from './memory-guest-memory.ts'
-import type { MemoryTransfer, WaitingPlace } from './memory-transfer.ts'
+import type { MemoryTransfer } from './memory-transfer.ts'
+import type { WaitingPlace } from './transfer-places.ts'
 
 export interface Disk {
   readonly volume: VolumeId
@@ -267,10 +268,16 @@ export class MemoryMachine {
   }
 
   end(process: Process, cause: (GuestEvent & { kind: 'exited' })['cause'], reason: string, flushed = false): void {
-    if (this.processes.get(process.launch.guest) !== process) return
+    if (!this.clear(process)) return
+    this.#tell({ kind: 'exited', guest: process.launch.guest, epoch: process.launch.epoch, cause, reason, flushed })
+  }
+
+  /** Ends it without a word. False: it has ended before. */
+  clear(process: Process): boolean {
+    if (this.processes.get(process.launch.guest) !== process) return false
     this.processes.delete(process.launch.guest)
     this.#close(process)
-    this.#tell({ kind: 'exited', guest: process.launch.guest, epoch: process.launch.epoch, cause, reason, flushed })
+    return true
   }
 
   crash(guest: GuestId, reason = 'it crashed'): void {

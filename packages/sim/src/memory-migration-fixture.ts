@@ -48,6 +48,7 @@ export async function memoryMigrationHarness(kind: GuestKind = 'vm'): Promise<Me
     runs: () => true,
   }
   const newHost = (host: HostName): MigrationHost => ({
+    address: '127.0.0.1',
     guests: new MemoryGuestHost(machines[host]),
     migration: new MemoryGuestMigration({ host, machine: machines[host], places, routes }),
   })
@@ -66,6 +67,7 @@ export async function memoryMigrationHarness(kind: GuestKind = 'vm'): Promise<Me
     machines,
     knowsPostCopy: kind === 'vm',
     runsWhileCopied: kind === 'vm',
+    outlivesAgents: kind === 'vm',
     guest: async () => {
       const guest = `g${++guests}` as GuestId
       const disk = { volume: `v${guests}` as VolumeId, sizeBytes: 1 << 20, width: 2, legs: [] }

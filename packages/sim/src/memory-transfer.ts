@@ -7,32 +7,8 @@ import type { MigrationLimits, MigrationProgress, SentGuest } from '@stead/core/
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { ArrivingMemory } from './memory-arriving.ts'
 import { breakConnection } from './leg-servers.ts'
-import type { MemoryMachine, Process } from './memory-machine.ts'
-
-/** A process and where it is. */
-export interface Place {
-  /** The host, as the routes know it. */
-  readonly host: string
-  readonly machine: MemoryMachine
-  readonly process: Process
-}
-
-/** One that waits for its guest. */
-export interface WaitingPlace extends Place {
-  readonly port: number
-  readonly secret: string
-  /** It can take a guest in before all of its memory. */
-  readonly postCopy: boolean
-}
-
-/** What lies between machines: time, the link, and who waits where. */
-export interface TransferRoutes {
-  readonly after: (ms: number, run: () => void) => () => void
-  /** Packets pass both ways; false also while one of the two has no power. */
-  readonly linked: (from: string, to: string) => boolean
-  /** False while the machine stands still. */
-  readonly runs: (host: string) => boolean
-}
+import type { Process } from './memory-machine.ts'
+import { giveUp, isAlive, type Place, type TransferRoutes, type WaitingPlace } from './transfer-places.ts'
 
 const TICK_MS = 20
 const SETUP_MS = 5
@@ -168,6 +144,14 @@ export class MemoryTransfer {
     while (this.#error === undefined && !this.#is('completed') && !this.#is('interrupted')) await this.#changed()
     if (this.#error !== undefined) return fail(failure('hypervisor', `The guest did not get across: ${this.#error}`))
     return ok({ ...this.progress(), downtimeMs: this.#stoodStillMs + SWITCH_MS + ANSWER_MS })
+  }
+
+  /** Of a container: the agents themselves are the ends of the connection, and the source's has died. */
+  agentDied(): void {
+    const destination = this.#destination
+    if (!this.#isContainer || !this.isUnderWay || this.#isLetGo || !destination) return
+    if (this.#routes.linked(this.#source.host, destination.host)) giveUp(destination)
+    this.#note('The connection has ended with the agent')
   }
 
   cancel(): Result<void> {
@@ -388,13 +372,4 @@ export class MemoryTransfer {
       signal?.addEventListener('abort', wake)
     })
   }
-}
-
-function isAlive({ machine, process }: Place): boolean {
-  return machine.processes.get(process.launch.guest) === process
-}
-
-function giveUp(place: WaitingPlace): void {
-  if (isAlive(place) && place.process.status === 'arriving')
-    place.machine.end(place.process, 'killed', 'QEMU ended by itself: load of migration failed')
 }

@@ -8,6 +8,7 @@ import { spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
+import type { Result } from '@stead/core/result.ts'
 import { cgroupFoldersOf, removeCgroups } from './container-cgroup.ts'
 
 const INSIDE = 'STEAD_TEST_BARE_HOST'
@@ -35,39 +36,50 @@ exec unshare --net --pid --fork --mount --uts --ipc --cgroup --mount-proc --prop
 ' sh "$@"
 `
 
+export interface BareHost {
+  /** What runs the command there. All of the host ends with its process. */
+  argv(command: readonly string[]): readonly [string, ...string[]]
+  readonly env: NodeJS.ProcessEnv
+  /** Its control groups, once its processes have ended. */
+  remove(): Promise<Result<void>>
+}
+
+export function makeBareHost(name: string): BareHost {
+  const parents = cgroupFoldersOf('self').filter(({ controllers }) => controllers !== '')
+  const groups = parents.map(({ controllers, folder }) => ({ controllers, folder: join(folder, `stead-bare-${name}`) }))
+  for (const { controllers, folder } of groups) {
+    mkdirSync(folder, { recursive: true })
+    // A new cpuset is empty, and no process may enter it.
+    if (controllers.split(',').includes('cpuset')) {
+      for (const key of ['cpuset.cpus', 'cpuset.mems']) {
+        writeFileSync(join(folder, key), readFileSync(join(dirname(folder), key)))
+      }
+    }
+  }
+  return {
+    argv: (command) => ['sh', '-c', BOOT, 'sh', ...command],
+    env: {
+      STEAD_TEST_CGROUPS: groups.map(({ folder }) => folder).join(' '),
+      STEAD_TEST_CONTROLLERS: groups.map(({ controllers }) => controllers).join(' ') || 'unified',
+    },
+    remove: () => removeCgroups(groups),
+  }
+}
+
 /** Calls `tests` inside; outside, it is one test that runs the whole file there. */
 export async function onBareHost(file: string, tests: () => void): Promise<void> {
   if (process.env[INSIDE]) return tests()
   await test('on a bare host', async () => {
-    const parents = cgroupFoldersOf('self').filter(({ controllers }) => controllers !== '')
-    const groups = parents.map(({ controllers, folder }) => ({
-      controllers,
-      folder: join(folder, `stead-bare-${process.pid}`),
-    }))
-    for (const { controllers, folder } of groups) {
-      mkdirSync(folder, { recursive: true })
-      // A new cpuset is empty, and no process may enter it.
-      if (controllers.split(',').includes('cpuset')) {
-        for (const key of ['cpuset.cpus', 'cpuset.mems']) {
-          writeFileSync(join(folder, key), readFileSync(join(dirname(folder), key)))
-        }
-      }
-    }
+    const host = makeBareHost(String(process.pid))
     const reporter = ['--test-reporter=spec', '--test-reporter-destination=stderr']
-    const node = [process.execPath, '--test', '--test-isolation=none', ...reporter, file]
-    const ran = spawnSync('sh', ['-c', BOOT, 'sh', ...node], {
-      env: {
-        ...process.env,
-        NODE_TEST_CONTEXT: undefined,
-        [INSIDE]: '1',
-        STEAD_TEST_CGROUPS: groups.map(({ folder }) => folder).join(' '),
-        STEAD_TEST_CONTROLLERS: groups.map(({ controllers }) => controllers).join(' ') || 'unified',
-      },
+    const [program, ...args] = host.argv([process.execPath, '--test', '--test-isolation=none', ...reporter, file])
+    const ran = spawnSync(program, args, {
+      env: { ...process.env, NODE_TEST_CONTEXT: undefined, [INSIDE]: '1', ...host.env },
       stdio: ['ignore', 'inherit', 'inherit'],
       timeout: BOUND_MS,
       killSignal: 'SIGKILL',
     })
-    const removed = await removeCgroups(groups)
+    const removed = await host.remove()
     assert.equal(ran.status, 0, 'see above')
     assert.ok(removed.ok, removed.ok ? '' : removed.error.message)
   })

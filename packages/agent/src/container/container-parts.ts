@@ -66,6 +66,7 @@ export class ContainerBuilding {
   readonly #launch: GuestLaunch
   readonly #disks = new Map<VolumeId, ContainerDisk>()
   #run: PartsListener | undefined
+  #onFrontGone: () => void = () => undefined
   readonly #early: (() => void)[] = []
 
   constructor(options: ContainerPlace, launch: GuestLaunch) {
@@ -78,7 +79,9 @@ export class ContainerBuilding {
     for (const tell of this.#early.splice(0)) tell()
   }
 
-  startFront(): Promise<Result<ContainerFront>> {
+  /** `onGone`: for who waits with it for the other parts. */
+  startFront(onGone = this.#onFrontGone): Promise<Result<ContainerFront>> {
+    this.#onFrontGone = onGone
     const { guest, name, epoch, disks } = this.#launch
     return ContainerFront.start(this.#frontOptions(), { guest, name, epoch, disks })
   }
@@ -174,7 +177,10 @@ export class ContainerBuilding {
       ...(user ? { user } : {}),
       ...(namespacePid === 0 ? {} : { namespacePid }),
       requireQuiet: async () => (this.#run ? this.#run.requireQuiet() : ok()),
-      onGone: (reason: string) => this.#tell((run) => run.onFrontGone(reason)),
+      onGone: (reason: string) => {
+        this.#onFrontGone()
+        this.#tell((run) => run.onFrontGone(reason))
+      },
       log,
     }
   }

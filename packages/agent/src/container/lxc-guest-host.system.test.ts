@@ -2,22 +2,12 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import {
-  chmodSync,
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { GuestId, VolumeId } from '@stead/core/model/ids.ts'
+import type { VolumeId } from '@stead/core/model/ids.ts'
 import type { GuestDisk, GuestHost, GuestLaunch, Leg, RunningGuest } from '@stead/core/ports/guest-host.ts'
-import type { Log } from '@stead/core/ports/log.ts'
 import {
   guestHostContract,
   must,
@@ -29,30 +19,10 @@ import { ReplicaServers } from '../qemu/replica-servers-fixture.ts'
 import { onBareHost } from './bare-host-fixture.ts'
 import { unmountLazily } from './container-file-system.ts'
 import { LxcGuestHost } from './lxc-guest-host.ts'
-import { ID_BASE, until } from './lxc-fixture.ts'
+import { until } from './lxc-fixture.ts'
+import { containerLaunch, DISK_BYTES, FRONT_USER, NATIVE, quietLog, rootFor, volumeOf } from './lxc-launch-fixture.ts'
 
-const NATIVE = resolve(import.meta.dirname, '../../../../.native/bin')
-const DISK_BYTES = 24 << 20
 const BRIDGE = 'br0'
-/** Any unprivileged user; nothing needs to know it. */
-const USER = { uid: 64_055, gid: 64_055 }
-
-const quietLog: Log = {
-  debug: () => undefined,
-  info: () => undefined,
-  warn: () => undefined,
-  error: () => undefined,
-  with: () => quietLog,
-}
-
-/** What init starts, after its own words on the console. */
-const DOES: Readonly<Record<GuestBehaviour, string>> = {
-  write: 'exec /bin/recorder append /records 2 1024',
-  shutdown: 'exec /bin/poweroff',
-  reset: 'exec /bin/reboot',
-  idle: 'exec /bin/sleep 1000',
-  deaf: 'exec /bin/sleep 1000',
-}
 
 class LxcHarness implements GuestHostHarness {
   readonly #folder = mkdtempSync(join(tmpdir(), 'stead-lx-'))
@@ -85,7 +55,7 @@ class LxcHarness implements GuestHostHarness {
     return new LxcGuestHost({
       containersFolder: join(this.#folder, 'containers'),
       nativeDir: NATIVE,
-      user: USER,
+      user: FRONT_USER,
       namespacePid: async () => undefined,
       bridge: BRIDGE,
       log: quietLog,
@@ -98,27 +68,8 @@ class LxcHarness implements GuestHostHarness {
 
   async guest(behaviour: GuestBehaviour, hosts: readonly ServerName[] = ['a', 'b']): Promise<GuestLaunch> {
     const volume = await this.#volume(rootFor(behaviour))
-    const launch: GuestLaunch = {
-      guest: randomUUID() as GuestId,
-      name: behaviour,
-      epoch: 1,
-      memoryBytes: 32 << 20,
-      cpus: 1,
-      boot: { kind: 'container' },
-      disks: [{ volume, sizeBytes: DISK_BYTES, width: 2, legs: hosts.map((host) => this.#servers.leg(host, volume)) }],
-      nics: [],
-      accelerator: 'tcg',
-      container: {
-        hostname: behaviour,
-        system: { haltSignal: 'SIGUSR1' },
-        idBase: ID_BASE,
-        nesting: false,
-        nameservers: [],
-        searchDomains: [],
-        limits: {},
-        mounts: [],
-      },
-    }
+    const legs = hosts.map((host) => this.#servers.leg(host, volume))
+    const launch = containerLaunch(behaviour, { volume, sizeBytes: DISK_BYTES, width: 2, legs })
     this.#launches.push(launch)
     return launch
   }
@@ -194,37 +145,6 @@ class LxcHarness implements GuestHostHarness {
     rmSync(this.#folder, { recursive: true, force: true })
     for (const each of [...killed, unmounted]) must(each)
   }
-}
-
-const roots = new Map<GuestBehaviour, Buffer>()
-
-/** The image of a root, made once for each behaviour. */
-function rootFor(behaviour: GuestBehaviour): Buffer {
-  const known = roots.get(behaviour)
-  if (known) return known
-  const folder = mkdtempSync(join(tmpdir(), 'stead-root-'))
-  const root = join(folder, 'root')
-  for (const each of ['bin', 'sbin', 'etc', 'proc', 'sys', 'dev', 'tmp', 'run'])
-    mkdirSync(join(root, each), { recursive: true })
-  copyFileSync('/bin/busybox', join(root, 'bin/busybox'))
-  copyFileSync(join(NATIVE, 'recorder'), join(root, 'bin/recorder'))
-  execFileSync('sh', ['-c', 'cd "$0" && for p in sh sleep poweroff reboot; do ln -s busybox bin/$p; done', root])
-  execFileSync('ln', ['-s', '../bin/busybox', join(root, 'sbin/init')])
-  writeFileSync(join(root, 'etc/start'), `#!/bin/sh\nsleep 0.2; echo; ${DOES[behaviour]}\n`, { mode: 0o755 })
-  writeFileSync(join(root, 'etc/inittab'), 'console::once:/etc/start\n')
-  writeFileSync(join(root, 'records'), Buffer.alloc(4 << 20))
-  const image = join(folder, 'image')
-  execFileSync('mkfs.ext4', ['-q', '-F', '-m', '0', '-E', 'root_owner=0:0', '-d', root, image, `${DISK_BYTES >> 10}k`])
-  const content = readFileSync(image)
-  rmSync(folder, { recursive: true })
-  roots.set(behaviour, content)
-  return content
-}
-
-function volumeOf(launch: GuestLaunch): VolumeId {
-  const disk = launch.disks[0]
-  assert.ok(disk)
-  return disk.volume
 }
 
 await onBareHost(fileURLToPath(import.meta.url), () => {

@@ -48,9 +48,10 @@ export class LxcGuestHost implements GuestHost {
       criu: options.criu ?? CRIU_PATH,
       nativeDir: options.nativeDir,
       log: options.log,
-      runOf: (guest) => this.#run(guest),
+      runOf: (guest) => this.#runs.get(guest),
       folder: (guest) => this.#folder(guest),
       clear: (launch) => this.#clearFor(launch),
+      end: (guest) => this.#killNow(guest),
       came: (guest, run) => void this.#runs.set(guest, run),
       inTurn: (guest, work) => this.#turns.run(guest, work),
     })
@@ -100,15 +101,12 @@ export class LxcGuestHost implements GuestHost {
 
   async #clearFor(launch: GuestLaunch): Promise<Result<ContainerRunOptions>> {
     const ended = await this.#killNow(launch.guest)
-    if (!ended.ok) return ended
-    mkdirSync(this.#folder(launch.guest), { recursive: true, mode: 0o755 })
-    const place = await this.#place(launch.guest, launch)
+    const place = ended.ok ? await this.#place(launch.guest, launch) : ended
     return place.ok ? ok(this.#runOptions(launch.guest, place.value)) : place
   }
 
   async #launch(launch: GuestLaunch): Promise<Result<RunningGuest>> {
     const began = performance.now()
-    mkdirSync(this.#folder(launch.guest), { recursive: true, mode: 0o755 })
     const place = await this.#place(launch.guest, launch)
     if (!place.ok) return place
     const started = await ContainerRun.start(this.#runOptions(launch.guest, place.value), launch)
@@ -172,6 +170,7 @@ export class LxcGuestHost implements GuestHost {
 
   /** Lets go of every container; they run on. */
   close(): void {
+    this.migration.dispose()
     for (const run of this.#runs.values()) run.dispose()
     this.#runs.clear()
     this.#listeners.clear()
@@ -366,6 +365,7 @@ export class LxcGuestHost implements GuestHost {
   async #place(guest: GuestId, launch?: GuestLaunch): Promise<Result<ContainerPlace>> {
     const { nativeDir, user, log, bridge: name } = this.#options
     const mtu = mtuOf(name)
+    if (launch) mkdirSync(this.#folder(guest), { recursive: true, mode: 0o755 })
     if (mtu === undefined)
       return fail(
         failure('internal', `The host has no bridge ${name}`, { hint: 'The network of this host is not set up' }),
@@ -388,7 +388,7 @@ export class LxcGuestHost implements GuestHost {
       },
       // A newer run may have begun while the last of this one was put away.
       onGone: (run: ContainerRun) => {
-        if (this.#runs.get(guest) === run) this.#runs.delete(guest)
+        if (this.#runs.get(guest) === run && this.#runs.delete(guest)) this.migration.runEnded(guest)
       },
     }
   }

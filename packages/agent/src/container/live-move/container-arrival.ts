@@ -1,6 +1,7 @@
 /**
  * The end of a live move that waits for the container: its front is up beside the run that is still elsewhere, and reads and
- * writes nothing. The root is mounted, and the processes restored, once the source has said that the container is ours.
+ * writes nothing. The root is mounted, and the processes restored, once the source has said that the container is ours. Before
+ * that it ends with the connection, with its front and with the agent: docs/internals/containers.md.
  */
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -23,6 +24,8 @@ export interface ArrivingContainer {
   readonly options: ContainerRunOptions
   readonly launch: GuestLaunch
   readonly criu: string
+  /** The container will never run here: what waits is to be ended. Said once, and not after `end` or `dispose`. */
+  readonly onOver: () => void
 }
 
 export class ContainerArrival {
@@ -31,9 +34,12 @@ export class ContainerArrival {
   readonly #building: ContainerBuilding
   readonly #front: ContainerFront
   readonly #listener: ImageListener
-  readonly #images: Promise<Result<ImageSocket>>
+  /** The connection, once the source has said on it that the container is ours. */
+  readonly #go: Promise<Result<ImageSocket>>
   #socket: ImageSocket | undefined
+  #isOurs = false
   #over = false
+  #giveUp: () => void = () => undefined
 
   private constructor(
     of: ArrivingContainer,
@@ -46,7 +52,7 @@ export class ContainerArrival {
     this.#building = building
     this.#front = front
     this.#listener = listener
-    this.#images = this.#receive()
+    this.#go = this.#awaitGo()
   }
 
   /** A failure leaves nothing behind. Everything that an earlier run has left here must have been ended. */
@@ -61,9 +67,10 @@ export class ContainerArrival {
     const listener = await listenForImages(at.address, at.secret)
     if (!listener.ok) return listener
     const place = await makeImageFolder(options.folder, launch.memoryBytes)
-    const front = place.ok ? await building.startFront() : place
+    let arrival: ContainerArrival | undefined
+    const front = place.ok ? await building.startFront(() => arrival?.frontGone()) : place
     if (front.ok) {
-      const arrival = new ContainerArrival(of, building, front.value, listener.value)
+      arrival = new ContainerArrival(of, building, front.value, listener.value)
       const { port } = listener.value
       return ok({ arrival, endpoint: { ...at, port, postCopyRefusal: 'a container moves while it stands still' } })
     }
@@ -77,12 +84,24 @@ export class ContainerArrival {
     return this.#front
   }
 
+  async #awaitGo(): Promise<Result<ImageSocket>> {
+    const socket = await this.#receive()
+    const go = socket.ok ? await socket.value.next('go') : socket
+    this.#isOurs = go.ok
+    if (go.ok) return socket
+    this.#isOver()
+    return go
+  }
+
   async #receive(): Promise<Result<ImageSocket>> {
-    const late = new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), CONNECTED_TIMEOUT_MS).unref())
-    const socket = await Promise.race([this.#listener.arrived, late])
+    const nobody = new Promise<undefined>((resolve) => {
+      this.#giveUp = () => resolve(undefined)
+      setTimeout(this.#giveUp, CONNECTED_TIMEOUT_MS).unref()
+    })
+    const socket = await Promise.race([this.#listener.arrived, nobody])
     this.#listener.close()
-    if (!socket || this.#over) {
-      socket?.close()
+    if (!socket) {
+      void this.#listener.arrived.then((late) => late.close())
       return fail(failure('timeout', 'The host that it leaves has not connected'))
     }
     this.#socket = socket
@@ -94,12 +113,16 @@ export class ContainerArrival {
     return ok(socket)
   }
 
-  /** Resolves once the container runs here; after a failure all that waited is to be ended. */
+  /** Resolves once the container runs here. Of the failures only `timeout` leaves it to be awaited again. */
   async arrived(timeoutMs: number): Promise<Result<ContainerRun>> {
-    const socket = await this.#images
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<Result<never>>((resolve) => {
+      const text = `The host that it leaves has not let it go within ${timeoutMs} ms`
+      timer = setTimeout(() => resolve(fail(failure('timeout', text))), timeoutMs)
+    })
+    const socket = await Promise.race([this.#go, late])
+    clearTimeout(timer)
     if (!socket.ok) return socket
-    const go = await socket.value.next('go', timeoutMs)
-    if (!go.ok) return go
     const { options, launch, criu } = this.#of
     const began = performance.now()
     const arrived = await ContainerRun.start(options, launch, { building: this.#building, front: this.#front, criu })
@@ -109,6 +132,7 @@ export class ContainerArrival {
     options.log.info('the container has come', { ms: Math.round(performance.now() - began) })
     socket.value.tell(arrived.ok ? { kind: 'running' } : { kind: 'failed', reason: arrived.error.message })
     await clearImageFolder(options.folder)
+    if (!arrived.ok) this.#isOver()
     return arrived
   }
 
@@ -119,12 +143,33 @@ export class ContainerArrival {
     if (!raised.ok) options.log.error(raised.error.message)
   }
 
-  /** The container never comes, or has come. What it may have left is the caller's to clear. */
-  async end(): Promise<void> {
+  #isOver(): void {
+    if (!this.#over) this.#of.onOver()
     this.#over = true
+  }
+
+  /** Later it is the run that fails, and says why. */
+  frontGone(): void {
+    if (!this.#isOurs) this.#hangUp()
+  }
+
+  /** The source notices. */
+  #hangUp(): void {
     this.#listener.close()
     this.#socket?.close()
+    this.#giveUp()
+  }
+
+  /** Lets go of it, as an agent that ends does: nothing comes any more, and the front waits for the next agent to end it. */
+  dispose(): void {
+    this.#over = true
+    this.#hangUp()
     this.#front.dispose()
+  }
+
+  /** The container never comes, or has come. What it may have left is the caller's to clear. */
+  async end(): Promise<void> {
+    this.dispose()
     await clearImageFolder(this.#of.options.folder)
   }
 }

@@ -21,6 +21,11 @@ const WRITE_DOWN_TIMEOUT_MS = 30_000
 /** Of the restore there: `GuestRun` gives it as long. */
 const RUNNING_TIMEOUT_MS = 20_000
 
+export const NOTHING_SENT: MigrationProgress = {
+  ...{ phase: 'none', totalBytes: 0, transferredBytes: 0, remainingBytes: 0, passes: 0 },
+  ...{ dirtyBytesPerSecond: 0, bandwidthBytesPerSecond: 0, throttlePercent: 0, expectedDowntimeMs: 0 },
+}
+
 export interface DepartingContainer {
   readonly run: ContainerRun
   /** The container's own. */
@@ -49,6 +54,11 @@ export class ContainerDeparture {
     return this.#phase
   }
 
+  /** Nobody else may send it meanwhile. */
+  get isUnderWay(): boolean {
+    return this.#phase !== 'none' && this.#phase !== 'failed'
+  }
+
   /** Its disks are given up: nothing of it may run here any more. */
   get relinquished(): boolean {
     return this.#relinquished
@@ -57,7 +67,6 @@ export class ContainerDeparture {
   /** Everything that can be found out and made before it is stopped; then it is. */
   async send(to: ArrivalEndpoint): Promise<Result<void>> {
     const { run, folder } = this.#of
-    if (this.#phase !== 'none') return fail(failure('conflict', 'The container is already on its way to a host'))
     this.#phase = 'setup'
     const links = await lookBefore(run.lxc, run.launch.nics.map(linkName))
     if (!links.ok) return this.#failed(links)
@@ -125,17 +134,14 @@ export class ContainerDeparture {
   }
 
   progress(): MigrationProgress {
-    const known = { dirtyBytesPerSecond: 0, bandwidthBytesPerSecond: 0, throttlePercent: 0, expectedDowntimeMs: 0 }
+    // A break while it stands still is told, and it stands on until somebody calls it back.
+    const broken = this.#phase === 'standing-still' ? this.#socket?.over : undefined
+    const error = this.#error ?? broken
     return {
-      phase: this.#phase,
-      ...{
-        totalBytes: this.#of.run.launch.memoryBytes,
-        transferredBytes: this.#sentBytes,
-        remainingBytes: 0,
-        passes: 0,
-      },
-      ...known,
-      ...(this.#error === undefined ? {} : { error: this.#error }),
+      ...NOTHING_SENT,
+      phase: broken === undefined ? this.#phase : 'failed',
+      ...{ totalBytes: this.#of.run.launch.memoryBytes, transferredBytes: this.#sentBytes },
+      ...(error === undefined ? {} : { error }),
     }
   }
 
@@ -172,9 +178,14 @@ export class ContainerDeparture {
     return callBack(this.#of.run, this.#of.folder)
   }
 
+  /** The destination hears nothing more of it. */
+  hangUp(): void {
+    this.#socket?.close()
+  }
+
   /** The container is ended; what is left of the move goes too. */
   async forget(): Promise<void> {
-    this.#socket?.close()
+    this.hangUp()
     await this.#stand
     await clearDeparture(this.#of.folder)
   }

@@ -124,8 +124,8 @@ export class ImageSocket {
     return this.#over === undefined ? ok(sent) : this.#broken()
   }
 
-  /** The next message; fails when the connection has ended, nothing came in time, or `failed` did. */
-  async next<Kind extends ImageMessage['kind']>(kind: Kind, timeoutMs: number): Promise<Result<void>> {
+  /** The next message; fails when the connection has ended, nothing came in time (if there is one), or `failed` did. */
+  async next<Kind extends ImageMessage['kind']>(kind: Kind, timeoutMs = Infinity): Promise<Result<void>> {
     const deadline = performance.now() + timeoutMs
     for (;;) {
       const message = this.#messages.shift()
@@ -136,7 +136,7 @@ export class ImageSocket {
       const leftMs = deadline - performance.now()
       if (leftMs <= 0) return fail(failure('timeout', `The other host did not answer within ${timeoutMs} ms`))
       await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, leftMs)
+        const timer = leftMs === Infinity ? undefined : setTimeout(resolve, leftMs)
         this.#wake = () => {
           clearTimeout(timer)
           resolve()
@@ -145,9 +145,10 @@ export class ImageSocket {
     }
   }
 
+  /** After what was told last. */
   close(): void {
     this.#end('it was closed here')
-    this.#socket.destroy()
+    this.#socket.destroySoon()
   }
 
   async #write(bytes: Buffer): Promise<void> {

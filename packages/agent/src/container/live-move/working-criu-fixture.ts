@@ -12,7 +12,7 @@ const OWN = '/usr/sbin/criu'
 const NEWER = 'sid'
 /** Before, CRIU cannot write down a TCP connection on Linux 6.16 and later, which refuses an option that it asks for. */
 const VERSION_MIN = 4.2
-const CACHE = join(import.meta.dirname, '..', '..', '.cache', `criu-${NEWER}`)
+const CACHE = join(import.meta.dirname, '../../../../../.cache', `criu-${NEWER}`)
 /** Of the package debian-archive-keyring, which every Debian has. */
 const KEYS = '/usr/share/keyrings/debian-archive-keyring.gpg'
 const FETCH_MS_MAX = 180_000
