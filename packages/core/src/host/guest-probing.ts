@@ -10,8 +10,6 @@ import type { HostContext } from './host-context.ts'
 
 /** A guest that has been ready for so long has shown that earlier failures are over. */
 export const PROVEN_READY_MS = 600_000
-/** How often it is looked whether there is a probe at all. */
-const NO_PROBE_MS = 1_000
 
 export interface GuestProbingOptions {
   readonly context: HostContext
@@ -50,6 +48,13 @@ export class GuestProbing {
       this.#readySinceMs = known.ready ? context.clock.monotonicMs() : undefined
     } else if (this.#probe) this.#readiness = this.#notYet()
     options.onChange(this.#readiness)
+    if (this.#probe) void this.#keepTrying()
+  }
+
+  /** Called now and then: a guest that had no probe may have been given one. */
+  look(): void {
+    if (this.#probe || !this.#wanted || this.#ending.signal.aborted) return
+    this.#followWishes()
     void this.#keepTrying()
   }
 
@@ -77,6 +82,7 @@ export class GuestProbing {
     return this.#options.context.mirror.state.guests.get(this.#options.guest)?.value.lifecycle?.probe
   }
 
+  /** For as long as there is a probe. */
   async #keepTrying(): Promise<void> {
     const { context } = this.#options
     const { clock } = context
@@ -85,10 +91,7 @@ export class GuestProbing {
     while (!signal.aborted) {
       this.#followWishes()
       const probe = this.#probe
-      if (!probe) {
-        await clock.sleep(NO_PROBE_MS, signal)
-        continue
-      }
+      if (!probe) return
       if (bootSeen !== this.#boot) {
         bootSeen = this.#boot
         if (!this.#count.ready) await clock.sleep(probe.initialDelayMs, signal)

@@ -145,8 +145,11 @@ export class GuestRun {
   }
 
   tick(): void {
-    this.#run?.disks.tick()
-    if (this.#run && !this.#run.snapshots.busy) this.#run.hardware.look()
+    const run = this.#run
+    if (!run) return
+    run.disks.tick()
+    run.probing.look()
+    if (!run.snapshots.busy) run.hardware.look()
   }
 
   /** Looks at the facts and acts until nothing is left to do. Calls while it works only make it look once more. */
