@@ -366,7 +366,9 @@ export class DiskKeeper {
       const isChanging =
         isWholeHere && canChangePool(volume) && !isKeptBySnapshots(this.#options.context.mirror.state, volume)
       if (isChanging && nowMs >= disk.notBeforeMs) void this.#changePool(disk, volume)
-      else if (isWholeHere && nowMs - disk.rotatedMs >= ROTATE_CHECK_MS) void this.#rotate(disk, volume)
+      // Of a single replica nothing is ever copied to one that comes back: its sync point bounds nothing.
+      else if (isWholeHere && volume.replicas.length > 1 && nowMs - disk.rotatedMs >= ROTATE_CHECK_MS)
+        void this.#rotate(disk, volume)
     }
   }
 
