@@ -17,10 +17,8 @@ export class DroppedPackets {
     }
   }
 
-  /** Of all the ports that are meant. */
-  of(isMeant: (port: string) => boolean): number {
-    let sum = 0
-    for (const [port, { total }] of this.#ports) if (isMeant(port)) sum += total
-    return sum
+  /** Of all these ports. */
+  of(ports: readonly string[]): number {
+    return ports.reduce((sum, port) => sum + (this.#ports.get(port)?.total ?? 0), 0)
   }
 }

@@ -188,7 +188,7 @@ export class HostCounters {
   }
 
   #droppedOf({ nics }: GuestLaunch): number {
-    return this.#dropped.of((port) => nics.some(({ tap }) => tap === port))
+    return this.#dropped.of(nics.map(({ tap }) => tap))
   }
 
   #forget(guest: GuestId): void {

@@ -43,7 +43,7 @@ export class VmCounters {
       if (!usage) return []
       const known = this.#figures.get(guest)
       const before = known?.usage.pid === pid ? known : undefined
-      const total = dropped.of((port) => isTapOf(guest, port))
+      const total = dropped.of(links.filter((link) => isTapOf(guest, link)))
       // The QEMU before this one had the same port, maybe so shortly before that nobody saw it gone.
       const droppedBefore = before?.droppedBefore ?? (known ? total : 0)
       const rated = before && at - before.at < RATE_MS_MIN ? before : { usage, at, ...ratesSince(before, usage, at) }

@@ -16,9 +16,9 @@ export interface ContainerCounter {
 }
 
 export interface CounterReading {
-  readonly held?: number
-  readonly maxHeld?: number
-  readonly failures?: number
+  readonly held?: number | undefined
+  readonly maxHeld?: number | undefined
+  readonly failures?: number | undefined
 }
 
 export type CounterReadings = { readonly [Name in ContainerResourceName]?: CounterReading }
@@ -30,15 +30,18 @@ export function containerCounters(
   readings: CounterReadings,
   enforced: Enforcement,
 ): ContainerCounter[] {
-  return CONTAINER_RESOURCE_NAMES.map((resource) => ({
-    resource,
-    held: readings[resource]?.held ?? null,
-    maxHeld: readings[resource]?.maxHeld ?? readings[resource]?.held ?? null,
-    barrier: limits[resource]?.barrier ?? null,
-    limit: limits[resource]?.limit ?? containerResource(resource).ordinary ?? null,
-    failures: readings[resource]?.failures ?? null,
-    enforced: enforced(resource),
-  }))
+  return CONTAINER_RESOURCE_NAMES.map((resource) => {
+    const { held, maxHeld, failures } = readings[resource] ?? {}
+    return {
+      resource,
+      held: held ?? null,
+      maxHeld: maxHeld ?? held ?? null,
+      barrier: limits[resource]?.barrier ?? null,
+      limit: limits[resource]?.limit ?? containerResource(resource).ordinary ?? null,
+      failures: failures ?? null,
+      enforced: enforced(resource),
+    }
+  })
 }
 
 /** A container was refused something: an event of the cluster. */

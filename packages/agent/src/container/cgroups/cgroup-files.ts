@@ -31,16 +31,14 @@ export interface CgroupUsage {
   readonly writes: number
 }
 
-export interface CgroupReadings {
-  readonly counters: CounterReadings
-  readonly usage: CgroupUsage
-}
-
 export interface ContainerCgroup {
   readonly family: CgroupFamily
   /** Changes the limits of the running container, all of them. Repeatable. */
   set(settings: CgroupSettings): Result<void>
-  read(): CgroupReadings
+  /** A few files: that nothing was used tells that there is nothing new in the others. */
+  usage(): CgroupUsage
+  /** All the others. */
+  counters(): CounterReadings
   /** Every process and, of v1, the refusals of its inner groups; walks the tree. */
   processes(): readonly number[]
   /** Resources for whose limit this host's kernel lacks the file. */

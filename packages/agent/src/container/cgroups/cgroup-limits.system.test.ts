@@ -23,7 +23,7 @@ test('v1: a memory hog meets its limit at the byte, is killed, and that is count
   const hog = run('exec tail /dev/zero')
   const [, signal] = (await once(hog, 'exit')) as [number | null, string | null]
   assert.equal(signal, 'SIGKILL')
-  const { counters } = cgroup.read()
+  const counters = cgroup.counters()
   assert.equal(counters.physpages?.maxHeld, 8192)
   assert.ok((counters.physpages?.failures ?? 0) >= 1)
   assert.ok((counters.oomguarpages?.failures ?? 0) >= 1)
@@ -35,7 +35,7 @@ test('v1: limits of memory go up and down while it runs, and off again', async (
   if (!group) return t.skip(NO_V1)
   const { cgroup, folders, run } = group
   run(`exec perl -e '$x = "y" x ${24 * MIB}; sleep 60'`)
-  await until(() => (cgroup.read().counters.physpages?.held ?? 0) > 5000, 'the memory is used')
+  await until(() => (cgroup.counters().physpages?.held ?? 0) > 5000, 'the memory is used')
   const limit = () => readFileSync(`${folders.memory}/memory.limit_in_bytes`, 'utf8').trim()
   const set = (pages: number | undefined, swap = 0) =>
     cgroup.set(cgroupSettings(pages === undefined ? {} : { physpages: { limit: pages }, swappages: { limit: swap } }))
@@ -58,9 +58,9 @@ test('v1: a fork bomb ends at its number of processes, and each refused fork is 
   const { cgroup, run } = group
   assert.ok(cgroup.set(cgroupSettings({ numproc: { limit: 20 } })).ok)
   run(`exec perl -e 'for (1..200) { my $p = fork; if (defined $p && !$p) { sleep 60; exit } } sleep 60'`)
-  await until(() => (cgroup.read().counters.numproc?.failures ?? 0) === 181, 'every fork was tried')
-  assert.equal(cgroup.read().counters.numproc?.held, 20)
-  assert.equal(cgroup.read().counters.numproc?.maxHeld, 20)
+  await until(() => (cgroup.counters().numproc?.failures ?? 0) === 181, 'every fork was tried')
+  assert.equal(cgroup.counters().numproc?.held, 20)
+  assert.equal(cgroup.counters().numproc?.maxHeld, 20)
   assert.equal(cgroup.processes().length, 20)
 })
 
@@ -76,7 +76,7 @@ test('v1: forks that are refused in an inner group are counted too', async (t) =
   const ended = once(child, 'exit')
   await until(() => {
     assert.ok(cgroup.processes().length <= 8)
-    return cgroup.read().counters.numproc?.failures === 13
+    return cgroup.counters().numproc?.failures === 13
   }, 'the refusals are found')
   await kill(cgroup)
   await ended
@@ -90,10 +90,10 @@ test('v1: processor time is held to its limit, and the waiting is counted', asyn
   assert.ok(cgroup.set(cgroupSettings({ cpulimit: { limit: 20 }, cpus: { limit: 1 } })).ok)
   const before = performance.now()
   run(`exec perl -e '1 while 1'`)
-  await until(() => (cgroup.read().counters.cpulimit?.failures ?? 0) >= 10, 'it is throttled')
+  await until(() => (cgroup.counters().cpulimit?.failures ?? 0) >= 10, 'it is throttled')
   const elapsedUs = (performance.now() - before) * 1000
   // A period that has begun may be used up whole.
-  assert.ok(cgroup.read().usage.cpuMicroseconds <= 0.2 * elapsedUs + 40_000)
+  assert.ok(cgroup.usage().cpuMicroseconds <= 0.2 * elapsedUs + 40_000)
 })
 
 test('v1: reading from the disk takes the time that its limit says', async (t) => {
@@ -115,7 +115,7 @@ test('v1: reading from the disk takes the time that its limit says', async (t) =
   const slowMs = await read()
   // 2 MiB at 1 MiB/s; the first slice is free.
   assert.ok(slowMs > 1000, `${slowMs} ms`)
-  const { usage } = cgroup.read()
+  const usage = cgroup.usage()
   assert.equal(usage.readBytes, 2 * MIB)
   assert.ok(usage.reads >= 32)
   assert.ok(cgroup.set(cgroupSettings({}, { device })).ok)
@@ -203,7 +203,7 @@ test('v2, the real tree, which has no controllers here: processes of inner group
   })
   const cgroup = new CgroupV2({ family: 'v2', folders: { memory: folder } })
   await until(() => cgroup.processes().includes(child.pid ?? 0), 'the process is seen')
-  await until(() => cgroup.read().usage.cpuMicroseconds > 10_000, 'its time is counted')
+  await until(() => cgroup.usage().cpuMicroseconds > 10_000, 'its time is counted')
   // What there is no controller for is not limited, and no failure either.
   assert.ok(cgroup.set(cgroupSettings({ numproc: { limit: 50 } })).ok)
   assert.equal(enforcement(cgroup, 'numproc'), 'counted')

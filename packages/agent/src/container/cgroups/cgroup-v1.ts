@@ -1,17 +1,11 @@
 /** A container's control groups of v1: one folder in the hierarchy of each controller. */
 import { dirname, join } from 'node:path'
+import type { CounterReadings } from '@stead/core/model/container-counters.ts'
 import { PAGE_BYTES, type ContainerResourceName } from '@stead/core/model/container-resources.ts'
 import type { Result } from '@stead/core/result.ts'
 import { between, CPU_PERIOD_US, type CgroupSettings } from './cgroup-settings.ts'
 import { groupsIn, processesOf, readKeys, readNumber, readText, type CgroupMounts } from './cgroup-tree.ts'
-import {
-  lackedBy,
-  writeFiles,
-  type CgroupFile,
-  type CgroupReadings,
-  type CgroupUsage,
-  type ContainerCgroup,
-} from './cgroup-files.ts'
+import { lackedBy, writeFiles, type CgroupFile, type CgroupUsage, type ContainerCgroup } from './cgroup-files.ts'
 
 /** In an order in which a first start can write them: memory before memory and swap together. */
 export function v1Files(settings: CgroupSettings): CgroupFile[] {
@@ -85,43 +79,52 @@ export class CgroupV1 implements ContainerCgroup {
     return writeFiles(this.#at, files)
   }
 
-  read(): CgroupReadings {
+  usage(): CgroupUsage {
+    const bytes = directions(readText(this.#path('blkio', 'blkio.throttle.io_service_bytes_recursive')))
+    const requests = directions(readText(this.#path('blkio', 'blkio.throttle.io_serviced_recursive')))
+    return {
+      cpuMicroseconds: Math.round(this.#number('cpuacct', 'cpuacct.usage') / 1000),
+      memoryBytes: this.#number('memory', 'memory.usage_in_bytes'),
+      readBytes: bytes.read,
+      writtenBytes: bytes.write,
+      reads: requests.read,
+      writes: requests.write,
+    }
+  }
+
+  counters(): CounterReadings {
     const stat = readKeys(this.#path('memory', 'memory.stat'))
     const memoryBytes = this.#number('memory', 'memory.usage_in_bytes')
     const memsw = this.#number('memory', 'memory.memsw.usage_in_bytes', memoryBytes)
     const killed = readKeys(this.#path('memory', 'memory.oom_control')).get('oom_kill') ?? 0
     const refused = readKeys(this.#path('pids', 'pids.events')).get('max') ?? 0
-    const peak = readNumber(this.#path('pids', 'pids.peak'))
     const pages = (key: string) => Math.ceil((stat.get(`total_${key}`) ?? 0) / PAGE_BYTES)
     return {
-      usage: this.#usage(memoryBytes),
-      counters: {
-        kmemsize: {
-          held: this.#number('memory', 'memory.kmem.usage_in_bytes'),
-          maxHeld: this.#number('memory', 'memory.kmem.max_usage_in_bytes'),
-        },
-        lockedpages: { held: pages('unevictable') },
-        shmpages: { held: pages('shmem') },
-        numproc: {
-          held: this.#number('pids', 'pids.current'),
-          ...(peak === undefined ? {} : { maxHeld: peak }),
-          failures: refused + this.#innerRefusals,
-        },
-        physpages: {
-          held: Math.ceil(memoryBytes / PAGE_BYTES),
-          maxHeld: Math.ceil(this.#number('memory', 'memory.max_usage_in_bytes') / PAGE_BYTES),
-          // `memory.failcnt` also counts every reclaim at the limit, which whoever reads files meets all day.
-          failures: killed,
-        },
-        oomguarpages: { held: Math.ceil(memsw / PAGE_BYTES), failures: killed },
-        swappages: { held: pages('swap'), failures: this.#number('memory', 'memory.memsw.failcnt') },
-        tcpsndbuf: {
-          held: this.#number('memory', 'memory.kmem.tcp.usage_in_bytes'),
-          maxHeld: this.#number('memory', 'memory.kmem.tcp.max_usage_in_bytes'),
-          failures: this.#number('memory', 'memory.kmem.tcp.failcnt'),
-        },
-        cpulimit: { failures: readKeys(this.#path('cpu', 'cpu.stat')).get('nr_throttled') ?? 0 },
+      kmemsize: {
+        held: this.#number('memory', 'memory.kmem.usage_in_bytes'),
+        maxHeld: this.#number('memory', 'memory.kmem.max_usage_in_bytes'),
       },
+      lockedpages: { held: pages('unevictable') },
+      shmpages: { held: pages('shmem') },
+      numproc: {
+        held: this.#number('pids', 'pids.current'),
+        maxHeld: readNumber(this.#path('pids', 'pids.peak')),
+        failures: refused + this.#innerRefusals,
+      },
+      physpages: {
+        held: Math.ceil(memoryBytes / PAGE_BYTES),
+        maxHeld: Math.ceil(this.#number('memory', 'memory.max_usage_in_bytes') / PAGE_BYTES),
+        // `memory.failcnt` also counts every reclaim at the limit, which whoever reads files meets all day.
+        failures: killed,
+      },
+      oomguarpages: { held: Math.ceil(memsw / PAGE_BYTES), failures: killed },
+      swappages: { held: pages('swap'), failures: this.#number('memory', 'memory.memsw.failcnt') },
+      tcpsndbuf: {
+        held: this.#number('memory', 'memory.kmem.tcp.usage_in_bytes'),
+        maxHeld: this.#number('memory', 'memory.kmem.tcp.max_usage_in_bytes'),
+        failures: this.#number('memory', 'memory.kmem.tcp.failcnt'),
+      },
+      cpulimit: { failures: readKeys(this.#path('cpu', 'cpu.stat')).get('nr_throttled') ?? 0 },
     }
   }
 
@@ -135,25 +138,12 @@ export class CgroupV1 implements ContainerCgroup {
     return processesOf(groups)
   }
 
-  #usage(memoryBytes: number): CgroupUsage {
-    const bytes = directions(readText(this.#path('blkio', 'blkio.throttle.io_service_bytes_recursive')))
-    const requests = directions(readText(this.#path('blkio', 'blkio.throttle.io_serviced_recursive')))
-    return {
-      cpuMicroseconds: Math.round(this.#number('cpuacct', 'cpuacct.usage') / 1000),
-      memoryBytes,
-      readBytes: bytes.read,
-      writtenBytes: bytes.write,
-      reads: requests.read,
-      writes: requests.write,
-    }
-  }
-
   #number(controller: keyof CgroupMounts['folders'], name: string, absent = 0): number {
     return readNumber(this.#path(controller, name)) ?? absent
   }
 
   #path(controller: keyof CgroupMounts['folders'], name: string): string {
-    return join(this.#at.folders[controller] ?? '/nonexistent', name)
+    return `${this.#at.folders[controller] ?? '/nonexistent'}/${name}`
   }
 }
 

@@ -1,18 +1,11 @@
 /** A container's control group of v2: one folder for everything. Files: Documentation/admin-guide/cgroup-v2.rst. */
-import { join } from 'node:path'
 import { failure } from '@stead/core/errors.ts'
+import type { CounterReadings } from '@stead/core/model/container-counters.ts'
 import { PAGE_BYTES, type ContainerResourceName } from '@stead/core/model/container-resources.ts'
 import { fail, type Result } from '@stead/core/result.ts'
 import { between, CPU_PERIOD_US, type CgroupSettings } from './cgroup-settings.ts'
 import { groupsIn, processesOf, readKeys, readNumber, readText, type CgroupMounts } from './cgroup-tree.ts'
-import {
-  lackedBy,
-  writeFiles,
-  type CgroupFile,
-  type CgroupReadings,
-  type CgroupUsage,
-  type ContainerCgroup,
-} from './cgroup-files.ts'
+import { lackedBy, writeFiles, type CgroupFile, type CgroupUsage, type ContainerCgroup } from './cgroup-files.ts'
 
 export function v2Files(settings: CgroupSettings): CgroupFile[] {
   const { memoryMaxBytes, memoryHighBytes, memoryLowBytes, swapMaxBytes, processesMax } = settings
@@ -102,49 +95,7 @@ export class CgroupV2 implements ContainerCgroup {
     return writeFiles(this.#at, v2Files(settings))
   }
 
-  read(): CgroupReadings {
-    const stat = readKeys(this.#path('memory.stat'))
-    const events = readKeys(this.#path('memory.events'))
-    const cpu = readKeys(this.#path('cpu.stat'))
-    const swapEvents = readKeys(this.#path('memory.swap.events'))
-    const memoryBytes = this.#number('memory.current')
-    const swapBytes = this.#number('memory.swap.current')
-    const pages = (bytes: number) => Math.ceil(bytes / PAGE_BYTES)
-    const peak = (name: string, scale: (value: number) => number) => {
-      const value = readNumber(this.#path(name))
-      return value === undefined ? {} : { maxHeld: scale(value) }
-    }
-    return {
-      usage: this.#usage(cpu, memoryBytes),
-      counters: {
-        kmemsize: { held: kernelMemory(stat) },
-        lockedpages: { held: pages(stat.get('unevictable') ?? 0) },
-        shmpages: { held: pages(stat.get('shmem') ?? 0) },
-        numproc: {
-          held: this.#number('pids.current'),
-          ...peak('pids.peak', (value) => value),
-          failures: readKeys(this.#path('pids.events')).get('max') ?? 0,
-        },
-        // `max` also counts every reclaim at the limit, which whoever reads files meets all day.
-        physpages: { held: pages(memoryBytes), ...peak('memory.peak', pages), failures: events.get('oom') ?? 0 },
-        oomguarpages: { held: pages(memoryBytes + swapBytes), failures: events.get('oom_kill') ?? 0 },
-        swappages: {
-          held: pages(swapBytes),
-          ...peak('memory.swap.peak', pages),
-          failures: swapEvents.get('fail') ?? 0,
-        },
-        tcpsndbuf: { held: stat.get('sock') ?? 0 },
-        dcachesize: { held: stat.get('slab_reclaimable') ?? 0 },
-        cpulimit: { failures: cpu.get('nr_throttled') ?? 0 },
-      },
-    }
-  }
-
-  processes(): readonly number[] {
-    return processesOf(groupsIn(this.#folder))
-  }
-
-  #usage(cpu: ReadonlyMap<string, number>, memoryBytes: number): CgroupUsage {
+  usage(): CgroupUsage {
     const usage = { readBytes: 0, writtenBytes: 0, reads: 0, writes: 0 }
     for (const [, key = '', value] of (readText(this.#path('io.stat')) ?? '').matchAll(/ (\w+)=(\d+)/g)) {
       if (key === 'rbytes') usage.readBytes += Number(value)
@@ -152,7 +103,45 @@ export class CgroupV2 implements ContainerCgroup {
       if (key === 'rios') usage.reads += Number(value)
       if (key === 'wios') usage.writes += Number(value)
     }
-    return { cpuMicroseconds: cpu.get('usage_usec') ?? 0, memoryBytes, ...usage }
+    const cpuMicroseconds = readKeys(this.#path('cpu.stat')).get('usage_usec') ?? 0
+    return { cpuMicroseconds, memoryBytes: this.#number('memory.current'), ...usage }
+  }
+
+  counters(): CounterReadings {
+    const stat = readKeys(this.#path('memory.stat'))
+    const events = readKeys(this.#path('memory.events'))
+    const memoryBytes = this.#number('memory.current')
+    const swapBytes = this.#number('memory.swap.current')
+    const pages = (bytes: number) => Math.ceil(bytes / PAGE_BYTES)
+    const peakPages = (name: string) => {
+      const bytes = readNumber(this.#path(name))
+      return bytes === undefined ? undefined : pages(bytes)
+    }
+    return {
+      kmemsize: { held: kernelMemory(stat) },
+      lockedpages: { held: pages(stat.get('unevictable') ?? 0) },
+      shmpages: { held: pages(stat.get('shmem') ?? 0) },
+      numproc: {
+        held: this.#number('pids.current'),
+        maxHeld: readNumber(this.#path('pids.peak')),
+        failures: readKeys(this.#path('pids.events')).get('max') ?? 0,
+      },
+      // `max` also counts every reclaim at the limit, which whoever reads files meets all day.
+      physpages: { held: pages(memoryBytes), maxHeld: peakPages('memory.peak'), failures: events.get('oom') ?? 0 },
+      oomguarpages: { held: pages(memoryBytes + swapBytes), failures: events.get('oom_kill') ?? 0 },
+      swappages: {
+        held: pages(swapBytes),
+        maxHeld: peakPages('memory.swap.peak'),
+        failures: readKeys(this.#path('memory.swap.events')).get('fail') ?? 0,
+      },
+      tcpsndbuf: { held: stat.get('sock') ?? 0 },
+      dcachesize: { held: stat.get('slab_reclaimable') ?? 0 },
+      cpulimit: { failures: readKeys(this.#path('cpu.stat')).get('nr_throttled') ?? 0 },
+    }
+  }
+
+  processes(): readonly number[] {
+    return processesOf(groupsIn(this.#folder))
   }
 
   #number(name: string): number {
@@ -160,7 +149,7 @@ export class CgroupV2 implements ContainerCgroup {
   }
 
   #path(name: string): string {
-    return join(this.#folder, name)
+    return `${this.#folder}/${name}`
   }
 }
 

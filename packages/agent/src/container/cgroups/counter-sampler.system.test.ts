@@ -80,7 +80,7 @@ test('an agent that comes back keeps maxima, tells no refusal twice, and tells w
   const first = new CounterSampler(() => 0)
   first.add(sampled(group, init, limits))
   assert.deepEqual(look(first).failures, [])
-  const refused = () => cgroup.read().counters.numproc?.failures ?? 0
+  const refused = () => cgroup.counters().numproc?.failures ?? 0
   run(`perl -e '${bomb} wait for 1..20'`)
   await until(() => refused() >= 10, 'forks are refused')
   const before = refused()
@@ -124,8 +124,8 @@ test('rates are those between two looks, and processes are looked at more seldom
   assert.ok((of(first, 'diskspace').held ?? 0) > 0)
   assert.ok((of(first, 'diskinodes').held ?? 0) > 0)
   const files = of(first, 'numfile').held ?? 0
-  const used = cgroup.read().usage.cpuMicroseconds
-  await until(() => cgroup.read().usage.cpuMicroseconds > used + 200_000, 'it computes')
+  const used = cgroup.usage().cpuMicroseconds
+  await until(() => cgroup.usage().cpuMicroseconds > used + 200_000, 'it computes')
   run('exec sleep 60')
   await until(() => cgroup.processes().length === 2, 'there is another')
   now += 10_000
@@ -137,6 +137,45 @@ test('rates are those between two looks, and processes are looked at more seldom
   assert.equal(of(second, 'numfile').held, files)
   assert.ok((of(look(sampler), 'numfile').held ?? 0) > files)
   assert.deepEqual(sampler.lastOf('web')?.rates, second.rates)
+})
+
+test('of a container whose processes sleep little is read, until one runs', async (t) => {
+  const group = v1Group(t)
+  if (!group) return t.skip(NO_V1)
+  const { run, cgroup } = group
+  let now = 0
+  let full = 0
+  const sampler = new CounterSampler(() => now)
+  // In a network of its own: what the machine sends is none of its.
+  const { pid } = run('exec unshare --net sleep 60')
+  await until(() => readFileSync(`/proc/${pid}/comm`, 'utf8') === 'sleep\n', 'it sleeps')
+  const counting = {
+    ...{ family: cgroup.family, lacks: cgroup.lacks },
+    set: () => assert.fail(),
+    usage: () => cgroup.usage(),
+    processes: () => cgroup.processes(),
+    counters: () => {
+      full += 1
+      return cgroup.counters()
+    },
+  }
+  sampler.add({ ...sampled(group, pid), cgroup: counting })
+  const first = look(sampler)
+  full = 0
+  for (let looks = 0; looks < 3; looks++) {
+    now += 10_000
+    const [sample] = await all(sampler)
+    assert.equal(sample && of(sample, 'numproc').held, of(first, 'numproc').held)
+  }
+  // Once, should the kernel take back memory meanwhile.
+  assert.ok(full <= 1)
+  run('exec sleep 60')
+  await until(() => cgroup.processes().length === 2, 'there is another')
+  now += 10_000
+  full = 0
+  const [sample] = await all(sampler)
+  assert.equal(sample && of(sample, 'numproc').held, 2)
+  assert.ok(full >= 1)
 })
 
 test('a container that has just ended, a state file that is none, and one unknown harm nothing', (t) => {

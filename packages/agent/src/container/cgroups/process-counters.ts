@@ -53,15 +53,12 @@ export function processCounters(pids: readonly number[], locks: FileLocks, proc 
 }
 
 /** Of the network namespace of the container's init. */
-export function networkCounters(init: number, proc = '/proc'): { counters: CounterReadings; network: NetworkUsage } {
+export function socketCounters(init: number, proc = '/proc'): CounterReadings {
   const four = readText(`${proc}/${init}/net/sockstat`) ?? ''
   const six = readText(`${proc}/${init}/net/sockstat6`) ?? ''
   const tcp = number(/^TCP: inuse (\d+)/m.exec(four)) + number(/^TCP6: inuse (\d+)/m.exec(six))
   const all = number(/^sockets: used (\d+)/m.exec(four))
-  return {
-    counters: { numtcpsock: { held: tcp }, numothersock: { held: Math.max(0, all - tcp) } },
-    network: cardsOf(readText(`${proc}/${init}/net/dev`) ?? ''),
-  }
+  return { numtcpsock: { held: tcp }, numothersock: { held: Math.max(0, all - tcp) } }
 }
 
 export interface NetworkUsage {
@@ -70,12 +67,15 @@ export interface NetworkUsage {
   readonly sentPackets: number
 }
 
-/** `eth0: bytes packets errs drop fifo frame compressed multicast bytes …`, without the loopback. */
-function cardsOf(text: string): NetworkUsage {
+/**
+ * Of the network namespace of the container's init, without the loopback:
+ * `eth0: bytes packets errs drop fifo frame compressed multicast bytes …`.
+ */
+export function networkUsage(init: number, proc = '/proc'): NetworkUsage {
   let receivedBytes = 0
   let sentBytes = 0
   let sentPackets = 0
-  for (const line of text.split('\n')) {
+  for (const line of (readText(`${proc}/${init}/net/dev`) ?? '').split('\n')) {
     const [name = '', figures] = line.split(':')
     if (figures === undefined || name.trim() === 'lo') continue
     const columns = figures.trim().split(/\s+/)
