@@ -144,6 +144,18 @@ export function nativeRootCopyTests(labOf: () => LabCluster): void {
     await nothingOn(HOST, left.id)
   })
 
+  test('what was never whole, of a volume that nobody knows, is swept when the agent begins; what is whole stays', async () => {
+    const lab = labOf()
+    const [half, whole] = ['0'.repeat(32), '1'.repeat(32)]
+    const make = (volume: string) =>
+      `mkdir -m 700 "$1/${volume}.copies"; btrfs subvolume create "$1/${volume}.copies/7"`
+    await onHost(HOST, `${make(half)}; ${make(whole)}; echo '{"version":1}' > "$1/${whole}.copies/7.json"`)
+    await lab.must('lab', 'kill', HOST, 'agent')
+    await lab.until('the half one is gone', async () => !(await onHost(HOST, 'ls "$1"')).includes(half))
+    assert.equal((await onHost(HOST, `ls "$1/${whole}.copies"`)).trim(), '7\n7.json')
+    await onHost(HOST, `btrfs subvolume delete "$1/${whole}.copies/7"; rm -r "$1/${whole}.copies"`)
+  })
+
   test('deleted, neither the root nor a copy of it stays', async () => {
     const lab = labOf()
     const { id } = await root()

@@ -45,6 +45,8 @@ rootCopiesContract('MemoryRoots', async (): Promise<RootCopiesFixture> => {
       const host = volume.replicas[0]!.host
       grant = { guest: volume.guest, epoch, host, state: 'held', clean: false, grantedAt: 0, reason: '' }
     },
+    leaveUnfinished: async ({ host }, volume) => made.get(host)!.leaveUnfinished(volume, POOL),
+    unfinishedOn: async ({ host }) => made.get(host)!.unfinished,
     breakNext: () => (isBreaking = true),
     close: async () => undefined,
   }

@@ -24,6 +24,8 @@ export class MemoryRoots extends MemoryVolumeHost implements OwnRootCopies {
   readonly #options: MemoryRootsOptions
   /** By pool and volume, then by the moment that they show. */
   readonly #copies = new Map<string, Map<number, ReplicaContent>>()
+  /** By pool and volume: what was begun to be received, and is not whole. */
+  readonly #unfinished = new Map<string, VolumeId>()
 
   constructor(options: MemoryRootsOptions) {
     super(options)
@@ -86,11 +88,32 @@ export class MemoryRoots extends MemoryVolumeHost implements OwnRootCopies {
     if (!content || (base !== undefined && !(before && own?.has(base))))
       return fail(failure('not_found', `${from.host} does not hold what is to be sent of ${volume}`))
     const blocks = changedBlocks(before, content)
-    if (!(await this.#options.carry(from.host, blocks))) return fail(failure('storage', 'The copy broke off'))
-    const late = await this.#refusal(order)
+    this.leaveUnfinished(volume, pool)
+    const hasCome = await this.#options.carry(from.host, blocks)
+    const late = hasCome ? await this.#refusal(order) : failure('storage', 'The copy broke off')
+    this.#unfinished.delete(keyOf(volume, pool))
     if (late) return fail(late)
     this.#put(volume, pool, at, content.copy())
     return ok({ bytes: blocks * content.blockBytes })
+  }
+
+  /** As one whose agent is killed while it receives, after the volume was removed. */
+  leaveUnfinished(volume: VolumeId, pool: string): void {
+    this.#unfinished.set(keyOf(volume, pool), volume)
+  }
+
+  /** Volumes of which there are such. */
+  get unfinished(): readonly VolumeId[] {
+    return [...this.#unfinished.values()]
+  }
+
+  async sweep(isKnown: (volume: VolumeId) => Promise<Result<boolean>>): Promise<Result<void>> {
+    for (const [key, volume] of this.#unfinished) {
+      const known = await isKnown(volume)
+      if (!known.ok) return known
+      if (!known.value && !this.#copies.has(key)) this.#unfinished.delete(key)
+    }
+    return ok()
   }
 
   async keepOnly(volume: VolumeId, pool: string, kept: readonly number[]): Promise<Result<void>> {

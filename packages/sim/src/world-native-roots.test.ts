@@ -154,6 +154,18 @@ for (const fault of ['undrain h1', 'kill-agent h1', 'power-off h1', 'power-off h
     }
   })
 
+test('what an agent that was killed has left of a deleted volume goes when the next one begins', async () => {
+  const world = await running(11)
+  const { volumes } = world.host('h2' as HostId)
+  const deleted = 'd'.repeat(32) as Volume['id']
+  for (const volume of [deleted, world.volume('web').id]) volumes.leaveUnfinished(volume, POOL)
+  act(world, 'kill-agent h2')
+  act(world, 'heal')
+  await until(world, () => !volumes.unfinished.includes(deleted))
+  assert.deepEqual(volumes.unfinished, [world.volume('web').id])
+  world.close()
+})
+
 const FOLLOWING: RootCopyPolicy = { to: 'h2' as HostId, everyMs: EVERY_MS, onLoss: 'wait' }
 const newest = (world: World, host: string) =>
   world.volume('web').copies?.find((copy) => copy.host === host)?.newest?.at ?? 0

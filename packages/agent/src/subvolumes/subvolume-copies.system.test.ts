@@ -65,6 +65,12 @@ rootCopiesContract('SubvolumeCopies', async (): Promise<RootCopiesFixture> => {
       grant = { guest: volume.guest, epoch, host, state: 'held', clean: false, grantedAt: 0, reason: '' }
     },
     breakNext: () => (isBreaking = true),
+    leaveUnfinished: async ({ host }, volume, at) => {
+      const pool = new SubvolumeFolder(join(folder, host))
+      mkdirSync(pool.copies(volume), { recursive: true })
+      execFileSync('btrfs', ['subvolume', 'create', pool.copy(volume, at)], { stdio: 'ignore' })
+    },
+    unfinishedOn: async ({ host }) => new SubvolumeFolder(join(folder, host)).copied,
     close: async () => {
       for (const { host } of [home, away]) execFileSync('umount', [join(folder, host)])
       rmSync(folder, { recursive: true })

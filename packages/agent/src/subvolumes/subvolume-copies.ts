@@ -99,6 +99,23 @@ export class SubvolumeCopies implements OwnRootCopies {
     })
   }
 
+  async sweep(isKnown: (volume: VolumeId) => Promise<Result<boolean>>): Promise<Result<void>> {
+    for (const { name, path } of this.#options.pools) {
+      const found = new SubvolumeFolder(path)
+      const isLeft = (volume: VolumeId) => found.isUnfinished(volume) && !this.#underWay.has(volume)
+      for (const volume of found.copied.filter(isLeft)) {
+        const known = await isKnown(volume)
+        if (!known.ok) return known
+        if (known.value) continue
+        const swept = await this.#locked(volume, name, async (folder) =>
+          isLeft(volume) ? dropCopies(folder, volume, []) : ok(),
+        )
+        if (!swept.ok) return swept
+      }
+    }
+    return ok()
+  }
+
   receive(order: CopyOrder): Promise<Result<{ readonly bytes: number }>> {
     return this.#receiving.run(order.volume, () => this.#receive(order))
   }

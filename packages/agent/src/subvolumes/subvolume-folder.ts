@@ -89,6 +89,16 @@ export class SubvolumeFolder {
     return names.flatMap((name) => (/^\d+$/.test(name) ? [Number(name)] : [])).toSorted((a, b) => a - b)
   }
 
+  /**
+   * Nothing of it is here but what was begun to be received, and never became whole. What has a record, be it damaged, or lies
+   * beside anything else, is more than that.
+   */
+  isUnfinished(volume: VolumeId): boolean {
+    const others = [this.#recordFile(volume), this.root(volume), this.draft(volume), this.former(volume)]
+    if (others.some((path) => existsSync(path)) || this.snapshotsOf(volume).length > 0) return false
+    return existsSync(this.copies(volume)) && readdirSync(this.copies(volume)).every((name) => /^\d+$/.test(name))
+  }
+
   /** One that cannot be read is none: it is made again. */
   copyRecord(volume: VolumeId, at: number): CopyRecord | undefined {
     const record = readRecordFile<CopyRecord>(`${this.copy(volume, at)}.json`, ({ version }) => version === 1)

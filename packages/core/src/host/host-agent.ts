@@ -9,6 +9,7 @@ import { HeldSnapshotKeeper } from './held-snapshot-keeper.ts'
 import { LostMakings } from './lost-makings.ts'
 import { Provisioner } from './provisioner.ts'
 import { RootCopier } from './root-copier.ts'
+import { sweepRootCopies } from './root-copy-sweep.ts'
 import { RootCopyWatch } from './root-copy-watch.ts'
 import { SnapshotCoordination } from './snapshot-coordination.ts'
 import { StorageKeeper } from './storage-keeper.ts'
@@ -50,6 +51,7 @@ export async function runHostAgent(
     await untilLoaded(context, signal)
     loops.push(new GuestRuns(context, arrivals).run(signal), new StorageKeeper(context).run(signal))
     loops.push(new HeldSnapshotKeeper(context).run(signal), new RootCopier(context).run(signal))
+    loops.push(sweepRootCopies(context, signal))
   }
   await Promise.all(loops)
 }

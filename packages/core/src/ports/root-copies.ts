@@ -39,4 +39,9 @@ export interface OwnRootCopies extends RootCopies {
    * Repeating it is harmless.
    */
   takeOver(from: VolumeId, to: VolumeId, pool: string): Promise<Result<void>>
+  /**
+   * Of volumes that nobody knows: deletes what was begun to be received and never became whole. Nothing else: a whole copy, and
+   * what lies beside a root, may be all that is left of somebody's data.
+   */
+  sweep(isKnown: (volume: VolumeId) => Promise<Result<boolean>>): Promise<Result<void>>
 }
