@@ -52,11 +52,18 @@ export function nativeRootCopyTests(labOf: () => LabCluster): void {
     assert.match(refused.stderr, /has snapshots, which a native root does not take along: before/)
     await lab.must('ct', 'snapshot', 'delete', NAME, 'before')
     await lab.must('ct', 'stop', NAME)
+    await lab.must('ct', 'set', NAME, '--copy-every', '1m')
     await lab.must('vm', 'relocate', NAME, '--to', HOST)
     assert.equal(await home(), HOST)
+    // Nobody has opened it there yet: all that there is of it is the copy that was sent.
+    await lab.until('it is followed', async () => {
+      const [copy] = (await root()).copies
+      return copy?.host === OTHER && copy.at !== null
+    })
     await lab.must('ct', 'start', NAME)
     assert.equal((await lab.guest(NAME)).host, HOST)
     assert.equal((await sh('cat /root/room')).trim(), 'first')
+    await lab.must('ct', 'set', NAME, '--no-copy')
     await nothingOn(OTHER, (await root()).id)
   })
 
@@ -92,7 +99,9 @@ export function nativeRootCopyTests(labOf: () => LabCluster): void {
     assert.ok((pools.find(({ name }) => name === 'btrfs')?.allocatedBytes ?? 0) >= 48 * 2 ** 20)
     await lab.must('ct', 'set', NAME, '--no-copy')
     await lab.until('the copy is gone', async () => (await root()).copies.length === 0)
-    await nothingOn(OTHER, (await root()).id)
+    const { id } = await root()
+    await nothingOn(OTHER, id)
+    await lab.until('so is its cut', async () => !(await onHost(HOST, 'ls "$1"')).includes(`${id}.copies`))
   })
 
   test('a copy that is asked for with the container follows from its beginning, and is in the file of the cluster', async () => {

@@ -70,7 +70,7 @@ export class MemoryRoots extends MemoryVolumeHost implements OwnRootCopies {
   }
 
   async cut(volume: VolumeId, pool: string, at: number): Promise<Result<void>> {
-    const root = super.contentOf(volume, pool)
+    const root = this.contentOf(volume, pool)
     if (!root) return fail(failure('not_found', `${this.#options.host} has no root of ${volume}`))
     if (!this.#copies.get(keyOf(volume, pool))?.has(at)) this.#put(volume, pool, at, root.copy())
     return ok()
@@ -118,7 +118,8 @@ export class MemoryRoots extends MemoryVolumeHost implements OwnRootCopies {
 
   async keepOnly(volume: VolumeId, pool: string, kept: readonly number[]): Promise<Result<void>> {
     const copies = this.#copies.get(keyOf(volume, pool))
-    for (const at of copies?.keys() ?? []) if (!kept.includes(at)) copies?.delete(at)
+    const newest = super.contentOf(volume, pool) ? undefined : Math.max(...(copies?.keys() ?? []))
+    for (const at of copies?.keys() ?? []) if (!kept.includes(at) && at !== newest) copies?.delete(at)
     if (copies?.size === 0) this.#copies.delete(keyOf(volume, pool))
     return ok()
   }

@@ -179,6 +179,41 @@ test('a copy follows the root at its interval, and goes when it is not wanted an
   const { rootCopy: _copy, ...guest } = world.guest('web')!
   world.write({ kind: 'put', key: KEYS.guest(guestId('web')), value: JSON.stringify(guest) })
   await until(world, () => world.volume('web').copies === undefined)
+  await world.clock.advance(2_000)
+  const { id } = world.volume('web')
+  assert.deepEqual(await world.host('h1' as HostId).volumes.held(id, POOL), { ok: true, value: [] }, 'nor a cut')
+  await assertAt(world, 'h1')
+})
+
+test('a root that has moved at rest, followed by a copy: nothing of it is lost before it is started for the first time', async () => {
+  const world = await running(13, { everyMs: EVERY_MS, onLoss: 'wait' })
+  act(world, 'stop web')
+  await until(world, () => !isActive(world.grant('web')))
+  assert.equal(move(world, 'h2'), undefined)
+  await until(world, () => isOver(world) && home(world) === 'h2')
+  await world.clock.advance(20_000)
+  assert.deepEqual(holders(world).includes('h2' as HostId), true)
+  act(world, 'start web')
+  await until(world, () => world.isRunning('web'))
+  assert.deepEqual([home(world), world.checks.violations], ['h2', []])
+  await until(world, () => newest(world, world.volume('web').copies?.[0]?.host ?? '') > 0)
+  world.close()
+})
+
+test('a cut of which nobody has a copy goes when the next agent begins', async () => {
+  const world = await running(12)
+  const { id } = world.volume('web')
+  const { volumes } = world.host('h1' as HostId)
+  await volumes.cut(id, POOL, 7)
+  act(world, 'kill-agent h1')
+  act(world, 'heal')
+  let held: readonly number[] = [7]
+  for (let second = 0; second < 30 && held.length > 0; second++) {
+    await world.clock.advance(1_000)
+    const answer = await volumes.held(id, POOL)
+    held = answer.ok ? answer.value : held
+  }
+  assert.deepEqual(held, [])
   await assertAt(world, 'h1')
 })
 

@@ -18,6 +18,22 @@ export function rootToClone(folder: SubvolumeFolder, volume: VolumeId): Result<s
   return existsSync(folder.root(volume)) ? ok(folder.root(volume)) : fail(noRoot(volume))
 }
 
+/** The root, or the newest copy where there is none: that becomes it. */
+export function rootToBe(
+  folder: SubvolumeFolder,
+  volume: VolumeId,
+): Result<{ readonly path: string; readonly sizeBytes: number }> {
+  const record = folder.record(volume)
+  if (!record.ok) return record
+  const path = folder.root(volume)
+  if (existsSync(path)) return record.value ? ok({ path, sizeBytes: record.value.sizeBytes }) : fail(noRoot(volume))
+  const newest = folder.wholeCopies(volume).at(-1)
+  const copy = newest === undefined ? undefined : folder.copyRecord(volume, newest)
+  return newest !== undefined && copy
+    ? ok({ path: folder.copy(volume, newest), sizeBytes: copy.sizeBytes })
+    : fail(noRoot(volume))
+}
+
 /** All but these, and those that `isUsed` says of. */
 export async function dropCopies(
   folder: SubvolumeFolder,

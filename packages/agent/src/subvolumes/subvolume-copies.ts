@@ -16,7 +16,7 @@ import { KeyedLock } from '../storage/keyed-lock.ts'
 import { noCapacity, roomIn } from '../storage/replica-files.ts'
 import type { PoolConfig } from '../storage/storage-daemon.ts'
 import { canHoldSubvolumes, cloneSubvolume, deleteSubvolume, ensureQuotas, sweepQgroups } from './btrfs.ts'
-import { dropCopies, restoreFormer, sealCopy } from './root-copy-files.ts'
+import { dropCopies, restoreFormer, rootToBe, sealCopy } from './root-copy-files.ts'
 import { SubvolumeFolder } from './subvolume-folder.ts'
 import { noRoot, noSubvolumes } from './subvolume-refusals.ts'
 
@@ -63,19 +63,23 @@ export class SubvolumeCopies implements OwnRootCopies {
   cut(volume: VolumeId, pool: string, at: number): Promise<Result<void>> {
     return this.#locked(volume, pool, async (folder) => {
       restoreFormer(folder, volume)
-      const record = folder.record(volume)
-      if (!record.ok) return record
-      if (!record.value || !existsSync(folder.root(volume))) return fail(noRoot(volume))
+      const source = rootToBe(folder, volume)
+      if (!source.ok) return source
       if (folder.copyRecord(volume, at)) return ok()
       mkdirSync(folder.copies(volume), { recursive: true, mode: 0o700 })
-      const made = await cloneSubvolume(folder.root(volume), folder.copy(volume, at), 'read-only')
-      return made.ok ? sealCopy(folder, volume, at, record.value.sizeBytes) : made
+      const cleared = await deleteSubvolume(folder.copy(volume, at))
+      const made = cleared.ok ? await cloneSubvolume(source.value.path, folder.copy(volume, at), 'read-only') : cleared
+      return made.ok ? sealCopy(folder, volume, at, source.value.sizeBytes) : made
     })
   }
 
   keepOnly(volume: VolumeId, pool: string, kept: readonly number[]): Promise<Result<void>> {
     const isUsed = (at: number) => this.#underWay.get(volume) === at
-    return this.#locked(volume, pool, (folder) => dropCopies(folder, volume, kept, isUsed))
+    return this.#locked(volume, pool, (folder) => {
+      restoreFormer(folder, volume)
+      const newest = existsSync(folder.root(volume)) ? [] : folder.wholeCopies(volume).slice(-1)
+      return dropCopies(folder, volume, [...kept, ...newest], isUsed)
+    })
   }
 
   takeOver(from: VolumeId, to: VolumeId, pool: string): Promise<Result<void>> {

@@ -50,6 +50,8 @@ export class RootCopier {
   readonly #busy = new Set<VolumeId>()
   /** By volume and host. */
   readonly #notBefore = new Map<string, number>()
+  /** Own roots beside which there is no more than what the next pass starts from, as far as this agent has seen to it. */
+  readonly #tidied = new Set<VolumeId>()
   /** Of the move under way: how often it was sent, and how often that failed in a row. */
   readonly #passes = new Map<VolumeId, { readonly since: number; sent: number; failed: number }>()
 
@@ -72,7 +74,10 @@ export class RootCopier {
         const isPaused = (host: HostId) => clock.monotonicMs() < (this.#notBefore.get(`${volume.id}/${host}`) ?? 0)
         const isUsable = (host: HostId) => this.#isUp(host) && !isPaused(host)
         const step = nextRootStep(state, volume, isUsable, clock.wallMs())
-        if (step) this.#once(volume.id, () => this.#take(volume.id, step))
+        if (step) {
+          this.#tidied.delete(volume.id)
+          this.#once(volume.id, () => this.#take(volume.id, step))
+        } else if (!this.#tidied.has(volume.id)) this.#once(volume.id, () => this.#tidyOwn(volume.id))
       }
     }
   }
@@ -252,18 +257,25 @@ export class RootCopier {
 
   /** Neither side keeps more than what the next pass starts from. */
   async #tidy(id: VolumeId): Promise<void> {
-    const { ownRoots, rootsOn, mirror } = this.#context
-    const volume = mirror.state.volumes.get(id)?.value
-    const pool = volume && inSync(volume)[0]?.pool
-    if (!volume || pool === undefined) return
-    const newest = (copy: RootCopy) => (copy.newest ? [copy.newest.at] : [])
-    const copies = volume.copies ?? []
-    await ownRoots.keepOnly(id, pool, copies.flatMap(newest))
+    const { rootsOn, mirror } = this.#context
+    const copies = mirror.state.volumes.get(id)?.value.copies ?? []
+    await this.#tidyOwn(id)
     await Promise.all(
       copies
         .filter(({ host }) => this.#isUp(host))
-        .map((copy) => rootsOn(copy.host).keepOnly(id, copy.pool, newest(copy))),
+        .map((copy) => rootsOn(copy.host).keepOnly(id, copy.pool, newestOf(copy))),
     )
+  }
+
+  /** Also when this agent has begun, and when a copy is not wanted any more: a cut keeps all blocks that it shows. */
+  async #tidyOwn(id: VolumeId): Promise<void> {
+    const { ownRoots, mirror, clock } = this.#context
+    const volume = mirror.state.volumes.get(id)?.value
+    const pool = volume && inSync(volume)[0]?.pool
+    if (!volume || pool === undefined) return
+    const tidied = await ownRoots.keepOnly(id, pool, (volume.copies ?? []).flatMap(newestOf))
+    if (tidied.ok) this.#tidied.add(id)
+    else await clock.sleep(RETRY_MS)
   }
 
   /** What was sent is not sent again because something else has changed in the record meanwhile. */
@@ -300,4 +312,8 @@ export class RootCopier {
   #nameOf(guest: Volume['guest']): string {
     return this.#context.mirror.state.guests.get(guest)?.value.name ?? guest
   }
+}
+
+function newestOf({ newest }: RootCopy): readonly number[] {
+  return newest ? [newest.at] : []
 }

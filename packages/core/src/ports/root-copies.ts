@@ -26,13 +26,19 @@ export interface RootCopies {
    * read linearizably, wants a copy here (`conflict`), and without room (`no_capacity`).
    */
   receive(order: CopyOrder): Promise<Result<{ readonly bytes: number }>>
-  /** Deletes all but these, and what an earlier try has left half done. */
+  /**
+   * Deletes all but these, and what an earlier try has left half done. Where there is no root the newest whole one stays in any
+   * case: a root that has moved here is that, until it is opened.
+   */
   keepOnly(volume: VolumeId, pool: string, kept: readonly number[]): Promise<Result<void>>
 }
 
 /** What a host does to roots of its own alone. */
 export interface OwnRootCopies extends RootCopies {
-  /** Of the root that is here: as it is now, and lasting when it returns. Harmless to whoever writes to it. */
+  /**
+   * Of the root that is here, or the copy that is to become it: as it is now, and lasting when it returns. Harmless to
+   * whoever writes to it.
+   */
   cut(volume: VolumeId, pool: string, at: number): Promise<Result<void>>
   /**
    * What is the root of one volume becomes that of another, of which there is none yet; cuts and snapshots of it go.

@@ -177,6 +177,27 @@ export function rootCopiesContract(name: string, make: () => Promise<RootCopiesF
     assert.equal(gone.ok ? '' : gone.error.code, 'not_found')
   })
 
+  contract('a root that has come and was never opened is kept, cut and sent like any other', async (it) => {
+    const { home, away, pool, volume, order, record } = it
+    await home.write(volume.id, 0, 'at rest')
+    value(await home.roots.cut(volume.id, pool, 100))
+    value(await away.roots.receive(order(100)))
+    const moved: Volume = { ...volume, replicas: [{ host: away.host, pool, state: 'in-sync' }] }
+    value(await home.volumes.removeReplica(volume.id, pool))
+    record({ ...moved, copies: [{ host: home.host, pool, since: 0 }] }, 2)
+    value(await away.roots.keepOnly(volume.id, pool, []))
+    assert.deepEqual(value(await away.roots.held(volume.id, pool)), [100])
+    value(await away.roots.cut(volume.id, pool, 200))
+    value(await home.roots.receive({ ...order(200), from: { host: away.host, pool } }))
+    value(await away.roots.keepOnly(volume.id, pool, [200]))
+    for (const { roots } of [home, away]) assert.deepEqual(value(await roots.held(volume.id, pool)), [200])
+    value(await open(away, volume, pool, 2))
+    assert.equal(await away.read(volume.id, 0), 'at rest')
+    record({ ...volume, replicas: [{ host: home.host, pool, state: 'in-sync' }] }, 3)
+    value(await open(home, volume, pool, 3))
+    assert.equal(await home.read(volume.id, 0), 'at rest')
+  })
+
   contract('a clone begins as the root is, and goes its own way', async ({ home, pool, volume }) => {
     const spec = { pool, sizeBytes: ROOT_BYTES, form: 'subvolume', cloneOf: volume.id } as const
     const clone = `${volume.id.slice(0, 20)}clone` as VolumeId
