@@ -90,6 +90,14 @@ export const COMMANDS = {
     args: ['guest', 'where', 'number*'],
     does: 'its starts on this host (or `any`) fail: the next so many, or all from now on',
   },
+  'dump-fails': {
+    args: ['guest', 'number*'],
+    does: 'of a container: CRIU cannot write down its processes in its next live move, or its next so many',
+  },
+  'restore-fails': {
+    args: ['guest', 'number*'],
+    does: 'of a container: CRIU does not restore its processes where its next live move takes it, or its next so many',
+  },
   deaf: { args: ['guest'], does: 'it does not hear that it is to shut down' },
   probe: { args: ['guest'], does: 'it has a probe, and is restarted when that fails' },
   unready: { args: ['guest'], does: 'its probe fails' },

@@ -1,5 +1,6 @@
 /** A cluster and all that is done to it, drawn from a seed: apart from the world's own chance, so that it can be shrunk. */
 import { NETWORK_ROLES } from '@stead/core/model/host.ts'
+import { withContainers } from './container-plan.ts'
 import type { CommandVerb, FaultCommand } from './fault-commands.ts'
 import { SeededRandom } from './seeded-random.ts'
 import type { WorldOptions } from './world.ts'
@@ -40,7 +41,7 @@ export function planFaults(seed: number): FaultPlan {
   const probed = { ...plan, commands: withProbes(plan, seed) }
   const moved = { ...probed, commands: withReplicaMoves(probed, seed) }
   const changed = { ...moved, commands: withPoolChanges(moved, seed) }
-  return { ...changed, commands: withResizes(changed, seed) }
+  return withContainers({ ...changed, commands: withResizes(changed, seed) }, seed)
 }
 
 /** Drawn by a chance of its own too. */

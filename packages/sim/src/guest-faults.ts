@@ -1,23 +1,26 @@
 /** What is wrong with guests themselves, whichever host they are on: starts that fail, shutdowns that are not heard. */
 import type { GuestId, HostId } from '@stead/core/model/ids.ts'
 
+/** Of a container's live move: CRIU writes its processes down, and restores them. */
+export type MoveStep = 'dump' | 'restore'
+
 export class GuestFaults {
-  /** By `guest host` (or `guest any`): how many starts still fail. */
-  readonly #starts = new Map<string, number>()
+  /** By `step guest host` (or `step guest any`): how many times it still fails. */
+  readonly #failing = new Map<string, number>()
   readonly #deaf = new Set<GuestId>()
   readonly #unready = new Set<GuestId>()
 
   /** `where`: a host's name or `any`. `times` may be infinite; 0 ends it. */
-  failStarts(guest: GuestId, where: string, times: number): void {
-    this.#starts.set(`${guest} ${where}`, times)
+  fail(step: 'start' | MoveStep, guest: GuestId, where: string, times: number): void {
+    this.#failing.set(`${step} ${guest} ${where}`, times)
   }
 
-  /** True when this start fails; it is then one less. */
-  takeStart(guest: GuestId, host: HostId): boolean {
-    for (const key of [`${guest} ${host}`, `${guest} any`]) {
-      const left = this.#starts.get(key) ?? 0
+  /** True when it fails this time; it is then one less. */
+  take(step: 'start' | MoveStep, guest: GuestId, host: HostId): boolean {
+    for (const key of [`${step} ${guest} ${host}`, `${step} ${guest} any`]) {
+      const left = this.#failing.get(key) ?? 0
       if (left <= 0) continue
-      this.#starts.set(key, left - 1)
+      this.#failing.set(key, left - 1)
       return true
     }
     return false

@@ -3,6 +3,7 @@ import type { GuestKind } from '@stead/core/model/guest.ts'
 import type { GuestId, VolumeId } from '@stead/core/model/ids.ts'
 import type { GuestLaunch } from '@stead/core/ports/guest-host.ts'
 import { type GuestMigrationHarness, type HostName, type MigrationHost } from './contract/guest-migration-contract.ts'
+import type { MoveStep } from './guest-faults.ts'
 import { MemoryGuestHost } from './memory-guest-host.ts'
 import { MemoryGuestMigration, WaitingPlaces } from './memory-guest-migration.ts'
 import { MemoryMachine } from './memory-machine.ts'
@@ -38,6 +39,7 @@ export async function memoryMigrationHarness(kind: GuestKind = 'vm'): Promise<Me
   const machines: Record<HostName, MemoryMachine> = { here: newMachine('here'), there: newMachine('there') }
   const places = new WaitingPlaces()
   const timers = new Set<NodeJS.Timeout>()
+  const failing = new Set<MoveStep>()
   const routes = {
     after: (ms: number, run: () => void) => {
       const timer = setTimeout(run, ms)
@@ -46,6 +48,7 @@ export async function memoryMigrationHarness(kind: GuestKind = 'vm'): Promise<Me
     },
     linked: () => true,
     runs: () => true,
+    fails: (step: MoveStep) => failing.delete(step),
   }
   const newHost = (host: HostName): MigrationHost => ({
     address: '127.0.0.1',
@@ -68,6 +71,7 @@ export async function memoryMigrationHarness(kind: GuestKind = 'vm'): Promise<Me
     knowsPostCopy: kind === 'vm',
     runsWhileCopied: kind === 'vm',
     outlivesAgents: kind === 'vm',
+    ...(kind === 'ct' ? { failNext: (step: MoveStep) => void failing.add(step) } : {}),
     guest: async () => {
       const guest = `g${++guests}` as GuestId
       const disk = { volume: `v${guests}` as VolumeId, sizeBytes: 1 << 20, width: 2, legs: [] }

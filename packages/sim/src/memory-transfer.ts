@@ -7,6 +7,7 @@ import type { MigrationLimits, MigrationProgress, SentGuest } from '@stead/core/
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { ArrivingMemory } from './memory-arriving.ts'
 import { breakConnection } from './leg-servers.ts'
+import type { MoveStep } from './guest-faults.ts'
 import type { Process } from './memory-machine.ts'
 import { giveUp, isAlive, type Place, type TransferRoutes, type WaitingPlace } from './transfer-places.ts'
 
@@ -280,6 +281,7 @@ export class MemoryTransfer {
     const { machine, process } = this.#source
     this.#before = process.status
     if (process.status === 'running') process.status = 'other'
+    if (this.#failsAt('dump', this.#source)) return this.#end('CRIU could not write down its processes')
     const flushed = await machine.flushAll(process)
     if (!this.isUnderWay || !isAlive(this.#source)) return
     if (!flushed) return this.#end('Error in migration completion: Input/output error')
@@ -301,6 +303,10 @@ export class MemoryTransfer {
     if (!this.isUnderWay || !isAlive(this.#source) || !isAlive(destination)) return
     if (!this.#routes.linked(host, destination.host) || !this.#bothRun())
       return void this.#routes.after(TICK_MS, () => this.#hand())
+    if (this.#failsAt('restore', destination)) {
+      giveUp(destination)
+      return this.#end('CRIU did not restore its processes')
+    }
     this.#hasArrived = true
     if (this.#postCopy) destination.process.memory = new ArrivingMemory()
     if (process.balloonBytes !== undefined) destination.process.balloonBytes = process.balloonBytes
@@ -310,6 +316,10 @@ export class MemoryTransfer {
     this.#phase = 'post-copy'
     this.#notify()
     this.#tickLater()
+  }
+
+  #failsAt(step: MoveStep, { host, process }: Place): boolean {
+    return this.#isContainer && this.#routes.fails(step, process.launch.guest, host)
   }
 
   #answer(): void {

@@ -1,4 +1,6 @@
 /** Between what, and over what, a guest's memory goes. */
+import type { GuestId } from '@stead/core/model/ids.ts'
+import type { MoveStep } from './guest-faults.ts'
 import type { MemoryMachine, Process } from './memory-machine.ts'
 
 /** A process and where it is. */
@@ -24,6 +26,8 @@ export interface TransferRoutes {
   readonly linked: (from: string, to: string) => boolean
   /** False while the machine stands still. */
   readonly runs: (host: string) => boolean
+  /** Of a container's move: this step fails there now. */
+  readonly fails: (step: MoveStep, guest: GuestId, host: string) => boolean
 }
 
 export function isAlive({ machine, process }: Place): boolean {

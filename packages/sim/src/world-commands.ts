@@ -119,7 +119,11 @@ const ACTS: Readonly<Record<CommandVerb, Act>> = {
   shutdown: onHost(({ id }, world, [how = '']) => shutDown(world, id, how)),
 
   'start-fails': ({ guestFaults }, [name = '', where = '', times = 'Infinity']) =>
-    guestFaults.failStarts(guestId(name), where, Number(times)),
+    guestFaults.fail('start', guestId(name), where, Number(times)),
+  'dump-fails': ({ guestFaults }, [name = '', times = '1']) =>
+    guestFaults.fail('dump', guestId(name), 'any', Number(times)),
+  'restore-fails': ({ guestFaults }, [name = '', times = '1']) =>
+    guestFaults.fail('restore', guestId(name), 'any', Number(times)),
   deaf: ({ guestFaults }, [name = '']) => guestFaults.makeDeaf(guestId(name)),
 
   probe: (world, [name = '']) => whileWanted(world, name, { lifecycle: { probe: PROBE } }),

@@ -34,7 +34,7 @@ export class WorldGuests extends MemoryGuestHost {
     const { host, guardian, guestFaults, clock, random } = this.#options
     await clock.sleep(QEMU_START_MS_MIN + QEMU_START_MS_SPREAD * random.fraction())
     if (!guardian.hasNamespace) return fail(failure('hypervisor', 'The deadman does not run'))
-    if (guestFaults.takeStart(launch.guest, host)) return fail(failure('hypervisor', 'QEMU ended at once'))
+    if (guestFaults.take('start', launch.guest, host)) return fail(failure('hypervisor', 'QEMU ended at once'))
     return super.start(launch)
   }
 

@@ -46,7 +46,7 @@ export class WorldMemory extends MemoryGuestMemory {
     const { host, guardian, guestFaults, clock, random } = this.#options
     await clock.sleep(QEMU_START_MS_MIN + QEMU_START_MS_SPREAD * random.fraction())
     if (!guardian.hasNamespace) return fail(failure('hypervisor', 'The deadman does not run'))
-    if (guestFaults.takeStart(given[0].guest, host)) return fail(failure('hypervisor', 'QEMU ended at once'))
+    if (guestFaults.take('start', given[0].guest, host)) return fail(failure('hypervisor', 'QEMU ended at once'))
     return super.restore(...given)
   }
 }

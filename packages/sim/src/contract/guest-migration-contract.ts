@@ -13,6 +13,7 @@ import type {
   MigrationProgress,
 } from '@stead/core/ports/guest-migration.ts'
 import type { Result } from '@stead/core/result.ts'
+import type { MoveStep } from '../guest-faults.ts'
 import { must } from './guest-host-contract.ts'
 
 export type HostName = 'here' | 'there'
@@ -44,6 +45,8 @@ export interface GuestMigrationHarness {
   written(launch: GuestLaunch): number
   /** How many times the guest was seen to boot on that host. */
   boots(host: HostName, launch: GuestLaunch): number
+  /** Of containers: the next such step of CRIU fails. Absent: there is none. */
+  readonly failNext?: (step: MoveStep) => void
   /** Ends the hypervisor's process as a crash would. */
   crash(host: HostName, running: RunningGuest): Promise<void>
   /** Another instance over the same processes; the old one hears and says nothing more. */
@@ -243,6 +246,38 @@ export function guestMigrationContract(name: string, make: () => Promise<GuestMi
       await harness.crash('there', must(await at('there').guests.inspect(launch.guest)))
       assert.ok(!(await at('here').migration.complete(launch.guest)).ok)
       await untilGone('here', launch)
+      assert.equal(harness.written(launch), before)
+    })
+
+    it('goes on where it was when it cannot be written down', async (context) => {
+      if (!harness.failNext) return context.skip('nothing is written down')
+      const launch = await running()
+      const { endpoint } = await awaited(launch)
+      harness.failNext('dump')
+      must(await at('here').migration.send(launch.guest, endpoint, FULL_SPEED))
+      assert.ok(!(await at('here').migration.awaitStandstill(launch.guest, inTime())).ok)
+      assert.ok((await until('here', launch, 'failed')).error)
+      must(await at('here').migration.cancel(launch.guest))
+      await harness.untilWriting('here', launch)
+      await untilGone('there', launch)
+      assert.equal(harness.boots('here', launch), 1)
+    })
+
+    it('runs nowhere when it was let go and cannot be restored there', async (context) => {
+      if (!harness.failNext) return context.skip('nothing is restored')
+      const launch = await running()
+      await standingStill(launch)
+      must(await at('here').migration.relinquishDisks(launch.guest))
+      await harness.closeBelow(launch, 2)
+      const before = harness.written(launch)
+      harness.failNext('restore')
+      const [completed, arrived] = await Promise.all([
+        at('here').migration.complete(launch.guest),
+        at('there').migration.awaitArrival(launch.guest, BOUND_MS),
+      ])
+      assert.ok(!completed.ok && !arrived.ok)
+      await untilGone('here', launch)
+      await untilGone('there', launch)
       assert.equal(harness.written(launch), before)
     })
 

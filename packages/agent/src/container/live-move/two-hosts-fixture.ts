@@ -14,6 +14,7 @@ import type { GuestHost, GuestLaunch, RunningGuest } from '@stead/core/ports/gue
 import type { GuestMigration } from '@stead/core/ports/guest-migration.ts'
 import { must } from '@stead/sim/contract/guest-host-contract.ts'
 import type { GuestMigrationHarness, HostName, MigrationHost } from '@stead/sim/contract/guest-migration-contract.ts'
+import type { MoveStep } from '@stead/sim/guest-faults.ts'
 import { EpochServers } from '../../qemu/epoch-servers-fixture.ts'
 import { makeBareHost, type BareHost } from '../bare-host-fixture.ts'
 import { until } from '../lxc-fixture.ts'
@@ -48,7 +49,11 @@ export class TwoHosts implements GuestMigrationHarness {
     // The front's user passes through to its sockets.
     chmodSync(this.#folder, 0o711)
     const wrapper = join(this.#folder, 'criu')
-    const script = `#!/bin/sh\n[ "$1" = dump ] || exec ${criu} "$@"\n${criu} "$@" && sleep ${DUMP_SECONDS_MIN}\n`
+    const script = `#!/bin/sh
+if [ "$1" = restore ] && rm ${this.#failing('restore')}; then exit 1; fi 2>/dev/null
+[ "$1" = dump ] || exec ${criu} "$@"
+${criu} "$@" && sleep ${DUMP_SECONDS_MIN} && ! rm ${this.#failing('dump')} 2>/dev/null
+`
     writeFileSync(wrapper, script, { mode: 0o755 })
     this.#servers = new EpochServers(this.#folder, DISK_BYTES, 'unix')
     this.hosts = { here: this.#boot('here', wrapper), there: this.#boot('there', wrapper) }
@@ -132,6 +137,15 @@ export class TwoHosts implements GuestMigrationHarness {
 
   boots(host: HostName, launch: GuestLaunch): number {
     return this.#console(host, launch).split('RESUME').length - 1
+  }
+
+  /** A dump fails when all processes are written down, and stopped. */
+  failNext(step: MoveStep): void {
+    writeFileSync(this.#failing(step), '')
+  }
+
+  #failing(step: MoveStep): string {
+    return join(this.#folder, `no-${step}`)
   }
 
   crash(host: HostName, { pid }: RunningGuest): Promise<void> {
