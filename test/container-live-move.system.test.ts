@@ -4,6 +4,7 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
+import { debianArchive } from './support/debian-template.ts'
 import { EventWatch, acknowledgedOn, replaced, resumedAt, signal } from './support/fault-watch.ts'
 import { LabCluster, STEAD } from './support/lab-cluster.ts'
 import { workingCriu } from '@stead/agent/container/live-move/working-criu-fixture.ts'
@@ -11,6 +12,8 @@ import { workingCriu } from '@stead/agent/container/live-move/working-criu-fixtu
 const NAME = 'web'
 const ADDRESS = '10.66.210.21'
 const PORT = 5_000
+const SYSTEMD = 'deb'
+const SYSTEMD_MS_MAX = 60_000
 const found = workingCriu()
 
 if ('missing' in found) test('containers move live', { skip: `no CRIU works here: ${found.missing}` })
@@ -58,9 +61,9 @@ ${criu} "$@" && echo > ${slowDump}.done && sleep 5
     return stdout.trim()
   }
 
-  async function untilLive(host: string): Promise<void> {
-    await lab.until(`${NAME} can go to ${host} live`, async () => {
-      const { targets } = await lab.json<MoveTargets>('vm', 'move-targets', NAME)
+  async function untilLive(host: string, name = NAME): Promise<void> {
+    await lab.until(`${name} can go to ${host} live`, async () => {
+      const { targets } = await lab.json<MoveTargets>('vm', 'move-targets', name)
       return targets.some((target) => target.host === host && target.live)
     })
   }
@@ -222,6 +225,33 @@ ${criu} "$@" && echo > ${slowDump}.done && sleep 5
     })
     assert((await resumedAt(lab, NAME)) >= before, 'acknowledged records are missing')
     await whole()
+  })
+
+  test('so does one with systemd, there and back, and its init goes on with its services', async (context) => {
+    const archive = await debianArchive()
+    if ('missing' in archive) return context.skip(`there is no Debian to begin one from: ${archive.missing}`)
+    await lab.must('template', 'import', archive.path, 'debian', '--version', '1')
+    const size = ['--memory', '256MiB', '--disk', '512MiB', '--address', '10.66.210.22/16']
+    await lab.must('ct', 'create', SYSTEMD, '--template', 'debian', ...size, '--host', 'h1', '--start')
+    const answers = async (command: string) => {
+      const { stdout } = await lab.run('ct', 'exec', SYSTEMD, '--', 'sh', '-c', command)
+      return stdout.trim()
+    }
+    const state = () => answers('systemctl is-system-running; systemctl --failed --plain --no-legend')
+    await lab.until('it has come up', async () => (await state()) === 'running', SYSTEMD_MS_MAX)
+    const begun = () => answers('systemctl show --property=UserspaceTimestampMonotonic')
+    const before = await begun()
+    for (const to of ['h2', 'h1']) {
+      await untilLive(to, SYSTEMD)
+      const watch = await EventWatch.begin(lab)
+      await lab.must('ct', 'migrate', SYSTEMD, '--to', to)
+      const { message } = await watch.until('guest.migrated', { to })
+      context.diagnostic(message)
+      await lab.until('it answers', async () => (await state()) === 'running')
+      assert.equal(await begun(), before, 'it has begun anew')
+      const restarted = 'systemctl restart systemd-journald && systemctl is-active systemd-journald systemd-logind dbus'
+      assert.equal(await answers(restarted), 'active\nactive\nactive')
+    }
   })
 
   async function now() {
