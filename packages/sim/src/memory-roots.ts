@@ -126,7 +126,7 @@ export class MemoryRoots extends MemoryVolumeHost implements OwnRootCopies {
 
   async takeOver(from: VolumeId, to: VolumeId, pool: string): Promise<Result<void>> {
     if (super.contentOf(to, pool)) return ok()
-    const root = super.contentOf(from, pool)
+    const root = this.contentOf(from, pool)
     if (!root) return fail(failure('not_found', `${this.#options.host} has no root of ${from}`))
     this.adopt(to, pool, root)
     return this.removeReplica(from, pool)

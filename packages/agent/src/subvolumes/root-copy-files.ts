@@ -34,6 +34,19 @@ export function rootToBe(
     : fail(noRoot(volume))
 }
 
+/** Of one that has come and was never opened: what would have become it becomes the root of another volume. */
+export async function rootAside(folder: SubvolumeFolder, from: VolumeId, to: VolumeId): Promise<Result<void>> {
+  const source = rootToBe(folder, from)
+  if (!source.ok) return source
+  const cleared = await deleteSubvolume(folder.draft(to))
+  const made = cleared.ok ? await cloneSubvolume(source.value.path, folder.draft(to)) : cleared
+  const id = made.ok ? await subvolumeId(folder.draft(to)) : made
+  const noted = id.ok ? folder.note(to, { subvolumeId: id.value, sizeBytes: source.value.sizeBytes }) : id
+  if (!noted.ok) return noted
+  renameSync(folder.draft(to), folder.root(to))
+  return syncFileSystem(folder.path)
+}
+
 /** All but these, and those that `isUsed` says of. */
 export async function dropCopies(
   folder: SubvolumeFolder,

@@ -16,7 +16,7 @@ import { KeyedLock } from '../storage/keyed-lock.ts'
 import { noCapacity, roomIn } from '../storage/replica-files.ts'
 import type { PoolConfig } from '../storage/storage-daemon.ts'
 import { canHoldSubvolumes, cloneSubvolume, deleteSubvolume, ensureQuotas, sweepQgroups } from './btrfs.ts'
-import { dropCopies, restoreFormer, rootToBe, sealCopy } from './root-copy-files.ts'
+import { dropCopies, restoreFormer, rootAside, rootToBe, sealCopy } from './root-copy-files.ts'
 import { SubvolumeFolder } from './subvolume-folder.ts'
 import { noRoot, noSubvolumes } from './subvolume-refusals.ts'
 
@@ -84,13 +84,17 @@ export class SubvolumeCopies implements OwnRootCopies {
 
   takeOver(from: VolumeId, to: VolumeId, pool: string): Promise<Result<void>> {
     return this.#locked(from, pool, async (folder) => {
-      if (existsSync(folder.root(to))) return folder.forget(from)
-      restoreFormer(folder, from)
-      const record = folder.record(from)
-      if (!record.ok) return record
-      if (!record.value || !existsSync(folder.root(from))) return fail(noRoot(from))
+      if (!existsSync(folder.root(to))) {
+        restoreFormer(folder, from)
+        const made = existsSync(folder.root(from)) ? ok() : await rootAside(folder, from, to)
+        if (!made.ok) return made
+      }
       const dropped = await dropCopies(folder, from, [])
       if (!dropped.ok) return dropped
+      if (existsSync(folder.root(to))) return folder.forget(from)
+      const record = folder.record(from)
+      if (!record.ok) return record
+      if (!record.value) return fail(noRoot(from))
       for (const snapshot of folder.snapshotsOf(from)) {
         const deleted = await deleteSubvolume(folder.snapshot(from, snapshot))
         if (!deleted.ok) return deleted

@@ -244,6 +244,18 @@ export function rootCopiesContract(name: string, make: () => Promise<RootCopiesF
     assert.equal(value(await home.volumes.inspect(aside, pool)).sizeBytes, ROOT_BYTES)
     refused(await home.roots.takeOver('nothing' as VolumeId, 'other' as VolumeId, pool), 'not_found')
   })
+
+  contract('so is one that has come and was never opened', async ({ home, away, pool, volume, order }) => {
+    const aside = `${volume.id.slice(0, 20)}aside` as VolumeId
+    await home.write(volume.id, 0, 'at rest')
+    value(await home.roots.cut(volume.id, pool, 100))
+    value(await away.roots.receive(order(100)))
+    for (let time = 0; time < 2; time++) value(await away.roots.takeOver(volume.id, aside, pool))
+    assert.equal(await away.read(aside, 0), 'at rest')
+    await away.write(aside, 0, 'can be written')
+    assert.deepEqual(value(await away.roots.held(volume.id, pool)), [])
+    assert.equal(value(await away.volumes.inspect(aside, pool)).sizeBytes, ROOT_BYTES)
+  })
 }
 
 function open({ volumes }: RootSide, volume: Volume, pool: string, epoch: number) {
