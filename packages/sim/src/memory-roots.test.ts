@@ -46,7 +46,6 @@ rootCopiesContract('MemoryRoots', async (): Promise<RootCopiesFixture> => {
       grant = { guest: volume.guest, epoch, host, state: 'held', clean: false, grantedAt: 0, reason: '' }
     },
     leaveUnfinished: async ({ host }, volume) => made.get(host)!.leaveUnfinished(volume, POOL),
-    unfinishedOn: async ({ host }) => made.get(host)!.unfinished,
     breakNext: () => (isBreaking = true),
     close: async () => undefined,
   }

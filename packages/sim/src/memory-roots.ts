@@ -7,7 +7,7 @@ import { objectionToOpening } from '@stead/core/ha/export-gate.ts'
 import { copyOn, homeOf } from '@stead/core/ha/root-copies.ts'
 import type { HostId, VolumeId } from '@stead/core/model/ids.ts'
 import type { Volume } from '@stead/core/model/volume.ts'
-import type { CopyOrder, OwnRootCopies } from '@stead/core/ports/root-copies.ts'
+import type { CopyOrder, OwnRootCopies, UnfinishedCopy } from '@stead/core/ports/root-copies.ts'
 import type { VolumeHost } from '@stead/core/ports/volume-host.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { MemoryVolumeHost, type MemoryVolumeHostOptions } from './memory-volume-host.ts'
@@ -25,7 +25,7 @@ export class MemoryRoots extends MemoryVolumeHost implements OwnRootCopies {
   /** By pool and volume, then by the moment that they show. */
   readonly #copies = new Map<string, Map<number, ReplicaContent>>()
   /** By pool and volume: what was begun to be received, and is not whole. */
-  readonly #unfinished = new Map<string, VolumeId>()
+  readonly #unfinished = new Map<string, UnfinishedCopy>()
 
   constructor(options: MemoryRootsOptions) {
     super(options)
@@ -99,21 +99,20 @@ export class MemoryRoots extends MemoryVolumeHost implements OwnRootCopies {
 
   /** As one whose agent is killed while it receives, after the volume was removed. */
   leaveUnfinished(volume: VolumeId, pool: string): void {
-    this.#unfinished.set(keyOf(volume, pool), volume)
+    this.#unfinished.set(keyOf(volume, pool), { volume, pool })
   }
 
-  /** Volumes of which there are such. */
-  get unfinished(): readonly VolumeId[] {
-    return [...this.#unfinished.values()]
+  unfinished(): readonly UnfinishedCopy[] {
+    return [...this.#unfinished.values()].filter((left) => this.#isUnfinished(left))
   }
 
-  async sweep(isKnown: (volume: VolumeId) => Promise<Result<boolean>>): Promise<Result<void>> {
-    for (const [key, volume] of this.#unfinished) {
-      const known = await isKnown(volume)
-      if (!known.ok) return known
-      if (!known.value && !this.#copies.has(key)) this.#unfinished.delete(key)
-    }
+  async dropUnfinished(left: UnfinishedCopy): Promise<Result<void>> {
+    if (this.#isUnfinished(left)) this.#unfinished.delete(keyOf(left.volume, left.pool))
     return ok()
+  }
+
+  #isUnfinished({ volume, pool }: UnfinishedCopy): boolean {
+    return this.#unfinished.has(keyOf(volume, pool)) && this.contentOf(volume, pool) === undefined
   }
 
   async keepOnly(volume: VolumeId, pool: string, kept: readonly number[]): Promise<Result<void>> {

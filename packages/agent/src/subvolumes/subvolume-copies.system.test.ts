@@ -70,7 +70,6 @@ rootCopiesContract('SubvolumeCopies', async (): Promise<RootCopiesFixture> => {
       mkdirSync(pool.copies(volume), { recursive: true })
       execFileSync('btrfs', ['subvolume', 'create', pool.copy(volume, at)], { stdio: 'ignore' })
     },
-    unfinishedOn: async ({ host }) => new SubvolumeFolder(join(folder, host)).copied,
     close: async () => {
       for (const { host } of [home, away]) execFileSync('umount', [join(folder, host)])
       rmSync(folder, { recursive: true })

@@ -10,7 +10,7 @@ import { failure, type Failure } from '@stead/core/errors.ts'
 import { copyOn, homeOf } from '@stead/core/ha/root-copies.ts'
 import type { HostId, VolumeId } from '@stead/core/model/ids.ts'
 import type { Volume } from '@stead/core/model/volume.ts'
-import type { CopyOrder, OwnRootCopies } from '@stead/core/ports/root-copies.ts'
+import type { CopyOrder, OwnRootCopies, UnfinishedCopy } from '@stead/core/ports/root-copies.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { KeyedLock } from '../storage/keyed-lock.ts'
 import { noCapacity, roomIn } from '../storage/replica-files.ts'
@@ -107,21 +107,22 @@ export class SubvolumeCopies implements OwnRootCopies {
     })
   }
 
-  async sweep(isKnown: (volume: VolumeId) => Promise<Result<boolean>>): Promise<Result<void>> {
-    for (const { name, path } of this.#options.pools) {
-      const found = new SubvolumeFolder(path)
-      const isLeft = (volume: VolumeId) => found.isUnfinished(volume) && !this.#underWay.has(volume)
-      for (const volume of found.copied.filter(isLeft)) {
-        const known = await isKnown(volume)
-        if (!known.ok) return known
-        if (known.value) continue
-        const swept = await this.#locked(volume, name, async (folder) =>
-          isLeft(volume) ? dropCopies(folder, volume, []) : ok(),
-        )
-        if (!swept.ok) return swept
-      }
-    }
-    return ok()
+  unfinished(): readonly UnfinishedCopy[] {
+    return this.#options.pools.flatMap(({ name, path }) => {
+      const folder = new SubvolumeFolder(path)
+      const left = folder.copied.filter((volume) => this.#isUnfinished(folder, volume))
+      return left.map((volume) => ({ volume, pool: name }))
+    })
+  }
+
+  dropUnfinished({ volume, pool }: UnfinishedCopy): Promise<Result<void>> {
+    return this.#locked(volume, pool, async (folder) =>
+      this.#isUnfinished(folder, volume) ? dropCopies(folder, volume, []) : ok(),
+    )
+  }
+
+  #isUnfinished(folder: SubvolumeFolder, volume: VolumeId): boolean {
+    return folder.isUnfinished(volume) && !this.#underWay.has(volume)
   }
 
   receive(order: CopyOrder): Promise<Result<{ readonly bytes: number }>> {

@@ -46,8 +46,15 @@ export interface OwnRootCopies extends RootCopies {
    */
   takeOver(from: VolumeId, to: VolumeId, pool: string): Promise<Result<void>>
   /**
-   * Of volumes that nobody knows: deletes what was begun to be received and never became whole. Nothing else: a whole copy, and
-   * what lies beside a root, may be all that is left of somebody's data.
+   * Volumes of which there is nothing here but what was begun to be received and never became whole. A whole copy, and what
+   * lies beside a root, is more than that: it may be all that is left of somebody's data.
    */
-  sweep(isKnown: (volume: VolumeId) => Promise<Result<boolean>>): Promise<Result<void>>
+  unfinished(): readonly UnfinishedCopy[]
+  /** Deletes that, where there is still nothing else. */
+  dropUnfinished(left: UnfinishedCopy): Promise<Result<void>>
+}
+
+export interface UnfinishedCopy {
+  readonly volume: VolumeId
+  readonly pool: string
 }

@@ -6,8 +6,7 @@ import type { HostId, VolumeId } from '@stead/core/model/ids.ts'
 import type { Volume } from '@stead/core/model/volume.ts'
 import type { CopyOrder, OwnRootCopies } from '@stead/core/ports/root-copies.ts'
 import type { VolumeHost } from '@stead/core/ports/volume-host.ts'
-import { failure } from '@stead/core/errors.ts'
-import { fail, ok, type Result } from '@stead/core/result.ts'
+import type { Result } from '@stead/core/result.ts'
 
 const TIMEOUT_MS = 60_000
 export const ROOT_BYTES = 32 * 1024 * 1024
@@ -33,8 +32,6 @@ export interface RootCopiesFixture {
   readonly breakNext: () => void
   /** As an agent does that is killed while it receives. */
   readonly leaveUnfinished: (side: RootSide, volume: VolumeId, at: number) => Promise<void>
-  /** Volumes of which something is left that is not whole, as far as there is nothing else. */
-  readonly unfinishedOn: (side: RootSide) => Promise<readonly VolumeId[]>
   readonly close: () => Promise<void>
 }
 
@@ -212,22 +209,22 @@ export function rootCopiesContract(name: string, make: () => Promise<RootCopiesF
     refused(await home.volumes.createReplica(ofNothing), 'not_found')
   })
 
-  contract('what never became whole is swept where nobody knows the volume, and nothing else is', async (it) => {
-    const { home, away, pool, volume, order, leaveUnfinished, unfinishedOn } = it
-    const name = (end: string) => `${volume.id.slice(0, 20)}${end}` as VolumeId
-    const [deleted, known] = [name('deleted'), name('known')]
-    for (const each of [deleted, known]) await leaveUnfinished(away, each, 100)
-    refused(await away.roots.sweep(async () => fail(failure('store_timeout', 'none'))), 'store_timeout')
-    assert.equal((await unfinishedOn(away)).length, 2)
-    for (let time = 0; time < 2; time++) value(await away.roots.sweep(async (each) => ok(each === known)))
-    assert.deepEqual(await unfinishedOn(away), [known])
-    value(await away.roots.sweep(async () => ok(false)))
-    // The records were lost, or are another cluster's: what is whole may be the last of it.
+  contract('what never became whole is told and dropped; what is whole, or beside a root, is not', async (it) => {
+    const { home, away, pool, volume, order, leaveUnfinished } = it
+    const deleted = `${volume.id.slice(0, 20)}deleted` as VolumeId
+    await leaveUnfinished(away, deleted, 100)
+    await leaveUnfinished(home, volume.id, 50)
+    assert.deepEqual([home.roots.unfinished(), away.roots.unfinished()], [[], [{ volume: deleted, pool }]])
+    for (let time = 0; time < 2; time++) value(await away.roots.dropUnfinished({ volume: deleted, pool }))
+    assert.deepEqual(away.roots.unfinished(), [])
     value(await home.roots.cut(volume.id, pool, 100))
     value(await away.roots.receive(order(100)))
     await home.write(volume.id, 0, 'goes on')
-    for (const { roots } of [home, away]) value(await roots.sweep(async () => ok(false)))
-    for (const { roots } of [home, away]) assert.deepEqual(value(await roots.held(volume.id, pool)), [100])
+    for (const { roots } of [home, away]) {
+      assert.deepEqual(roots.unfinished(), [])
+      value(await roots.dropUnfinished({ volume: volume.id, pool }))
+      assert.deepEqual(value(await roots.held(volume.id, pool)), [100])
+    }
     assert.equal(await home.read(volume.id, 0), 'goes on')
   })
 
