@@ -11,9 +11,13 @@ import { KEYS } from '../model/keys.ts'
 import { replicaOn, withReplica } from '../model/records.ts'
 import type { Replica, Staleness, Volume } from '../model/volume.ts'
 import type { Compare, StoreEntry, Write } from '../ports/store.ts'
+import { ok, type Result } from '../result.ts'
 import type { HostContext } from './host-context.ts'
 
 const RETRY_MS = 100
+
+/** The grant, which is ours, and one more record; or the grant is ours no more. */
+type Read<T> = { kind: 'ours'; grant: Versioned<Grant>; record: Versioned<T> | undefined } | { kind: 'deposed' }
 
 export type Recorded<T = void> = { readonly kind: 'recorded'; readonly value: T } | { readonly kind: 'deposed' }
 
@@ -91,8 +95,10 @@ export class RunRecords {
    * QEMU knows that a run ended without its last flush.
    */
   async begin(failures: number): Promise<Recorded> {
+    let mirrored = this.#mirrored()
     for (;;) {
-      const read = await this.#read<GuestObservation>(KEYS.observation(this.#guest))
+      const read = mirrored ?? (await this.#read<GuestObservation>(KEYS.observation(this.#guest)))
+      mirrored = undefined
       if (read.kind === 'deposed') return read
       const outcome = await this.#context.store.transact({
         compares: [
@@ -169,28 +175,25 @@ export class RunRecords {
     const observation = JSON.parse(write.value) as GuestObservation
     mirror.unreported.set(this.#guest, { observation, failed: false })
     let complained = false
+    let mirrored = this.#mirrored()
     for (;;) {
-      const [entry, before] = await Promise.all([
-        store.get(KEYS.grant(this.#guest)),
-        store.get(KEYS.observation(this.#guest)),
-      ])
-      const grant = entry.ok && entry.value ? parsed<Grant>(entry.value) : undefined
-      const isOver = entry.ok && !(grant && this.#isOurs(grant.value))
+      const read = mirrored ? ok(mirrored) : await this.#readOnce<GuestObservation>(KEYS.observation(this.#guest))
+      mirrored = undefined
+      const known = read.ok && read.value.kind === 'ours' ? read.value : undefined
       const outcome =
-        isOver || !grant || !before.ok
-          ? undefined
-          : await store.transact({
-              compares: [
-                { key: KEYS.grant(this.#guest), modRevision: grant.revision },
-                { key: KEYS.observation(this.#guest), modRevision: before.value?.modRevision ?? 0n },
-              ],
-              writes: [write],
-            })
-      if (isOver || (outcome?.ok && outcome.value.committed)) {
+        known &&
+        (await store.transact({
+          compares: [
+            { key: KEYS.grant(this.#guest), modRevision: known.grant.revision },
+            { key: KEYS.observation(this.#guest), modRevision: known.record?.revision ?? 0n },
+          ],
+          writes: [write],
+        }))
+      if ((read.ok && !known) || (outcome?.ok && outcome.value.committed)) {
         mirror.unreported.delete(this.#guest)
         return
       }
-      const problem = !entry.ok ? entry.error : !before.ok ? before.error : outcome?.ok ? undefined : outcome?.error
+      const problem = !read.ok ? read.error : outcome?.ok ? undefined : outcome?.error
       if (problem) {
         mirror.unreported.set(this.#guest, { observation, failed: true })
         if (!complained)
@@ -241,24 +244,37 @@ export class RunRecords {
     return { failedOn: failedHere ? [...before, self] : before }
   }
 
-  /** The grant (which must be ours) and one more record, both read linearizably; patient while the store is away. */
-  async #read<T>(
-    key: string,
-    signal?: AbortSignal,
-  ): Promise<{ kind: 'ours'; grant: Versioned<Grant>; record: Versioned<T> | undefined } | { kind: 'deposed' }> {
+  /**
+   * As this host last heard of them; undefined: as far as it knows, the grant is not ours. For a write's first try: what is
+   * outdated is refused by the revisions.
+   */
+  #mirrored(): Read<GuestObservation> | undefined {
+    const { grants, observations } = this.#context.mirror.state
+    const grant = grants.get(this.#guest)
+    return grant && this.#isOurs(grant.value)
+      ? { kind: 'ours', grant, record: observations.get(this.#guest) }
+      : undefined
+  }
+
+  /** Patient while the store is away. */
+  async #read<T>(key: string, signal?: AbortSignal): Promise<Read<T>> {
     for (;;) {
       if (signal?.aborted) return { kind: 'deposed' }
-      const [grantEntry, entry] = await Promise.all([
-        this.#context.store.get(KEYS.grant(this.#guest)),
-        this.#context.store.get(key),
-      ])
-      if (grantEntry.ok && entry.ok) {
-        const grant = grantEntry.value && parsed<Grant>(grantEntry.value)
-        if (!grant || !this.#isOurs(grant.value)) return { kind: 'deposed' }
-        return { kind: 'ours', grant, record: entry.value && parsed<T>(entry.value) }
-      }
+      const read = await this.#readOnce<T>(key)
+      if (read.ok) return read.value
       await this.#context.clock.sleep(RETRY_MS)
     }
+  }
+
+  /** Both linearizably. */
+  async #readOnce<T>(key: string): Promise<Result<Read<T>>> {
+    const { store } = this.#context
+    const [held, entry] = await Promise.all([store.get(KEYS.grant(this.#guest)), store.get(key)])
+    if (!held.ok) return held
+    if (!entry.ok) return entry
+    const grant = held.value && parsed<Grant>(held.value)
+    if (!grant || !this.#isOurs(grant.value)) return ok({ kind: 'deposed' })
+    return ok({ kind: 'ours', grant, record: entry.value && parsed<T>(entry.value) })
   }
 }
 
