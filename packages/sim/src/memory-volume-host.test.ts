@@ -44,7 +44,7 @@ const makeFixture = async () => {
       host,
       volumes,
       address: '127.0.0.1',
-      killDaemon: async () => volumes.loseDaemon(() => true),
+      killDaemon: async () => void volumes.loseDaemon(() => true),
       startDaemon: async () => undefined,
       boot: async () => volumes.losePower(() => true),
       record: (volume, granted) => records.set(volume, granted),

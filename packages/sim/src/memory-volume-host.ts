@@ -123,15 +123,21 @@ export class MemoryVolumeHost implements VolumeHost {
 
   /**
    * The storage daemon ends: exports and bitmaps are gone, the content stays. Of a replica with layers the daemon had in its
-   * memory where they hold what; it was written down with the last flush.
+   * memory where they hold what; it was written down with the last flush. Returns the volumes that have layers.
    */
-  loseDaemon(isKept: () => boolean): void {
-    for (const replica of this.#all()) {
-      if (isLayered(replica)) replica.content.losePower(isKept)
-      replica.bitmaps.clear()
-      replica.exports.clear()
-      forgetPrepared(replica)
-    }
+  loseDaemon(isKept: () => boolean): readonly VolumeId[] {
+    const layered: VolumeId[] = []
+    for (const replicas of this.#pools.values())
+      for (const [volume, replica] of replicas) {
+        if (isLayered(replica)) {
+          replica.content.losePower(isKept)
+          layered.push(volume)
+        }
+        replica.bitmaps.clear()
+        replica.exports.clear()
+        forgetPrepared(replica)
+      }
+    return layered
   }
 
   /** Which export of that name it is; undefined when there is none. */

@@ -289,7 +289,7 @@ export class WorldHost {
   killDaemon(): void {
     const { network, storage, checks } = this.#around
     if (network.presence(this.id) === 'off' || storage.daemon(this.id) === 'down') return
-    storage.stopDaemon(this.id)
+    checks.writes.daemonLost(this.id, storage.stopDaemon(this.id))
     checks.writers.disturbed(this.id)
     this.#whenAgentRuns(DAEMON_RESTART_MS, () => storage.startDaemon(this.id))
   }

@@ -105,14 +105,18 @@ export class WorldStorage {
     return this.#server(host).disk
   }
 
-  /** The daemon ends: its clients see it at once, where cables lead there. */
-  stopDaemon(host: HostId): void {
+  /**
+   * The daemon ends: its clients see it at once, where cables lead there. Returns the volumes that have layers here: what was
+   * not flushed to them is kept or not, as chance has it.
+   */
+  stopDaemon(host: HostId): readonly VolumeId[] {
     const { volumesOf, random } = this.#options
     this.#server(host).daemon = 'down'
-    volumesOf(host).loseDaemon(() => random.fraction() < 0.5)
+    const layered = volumesOf(host).loseDaemon(() => random.fraction() < 0.5)
     for (const connection of this.#connections)
       if (connection.leg.host === host && this.#reachBy(connection) === 'refuses') breakConnection(connection)
     this.#changed()
+    return layered
   }
 
   /** After a daemon's end or its host's: whoever was connected learns of it when he can be reached. */

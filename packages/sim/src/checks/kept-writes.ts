@@ -128,22 +128,38 @@ export class KeptWrites {
     }
   }
 
+  /**
+   * Called when a storage daemon is gone, with the volumes of which it may have lost what was not flushed. The runs that wrote
+   * to it go on without this replica, which is found out when they write the next time.
+   */
+  daemonLost(host: HostId, layered: readonly VolumeId[]): void {
+    for (const volume of layered) {
+      const promised = this.#promised.get(volume)
+      const record = promised && this.#evidence.record<Volume>(promised.key)
+      if (!record || !inSync(record).some((replica) => replica.host === host)) continue
+      const own = this.#evidence.numbersOn(host, volume)
+      if (firstBelow(promised.written, own) !== undefined) this.#setBack(host, volume, promised, record)
+    }
+  }
+
+  #setBack(host: HostId, volume: VolumeId, promised: Promised, record: Volume): void {
+    promised.undoneOn.add(host)
+    const slot = firstBelow(promised.flushed, this.#evidence.numbersOn(host, volume))
+    if (slot !== undefined)
+      this.#evidence.violate(
+        `the loss of ${host} has lost write ${promised.flushed[slot]} of ${volume}, which was flushed`,
+      )
+    if (inSync(record).every((replica) => promised.undoneOn.has(replica.host))) giveUpUnflushed(promised)
+  }
+
   /** Called when what the host's disks had not flushed is gone. `written`: by runs that lived until this moment. */
   powerLost(host: HostId, written: ReadonlySet<VolumeId>): void {
     for (const [volume, promised] of this.#promised) {
       const record = this.#evidence.record<Volume>(promised.key)
-      const current = record ? inSync(record).map((replica) => replica.host) : []
-      if (!current.includes(host)) continue
-      promised.undoneOn.add(host)
-      const own = this.#evidence.numbersOn(host, volume)
-      const slot = firstBelow(promised.flushed, own)
-      if (slot !== undefined)
-        return this.#evidence.violate(
-          `the loss of ${host} has lost write ${promised.flushed[slot]} of ${volume}, which was flushed`,
-        )
+      if (!record || !inSync(record).some((replica) => replica.host === host)) continue
+      this.#setBack(host, volume, promised, record)
       const isSingle = this.#evidence.keepingHosts().size === this.#evidence.hostIds.length - 1
-      const isEverywhere = current.every((each) => promised.undoneOn.has(each))
-      if (isEverywhere || !isSingle || !written.has(volume)) giveUpUnflushed(promised)
+      if (!isSingle || !written.has(volume)) giveUpUnflushed(promised)
     }
   }
 
