@@ -19,6 +19,7 @@ export function guestsByKind(
   const of = (guest: GuestId) => (isContainer(guest) ? containers : vms)
   const host: GuestHost = {
     ...routed<GuestHost>((guest) => of(guest).host, GUEST_CALLS),
+    expect: (start) => (start.kind === 'ct' ? containers : vms).host.expect(start),
     start: (launch) => (launch.boot.kind === 'container' ? containers : vms).host.start(launch),
     adopt: async () => [...(await vms.host.adopt()), ...(await containers.host.adopt())],
     subscribe: (listener) => {
@@ -37,7 +38,7 @@ type CallOn = (guest: GuestId, ...more: never[]) => unknown
 type GuestCalls<Port> = { [Name in keyof Port]: Port[Name] extends CallOn ? Name : never }[keyof Port]
 
 /** Every call whose first word is the guest. The compiler checks that none is missing. */
-const GUEST_CALLS: Readonly<Record<GuestCalls<Omit<GuestHost, 'start' | 'subscribe' | 'adopt'>>, true>> = {
+const GUEST_CALLS: Readonly<Record<GuestCalls<Omit<GuestHost, 'expect' | 'start' | 'subscribe' | 'adopt'>>, true>> = {
   requestShutdown: true,
   quit: true,
   kill: true,

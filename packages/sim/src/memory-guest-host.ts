@@ -18,6 +18,10 @@ export class MemoryGuestHost extends MemoryHardware implements GuestHost {
     this.#machine = machine
   }
 
+  expect(): () => void {
+    return () => undefined
+  }
+
   async start(launch: GuestLaunch): Promise<Result<RunningGuest>> {
     for (const disk of launch.disks) {
       if (disk.legs.length === 0 || disk.legs.length > disk.width)

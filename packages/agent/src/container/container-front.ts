@@ -13,7 +13,7 @@ import { isAlive, killDetached, startDetached, waitGone, type DetachedProcess } 
 import { keepingBuffers } from '../process/kept-buffers.ts'
 import { NotedEnd } from '../process/noted-end.ts'
 import { writeRecordFile } from '../process/record-file.ts'
-import { attachedDisk, newDiskRecord, topNode, type DiskRecord } from '../qemu/block-graph.ts'
+import { attachedDisk, newDiskRecord, nodesOf, topNode, type DiskRecord } from '../qemu/block-graph.ts'
 import { DiskLegs } from '../qemu/disk-legs.ts'
 import { addDiskNodes, removeDiskNodes } from '../qemu/disk-nodes.ts'
 import { findProcess } from '../qemu/guest-process.ts'
@@ -26,6 +26,7 @@ import {
   exportName,
   frontArguments,
   frontFiles,
+  newFrontRecord,
   prepareFrontFolder,
   readFrontRecord,
   type FrontFiles,
@@ -97,48 +98,37 @@ export class ContainerFront {
   }
 
   /**
-   * Starts the front with all disks exported; an earlier one in this folder is killed first. Fails with `bad_request` for
-   * legs that do not fit, `host_unreachable` when a replica does not answer, `hypervisor` with QEMU's last words.
+   * Starts the front with all disks exported, in `waiting` (from `startFrontProcess`) while that lives; any other one in this
+   * folder is killed first. Fails with `bad_request` for legs that do not fit, `host_unreachable` when a replica does not
+   * answer, `hypervisor` with QEMU's last words. After a failure none is left.
    */
-  static async start(options: FrontOptions, launch: FrontLaunch): Promise<Result<ContainerFront>> {
+  static async start(
+    options: FrontOptions,
+    launch: FrontLaunch,
+    waiting?: DetachedProcess,
+  ): Promise<Result<ContainerFront>> {
     const files = frontFiles(options.folder)
-    const ended = await endFront(options.folder)
-    if (!ended.ok) return ended
-    const checked = await checkLegs(launch.disks)
-    if (!checked.ok) return checked
-    const prepared = prepareFrontFolder(files, options.user)
-    if (!prepared.ok) return prepared
-    const disks = launch.disks.map((disk, position) => newDiskRecord(disk, disk.slot ?? position))
-    const record: FrontRecord = { version: 1, launch, disks, startedAt: Date.now() }
-    const written = writeRecordFile(files.recordFile, record)
-    if (!written.ok) return written
-    const keyed = new LegKeys(files.legKeysFolder, options.user).argumentsFor(disks)
-    if (!keyed.ok) return keyed
-    const started = await startDetached(options.helper, {
-      command: options.qemu ?? 'qemu-system-x86_64',
-      args: [...keyed.value, ...frontArguments(record, files.qmpSocket)],
-      pidFile: files.pidFile,
-      stdoutPath: files.stdoutLog,
-      stderrPath: files.stderrLog,
-      env: keepingBuffers(),
-      ...(options.namespacePid ? { namespacePid: options.namespacePid } : {}),
-      ...(options.user ? { user: options.user } : {}),
-    })
+    const [checked, started] = await Promise.all([
+      checkLegs(launch.disks),
+      waiting && isAlive(waiting) ? ok(waiting) : startFrontProcess(options, launch),
+    ])
     if (!started.ok) return started
+    const record = newFrontRecord(launch)
     const front = new ContainerFront(options, record, started.value)
-    const connected = await front.#connect(START_TIMEOUT_MS)
-    let exported = connected.ok ? await front.#exportAll() : connected
+    const written = checked.ok ? writeRecordFile(files.recordFile, record) : checked
+    const connected = written.ok ? await front.#connect(START_TIMEOUT_MS) : written
+    let served = connected.ok ? await front.#serveAll() : connected
     // Seen once on a very busy host: the monitor closes right after its greeting. What was done is not done twice.
     if (connected.ok && front.#monitor?.closed && !(await waitGone(front.process, 200))) {
       const again = await front.#connect(START_TIMEOUT_MS)
-      exported = again.ok ? await front.#exportAll() : again
+      served = again.ok ? await front.#serveAll() : again
     }
-    if (exported.ok) return ok(front)
+    if (served.ok) return ok(front)
     const said = isAlive(front.process) ? '' : lastWords(files)
     await front.kill()
     return said
-      ? fail(failure('hypervisor', `The front ended while starting: ${said}`, { cause: exported.error }))
-      : exported
+      ? fail(failure('hypervisor', `The front ended while starting: ${said}`, { cause: served.error }))
+      : served
   }
 
   /**
@@ -334,6 +324,21 @@ export class ContainerFront {
     }
   }
 
+  /** The block nodes of each disk that has none yet, and its export. Can be repeated. */
+  async #serveAll(): Promise<Result<void>> {
+    const monitor = this.#connected()
+    if (!monitor.ok) return monitor
+    const graph = await queryGraph(monitor.value)
+    if (!graph.ok) return graph
+    for (const disk of this.#record.disks) {
+      if (nodesOf(graph.value, disk).includes(topNode(disk.index))) continue
+      const cleared = await removeDiskNodes(monitor.value, disk)
+      const built = cleared.ok ? await addDiskNodes(monitor.value, this.#keys, disk) : cleared
+      if (!built.ok) return built
+    }
+    return this.#exportAll()
+  }
+
   /** Exports what is not exported yet. Can be repeated. */
   async #exportAll(): Promise<Result<void>> {
     const monitor = this.#connected()
@@ -392,6 +397,37 @@ export class ContainerFront {
     if (this.#monitor && !this.#monitor.closed) return ok(this.#monitor)
     return fail(failure('hypervisor', 'The QEMU in front of the disks does not answer on its monitor'))
   }
+}
+
+/**
+ * The process of a front, which serves nothing yet: QEMU takes its time to be there, and waits for `ContainerFront.start` to
+ * be told of the disks. An earlier front in this folder is killed first.
+ */
+export async function startFrontProcess(
+  {
+    folder,
+    helper,
+    qemu,
+    user,
+    namespacePid,
+  }: Pick<FrontOptions, 'folder' | 'helper' | 'qemu' | 'user' | 'namespacePid'>,
+  run: Omit<FrontLaunch, 'disks'>,
+): Promise<Result<DetachedProcess>> {
+  const files = frontFiles(folder)
+  const ended = await endFront(folder)
+  const prepared = ended.ok ? prepareFrontFolder(files, user) : ended
+  const written = prepared.ok ? writeRecordFile(files.recordFile, newFrontRecord({ ...run, disks: [] })) : prepared
+  if (!written.ok) return written
+  return startDetached(helper, {
+    command: qemu ?? 'qemu-system-x86_64',
+    args: frontArguments(run.name, files.qmpSocket),
+    pidFile: files.pidFile,
+    stdoutPath: files.stdoutLog,
+    stderrPath: files.stderrLog,
+    env: keepingBuffers(),
+    ...(namespacePid ? { namespacePid } : {}),
+    ...(user ? { user } : {}),
+  })
 }
 
 /** Kills whatever front lives in this folder, known or not, and forgets it. */

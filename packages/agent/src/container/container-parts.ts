@@ -18,6 +18,7 @@ import { cgroupMounts } from './cgroups/cgroup-tree.ts'
 import { isMounted } from './container-file-system.ts'
 import { ContainerFront, endFront } from './container-front.ts'
 import { deviceOf } from './container-mounts.ts'
+import type { DetachedProcess } from '../process/detached.ts'
 import { NoFront, type ContainerDisk, type DiskFront } from './disk-front.ts'
 import { FolderRoot, type FolderRootOptions } from './folder-root.ts'
 import { clearHeldDisk, HeldDisk, type HeldDiskEvent } from './held-disk.ts'
@@ -60,6 +61,14 @@ export interface ArrivingParts {
   readonly criu: string
 }
 
+/** What of a run is there before it is built. */
+export interface BegunParts {
+  /** Its front waits already, and its processes come from another host. */
+  readonly arriving?: ArrivingParts
+  /** Of its front, from `startFrontProcess`. */
+  readonly frontProcess?: DetachedProcess
+}
+
 /** The parts of a run, one after the other. What they tell before the run is there is told to it then. */
 export class ContainerBuilding {
   readonly #options: ContainerPlace
@@ -79,17 +88,20 @@ export class ContainerBuilding {
     for (const tell of this.#early.splice(0)) tell()
   }
 
-  /** `onGone`: for who waits with it for the other parts. */
-  startFront(onGone = this.#onFrontGone): Promise<Result<ContainerFront>> {
+  /** `process`: from `startFrontProcess`. `onGone`: for who waits with it for the other parts. */
+  startFront(process?: DetachedProcess, onGone = this.#onFrontGone): Promise<Result<ContainerFront>> {
     this.#onFrontGone = onGone
     const { guest, name, epoch, disks } = this.#launch
-    return ContainerFront.start(this.#frontOptions(), { guest, name, epoch, disks })
+    return ContainerFront.start(this.#frontOptions(), { guest, name, epoch, disks }, process)
   }
 
-  /** `arriving`: its front waits already, and its processes come from another host. */
-  async build(arriving?: ArrivingParts): Promise<Result<ContainerParts>> {
+  async build({ arriving, frontProcess }: BegunParts = {}): Promise<Result<ContainerParts>> {
     const { disks } = this.#launch
-    const front = arriving ? ok(arriving.front) : this.#subvolume ? ok(this.#noFront()) : await this.startFront()
+    const front = await (arriving
+      ? ok(arriving.front)
+      : this.#subvolume
+        ? ok(this.#noFront())
+        : this.startFront(frontProcess))
     if (!front.ok) return front
     const mounts = join(this.#options.folder, 'mounts')
     mkdirSync(mounts, { recursive: true })
@@ -170,18 +182,14 @@ export class ContainerBuilding {
   }
 
   #frontOptions() {
-    const { folder, nativeDir, user, namespacePid, log } = this.#options
     return {
-      folder: join(folder, 'front'),
-      helper: join(nativeDir, 'stead-run-guest'),
-      ...(user ? { user } : {}),
-      ...(namespacePid === 0 ? {} : { namespacePid }),
+      ...frontPlace(this.#options),
       requireQuiet: async () => (this.#run ? this.#run.requireQuiet() : ok()),
       onGone: (reason: string) => {
         this.#onFrontGone()
         this.#tell((run) => run.onFrontGone(reason))
       },
-      log,
+      log: this.#options.log,
     }
   }
 
@@ -239,6 +247,16 @@ export class ContainerBuilding {
       cgroup: cgroupName(guest),
       ...(this.#subvolume === undefined ? {} : { rootIsSubvolume: true }),
     }
+  }
+}
+
+/** Where the front of a container is, and as whom it runs. */
+export function frontPlace({ folder, nativeDir, user, namespacePid }: ContainerPlace) {
+  return {
+    folder: join(folder, 'front'),
+    helper: join(nativeDir, 'stead-run-guest'),
+    ...(user ? { user } : {}),
+    ...(namespacePid === 0 ? {} : { namespacePid }),
   }
 }
 

@@ -22,7 +22,7 @@ import {
   limitsOf,
   mountFolder,
   rootFolder,
-  type ArrivingParts,
+  type BegunParts,
   type ContainerParts,
   type ContainerPlace,
   type PartsListener,
@@ -37,8 +37,6 @@ export interface ContainerRunOptions extends ContainerPlace {
   /** It has ended by itself, and all of it is gone. */
   readonly onGone: (run: ContainerRun) => void
 }
-
-type Arriving = ArrivingParts & { readonly building: ContainerBuilding }
 
 /** `stop` of a VM may take as long. */
 const HOLD_TIMEOUT_MS = 3_000
@@ -82,18 +80,21 @@ export class ContainerRun implements PartsListener {
     this.lxc.onReboot(() => void this.#finish('guest-shutdown', 'the container reboots'))
   }
 
-  /** Everything that an earlier run has left here must have been ended. Nothing is left of a start that failed. */
+  /**
+   * Everything that an earlier run has left here must have been ended. Nothing is left of a start that failed. `building`: of
+   * what arrives.
+   */
   static async start(
     options: ContainerRunOptions,
     launch: GuestLaunch,
-    arriving?: Arriving,
+    begun: BegunParts & { readonly building?: ContainerBuilding } = {},
   ): Promise<Result<ContainerRun>> {
     const { container, disks } = launch
     if (!container || disks.length === 0) return fail(failure('internal', `${launch.name} has no root`))
     const record = RunRecord.begin(options.folder, launch)
     if (!record.ok) return record
-    const building = arriving?.building ?? new ContainerBuilding(options, launch)
-    const parts = await building.build(arriving)
+    const building = begun.building ?? new ContainerBuilding(options, launch)
+    const parts = await building.build(begun)
     if (parts.ok) {
       const run = new ContainerRun(options, record.value, building, parts.value)
       building.hand(run)

@@ -1,7 +1,7 @@
 /**
  * The folder of a container's front, and how its QEMU is started.
  *
- *   front.json    what was started and which node belongs to which host's leg; written before QEMU starts
+ *   front.json    what was started and which node belongs to which host's leg; written before QEMU has such a node
  *   front.pid     pid and start time of the process
  *   run/          owned by the guests' user: `qmp.sock`, `nbd.sock`
  */
@@ -12,7 +12,7 @@ import type { GuestId } from '@stead/core/model/ids.ts'
 import type { GuestDisk } from '@stead/core/ports/guest-host.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { readRecordFile } from '../process/record-file.ts'
-import { diskBlockdevs, type DiskRecord } from '../qemu/block-graph.ts'
+import { newDiskRecord, type DiskRecord } from '../qemu/block-graph.ts'
 import { escaped, SANDBOX } from '../qemu/launch-arguments.ts'
 import { socketPathProblem } from '../qemu/launch-record.ts'
 
@@ -85,12 +85,16 @@ export function prepareFrontFolder(
   }
 }
 
-/** `-machine none` has no memory and no processor. */
-export function frontArguments({ launch, disks }: FrontRecord, qmpSocket: string): string[] {
+export function newFrontRecord(launch: FrontLaunch): FrontRecord {
+  const disks = launch.disks.map((disk, position) => newDiskRecord(disk, disk.slot ?? position))
+  return { version: 1, launch, disks, startedAt: Date.now() }
+}
+
+/** `-machine none` has no memory and no processor. The disks come over its monitor. */
+export function frontArguments(name: string, qmpSocket: string): string[] {
   return [
-    ...['-name', `guest=${escaped(launch.name)},debug-threads=on`, '-machine', 'none', '-S'],
+    ...['-name', `guest=${escaped(name)},debug-threads=on`, '-machine', 'none', '-S'],
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-sandbox', SANDBOX, '-msg', 'timestamp=on'],
     ...['-chardev', `socket,id=qmp,path=${escaped(qmpSocket)},server=on,wait=off`, '-mon', 'chardev=qmp,mode=control'],
-    ...disks.flatMap(diskBlockdevs).flatMap((blockdev) => ['-blockdev', JSON.stringify(blockdev)]),
   ]
 }

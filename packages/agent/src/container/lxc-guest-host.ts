@@ -9,6 +9,7 @@ import { failure } from '@stead/core/errors.ts'
 import type { GuestId, VolumeId } from '@stead/core/model/ids.ts'
 import type { GuestMemoryUse, HardwareFacts, NicAddresses } from '@stead/core/ports/guest-hardware.ts'
 import type {
+  ExpectedStart,
   GuestDisk,
   GuestEvent,
   GuestHost,
@@ -20,14 +21,19 @@ import type {
 } from '@stead/core/ports/guest-host.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import type { RunningConsole } from '../qemu/running-guest.ts'
+import type { DetachedProcess } from '../process/detached.ts'
 import { KeyedLock } from '../storage/keyed-lock.ts'
 import { ContainerAgent } from './container-agent.ts'
 import { shareMountsBelow } from './container-file-system.ts'
-import type { ContainerPlace } from './container-parts.ts'
+import { startFrontProcess } from './container-front.ts'
+import { frontPlace } from './container-parts.ts'
 import { clearRun, ContainerRun, type ContainerRunOptions } from './container-run.ts'
 import { CRIU_PATH, foldersIn, mtuOf, type LxcGuestHostOptions } from './container-surroundings.ts'
 import { LxcGuestMigration } from './live-move/lxc-guest-migration.ts'
 import type { LxcContainer } from './lxc-container.ts'
+
+/** Of a run; without name and epoch where it is not known yet. */
+type RunName = Pick<GuestLaunch, 'guest'> & Partial<Pick<GuestLaunch, 'name' | 'epoch'>>
 
 /** Nobody has so many; the host's own number is what counts in the end. */
 const CPUS_MAX = 4096
@@ -37,6 +43,8 @@ export class LxcGuestHost implements GuestHost {
   readonly migration: LxcGuestMigration
   readonly #options: LxcGuestHostOptions
   readonly #runs = new Map<GuestId, ContainerRun>()
+  /** Runs that are soon to be started. */
+  readonly #expected = new Map<GuestId, { readonly epoch: number; readonly frontProcess: DetachedProcess }>()
   readonly #listeners = new Set<(event: GuestEvent) => void>()
   readonly #quiet = new Set<GuestId>()
   readonly #turns = new KeyedLock()
@@ -83,6 +91,24 @@ export class LxcGuestHost implements GuestHost {
     return [...this.#runs.keys()]
   }
 
+  /** The QEMU of its front, which takes longest to be there. */
+  expect({ guest, name, epoch }: ExpectedStart): () => void {
+    const { log } = this.#options
+    const inTurn = (work: () => Promise<Result<unknown>>) =>
+      void this.#turns.run(guest, work).then(
+        (done) => done.ok || log.warn('the front of a container that is expected', { guest, cause: done.error }),
+        (error: unknown) => log.error('the front of a container that is expected', { guest, error }),
+      )
+    inTurn(async () => {
+      if (this.#runs.has(guest)) return ok()
+      const cleared = await this.#clearFor({ guest, name, epoch })
+      const process = cleared.ok ? await startFrontProcess(frontPlace(cleared.value), { guest, name, epoch }) : cleared
+      if (process.ok) this.#expected.set(guest, { epoch, frontProcess: process.value })
+      return process
+    })
+    return () => inTurn(async () => (this.#expected.get(guest)?.epoch === epoch ? this.#killNow(guest) : ok()))
+  }
+
   start(launch: GuestLaunch): Promise<Result<RunningGuest>> {
     return this.#turns.run(launch.guest, async () => {
       const same = this.#runs.get(launch.guest)
@@ -94,26 +120,24 @@ export class LxcGuestHost implements GuestHost {
             `${launch.name} already runs at epoch ${same.launch.epoch}, newer than ${launch.epoch}`,
           ),
         )
-      const ended = await this.#killNow(launch.guest)
-      return ended.ok ? this.#launch(launch) : ended
+      const began = performance.now()
+      const expected = this.#expected.get(launch.guest)
+      const isExpected = expected?.epoch === launch.epoch
+      // What is expected has found an empty place.
+      const options = isExpected ? await this.#runOptions(launch) : await this.#clearFor(launch)
+      if (!options.ok) return options
+      this.#expected.delete(launch.guest)
+      const started = await ContainerRun.start(options.value, launch, isExpected ? expected : {})
+      if (!started.ok) return started
+      this.#runs.set(launch.guest, started.value)
+      options.value.log.info('the container runs', { ms: Math.round(performance.now() - began) })
+      return started.value.inspect()
     })
   }
 
-  async #clearFor(launch: GuestLaunch): Promise<Result<ContainerRunOptions>> {
-    const ended = await this.#killNow(launch.guest)
-    const place = ended.ok ? await this.#place(launch.guest, launch) : ended
-    return place.ok ? ok(this.#runOptions(launch.guest, place.value)) : place
-  }
-
-  async #launch(launch: GuestLaunch): Promise<Result<RunningGuest>> {
-    const began = performance.now()
-    const place = await this.#place(launch.guest, launch)
-    if (!place.ok) return place
-    const started = await ContainerRun.start(this.#runOptions(launch.guest, place.value), launch)
-    if (!started.ok) return started
-    this.#runs.set(launch.guest, started.value)
-    place.value.log.info('the container runs', { ms: Math.round(performance.now() - began) })
-    return started.value.inspect()
+  async #clearFor(run: RunName): Promise<Result<ContainerRunOptions>> {
+    const ended = await this.#killNow(run.guest)
+    return ended.ok ? this.#runOptions(run) : ended
   }
 
   async adopt(): Promise<readonly RunningGuest[]> {
@@ -129,8 +153,8 @@ export class LxcGuestHost implements GuestHost {
 
   async #adoptOne(guest: GuestId): Promise<RunningGuest | undefined> {
     const known = this.#runs.get(guest)
-    const place = await this.#place(guest)
-    const found = known ? ok(known) : place.ok ? await ContainerRun.adopt(this.#runOptions(guest, place.value)) : place
+    const place = await this.#runOptions({ guest })
+    const found = known ? ok(known) : place.ok ? await ContainerRun.adopt(place.value) : place
     // An agent that died in the middle of a dump has left it suspended.
     if (!known && found.ok && found.value) await found.value.lxc.thaw()
     const settled = known !== undefined || (await this.migration.settle(guest, found.ok ? found.value : undefined))
@@ -178,6 +202,7 @@ export class LxcGuestHost implements GuestHost {
 
   async #killNow(guest: GuestId): Promise<Result<void>> {
     const run = this.#runs.get(guest)
+    this.#expected.delete(guest)
     this.#quiet.add(guest)
     const killed = run ? await run.kill() : existsSync(this.#folder(guest)) ? await clearRun(this.#folder(guest)) : ok()
     await this.migration.forget(guest)
@@ -362,10 +387,10 @@ export class LxcGuestHost implements GuestHost {
     )
   }
 
-  async #place(guest: GuestId, launch?: GuestLaunch): Promise<Result<ContainerPlace>> {
+  async #runOptions({ guest, ...run }: RunName): Promise<Result<ContainerRunOptions>> {
     const { nativeDir, user, log, bridge: name } = this.#options
     const mtu = mtuOf(name)
-    if (launch) mkdirSync(this.#folder(guest), { recursive: true, mode: 0o755 })
+    if (run.epoch !== undefined) mkdirSync(this.#folder(guest), { recursive: true, mode: 0o755 })
     if (mtu === undefined)
       return fail(
         failure('internal', `The host has no bridge ${name}`, { hint: 'The network of this host is not set up' }),
@@ -376,13 +401,7 @@ export class LxcGuestHost implements GuestHost {
       ...(user ? { user } : {}),
       namespacePid: (await this.#options.namespacePid()) ?? 0,
       bridge: { name, mtu },
-      log: log.with({ guest, ...(launch ? { name: launch.name, epoch: launch.epoch } : {}) }),
-    })
-  }
-
-  #runOptions(guest: GuestId, place: ContainerPlace) {
-    return {
-      ...place,
+      log: log.with({ guest, ...run }),
       emit: (event: GuestEvent) => {
         if (!this.#quiet.has(guest)) for (const listener of this.#listeners) listener(event)
       },
@@ -390,7 +409,7 @@ export class LxcGuestHost implements GuestHost {
       onGone: (run: ContainerRun) => {
         if (this.#runs.get(guest) === run && this.#runs.delete(guest)) this.migration.runEnded(guest)
       },
-    }
+    })
   }
 
   #folder(guest: GuestId): string {

@@ -24,10 +24,15 @@ export async function launchGuest(
   grant: Grant,
   records: RunRecords,
 ): Promise<Launched> {
+  const { id, name, kind } = guest
+  const isServed = volumesOf(context.mirror.state, guest)?.every(({ value }) => value.form !== 'subvolume')
+  // The opening of its disks is mostly waiting.
+  const endExpected = isServed ? context.guests.expect({ guest: id, name, kind, epoch: grant.epoch }) : undefined
   try {
     return await launch(context, guest, grant, records)
   } finally {
-    context.hostDevices.settle(guest.id)
+    endExpected?.()
+    context.hostDevices.settle(id)
   }
 }
 

@@ -47,6 +47,7 @@ async function startWith(event: Pick<GuestEvent, 'kind'> & Record<string, unknow
     network: { removeTaps: async () => ok() },
     probe: { forget: () => undefined },
     guests: {
+      expect: () => () => undefined,
       start: async () => {
         run.onEvent({ guest: guest.id, epoch: 1, volume: volume.id, reason: 'it failed', ...event } as GuestEvent)
         return ok({ pid: 7 })
@@ -111,6 +112,7 @@ test('a guest whose source is lost before all of it has come is given back at on
         new Promise((resolve) => (streamEnds = () => resolve(fail(failure('hypervisor', 'the waiting QEMU gave up'))))),
     },
     guests: {
+      expect: () => () => undefined,
       kill: async (id: string) => {
         killed.push(id)
         streamEnds()

@@ -6,7 +6,7 @@ import type { GuestId, VolumeId } from '../model/ids.ts'
 import type { ContainerSystem } from '../model/container.ts'
 import type { ContainerLimits } from '../model/container-limits.ts'
 import type { ProcessorLevel } from '../model/processor.ts'
-import type { GuestDisplay, Nic } from '../model/guest.ts'
+import type { GuestDisplay, GuestKind, Nic } from '../model/guest.ts'
 import type { VolumeRole, WatchdogAction } from '../model/platform.ts'
 import type { ClaimedDevice } from './host-devices.ts'
 import type { Result } from '../result.ts'
@@ -167,7 +167,15 @@ export type GuestEvent =
   /** The guest did not feed its watchdog; what the launch says of it is being done. */
   | { readonly kind: 'watchdog'; readonly guest: GuestId; readonly epoch: number; readonly action: WatchdogAction }
 
+export type ExpectedStart = Pick<GuestLaunch, 'guest' | 'name' | 'epoch'> & { readonly kind: GuestKind }
+
 export interface GuestHost extends GuestHardware {
+  /**
+   * A start follows when the guest's disks, which are served, are open: what needs none of them may begin. A hint; nothing
+   * depends on it. What it returns is to be called once the start is over, or will not come: what was begun in vain is then
+   * ended.
+   */
+  expect(start: ExpectedStart): () => void
   /** Returns when QEMU runs and its disks are open. A running older epoch of the guest is killed first. */
   start(launch: GuestLaunch): Promise<Result<RunningGuest>>
   /** Asks the guest to shut down, by its agent or by the power button; resolves at once. */

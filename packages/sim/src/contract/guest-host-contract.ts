@@ -90,6 +90,27 @@ export function guestHostContract(
       assert.equal(must(await host.inspect(launch.guest)).status, 'running')
     })
 
+    it('starts what was expected; what was expected in vain leaves nothing', async () => {
+      const launch = await harness.guest('write')
+      const expect = (epoch: number) => host.expect({ ...launch, epoch, kind: hasMachine ? 'vm' : 'ct' })
+      // In vain, then at an epoch that is not the one that was expected.
+      expect(1)()
+      expect(1)
+      const end = expect(2)
+      must(await host.start({ ...launch, epoch: 2 }))
+      end()
+      await harness.untilWriting(launch)
+      assert.equal(must(await host.inspect(launch.guest)).epoch, 2)
+      must(await host.kill(launch.guest))
+      // By an agent that ends before it starts it.
+      expect(3)
+      refused(await host.inspect(launch.guest), 'not_found')
+      host = await harness.restartAgent()
+      assert.deepEqual(await host.adopt(), [])
+      must(await host.start({ ...launch, epoch: 4 }))
+      await harness.untilWriting({ ...launch, epoch: 4 })
+    })
+
     it('starts a guest whose replica is missing, and runs it', async () => {
       const launch = await harness.guest('write', ['b'])
       assert.deepEqual(legsOf(must(await host.start(launch)), launch), ['b'])

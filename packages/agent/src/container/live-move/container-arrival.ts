@@ -68,7 +68,7 @@ export class ContainerArrival {
     if (!listener.ok) return listener
     const place = await makeImageFolder(options.folder, launch.memoryBytes)
     let arrival: ContainerArrival | undefined
-    const front = place.ok ? await building.startFront(() => arrival?.frontGone()) : place
+    const front = place.ok ? await building.startFront(undefined, () => arrival?.frontGone()) : place
     if (front.ok) {
       arrival = new ContainerArrival(of, building, front.value, listener.value)
       const { port } = listener.value
@@ -125,7 +125,10 @@ export class ContainerArrival {
     if (!socket.ok) return socket
     const { options, launch, criu } = this.#of
     const began = performance.now()
-    const arrived = await ContainerRun.start(options, launch, { building: this.#building, front: this.#front, criu })
+    const arrived = await ContainerRun.start(options, launch, {
+      building: this.#building,
+      arriving: { front: this.#front, criu },
+    })
     const init = arrived.ok ? arrived.value.lxc.initPid() : undefined
     // Where it has not been heard, its first word is.
     if (init !== undefined) await this.#raiseLinks(init)
