@@ -29,7 +29,7 @@ export function nativeRootTests(labOf: () => LabCluster): void {
 
   test('a native root: made of the template, on one host, without a disk', async () => {
     const lab = labOf()
-    const size = ['--template', 'busybox', '--memory', '64MiB', '--disk', '48MiB', '--host', HOST]
+    const size = ['--template', 'busybox', '--memory', '128MiB', '--disk', '48MiB', '--host', HOST]
     const made = await lab.run('ct', 'create', NAME, ...size, '--native-root', '--start')
     assert.equal(made.code, 0, made.stderr)
     assert.match(made.stderr, /unprotected: its root is a subvolume of h2, which nothing mirrors/)

@@ -156,6 +156,11 @@ describe('an archive of a root file system', () => {
     })
   }
 
+  it('is read to its end, however much of nothing follows the last member', async () => {
+    writeFileSync(path('padded.tar'), Buffer.concat([tarOf(SYSTEM), Buffer.alloc(15 * MIB)]))
+    await taken(path('padded.tar'))
+  })
+
   describe('is refused', () => {
     const hostile: readonly (readonly [what: string, members: readonly Member[], why: RegExp])[] = [
       ['with an absolute path', [{ name: '/etc/passwd', content: 'x' }], /"\/etc\/passwd" names an absolute path/],

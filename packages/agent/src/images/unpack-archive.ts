@@ -73,9 +73,9 @@ export async function unpackArchive(
   const [read, written] = await Promise.all([source.ended, target.ended])
   if (refused instanceof FailureError) return fail({ ...refused.failure, cause: read.complaint })
   if (!written.ok) return fail(hostFailure('The archive could not be unpacked', written))
-  if (refused !== undefined || !read.ok)
-    return fail(failure('invalid_image', `The archive is damaged: ${read.complaint.slice(0, 200)}`, { cause: refused }))
-  return ok()
+  if (refused === undefined && read.ok) return ok()
+  const why = read.complaint || (refused instanceof Error ? refused.message : 'the program that reads it was ended')
+  return fail(failure('invalid_image', `The archive is damaged: ${why.slice(0, 200)}`, { cause: refused }))
 }
 
 const UNPACK = [
