@@ -62,6 +62,22 @@ system('one replica that was just made spares another one nothing', async ({ sou
   }
 })
 
+system(
+  'a monitor that closes is no end of its daemon: what is asked meanwhile waits for the next',
+  async ({ source }, volume) => {
+    await create(source, volume)
+    const daemon = value(source.volumes.daemon(POOL))
+    const ends: string[] = []
+    source.volumes.onDaemonExit((_, reason) => ends.push(reason))
+    const pid = daemon.process?.pid
+    value(daemon.monitor()).close()
+    const client = value(await connectExport(await serve(source, volume)))
+    value(await client.write(0, Buffer.alloc(BLOCK)))
+    await client.close()
+    assert.deepEqual([daemon.process?.pid, ends], [pid, []])
+  },
+)
+
 system('exports come and go beside busy ones', async ({ source, target }, volume) => {
   await create(source, volume)
   const client = value(await connectExport(await serve(source, volume)))

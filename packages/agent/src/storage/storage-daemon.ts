@@ -19,7 +19,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { failure } from '@stead/core/errors.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
 import { NbdClient, type NbdConnectOptions } from '../nbd/nbd-client.ts'
-import { isAlive, killDetached, readPidFile, startDetached, type DetachedProcess } from '../process/detached.ts'
+import {
+  isAlive,
+  killDetached,
+  readPidFile,
+  startDetached,
+  waitGone,
+  type DetachedProcess,
+} from '../process/detached.ts'
 import { keepingBuffers } from '../process/kept-buffers.ts'
 import { QmpClient } from '../qemu/qmp.ts'
 import { DaemonNodes } from './daemon-nodes.ts'
@@ -53,6 +60,8 @@ export const NO_LIMIT = 'no-limit'
 
 const START_TIMEOUT_MS = 5_000
 const ADOPT_TIMEOUT_MS = 2_000
+/** Of a daemon whose monitor has closed; measured: its end follows within milliseconds. */
+const END_TIMEOUT_MS = 500
 /** How long the end of an export may take; measured: a millisecond or two. */
 const EXPORT_END_TIMEOUT_MS = 5_000
 /** Node and Linux cut or refuse longer unix socket paths. */
@@ -73,6 +82,8 @@ export class StorageDaemon {
   #lastEnd = ''
   readonly #gate = new HandshakeGate()
   #ensuring: Promise<Result<{ readonly adopted: boolean }>> | undefined
+  /** Its monitor has closed, and it is found out whether the daemon has ended. */
+  #closing: Promise<void> | undefined
 
   constructor(options: StorageDaemonOptions) {
     this.#options = options
@@ -144,6 +155,7 @@ export class StorageDaemon {
   }
 
   async #execute<T>(command: string, args?: object, timeoutMs?: number): Promise<Result<T>> {
+    await this.#closing
     const qmp = this.monitor()
     if (!qmp.ok) return qmp
     const reply = await qmp.value.execute<T>(command, args, timeoutMs)
@@ -202,6 +214,7 @@ export class StorageDaemon {
     }
     // One that an older agent started has none yet; a second of that name is refused.
     await connected.value.execute('object-add', { 'qom-type': 'throttle-group', id: NO_LIMIT })
+    this.opened.clear()
     this.#watch(connected.value, found)
     return ok({ adopted: true })
   }
@@ -258,6 +271,7 @@ export class StorageDaemon {
         }),
       )
     }
+    this.opened.clear()
     this.#watch(connected.value, started.value)
     return ok({ adopted: false })
   }
@@ -265,17 +279,27 @@ export class StorageDaemon {
   #watch(qmp: QmpClient, process: DetachedProcess): void {
     const monitor = { qmp, process }
     this.#monitor = monitor
-    this.opened.clear()
+    // Released on purpose, or replaced meanwhile: not an end of the daemon.
+    const isOurs = () => this.#monitor === monitor
     qmp.onClose(() => {
-      // Released on purpose, or replaced meanwhile: not an end of the daemon.
-      if (this.#monitor !== monitor) return
-      this.#monitor = undefined
-      const said = lastLines(join(this.#control, 'stderr.log'))
-      const end = `(process ${process.pid}) has ended${said && `: ${said}`}`
-      this.#lastEnd = `: the one before it ${end}`
-      const reason = `the storage daemon of pool ${this.pool.name} ${end}`
-      for (const listener of [...this.#exitListeners]) listener(reason)
+      if (isOurs()) this.#closing = this.#onClosed(process, isOurs).finally(() => (this.#closing = undefined))
     })
+  }
+
+  async #onClosed(process: DetachedProcess, isOurs: () => boolean): Promise<void> {
+    // On a very busy host a monitor was seen to close while its daemon went on.
+    if (!(await waitGone(process, END_TIMEOUT_MS)) && isOurs()) {
+      const again = await QmpClient.connect(this.#qmpPath, ADOPT_TIMEOUT_MS, () => isAlive(process))
+      if (again.ok && isOurs()) return this.#watch(again.value, process)
+      if (again.ok) again.value.close()
+    }
+    if (!isOurs()) return
+    this.#monitor = undefined
+    const said = lastLines(join(this.#control, 'stderr.log'))
+    const end = `(process ${process.pid}) has ended${said && `: ${said}`}`
+    this.#lastEnd = `: the one before it ${end}`
+    const reason = `the storage daemon of pool ${this.pool.name} ${end}`
+    for (const listener of [...this.#exitListeners]) listener(reason)
   }
 
   get #pidFile(): string {
