@@ -16,9 +16,10 @@ import { ok } from '@stead/core/result.ts'
 import { must, type ServerName } from '@stead/sim/contract/guest-host-contract.ts'
 import { runProgram } from '../process/run-program.ts'
 import { ReplicaServers } from '../qemu/replica-servers-fixture.ts'
-import { ContainerFront, endFront, type FrontOptions } from './container-front.ts'
+import { ContainerFront, type FrontOptions } from './container-front.ts'
 import type { FrontLaunch } from './front-record.ts'
 import { shareMountsBelow, unmountLazily } from './container-file-system.ts'
+import { endFront } from './front-process.ts'
 import { clearHeldDisk, HeldDisk, type HeldDiskEvent, type HeldDiskOptions, type HeldDiskStart } from './held-disk.ts'
 
 const BIN = resolve(import.meta.dirname, '../../../../.native/bin')

@@ -9,8 +9,7 @@ import type { VolumeId } from '@stead/core/model/ids.ts'
 import type { GuestDisk } from '@stead/core/ports/guest-host.ts'
 import type { Log } from '@stead/core/ports/log.ts'
 import { fail, ok, type Result } from '@stead/core/result.ts'
-import { isAlive, killDetached, startDetached, waitGone, type DetachedProcess } from '../process/detached.ts'
-import { keepingBuffers } from '../process/kept-buffers.ts'
+import { isAlive, killDetached, waitGone, type DetachedProcess } from '../process/detached.ts'
 import { NotedEnd } from '../process/noted-end.ts'
 import { writeRecordFile } from '../process/record-file.ts'
 import { attachedDisk, newDiskRecord, nodesOf, topNode, type DiskRecord } from '../qemu/block-graph.ts'
@@ -22,12 +21,11 @@ import { lastWords } from '../qemu/launch-record.ts'
 import { checkLegs } from '../qemu/leg-probe.ts'
 import { drainAndFlushDisk, queryGraph } from '../qemu/mirror-surgery.ts'
 import { QmpClient, type QmpEvent } from '../qemu/qmp.ts'
+import { startFrontProcess } from './front-process.ts'
 import {
   exportName,
-  frontArguments,
   frontFiles,
   newFrontRecord,
-  prepareFrontFolder,
   readFrontRecord,
   type FrontFiles,
   type FrontLaunch,
@@ -397,44 +395,4 @@ export class ContainerFront {
     if (this.#monitor && !this.#monitor.closed) return ok(this.#monitor)
     return fail(failure('hypervisor', 'The QEMU in front of the disks does not answer on its monitor'))
   }
-}
-
-/**
- * The process of a front, which serves nothing yet: QEMU takes its time to be there, and waits for `ContainerFront.start` to
- * be told of the disks. An earlier front in this folder is killed first.
- */
-export async function startFrontProcess(
-  {
-    folder,
-    helper,
-    qemu,
-    user,
-    namespacePid,
-  }: Pick<FrontOptions, 'folder' | 'helper' | 'qemu' | 'user' | 'namespacePid'>,
-  run: Omit<FrontLaunch, 'disks'>,
-): Promise<Result<DetachedProcess>> {
-  const files = frontFiles(folder)
-  const ended = await endFront(folder)
-  const prepared = ended.ok ? prepareFrontFolder(files, user) : ended
-  const written = prepared.ok ? writeRecordFile(files.recordFile, newFrontRecord({ ...run, disks: [] })) : prepared
-  if (!written.ok) return written
-  return startDetached(helper, {
-    command: qemu ?? 'qemu-system-x86_64',
-    args: frontArguments(run.name, files.qmpSocket),
-    pidFile: files.pidFile,
-    stdoutPath: files.stdoutLog,
-    stderrPath: files.stderrLog,
-    env: keepingBuffers(),
-    ...(namespacePid ? { namespacePid } : {}),
-    ...(user ? { user } : {}),
-  })
-}
-
-/** Kills whatever front lives in this folder, known or not, and forgets it. */
-export async function endFront(folder: string): Promise<Result<void>> {
-  const files = frontFiles(folder)
-  const process = findProcess(files)
-  const killed = process ? await killDetached(process, files.pidFile) : ok()
-  if (killed.ok) for (const path of [files.recordFile, files.pidFile]) rmSync(path, { force: true })
-  return killed
 }

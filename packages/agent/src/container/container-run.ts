@@ -80,10 +80,7 @@ export class ContainerRun implements PartsListener {
     this.lxc.onReboot(() => void this.#finish('guest-shutdown', 'the container reboots'))
   }
 
-  /**
-   * Everything that an earlier run has left here must have been ended. Nothing is left of a start that failed. `building`: of
-   * what arrives.
-   */
+  /** Everything that an earlier run has left must have been ended. Of a failed start nothing is left. `building`: if it arrives. */
   static async start(
     options: ContainerRunOptions,
     launch: GuestLaunch,

@@ -25,10 +25,11 @@ import type { DetachedProcess } from '../process/detached.ts'
 import { KeyedLock } from '../storage/keyed-lock.ts'
 import { ContainerAgent } from './container-agent.ts'
 import { shareMountsBelow } from './container-file-system.ts'
-import { startFrontProcess } from './container-front.ts'
+import { startFrontProcess } from './front-process.ts'
 import { frontPlace } from './container-parts.ts'
 import { clearRun, ContainerRun, type ContainerRunOptions } from './container-run.ts'
 import { CRIU_PATH, foldersIn, mtuOf, type LxcGuestHostOptions } from './container-surroundings.ts'
+import { changeMedium, limitDisk, setBalloon } from './lacking-hardware.ts'
 import { LxcGuestMigration } from './live-move/lxc-guest-migration.ts'
 import type { LxcContainer } from './lxc-container.ts'
 
@@ -333,23 +334,9 @@ export class LxcGuestHost implements GuestHost {
     return this.#inTurn(guest, (run) => run.devices.setAddresses(slot, wanted))
   }
 
-  async limitDisk(): Promise<Result<void>> {
-    return fail(
-      failure('bad_request', "a container's disks are limited by its own limits", {
-        hint: '`stead ct set NAME --limit iolimit=10M --limit iopslimit=500`',
-      }),
-    )
-  }
-
-  // What it has not.
-
-  async setBalloon(): Promise<Result<void>> {
-    return fail(failure('bad_request', 'a container has no balloon: its memory is a limit, which changes at once'))
-  }
-
-  async changeMedium(): Promise<Result<void>> {
-    return fail(failure('not_found', 'a container has no CD drive'))
-  }
+  readonly limitDisk = limitDisk
+  readonly setBalloon = setBalloon
+  readonly changeMedium = changeMedium
 
   consoleLogPath(guest: GuestId): string {
     return join(this.#folder(guest), 'console.log')
