@@ -38,7 +38,11 @@ export interface GuestHostHarness {
 }
 export type ServerName = 'a' | 'b'
 
-const EVENT_WAIT_MS = 15_000
+/**
+ * A container that shuts down calls sync, which waits for every file system of the machine: those of a test beside this one
+ * may stand still.
+ */
+const EVENT_WAIT_MS = 60_000
 
 /** What virtual machines can, and containers cannot. */
 export interface GuestHostAbilities {
