@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { failure } from '@stead/core/errors.ts'
 import { fail, ok } from '@stead/core/result.ts'
 import type { Result } from '@stead/core/result.ts'
-import { cgroupFolder } from './control-group.ts'
+import { cgroupFolder, subgroups } from './control-group.ts'
 
 export interface Controller {
   /** As mount(8) takes them: `memory`, `cpu,cpuacct`, `none,name=systemd`. */
@@ -31,6 +31,7 @@ export function createControllers(lab: string, member: string): Result<readonly 
         mkdirSync(folder, { recursive: true })
         if (options.split(',').includes('cpuset')) fillCpuset(folder)
       }
+      if (options.split(',').includes('cpu')) allowRealTime(cgroupFolder(place, lab), member)
     }
     return ok(controllers(lab, member))
   } catch (cause) {
@@ -48,6 +49,27 @@ function fillCpuset(folder: string): void {
   for (const key of ['cpuset.cpus', 'cpuset.mems']) {
     if (readFileSync(join(folder, key), 'utf8').trim() !== '') continue
     writeFileSync(join(folder, key), readFileSync(join(folder, '..', key), 'utf8'))
+  }
+}
+
+const REAL_TIME_PERIOD_US = 100_000
+/** Of each period, for a host's guardian. It needs a tenth of that. */
+const REAL_TIME_US = 10_000
+
+/**
+ * Where control groups have real time by quota, a new one has none. A short period: who has used up his share waits for
+ * the next one. Many labs may ask for more than there is; their guardians go without.
+ */
+function allowRealTime(lab: string, member: string): void {
+  const share = (folder: string, runtimeUs: number) => {
+    writeFileSync(join(folder, 'cpu.rt_period_us'), String(REAL_TIME_PERIOD_US))
+    writeFileSync(join(folder, 'cpu.rt_runtime_us'), String(runtimeUs))
+  }
+  try {
+    share(lab, REAL_TIME_US * subgroups(lab).length)
+    share(join(lab, member), REAL_TIME_US)
+  } catch {
+    // No such quota, or nothing left of it.
   }
 }
 

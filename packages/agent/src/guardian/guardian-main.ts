@@ -8,6 +8,7 @@ import { parseGuardianConfig } from './guardian-config.ts'
 import { Guardian } from './guardian.ts'
 import { LeaseGateway } from './lease-gateway.ts'
 import { lineLog } from './line-log.ts'
+import { becomeRealTime } from './real-time.ts'
 import { readMaterial } from '../trust/trust-files.ts'
 import { realClock } from '../real-clock.ts'
 
@@ -34,6 +35,7 @@ async function main(path: string | undefined): Promise<void> {
   const guardian = await Guardian.start(config, { store, clock, log, deadman })
   // The next start then needs no type stripping: its compiler would stay in memory, 35 MB.
   flushCompileCache()
+  await becomeRealTime(log)
   log.info('started', { pid: process.pid, peers: config.peers.map((peer) => peer.id) })
 
   const end = () => {

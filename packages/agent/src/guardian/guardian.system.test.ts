@@ -170,6 +170,14 @@ describe('guardians', () => {
     )
   }
 
+  test('a guardian runs in real time where the kernel lets it, and may only be nice elsewhere', async () => {
+    const allowed = spawnSync('chrt', ['--rr', '1', 'true']).status === 0
+    const child = startProcess('h1' as HostId)
+    await until('started', () => /started/.test(readFileSync(join(folder, 'h1.log'), 'utf8')))
+    const { stdout } = spawnSync('chrt', ['--pid', String(child.pid)], { encoding: 'utf8' })
+    assert.match(stdout, allowed ? /SCHED_RR/ : /SCHED_OTHER/)
+  })
+
   test('a killed guardian is suspected by both others; its successor and a new boot are heard again', async () => {
     await startAll()
     const killedAt = performance.now()
