@@ -37,7 +37,8 @@ test('known devices do not wait behind the others', async () => {
   const note = (name: string) => () => order.push(name)
   const others = Array.from({ length: 8 }, () => hasher.matches('guess', undefined, false).then(note('other')))
   await Promise.all([hasher.matches('mine', undefined, true).then(note('known')), ...others])
-  assert.ok(order.indexOf('known') <= 3, order.join())
+  // Without its right of way it would come last but one at the earliest. Its thread may still be the slower one of the two.
+  assert.ok(order.indexOf('known') <= 5, order.join())
 })
 
 test('the event loop goes on while passwords are hashed', async () => {
