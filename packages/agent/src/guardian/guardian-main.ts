@@ -35,7 +35,6 @@ async function main(path: string | undefined): Promise<void> {
   const guardian = await Guardian.start(config, { store, clock, log, deadman })
   // The next start then needs no type stripping: its compiler would stay in memory, 35 MB.
   flushCompileCache()
-  await becomeRealTime(log)
   log.info('started', { pid: process.pid, peers: config.peers.map((peer) => peer.id) })
 
   const end = () => {
@@ -52,6 +51,7 @@ async function main(path: string | undefined): Promise<void> {
   }
   process.once('SIGTERM', end)
   process.once('SIGINT', end)
+  await becomeRealTime(log)
 }
 
 await main(process.argv[2])

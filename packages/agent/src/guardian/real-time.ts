@@ -1,7 +1,7 @@
 /**
  * Has this process run before all others, as corosync does: a busy host must be heard. A low nice value is not enough.
  * Seen on Linux 6.18: two processes of a guest that wake each other kept others waiting for their processor for 100 ms
- * and more, once for over a second, and its host was taken for lost.
+ * and more, until its host was taken for lost.
  */
 import type { Log } from '@stead/core/ports/log.ts'
 import { runProgram } from '../process/run-program.ts'
@@ -14,6 +14,6 @@ const TIMEOUT_MS = 5000
  */
 export async function becomeRealTime(log: Log): Promise<void> {
   const changed = await runProgram('chrt', ['--reset-on-fork', '--rr', '--pid', '1', String(process.pid)], TIMEOUT_MS)
-  if (changed.ok) log.debug('runs in real time')
+  if (changed.ok) log.info('runs in real time')
   else log.info('runs without real time', { cause: changed.error.message })
 }
