@@ -131,3 +131,41 @@ test('a leg whose host does not say whether it serves it stays', async () => {
   await hear('h2', 'alive', 'alive')
   assert.deepEqual(dropped, [])
 })
+
+test('a leg that begins by another network than the preferred one is told of, once', () => {
+  const cluster = new ClusterFixture()
+  const { guest, volume } = cluster.guestWithDisk('web', ['h1', 'h2'])
+  const host = cluster.state.hosts.get(volume.replicas[1]!.host)!
+  const addresses = { lan: '192.0.2.2', san: '10.0.1.2', ran: '10.0.2.2' }
+  const known = (redirected?: 'ran') => ({
+    ...cluster.state,
+    hosts: new Map([[host.value.id, { ...host, value: { ...host.value, addresses } }]]),
+    volumes: new Map([
+      [
+        volume.id,
+        { value: { ...volume, replicas: volume.replicas.map((r) => (redirected ? { ...r, redirected } : r)) } },
+      ],
+    ]),
+  })
+  const toldOf = (state: unknown, address: string) => {
+    const told: unknown[] = []
+    const context = {
+      mirror: { state },
+      clock: { monotonicMs: () => 0 },
+      legWatch: { watch: () => () => undefined },
+      events: { tell: ({ kind, message }: { kind: string; message: string }) => told.push(`${kind}: ${message}`) },
+    }
+    const leg: Leg = { host: 'h2', endpoint: { kind: 'tcp', address, port: 10_809 }, exportName: 'e' }
+    new DiskKeeper({
+      ...{ context, guest: guest.id, name: guest.name, epoch: 1, onEnd: assert.fail, onPhase: () => undefined },
+      disks: [{ volume: volume.id, sizeBytes: volume.sizeBytes, legs: [leg], width: 2 }],
+    } as unknown as DiskKeeperOptions)
+    return told
+  }
+  assert.deepEqual(toldOf(known(), addresses.san), [])
+  assert.deepEqual(toldOf(known(), addresses.ran), [
+    'leg.redirected: web reaches its replica on h2 by the RAN now: the SAN did not answer when it was opened',
+  ])
+  // An agent that takes over from another one finds it in the record.
+  assert.deepEqual(toldOf(known('ran'), addresses.ran), [])
+})

@@ -11,7 +11,7 @@ import type { Volume } from '../model/volume.ts'
 import type { GuestDisk, Leg } from '../ports/guest-host.ts'
 import { fail, ok, type Result } from '../result.ts'
 import type { HostContext } from './host-context.ts'
-import { findDeadLegs, KeptLeg, withLegPaths } from './kept-leg.ts'
+import { findDeadLegs, KeptLeg, untoldDetours, withLegPaths } from './kept-leg.ts'
 import { exchangeLeg, type Exchanged } from './leg-exchange.ts'
 import { growLive, hasRoomToGrow } from './live-growth.ts'
 import { ANSWER_MS_MAX, answeringPaths, isReachable, type LegPath } from './leg-paths.ts'
@@ -83,6 +83,8 @@ export class DiskKeeper {
     }
     this.#disks.set(disk.volume, kept)
     for (const leg of disk.legs) this.#keepLeg(kept, leg)
+    const record = this.#options.context.mirror.state.volumes.get(disk.volume)?.value
+    for (const { host, path, reason } of untoldDetours(record, kept.legs)) this.#tellPath(kept, host, path, reason, 0)
   }
 
   /** A disk that the guest has no more. */

@@ -128,3 +128,16 @@ export function withLegPaths(volume: Volume, legs: ReadonlyMap<HostId, KeptLeg>)
   })
   return { ...volume, replicas }
 }
+
+/**
+ * Of a disk that was opened just now: the legs that do not take the preferred network. The record names those that an
+ * earlier agent told of.
+ */
+export function untoldDetours(record: Volume | undefined, legs: ReadonlyMap<HostId, KeptLeg>) {
+  return [...legs].flatMap(([host, leg]) => {
+    const [preferred, ...others] = leg.paths()
+    const path = others.find(({ network }) => network === leg.network)
+    if (!preferred || !path || (record && replicaOn(record, host)?.redirected === path.network)) return []
+    return [{ host, path, reason: `the ${preferred.network.toUpperCase()} did not answer when it was opened` }]
+  })
+}

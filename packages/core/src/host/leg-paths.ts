@@ -14,8 +14,10 @@ import { addressOf, type HostContext } from './host-context.ts'
 const LEG_NETWORKS: readonly NetworkRole[] = ['san', 'ran', 'lan']
 /** In this order copies take them. */
 const COPY_NETWORKS: readonly NetworkRole[] = ['ran', 'san', 'lan']
-/** Heartbeats come many times a second: a network that has brought none for so long need not be tried. */
-const HEARTBEAT_MS_MAX = 600
+/** In calm a host is heard every 200 ms by one of its networks: one that was not heard for so long need not be tried. */
+const HOST_SILENCE_MS_MAX = 600
+/** They take turns, so that a whole network is silent for 600 ms: one that was silent for longer need not be tried. */
+const NETWORK_SILENCE_MS_MAX = 1_000
 /** On such networks a daemon answers within a millisecond; a guest may be standing still meanwhile. */
 export const ANSWER_MS_MAX = 500
 const DETECTION_MS = 1_000
@@ -97,7 +99,8 @@ function addressIn({ endpoint }: LegPath): string | undefined {
 function brings({ fence }: HostContext, host: HostId, network: NetworkRole): boolean {
   const view = fence.view()
   if (!view || view.stalled) return true
-  return (view.peers[host]?.ageMs[network] ?? Infinity) < HEARTBEAT_MS_MAX
+  const ages = view.peers[host]?.ageMs ?? {}
+  return Math.min(...Object.values(ages)) < HOST_SILENCE_MS_MAX && (ages[network] ?? Infinity) < NETWORK_SILENCE_MS_MAX
 }
 
 /** Whether the host can be expected to answer, by whichever network. */
