@@ -1,25 +1,26 @@
 /**
- * How fast a container is while another one on its host misbehaves. Calm and harm take turns; each work is timed from outside,
- * with what asking for it costs.
+ * How fast a container is while another one on its host misbehaves. Calm and harm take turns. What it does by itself is timed
+ * from outside, with what asking for it costs; what a client does with it, by that client.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ContainerCalls } from './bench-container-calls.ts'
 import { timed } from './bench-container-calls.ts'
 import { spread, type BenchLab } from './bench-lab.ts'
 
-export interface NeighbourRow {
-  readonly harm: string
-  /** Its speed beside the harm as a part of that without, medians. */
-  readonly processor: number
-  readonly disk: number
-  readonly network: number
-}
+/** `transfer`: bytes that a client sends to it. `answers`: lines that a client sends and waits to have back. */
+export const WORKS = ['processor', 'disk', 'transfer', 'answers'] as const
+
+/** Its speed beside the harm as a part of that without, medians. */
+export type NeighbourRow = { readonly harm: string } & Readonly<Record<(typeof WORKS)[number], number>>
 
 const HOG = 'hog'
 const WEB = 'neighbour'
 const WEB_ADDRESS = '10.66.230.1'
 const HOG_ADDRESS = '10.66.230.2'
 const HARM_BEGINS_MS = 1_000
+const PORT = 5001
+const TRANSFER_BYTES = 2_000_000_000
+const LINES = 20_000
 
 /** Run until they are told to end. The flooder sends a datagram for each line. */
 const HARMS: readonly { readonly name: string; readonly script: string }[] = [
@@ -46,19 +47,24 @@ export async function benchNeighbours(
       const said = await calls.output(WEB, ['sh', '-c', `${script} && echo done`])
       if (said !== 'done\n') throw new Error(`it failed: ${script}`)
     })
-  const works = {
+  /** In ms. `serve` runs in the container, for one connection; `use` in the client, which has it as descriptor 3. */
+  const byClient = async (serve: string, use: string) => {
+    await calls.output(WEB, ['sh', '-c', `(${serve}) > /dev/null 2>&1 & usleep 100000`])
+    const timing = `exec 3<> /dev/tcp/${WEB_ADDRESS}/${PORT}; began=$(date +%s%N); ${use}; echo $(($(date +%s%N) - began))`
+    return Number(await lab.cluster.must('lab', 'client', '--', 'bash', '-ec', timing)) / 1e6
+  }
+  const works: Readonly<Record<(typeof WORKS)[number], () => Promise<number>>> = {
     processor: () => exec('i=0; while [ $i -lt 1000000 ]; do i=$((i+1)); done'),
     disk: () => exec('dd if=/dev/zero of=/work bs=4k count=2000 oflag=direct conv=fsync 2>/dev/null'),
-    network: () =>
-      timed(async () => {
-        await lab.cluster.must('lab', 'client', '--', 'ping', '-A', '-q', '-c', '4000', WEB_ADDRESS)
-      }),
+    transfer: () => byClient(`nc -l -p ${PORT}`, `head -c ${TRANSFER_BYTES} /dev/zero >&3`),
+    answers: () =>
+      byClient(`nc -l -p ${PORT} -e cat`, `for ((i = 0; i < ${LINES}; i++)); do echo $i >&3; read -r line <&3; done`),
   }
   for (const work of Object.values(works)) await work()
   const rows: NeighbourRow[] = []
   for (const { name, script } of HARMS) {
-    const parts = { processor: 0, disk: 0, network: 0 }
-    for (const kind of ['processor', 'disk', 'network'] as const) {
+    const parts = { processor: 0, disk: 0, transfer: 0, answers: 0 }
+    for (const kind of WORKS) {
       const calm: number[] = []
       const harmed: number[] = []
       for (let round = 0; round < rounds; round++) {
@@ -72,9 +78,7 @@ export async function benchNeighbours(
       }
       parts[kind] = spread(calm).median / spread(harmed).median
     }
-    note(
-      `${name}: processor ${parts.processor.toFixed(2)}, disk ${parts.disk.toFixed(2)}, network ${parts.network.toFixed(2)}`,
-    )
+    note(`${name}: ${WORKS.map((kind) => `${kind} ${parts[kind].toFixed(2)}`).join(', ')}`)
     rows.push({ harm: name, ...parts })
   }
   for (const guest of [WEB, HOG]) await calls.remove(guest)
