@@ -5,6 +5,7 @@ import { webcrypto } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { test, type TestContext } from 'node:test'
 import { certificateStep, renewalTime } from '@stead/core/model/web-certificate.ts'
 import { AuthorityKeyIdentifierExtension, X509CertificateGenerator } from '@peculiar/x509'
@@ -28,7 +29,14 @@ async function exampleOfRfc9773(): Promise<string> {
   return certificate.toString('pem')
 }
 
-type Answers = Readonly<Record<string, { readonly body: unknown; readonly headers?: Record<string, string> }>>
+interface Answer {
+  readonly body: unknown
+  readonly status?: number
+  readonly headers?: Record<string, string>
+}
+
+/** By the path; some look at what is asked. */
+type Answers = Readonly<Record<string, Answer | ((payload: Record<string, unknown>) => Answer)>>
 
 /** An https server that says so. */
 async function authority(context: TestContext, answers: (base: string) => Answers) {
@@ -37,10 +45,12 @@ async function authority(context: TestContext, answers: (base: string) => Answer
   const { certificatePem: cert, keyPem: key } = await issueCertificate(await AUTHORITY, content, Date.now())
   const seen: string[] = []
   let told: Answers = {}
-  const server = createServer({ cert, key }, ({ url = '' }, response) => {
+  const server = createServer({ cert, key }, async (request, response) => {
+    const { url = '' } = request
     seen.push(url)
-    const answer = told[url]
-    response.writeHead(answer ? 200 : 404, { 'replay-nonce': 'n', ...answer?.headers })
+    const found = told[url]
+    const answer = typeof found === 'function' ? found(payloadOf(await text(request))) : found
+    response.writeHead(answer ? (answer.status ?? 200) : 404, { 'replay-nonce': 'n', ...answer?.headers })
     response.end(typeof answer?.body === 'string' ? answer.body : JSON.stringify(answer?.body ?? {}))
   })
   server.listen(0, '127.0.0.1')
@@ -51,6 +61,8 @@ async function authority(context: TestContext, answers: (base: string) => Answer
   const guard = { isPermitted: () => true, isListed: () => false }
   return { seen, client: new AcmeClient({ directoryUrl: `${base}/dir`, ca, accountKeyPem: newKey(), guard }) }
 }
+
+const payloadOf = (signed: string) => JSON.parse(Buffer.from(JSON.parse(signed).payload, 'base64url').toString())
 
 const directory = (base: string, more: object = {}) => ({
   ...{ newNonce: `${base}/nonce`, newAccount: `${base}/account`, newOrder: `${base}/order` },
@@ -97,6 +109,29 @@ test('one that has no opinion is not asked', async (context) => {
   const { client, seen } = await authority(context, (base) => ({ '/dir': { body: directory(base) } }))
   assert.deepEqual(await client.renewalWindow('a.b'), { ok: true, value: undefined })
   assert.deepEqual(seen, ['/dir'])
+})
+
+test('a renewal names the certificate that it replaces, where the authority cares and has not replaced it already', async (context) => {
+  const ordered = async (more: object, isReplaced = false) => {
+    const asked: unknown[] = []
+    const { client } = await authority(context, (base) => ({
+      '/dir': { body: directory(base, more) },
+      '/nonce': { body: '' },
+      '/order': ({ replaces }) => {
+        asked.push(replaces)
+        if (isReplaced && replaces !== undefined)
+          return { status: 409, body: { type: 'urn:ietf:params:acme:error:alreadyReplaced' } }
+        const order = { status: 'pending', authorizations: [], finalize: `${base}/f` }
+        return { status: 201, body: order, headers: { location: `${base}/order/1` } }
+      },
+    }))
+    const made = await client.newOrder(['a.example'], EXAMPLE_ID)
+    assert.ok(made.ok)
+    return asked
+  }
+  assert.deepEqual(await ordered({ renewalInfo: 'https://ca.example/info' }), [EXAMPLE_ID])
+  assert.deepEqual(await ordered({ renewalInfo: 'https://ca.example/info' }, true), [EXAMPLE_ID, undefined])
+  assert.deepEqual(await ordered({}), [undefined])
 })
 
 for (const [what, body] of [

@@ -139,11 +139,21 @@ export class AcmeClient {
     return ok()
   }
 
-  async newOrder(names: readonly string[]): Promise<Result<Answered<AcmeOrder>>> {
+  /**
+   * `replaced`: the id of the certificate in whose place it comes. An authority that has told when to renew it then counts the
+   * order as a renewal, outside of its limits. It may be of another authority or account, or replaced already: one that refuses it
+   * is asked for an order like any other.
+   */
+  async newOrder(names: readonly string[], replaced?: string): Promise<Result<Answered<AcmeOrder>>> {
     const known = await this.directory()
     if (!known.ok) return known
-    const identifiers = names.map((value) => ({ type: 'dns', value }))
-    return this.#told(known.value.newOrder, { identifiers }, order, 'the order')
+    const { newOrder, renewalInfo: tellsWhen } = known.value
+    const wanted = { identifiers: names.map((value) => ({ type: 'dns', value })) }
+    if (replaced !== undefined && tellsWhen !== undefined) {
+      const renewal = await this.#told(newOrder, { ...wanted, replaces: replaced }, order, 'the order')
+      if (renewal.ok || renewal.error.code !== 'conflict') return renewal
+    }
+    return this.#told(newOrder, wanted, order, 'the order')
   }
 
   order(orderUrl: string): Promise<Result<Answered<AcmeOrder>>> {

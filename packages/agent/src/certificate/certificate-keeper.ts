@@ -118,10 +118,11 @@ export class CertificateKeeper {
       nowMs: clock.wallMs(),
     }
     if (step === 'go-on' && progress.order) return goOn(context, progress, progress.order)
-    if (step === 'order') return begin(context, progress)
     const pair = await currentPair(store)
     if (!pair.ok) return pair
-    return pair.value ? ok(await askForHint(context, progress, pair.value.certificate)) : begin(context, progress)
+    const current = pair.value?.certificate
+    if (step === 'order' || current === undefined) return begin(context, progress, current)
+    return ok(await askForHint(context, progress, current))
   }
 
   async #account(state: ClusterState, wanted: WantedCertificate) {

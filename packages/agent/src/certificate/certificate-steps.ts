@@ -40,10 +40,15 @@ export interface Taken {
   readonly given?: GivenCertificate
 }
 
-/** Names that were proved a short while ago need no proof again: the authority knows. */
-export async function begin(context: StepContext, progress: CertificateProgress): Promise<Result<Taken>> {
+/** Names that were proved a short while ago need no proof again: the authority knows. `currentPem`: what it is to replace. */
+export async function begin(
+  context: StepContext,
+  progress: CertificateProgress,
+  currentPem: string | undefined,
+): Promise<Result<Taken>> {
   const { client, wanted, accountKeyPem, nowMs } = context
-  const made = await client.newOrder(wanted.names)
+  const { renewalIdOf } = await import('../trust/certificates.ts')
+  const made = await client.newOrder(wanted.names, currentPem === undefined ? undefined : renewalIdOf(currentPem))
   if (!made.ok) return made
   const { value, location } = made.value
   if (location === undefined) return fail(failure('host_unreachable', 'The authority has not said where the order is'))
