@@ -46,7 +46,10 @@ suite('devices of a running container', { timeout: 600_000 }, () => {
   test('a disk is mounted where it was said, owned by the container, and mirrored', async () => {
     await lab.must('ct', 'disk', 'add', NAME, '--size', '32MiB', '--mount', '/srv/data/deep')
     assert.match(await told('grep " /srv/data/deep " /proc/mounts'), /ext4/)
-    assert.equal(await told('echo kept > /srv/data/deep/file; sync; stat -c %u:%g /srv/data/deep/file'), '0:0')
+    assert.equal(
+      await told('echo kept > /srv/data/deep/file; sync /srv/data/deep/file; stat -c %u:%g /srv/data/deep/file'),
+      '0:0',
+    )
     await lab.untilProtected(NAME)
     const added = (await lab.guest(NAME)).volumes.find(({ name }) => name === 'disk1')
     assert.equal(added?.replicas.length, 2)

@@ -32,7 +32,7 @@ chown 1000:65535 ./-rf && chmod 4751 ./-rf
 ln -s '../../nowhere at all' link && ln 'a name with blanks' hard
 echo extra > /var/extra/file && chown 7:8 /var/extra/file && ln /var/extra/file /var/extra/hard
 mkfifo pipe && mkdir -m 1777 sticky && dd if=/dev/zero of=holes bs=1 count=1 seek=20000000 2>/dev/null
-(while true; do date >> /srv/data/growing; sync; usleep 20000; done) </dev/null >/dev/null 2>&1 &
+(while true; do date >> /srv/data/growing; sync growing; usleep 20000; done) </dev/null >/dev/null 2>&1 &
 `
 /** Everything of each file but its time and the ones that change. */
 const TELL = `cd /srv/data && for each in * .[!.]*; do
@@ -48,7 +48,7 @@ suite('dumps of containers', { timeout: 600_000 }, () => {
   const sh = (name: string, script: string) => lab.must('ct', 'exec', name, '--', 'sh', '-c', script)
 
   before(async () => {
-    lab = await LabCluster.up({ hosts: 2, btrfsPool: true })
+    lab = await LabCluster.up({ hosts: 2, witness: true, btrfsPool: true })
     await lab.must('template', 'build', 'busybox')
     const limits = ['--processes', '60', '--limit', 'numfile=512:1024', '--nameserver', '192.0.2.53']
     const size = ['--template', 'busybox', '--memory', '64MiB', '--disk', '64MiB', '--mount', '16MiB:/var/extra']

@@ -94,7 +94,7 @@ suite('neighbours of a container that misbehaves', { timeout: 300_000 }, () => {
     await besideIt(async () => {
       said = (
         await hog(
-          'for i in 1 2 3; do dd if=/dev/zero of=/fill bs=64k; sync; rm /fill; done; dd if=/dev/zero of=/fill bs=64k',
+          'for i in 1 2 3; do dd if=/dev/zero of=/fill bs=64k; sync -f /; rm /fill; done; dd if=/dev/zero of=/fill bs=64k',
         )
       ).stderr
     })

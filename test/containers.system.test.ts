@@ -129,7 +129,7 @@ suite('containers', { timeout: 600_000 }, () => {
   })
 
   test('its further disk is its root’s own', async () => {
-    assert.equal(await told('echo kept > /srv/file; sync; stat -c %u:%g /srv /srv/file'), '0:0\n0:0')
+    assert.equal(await told('echo kept > /srv/file; sync /srv/file; stat -c %u:%g /srv /srv/file'), '0:0\n0:0')
   })
 
   test('its console is used through a host that does not run it', async () => {
@@ -300,9 +300,9 @@ suite('containers', { timeout: 600_000 }, () => {
   })
 
   test('a snapshot shows what was, and it is rolled back', async () => {
-    await told('echo before > /srv/state; sync')
+    await told('echo before > /srv/state; sync /srv/state')
     await lab.must('vm', 'snapshot', 'create', NAME, 's1')
-    await told('echo after > /srv/state; sync')
+    await told('echo after > /srv/state; sync /srv/state')
     await lab.must('ct', 'stop', NAME)
     await lab.must('vm', 'snapshot', 'rollback', NAME, 's1')
     await lab.must('ct', 'start', NAME)

@@ -71,15 +71,15 @@ suite('imports', { timeout: 900_000 }, () => {
 
   test('an upload that broke off goes on where it was when the command is repeated', async () => {
     const folders = ['h1', 'h2', 'witness'].map((host) => join(lab.hostFolder(host), 'blobs'))
-    const arrived = () =>
-      Math.max(
-        0,
-        ...folders.flatMap((path) =>
-          readdirSync(path)
-            .filter((file) => file.startsWith('sha256-'))
-            .map((file) => statSync(join(path, file), { throwIfNoEntry: false })?.size ?? 0),
-        ),
+    /** A file that gets another name between being found and being looked at is looked for again. */
+    const arrived = (): number => {
+      const sizes = folders.flatMap((path) =>
+        readdirSync(path)
+          .filter((file) => file.startsWith('sha256-'))
+          .map((file) => statSync(join(path, file), { throwIfNoEntry: false })?.size),
       )
+      return sizes.includes(undefined) ? arrived() : Math.max(0, ...sizes.map(Number))
+    }
     const sending = spawn(STEAD, ['image', 'import', 'first', source], { env: lab.env, stdio: 'ignore' })
     await lab.until('a part has arrived', async () => arrived() > 16 * MIB)
     sending.kill('SIGKILL')

@@ -69,14 +69,22 @@ export function nativeRootTests(labOf: () => LabCluster): void {
 
   test('its size is a quota that stops exactly, is counted, and is no bar to a stop and a start', async () => {
     const lab = labOf()
-    const filled = await lab.run('ct', 'exec', NAME, '--', 'sh', '-c', 'dd if=/dev/zero of=/big bs=1M count=64; sync')
+    const filled = await lab.run(
+      'ct',
+      'exec',
+      NAME,
+      '--',
+      'sh',
+      '-c',
+      'dd if=/dev/zero of=/big bs=1M count=64; sync -f /',
+    )
     assert.match(filled.stdout + filled.stderr, /Disk quota exceeded/)
     const { held, limit, enforced } = await diskspace()
     assert.deepEqual([limit, enforced], [48 * 1024, 'limit'])
     assert.ok(held <= limit && held > limit - 1024, `${held} of ${limit}`)
     await lab.must('ct', 'stop', NAME)
     await lab.must('ct', 'start', NAME)
-    await sh('rm /big; sync')
+    await sh('rm /big; sync -f /')
     assert.equal((await sh('echo room > /root/room; cat /root/room')).trim(), 'room')
   })
 
@@ -99,12 +107,12 @@ export function nativeRootTests(labOf: () => LabCluster): void {
     const { id } = await volume()
     await lab.must('volume', 'resize', id, '--size', '64MiB')
     await lab.until('the kernel has the new limit', async () => (await diskspace()).limit === 64 * 1024)
-    await sh('dd if=/dev/zero of=/big bs=1M count=40; sync')
+    await sh('dd if=/dev/zero of=/big bs=1M count=40; sync -f /')
     const refused = await lab.run('volume', 'resize', id, '--size', '24MiB')
     assert.notEqual(refused.code, 0)
     assert.match(refused.stderr, /holds \d+ bytes/)
     assert.deepEqual([(await volume()).sizeBytes, (await diskspace()).limit], [64 * MIB, 64 * 1024])
-    await sh('rm /big; sync')
+    await sh('rm /big; sync -f /')
     await lab.must('volume', 'resize', id, '--size', '96MiB')
     await lab.until('the kernel has the new limit', async () => (await diskspace()).limit === 96 * 1024)
   })
@@ -161,7 +169,7 @@ export function nativeRootTests(labOf: () => LabCluster): void {
 
   test('its host loses power: it runs there again, with what was safe', async () => {
     const lab = labOf()
-    await sh('echo safe > /root/room; sync')
+    await sh('echo safe > /root/room; sync /root/room')
     const before = (await lab.guest(NAME)).epoch
     await lab.must('lab', 'power-off', HOST)
     await lab.must('lab', 'power-on', HOST)

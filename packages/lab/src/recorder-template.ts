@@ -17,9 +17,9 @@ const START = `#!/bin/sh
 [ "$1" = start ] || exit 0
 if [ ! -s ${RECORDS_FILE} ]; then
   dd if=/dev/zero of=${RECORDS_FILE}.new bs=4096 count=${SLOTS} 2>/dev/null
-  sync
+  sync ${RECORDS_FILE}.new
   mv ${RECORDS_FILE}.new ${RECORDS_FILE}
-  sync
+  sync -f ${RECORDS_FILE}
 fi
 (sleep 1; echo; exec /usr/sbin/recorder append ${RECORDS_FILE} ${INTERVAL_MS} ${SLOTS}) > /dev/console 2>&1 &
 `
