@@ -82,7 +82,7 @@ export class MemoryImageSource {
         const found = await query(this.#monitor)
         if (!found.ok) return found
         const { phase, error, transferredBytes } = progressOf(found.value)
-        if (phase === 'completed') return ok()
+        if (phase === 'completed') return this.#mayGoOn()
         if (phase !== 'standing-still' && phase !== 'copying')
           return fail(failure('hypervisor', `The memory could not be written: ${error ?? phase}`))
         const moved = String(transferredBytes) !== last
@@ -113,6 +113,13 @@ export class MemoryImageSource {
     if (status.value !== 'paused' && status.value !== 'postmigrate') return ok()
     const resumed = await this.#monitor.execute('cont')
     return resumed.ok ? ok() : resumed
+  }
+
+  /** A moment after all is written: QEMU 10.0 refuses `cont` until then ("Migration is not finalized yet"). */
+  async #mayGoOn(): Promise<Result<void> | 'waiting'> {
+    const status = await this.#runState()
+    if (!status.ok) return status
+    return status.value === 'finish-migrate' ? 'waiting' : ok()
   }
 
   async #runState(): Promise<Result<string>> {
