@@ -1,6 +1,7 @@
 /** The pages about what can fail, in a real browser, against the real API of a simulated cluster. */
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { SimulatedCluster } from '@stead/agent/backend/simulated-cluster-fixture.ts'
 import type { HostId } from '@stead/core/model/ids.ts'
 import type { TestBrowser } from './support/browser.ts'
@@ -130,7 +131,20 @@ suite('what can fail', { timeout: 240_000 }, () => {
 
   const tab = (name: string) => browser.page.getByRole('tab', { name, exact: true }).click()
 
+  /** Where guests that start at the same time begin is chance. */
+  async function bringTogether(guest: string, other: string): Promise<void> {
+    const hostOf = async (name: string) =>
+      (await cluster.backend.must('guest.show', { params: { guest: name } })).host ?? undefined
+    const to = await hostOf(other)
+    assert.ok(to)
+    if ((await hostOf(guest)) === to) return
+    await cluster.backend.must('guest.migrate', { params: { guest }, body: { to } })
+    for (let looks = 0; looks < 300 && (await hostOf(guest)) !== to; looks++) await sleep(50)
+    assert.equal(await hostOf(guest), to)
+  }
+
   test('a rule is made after it is said what it would do, and deleted again', async () => {
+    await bringTogether('web-2', 'web-1')
     await open('/availability', 'What it would bear')
     await browser.check('state of availability')
     await browser.picture('availability')
