@@ -48,7 +48,7 @@ suite('memory and processors that change while the guest runs', { timeout: 600_0
       [...(await lab.console(NAME)).matchAll(/^HAS cpus (\S+) memory (\d+)\r?$/gm)].at(-1) ?? []
     return { cpus, memoryBytes: Number(kibibytes) * 1024 }
   }
-  const until = (what: string, isSo: () => Promise<boolean>) => lab.until(what, isSo, 60_000)
+  const until = (what: string, isSo: () => Promise<boolean>) => lab.until(`${NAME}: ${what}`, isSo, 60_000)
   const settled = () => until('nothing is pending', async () => (await lab.guest(NAME)).pending.length === 0)
   const now = async () => (await lab.guest(NAME)).now
 
