@@ -24,7 +24,9 @@ import { ID_BASE, LxcFixture, PROGRAMS, until } from './lxc-fixture.ts'
 import type { LxcSpec } from './lxc-spec.ts'
 import { startContainer } from './lxc-start.ts'
 
-const LIMITS = { timeoutMs: 10_000, outputBytesMax: 100_000 }
+/** Whoever halts or reboots waits for all file systems of the machine, those of other tests too. */
+const ENDS_MS_MAX = 60_000
+const LIMITS = { timeoutMs: ENDS_MS_MAX, outputBytesMax: 100_000 }
 
 function value<T>(result: Result<T>): T {
   assert.ok(result.ok, result.ok ? '' : `${result.error.message} (${result.error.hint})`)
@@ -212,7 +214,7 @@ await onBareHost(import.meta.filename, () => {
       const exit = new Promise<ContainerExit>((resolve) => container.onExit(resolve))
       await until('init is up', () => readFileSync(container.consoleLog, 'utf8').includes('up and running'))
       value(container.requestShutdown())
-      assert.ok(await container.waitExit(15_000))
+      assert.ok(await container.waitExit(ENDS_MS_MAX))
       assert.deepEqual(await exit, { how: 'halted', code: 0 })
       assert.ok(readFileSync(container.consoleLog, 'utf8').includes('going down'))
       assert.deepEqual(container.cgroups(), [])

@@ -12,7 +12,7 @@ const NATIVE = join(import.meta.dirname, '../../../../.native/bin')
 export const PROGRAMS = lxcPrograms(NATIVE)
 export const ID_BASE = 1_000_000
 
-export async function until(what: string, holds: () => boolean | Promise<boolean>, boundMs = 15_000): Promise<void> {
+export async function until(what: string, holds: () => boolean | Promise<boolean>, boundMs = 60_000): Promise<void> {
   const deadline = performance.now() + boundMs
   while (!(await holds())) {
     assert.ok(performance.now() < deadline, `${what}: not in ${boundMs} ms`)
