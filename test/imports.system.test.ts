@@ -55,11 +55,13 @@ suite('imports', { timeout: 900_000 }, () => {
     }
     return assert.fail(`no process was seen: ${words.join(' ')}`)
   }
-  /** An import whose conversion stands still. */
-  const begun = async (name: string) => {
-    const { id } = await lab.json<OperationView>('image', 'import', name, source, '--no-wait')
-    return { id, pid: await caught(['qemu-img', 'convert']) }
+  /** Looked for from the beginning: on a busy machine the work may be over before the command is. */
+  const begun = async (words: readonly string[], ...command: readonly string[]) => {
+    const [{ id }, pid] = await Promise.all([lab.json<OperationView>(...command, '--no-wait'), caught(words)])
+    return { id, pid }
   }
+  /** An import whose conversion stands still. */
+  const converting = (name: string) => begun(['qemu-img', 'convert'], 'image', 'import', name, source)
   const ended = async (id: string) => {
     let seen: OperationView | undefined
     await lab.until(`the operation ${id} has ended`, async () => {
@@ -102,7 +104,7 @@ suite('imports', { timeout: 900_000 }, () => {
   })
 
   test('it tells its step and how much is done, and in the end the image is on both hosts', async () => {
-    const { id, pid } = await begun('seen')
+    const { id, pid } = await converting('seen')
     await lab.until('the step is told', async () => (await show(id)).message.startsWith('converting'))
     const { state, progress, message, subjectName } = await show(id)
     assert.deepEqual([state, subjectName], ['running', 'seen'])
@@ -130,7 +132,7 @@ suite('imports', { timeout: 900_000 }, () => {
 
   test('one that is called off ends at once, with its program, and leaves nothing', async () => {
     const before = blobs('h1')
-    const { id, pid } = await begun('unwanted')
+    const { id, pid } = await converting('unwanted')
     await lab.must('image', 'cancel', 'unwanted')
     await lab.until('its program has ended', async () => !isAlive(pid))
     await lab.until('its folder is gone', async () => worked().length === 0)
@@ -139,7 +141,7 @@ suite('imports', { timeout: 900_000 }, () => {
   })
 
   test('the agent is killed in the middle: its program ends with it, and the next agent begins again', async () => {
-    const { id, pid } = await begun('again')
+    const { id, pid } = await converting('again')
     await lab.must('lab', 'kill', 'h1', 'agent')
     await lab.until('the program has ended', async () => !isAlive(pid))
     assert.equal((await ended(id)).state, 'succeeded')
@@ -156,8 +158,7 @@ suite('imports', { timeout: 900_000 }, () => {
     ])
     writeFileSync(join(root, 'data'), randomBytes(64 * MIB))
     execFileSync('tar', ['-C', root, '-cf', archive, '.'])
-    const { id } = await lab.json<OperationView>('template', 'import', archive, 'big', '--version', '1', '--no-wait')
-    const pid = await caught(['tar', '-x'])
+    const { id, pid } = await begun(['tar', '-x'], 'template', 'import', archive, 'big', '--version', '1')
     await lab.until('the step is told', async () => (await show(id)).message.startsWith('unpacking'))
     await lab.must('lab', 'kill', 'h1', 'agent')
     await lab.until('the program has ended', async () => !isAlive(pid))
@@ -172,7 +173,7 @@ suite('imports', { timeout: 900_000 }, () => {
     // Room for the image, and for what the agent leaves free for others.
     await mount('-t', 'tmpfs', '-o', 'size=512m,mode=711')
     try {
-      const { id, pid } = await begun('large')
+      const { id, pid } = await converting('large')
       await mount('-o', 'remount,size=96m')
       process.kill(pid, 'SIGCONT')
       const { state, failure } = await ended(id)
@@ -269,7 +270,7 @@ suite('imports', { timeout: 900_000 }, () => {
 
   test('its host dies: it has failed with that reason, and nothing of it is there when the host is back', async () => {
     const before = blobs('h1')
-    const { id } = await begun('lost')
+    const { id } = await converting('lost')
     await lab.must('lab', 'power-off', 'h1')
     const { state, failure } = await ended(id)
     assert.deepEqual([state, failure?.code], ['failed', 'host_unreachable'])
