@@ -4,7 +4,6 @@
  */
 import assert from 'node:assert/strict'
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
-import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -15,6 +14,7 @@ import { hostVerdicts, type HostVerdict } from '@stead/core/ha/detection.ts'
 import type { HostId } from '@stead/core/model/ids.ts'
 import type { HeartbeatView } from '@stead/core/ports/fence.ts'
 import { MemoryStoreServer } from '@stead/sim/memory-store.ts'
+import { freePort } from '../free-port-fixture.ts'
 import { isAlive, killDetached, startDetached, type DetachedProcess } from '../process/detached.ts'
 import type { GuardianConfig, GuardianPeer } from './guardian-config.ts'
 import { GuardianFence } from './guardian-fence.ts'
@@ -35,15 +35,6 @@ async function until(what: string, holds: () => boolean, boundMs = 20_000): Prom
     assert.ok(performance.now() < deadline, `${what}: not in ${boundMs} ms`)
     await sleep(10)
   }
-}
-
-async function freePort(): Promise<number> {
-  const socket = createSocket('udp4')
-  socket.bind(0, '127.77.1.1')
-  await once(socket, 'listening')
-  const { port } = socket.address()
-  socket.close()
-  return port
 }
 
 describe('guardians', () => {

@@ -4,7 +4,8 @@
  *
  * `write`: for ever, write a growing number (32 bits, little endian) to sector 64 + number % 1024, then print `.`
  * to the serial port, or `E` when the disk reported an error. `shutdown`: ACPI power off. `reset`: by the keyboard
- * controller. It prints `B` first. The code, in GNU assembler:
+ * controller. `fill`: as `write`, after it has filled 8 MiB of memory with the same four bytes. It prints `B` first.
+ * The code, in GNU assembler:
  *
  *   .code16
  *   .globl _start
@@ -26,6 +27,8 @@
  *     je reset
  *     cmpb $3,%al
  *     je idle
+ *     cmpb $4,%al
+ *     je fill
  *   loop:
  *     incl counter
  *     movl counter,%eax
@@ -41,6 +44,23 @@
  *     jnc 1f
  *     movb $'E',%al
  *   1:call putc
+ *     jmp loop
+ *   fill:
+ *     cli
+ *     lgdt gdtr
+ *     movl %cr0,%eax
+ *     incb %al
+ *     movl %eax,%cr0
+ *     movw $8,%bx
+ *     movw %bx,%fs
+ *     decb %al
+ *     movl %eax,%cr0
+ *     sti
+ *     movl $0x100000,%edi
+ *   1:movl $0x61657453,%fs:(%edi)
+ *     addl $4,%edi
+ *     cmpl $0x900000,%edi
+ *     jb 1b
  *     jmp loop
  *   shutdown:
  *     movw $0x604,%dx
@@ -59,6 +79,9 @@
  *     ret
  *   .balign 4
  *   counter: .long 0
+ *   gdtr: .word 15
+ *     .long gdt
+ *   gdt: .quad 0, 0x00cf92000000ffff
  *   dap: .byte 16,0
  *     .word 1, 0x8000, 0
  *     .quad 64
@@ -68,9 +91,11 @@
  *   .word 0xaa55
  */
 const CODE = [
-  'fa31c08ed88ec08ed0bc007cfb8816f07db042e85100a0b07d3c01743a3c0274403c03743966ff066c7c66a16c7c66a3',
-  '00806625ff0300006683c04066a3787cbe707c8a16f07db80043cd13b02e7302b045e81200ebceba0406b80020eff4eb',
-  'fdb0fee664ebf7baf803eec30000000010000100008000004000000000000000',
+  'fa31c08ed88ec08ed0bc007cfb8816f07db042e88c00a0b07d3c0174753c02747b3c0374743c04743266ff06a87c66a1',
+  'a87c66a300806625ff0300006683c04066a3ca7cbec27c8a16f07db80043cd13b02e7302b045e84900ebcefa0f0116ac',
+  '7c0f20c0fec00f22c0bb08008ee3fec80f22c0fb66bf00001000646766c707537465616683c7046681ff0000900072ea',
+  'eb97ba0406b80020eff4ebfdb0fee664ebf7baf803eec390000000000f00b27c00000000000000000000ffff00000092',
+  'cf001000010000800000400000000000',
 ].join('')
 
 const MODE_OFFSET = 0x1b0
@@ -78,10 +103,10 @@ export const FIRST_SECTOR = 64
 export const SECTOR_COUNT = 1024
 const SECTOR_BYTES = 512
 
-export function bootSector(behaviour: 'write' | 'shutdown' | 'reset' | 'idle'): Buffer {
+export function bootSector(behaviour: 'write' | 'shutdown' | 'reset' | 'idle' | 'fill'): Buffer {
   const sector = Buffer.alloc(SECTOR_BYTES)
   Buffer.from(CODE, 'hex').copy(sector)
-  sector[MODE_OFFSET] = { write: 0, shutdown: 1, reset: 2, idle: 3 }[behaviour]
+  sector[MODE_OFFSET] = { write: 0, shutdown: 1, reset: 2, idle: 3, fill: 4 }[behaviour]
   sector.writeUInt16LE(0xaa55, 0x1fe)
   return sector
 }

@@ -88,11 +88,11 @@ export class RealHarness implements GuestMigrationHarness {
     })
   }
 
-  async guest(): Promise<GuestLaunch> {
+  async guest(behaviour: 'write' | 'fill' = 'write'): Promise<GuestLaunch> {
     const guest = randomUUID() as GuestId
     const volume = randomUUID().replaceAll('-', '') as VolumeId
     this.#guests.push(guest)
-    await this.#servers.create(volume, bootSector('write'))
+    await this.#servers.create(volume, bootSector(behaviour))
     return {
       ...{ guest, name: 'writer', epoch: 1, memoryBytes: 32 << 20, cpus: 1, boot: { kind: 'disk' }, nics: [] },
       disks: [await this.#servers.serve(volume, 1)],
