@@ -33,7 +33,11 @@ const USAGE = `Usage: ./dev COMMAND
 `
 
 async function main(args: readonly string[]): Promise<number> {
-  const [command, ...rest] = args
+  const [command = '', ...rest] = args
+  if (['help', '--help', '-h'].includes(command) || rest.includes('--help') || rest.includes('-h')) {
+    process.stdout.write(USAGE)
+    return 0
+  }
   switch (command) {
     case 'setup':
       parseArgs({ args: rest, options: {} })
@@ -126,11 +130,9 @@ async function main(args: readonly string[]): Promise<number> {
     case 'fix':
       await setup()
       return runFixes()
-    case undefined:
-    case 'help':
-    case '--help':
-      process.stdout.write(USAGE)
-      return command === undefined ? 2 : 0
+    case '':
+      process.stderr.write(USAGE)
+      return 2
     default:
       process.stderr.write(`error: ./dev has no command '${command}'\n${USAGE}`)
       return 2
