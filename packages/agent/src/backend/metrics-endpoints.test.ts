@@ -5,6 +5,7 @@ import type { MetricSubject } from '@stead/core/metrics/metric.ts'
 import type { GuestId, HostId } from '@stead/core/model/ids.ts'
 import type { Principal } from '@stead/core/model/access.ts'
 import type { LatestFigures } from '../metrics/host-metrics.ts'
+import { realClock } from '../real-clock.ts'
 import { TestBackend } from './backend-fixture.ts'
 
 const QUERY = { from: '2026-11-23T12:00:00Z', to: '2026-11-23T12:00:40Z', stepMs: 10_000 }
@@ -14,7 +15,7 @@ async function start(context: TestContext) {
   const cluster = new ClusterFixture(3)
   const { guest, volume } = cluster.guestWithDisk('web', ['h1', 'h2'])
   cluster.grant(guest, 'h1')
-  const backend = await TestBackend.start(context, cluster)
+  const backend = await TestBackend.start(context, cluster, { ...realClock, wallMs: () => Date.parse(QUERY.to) })
   const asked: { hosts: readonly HostId[]; subject: MetricSubject }[] = []
   const busy = { readsPerSecond: 0, writesPerSecond: 100, readBytesPerSecond: 0, writtenBytesPerSecond: 0 }
   const latest = (guests: LatestFigures['guests'], loadMeanRatio: number): LatestFigures => ({
